@@ -1,0 +1,48 @@
+"""Small data sets and minibatches, as NumPy arrays."""
+
+from __future__ import annotations
+
+import os
+
+from singa.data.batching import batches
+from singa.data.dataset import Dataset
+from singa.data.digits import load_digits
+from singa.data.idx import read_idx
+from singa.data.mnist import load_fashion_mnist, load_mnist
+from singa.errors import ArgumentError
+
+__all__ = [
+    "NAMES",
+    "Dataset",
+    "batches",
+    "load",
+    "load_digits",
+    "load_fashion_mnist",
+    "load_mnist",
+    "read_idx",
+]
+
+NAMES = ("digits", "mnist", "fashion-mnist")
+"""The data sets that :func:`load` knows."""
+
+
+def load(name: str, data_dir: str | os.PathLike[str] | None = None) -> Dataset:
+    """The data set of that name: "digits", "mnist" or "fashion-mnist".
+
+    Args:
+        name: one of ``NAMES``.
+        data_dir: where the files are; see :func:`load_mnist`. "digits" has its own.
+
+    Raises:
+        ArgumentError: no data set has that name, or "digits" is given a ``data_dir``.
+        DataError: the files are not there, are damaged, or are not those of this data set.
+    """
+    if name == "mnist":
+        return load_mnist(data_dir)
+    if name == "fashion-mnist":
+        return load_fashion_mnist(data_dir)
+    if name != "digits":
+        raise ArgumentError(f"unknown data set {name!r}; one of {', '.join(NAMES)} is expected")
+    if data_dir is not None:
+        raise ArgumentError("digits come with the package and are not read from a data_dir")
+    return load_digits()

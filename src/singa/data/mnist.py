@@ -1,0 +1,148 @@
+"""MNIST and Fashion-MNIST, from files that the user has."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from singa.data.dataset import Dataset
+from singa.data.idx import read_idx
+from singa.errors import DataError
+
+_FILES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+_IMAGE_SHAPE = (28, 28)
+
+_CLASS_NAMES = {
+    "mnist": ("0", "1", "2", "3", "4", "5", "6", "7", "8", "9"),
+    "fashion-mnist": (
+        "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
+        "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+    ),
+}  # fmt: skip
+
+# The files of both data sets have the same names, and are told apart by how the training labels
+# begin.
+_FIRST_LABELS = {
+    "mnist": [5, 0, 4, 1, 9, 2, 1, 3, 1, 4],
+    "fashion-mnist": [9, 0, 0, 3, 0, 2, 7, 2, 5, 5],
+}
+
+_SYSTEM_FOLDERS = {"fashion-mnist": Path("/usr/share/datasets/fashion-mnist")}
+_HOW_TO_GET = {
+    "mnist": "Get",
+    "fashion-mnist": "Install Debian's package dataset-fashion-mnist, or get",
+}
+
+
+def load_mnist(data_dir: str | os.PathLike[str] | None = None) -> Dataset:
+    """MNIST: 60,000 and 10,000 handwritten digits of 28x28 pixels.
+
+    The four files are looked for in ``data_dir``, or, if that is None, in the folder that the
+    environment variable SINGA_DATA_DIR names; in each, in the subfolder ``mnist`` first.
+
+    Returns:
+        Images ``(N, 1, 28, 28)``, with classes "0" to "9".
+
+    Raises:
+        DataError: the files are not there, are damaged, or are not those of this data set.
+
+    Source: Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, "Gradient-based learning applied to
+    document recognition", Proceedings of the IEEE, 1998.
+    """
+    return _load("mnist", data_dir)
+
+
+def load_fashion_mnist(data_dir: str | os.PathLike[str] | None = None) -> Dataset:
+    """Fashion-MNIST: 60,000 and 10,000 pictures of clothing of 28x28 pixels.
+
+    The four files are looked for in ``data_dir``, or, if that is None, in the folder that the
+    environment variable SINGA_DATA_DIR names; in each, in the subfolder ``fashion-mnist`` first.
+    Without ``data_dir``, the folder of Debian's package dataset-fashion-mnist comes last.
+
+    Returns:
+        Images ``(N, 1, 28, 28)``, with classes "T-shirt/top" to "Ankle boot".
+
+    Raises:
+        DataError: the files are not there, are damaged, or are not those of this data set.
+
+    Source: H. Xiao, K. Rasul and R. Vollgraf, "Fashion-MNIST: a Novel Image Dataset for
+    Benchmarking Machine Learning Algorithms", https://arxiv.org/abs/1708.07747, 2017.
+    """
+    return _load("fashion-mnist", data_dir)
+
+
+def _load(name: str, data_dir: str | os.PathLike[str] | None) -> Dataset:
+    folder, paths = _find(name, data_dir)
+    train_images, train_labels, test_images, test_labels = map(read_idx, paths)
+    for other, first_labels in _FIRST_LABELS.items():
+        if other != name and train_labels[: len(first_labels)].tolist() == first_labels:
+            raise DataError(f"{folder}: the files are those of {other}, not of {name}")
+    train = _checked(train_images, train_labels, paths[0], paths[1])
+    test = _checked(test_images, test_labels, paths[2], paths[3])
+    return Dataset(*train, *test, class_names=_CLASS_NAMES[name])
+
+
+def _find(name: str, data_dir: str | os.PathLike[str] | None) -> tuple[Path, list[Path]]:
+    """The first folder that has all four files, and these files."""
+    folders: list[Path] = []
+    # A folder that the caller names is the only one: its data must not silently be another's.
+    given = os.environ.get("SINGA_DATA_DIR") if data_dir is None else data_dir
+    if given:
+        folders += [Path(given) / name, Path(given)]
+    if data_dir is None and name in _SYSTEM_FOLDERS:
+        folders.append(_SYSTEM_FOLDERS[name])
+
+    looked = []
+    for folder in folders:
+        paths = [_existing(folder / file) for file in _FILES]
+        found = [path for path in paths if path is not None]
+        if len(found) == len(_FILES):
+            return folder, found
+        missing = [file for file, path in zip(_FILES, paths, strict=True) if path is None]
+        if not folder.is_dir():
+            looked.append(f"{folder} (no such folder)")
+        elif found:
+            looked.append(f"{folder} (without {', '.join(missing)})")
+        else:
+            looked.append(f"{folder} (none of the files)")
+    where = f"looked in {'; '.join(looked)}" if looked else "no folder was named"
+    raise DataError(
+        f"the files of {name} were not found: {where}. "
+        f"{_HOW_TO_GET[name]} the files {', '.join(_FILES)} (each may end in .gz) and name their "
+        "folder as data_dir or in the environment variable SINGA_DATA_DIR."
+    )
+
+
+def _existing(path: Path) -> Path | None:
+    compressed = path.with_name(path.name + ".gz")
+    return next((file for file in (path, compressed) if file.is_file()), None)
+
+
+def _checked(
+    images: npt.NDArray[Any], labels: npt.NDArray[Any], images_path: Path, labels_path: Path
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]:
+    """Images in [0, 1] with a channel axis, and labels, of files that fit each other."""
+    if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != _IMAGE_SHAPE:
+        raise DataError(
+            f"{images_path}: uint8 of shape (N, 28, 28) is expected, found {images.dtype} of "
+            f"shape {images.shape}"
+        )
+    if labels.dtype != np.uint8 or labels.shape != images.shape[:1]:
+        raise DataError(
+            f"{labels_path}: uint8 of shape {images.shape[:1]}, a label per image, is expected, "
+            f"found {labels.dtype} of shape {labels.shape}"
+        )
+    if labels.size and labels.max() >= 10:
+        raise DataError(f"{labels_path}: labels from 0 to 9 are expected, found {labels.max()}")
+    scaled = images.astype(np.float32)[:, np.newaxis]
+    scaled /= 255
+    return scaled, labels.astype(np.int32)

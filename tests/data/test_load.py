@@ -1,0 +1,35 @@
+import numpy as np
+import pytest
+
+import singa.data
+from singa.errors import ArgumentError, DataError
+
+
+def test_digits_by_name():
+    digits = singa.data.load("digits")
+
+    np.testing.assert_array_equal(digits.train_images, singa.data.load_digits().train_images)
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
+def test_others_are_looked_for_in_the_folder(tmp_path, name):
+    with pytest.raises(DataError) as raised:
+        singa.data.load(name, tmp_path)
+
+    assert str(raised.value).startswith(
+        f"the files of {name} were not found: looked in {tmp_path / name} "
+    )
+
+
+def test_unknown_names_are_answered_with_the_known():
+    with pytest.raises(ArgumentError) as raised:
+        singa.data.load("cifar")
+
+    assert str(raised.value) == (
+        "unknown data set 'cifar'; one of digits, mnist, fashion-mnist is expected"
+    )
+
+
+def test_digits_take_no_folder(tmp_path):
+    with pytest.raises(ArgumentError, match="come with the package and are not read from"):
+        singa.data.load("digits", data_dir=tmp_path)
