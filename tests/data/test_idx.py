@@ -84,42 +84,44 @@ def test_foreign_bytes_are_read_or_refused_but_never_crash(path, content):
         assert idx_bytes(read_idx(path)) == content
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"", "not an IDX file, it begins with the bytes ''"),
-        (b"\x00\x00\x08", "not an IDX file, it begins with the bytes '00 00 08'"),
-        (b"\x89PNG\r\n", "not an IDX file, it begins with the bytes '89 50 4e 47'"),
-        (b"\x00\x00\x0a\x00", "not an IDX file, it begins with the bytes '00 00 0a 00'"),
-        (
-            b"\x00\x00\x08\x03" + bytes(11),
-            "truncated, the header of 3 dimensions takes 16 bytes, but the file has 15",
-        ),
-        (
-            idx_bytes(np.zeros((2, 3), np.int16))[:-1],
-            "truncated, shape (2, 3) of int16 takes 12 bytes after the header, but the file has 11",
-        ),
-        (
-            idx_bytes(np.zeros((2, 3), np.float64)) + b"\x00",
-            "too long, shape (2, 3) of float64 takes 48 bytes after the header, but the file has "
-            "49",
-        ),
-        (
-            b"\x00\x00\x0e\x04" + b"\xff" * 16,
-            f"truncated, shape {(2**32 - 1,) * 4} of float64 takes {8 * (2**32 - 1) ** 4} bytes",
-        ),
-        (
-            b"\x00\x00\x08\xff" + struct.pack(">I", 1) * 255 + b"\x00",
-            "NumPy has no arrays of shape (1, 1,",
-        ),
-        (
-            b"\x00\x00\x08\x04" + struct.pack(">4I", 0, *(2**32 - 1,) * 3),
-            "NumPy has no arrays of shape (0, 4294967295,",
-        ),
-        (b"\x1f\x8b\x08\x00", "damaged gzip file"),
-        (gzip.compress(b"\x00\x00\x08\x00\x07") + b"foreign", "damaged gzip file"),
-    ],
-)
+DAMAGED = {
+    "empty": (b"", "not an IDX file, it begins with the bytes ''"),
+    "three bytes": (b"\x00\x00\x08", "not an IDX file, it begins with the bytes '00 00 08'"),
+    "foreign": (b"\x89PNG\r\n", "not an IDX file, it begins with the bytes '89 50 4e 47'"),
+    "unknown type": (
+        b"\x00\x00\x0a\x00",
+        "not an IDX file, it begins with the bytes '00 00 0a 00'",
+    ),
+    "header cut": (
+        b"\x00\x00\x08\x03" + bytes(11),
+        "truncated, the header of 3 dimensions takes 16 bytes, but the file has 15",
+    ),
+    "values cut": (
+        idx_bytes(np.zeros((2, 3), np.int16))[:-1],
+        "truncated, shape (2, 3) of int16 takes 12 bytes after the header, but the file has 11",
+    ),
+    "too many values": (
+        idx_bytes(np.zeros((2, 3), np.float64)) + b"\x00",
+        "too long, shape (2, 3) of float64 takes 48 bytes after the header, but the file has 49",
+    ),
+    "oversized": (
+        b"\x00\x00\x0e\x04" + b"\xff" * 16,
+        f"truncated, shape {(2**32 - 1,) * 4} of float64 takes {8 * (2**32 - 1) ** 4} bytes",
+    ),
+    "too many dimensions": (
+        b"\x00\x00\x08\xff" + struct.pack(">I", 1) * 255 + b"\x00",
+        "NumPy has no arrays of shape (1, 1,",
+    ),
+    "empty but oversized": (
+        b"\x00\x00\x08\x04" + struct.pack(">4I", 0, *(2**32 - 1,) * 3),
+        "NumPy has no arrays of shape (0, 4294967295,",
+    ),
+    "gzip header only": (b"\x1f\x8b\x08\x00", "damaged gzip file"),
+    "after the gzip stream": (gzip.compress(bytes(9)) + b"foreign", "damaged gzip file"),
+}
+
+
+@pytest.mark.parametrize(("content", "message"), DAMAGED.values(), ids=DAMAGED.keys())
 def test_damaged_files_say_what_is_wrong(path, content, message):
     path.write_bytes(content)
 
