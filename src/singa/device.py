@@ -1,0 +1,225 @@
+"""Where arrays live: devices, data types, and each device's random stream."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import jax
+import numpy as np
+
+from singa import memory as memory  # tunes the allocator before the first array is made
+from singa.errors import ArgumentError, DeviceError, DTypeError
+
+# float64 and int64 exist only in this mode. Kernels state their dtypes, so that it changes
+# nothing for the others; a test walks every operation and looks for stray 64-bit values.
+jax.config.update("jax_enable_x64", True)
+
+CTensor = jax.Array
+"""The raw array behind a Tensor: what an Operation's forward and backward take and return."""
+
+DType = np.dtype[Any]
+
+float16: DType = np.dtype("float16")
+bfloat16: DType = np.dtype(jax.numpy.bfloat16)
+float32: DType = np.dtype("float32")
+float64: DType = np.dtype("float64")
+int8: DType = np.dtype("int8")
+int16: DType = np.dtype("int16")
+int32: DType = np.dtype("int32")
+int64: DType = np.dtype("int64")
+uint8: DType = np.dtype("uint8")
+bool_: DType = np.dtype("bool")
+
+DTYPES: dict[str, DType] = {
+    str(dtype): dtype
+    for dtype in (
+        float16, bfloat16, float32, float64, int8, int16, int32, int64, uint8, bool_
+    )
+}  # fmt: skip
+
+_ALIASES: dict[Any, DType] = {float: float32, int: int32, bool: bool_, "float": float32, "int": int32}
+
+
+def as_dtype(dtype: Any) -> DType:
+    """The data type that ``dtype`` names: a constant of this module, its name, or NumPy's.
+
+    ``float``, ``int`` and their names mean 32 bits, as in SINGA.
+
+    Raises:
+        DTypeError: no such data type here.
+    """
+    try:
+        found = _ALIASES.get(dtype) or DTYPES.get(str(np.dtype(dtype)))
+    except TypeError:
+        found = None
+    if found is None:
+        raise DTypeError(f"unknown data type {dtype!r}; one of {', '.join(DTYPES)} is expected")
+    return found
+
+
+def is_float(dtype: DType) -> bool:
+    """Whether values of this type can have gradients."""
+    return jax.dtypes.issubdtype(dtype, np.floating)
+
+
+class Device:
+    """A place where arrays live and operations run. There is one object per physical device.
+
+    Attributes:
+        jax_device: the device in jax's words.
+        seed: what the random stream was last seeded with.
+        random_key: the stream's state, a Tensor (so that a compiled step reads and advances it
+            like any other state); None until the first number is drawn.
+    """
+
+    __slots__ = ("jax_device", "random_key", "seed")
+
+    def __init__(self, jax_device: jax.Device) -> None:
+        self.jax_device = jax_device
+        self.seed = 0
+        self.random_key: Any = None
+
+    @property
+    def name(self) -> str:
+        """``cpu``, or the platform and number: ``cuda:0``."""
+        if self.jax_device.platform == "cpu" and self.jax_device.id == 0:
+            return "cpu"
+        platform = {"gpu": "cuda"}.get(self.jax_device.platform, self.jax_device.platform)
+        return f"{platform}:{self.jax_device.id}"
+
+    def id(self) -> int:
+        """The GPU's number; -1 for the CPU, as in SINGA."""
+        return -1 if self.jax_device.platform == "cpu" else self.jax_device.id
+
+    def set_rand_seed(self, seed: int) -> None:
+        """Start this device's random stream anew; the same seed gives the same numbers."""
+        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
+            raise DTypeError(f"set_rand_seed: an integer is expected, got {seed!r}")
+        if not -(2**63) <= seed < 2**63:
+            raise ArgumentError(f"set_rand_seed: {seed} does not fit into 64 bits")
+        self.seed = int(seed)
+        if self.random_key is not None:
+            self.random_key.data = self.initial_key()
+
+    def initial_key(self) -> CTensor:
+        """The state of a random stream that starts from this device's seed: uint32 (2,)."""
+        with jax.ensure_compile_time_eval():
+            return jax.device_put(jax.random.PRNGKey(self.seed), self.jax_device)
+
+    def sync(self) -> None:
+        """Wait until everything that was started on this device is done."""
+        # Programs run in the order in which they were started: wait for one more.
+        jax.device_put(np.zeros((), np.float32), self.jax_device).block_until_ready()
+        jax.effects_barrier()
+
+    def host(self) -> Device:
+        """The CPU, from which this device gets its data."""
+        return create_cpu_device()
+
+    SetRandSeed = set_rand_seed
+    Sync = sync
+
+    def __repr__(self) -> str:
+        return f"<Device {self.name}>"
+
+    def __reduce__(self) -> Any:
+        return device_named, (self.name,)
+
+
+_device = cache(Device)  # one object per physical device
+
+
+@cache
+def _gpus() -> tuple[jax.Device, ...]:
+    try:
+        return tuple(jax.local_devices(backend="gpu"))
+    except RuntimeError:  # jax has no GPU backend here
+        return ()
+
+
+def get_default_device() -> Device:
+    """Where a Tensor is made when no device is given: the CPU, as in SINGA."""
+    return create_cpu_device()
+
+
+@cache
+def create_cpu_device() -> Device:
+    """The CPU."""
+    return _device(jax.local_devices(backend="cpu")[0])
+
+
+def create_cuda_gpu() -> Device:
+    """The first GPU. Raises DeviceError where there is none."""
+    return create_cuda_gpus(1)[0]
+
+
+def create_cuda_gpu_on(id: int) -> Device:
+    """The GPU with this number. Raises DeviceError where there is none."""
+    return create_cuda_gpus_on([id])[0]
+
+
+def create_cuda_gpus(num: int) -> list[Device]:
+    """The first ``num`` GPUs. Raises DeviceError where there are fewer."""
+    if num < 1:
+        raise ArgumentError(f"create_cuda_gpus: at least 1 GPU must be asked for, got {num}")
+    if num > get_num_gpus():
+        raise DeviceError(_no_gpu(f"{num} GPUs" if num > 1 else "a GPU"))
+    return [_device(gpu) for gpu in _gpus()[:num]]
+
+
+def create_cuda_gpus_on(ids: list[int]) -> list[Device]:
+    """The GPUs with these numbers. Raises DeviceError where one is missing."""
+    by_id = {gpu.id: gpu for gpu in _gpus()}
+    missing = [id for id in ids if id not in by_id]
+    if missing:
+        raise DeviceError(_no_gpu(f"GPU {', '.join(map(str, missing))}"))
+    return [_device(by_id[id]) for id in ids]
+
+
+def _no_gpu(wanted: str) -> str:
+    ids = get_gpu_ids()
+    if ids:
+        return f"{wanted} asked for, but the GPUs here are {', '.join(map(str, ids))}"
+    return (
+        f"{wanted} asked for, but jax sees no GPU here. "
+        "With an NVIDIA GPU and driver, install the extra: pip install 'singa-xla[cuda]'"
+    )
+
+
+def device_named(name: str) -> Device:
+    """The device of that name: ``cpu``, ``cuda`` or ``cuda:N``. Raises DeviceError."""
+    kind, _, number = name.partition(":")
+    if kind == "cpu" and number in ("", "0"):
+        return create_cpu_device()
+    if kind == "cuda" and (not number or number.isdigit()):
+        return create_cuda_gpu_on(int(number)) if number else create_cuda_gpu()
+    raise DeviceError(f"no device is named {name!r}; cpu, cuda or cuda:N is expected")
+
+
+def get_num_gpus() -> int:
+    """How many GPUs jax sees here."""
+    return len(_gpus())
+
+
+def get_gpu_ids() -> list[int]:
+    """The numbers of the GPUs here."""
+    return [gpu.id for gpu in _gpus()]
+
+
+def get_gpu_mem_size(id: int) -> tuple[int, int]:
+    """Free and total memory of a GPU, in bytes, of what this process may use."""
+    stats = create_cuda_gpu_on(id).jax_device.memory_stats()
+    if not stats:
+        raise DeviceError(f"get_gpu_mem_size: GPU {id} does not tell about its memory")
+    total = stats["bytes_limit"]
+    return total - stats["bytes_in_use"], total
+
+
+def device_query(id: int, verbose: bool = False) -> str:
+    """What is known about a GPU, as text; with ``verbose`` its memory statistics too."""
+    gpu = create_cuda_gpu_on(id).jax_device
+    lines = [f"GPU {gpu.id}: {gpu.device_kind}, process {gpu.process_index}"]
+    if verbose:
+        lines += [f"  {name}: {value}" for name, value in (gpu.memory_stats() or {}).items()]
+    return "\n".join(lines)

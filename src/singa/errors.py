@@ -1,0 +1,47 @@
+"""The package's own exceptions.
+
+Each derives from :class:`SingaError` and from the built-in that a Python person would catch, so
+that ``except ValueError`` works as well as ``except singa.errors.ShapeError``.
+"""
+
+from __future__ import annotations
+
+
+class SingaError(Exception):
+    """Base of every exception that this package raises on purpose."""
+
+
+class ShapeError(SingaError, ValueError):
+    """Shapes that do not fit an operation, a layer or a Tensor."""
+
+
+class DTypeError(SingaError, TypeError):
+    """A data type that an operation cannot work with, or an argument of the wrong type."""
+
+
+class ArgumentError(SingaError, ValueError):
+    """An argument outside of what the callee accepts."""
+
+
+class BoundsError(SingaError, IndexError):
+    """An index beyond the end of an axis."""
+
+
+class DeviceError(SingaError, RuntimeError):
+    """A device that does not exist here, or Tensors on different devices."""
+
+
+class GradientError(SingaError, RuntimeError):
+    """A backward pass that cannot be done: nothing recorded, a missing or misshapen gradient."""
+
+
+class CaptureError(SingaError, RuntimeError):
+    """Something that a step compiled into one program cannot do, such as reading a value."""
+
+
+class CheckpointError(SingaError, ValueError):
+    """A checkpoint that is damaged, foreign, unsafe, or of another model."""
+
+
+class DataError(SingaError, ValueError):
+    """A data file that is missing, damaged or not of the expected format."""

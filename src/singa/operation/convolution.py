@@ -1,0 +1,163 @@
+"""Convolution. Users see NCHW; so does XLA, which picks a layout of its own inside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+
+from singa.device import CTensor
+from singa.errors import ArgumentError, ShapeError
+from singa.operation import checks
+from singa.tape import Operation
+from singa.tensor import Tensor
+
+Padding = tuple[tuple[int, int], tuple[int, int]]
+
+_LAYOUT = ("NCHW", "OIHW", "NCHW")
+
+
+class Conv2d(Operation):
+    """y = x * W + b, a cross-correlation over height and width (ONNX Conv).
+
+    With x (N, C, H, W), W (O, C / groups, KH, KW) and b (O,), y is (N, O, H', W') with
+    H' = (H + pads - dilation (KH - 1) - 1) // stride + 1.
+    """
+
+    def __init__(
+        self,
+        stride: tuple[int, int],
+        padding: Padding,
+        dilation: tuple[int, int],
+        groups: int,
+    ) -> None:
+        super().__init__()
+        self.stride = stride
+        self.padding = padding
+        self.dilation = dilation
+        self.groups = groups
+
+    def forward(self, x: CTensor, w: CTensor, b: CTensor | None = None) -> CTensor:
+        self._check(x, w, b)
+        self.x, self.w, self.has_bias = x, w, b is not None
+        y = jax.lax.conv_general_dilated(
+            x,
+            w,
+            self.stride,
+            self.padding,
+            rhs_dilation=self.dilation,
+            dimension_numbers=_LAYOUT,
+            feature_group_count=self.groups,
+        )
+        return y if b is None else y + b[:, None, None]
+
+    def backward(self, dy: CTensor) -> tuple[CTensor, ...]:
+        dx, dw = self._input_gradient(dy), self._weight_gradient(dy)
+        return (dx, dw, dy.sum((0, 2, 3))) if self.has_bias else (dx, dw)
+
+    def _input_gradient(self, dy: CTensor) -> CTensor:
+        # Each output spreads over the inputs it saw: a convolution of dy, its elements ``stride``
+        # apart, with W mirrored and its input and output channels exchanged within each group.
+        out, in_per_group, *_ = self.w.shape
+        w = self.w.reshape(self.groups, out // self.groups, in_per_group, *self.w.shape[2:])
+        w = w.swapaxes(1, 2).reshape(self.x.shape[1], out // self.groups, *self.w.shape[2:])
+        padding = []
+        for axis in (0, 1):
+            reach = self.dilation[axis] * (self.w.shape[2 + axis] - 1)
+            spread = (dy.shape[2 + axis] - 1) * self.stride[axis] + 1
+            before = reach - self.padding[axis][0]
+            padding.append((before, self.x.shape[2 + axis] + reach - spread - before))
+        return jax.lax.conv_general_dilated(
+            dy,
+            w[:, :, ::-1, ::-1],
+            (1, 1),
+            padding,
+            lhs_dilation=self.stride,
+            rhs_dilation=self.dilation,
+            dimension_numbers=_LAYOUT,
+            feature_group_count=self.groups,
+        )
+
+    def _weight_gradient(self, dy: CTensor) -> CTensor:
+        # A convolution of x with dy in which batch and channels change places, stride and
+        # dilation too. What the forward pass never reached at the far side is padded away.
+        padding = []
+        for axis in (0, 1):
+            before = self.padding[axis][0]
+            reach = self.dilation[axis] * (self.w.shape[2 + axis] - 1)
+            spread = (dy.shape[2 + axis] - 1) * self.stride[axis] + 1
+            padding.append((before, spread + reach - self.x.shape[2 + axis] - before))
+        return jax.lax.conv_general_dilated(
+            self.x,
+            dy,
+            self.dilation,
+            padding,
+            rhs_dilation=self.stride,
+            dimension_numbers=("CNHW", "IOHW", "CNHW"),
+            batch_group_count=self.groups,
+        )
+
+    def _check(self, x: CTensor, w: CTensor, b: CTensor | None) -> None:
+        checks.rank(self, "the input", x, 4, "(N, C, H, W)")
+        checks.rank(self, "the weight", w, 4, "(O, C / groups, KH, KW)")
+        checks.float_input(self, "the input", x)
+        if x.shape[1] != w.shape[1] * self.groups or w.shape[0] % self.groups:
+            raise ShapeError(
+                f"{self.name}: the input has {x.shape[1]} channels; a weight of shape {w.shape} "
+                f"with {self.groups} group(s) needs {w.shape[1] * self.groups}"
+                f" and a multiple of {self.groups} outputs"
+            )
+        if b is not None and b.shape != w.shape[:1]:
+            raise ShapeError(f"{self.name}: the bias must be {w.shape[:1]}, got {b.shape}")
+        for axis, name in ((0, "height"), (1, "width")):
+            size = x.shape[2 + axis] + sum(self.padding[axis])
+            window = self.dilation[axis] * (w.shape[2 + axis] - 1) + 1
+            if size < window:
+                raise ShapeError(
+                    f"{self.name}: the window is {window} in {name}, the padded input only {size}"
+                )
+
+
+def as_padding(name: str, value: int | Sequence[int]) -> Padding:
+    """Padding of both axes: one number, (height, width), or (top, bottom, left, right)."""
+    if isinstance(value, Sequence) and len(value) == 4:
+        top, bottom, left, right = value
+        if min(value) < 0:
+            raise ArgumentError(f"{name}: padding cannot be negative, got {tuple(value)}")
+        return (int(top), int(bottom)), (int(left), int(right))
+    height, width = checks.pair(f"{name}: padding", value, 0)
+    return (height, height), (width, width)
+
+
+def conv2d(
+    x: Tensor,
+    W: Tensor,
+    b: Tensor | None = None,
+    stride: int | Sequence[int] = 1,
+    padding: int | Sequence[int] = 0,
+    dilation: int | Sequence[int] = 1,
+    groups: int = 1,
+) -> Tensor:
+    """Convolve images with filters (ONNX Conv).
+
+    Args:
+        x: (N, C, H, W).
+        W: (O, C / groups, KH, KW).
+        b: (O,), or None.
+        stride, dilation: one number, or (height, width).
+        padding: one number, (height, width), or (top, bottom, left, right).
+        groups: the channels are split into so many groups that do not see each other.
+
+    Returns:
+        (N, O, H', W').
+    """
+    if groups < 1:
+        raise ArgumentError(f"conv2d: groups must be at least 1, got {groups}")
+    operation = Conv2d(
+        checks.pair("conv2d: stride", stride, 1),
+        as_padding("conv2d", padding),
+        checks.pair("conv2d: dilation", dilation, 1),
+        int(groups),
+    )
+    return operation(x, W)[0] if b is None else operation(x, W, b)[0]

@@ -1,0 +1,102 @@
+"""Linear algebra: matrix products and biases."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+
+from singa.device import CTensor
+from singa.errors import ArgumentError, ShapeError
+from singa.operation import checks
+from singa.tape import Operation
+from singa.tensor import Tensor, TensorLike, as_tensor
+
+
+class Matmul(Operation):
+    """y = a b, a matrix product by NumPy's rules: leading axes are batches and broadcast."""
+
+    def forward(self, a: CTensor, b: CTensor) -> CTensor:
+        if not a.ndim or not b.ndim:
+            raise ShapeError(f"{self.name}: got shapes {a.shape} and {b.shape}, one has no axes")
+        inner = b.shape[-2 if b.ndim > 1 else 0]
+        if a.shape[-1] != inner:
+            raise ShapeError(
+                f"{self.name}: {a.shape} times {b.shape}: the last axis of the first is of size "
+                f"{a.shape[-1]}, the {'second last' if b.ndim > 1 else 'only'} one of the second "
+                f"of size {inner}; they must be equal"
+            )
+        if a.ndim > 2 and b.ndim > 2:
+            try:
+                jnp.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+            except ValueError:
+                raise ShapeError(
+                    f"{self.name}: {a.shape} times {b.shape}: the leading axes do not broadcast"
+                ) from None
+        self.a, self.b = a, b
+        return a @ b
+
+    def backward(self, dy: CTensor) -> tuple[CTensor, CTensor]:
+        a, b = self.a, self.b
+        # A vector is a matrix with one row (on the left) or one column (on the right).
+        if a.ndim == 1:
+            dy = jnp.expand_dims(dy, -2 if b.ndim > 1 else -1)
+        if b.ndim == 1:
+            dy = jnp.expand_dims(dy, -1)
+        rows = a[None] if a.ndim == 1 else a
+        columns = b[:, None] if b.ndim == 1 else b
+        da = dy @ columns.mT
+        if columns.ndim == 2:
+            # One product for all batches, instead of one each that are then summed.
+            db = rows.reshape(-1, rows.shape[-1]).T @ dy.reshape(-1, dy.shape[-1])
+        else:
+            db = rows.mT @ dy
+        if a.ndim == 1:
+            da = da[..., 0, :]
+        return da, db[..., 0] if b.ndim == 1 else db
+
+
+class AddBias(Operation):
+    """y = x + b, with b along the last axis of x (axis 0) or along its first (axis 1)."""
+
+    def __init__(self, axis: int = 0) -> None:
+        super().__init__()
+        if axis not in (0, 1):
+            raise ArgumentError(f"{self.name}: axis must be 0 (rows) or 1 (columns), got {axis!r}")
+        self.axis = axis
+
+    def forward(self, x: CTensor, b: CTensor) -> CTensor:
+        if self.axis == 1:
+            checks.rank(self, "the input", x, 2, "(M, N)")
+        if not x.ndim:
+            raise ShapeError(f"{self.name}: the input has no axes")
+        size = x.shape[-1] if self.axis == 0 else x.shape[0]
+        shape = (1, size) if self.axis == 0 else (size, 1)
+        if b.shape not in ((size,), shape):
+            raise ShapeError(
+                f"{self.name}: with axis={self.axis} and an input of shape {x.shape} the bias must "
+                f"be of shape {(size,)} or {shape}, got {b.shape}"
+            )
+        self.bias_shape = b.shape
+        return x + (b.reshape(size) if self.axis == 0 else b.reshape(size, 1))
+
+    def backward(self, dy: CTensor) -> tuple[CTensor, CTensor]:
+        summed = range(dy.ndim - 1) if self.axis == 0 else (1,)
+        return dy, dy.sum(tuple(summed)).reshape(self.bias_shape)
+
+
+def matmul(a: Tensor, b: TensorLike) -> Tensor:
+    """The matrix product a b.
+
+    (M, K) x (K, N) gives (M, N). Leading axes are batches and broadcast, as in NumPy:
+    (B, M, K) x (K, N) gives (B, M, N).
+    """
+    return Matmul()(a, as_tensor(b, a))[0]
+
+
+def add_bias(x: Tensor, b: Tensor, axis: int = 0) -> Tensor:
+    """Add a bias to each row (axis 0) or each column (axis 1).
+
+    Args:
+        x: (..., N); with ``axis=1`` (M, N).
+        b: (N,) or (1, N); with ``axis=1`` (M,) or (M, 1).
+    """
+    return AddBias(axis)(x, b)[0]

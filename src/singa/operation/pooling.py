@@ -1,0 +1,173 @@
+"""Pooling over windows of height and width.
+
+XLA's own gradient of max pooling (select-and-scatter) and its windowed reduction are slow on
+CPUs. Here a window is walked offset by offset instead, each a shifted view of the whole image:
+the sums and comparisons of all offsets fuse into one loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from singa.device import CTensor
+from singa.errors import ArgumentError, ShapeError
+from singa.operation import checks
+from singa.operation.convolution import Padding, as_padding
+from singa.tape import Operation
+from singa.tensor import Tensor
+
+_HEIGHT, _WIDTH = 2, 3  # axes of (N, C, H, W)
+
+
+class _Pooling(Operation):
+    def __init__(
+        self, window: tuple[int, int], stride: tuple[int, int], padding: Padding
+    ) -> None:
+        super().__init__()
+        for size, pads in zip(window, padding, strict=True):
+            if max(pads) >= size:
+                raise ArgumentError(
+                    f"{self.name}: padding {pads} is not smaller than the window {size}: there "
+                    "would be windows with nothing in them"
+                )
+        self.window = window
+        self.stride = stride
+        self.padding = padding
+
+    def outputs(self, x: CTensor) -> tuple[int, int]:
+        """How many windows fit, in height and width. Also remembers and checks x's shape."""
+        checks.rank(self, "the input", x, 4, "(N, C, H, W)")
+        checks.float_input(self, "the input", x)
+        counts = []
+        for i, name in ((0, "height"), (1, "width")):
+            room = x.shape[2 + i] + sum(self.padding[i]) - self.window[i]
+            if room < 0:
+                raise ShapeError(
+                    f"{self.name}: the window is {self.window[i]} in {name}, the padded input "
+                    f"only {room + self.window[i]}"
+                )
+            counts.append(room // self.stride[i] + 1)
+        self.from_shape = x.shape
+        return counts[0], counts[1]
+
+    def pad(self, x: CTensor, value: float) -> CTensor:
+        return jnp.pad(x, ((0, 0), (0, 0), *self.padding), constant_values=value)
+
+    def view(self, x: CTensor, axis: int, offset: int, count: int) -> CTensor:
+        """What the windows see at this offset: every stride-th element of a padded axis."""
+        stride = self.stride[axis - 2]
+        return jax.lax.slice_in_dim(x, offset, offset + (count - 1) * stride + 1, stride, axis)
+
+    def unview(self, dy: CTensor, axis: int, offset: int) -> CTensor:
+        """The adjoint of :meth:`view`, with the padding taken off: zeros where nothing was seen."""
+        stride, (before, _) = self.stride[axis - 2], self.padding[axis - 2]
+        span = (dy.shape[axis] - 1) * stride + 1
+        config = [(0, 0, 0)] * dy.ndim
+        start = offset - before
+        config[axis] = (start, self.from_shape[axis] - start - span, stride - 1)
+        return jax.lax.pad(dy, jnp.zeros((), dy.dtype), config)
+
+
+class MaxPool2d(_Pooling):
+    """y = the largest element of each window; of equal ones the first gets the gradient."""
+
+    def forward(self, x: CTensor) -> CTensor:
+        rows, columns = self.outputs(x)
+        padded = self.pad(x, -jnp.inf)
+        best = arg = None
+        # Which offset won, in as few bytes as possible: it is all that backward needs.
+        dtype = np.min_scalar_type(self.window[0] * self.window[1])
+        for number, (i, j) in enumerate(np.ndindex(*self.window)):
+            seen = self.view(self.view(padded, _HEIGHT, i, rows), _WIDTH, j, columns)
+            if best is None or arg is None:
+                best, arg = seen, jnp.zeros(seen.shape, dtype)
+            else:
+                better = (seen > best) | jnp.isnan(seen)
+                best = jnp.where(better, seen, best)
+                arg = jnp.where(better, jnp.asarray(number, dtype), arg)
+        self.arg = arg
+        return best
+
+    def backward(self, dy: CTensor) -> CTensor:
+        dx = jnp.zeros(self.from_shape, dy.dtype)
+        for number, (i, j) in enumerate(np.ndindex(*self.window)):
+            won = jnp.where(self.arg == number, dy, 0)
+            dx += self.unview(self.unview(won, _HEIGHT, i), _WIDTH, j)
+        return dx
+
+
+class AvgPool2d(_Pooling):
+    """y = the mean of each window; padding does not count (ONNX count_include_pad = 0)."""
+
+    def forward(self, x: CTensor) -> CTensor:
+        rows, columns = self.outputs(x)
+        y = self.pad(x, 0)
+        for axis, count in ((_HEIGHT, rows), (_WIDTH, columns)):
+            y = sum(
+                (self.view(y, axis, i, count) for i in range(1, self.window[axis - 2])),
+                start=self.view(y, axis, 0, count),
+            )
+        return y / self.counts((rows, columns), x.dtype)
+
+    def backward(self, dy: CTensor) -> CTensor:
+        dx = dy / self.counts(dy.shape[2:], dy.dtype)
+        for axis in (_HEIGHT, _WIDTH):
+            dx = sum(
+                (self.unview(dx, axis, i) for i in range(1, self.window[axis - 2])),
+                start=self.unview(dx, axis, 0),
+            )
+        return dx
+
+    def counts(self, outputs: Sequence[int], dtype: np.dtype) -> CTensor:
+        """How many elements of each window are not padding: (H', W')."""
+        along = []
+        for i in (0, 1):
+            start = np.arange(outputs[i]) * self.stride[i] - self.padding[i][0]
+            end = np.minimum(start + self.window[i], self.from_shape[2 + i])
+            along.append(end - np.maximum(start, 0))
+        return jnp.asarray(np.outer(*along), dtype)
+
+
+def max_pool_2d(
+    x: Tensor,
+    kernel_size: int | Sequence[int],
+    stride: int | Sequence[int] | None = None,
+    padding: int | Sequence[int] = 0,
+) -> Tensor:
+    """The largest element of each window (ONNX MaxPool). See :func:`avg_pool_2d`."""
+    return MaxPool2d(*_arguments("max_pool_2d", kernel_size, stride, padding))(x)[0]
+
+
+def avg_pool_2d(
+    x: Tensor,
+    kernel_size: int | Sequence[int],
+    stride: int | Sequence[int] | None = None,
+    padding: int | Sequence[int] = 0,
+) -> Tensor:
+    """The mean of each window, without the padding (ONNX AveragePool).
+
+    Args:
+        x: (N, C, H, W).
+        kernel_size: the window's size: one number, or (height, width).
+        stride: how far the windows are apart; the window's size if None.
+        padding: one number, (height, width), or (top, bottom, left, right); less than the window.
+
+    Returns:
+        (N, C, H', W') with H' = (H + pads - KH) // stride + 1.
+    """
+    return AvgPool2d(*_arguments("avg_pool_2d", kernel_size, stride, padding))(x)[0]
+
+
+def _arguments(
+    name: str,
+    kernel_size: int | Sequence[int],
+    stride: int | Sequence[int] | None,
+    padding: int | Sequence[int],
+) -> tuple[tuple[int, int], tuple[int, int], Padding]:
+    window = checks.pair(f"{name}: kernel_size", kernel_size, 1)
+    steps = window if stride is None else checks.pair(f"{name}: stride", stride, 1)
+    return window, steps, as_padding(name, padding)

@@ -1,0 +1,44 @@
+"""Operations that draw random numbers."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from singa.device import CTensor
+from singa.errors import ArgumentError
+from singa.operation import checks
+from singa.tape import Operation, mode
+from singa.tensor import Tensor, next_key, wrap
+
+
+class Dropout(Operation):
+    """y = x / (1 - ratio) where kept, else 0 (Srivastava et al., 2014; the inverted form)."""
+
+    def __init__(self, ratio: float = 0.5) -> None:
+        super().__init__()
+        if not 0 <= ratio <= 1:
+            raise ArgumentError(f"{self.name}: ratio is a probability, got {ratio!r}")
+        self.ratio = float(ratio)
+
+    def forward(self, x: CTensor, key: CTensor) -> CTensor:
+        checks.float_input(self, "its input", x)
+        self.kept = jax.random.bernoulli(key, 1 - self.ratio, x.shape)
+        return self.scaled(x)
+
+    def backward(self, dy: CTensor) -> tuple[CTensor, None]:
+        return self.scaled(dy), None
+
+    def scaled(self, x: CTensor) -> CTensor:
+        if self.ratio == 1:
+            return jnp.zeros_like(x)
+        return jnp.where(self.kept, x / (1 - self.ratio), 0)
+
+
+def dropout(x: Tensor, ratio: float = 0.5) -> Tensor:
+    """Set each element to 0 with probability ``ratio``, and scale the others to keep the mean.
+
+    Draws from the random stream of ``x``'s device. Outside of training it returns ``x``.
+    """
+    operation = Dropout(ratio)
+    return operation(x, wrap(next_key(x.device), x.device))[0] if mode.training else x

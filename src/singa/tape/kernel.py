@@ -1,0 +1,259 @@
+"""An operation's forward and backward, compiled once per class, configuration and shapes.
+
+``forward`` runs under ``jax.jit`` on a fresh copy of the operation. What it leaves on the copy's
+attributes is what ``backward`` will need, so the compiled forward returns that too: arrays as
+residuals, anything else (shapes, flags) as part of the :class:`Trace`, of which there is one for
+each set of input shapes. An array that is an input or an output anyway is not returned twice.
+
+``backward`` is compiled per trace, and for just those gradients that somebody needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from singa.device import CTensor, is_float
+from singa.errors import ArgumentError, DTypeError, GradientError
+from singa.tensor import Tensor
+
+if TYPE_CHECKING:
+    from singa.tape.operation import Operation
+
+Arrays: TypeAlias = tuple[CTensor, ...]
+
+
+class Kernel:
+    """The compiled forward of one class of operations with one configuration."""
+
+    __slots__ = ("_keeps", "_operation", "infer", "record")
+
+    def __init__(self, operation: Operation, arrays: dict[str, Any]) -> None:
+        for name, value in operation.__dict__.items():
+            if isinstance(value, Tensor):
+                raise ArgumentError(
+                    f"{operation.name}: the Tensor in its attribute {name!r} would be frozen into "
+                    "the compiled kernel; pass it as an input of the operation instead"
+                )
+        # The attributes that are arrays go in as arguments, all others are constants.
+        self._operation = operation.copy()
+        for name in arrays:
+            del self._operation.__dict__[name]
+        title = type(operation).__name__
+        self.record: Callable[..., tuple[Arrays, dict[Trace, Arrays]]]
+        self.record = jax.jit(named(self._record, title))
+        self.infer: Callable[..., Arrays] = jax.jit(named(self._infer, title))
+
+    def _infer(self, arrays: dict[str, CTensor], *xs: CTensor) -> Arrays:
+        operation = self._operation.copy(arrays)
+        return _as_outputs(operation, operation.forward(*xs))
+
+    def _record(
+        self, arrays: dict[str, CTensor], *xs: CTensor
+    ) -> tuple[Arrays, dict[Trace, Arrays]]:
+        operation = self._operation.copy(arrays)
+        if operation.derives_backward:
+            ys, operation._pullback = jax.vjp(lambda *xs: self._infer(arrays, *xs), *xs)
+        else:
+            ys = _as_outputs(operation, operation.forward(*xs))
+        left = {
+            name: value
+            for name, value in operation.__dict__.items()
+            if name not in self._operation.__dict__
+            or self._operation.__dict__[name] is not value
+        }
+        trace = Trace(self._operation, left, xs, ys)
+        # A dict's keys are part of what jit remembers of its result: this is how each call gets
+        # the trace that belongs to its shapes, without looking it up.
+        return ys, {trace: trace.residuals(left, xs, ys)}
+
+
+class Trace:
+    """What one tracing of forward found out: the layout of what it left for backward."""
+
+    __slots__ = (
+        "_backwards", "_constants", "_operation", "_places", "_treedef",
+        "input_avals", "output_avals", "outputs_are_float",
+    )  # fmt: skip
+
+    def __init__(
+        self, operation: Operation, left: dict[str, Any], xs: Arrays, ys: Arrays
+    ) -> None:
+        self._operation = operation
+        self.input_avals = tuple(jax.typeof(x) for x in xs)
+        self.output_avals = tuple(jax.typeof(y) for y in ys)
+        self.outputs_are_float = tuple(is_float(y.dtype) for y in ys)
+        self._backwards: dict[Any, Callable[..., Arrays]] = {}
+        leaves, self._treedef = jax.tree.flatten(left)
+        # For each array among the leaves: where it is in (*inputs, *outputs, *residuals).
+        known = [*xs, *ys]
+        self._places: list[int] = []
+        self._constants: list[Any] = []  # the other leaves, with None where an array goes
+        for leaf in leaves:
+            if not isinstance(leaf, jax.core.Tracer):
+                self._constants.append(leaf)
+                continue
+            self._constants.append(None)
+            place = next((i for i, array in enumerate(known) if array is leaf), len(known))
+            if place == len(known):
+                known.append(leaf)
+            self._places.append(place)
+
+    def residuals(self, left: dict[str, Any], xs: Arrays, ys: Arrays) -> Arrays:
+        """The arrays that forward has to return besides its outputs."""
+        arrays = [leaf for leaf in jax.tree.leaves(left) if isinstance(leaf, jax.core.Tracer)]
+        first = len(xs) + len(ys)
+        found = {
+            place: array
+            for place, array in zip(self._places, arrays, strict=True)
+            if place >= first
+        }
+        return tuple(found[place] for place in sorted(found))
+
+    def saved(self, xs: Sequence[CTensor], ys: Arrays, residuals: Arrays) -> list[CTensor]:
+        """The arrays that backward takes."""
+        known = (*xs, *ys, *residuals)
+        return [known[place] for place in self._places]
+
+    def left(self, saved: Sequence[CTensor]) -> dict[str, Any]:
+        """The attributes that forward left behind."""
+        arrays = iter(saved)
+        leaves = [
+            next(arrays) if constant is None else constant for constant in self._constants
+        ]
+        attributes: dict[str, Any] = jax.tree.unflatten(self._treedef, leaves)
+        return attributes
+
+    def backward(
+        self, operation: Operation, dys: dict[int, CTensor], needed: tuple[bool, ...]
+    ) -> Sequence[CTensor | None]:
+        """The gradients of the needed inputs, in order; None where there is none.
+
+        ``dys`` holds the outputs' gradients by the outputs' numbers. An output that nobody used
+        is not among them; its zeros are made inside the kernel, where they cost nothing.
+        """
+        key = (needed, *dys)
+        kernel = self._backwards.get(key)
+        if kernel is None:
+            kernel = self._backwards[key] = self._compile(tuple(dys), needed)
+        return kernel(operation._saved, list(dys.values()))
+
+    def _compile(self, given: tuple[int, ...], needed: tuple[bool, ...]) -> Callable[..., Any]:
+        def backward(saved: list[CTensor], dys: list[CTensor]) -> Any:
+            return input_gradients(
+                self._operation.copy(self.left(saved)),
+                dict(zip(given, dys, strict=True)),
+                self.input_avals,
+                self.output_avals,
+                needed,
+            )
+
+        return jax.jit(named(backward, f"{type(self._operation).__name__}_backward"))
+
+
+class HostTrace:
+    """The counterpart of :class:`Trace` for an operation that runs as Python on the host.
+
+    What forward left is simply on the operation, and backward is called as it is.
+    """
+
+    __slots__ = ("input_avals", "output_avals", "outputs_are_float")
+
+    def __init__(self, xs: Sequence[CTensor], ys: Arrays) -> None:
+        self.input_avals = tuple(jax.typeof(x) for x in xs)
+        self.output_avals = tuple(jax.typeof(y) for y in ys)
+        self.outputs_are_float = tuple(is_float(y.dtype) for y in ys)
+
+    def left(self, saved: Sequence[CTensor]) -> dict[str, Any]:
+        return {}
+
+    def backward(
+        self, operation: Operation, dys: dict[int, CTensor], needed: tuple[bool, ...]
+    ) -> Sequence[CTensor | None]:
+        return input_gradients(operation, dys, self.input_avals, self.output_avals, needed)
+
+
+def input_gradients(
+    operation: Operation,
+    dys: dict[int, CTensor],
+    input_avals: Sequence[Any],
+    output_avals: Sequence[Any],
+    needed: Sequence[bool],
+) -> list[CTensor | None]:
+    """Call ``operation.backward`` and check and fit what it returns, for the needed inputs.
+
+    ``dys`` holds the outputs' gradients by number; those that are missing are zeros.
+
+    This is the one place where gradients are summed over the axes along which an input was
+    broadcast, and converted to the input's data type; operations need not do it.
+    """
+    dxs = operation.backward(
+        *[
+            dys[i] if i in dys else jnp.zeros(aval.shape, aval.dtype)
+            for i, aval in enumerate(output_avals)
+        ]
+    )
+    if not isinstance(dxs, (tuple, list)):
+        dxs = (dxs,)
+    if len(dxs) != len(input_avals):
+        raise GradientError(
+            f"{operation.name}.backward returned {len(dxs)} gradients for {len(input_avals)} "
+            "inputs; one is expected for each, None where there is none"
+        )
+    return [
+        _fit(operation, i, dx, aval)
+        for i, (dx, aval) in enumerate(zip(dxs, input_avals, strict=True))
+        if needed[i]
+    ]
+
+
+def _fit(operation: Operation, i: int, dx: Any, aval: Any) -> CTensor | None:
+    if dx is None or not is_float(aval.dtype):
+        return None
+    if not isinstance(dx, (jax.Array, np.ndarray)):
+        raise GradientError(
+            f"{operation.name}.backward returned {type(dx).__name__} as the gradient of input {i}; "
+            "a CTensor or None is expected"
+        )
+    if dx.shape != aval.shape:
+        lead = dx.ndim - len(aval.shape)
+        padded = (1,) * lead + aval.shape
+        stretched = tuple(
+            axis for axis, size in enumerate(padded) if size == 1 and dx.shape[axis] != 1
+        )
+        if lead < 0 or any(
+            size not in (1, got) for size, got in zip(padded, dx.shape, strict=True)
+        ):
+            raise GradientError(
+                f"{operation.name}.backward returned a gradient of shape {dx.shape} for input {i}, "
+                f"which is of shape {aval.shape}"
+            )
+        axes = tuple(sorted({*range(lead), *stretched}))
+        dx = dx.sum(axes, keepdims=True).reshape(aval.shape)
+    return jnp.asarray(dx, aval.dtype)
+
+
+def _as_outputs(operation: Operation, ys: Any) -> Arrays:
+    if not isinstance(ys, (tuple, list)):
+        ys = (ys,)
+    for y in ys:
+        if not isinstance(y, (jax.Array, np.ndarray)):
+            raise DTypeError(
+                f"{operation.name}.forward returned {type(y).__name__}; a CTensor, or a tuple of "
+                "them, is expected"
+            )
+    return tuple(map(jnp.asarray, ys))
+
+
+def named(function: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """``function`` under another name: the one that profiles and graphs will show."""
+
+    def renamed(*args: Any) -> Any:
+        return function(*args)
+
+    renamed.__name__ = renamed.__qualname__ = name
+    return renamed

@@ -1,0 +1,255 @@
+"""Operation: a forward and a backward that share ``self``, and what happens when it is called."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from singa.device import CTensor, Device, is_float
+from singa.errors import CaptureError, DeviceError, DTypeError
+from singa.tape.kernel import HostTrace, Kernel, Trace
+from singa.tensor import Tensor, local, wrap
+
+
+class Mode:
+    """Whether operations record themselves, and layers behave as in training."""
+
+    __slots__ = ("training",)
+
+    def __init__(self) -> None:
+        self.training = False
+
+
+mode = Mode()
+
+Edge: TypeAlias = "tuple[Operation | None, int, Tensor | None] | None"
+"""Where an input came from: its creator, which of the creator's outputs it is, and the Tensor
+itself if its gradient is to be yielded. None for an input that needs no gradient."""
+
+_kernels: dict[Any, Kernel] = {}
+
+
+class Operation:
+    """A differentiable function of Tensors, written as two plain functions that share ``self``.
+
+    A subclass takes its configuration in ``__init__`` (plain values: numbers, strings, tuples)
+    and defines
+
+    - ``forward(self, *xs)``: CTensors in, one CTensor or a tuple of them out. What the backward
+      pass will need is kept on ``self``.
+    - ``backward(self, *dys)``: for each output its gradient in, for each input its gradient out
+      (None where there is none). A gradient of an input's broadcast shape will do: the sum over
+      the broadcast axes is taken for you. Without a ``backward`` jax derives one.
+
+    Both are compiled by XLA, so they compute with ``jax.numpy`` and run as Python only once per
+    configuration and input shapes. Checks of shapes and types belong into ``forward``: they run
+    at that time, and cost nothing later. An operation that has to run as Python each time (host
+    code, shapes that depend on values) sets ``traceable = False``.
+
+    Attributes:
+        name: for people: the class's name unless given.
+        src: where the inputs came from, an :data:`Edge` each; empty if nothing was recorded.
+        traceable: whether forward and backward are compiled.
+    """
+
+    __slots__ = ("__dict__", "__weakref__", "_name", "_saved", "_trace", "src")
+
+    traceable: bool = True
+    derives_backward: bool = True  # set for each subclass: it has no backward of its own
+
+    _name: str | None
+    _saved: list[CTensor]  # the arrays that backward takes
+    _trace: Trace | HostTrace | None  # the layout of what forward left; set once the operation is recorded
+    src: tuple[Edge, ...]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Operation:
+        operation = object.__new__(cls)
+        operation._name = operation._trace = None
+        operation.src = ()
+        return operation
+
+    def __init__(self, name: str | None = None) -> None:
+        self._name = name
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.derives_backward = cls.backward is Operation.backward
+
+    @property
+    def name(self) -> str:
+        return self._name or type(self).__name__
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether a backward pass goes through this operation."""
+        return any(self.src)
+
+    def forward(self, *xs: Any) -> Any:
+        """Compute the outputs from the inputs: CTensors."""
+        raise NotImplementedError(f"{type(self).__name__} has no forward")
+
+    def backward(self, *dys: Any) -> Any:
+        """Compute the inputs' gradients from the outputs': CTensors."""
+        # jax wants gradients of type float0 for outputs that are not floats.
+        dxs = self._pullback(
+            tuple(
+                dy if is_float(dy.dtype) else np.zeros(dy.shape, jax.dtypes.float0) for dy in dys
+            )
+        )
+        return tuple(None if dx.dtype == jax.dtypes.float0 else dx for dx in dxs)
+
+    def copy(self, attributes: dict[str, Any] | None = None) -> Operation:
+        """One that is configured alike and has not been called, with more attributes."""
+        fresh = Operation.__new__(type(self))
+        fresh._name = self._name
+        fresh.__dict__.update(self.__dict__)
+        if attributes:
+            fresh.__dict__.update(attributes)
+        return fresh
+
+    def __getattr__(self, name: str) -> Any:
+        # What forward left behind went through the compiled kernel, and is looked up on demand.
+        if self._trace is not None:
+            left = self._trace.left(self._saved)
+            if name in left:
+                return left[name]
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __call__(self, *inputs: Any) -> tuple[Tensor, ...]:
+        """Run forward on Tensors, and record it if ``training`` is on and a gradient is wanted.
+
+        Raises:
+            DeviceError: the inputs are on different devices.
+            SingaError: whatever ``forward`` finds wrong with the inputs.
+        """
+        # An operation is in the record once for each call.
+        operation = self if self._trace is None else self.copy()
+        xs, device = _check_inputs(operation, inputs)
+        arrays = [x._data for x in xs] if local.capture is None else [x.data for x in xs]
+        recording = False
+        if mode.training:
+            edges: list[Edge] = []
+            for x in xs:
+                if x._requires_grad and (x.creator is not None or x._stores_grad):
+                    edges.append((x.creator, x.output_index, x if x._stores_grad else None))
+                    recording = True
+                else:
+                    edges.append(None)
+        try:
+            if not operation.traceable:
+                operation = self.copy()
+                ys = _forward_on_host(operation, arrays)
+                operation._saved = []
+                operation._trace = trace = HostTrace(arrays, ys)
+            else:
+                kernel, attributes = _kernel_of(operation)
+                if not recording:
+                    ys = kernel.infer(attributes, *arrays)
+                else:
+                    ys, found = kernel.record(attributes, *arrays)
+                    [(trace, residuals)] = found.items()
+                    operation._saved = trace.saved(arrays, ys, residuals)
+                    operation._trace = trace
+        except Exception as error:
+            error.add_note(f"in {operation.name}({', '.join(map(describe, xs))})")
+            raise
+        if not recording:
+            return tuple([wrap(y, device) for y in ys])
+        operation.src = tuple(edges)
+        return tuple(
+            [
+                wrap(y, device, True, operation, i) if trace.outputs_are_float[i] else wrap(y, device)
+                for i, y in enumerate(ys)
+            ]
+        )
+
+    def needed_gradients(self, dys: dict[int, CTensor]) -> Sequence[CTensor | None]:
+        """The gradients of those inputs that have an edge in ``src``, in order.
+
+        ``dys`` holds the gradients of the outputs that somebody used, by number.
+        """
+        assert self._trace is not None  # only what was recorded is walked
+        return self._trace.backward(self, dys, tuple([edge is not None for edge in self.src]))
+
+    def __repr__(self) -> str:
+        config = ", ".join(f"{name}={value!r}" for name, value in self.__dict__.items())
+        return f"{type(self).__name__}({config})"
+
+
+def _check_inputs(operation: Operation, inputs: tuple[Any, ...]) -> tuple[Any, Device]:
+    device = None
+    for x in inputs:
+        if type(x) is not Tensor and not isinstance(x, Tensor):
+            raise DTypeError(
+                f"{operation.name}: its inputs must be Tensors, got {type(x).__name__}; "
+                "Tensor(data=...) makes one"
+            )
+        if x.device is not device:
+            if device is not None:
+                raise DeviceError(
+                    f"{operation.name}: inputs are on different devices: "
+                    + ", ".join(x.device.name for x in inputs)
+                    + "; to_device moves a Tensor"
+                )
+            device = x.device
+    if device is None:
+        raise DTypeError(f"{operation.name}: at least one input Tensor is needed")
+    return inputs, device
+
+
+def _kernel_of(operation: Operation) -> tuple[Kernel, dict[str, Any]]:
+    """The compiled operation for this configuration, and the configuration's arrays."""
+    config = operation.__dict__
+    arrays: dict[str, Any] = {}
+    # The types belong to the key because 1, 1.0 and True are equal.
+    key = (operation.__class__, *config, *config.values(), *map(type, config.values()))
+    try:
+        kernel = _kernels.get(key)
+    except TypeError:  # something that cannot be hashed
+        arrays = {
+            name: value for name, value in config.items() if isinstance(value, (np.ndarray, jax.Array))
+        }
+        key = (
+            operation.__class__,
+            *config,
+            *[None if name in arrays else _frozen(value) for name, value in config.items()],
+            *map(type, config.values()),
+        )
+        kernel = _kernels.get(key)
+    if kernel is None:
+        kernel = _kernels[key] = Kernel(operation, arrays)
+    return kernel, arrays
+
+
+def _frozen(value: Any) -> Any:
+    """A hashable value that is equal for equal lists, dicts and sets."""
+    if isinstance(value, (list, tuple)):
+        return tuple(map(_frozen, value))
+    if isinstance(value, dict):
+        return tuple((key, _frozen(item)) for key, item in value.items())
+    if isinstance(value, set):
+        return frozenset(value)
+    hash(value)
+    return value
+
+
+def _forward_on_host(operation: Operation, arrays: list[CTensor]) -> tuple[CTensor, ...]:
+    if local.capture is not None:
+        raise CaptureError(
+            f"{operation.name} runs as Python on the host (traceable = False) and cannot become "
+            "part of a compiled step; run it eagerly with model.graph(False)"
+        )
+    ys = operation.forward(*arrays)
+    if not isinstance(ys, (tuple, list)):
+        ys = (ys,)
+    return tuple(jnp.asarray(y) for y in ys)
+
+
+def describe(x: Tensor) -> str:
+    """A Tensor's type and shape in a few characters, for messages."""
+    data = x._data
+    return f"{data.dtype}{list(data.shape)}"

@@ -1,0 +1,600 @@
+"""Tensor: a named, mutable handle on an immutable array.
+
+``t.data`` is the array (a :data:`CTensor`). Assigning it is how everything "in place" happens:
+copying a batch in, an optimizer's update, batch norm's running mean. Nothing else in the package
+holds numeric state, which is what lets a training step be captured into one program: a capture
+(:mod:`singa.graph`) only has to watch which Tensors are read and which are assigned.
+
+Arithmetic, indexing and the other recorded methods come from the floor above: importing
+:mod:`singa.operation` hands them down to this class.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from singa import _random
+from singa.device import CTensor as CTensor
+from singa.device import Device, DType, as_dtype, get_default_device, is_float
+from singa.device import bfloat16 as bfloat16
+from singa.device import bool_ as bool_
+from singa.device import float16 as float16
+from singa.device import float32 as float32
+from singa.device import float64 as float64
+from singa.device import int8 as int8
+from singa.device import int16 as int16
+from singa.device import int32 as int32
+from singa.device import int64 as int64
+from singa.device import uint8 as uint8
+from singa.errors import ArgumentError, CaptureError, DTypeError, ShapeError
+
+if TYPE_CHECKING:
+    from singa.tape import Operation
+
+ArrayLike: TypeAlias = "np.ndarray[Any, Any] | jax.Array | float | Sequence[Any]"
+TensorLike: TypeAlias = "Tensor | ArrayLike"
+
+
+class Watcher(Protocol):
+    """What is told of every Tensor that is read or assigned while it is set in :data:`local`."""
+
+    def read(self, tensor: Tensor) -> CTensor: ...
+    def write(self, tensor: Tensor, value: CTensor) -> None: ...
+
+
+class Journal(Protocol):
+    """What is told of every Tensor just before it is assigned."""
+
+    def note(self, tensor: Tensor) -> None: ...
+
+
+class _Local(threading.local):
+    """What this thread is in the middle of: capturing a step, or one that may be rolled back."""
+
+    capture: Watcher | None = None
+    journal: Journal | None = None
+
+
+local = _Local()
+
+
+@contextmanager
+def outside_capture() -> Iterator[None]:
+    """Compute with real values for a while, although a step is being captured.
+
+    For what happens once and is not part of the step: making parameters, an optimizer's state.
+    """
+    capture, local.capture = local.capture, None
+    try:
+        with jax.ensure_compile_time_eval():
+            yield
+    finally:
+        local.capture = capture
+
+
+class Tensor:
+    """An array with a name, a device and a place in the record of operations.
+
+    Args:
+        shape: its shape, if there is no ``data``; the elements are then 0.
+        device: where it lives; the CPU if not given.
+        dtype: its data type; that of ``data`` if not given, or float32.
+        data: a NumPy array, a CTensor, a Tensor, a number or nested lists. It is copied, unless
+            it is a CTensor. Python floats become float32 and Python ints int32.
+        requires_grad: whether gradients may flow through it.
+        stores_grad: whether :func:`singa.autograd.backward` yields its gradient, as for a
+            parameter. Needs ``requires_grad``.
+        creator: the Operation that computed it; None for a leaf.
+        name: for people and checkpoints. Nothing is looked up by it.
+
+    Raises:
+        DTypeError: ``data`` is of a type that is not supported here.
+        ShapeError: both ``shape`` and ``data`` are given and do not fit.
+        ArgumentError: ``stores_grad`` without ``requires_grad``.
+    """
+
+    __slots__ = (
+        "__weakref__", "_data", "_requires_grad", "_stores_grad",
+        "creator", "device", "name", "output_index",
+    )  # fmt: skip
+
+    device: Device
+    creator: Operation | None
+    name: str | None
+    output_index: int  # which of its creator's outputs it is
+
+    def __init__(
+        self,
+        shape: Sequence[int] | int = (),
+        device: Device | None = None,
+        dtype: Any = None,
+        data: TensorLike | None = None,
+        requires_grad: bool = True,
+        stores_grad: bool = False,
+        creator: Operation | None = None,
+        name: str | None = None,
+    ) -> None:
+        if stores_grad and not requires_grad:
+            raise ArgumentError("Tensor: stores_grad=True needs requires_grad=True")
+        if device is None:
+            device = data.device if isinstance(data, Tensor) else get_default_device()
+        elif not isinstance(device, Device):
+            raise DTypeError(f"Tensor: device must be a Device, got {device!r}")
+        wanted = None if dtype is None else as_dtype(dtype)
+        if data is None:
+            with concrete():
+                self._data: CTensor = jnp.zeros(
+                    _as_shape(shape), wanted or float32, device=device.jax_device
+                )
+        else:
+            self._data = _as_ctensor(data, device, wanted)
+            if shape not in ((), None) and _as_shape(shape) != self._data.shape:
+                raise ShapeError(f"Tensor: shape {shape} given with data of {self._data.shape}")
+        self.device = device
+        self.creator = creator
+        self.output_index = 0
+        self.name = name
+        self._requires_grad = requires_grad
+        self._stores_grad = stores_grad
+
+    # -- what it is -------------------------------------------------------------------------
+
+    @property
+    def data(self) -> CTensor:
+        """The array. Assigning another one is how a Tensor changes."""
+        capture = local.capture
+        return self._data if capture is None else capture.read(self)
+
+    @data.setter
+    def data(self, value: CTensor) -> None:
+        if not isinstance(value, jax.Array):
+            raise DTypeError(
+                f"Tensor.data: a CTensor (jax.Array) is expected, got {type(value).__name__}; "
+                "copy_from_numpy takes NumPy arrays"
+            )
+        if local.capture is not None:
+            local.capture.write(self, value)
+            return
+        if local.journal is not None:
+            local.journal.note(self)
+        self._data = value
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.data.shape
+
+    @property
+    def dtype(self) -> DType:
+        return self.data.dtype
+
+    def ndim(self) -> int:
+        """The number of axes (a method, as in SINGA)."""
+        return self.data.ndim
+
+    def size(self) -> int:
+        """The number of elements (a method, as in SINGA)."""
+        return self.data.size
+
+    def memsize(self) -> int:
+        """The number of bytes."""
+        return self.data.size * self.data.dtype.itemsize
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether gradients may flow through this Tensor. False freezes a parameter."""
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        if bool(value) != self._requires_grad:
+            self._requires_grad = bool(value)
+            structure.changed()
+
+    @property
+    def stores_grad(self) -> bool:
+        """Whether ``backward`` yields this Tensor's gradient. Setting it sets requires_grad too.
+
+        A frozen Tensor (requires_grad False) stores none; it does again when it is unfrozen.
+        """
+        return self._stores_grad and self._requires_grad
+
+    @stores_grad.setter
+    def stores_grad(self, value: bool) -> None:
+        if bool(value) != self.stores_grad:
+            self._stores_grad = bool(value)
+            self._requires_grad = self._requires_grad or self._stores_grad
+            structure.changed()
+
+    # -- changing it ------------------------------------------------------------------------
+
+    def copy_from_numpy(self, array: np.ndarray[Any, Any]) -> Tensor:
+        """Copy ``array`` in. Its shape must be this Tensor's; its values are converted.
+
+        Raises:
+            ShapeError: another shape. For batches of several sizes make a Tensor for each.
+            DTypeError: the conversion would lose more than precision (float to int, say).
+        """
+        array = np.asarray(array)
+        if array.shape != self.shape:
+            raise ShapeError(
+                f"copy_from_numpy: the Tensor is of shape {self.shape}, the array {array.shape}"
+            )
+        if array.dtype != self.dtype and not _converts(array.dtype, self.dtype):
+            raise DTypeError(
+                f"copy_from_numpy: {array.dtype} values do not fit into a {self.dtype} Tensor"
+            )
+        self.data = _from_host(array, self.device, self.dtype)
+        return self
+
+    def copy_data(self, other: Tensor) -> Tensor:
+        """Take over another Tensor's values; shape, data type and device stay."""
+        if other.shape != self.shape:
+            raise ShapeError(f"copy_data: {other.shape} into a Tensor of shape {self.shape}")
+        self.data = _move(other.data.astype(self.dtype), self.device)
+        return self
+
+    copy_from = copy_data
+
+    def set_value(self, value: float) -> Tensor:
+        """Set every element to a number."""
+        with concrete():
+            device = self.device.jax_device
+            self.data = jnp.full(self.shape, value, self.dtype, device=device)
+        return self
+
+    def gaussian(self, mean: float = 0.0, std: float = 1.0) -> Tensor:
+        """Fill with numbers from the normal distribution, from the device's random stream."""
+        return self._draw(_random.normal, mean, std)
+
+    def uniform(self, low: float = 0.0, high: float = 1.0) -> Tensor:
+        """Fill with numbers that are uniform in [low, high)."""
+        return self._draw(_random.uniform, low, high)
+
+    def bernoulli(self, p: float) -> Tensor:
+        """Fill with ones, each with probability ``p``, and zeros."""
+        return self._draw(_random.bernoulli, p)
+
+    def _draw(self, distribution: Any, *parameters: float) -> Tensor:
+        if not is_float(self.dtype):
+            raise DTypeError(f"{distribution.__name__}: a float Tensor is needed, not {self.dtype}")
+        # As arrays of this data type, so that another mean does not compile another kernel.
+        numbers = [np.asarray(parameter, self.dtype) for parameter in parameters]
+        self.data = distribution(
+            next_key(self.device), *numbers, shape=self.shape, dtype=self.dtype
+        )
+        return self
+
+    def to_device(self, device: Device) -> Tensor:
+        """Move this Tensor to another device, in place."""
+        self.data = _move(self.data, device)
+        self.device = device
+        structure.changed()
+        return self
+
+    def to_host(self) -> Tensor:
+        """Move this Tensor to the CPU, in place."""
+        return self.to_device(get_default_device())
+
+    def to_type(self, dtype: Any) -> Tensor:
+        """Convert this Tensor to another data type, in place."""
+        self.data = self.data.astype(as_dtype(dtype))
+        return self
+
+    # -- copies and other people's arrays -----------------------------------------------------
+
+    def clone(self) -> Tensor:
+        """A new leaf with the same values, which later changes of this one do not reach."""
+        return Tensor(
+            device=self.device, data=self.data, requires_grad=self._requires_grad,
+            stores_grad=self._stores_grad, name=self.name,
+        )  # fmt: skip
+
+    deepcopy = clone
+
+    def _value(self, what: str) -> np.ndarray[Any, Any]:
+        """The values, read-only and not copied if on the CPU."""
+        if isinstance(self._data, jax.core.Tracer) or local.capture is not None:
+            raise CaptureError(
+                f"{what}: this Tensor{f' ({self.name})' if self.name else ''} has no value yet: "
+                "its step is being compiled into one program. Return it from train_one_batch and "
+                "read it there, or run the step eagerly with model.graph(False)"
+            )
+        return np.asarray(self._data)
+
+    def to_numpy(self) -> np.ndarray[Any, Any]:
+        """The values as a NumPy array, which is the caller's own."""
+        return self._value("to_numpy").copy()
+
+    def item(self) -> float | int | bool:
+        """The value of a one-element Tensor as a Python number."""
+        value = self._value("item")
+        if value.size != 1:
+            raise ShapeError(f"item: one element is needed, the Tensor is of shape {self.shape}")
+        number: float | int | bool = value.item()
+        return number
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        return np.array(self._value("__array__"), dtype=dtype, copy=copy)
+
+    def __dlpack__(self, **kwargs: Any) -> Any:
+        self._value("__dlpack__")
+        return self._data.__dlpack__(**kwargs)
+
+    def __dlpack_device__(self) -> Any:
+        return self._data.__dlpack_device__()
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __bool__(self) -> bool:
+        return bool(self.item())
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise DTypeError("len: a Tensor without axes has no length")
+        return self.shape[0]
+
+    def __repr__(self) -> str:
+        about = f"shape={self.shape}, dtype={self.dtype}, device={self.device.name}"
+        about += f", name={self.name!r}" if self.name else ""
+        about += ", stores_grad=True" if self.stores_grad else ""
+        if isinstance(self._data, jax.core.Tracer) or local.capture is not None:
+            return f"Tensor(<computed in the step being compiled>, {about})"
+        values = np.array2string(np.asarray(self._data), prefix="Tensor(", separator=", ")
+        return f"Tensor({values}, {about})"
+
+    # Tensors are equal by value, element by element, but found by who they are.
+    __hash__ = object.__hash__
+
+    # From singa.operation.operators, which hands them down to this class:
+    if TYPE_CHECKING:
+
+        def __add__(self, other: TensorLike) -> Tensor: ...
+        def __radd__(self, other: ArrayLike) -> Tensor: ...
+        def __iadd__(self, other: TensorLike) -> Tensor: ...
+        def __sub__(self, other: TensorLike) -> Tensor: ...
+        def __rsub__(self, other: ArrayLike) -> Tensor: ...
+        def __isub__(self, other: TensorLike) -> Tensor: ...
+        def __mul__(self, other: TensorLike) -> Tensor: ...
+        def __rmul__(self, other: ArrayLike) -> Tensor: ...
+        def __imul__(self, other: TensorLike) -> Tensor: ...
+        def __truediv__(self, other: TensorLike) -> Tensor: ...
+        def __rtruediv__(self, other: ArrayLike) -> Tensor: ...
+        def __itruediv__(self, other: TensorLike) -> Tensor: ...
+        def __pow__(self, other: TensorLike) -> Tensor: ...
+        def __rpow__(self, other: ArrayLike) -> Tensor: ...
+        def __matmul__(self, other: TensorLike) -> Tensor: ...
+        def __rmatmul__(self, other: ArrayLike) -> Tensor: ...
+        def __neg__(self) -> Tensor: ...
+        def __lt__(self, other: TensorLike) -> Tensor: ...
+        def __le__(self, other: TensorLike) -> Tensor: ...
+        def __gt__(self, other: TensorLike) -> Tensor: ...
+        def __ge__(self, other: TensorLike) -> Tensor: ...
+        def __eq__(self, other: object) -> Any: ...
+        def __ne__(self, other: object) -> Any: ...
+        def __getitem__(self, index: Any) -> Tensor: ...
+        def __iter__(self) -> Iterator[Tensor]: ...
+        def reshape(self, shape: Sequence[int]) -> Tensor: ...
+        def transpose(self, axes: Sequence[int] | None = None) -> Tensor: ...
+        def T(self) -> Tensor: ...
+        def as_type(self, dtype: Any) -> Tensor: ...
+
+
+class Structure:
+    """Counts changes to what Python code sees of a model other than its Tensors' values.
+
+    A captured step ran the model's Python once. When this number has moved since, it runs it
+    again, so that freezing a parameter or exchanging the optimizer is never silently ignored.
+    """
+
+    __slots__ = ("version",)
+
+    def __init__(self) -> None:
+        self.version = 0
+
+    def changed(self) -> None:
+        self.version += 1
+
+
+structure = Structure()
+
+
+class Structural:
+    """Base of objects whose plain attributes a captured step depends on: layers, optimizers."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        known = self.__dict__
+        if name not in known or not _same(known[name], value):
+            structure.changed()
+        object.__setattr__(self, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        structure.changed()
+        object.__delattr__(self, name)
+
+
+def _same(a: Any, b: Any) -> bool:
+    if a is b:
+        return True
+    return type(a) is type(b) and isinstance(a, (bool, int, float, str, bytes)) and a == b
+
+
+# -- making Tensors -----------------------------------------------------------------------------
+
+
+def wrap(
+    data: CTensor,
+    device: Device,
+    requires_grad: bool = False,
+    creator: Operation | None = None,
+    output_index: int = 0,
+) -> Tensor:
+    """A Tensor on this very array; the short way for what the package itself computes."""
+    tensor = Tensor.__new__(Tensor)
+    tensor._data = data
+    tensor.device = device
+    tensor.creator = creator
+    tensor.output_index = output_index
+    tensor.name = None
+    tensor._requires_grad = requires_grad
+    tensor._stores_grad = False
+    return tensor
+
+
+def as_tensor(value: TensorLike, like: Tensor) -> Tensor:
+    """``value`` itself if it is a Tensor, else a constant on ``like``'s device.
+
+    A Python number takes ``like``'s data type where that can hold it, as in NumPy.
+    """
+    if isinstance(value, Tensor):
+        return value
+    if isinstance(value, (bool, int, float)):
+        dtype = like.dtype
+        if isinstance(value, float) and not is_float(dtype):
+            dtype = float32
+        elif dtype == bool_:
+            dtype = as_dtype(type(value))
+        return wrap(_number(value, dtype, like.device), like.device)
+    if isinstance(value, jax.core.Tracer):
+        return wrap(value, like.device)
+    return Tensor(data=value, device=like.device, requires_grad=False)
+
+
+def from_numpy(array: np.ndarray[Any, Any], dev: Device | None = None) -> Tensor:
+    """A Tensor with a copy of ``array``'s values, of the same data type."""
+    return Tensor(data=np.asarray(array), device=dev)
+
+
+def from_dlpack(array: Any) -> Tensor:
+    """A Tensor on another library's array, not copied where both sides allow it."""
+    data = jax.dlpack.from_dlpack(array)
+    return from_raw_tensor(data)
+
+
+def from_raw_tensor(ctensor: CTensor) -> Tensor:
+    """A Tensor on this very CTensor."""
+    return Tensor(data=ctensor)
+
+
+def from_raw_tensors(ctensors: Iterable[CTensor]) -> list[Tensor]:
+    """A Tensor on each of these CTensors."""
+    return [from_raw_tensor(ctensor) for ctensor in ctensors]
+
+
+def to_numpy(t: Tensor) -> np.ndarray[Any, Any]:
+    """``t.to_numpy()``."""
+    return t.to_numpy()
+
+
+def to_host(t: Tensor) -> Tensor:
+    """A copy of ``t`` on the CPU."""
+    return t.clone().to_host()
+
+
+def zeros(shape: Sequence[int] | int, device: Device | None = None, dtype: Any = None) -> Tensor:
+    """A Tensor of zeros."""
+    return Tensor(shape, device, dtype)
+
+
+def ones(shape: Sequence[int] | int, device: Device | None = None, dtype: Any = None) -> Tensor:
+    """A Tensor of ones."""
+    return Tensor(shape, device, dtype).set_value(1)
+
+
+def zeros_like(t: Tensor) -> Tensor:
+    """Zeros of ``t``'s shape and data type, on its device."""
+    return Tensor(t.shape, t.device, t.dtype)
+
+
+def ones_like(t: Tensor) -> Tensor:
+    """Ones of ``t``'s shape and data type, on its device."""
+    return zeros_like(t).set_value(1)
+
+
+def random_key(device: Device) -> Tensor:
+    """The Tensor that holds the state of the device's random stream."""
+    if device.random_key is None:
+        device.random_key = wrap(device.initial_key(), device)
+        device.random_key.name = f"random_key.{device.name}"
+    key: Tensor = device.random_key
+    return key
+
+
+def next_key(device: Device) -> CTensor:
+    """A fresh key, uint32 (2,), for jax.random; the device's stream moves on."""
+    state = random_key(device)
+    state.data, key = _random.split(state.data)
+    return key
+
+
+# -- arrays -------------------------------------------------------------------------------------
+
+
+def concrete() -> Any:
+    """A block in which arrays are made with real values, although a step may be in capture."""
+    return nullcontext() if local.capture is None else jax.ensure_compile_time_eval()
+
+
+@lru_cache(maxsize=1024)
+def _number(value: float, dtype: DType, device: Device) -> CTensor:
+    with jax.ensure_compile_time_eval():
+        return jnp.full((), value, dtype, device=device.jax_device)
+
+
+def _as_shape(shape: Sequence[int] | int) -> tuple[int, ...]:
+    sizes = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
+    if not all(isinstance(size, (int, np.integer)) and size >= 0 for size in sizes):
+        raise ShapeError(f"Tensor: a shape is made of sizes of 0 or more, got {shape!r}")
+    return tuple(int(size) for size in sizes)
+
+
+def _as_ctensor(data: TensorLike, device: Device, dtype: DType | None) -> CTensor:
+    if isinstance(data, Tensor):
+        data = data.data
+    if isinstance(data, jax.Array):
+        as_dtype(data.dtype)
+        if dtype is not None and data.dtype != dtype:
+            data = data.astype(dtype)
+        return _move(data, device)
+    array = np.asarray(data)
+    if dtype is None:
+        # Only arrays have a precision of their own; Python's numbers are as long as we like.
+        given = array.dtype
+        if not isinstance(data, (np.ndarray, np.generic)):
+            given = {"f": np.dtype(np.float32), "i": np.dtype(np.int32)}.get(given.kind, given)
+        dtype = as_dtype(given)
+    elif array.dtype.kind not in "biufV":
+        raise DTypeError(f"Tensor: data of type {array.dtype} cannot become {dtype}")
+    return _from_host(array, device, dtype)
+
+
+def _from_host(array: np.ndarray[Any, Any], device: Device, dtype: DType) -> CTensor:
+    # A copy of our own: jax may otherwise look at the caller's memory, which they will change.
+    own = np.array(array, dtype=dtype, order="C", copy=True)
+    with concrete():
+        return jax.device_put(own, device.jax_device)
+
+
+def _move(data: CTensor, device: Device) -> CTensor:
+    if isinstance(data, jax.core.Tracer):
+        return data
+    if data.committed and data.devices() == {device.jax_device}:
+        return data
+    with concrete():
+        return jax.device_put(data, device.jax_device)
+
+
+def _converts(given: DType, wanted: DType) -> bool:
+    kind = {"b": 0, "u": 1, "i": 1, "f": 2, "V": 2}  # bfloat16 is of kind V
+    return given.kind in kind and kind[given.kind] <= kind.get(wanted.kind, -1)
