@@ -44,8 +44,9 @@ TensorLike: TypeAlias = "Tensor | ArrayLike"
 
 
 class Watcher(Protocol):
-    """What is told of every Tensor that is read or assigned while it is set in :data:`local`."""
+    """What is told of every Tensor that is made, read or assigned in a captured step."""
 
+    def made(self, tensor: Tensor) -> None: ...
     def read(self, tensor: Tensor) -> CTensor: ...
     def write(self, tensor: Tensor, value: CTensor) -> None: ...
 
@@ -144,6 +145,8 @@ class Tensor:
         self.name = name
         self._requires_grad = requires_grad
         self._stores_grad = stores_grad
+        if local.capture is not None:
+            local.capture.made(self)
 
     # -- what it is -------------------------------------------------------------------------
 
@@ -215,6 +218,20 @@ class Tensor:
 
     # -- changing it ------------------------------------------------------------------------
 
+    @property
+    def is_parameter(self) -> bool:
+        """Whether it was made to store its gradient, be it frozen at present or not."""
+        return self._stores_grad
+
+    def check_fits(self, array: np.ndarray[Any, Any], what: str) -> None:
+        """Raise what :meth:`copy_from_numpy` would raise for ``array``; ``what`` begins it."""
+        if array.shape != self.shape:
+            raise ShapeError(
+                f"{what}: the Tensor is of shape {self.shape}, the array of {array.shape}"
+            )
+        if array.dtype != self.dtype and not _converts(array.dtype, self.dtype):
+            raise DTypeError(f"{what}: {array.dtype} values do not fit into a {self.dtype} Tensor")
+
     def copy_from_numpy(self, array: np.ndarray[Any, Any]) -> Tensor:
         """Copy ``array`` in. Its shape must be this Tensor's; its values are converted.
 
@@ -223,14 +240,7 @@ class Tensor:
             DTypeError: the conversion would lose more than precision (float to int, say).
         """
         array = np.asarray(array)
-        if array.shape != self.shape:
-            raise ShapeError(
-                f"copy_from_numpy: the Tensor is of shape {self.shape}, the array {array.shape}"
-            )
-        if array.dtype != self.dtype and not _converts(array.dtype, self.dtype):
-            raise DTypeError(
-                f"copy_from_numpy: {array.dtype} values do not fit into a {self.dtype} Tensor"
-            )
+        self.check_fits(array, "copy_from_numpy")
         self.data = _from_host(array, self.device, self.dtype)
         return self
 
@@ -449,6 +459,9 @@ def wrap(
     tensor.name = None
     tensor._requires_grad = requires_grad
     tensor._stores_grad = False
+    capture = local.capture
+    if capture is not None:
+        capture.made(tensor)
     return tensor
 
 

@@ -39,3 +39,5 @@ FUNCTIONS = (
     sigmoid, softmax, softmax_cross_entropy, sqrt, sub, tanh, transpose,
 )  # fmt: skip
 """Their functional forms."""
+
+__all__ = [item.__name__ for item in (*OPERATIONS, *FUNCTIONS)]

@@ -10,7 +10,8 @@ each set of input shapes. An array that is an input or an output anyway is not r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import jax
@@ -18,8 +19,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from singa.device import CTensor, is_float
-from singa.errors import ArgumentError, DTypeError, GradientError
-from singa.tensor import Tensor
+from singa.errors import ArgumentError, CaptureError, DTypeError, GradientError
+from singa.tensor import Tensor, local
 
 if TYPE_CHECKING:
     from singa.tape.operation import Operation
@@ -50,7 +51,8 @@ class Kernel:
 
     def _infer(self, arrays: dict[str, CTensor], *xs: CTensor) -> Arrays:
         operation = self._operation.copy(arrays)
-        return _as_outputs(operation, operation.forward(*xs))
+        with _arrays_only(operation):
+            return _as_outputs(operation, operation.forward(*xs))
 
     def _record(
         self, arrays: dict[str, CTensor], *xs: CTensor
@@ -59,7 +61,8 @@ class Kernel:
         if operation.derives_backward:
             ys, operation._pullback = jax.vjp(lambda *xs: self._infer(arrays, *xs), *xs)
         else:
-            ys = _as_outputs(operation, operation.forward(*xs))
+            with _arrays_only(operation):
+                ys = _as_outputs(operation, operation.forward(*xs))
         left = {
             name: value
             for name, value in operation.__dict__.items()
@@ -144,13 +147,12 @@ class Trace:
 
     def _compile(self, given: tuple[int, ...], needed: tuple[bool, ...]) -> Callable[..., Any]:
         def backward(saved: list[CTensor], dys: list[CTensor]) -> Any:
-            return input_gradients(
-                self._operation.copy(self.left(saved)),
-                dict(zip(given, dys, strict=True)),
-                self.input_avals,
-                self.output_avals,
-                needed,
-            )
+            operation = self._operation.copy(self.left(saved))
+            arrived = dict(zip(given, dys, strict=True))
+            with _arrays_only(operation):
+                return input_gradients(
+                    operation, arrived, self.input_avals, self.output_avals, needed
+                )
 
         return jax.jit(named(backward, f"{type(self._operation).__name__}_backward"))
 
@@ -247,6 +249,34 @@ def _as_outputs(operation: Operation, ys: Any) -> Arrays:
                 "them, is expected"
             )
     return tuple(map(jnp.asarray, ys))
+
+
+class _Refusal:
+    """Refuses all use of Tensors: in a kernel, they would be frozen at their present values."""
+
+    def __init__(self, operation: Operation) -> None:
+        self._message = (
+            f"{operation.name}: forward and backward compute with CTensors; a Tensor in them would "
+            "be frozen at its present value. Pass it as an input of the operation"
+        )
+
+    def made(self, tensor: Tensor) -> None:
+        raise CaptureError(self._message)
+
+    def read(self, tensor: Tensor) -> CTensor:
+        raise CaptureError(self._message)
+
+    def write(self, tensor: Tensor, value: CTensor) -> None:
+        raise CaptureError(self._message)
+
+
+@contextmanager
+def _arrays_only(operation: Operation) -> Iterator[None]:
+    outer, local.capture = local.capture, _Refusal(operation)
+    try:
+        yield
+    finally:
+        local.capture = outer
 
 
 def named(function: Callable[..., Any], name: str) -> Callable[..., Any]:

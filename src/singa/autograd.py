@@ -1,0 +1,55 @@
+"""The public face of automatic differentiation: the tape, the operations, and some layers.
+
+``autograd.training = True`` turns recording on, ``False`` off. It is one switch for the process.
+
+Layers (``autograd.Conv2d``) are from a floor above and are handed down by :mod:`singa.layer` when
+it is imported, which ``import singa`` does.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from singa import operation as _operation
+from singa.operation import *  # noqa: F403  (its __all__ is what this face shows)
+from singa.tape import Operation, backward, gradients
+from singa.tape import mode as _mode
+
+if TYPE_CHECKING:
+    from singa.layer import (
+        AvgPool2d, BatchNorm2d, Conv2d, Layer, Linear, MaxPool2d, Pooling2d,
+    )  # fmt: skip
+
+    training: bool
+
+Operator = Operation
+
+__all__ = [
+    *_operation.__all__,
+    "AvgPool2d", "BatchNorm2d", "Conv2d", "Layer", "Linear", "MaxPool2d", "Operation", "Operator",
+    "Pooling2d", "backward", "gradients", "training",
+]  # fmt: skip
+
+
+def adopt(*classes: type[Any]) -> None:
+    """Show these classes here as well, by their names."""
+    for cls in classes:
+        setattr(_self, cls.__name__, cls)
+
+
+class _Face(ModuleType):
+    """A module whose ``training`` is the tape's switch, not a copy of it."""
+
+    @property
+    def training(self) -> bool:
+        return _mode.training
+
+    @training.setter
+    def training(self, value: bool) -> None:
+        _mode.training = bool(value)
+
+
+_self = sys.modules[__name__]
+_self.__class__ = _Face

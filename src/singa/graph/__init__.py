@@ -1,0 +1,12 @@
+"""Capture and execution of a training step.
+
+- ``capture.py``: one run of the step, with every Tensor that it reads or assigns noted.
+- ``program.py``: what was captured, compiled and run.
+- ``step.py``: which program serves which call.
+"""
+
+from singa.graph.capture import Capture
+from singa.graph.program import Program
+from singa.graph.step import Rollback, Step
+
+__all__ = ["Capture", "Program", "Rollback", "Step"]

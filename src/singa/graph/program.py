@@ -1,0 +1,161 @@
+"""Program: a captured step, compiled, with the Tensors that are its inputs and outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from sys import getrefcount
+from typing import Any
+
+import jax
+from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
+
+from singa.device import CTensor
+from singa.graph.capture import Capture, read_tensor
+from singa.tape.kernel import named
+from singa.tensor import Tensor
+
+# An array that only its Tensor holds, seen through a list of arrays: the Tensor's reference, the
+# list's and getrefcount's own argument.
+_UNSHARED = 3
+
+
+class Program:
+    """A captured step that can be run on arguments of the captured shapes.
+
+    The arrays of Tensors that it both reads and assigns are donated: XLA writes the new values
+    into their memory. One that somebody else holds too (a ``t.data`` that was kept, a second
+    Tensor on it) is copied first.
+
+    Args:
+        function: the step: Tensors in, any nesting of Tensors out.
+        args: Tensors of the shapes, types and devices that it is captured for.
+        sequential: run the operations one by one, in recorded order, instead of compiled into
+            one program.
+        previous: a program for the same arguments. If it does the same, its compilation is reused.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        args: Sequence[Tensor],
+        sequential: bool = False,
+        previous: Program | None = None,
+    ) -> None:
+        self.capture = capture = Capture(function, args)
+        written = set(capture.written)
+        inputs = list(enumerate(capture.inputs))
+        # By their places among the inputs: what is donated, and what is only read.
+        self._donated = [i for i, t in inputs if isinstance(t, Tensor) and t in written]
+        self._kept = [i for i, t in inputs if not isinstance(t, Tensor) or t not in written]
+        self._donated_tensors: list[Any] = [capture.inputs[i] for i in self._donated]
+        self._kept_inputs = [capture.inputs[i] for i in self._kept]
+        self._expected = [_kind(t) for t in (*capture.inputs, *args)]
+        self._function = _as_function(capture.jaxpr)
+        self.is_compiled_anew = False
+        self._run: Callable[..., Sequence[CTensor]]
+        if sequential:
+            self._run = self._evaluate
+        elif previous is not None and previous._does_the_same(self):
+            self._run = previous._run
+        else:
+            run = jax.jit(named(self._evaluate, "step"), donate_argnums=0)
+            self._run = run.lower(*self._arrays(args)).compile()
+            self.is_compiled_anew = True
+
+    def __call__(self, args: Sequence[Tensor]) -> Any:
+        """Run the step: assign the Tensors that it assigns, and return what it returns."""
+        donated, kept, consts, values = self._arrays(args)
+        if donated and max(map(getrefcount, donated)) > _UNSHARED:
+            shared = [getrefcount(array) > _UNSHARED for array in donated]
+            for i in range(len(donated)):
+                if shared[i]:
+                    donated[i] = donated[i].copy()
+        outputs = iter(self._run(donated, kept, consts, values))
+        for tensor, value in zip(self.capture.written, outputs, strict=False):
+            tensor._data = value
+        for i, value in zip(self.capture.written_args, outputs, strict=False):
+            args[i]._data = value
+        return self.capture.result.fill(outputs)
+
+    def fits(self, args: Sequence[Tensor]) -> bool:
+        """Whether the state still has the shapes, types and devices that were captured."""
+        return [_kind(t) for t in (*self.capture.inputs, *args)] == self._expected
+
+    def _arrays(self, args: Sequence[Tensor]) -> tuple[list[CTensor], ...]:
+        return (
+            [t._data for t in self._donated_tensors],
+            [t._data if isinstance(t, Tensor) else t for t in self._kept_inputs],
+            list(self.capture.jaxpr.consts),
+            [arg._data for arg in args],
+        )
+
+    def _evaluate(
+        self,
+        donated: list[CTensor],
+        kept: list[CTensor],
+        consts: list[CTensor],
+        args: list[CTensor],
+    ) -> list[CTensor]:
+        """Run the recorded operations: traced, or one after the other."""
+        inputs = dict(zip((*self._donated, *self._kept), (*donated, *kept), strict=True))
+        return self._function(*[inputs[i] for i in range(len(inputs))], *consts, *args)
+
+    def _does_the_same(self, other: Program) -> bool:
+        return (
+            self._expected == other._expected
+            and self._donated == other._donated
+            and _equal(self.capture.jaxpr, other.capture.jaxpr)
+        )
+
+
+def _kind(x: Tensor | CTensor) -> tuple[Any, Any]:
+    array = x._data if isinstance(x, Tensor) else x
+    return jax.typeof(array), array.sharding
+
+
+def _as_function(closed: ClosedJaxpr) -> Callable[..., list[CTensor]]:
+    """The program as a function of the Tensors' values, its constants, and its arguments."""
+    jaxpr = closed.jaxpr
+    reads = [eqn.outvars[0] for eqn in jaxpr.eqns if eqn.primitive is read_tensor]
+    inputs = [*reads, *jaxpr.constvars, *jaxpr.invars]
+    opened = jaxpr.replace(
+        constvars=[],
+        invars=inputs,
+        eqns=[eqn for eqn in jaxpr.eqns if eqn.primitive is not read_tensor],
+        debug_info=jaxpr.debug_info._replace(arg_names=("",) * len(inputs)),
+    )
+    return jaxpr_as_fun(ClosedJaxpr(opened, []))
+
+
+def _equal(a: Any, b: Any) -> bool:
+    """Whether two closed jaxprs are the same program.
+
+    The compiled kernels inside count as the same only if they are the same object, which they
+    are if the same operations were recorded: a kernel is traced once.
+    """
+    if len(a.jaxpr.eqns) != len(b.jaxpr.eqns) or len(a.consts) != len(b.consts):
+        return False
+    names = dict(zip(_inputs(a.jaxpr), _inputs(b.jaxpr), strict=True))
+
+    def same(x: Any, y: Any) -> bool:
+        if isinstance(x, Literal) or isinstance(y, Literal):
+            return type(x) is type(y) and str(x) == str(y) and x.aval == y.aval
+        return names.get(x) is y
+
+    for one, two in zip(a.jaxpr.eqns, b.jaxpr.eqns, strict=True):
+        if (
+            one.primitive is not two.primitive
+            or one.params.keys() != two.params.keys()
+            or not all(v is two.params[k] or v == two.params[k] for k, v in one.params.items())
+            or len(one.invars) != len(two.invars)
+            or not all(map(same, one.invars, two.invars))
+        ):
+            return False
+        names.update(zip(one.outvars, two.outvars, strict=True))
+    return len(a.jaxpr.outvars) == len(b.jaxpr.outvars) and all(
+        map(same, a.jaxpr.outvars, b.jaxpr.outvars)
+    )
+
+
+def _inputs(jaxpr: Any) -> list[Any]:
+    return [*jaxpr.constvars, *jaxpr.invars]

@@ -1,0 +1,146 @@
+"""Layer: parameters and state around operations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from singa.device import DType, float32, is_float
+from singa.errors import ArgumentError, DTypeError, ShapeError
+from singa.tensor import Structural, Tensor, outside_capture
+
+
+class Layer(Structural):
+    """A function of Tensors with parameters and state of its own.
+
+    A subclass defines ``forward``, and ``initialize`` if it has something to make once its first
+    input is known: it is called with that input before the first forward.
+
+    What belongs to a layer is found by looking at its attributes: Tensors with ``stores_grad``
+    are parameters, Tensors made known by :meth:`register_states` are states, and Layers are
+    looked into, also in lists, tuples and dicts. Names are the paths to them, ``conv1.W`` or
+    ``blocks.0.bn.scale``. What is reachable in two ways is counted once.
+    """
+
+    _initialized = False
+    _state_names: tuple[str, ...] = ()
+
+    def initialize(self, *xs: Any) -> None:
+        """Make the parameters, now that the inputs' shapes, types and device are known."""
+
+    def forward(self, *xs: Any, **options: Any) -> Any:
+        """Compute the outputs: Tensors in, Tensors out."""
+        raise NotImplementedError(f"{type(self).__name__} has no forward")
+
+    def __call__(self, *xs: Any, **options: Any) -> Any:
+        if not self._initialized:
+            # Parameters are made once, with real values, even if a step is being captured.
+            with outside_capture():
+                self.initialize(*xs)
+            self._initialized = True
+        return self.forward(*xs, **options)
+
+    def register_states(self, **tensors: Tensor) -> None:
+        """Set these attributes, and count them among the layer's states (not its parameters)."""
+        for name, tensor in tensors.items():
+            setattr(self, name, tensor)
+        self._state_names = tuple(dict.fromkeys((*self._state_names, *tensors)))
+
+    # -- what belongs to it -------------------------------------------------------------------
+
+    def get_params(self) -> dict[str, Tensor]:
+        """The parameters by name, frozen ones too."""
+        return {name: t for name, t, is_param in self._tensors() if is_param}
+
+    def get_states(self) -> dict[str, Tensor]:
+        """The parameters and all other states (such as running means) by name."""
+        return {name: t for name, t, _ in self._tensors()}
+
+    def set_params(self, params: Mapping[str, Tensor | np.ndarray[Any, Any]]) -> None:
+        """Copy values into parameters. All are checked before the first is changed.
+
+        Raises:
+            ArgumentError: a name that no parameter has.
+            ShapeError, DTypeError: a value that does not fit.
+        """
+        self._assign("parameter", self.get_params(), params)
+
+    def set_states(self, states: Mapping[str, Tensor | np.ndarray[Any, Any]]) -> None:
+        """Copy values into parameters and other states. See :meth:`set_params`."""
+        self._assign("state", self.get_states(), states)
+
+    def _assign(self, what: str, own: dict[str, Tensor], given: Mapping[str, Any]) -> None:
+        unknown = [name for name in given if name not in own]
+        if unknown:
+            raise ArgumentError(
+                f"{type(self).__name__} has no {what} named {', '.join(map(repr, unknown))}; "
+                f"its names are {', '.join(own) or 'none: it has not seen an input yet'}"
+            )
+        arrays = {name: np.asarray(value) for name, value in given.items()}
+        for name, array in arrays.items():
+            own[name].check_fits(array, f"{type(self).__name__}: {what} {name!r}")
+        for name, array in arrays.items():
+            own[name].copy_from_numpy(array)
+
+    def sublayers(self) -> Iterator[tuple[str, Layer]]:
+        """Every layer inside of this one, with its name; outer ones before inner ones."""
+        for name, value in self._walk():
+            if isinstance(value, Layer):
+                yield name, value
+
+    def _tensors(self) -> Iterator[tuple[str, Tensor, bool]]:
+        for name, value in self._walk():
+            if isinstance(value, Tensor):
+                yield name, value, value.is_parameter
+
+    def _walk(self) -> Iterator[tuple[str, Any]]:
+        """All layers, parameters and states below this layer, each once, in attribute order."""
+        seen: set[Any] = {self}
+        stack: list[tuple[str, Any, Layer]] = list(reversed(self._attributes("")))
+        while stack:
+            name, value, owner = stack.pop()
+            if isinstance(value, (list, tuple)):
+                stack += [
+                    (f"{name}.{i}", value[i], owner) for i in reversed(range(len(value)))
+                ]
+            elif isinstance(value, dict):
+                stack += [(f"{name}.{key}", value[key], owner) for key in reversed(value)]
+            elif isinstance(value, Layer) and value not in seen:
+                seen.add(value)
+                yield name, value
+                stack += reversed(value._attributes(f"{name}."))
+            elif isinstance(value, Tensor) and value not in seen:
+                last = name.rpartition(".")[2]
+                if value.is_parameter or last in owner._state_names:
+                    seen.add(value)
+                    yield name, value
+
+    def _attributes(self, prefix: str) -> list[tuple[str, Any, Layer]]:
+        return [(prefix + name, value, self) for name, value in vars(self).items()]
+
+
+def param_dtype(x: Tensor) -> DType:
+    """The type for the parameters of a layer with input ``x``: its own if it is a float type."""
+    return x.dtype if is_float(x.dtype) else float32
+
+
+def parameter(shape: tuple[int, ...], like: Tensor) -> Tensor:
+    """A new parameter of zeros, on the device and of the float type of ``like``."""
+    return Tensor(shape, like.device, param_dtype(like), stores_grad=True)
+
+
+def positive(name: str, what: str, value: Any) -> int:
+    """``value`` as an integer of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise DTypeError(f"{name}: {what} must be an integer, got {value!r}")
+    if value < 1:
+        raise ArgumentError(f"{name}: {what} must be at least 1, got {value}")
+    return int(value)
+
+
+def expect_features(name: str, what: str, x: Tensor, got: int, wanted: int | None) -> None:
+    """The input has as many features or channels as the layer was made for."""
+    if wanted is not None and got != wanted:
+        raise ShapeError(f"{name}: {wanted} {what} expected, got {got} in an input of {x.shape}")

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from singa.errors import DTypeError, ShapeError
+from singa.layer.base import Layer, expect_features, parameter, positive
+from singa.operation import add_bias, flatten, matmul
+from singa.tensor import Tensor
+
+
+class Linear(Layer):
+    """y = x W + b.
+
+    ``Linear(out)`` takes the number of input features from its first input; ``Linear(in, out)``
+    and ``Linear(in, out, bias)`` are SINGA's older form.
+
+    Shapes:
+        x: (N, in), or (N, ..., in): all axes but the last are batches. Images (N, C, H, W), with
+            in = C H W, are flattened.
+        y: (N, out), or (N, ..., out).
+
+    Parameters:
+        W: (in, out), at first normal with variance 2 / (in + out) (Glorot and Bengio, 2010).
+        b: (out,), at first 0; absent with ``bias=False``.
+    """
+
+    def __init__(self, out_features: int, *args: Any, bias: bool = True) -> None:
+        self.in_features: int | None = None
+        if args:
+            self.in_features = positive("Linear", "in_features", out_features)
+            out_features = args[0]
+        if len(args) > 1:
+            bias = args[1]
+        if len(args) > 2:
+            raise DTypeError(f"Linear: (in, out, bias) at most, got {len(args) + 1} arguments")
+        self.out_features = positive("Linear", "out_features", out_features)
+        self.bias = bool(bias)
+        self.W: Tensor
+        self.b: Tensor | None = None
+
+    def initialize(self, x: Tensor) -> None:
+        if x.ndim() < 2:
+            raise ShapeError(f"Linear: the input must be (N, features), got shape {x.shape}")
+        features = self._as_rows(x).shape[-1]
+        expect_features("Linear", "features", x, features, self.in_features)
+        self.in_features = features
+        self.W = parameter((features, self.out_features), x)
+        self.W.gaussian(0.0, math.sqrt(2.0 / (features + self.out_features)))
+        if self.bias:
+            self.b = parameter((self.out_features,), x)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self._as_rows(x)
+        expect_features("Linear", "features", x, x.shape[-1], self.in_features)
+        y = matmul(x, self.W)
+        return y if self.b is None else add_bias(y, self.b)
+
+    def _as_rows(self, x: Tensor) -> Tensor:
+        # Four axes are images here as everywhere in the library, unless the last one is what the
+        # layer was made for.
+        return flatten(x) if x.ndim() == 4 and x.shape[-1] != self.in_features else x
