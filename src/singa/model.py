@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from singa import checkpoint
-from singa.errors import ArgumentError, CaptureError, DTypeError
+from singa import checkpoint, tensor
+from singa.device import DType, get_default_device, int32
+from singa.errors import CaptureError, CheckpointError, DTypeError
 from singa.graph import Capture, Rollback, Step
 from singa.layer import Layer
 from singa.opt import Optimizer
@@ -130,3 +132,120 @@ class Model(Layer):
     def optimizers(self) -> dict[str, Optimizer]:
         """The optimizers among the model's attributes, by name."""
         return {name: o for name, o in vars(self).items() if isinstance(o, Optimizer)}
+
+    def save_states(
+        self,
+        fpath: str | os.PathLike[str],
+        aux_states: Mapping[str, Tensor] | None = None,
+        overwrite: bool = False,
+    ) -> None:
+        """Write a checkpoint: all that is needed to go on training, or to use the model.
+
+        That is the parameters and states, the optimizers' state, the random stream of the model's
+        device, and ``aux_states``. The file is written whole or not at all.
+
+        Args:
+            fpath: where to; SINGA's format, a zip (see :mod:`singa.checkpoint`).
+            aux_states: Tensors of the caller's own, by name.
+            overwrite: whether a file that is there may be replaced.
+
+        Raises:
+            FileExistsError: it exists and ``overwrite`` is false.
+            CheckpointError: an aux state has the name of one of the model's.
+        """
+        checkpoint.write(
+            fpath,
+            {
+                checkpoint.MODEL: _values(self.get_states()),
+                checkpoint.AUX: _values(aux_states or {}),
+                checkpoint.TRAINING: _values(self._training_states()),
+            },
+            overwrite,
+        )
+
+    def load_states(self, fpath: str | os.PathLike[str], resume: bool = True) -> dict[str, Tensor]:
+        """Read a checkpoint into this model, which must have been compiled.
+
+        Args:
+            fpath: the file.
+            resume: also take over the optimizers' state and the random stream, so that training
+                goes on bit for bit. An optimizer that is not in the file is left alone.
+
+        Returns:
+            The aux states.
+
+        Raises:
+            CheckpointError: the file is damaged, no checkpoint, or of another model or optimizer.
+                Nothing has been changed then.
+        """
+        states = self.get_states()
+        if not states:
+            raise CheckpointError(
+                f"{type(self).__name__} has no states yet: compile it before load_states"
+            )
+        with checkpoint.Reader(fpath) as reader:
+            reader.expect(
+                checkpoint.MODEL, {name: (t.shape, t.dtype) for name, t in states.items()}
+            )
+            kinds = [checkpoint.MODEL, checkpoint.AUX]
+            if resume:
+                self._expect_training_states(reader)
+                kinds.append(checkpoint.TRAINING)
+            arrays = reader.read(*kinds)
+            aux = reader.named(checkpoint.AUX)
+        with Rollback():
+            self.set_states({name: arrays.pop(name) for name in states})
+            found = {name: tensor.from_numpy(arrays.pop(name)) for name in aux}
+            self._set_training_states(arrays)
+        return found
+
+    def _names(self) -> dict[Tensor, str]:
+        return {t: name for name, t in self.get_params().items()}
+
+    def _random_key(self) -> Tensor:
+        first = next(iter(self.get_states().values()), None)
+        return tensor.random_key(first.device if first is not None else get_default_device())
+
+    def _training_states(self) -> dict[str, Tensor]:
+        states = {_RANDOM: self._random_key()}
+        for name, optimizer in self.optimizers().items():
+            for key, t in optimizer.get_states(self._names()).items():
+                states[f"{name}/{key}"] = t
+        return states
+
+    def _expect_training_states(self, reader: checkpoint.Reader) -> None:
+        """What the file says of the training fits this model, before any of it is read."""
+        params, optimizers = self.get_params(), self.optimizers()
+        wanted: dict[str, tuple[tuple[int, ...], DType]] = {}
+        for key in reader.named(checkpoint.TRAINING):
+            owner, _, state = key.partition("/")
+            param, _, slot = state.rpartition(":")
+            optimizer = optimizers.get(owner)
+            if key == _RANDOM:
+                wanted[key] = ((2,), np.dtype(np.uint32))
+            elif state == "step_counter":
+                wanted[key] = ((), int32)
+            elif param in params and (optimizer is None or slot in optimizer.slots()):
+                wanted[key] = (params[param].shape, params[param].dtype)
+            elif param in params:
+                raise CheckpointError(
+                    f"{reader.path}: {key!r} is no state of the model's {type(optimizer).__name__};"
+                    " load_states(..., resume=False) leaves the optimizer alone"
+                )
+        reader.expect(checkpoint.TRAINING, wanted)
+
+    def _set_training_states(self, arrays: dict[str, Any]) -> None:
+        if _RANDOM in arrays:
+            self._random_key().copy_from_numpy(arrays[_RANDOM])
+        for name, optimizer in self.optimizers().items():
+            prefix = f"{name}/"
+            own = {k.removeprefix(prefix): a for k, a in arrays.items() if k.startswith(prefix)}
+            if own:
+                optimizer.set_states(own, self._names())
+
+
+_RANDOM = "random_key"
+
+
+def _values(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    return {name: t.to_numpy() for name, t in tensors.items()}
