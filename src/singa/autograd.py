@@ -19,7 +19,13 @@ from singa.tape import mode as _mode
 
 if TYPE_CHECKING:
     from singa.layer import (
-        AvgPool2d, BatchNorm2d, Conv2d, Layer, Linear, MaxPool2d, Pooling2d,
+        AvgPool2d,
+        BatchNorm2d,
+        Conv2d,
+        Layer,
+        Linear,
+        MaxPool2d,
+        Pooling2d,
     )  # fmt: skip
 
     training: bool

@@ -66,7 +66,9 @@ class Kind:
 # -- writing ------------------------------------------------------------------------------------
 
 
-def write(fpath: str | os.PathLike[str], states: Mapping[int, Mapping[str, Array]], overwrite: bool) -> None:
+def write(
+    fpath: str | os.PathLike[str], states: Mapping[int, Mapping[str, Array]], overwrite: bool
+) -> None:
     """Write arrays, by kind and name, to a new file.
 
     They go to a temporary file in the same folder, which is flushed to disk and then renamed: at
@@ -266,8 +268,8 @@ class Reader:
         rest = memoryview(data)[stream.tell() :]
         if (shape, dtype) != (kind.shape, stored) or len(rest) != kind.nbytes:
             raise self._error(f"{name} is {dtype}{list(shape)}, but {_ATTRIBUTES} says otherwise")
-        order = "F" if fortran else "C"
-        return np.frombuffer(rest, dtype).reshape(shape, order=order).view(kind.dtype)
+        flat = np.frombuffer(rest, dtype).view(kind.dtype)
+        return flat.reshape(shape[::-1]).T if fortran else flat.reshape(shape)
 
     def _zip(self, file: BinaryIO) -> zipfile.ZipFile:
         try:

@@ -38,7 +38,13 @@ DTYPES: dict[str, DType] = {
     )
 }  # fmt: skip
 
-_ALIASES: dict[Any, DType] = {float: float32, int: int32, bool: bool_, "float": float32, "int": int32}
+_ALIASES: dict[Any, DType] = {
+    float: float32,
+    int: int32,
+    bool: bool_,
+    "float": float32,
+    "int": int32,
+}
 
 
 def as_dtype(dtype: Any) -> DType:
@@ -60,7 +66,7 @@ def as_dtype(dtype: Any) -> DType:
 
 def is_float(dtype: DType) -> bool:
     """Whether values of this type can have gradients."""
-    return jax.dtypes.issubdtype(dtype, np.floating)
+    return bool(jax.numpy.issubdtype(dtype, np.floating))
 
 
 class Device:

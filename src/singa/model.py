@@ -103,8 +103,10 @@ class Model(Layer):
         If it raises, every Tensor is as it was before.
         """
         if local.capture is not None:  # a part of another model's step
-            return self._train_one_batch(*args, **options) if self.training else self._forward(
-                *args, **options
+            return (
+                self._train_one_batch(*args, **options)
+                if self.training
+                else self._forward(*args, **options)
             )
         before, mode.training = mode.training, self.training
         try:

@@ -339,7 +339,8 @@ class Tensor:
         return self._data.__dlpack__(**kwargs)
 
     def __dlpack_device__(self) -> Any:
-        return self._data.__dlpack_device__()
+        array: Any = self._data  # jax's abstract type does not mention this method
+        return array.__dlpack_device__()
 
     def __float__(self) -> float:
         return float(self.item())

@@ -42,9 +42,7 @@ class Step:
             mode.training,
             sequential,
             *[
-                (leaf._data.aval, leaf.device)
-                if isinstance(leaf, Tensor)
-                else (type(leaf), leaf)
+                (leaf._data.aval, leaf.device) if isinstance(leaf, Tensor) else (type(leaf), leaf)
                 for leaf in leaves
             ],
         )

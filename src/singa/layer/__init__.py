@@ -7,8 +7,17 @@ from singa.layer.linear import Linear
 from singa.layer.normalization import BatchNorm2d
 from singa.layer.pooling import AvgPool2d, MaxPool2d, Pooling2d
 from singa.layer.stateless import (
-    Add, BinaryCrossEntropy, Cat, Dropout, Flatten, MeanSquareError, ReLU, Sigmoid, SoftMax,
-    SoftMaxCrossEntropy, Tanh,
+    Add,
+    BinaryCrossEntropy,
+    Cat,
+    Dropout,
+    Flatten,
+    MeanSquareError,
+    ReLU,
+    Sigmoid,
+    SoftMax,
+    SoftMaxCrossEntropy,
+    Tanh,
 )  # fmt: skip
 
 __all__ = [

@@ -102,9 +102,7 @@ class Layer(Structural):
         while stack:
             name, value, owner = stack.pop()
             if isinstance(value, (list, tuple)):
-                stack += [
-                    (f"{name}.{i}", value[i], owner) for i in reversed(range(len(value)))
-                ]
+                stack += [(f"{name}.{i}", value[i], owner) for i in reversed(range(len(value)))]
             elif isinstance(value, dict):
                 stack += [(f"{name}.{key}", value[key], owner) for key in reversed(value)]
             elif isinstance(value, Layer) and value not in seen:
@@ -129,6 +127,11 @@ def param_dtype(x: Tensor) -> DType:
 def parameter(shape: tuple[int, ...], like: Tensor) -> Tensor:
     """A new parameter of zeros, on the device and of the float type of ``like``."""
     return Tensor(shape, like.device, param_dtype(like), stores_grad=True)
+
+
+def state(shape: tuple[int, ...], like: Tensor) -> Tensor:
+    """A new Tensor of zeros that is no parameter, for :meth:`Layer.register_states`."""
+    return Tensor(shape, like.device, param_dtype(like), requires_grad=False)
 
 
 def positive(name: str, what: str, value: Any) -> int:

@@ -86,6 +86,4 @@ class Conv2d(Layer):
             self.b = parameter((self.nb_kernels,), x)
 
     def forward(self, x: Tensor) -> Tensor:
-        return conv2d(
-            x, self.W, self.b, self.stride, self.padding, self.dilation, self.group
-        )
+        return conv2d(x, self.W, self.b, self.stride, self.padding, self.dilation, self.group)

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from singa.errors import ArgumentError, DTypeError, ShapeError
-from singa.layer.base import Layer, expect_features, param_dtype, parameter, positive
+from singa.layer.base import Layer, expect_features, parameter, positive, state
 from singa.operation import batchnorm_2d
 from singa.tensor import Tensor
 
@@ -58,10 +58,9 @@ class BatchNorm2d(Layer):
         self.channels = channels
         self.scale = parameter((channels,), x).set_value(1.0)
         self.bias = parameter((channels,), x)
-        like = {"device": x.device, "dtype": param_dtype(x), "requires_grad": False}
         self.register_states(
-            running_mean=Tensor((channels,), **like),
-            running_var=Tensor((channels,), **like).set_value(1.0),
+            running_mean=state((channels,), x),
+            running_var=state((channels,), x).set_value(1.0),
         )
 
     def forward(self, x: Tensor) -> Tensor:

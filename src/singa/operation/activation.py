@@ -47,7 +47,7 @@ class Tanh(Operation):
 
 
 class SoftMax(Operation):
-    """y = e ** x / sum(e ** x) along an axis, shifted by the largest x so that it never overflows."""
+    """y = e ** x / sum(e ** x) along an axis, shifted by the largest x so as not to overflow."""
 
     def __init__(self, axis: int = 1) -> None:
         super().__init__()
@@ -78,5 +78,5 @@ def tanh(x: Tensor) -> Tensor:
 
 
 def softmax(x: Tensor, axis: int = 1) -> Tensor:
-    """e ** x / sum(e ** x) along ``axis``; sums to 1 there."""
+    """E ** x / sum(e ** x) along ``axis``; sums to 1 there."""
     return SoftMax(axis)(x)[0]

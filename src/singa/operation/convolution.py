@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import jax
-import jax.numpy as jnp
 
 from singa.device import CTensor
 from singa.errors import ArgumentError, ShapeError

@@ -138,27 +138,27 @@ class Sqrt(Operation):
 
 
 def add(a: Tensor, b: TensorLike) -> Tensor:
-    """a + b, with broadcasting."""
+    """A + b, with broadcasting."""
     return Add()(a, as_tensor(b, a))[0]
 
 
 def sub(a: Tensor, b: TensorLike) -> Tensor:
-    """a - b, with broadcasting."""
+    """A - b, with broadcasting."""
     return Sub()(a, as_tensor(b, a))[0]
 
 
 def mul(a: Tensor, b: TensorLike) -> Tensor:
-    """a b, element by element, with broadcasting."""
+    """A b, element by element, with broadcasting."""
     return Mul()(a, as_tensor(b, a))[0]
 
 
 def div(a: Tensor, b: TensorLike) -> Tensor:
-    """a / b, with broadcasting; integers are divided as float32."""
+    """A / b, with broadcasting; integers are divided as float32."""
     return Div()(a, as_tensor(b, a))[0]
 
 
 def pow(a: Tensor, b: TensorLike) -> Tensor:
-    """a ** b, with broadcasting. The gradient of b is 0 where a <= 0."""
+    """A ** b, with broadcasting. The gradient of b is 0 where a <= 0."""
     return Pow()(a, as_tensor(b, a))[0]
 
 
@@ -173,7 +173,7 @@ def abs(x: Tensor) -> Tensor:
 
 
 def exp(x: Tensor) -> Tensor:
-    """e ** x."""
+    """E ** x."""
     return Exp()(x)[0]
 
 

@@ -32,9 +32,9 @@ class GetItem(Operation):
         return x[self.index()]
 
     def backward(self, dy: CTensor) -> tuple[CTensor | None, ...]:
-        dx = jnp.zeros(self.from_shape, dy.dtype).at[self.index()]
+        place = jnp.zeros(self.from_shape, dy.dtype).at[self.index()]
         # Only integer arrays can name an element twice; without them it is a plain copy.
-        dx = dx.add(dy) if self.arrays else dx.set(dy)
+        dx = place.add(dy) if self.arrays else place.set(dy)
         return dx, *[None] * len(self.arrays)
 
     def index(self) -> tuple[Any, ...]:

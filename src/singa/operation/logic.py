@@ -29,30 +29,30 @@ class Compare(Operation):
 
 
 def less(a: Tensor, b: TensorLike) -> Tensor:
-    """a < b, as bool."""
+    """A < b, as bool."""
     return Compare("less")(a, as_tensor(b, a))[0]
 
 
 def less_equal(a: Tensor, b: TensorLike) -> Tensor:
-    """a <= b, as bool."""
+    """A <= b, as bool."""
     return Compare("less_equal")(a, as_tensor(b, a))[0]
 
 
 def greater(a: Tensor, b: TensorLike) -> Tensor:
-    """a > b, as bool."""
+    """A > b, as bool."""
     return Compare("greater")(a, as_tensor(b, a))[0]
 
 
 def greater_equal(a: Tensor, b: TensorLike) -> Tensor:
-    """a >= b, as bool."""
+    """A >= b, as bool."""
     return Compare("greater_equal")(a, as_tensor(b, a))[0]
 
 
 def equal(a: Tensor, b: TensorLike) -> Tensor:
-    """a == b, as bool."""
+    """A == b, as bool."""
     return Compare("equal")(a, as_tensor(b, a))[0]
 
 
 def not_equal(a: Tensor, b: TensorLike) -> Tensor:
-    """a != b, as bool."""
+    """A != b, as bool."""
     return Compare("not_equal")(a, as_tensor(b, a))[0]

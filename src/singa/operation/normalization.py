@@ -24,7 +24,9 @@ class _PerChannel(Operation):
     def check(self, x: CTensor, **vectors: CTensor) -> None:
         checks.float_input(self, "the input", x)
         if x.ndim not in (2, 4):
-            raise ShapeError(f"{self.name}: the input must be (N, C) or (N, C, H, W), got {x.shape}")
+            raise ShapeError(
+                f"{self.name}: the input must be (N, C) or (N, C, H, W), got {x.shape}"
+            )
         for what, vector in vectors.items():
             if vector.shape != x.shape[1:2]:
                 raise ShapeError(

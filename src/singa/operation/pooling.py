@@ -24,9 +24,7 @@ _HEIGHT, _WIDTH = 2, 3  # axes of (N, C, H, W)
 
 
 class _Pooling(Operation):
-    def __init__(
-        self, window: tuple[int, int], stride: tuple[int, int], padding: Padding
-    ) -> None:
+    def __init__(self, window: tuple[int, int], stride: tuple[int, int], padding: Padding) -> None:
         super().__init__()
         for size, pads in zip(window, padding, strict=True):
             if max(pads) >= size:
@@ -78,17 +76,15 @@ class MaxPool2d(_Pooling):
     def forward(self, x: CTensor) -> CTensor:
         rows, columns = self.outputs(x)
         padded = self.pad(x, -jnp.inf)
-        best = arg = None
         # Which offset won, in as few bytes as possible: it is all that backward needs.
-        dtype = np.min_scalar_type(self.window[0] * self.window[1])
+        number_type = np.min_scalar_type(self.window[0] * self.window[1])
+        best = jnp.full((*x.shape[:2], rows, columns), -jnp.inf, x.dtype)
+        arg = jnp.zeros(best.shape, number_type)
         for number, (i, j) in enumerate(np.ndindex(*self.window)):
             seen = self.view(self.view(padded, _HEIGHT, i, rows), _WIDTH, j, columns)
-            if best is None or arg is None:
-                best, arg = seen, jnp.zeros(seen.shape, dtype)
-            else:
-                better = (seen > best) | jnp.isnan(seen)
-                best = jnp.where(better, seen, best)
-                arg = jnp.where(better, jnp.asarray(number, dtype), arg)
+            better = (seen > best) | jnp.isnan(seen)
+            best = jnp.where(better, seen, best)
+            arg = jnp.where(better, jnp.asarray(number, number_type), arg)
         self.arg = arg
         return best
 

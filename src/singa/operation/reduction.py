@@ -54,9 +54,7 @@ class ReduceMean(_Reduction):
         return self.expand(dy / count)
 
 
-def reduce_sum(
-    x: Tensor, axes: Sequence[int] | int | None = None, keepdims: bool = True
-) -> Tensor:
+def reduce_sum(x: Tensor, axes: Sequence[int] | int | None = None, keepdims: bool = True) -> Tensor:
     """The sum over ``axes`` (all if None), which stay with size 1 unless ``keepdims`` is false."""
     return ReduceSum(axes, keepdims)(x)[0]
 

@@ -16,9 +16,7 @@ from singa.tensor import ArrayLike, Tensor, wrap
 _add = jax.jit(jnp.add)
 
 
-def backward(
-    y: Tensor, dy: Tensor | ArrayLike | None = None
-) -> Iterator[tuple[Tensor, Tensor]]:
+def backward(y: Tensor, dy: Tensor | ArrayLike | None = None) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield ``(tensor, gradient)`` for every Tensor with stores_grad that ``y`` depends on.
 
     Each comes the moment its last use has delivered, that is in reverse order of use and while
@@ -85,9 +83,9 @@ def _walk(y: Tensor, dy: CTensor) -> Iterator[tuple[Tensor, Tensor]]:
     while ready:
         operation = ready.pop()
         dys = arrived.pop(operation, {})
-        for index, tensor in stored.get(operation, {}).items():
+        for index, kept in stored.get(operation, {}).items():
             if index in dys:
-                yield tensor, wrap(dys[index], tensor.device)
+                yield kept, wrap(dys[index], kept.device)
         edges = [edge for edge in operation.src if edge is not None]
         dxs = operation.needed_gradients(dys) if dys else [None] * len(edges)
         for (creator, index, tensor), dx in zip(edges, dxs, strict=True):

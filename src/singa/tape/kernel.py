@@ -59,15 +59,15 @@ class Kernel:
     ) -> tuple[Arrays, dict[Trace, Arrays]]:
         operation = self._operation.copy(arrays)
         if operation.derives_backward:
-            ys, operation._pullback = jax.vjp(lambda *xs: self._infer(arrays, *xs), *xs)
+            ys, pullback = jax.vjp(lambda *xs: self._infer(arrays, *xs), *xs)
+            operation.__dict__["_pullback"] = pullback
         else:
             with _arrays_only(operation):
                 ys = _as_outputs(operation, operation.forward(*xs))
         left = {
             name: value
             for name, value in operation.__dict__.items()
-            if name not in self._operation.__dict__
-            or self._operation.__dict__[name] is not value
+            if name not in self._operation.__dict__ or self._operation.__dict__[name] is not value
         }
         trace = Trace(self._operation, left, xs, ys)
         # A dict's keys are part of what jit remembers of its result: this is how each call gets
@@ -83,9 +83,7 @@ class Trace:
         "input_avals", "output_avals", "outputs_are_float",
     )  # fmt: skip
 
-    def __init__(
-        self, operation: Operation, left: dict[str, Any], xs: Arrays, ys: Arrays
-    ) -> None:
+    def __init__(self, operation: Operation, left: dict[str, Any], xs: Arrays, ys: Arrays) -> None:
         self._operation = operation
         self.input_avals = tuple(jax.typeof(x) for x in xs)
         self.output_avals = tuple(jax.typeof(y) for y in ys)
@@ -125,9 +123,7 @@ class Trace:
     def left(self, saved: Sequence[CTensor]) -> dict[str, Any]:
         """The attributes that forward left behind."""
         arrays = iter(saved)
-        leaves = [
-            next(arrays) if constant is None else constant for constant in self._constants
-        ]
+        leaves = [next(arrays) if constant is None else constant for constant in self._constants]
         attributes: dict[str, Any] = jax.tree.unflatten(self._treedef, leaves)
         return attributes
 

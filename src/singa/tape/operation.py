@@ -63,7 +63,7 @@ class Operation:
 
     _name: str | None
     _saved: list[CTensor]  # the arrays that backward takes
-    _trace: Trace | HostTrace | None  # the layout of what forward left; set once the operation is recorded
+    _trace: Trace | HostTrace | None  # the layout of what forward left; set when recorded
     src: tuple[Edge, ...]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Operation:
@@ -96,9 +96,7 @@ class Operation:
         """Compute the inputs' gradients from the outputs': CTensors."""
         # jax wants gradients of type float0 for outputs that are not floats.
         dxs = self._pullback(
-            tuple(
-                dy if is_float(dy.dtype) else np.zeros(dy.shape, jax.dtypes.float0) for dy in dys
-            )
+            tuple(dy if is_float(dy.dtype) else np.zeros(dy.shape, jax.dtypes.float0) for dy in dys)
         )
         return tuple(None if dx.dtype == jax.dtypes.float0 else dx for dx in dxs)
 
@@ -140,8 +138,9 @@ class Operation:
                 else:
                     edges.append(None)
         try:
+            trace: Trace | HostTrace
             if not operation.traceable:
-                operation = self.copy()
+                operation = operation.copy()  # its attributes are what forward leaves on it
                 ys = _forward_on_host(operation, arrays)
                 operation._saved = []
                 operation._trace = trace = HostTrace(arrays, ys)
@@ -151,19 +150,20 @@ class Operation:
                     ys = kernel.infer(attributes, *arrays)
                 else:
                     ys, found = kernel.record(attributes, *arrays)
-                    [(trace, residuals)] = found.items()
-                    operation._saved = trace.saved(arrays, ys, residuals)
-                    operation._trace = trace
+                    [(traced, residuals)] = found.items()
+                    operation._saved = traced.saved(arrays, ys, residuals)
+                    operation._trace = trace = traced
         except Exception as error:
             error.add_note(f"in {operation.name}({', '.join(map(describe, xs))})")
             raise
         if not recording:
             return tuple([wrap(y, device) for y in ys])
         operation.src = tuple(edges)
+        # Only floats have gradients.
         return tuple(
             [
-                wrap(y, device, True, operation, i) if trace.outputs_are_float[i] else wrap(y, device)
-                for i, y in enumerate(ys)
+                wrap(y, device, True, operation, i) if is_float else wrap(y, device)
+                for i, (y, is_float) in enumerate(zip(ys, trace.outputs_are_float, strict=True))
             ]
         )
 
@@ -211,7 +211,9 @@ def _kernel_of(operation: Operation) -> tuple[Kernel, dict[str, Any]]:
         kernel = _kernels.get(key)
     except TypeError:  # something that cannot be hashed
         arrays = {
-            name: value for name, value in config.items() if isinstance(value, (np.ndarray, jax.Array))
+            name: value
+            for name, value in config.items()
+            if isinstance(value, (np.ndarray, jax.Array))
         }
         key = (
             operation.__class__,
