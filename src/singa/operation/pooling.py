@@ -17,6 +17,7 @@ from singa.device import CTensor
 from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks
 from singa.operation.convolution import Padding, as_padding
+from singa.operation.fusion import apart
 from singa.tape import Operation
 from singa.tensor import Tensor
 
@@ -52,8 +53,10 @@ class _Pooling(Operation):
         self.from_shape = x.shape
         return counts[0], counts[1]
 
-    def pad(self, x: CTensor, value: float) -> CTensor:
-        return jnp.pad(x, ((0, 0), (0, 0), *self.padding), constant_values=value)
+    def pad(self, x: CTensor, axis: int, value: float) -> CTensor:
+        pads = [(0, 0)] * x.ndim
+        pads[axis] = self.padding[axis - 2]
+        return jnp.pad(x, pads, constant_values=value)
 
     def view(self, x: CTensor, axis: int, offset: int, count: int) -> CTensor:
         """What the windows see at this offset: every stride-th element of a padded axis."""
@@ -71,29 +74,50 @@ class _Pooling(Operation):
 
 
 class MaxPool2d(_Pooling):
-    """y = the largest element of each window; of equal ones the first gets the gradient."""
+    """y = the largest element of each window; of equal ones the first gets the gradient.
+
+    One axis after the other: the largest of each row of a window, then the largest of those.
+    """
 
     def forward(self, x: CTensor) -> CTensor:
-        rows, columns = self.outputs(x)
-        padded = self.pad(x, -jnp.inf)
-        # Which offset won, in as few bytes as possible: it is all that backward needs.
-        number_type = np.min_scalar_type(self.window[0] * self.window[1])
-        best = jnp.full((*x.shape[:2], rows, columns), -jnp.inf, x.dtype)
-        arg = jnp.zeros(best.shape, number_type)
-        for number, (i, j) in enumerate(np.ndindex(*self.window)):
-            seen = self.view(self.view(padded, _HEIGHT, i, rows), _WIDTH, j, columns)
-            better = (seen > best) | jnp.isnan(seen)
-            best = jnp.where(better, seen, best)
-            arg = jnp.where(better, jnp.asarray(number, number_type), arg)
-        self.arg = arg
-        return best
+        self.outputs(x)
+        y, self.columns, self.rows = apart(self.largest, x)
+        return y
 
     def backward(self, dy: CTensor) -> CTensor:
-        dx = jnp.zeros(self.from_shape, dy.dtype)
-        for number, (i, j) in enumerate(np.ndindex(*self.window)):
-            won = jnp.where(self.arg == number, dy, 0)
-            dx += self.unview(self.unview(won, _HEIGHT, i), _WIDTH, j)
-        return dx
+        return apart(self.spread, dy, self.columns, self.rows)
+
+    def largest(self, x: CTensor) -> tuple[CTensor, CTensor, CTensor]:
+        """The windows' largest elements, and which column and row of the window they were in."""
+        rows, columns = self.outputs(x)
+        y, column = self.largest_along(x, _WIDTH, columns)
+        y, row = self.largest_along(y, _HEIGHT, rows)
+        return y, column, row
+
+    def largest_along(self, x: CTensor, axis: int, count: int) -> tuple[CTensor, CTensor]:
+        size = self.window[axis - 2]
+        x = self.pad(x, axis, -jnp.inf)
+        best = self.view(x, axis, 0, count)
+        # The offset that won, in as few bytes as possible: it is all that backward needs.
+        arg = jnp.zeros(best.shape, np.min_scalar_type(size))
+        for offset in range(1, size):
+            seen = self.view(x, axis, offset, count)
+            better = (seen > best) | jnp.isnan(seen)
+            best = jnp.where(better, seen, best)
+            arg = jnp.where(better, jnp.asarray(offset, arg.dtype), arg)
+        return best, arg
+
+    def spread(self, dy: CTensor, columns: CTensor, rows: CTensor) -> CTensor:
+        """The gradient of each window's largest element, at its place."""
+        for axis, arg in ((_HEIGHT, rows), (_WIDTH, columns)):
+            dy = sum(
+                (
+                    self.unview(jnp.where(arg == offset, dy, 0), axis, offset)
+                    for offset in range(1, self.window[axis - 2])
+                ),
+                start=self.unview(jnp.where(arg == 0, dy, 0), axis, 0),
+            )
+        return dy
 
 
 class AvgPool2d(_Pooling):
@@ -101,8 +125,9 @@ class AvgPool2d(_Pooling):
 
     def forward(self, x: CTensor) -> CTensor:
         rows, columns = self.outputs(x)
-        y = self.pad(x, 0)
+        y = x
         for axis, count in ((_HEIGHT, rows), (_WIDTH, columns)):
+            y = self.pad(y, axis, 0)
             y = sum(
                 (self.view(y, axis, i, count) for i in range(1, self.window[axis - 2])),
                 start=self.view(y, axis, 0, count),
