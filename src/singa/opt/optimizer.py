@@ -66,6 +66,13 @@ class Optimizer(Structural):
 
     lr = Hyperparameter()
 
+    _hyperparameters: tuple[str, ...] = ("lr",)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        own = [name for name, value in vars(cls).items() if isinstance(value, Hyperparameter)]
+        cls._hyperparameters = (*cls._hyperparameters, *own)
+
     def __init__(self, lr: float | DecayScheduler, dtype: Any = float32) -> None:
         self.dtype = as_dtype(dtype)
         self.lr = lr
@@ -184,7 +191,7 @@ class Optimizer(Structural):
         self.step_counter.data = _next(self.step_counter.data)
 
     def _values(self, device: Device) -> dict[str, CTensor]:
-        names = [name for name in self._hyperparameters() if self.is_on(name)]
+        names = [name for name in self._hyperparameters if self.is_on(name)]
         step: Tensor | None = None
         values = {}
         for name in names:
@@ -194,17 +201,8 @@ class Optimizer(Structural):
             values[name] = schedule(self.step_counter if step is None else step).data
         return values
 
-    @classmethod
-    def _hyperparameters(cls) -> list[str]:
-        return [
-            name
-            for base in reversed(cls.__mro__)
-            for name, value in vars(base).items()
-            if isinstance(value, Hyperparameter)
-        ]
-
     def _kernel(self) -> Callable[..., Any]:
-        on = tuple(name for name in self._hyperparameters() if self.is_on(name))
+        on = tuple(name for name in self._hyperparameters if self.is_on(name))
         key = (on, self.config())
         if key not in self._kernels:
 
