@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 
-from singa import checkpoint, tensor
+from singa import checkpoint, tape, tensor
 from singa.device import DType, get_default_device, int32
 from singa.errors import CaptureError, CheckpointError, DTypeError
-from singa.graph import Capture, Rollback, Step
+from singa.graph import Capture, Rollback, Steps
 from singa.layer import Layer
 from singa.opt import Optimizer
-from singa.tape import mode
 from singa.tensor import Tensor, local
 
 
@@ -26,20 +26,19 @@ class Model(Layer):
     ``compile(inputs, use_graph=True)`` each call of the model runs as one compiled program; the
     same code, eagerly, gives the same numbers to rounding.
 
+    Inside another model's step a model is a layer like any other: calling it means ``forward``.
+
     Attributes:
-        training: whether calling the model means ``train_one_batch`` or ``forward``.
+        training: whether calling the model means ``train_one_batch`` (True) or ``forward``
+            (False). None before ``compile``, ``train`` or ``eval`` were called: it is a plain
+            layer then, and runs eagerly.
         graph_mode: whether a call runs as a compiled program.
         sequential: whether that program's operations run one by one, in recorded order.
     """
 
-    training = False
+    training: bool | None = None
     graph_mode = False
     sequential = False
-
-    def __init__(self) -> None:
-        # Which of these serves a call depends on nothing that a captured step reads.
-        object.__setattr__(self, "_train_step", Step(self._train_one_batch))
-        object.__setattr__(self, "_forward_step", Step(self._forward))
 
     def compile(
         self,
@@ -59,75 +58,74 @@ class Model(Layer):
         """
         if isinstance(inputs, Tensor) or not all(isinstance(x, Tensor) for x in inputs):
             raise DTypeError("Model.compile: a list of Tensors is expected: compile([tx])")
+        with tape.training(is_train):
+            try:
+                Capture(partial(Layer.__call__, self), inputs)
+            except CaptureError:
+                if use_graph:
+                    raise
+                with Rollback():  # something in it runs on the host and needs real values
+                    Layer.__call__(self, *inputs)
         self.graph(use_graph, sequential)
-        before, mode.training = mode.training, bool(is_train)
-        try:
-            Capture(self._forward, inputs)
-        except CaptureError:
-            if use_graph:
-                raise
-            with Rollback():  # something in it runs on the host and needs real values
-                self._forward(*inputs)
-        except BaseException:
-            mode.training = before
-            raise
         self.train(is_train)
 
     def train_one_batch(self, *args: Any, **options: Any) -> Any:
         """One step of training: to be defined by the subclass."""
         raise NotImplementedError(f"{type(self).__name__} has no train_one_batch")
 
-    def train(self, mode_: bool = True) -> None:
+    def train(self, mode: bool = True) -> None:
         """Let calls mean ``train_one_batch``, and turn ``autograd.training`` on."""
-        object.__setattr__(self, "training", bool(mode_))
-        mode.training = bool(mode_)
+        self._switch("training", bool(mode))
+        tape.mode.training = bool(mode)
 
     def eval(self) -> None:
         """Let calls mean ``forward``, and turn ``autograd.training`` off."""
         self.train(False)
 
-    def graph(self, mode_: bool = True, sequential: bool = False) -> None:
+    def graph(self, mode: bool = True, sequential: bool = False) -> None:
         """Choose between compiled and eager calls.
 
         Args:
-            mode_: whether a call runs as one compiled program.
+            mode: whether a call runs as one compiled program.
             sequential: run its operations one by one, in recorded order. Slower; for looking at
                 what a step does.
         """
-        object.__setattr__(self, "graph_mode", bool(mode_))
-        object.__setattr__(self, "sequential", bool(sequential))
+        self._switch("graph_mode", bool(mode))
+        self._switch("sequential", bool(sequential))
+
+    def _switch(self, name: str, value: bool) -> None:
+        # Programs are chosen by these. They are not among what a captured step depends on, so
+        # that going from training to evaluation and back captures nothing anew.
+        object.__setattr__(self, name, value)
 
     def __call__(self, *args: Any, **options: Any) -> Any:
         """``train_one_batch(...)`` in training, else ``forward(...)``.
 
         If it raises, every Tensor is as it was before.
         """
-        if local.capture is not None:  # a part of another model's step
-            return (
-                self._train_one_batch(*args, **options)
-                if self.training
-                else self._forward(*args, **options)
-            )
-        before, mode.training = mode.training, self.training
-        try:
+        in_a_step = local.capture is not None or local.journal is not None
+        if in_a_step or self.training is None:
+            return super().__call__(*args, **options)
+        function = self.train_one_batch if self.training else super().__call__
+        with tape.training(self.training):
             if self.graph_mode:
-                step = self._train_step if self.training else self._forward_step
-                return step(args, options, self.sequential)
+                return self._steps(function, args, options, self.sequential)
             with Rollback():
-                if self.training:
-                    return self._train_one_batch(*args, **options)
-                return self._forward(*args, **options)
-        finally:
-            mode.training = before
+                return function(*args, **options)
 
-    _train_step: Step
-    _forward_step: Step
+    @cached_property
+    def _steps(self) -> Steps:
+        return Steps()
 
-    def _train_one_batch(self, *args: Any, **options: Any) -> Any:
-        return self.train_one_batch(*args, **options)
+    @property
+    def captures(self) -> int:
+        """How often the Python of this model's steps has run to be compiled."""
+        return self._steps.captures
 
-    def _forward(self, *args: Any, **options: Any) -> Any:
-        return Layer.__call__(self, *args, **options)
+    @property
+    def compilations(self) -> int:
+        """How often XLA has compiled one of this model's steps."""
+        return self._steps.compilations
 
     # -- checkpoints --------------------------------------------------------------------------
 

@@ -58,10 +58,11 @@ class Journal(Protocol):
 
 
 class _Local(threading.local):
-    """What this thread is in the middle of: capturing a step, or one that may be rolled back."""
+    """What this thread is in the middle of."""
 
-    capture: Watcher | None = None
-    journal: Journal | None = None
+    capture: Watcher | None = None  # a step that is being captured
+    journal: Journal | None = None  # an eager step that may be rolled back
+    training: bool | None = None  # a model's step, which has its own mode
 
 
 local = _Local()

@@ -7,6 +7,6 @@
 
 from singa.graph.capture import Capture
 from singa.graph.program import Program
-from singa.graph.step import Rollback, Step
+from singa.graph.step import Rollback, Steps
 
-__all__ = ["Capture", "Program", "Rollback", "Step"]
+__all__ = ["Capture", "Program", "Rollback", "Steps"]

@@ -1,4 +1,4 @@
-"""Step: a function of Tensors that is captured on first use, and again when it has to be."""
+"""Steps: functions of Tensors that are captured on first use, and again when it has to be."""
 
 from __future__ import annotations
 
@@ -14,35 +14,50 @@ from singa.tape import mode
 from singa.tensor import Journal, Tensor, local, structure
 
 
-class Step:
-    """A function whose calls become compiled programs, one for each kind of arguments.
+class Steps:
+    """Functions of Tensors whose calls become compiled programs, one for each kind of call.
 
-    The kind is all that can change the program: the shapes, types and devices of the Tensors, the
-    values of all other arguments, whether it is in training, and what was changed about the model
-    other than its Tensors' values (see :class:`singa.tensor.Structure`). A call of a new kind
-    runs the function's Python once more; it is never served by a program that does not fit it.
+    The kind is all that can change the program: the function, the shapes, types and devices of
+    the Tensors, the values of all other arguments, whether it is in training, and what was
+    changed about the model other than its Tensors' values (see :class:`singa.tensor.Structure`).
+    A call of a new kind runs the function's Python once more; it is never served by a program
+    that does not fit it.
 
     Attributes:
-        captures: how often the function's Python has run.
+        captures: how often a function's Python has run.
         compilations: how often XLA has compiled the result.
     """
 
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self._function = function
+    def __init__(self) -> None:
         self._programs: dict[Any, tuple[int, Program]] = {}
         self.captures = 0
         self.compilations = 0
 
-    def __call__(self, args: tuple[Any, ...], options: dict[str, Any], sequential: bool) -> Any:
-        """Run the function on these arguments, by the program that fits them."""
+    def __call__(
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        options: dict[str, Any],
+        sequential: bool,
+    ) -> Any:
+        """``function(*args, **options)``, by the program that fits this call.
+
+        Raises:
+            CaptureError: an argument that is neither a Tensor nor hashable, or something in the
+                function that a compiled step cannot do.
+        """
         leaves, tree = jax.tree.flatten((args, options))
         tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
         key = (
+            # Not the method itself: it would keep its model alive.
+            function.__name__,
             tree,
             mode.training,
             sequential,
             *[
-                (leaf._data.aval, leaf.device) if isinstance(leaf, Tensor) else (type(leaf), leaf)
+                (leaf._data.aval, leaf.device, leaf.requires_grad, leaf.stores_grad)
+                if isinstance(leaf, Tensor)
+                else (type(leaf), leaf)
                 for leaf in leaves
             ],
         )
@@ -51,28 +66,34 @@ class Step:
         except TypeError:
             raise CaptureError(_unhashable(leaves)) from None
         if program is None or version != structure.version:
-            program = self._capture(key, leaves, tree, sequential, program)
+            program = self._capture(key, function, leaves, tree, sequential, program)
         try:
             return program(tensors)
         except (TypeError, ValueError):
             # Someone may have given a Tensor of the state another shape, type or device.
             if program.fits(tensors):
                 raise
-            return self._capture(key, leaves, tree, sequential, None)(tensors)
+            return self._capture(key, function, leaves, tree, sequential, None)(tensors)
 
     def _capture(
-        self, key: Any, leaves: list[Any], tree: Any, sequential: bool, previous: Program | None
+        self,
+        key: Any,
+        function: Callable[..., Any],
+        leaves: list[Any],
+        tree: Any,
+        sequential: bool,
+        previous: Program | None,
     ) -> Program:
-        def function(*handles: Tensor) -> Any:
+        def step(*handles: Tensor) -> Any:
             given = iter(handles)
             args, options = tree.unflatten(
                 [next(given) if isinstance(leaf, Tensor) else leaf for leaf in leaves]
             )
-            return self._function(*args, **options)
+            return function(*args, **options)
 
         self.captures += 1
         tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
-        program = Program(function, tensors, sequential, previous)
+        program = Program(step, tensors, sequential, previous)
         self.compilations += program.is_compiled_anew
         self._programs[key] = structure.version, program
         return program

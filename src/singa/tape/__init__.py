@@ -6,6 +6,6 @@
 """
 
 from singa.tape.backward import backward, gradients
-from singa.tape.operation import Operation, mode
+from singa.tape.operation import Operation, mode, training
 
-__all__ = ["Operation", "backward", "gradients", "mode"]
+__all__ = ["Operation", "backward", "gradients", "mode", "training"]

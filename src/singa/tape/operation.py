@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import jax
@@ -16,15 +17,39 @@ from singa.tensor import Tensor, local, wrap
 
 
 class Mode:
-    """Whether operations record themselves, and layers behave as in training."""
+    """Whether operations record themselves, and layers behave as in training.
 
-    __slots__ = ("training",)
+    One switch for the process. While a model's step runs, the model's own setting is in force in
+    its thread.
+    """
+
+    __slots__ = ("default",)
 
     def __init__(self) -> None:
-        self.training = False
+        self.default = False
+
+    @property
+    def training(self) -> bool:
+        here = local.training
+        return self.default if here is None else here
+
+    @training.setter
+    def training(self, value: bool) -> None:
+        self.default = bool(value)
 
 
 mode = Mode()
+
+
+@contextmanager
+def training(value: bool) -> Iterator[None]:
+    """Let ``mode.training`` be ``value`` in this thread for a while."""
+    before, local.training = local.training, bool(value)
+    try:
+        yield
+    finally:
+        local.training = before
+
 
 Edge: TypeAlias = "tuple[Operation | None, int, Tensor | None] | None"
 """Where an input came from: its creator, which of the creator's outputs it is, and the Tensor
