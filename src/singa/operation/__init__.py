@@ -2,7 +2,7 @@
 
 from singa.operation import operators as operators
 from singa.operation.activation import ReLU, Sigmoid, SoftMax, Tanh, relu, sigmoid, softmax, tanh
-from singa.operation.convolution import Conv2d, conv2d
+from singa.operation.convolution import Convolution2d, conv2d
 from singa.operation.elementwise import (
     Abs,
     Add,
@@ -44,8 +44,12 @@ from singa.operation.loss import (
     mse_loss,
     softmax_cross_entropy,
 )  # fmt: skip
-from singa.operation.normalization import BatchNorm2d, FrozenBatchNorm2d, batchnorm_2d
-from singa.operation.pooling import AvgPool2d, MaxPool2d, avg_pool_2d, max_pool_2d
+from singa.operation.normalization import (
+    BatchNormalization2d,
+    FrozenBatchNormalization2d,
+    batchnorm_2d,
+)
+from singa.operation.pooling import AveragePooling2d, MaxPooling2d, avg_pool_2d, max_pool_2d
 from singa.operation.random import Dropout, dropout
 from singa.operation.reduction import ReduceMean, ReduceSum, reduce_mean, reduce_sum
 from singa.operation.shape import (
@@ -63,11 +67,11 @@ from singa.operation.shape import (
 from singa.tape import Operation
 
 __all__ = [
-    "Abs", "Add", "AddBias", "AvgPool2d", "BatchNorm2d", "BinaryCrossEntropy", "Cast",
-    "Compare", "Concat", "Conv2d", "Div", "Dropout", "Exp", "Flatten", "FrozenBatchNorm2d",
-    "GetItem", "Log", "Matmul", "MaxPool2d", "MeanSquareError", "Mul", "Negative", "Pow",
-    "ReLU", "ReduceMean", "ReduceSum", "Reshape", "Sigmoid", "SoftMax", "SoftMaxCrossEntropy",
-    "Sqrt", "Sub", "Tanh", "Transpose",
+    "Abs", "Add", "AddBias", "AveragePooling2d", "BatchNormalization2d", "BinaryCrossEntropy",
+    "Cast", "Compare", "Concat", "Convolution2d", "Div", "Dropout", "Exp", "Flatten",
+    "FrozenBatchNormalization2d", "GetItem", "Log", "Matmul", "MaxPooling2d", "MeanSquareError",
+    "Mul", "Negative", "Pow", "ReLU", "ReduceMean", "ReduceSum", "Reshape", "Sigmoid",
+    "SoftMax", "SoftMaxCrossEntropy", "Sqrt", "Sub", "Tanh", "Transpose",
     "abs", "add", "add_bias", "avg_pool_2d", "batchnorm_2d", "binary_cross_entropy", "cast",
     "cat", "conv2d", "div", "dropout", "equal", "exp", "flatten", "getitem", "greater",
     "greater_equal", "less", "less_equal", "log", "matmul", "max_pool_2d", "mse_loss", "mul",

@@ -17,7 +17,7 @@ Padding = tuple[tuple[int, int], tuple[int, int]]
 _LAYOUT = ("NCHW", "OIHW", "NCHW")
 
 
-class Conv2d(Operation):
+class Convolution2d(Operation):
     """y = x * W + b, a cross-correlation over height and width (ONNX Conv).
 
     With x (N, C, H, W), W (O, C / groups, KH, KW) and b (O,), y is (N, O, H', W') with
@@ -153,7 +153,7 @@ def conv2d(
     """
     if groups < 1:
         raise ArgumentError(f"conv2d: groups must be at least 1, got {groups}")
-    operation = Conv2d(
+    operation = Convolution2d(
         checks.pair("conv2d: stride", stride, 1),
         as_padding("conv2d", padding),
         checks.pair("conv2d: dilation", dilation, 1),

@@ -47,7 +47,7 @@ class _PerChannel(Operation):
         return (self.x.astype(self.rstd.dtype) - self.along(self.mean)) * self.along(self.rstd)
 
 
-class BatchNorm2d(_PerChannel):
+class BatchNormalization2d(_PerChannel):
     """y = scale (x - mean) / sqrt(var + eps) + bias, with the batch's own mean and variance.
 
     Also returns these two, (C,) each; no gradient flows through them.
@@ -82,7 +82,7 @@ class BatchNorm2d(_PerChannel):
         return self.along(self.scale * self.rstd) * inner, dscale, dbias
 
 
-class FrozenBatchNorm2d(_PerChannel):
+class FrozenBatchNormalization2d(_PerChannel):
     """y = scale (x - mean) / sqrt(var + eps) + bias, with a mean and variance that are given."""
 
     def forward(
@@ -119,12 +119,12 @@ def batchnorm_2d(
         eps: added to the variance.
     """
     if not mode.training:
-        return FrozenBatchNorm2d(eps)(x, scale, bias, running_mean, running_var)[0]
-    y, mean, var = BatchNorm2d(eps)(x, scale, bias)
+        return FrozenBatchNormalization2d(eps)(x, scale, bias, running_mean, running_var)[0]
+    y, mean, var = BatchNormalization2d(eps)(x, scale, bias)
     for running, batch in ((running_mean, mean), (running_var, var)):
         if running.shape != batch.shape:
             raise ShapeError(
-                f"BatchNorm2d: the running mean and variance must be {batch.shape}, "
+                f"BatchNormalization2d: the running mean and variance must be {batch.shape}, "
                 f"got {running.shape}"
             )
         running.data = _blend(running.data, batch.data, float(momentum))

@@ -73,7 +73,7 @@ class _Pooling(Operation):
         return jax.lax.pad(dy, jnp.zeros((), dy.dtype), config)
 
 
-class MaxPool2d(_Pooling):
+class MaxPooling2d(_Pooling):
     """y = the largest element of each window; of equal ones the first gets the gradient.
 
     One axis after the other: the largest of each row of a window, then the largest of those.
@@ -120,7 +120,7 @@ class MaxPool2d(_Pooling):
         return dy
 
 
-class AvgPool2d(_Pooling):
+class AveragePooling2d(_Pooling):
     """y = the mean of each window; padding does not count (ONNX count_include_pad = 0)."""
 
     def forward(self, x: CTensor) -> CTensor:
@@ -160,7 +160,7 @@ def max_pool_2d(
     padding: int | Sequence[int] = 0,
 ) -> Tensor:
     """The largest element of each window (ONNX MaxPool). See :func:`avg_pool_2d`."""
-    return MaxPool2d(*_arguments("max_pool_2d", kernel_size, stride, padding))(x)[0]
+    return MaxPooling2d(*_arguments("max_pool_2d", kernel_size, stride, padding))(x)[0]
 
 
 def avg_pool_2d(
@@ -180,7 +180,7 @@ def avg_pool_2d(
     Returns:
         (N, C, H', W') with H' = (H + pads - KH) // stride + 1.
     """
-    return AvgPool2d(*_arguments("avg_pool_2d", kernel_size, stride, padding))(x)[0]
+    return AveragePooling2d(*_arguments("avg_pool_2d", kernel_size, stride, padding))(x)[0]
 
 
 def _arguments(
