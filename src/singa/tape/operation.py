@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from singa.device import CTensor, Device, is_float
+from singa.device import CTensor, is_float
 from singa.errors import CaptureError, DeviceError, DTypeError
 from singa.tape.kernel import HostTrace, Kernel, Trace
 from singa.tensor import Tensor, local, wrap
@@ -142,7 +142,7 @@ class Operation:
                 return left[name]
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
-    def __call__(self, *inputs: Any) -> tuple[Tensor, ...]:
+    def __call__(self, *xs: Tensor) -> tuple[Tensor, ...]:
         """Run forward on Tensors, and record it if ``training`` is on and a gradient is wanted.
 
         Raises:
@@ -151,8 +151,14 @@ class Operation:
         """
         # An operation is in the record once for each call.
         operation = self if self._trace is None else self.copy()
-        xs, device = _check_inputs(operation, inputs)
-        arrays = [x._data for x in xs] if local.capture is None else [x.data for x in xs]
+        try:
+            device = xs[0].device
+            arrays = [x._data for x in xs] if local.capture is None else [x.data for x in xs]
+        except (AttributeError, IndexError):
+            raise DTypeError(_not_tensors(operation, xs)) from None
+        for x in xs:
+            if x.device is not device:
+                raise DeviceError(_many_devices(operation, xs))
         recording = False
         if mode.training:
             edges: list[Edge] = []
@@ -184,6 +190,8 @@ class Operation:
         if not recording:
             return tuple([wrap(y, device) for y in ys])
         operation.src = tuple(edges)
+        if len(ys) == 1 and trace.outputs_are_float[0]:
+            return (wrap(ys[0], device, True, operation),)
         # Only floats have gradients.
         return tuple(
             [
@@ -205,25 +213,19 @@ class Operation:
         return f"{type(self).__name__}({config})"
 
 
-def _check_inputs(operation: Operation, inputs: tuple[Any, ...]) -> tuple[Any, Device]:
-    device = None
-    for x in inputs:
-        if type(x) is not Tensor and not isinstance(x, Tensor):
-            raise DTypeError(
+def _not_tensors(operation: Operation, xs: Sequence[Any]) -> str:
+    for x in xs:
+        if not isinstance(x, Tensor):
+            return (
                 f"{operation.name}: its inputs must be Tensors, got {type(x).__name__}; "
                 "Tensor(data=...) makes one"
             )
-        if x.device is not device:
-            if device is not None:
-                raise DeviceError(
-                    f"{operation.name}: inputs are on different devices: "
-                    + ", ".join(x.device.name for x in inputs)
-                    + "; to_device moves a Tensor"
-                )
-            device = x.device
-    if device is None:
-        raise DTypeError(f"{operation.name}: at least one input Tensor is needed")
-    return inputs, device
+    return f"{operation.name}: at least one input Tensor is needed"
+
+
+def _many_devices(operation: Operation, xs: Sequence[Tensor]) -> str:
+    names = ", ".join(x.device.name for x in xs)
+    return f"{operation.name}: inputs are on different devices: {names}; to_device moves a Tensor"
 
 
 def _kernel_of(operation: Operation) -> tuple[Kernel, dict[str, Any]]:
