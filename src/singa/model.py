@@ -47,7 +47,7 @@ class Model(Layer):
         use_graph: bool = False,
         sequential: bool = False,
     ) -> None:
-        """Make the parameters, and say how calls are to run.
+        """Make the parameters and name them by their paths, and say how calls are to run.
 
         ``forward`` is run on the inputs' shapes only: nothing is computed, and no state changes.
 
@@ -66,6 +66,9 @@ class Model(Layer):
                     raise
                 with Rollback():  # something in it runs on the host and needs real values
                     Layer.__call__(self, *inputs)
+        for name, state in self.get_states().items():
+            if state.name is None:
+                state.name = name
         self.graph(use_graph, sequential)
         self.train(is_train)
 
