@@ -467,6 +467,17 @@ def wrap(
     return tensor
 
 
+def number(value: float, dtype: DType, device: Device) -> Tensor:
+    """A constant of shape (); those that are used again and again are made once."""
+    return wrap(_number(value, dtype, device), device)
+
+
+@lru_cache(maxsize=1024)
+def _number(value: float, dtype: DType, device: Device) -> CTensor:
+    with jax.ensure_compile_time_eval():
+        return jnp.full((), value, dtype, device=device.jax_device)
+
+
 def as_tensor(value: TensorLike, like: Tensor) -> Tensor:
     """``value`` itself if it is a Tensor, else a constant on ``like``'s device.
 
@@ -480,7 +491,7 @@ def as_tensor(value: TensorLike, like: Tensor) -> Tensor:
             dtype = float32
         elif dtype == bool_:
             dtype = as_dtype(type(value))
-        return wrap(_number(value, dtype, like.device), like.device)
+        return number(value, dtype, like.device)
     if isinstance(value, jax.core.Tracer):
         return wrap(value, like.device)
     return Tensor(data=value, device=like.device, requires_grad=False)
@@ -559,12 +570,6 @@ def next_key(device: Device) -> CTensor:
 def concrete() -> Any:
     """A block in which arrays are made with real values, although a step may be in capture."""
     return nullcontext() if local.capture is None else jax.ensure_compile_time_eval()
-
-
-@lru_cache(maxsize=1024)
-def _number(value: float, dtype: DType, device: Device) -> CTensor:
-    with jax.ensure_compile_time_eval():
-        return jnp.full((), value, dtype, device=device.jax_device)
 
 
 def _as_shape(shape: Sequence[int] | int) -> tuple[int, ...]:
