@@ -45,3 +45,7 @@ class CheckpointError(SingaError, ValueError):
 
 class DataError(SingaError, ValueError):
     """A data file that is missing, damaged or not of the expected format."""
+
+
+class DependencyError(SingaError, ImportError):
+    """An optional package that is asked for and not installed."""

@@ -33,3 +33,9 @@ def test_unknown_names_are_answered_with_the_known():
 def test_digits_take_no_folder(tmp_path):
     with pytest.raises(ArgumentError, match="come with the package and are not read from"):
         singa.data.load("digits", data_dir=tmp_path)
+
+
+def test_the_folder_of_a_data_set_is_told_without_loading_it(tmp_path):
+    assert (singa.data.folder("digits") / "labels-idx1-ubyte.gz").is_file()
+    with pytest.raises(DataError, match="the files of mnist were not found"):
+        singa.data.folder("mnist", tmp_path)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from singa.data.batching import batches
 from singa.data.dataset import Dataset
-from singa.data.digits import load_digits
+from singa.data.digits import FOLDER, load_digits
 from singa.data.idx import read_idx
-from singa.data.mnist import load_fashion_mnist, load_mnist
+from singa.data.mnist import find_folder, load_fashion_mnist, load_mnist
 from singa.errors import ArgumentError
 
 __all__ = [
     "NAMES",
     "Dataset",
     "batches",
+    "folder",
     "load",
     "load_digits",
     "load_fashion_mnist",
@@ -37,12 +39,27 @@ def load(name: str, data_dir: str | os.PathLike[str] | None = None) -> Dataset:
         ArgumentError: no data set has that name, or "digits" is given a ``data_dir``.
         DataError: the files are not there, are damaged, or are not those of this data set.
     """
+    _check(name, data_dir)
     if name == "mnist":
         return load_mnist(data_dir)
     if name == "fashion-mnist":
         return load_fashion_mnist(data_dir)
-    if name != "digits":
-        raise ArgumentError(f"unknown data set {name!r}; one of {', '.join(NAMES)} is expected")
-    if data_dir is not None:
-        raise ArgumentError("digits come with the package and are not read from a data_dir")
     return load_digits()
+
+
+def folder(name: str, data_dir: str | os.PathLike[str] | None = None) -> Path:
+    """The folder that :func:`load` would read from; same arguments.
+
+    Raises:
+        ArgumentError: as :func:`load`.
+        DataError: the files are not there.
+    """
+    _check(name, data_dir)
+    return FOLDER if name == "digits" else find_folder(name, data_dir)
+
+
+def _check(name: str, data_dir: str | os.PathLike[str] | None) -> None:
+    if name not in NAMES:
+        raise ArgumentError(f"unknown data set {name!r}; one of {', '.join(NAMES)} is expected")
+    if name == "digits" and data_dir is not None:
+        raise ArgumentError("digits come with the package and are not read from a data_dir")

@@ -11,7 +11,7 @@ from singa.data.dataset import Dataset
 from singa.data.idx import read_idx
 from singa.errors import ArgumentError
 
-_FOLDER = Path(__file__).parent / "optdigits"
+FOLDER = Path(__file__).parent / "optdigits"
 _BRIGHTEST = 16
 _CLASSES = 10
 
@@ -41,9 +41,9 @@ def load_digits(test_fraction: float = 0.2, seed: int = 0) -> Dataset:
         )
     if seed < 0:
         raise ArgumentError(f"load_digits: seed is {seed}, at least 0 is expected")
-    images = read_idx(_FOLDER / "images-idx3-ubyte.gz").astype(np.float32)[:, np.newaxis]
+    images = read_idx(FOLDER / "images-idx3-ubyte.gz").astype(np.float32)[:, np.newaxis]
     images /= _BRIGHTEST
-    labels = read_idx(_FOLDER / "labels-idx1-ubyte.gz").astype(np.int32)
+    labels = read_idx(FOLDER / "labels-idx1-ubyte.gz").astype(np.int32)
 
     order = permutation(len(labels), seed, 0)
     is_test = np.zeros(len(labels), bool)

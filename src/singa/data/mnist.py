@@ -80,6 +80,16 @@ def load_fashion_mnist(data_dir: str | os.PathLike[str] | None = None) -> Datase
     return _load("fashion-mnist", data_dir)
 
 
+def find_folder(name: str, data_dir: str | os.PathLike[str] | None = None) -> Path:
+    """The folder that "mnist" or "fashion-mnist" would be loaded from.
+
+    Raises:
+        DataError: the files are not there.
+    """
+    folder, _ = _find(name, data_dir)
+    return folder
+
+
 def _load(name: str, data_dir: str | os.PathLike[str] | None) -> Dataset:
     folder, paths = _find(name, data_dir)
     train_images, train_labels, test_images, test_labels = map(read_idx, paths)
