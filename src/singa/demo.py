@@ -1,0 +1,73 @@
+"""A CNN learns to read handwritten digits in a few seconds: ``python -m singa.demo``.
+
+It is trained by the Model API, each step compiled into one program; saved, loaded into a fresh
+model, and evaluated again. A picture shows how it went.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from singa import data, opt, picture
+from singa.cli.progress import fit
+from singa.data import Dataset
+from singa.errors import SingaError
+from singa.models import CNN
+from singa.training import Trainer
+
+_FOLDER = Path("demo-output")
+_EPOCHS = 10
+_SEED = 0
+
+
+def main() -> int:
+    """Run the demo, and return 0 if all went as it should."""
+    try:
+        return _demo(Console(highlight=False))
+    except (SingaError, OSError) as error:
+        print(f"singa.demo: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _demo(console: Console) -> int:
+    picture.check_available()
+    _FOLDER.mkdir(exist_ok=True)
+    checkpoint, drawing = _FOLDER / "cnn.zip", _FOLDER / "cnn.png"
+    digits = data.load_digits()
+
+    console.print(
+        f"A CNN learns to read {len(digits.train_images):,} handwritten digits, and is tested "
+        f"on {len(digits.test_images)} others.",
+        soft_wrap=True,
+    )
+    trainer = _trainer(digits)
+    if not fit(trainer, _EPOCHS, console):
+        return 130
+
+    trainer.save(checkpoint)
+    fresh = _trainer(digits)
+    fresh.load(checkpoint)
+    before, after = trainer.test_accuracies[-1], fresh.evaluate()
+    console.print(f"test accuracy {before:.2%}; {after:.2%} by a fresh model from the checkpoint")
+    if before != after:
+        console.print("The two must be the same: the checkpoint has not brought back the model.")
+        return 1
+
+    picture.draw(drawing, trainer)
+    console.print(f"checkpoint  {checkpoint}\npicture     {drawing}")
+    return 0
+
+
+def _trainer(digits: Dataset) -> Trainer:
+    net = CNN()
+    net.set_optimizer(opt.SGD(lr=0.02, momentum=0.9, weight_decay=1e-4))
+    return Trainer(net, digits, seed=_SEED, use_graph=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
