@@ -15,10 +15,6 @@ from singa.errors import ArgumentError, DeviceError, DTypeError
 # nothing for the others; a test walks every operation and looks for stray 64-bit values.
 jax.config.update("jax_enable_x64", True)
 
-# jax cuts its own frames out of tracebacks, and adds three lines to say so; not under our errors.
-if jax.config.jax_traceback_filtering == "auto":
-    jax.config.update("jax_traceback_filtering", "quiet_remove_frames")
-
 CTensor = jax.Array
 """The raw array behind a Tensor: what an Operation's forward and backward take and return."""
 
