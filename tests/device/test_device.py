@@ -1,0 +1,80 @@
+import os
+import pickle
+import subprocess
+import sys
+
+import pytest
+
+from singa import device
+from singa.errors import ArgumentError, DeviceError, DTypeError
+
+HAS_GPU = device.get_num_gpus() > 0
+without_gpu = pytest.mark.skipif(HAS_GPU, reason="there is a GPU here")
+with_gpu = pytest.mark.skipif(not HAS_GPU, reason="there is no GPU here")
+
+
+def test_there_is_one_cpu_and_it_is_the_default():
+    cpu = device.create_cpu_device()
+    assert cpu is device.get_default_device() is device.device_named("cpu") is cpu.host()
+    assert (cpu.id(), cpu.name, repr(cpu)) == (-1, "cpu", "<Device cpu>")
+    cpu.sync()
+    cpu.Sync()
+
+
+def test_a_pickled_device_is_the_same_device():
+    cpu = device.create_cpu_device()
+    assert pickle.loads(pickle.dumps(cpu)) is cpu
+
+
+@without_gpu
+@pytest.mark.parametrize(
+    "create",
+    [
+        device.create_cuda_gpu,
+        lambda: device.create_cuda_gpu_on(0),
+        lambda: device.create_cuda_gpus(2),
+        lambda: device.create_cuda_gpus_on([0, 1]),
+        lambda: device.device_named("cuda:0"),
+        lambda: device.get_gpu_mem_size(0),
+        lambda: device.device_query(0),
+    ],
+    ids=["one", "on", "many", "many_on", "named", "memory", "query"],
+)
+def test_without_a_gpu_the_error_says_so_and_what_to_install(create):
+    with pytest.raises(DeviceError, match=r"jax sees no GPU here.*singa-xla\[cuda\]"):
+        create()
+
+
+@without_gpu
+def test_without_a_gpu_the_counts_are_zero():
+    assert (device.get_num_gpus(), device.get_gpu_ids()) == (0, [])
+
+
+@with_gpu
+def test_gpus_are_found_by_number():
+    first = device.create_cuda_gpu()
+    assert first is device.create_cuda_gpu_on(first.id()) is device.device_named(first.name)
+    free, total = device.get_gpu_mem_size(first.id())
+    assert 0 <= free <= total
+    assert str(first.id()) in device.device_query(first.id(), verbose=True)
+
+
+def test_unknown_names_numbers_and_types_are_refused_with_words():
+    with pytest.raises(DeviceError, match="no device is named 'tpu'; cpu, cuda or cuda:N"):
+        device.device_named("tpu")
+    with pytest.raises(ArgumentError, match="at least 1 GPU must be asked for, got 0"):
+        device.create_cuda_gpus(0)
+    with pytest.raises(DTypeError, match="an integer is expected, got 1.5"):
+        device.get_default_device().set_rand_seed(1.5)
+    with pytest.raises(ArgumentError, match="does not fit into 64 bits"):
+        device.get_default_device().set_rand_seed(2**70)
+    with pytest.raises(DTypeError, match="unknown data type 'int128'"):
+        device.as_dtype("int128")
+
+
+def test_the_allocator_can_be_left_alone():
+    script = "from singa import memory; print(memory.status)"
+    environment = {**os.environ, "SINGA_MALLOC": "0"}
+    run = [sys.executable, "-c", script]
+    said = subprocess.run(run, env=environment, capture_output=True, text=True, check=True).stdout
+    assert said.strip() == "off (SINGA_MALLOC=0)"
