@@ -135,9 +135,7 @@ def train(
     place = _device(device_name)
     dataset = _load(data_name, data_dir)
     if batch_size is not None and batch_size > len(dataset.train_images):
-        raise typer.BadParameter(
-            f"there are {len(dataset.train_images)} training images", param_hint="--batch-size"
-        )
+        raise _misuse("--batch-size", f"there are {len(dataset.train_images)} training images")
     classes = len(dataset.class_names)
     net = MLP(num_classes=classes) if model is ModelName.mlp else CNN(num_classes=classes)
     net.set_optimizer(opt.SGD(lr, momentum=momentum, weight_decay=weight_decay))
@@ -177,13 +175,13 @@ def info(
 def _check_outputs(checkpoint: Path | None, resume: Path | None, plot: Path | None) -> None:
     """Find out before the training, and not after it, that its results cannot be written."""
     if checkpoint is not None and checkpoint != resume and checkpoint.exists():
-        raise typer.BadParameter(
+        raise _misuse(
+            "--checkpoint",
             f"{checkpoint} exists; name another file, or go on from it with --resume",
-            param_hint="--checkpoint",
         )
     for option, path in (("--checkpoint", checkpoint), ("--plot", plot)):
         if path is not None and not path.parent.is_dir():
-            raise typer.BadParameter(f"there is no folder {path.parent}", param_hint=option)
+            raise _misuse(option, f"there is no folder {path.parent}")
     if plot is not None:
         picture.check_available()
 
@@ -192,16 +190,20 @@ def _device(name: str) -> Device:
     try:
         return device.device_named(name)
     except DeviceError as error:
-        raise typer.BadParameter(str(error), param_hint="--device") from None
+        raise _misuse("--device", str(error)) from None
 
 
 def _load(name: DataName, data_dir: Path | None) -> Dataset:
     try:
         return data.load(name, data_dir)
     except ArgumentError as error:
-        raise typer.BadParameter(str(error), param_hint="--data-dir") from None
+        raise _misuse("--data-dir", str(error)) from None
 
 
 def _check_same(option: str, given: int | None, saved: int | None, file: Path) -> None:
     if given not in (None, saved):
-        raise typer.BadParameter(f"{file} was trained with {saved}", param_hint=option)
+        raise _misuse(option, f"{file} was trained with {saved}")
+
+
+def _misuse(option: str, message: str) -> typer.BadParameter:
+    return typer.BadParameter(message, param_hint=f"'{option}'")
