@@ -4,6 +4,7 @@ import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from singa.errors import CheckpointError
 from singa.models import MLP
 from singa.training import Trainer
 
+SOURCE = str(Path(data.__file__).parents[2])  # also if it is not installed, and named relatively
 EPOCH_LINE = re.compile(
     r"epoch +\d+/\d+  loss +\d+\.\d{4}  accuracy +\d+\.\d\d%  test +\d+\.\d\d% +[\d,]+ samples/s"
 )
@@ -233,7 +235,7 @@ def test_ctrl_c_leaves_a_checkpoint_that_can_be_resumed(singa, tmp_path):
     with subprocess.Popen(
         [sys.executable, "-W", "error", "-c", command, *arguments],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": SOURCE},
     ) as process:  # fmt: skip
         for line in process.stdout:
             if line.startswith("epoch"):
