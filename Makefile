@@ -14,7 +14,7 @@ PIP_INSTALL := $(VENV)/bin/python -m pip --disable-pip-version-check install --q
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.demo-installed ## train small models and watch them learn
+demo: $(VENV)/.demo-installed ## train a CNN on digits; writes demo-output/
 	$(VENV)/bin/python -m singa.demo
 
 test: $(VENV)/.dev-installed ## run the tests; PYTEST_ARGS="tests/data -x" narrows them
@@ -29,7 +29,7 @@ bench: $(VENV)/.dev-installed ## run the benchmarks
 	$(VENV)/bin/python benchmarks/run.py
 
 clean: ## remove .venv and everything else that the other targets made
-	rm -rf $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build demo-output dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name .git -prune -o -name __pycache__ -type d -exec rm -rf {} +
 
 # A stamp, because an interrupted venv may already have its bin/python.
