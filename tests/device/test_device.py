@@ -64,7 +64,7 @@ def test_unknown_names_numbers_and_types_are_refused_with_words():
         device.device_named("tpu")
     with pytest.raises(ArgumentError, match="at least 1 GPU must be asked for, got 0"):
         device.create_cuda_gpus(0)
-    with pytest.raises(DTypeError, match="an integer is expected, got 1.5"):
+    with pytest.raises(DTypeError, match=r"an integer is expected, got 1\.5"):
         device.get_default_device().set_rand_seed(1.5)
     with pytest.raises(ArgumentError, match="does not fit into 64 bits"):
         device.get_default_device().set_rand_seed(2**70)

@@ -178,7 +178,7 @@ def test_nothing_is_recorded_outside_of_training():
 
 
 def test_backward_complains_at_the_call_and_not_at_the_first_step():
-    with pytest.raises(GradientError, match="none of the Tensors .* has stores_grad=True"):
+    with pytest.raises(GradientError, match=r"none of the Tensors .* has stores_grad=True"):
         autograd.backward(autograd.reduce_sum(Tensor((2,))))
     a = param(1.0, 2.0)
     with pytest.raises(GradientError, match=r"shape \(2,\); without dy a scalar is needed"):

@@ -217,7 +217,7 @@ def test_wrong_inputs_and_outputs_are_refused_with_words():
         def forward(self, x):
             return "text"
 
-    with pytest.raises(DTypeError, match="Text.forward returned str"):
+    with pytest.raises(DTypeError, match=r"Text\.forward returned str"):
         Text()(param(1.0))
     with pytest.raises(NotImplementedError, match="Operation has no forward"):
         autograd.Operation()(param(1.0))

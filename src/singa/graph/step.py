@@ -47,7 +47,13 @@ class Steps:
                 function that a compiled step cannot do.
         """
         leaves, tree = jax.tree.flatten((args, options))
-        tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
+        # The program's arguments: each Tensor once, however often it was passed. A parameter is
+        # none: it is state, and the program is one for this parameter.
+        places: dict[Tensor, int] = {}
+        for leaf in leaves:
+            if isinstance(leaf, Tensor) and not leaf.is_parameter:
+                places.setdefault(leaf, len(places))
+        tensors = list(places)
         key = (
             # Not the method itself: it would keep its model alive.
             function.__name__,
@@ -55,9 +61,11 @@ class Steps:
             mode.training,
             sequential,
             *[
-                (leaf._data.aval, leaf.device, leaf.requires_grad, leaf.stores_grad)
-                if isinstance(leaf, Tensor)
-                else (type(leaf), leaf)
+                (type(leaf), leaf)
+                if not isinstance(leaf, Tensor)
+                else _Itself(leaf)
+                if leaf.is_parameter
+                else (places[leaf], leaf._data.aval, leaf.device, leaf.requires_grad)
                 for leaf in leaves
             ],
         )
@@ -66,14 +74,14 @@ class Steps:
         except TypeError:
             raise CaptureError(_unhashable(leaves)) from None
         if program is None or version != structure.version:
-            program = self._capture(key, function, leaves, tree, sequential, program)
+            program = self._capture(key, function, leaves, tree, places, sequential, program)
         try:
             return program(tensors)
         except (TypeError, ValueError):
             # Someone may have given a Tensor of the state another shape, type or device.
             if program.fits(tensors):
                 raise
-            return self._capture(key, function, leaves, tree, sequential, None)(tensors)
+            return self._capture(key, function, leaves, tree, places, sequential, None)(tensors)
 
     def _capture(
         self,
@@ -81,22 +89,42 @@ class Steps:
         function: Callable[..., Any],
         leaves: list[Any],
         tree: Any,
+        places: dict[Tensor, int],
         sequential: bool,
         previous: Program | None,
     ) -> Program:
+        # For each leaf the number of its argument; the program keeps no argument alive.
+        numbers = [places.get(leaf) if isinstance(leaf, Tensor) else None for leaf in leaves]
+
         def step(*handles: Tensor) -> Any:
-            given = iter(handles)
             args, options = tree.unflatten(
-                [next(given) if isinstance(leaf, Tensor) else leaf for leaf in leaves]
+                [
+                    leaf if number is None else handles[number]
+                    for leaf, number in zip(leaves, numbers, strict=True)
+                ]
             )
             return function(*args, **options)
 
         self.captures += 1
-        tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
-        program = Program(step, tensors, sequential, previous)
+        program = Program(step, list(places), sequential, previous)
         self.compilations += program.is_compiled_anew
         self._programs[key] = structure.version, program
         return program
+
+
+class _Itself:
+    """A Tensor as a part of a key: equal to itself only, whatever its values."""
+
+    __slots__ = ("_tensor",)
+
+    def __init__(self, tensor: Tensor) -> None:
+        self._tensor = tensor
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Itself) and other._tensor is self._tensor
+
+    def __hash__(self) -> int:
+        return hash(self._tensor)
 
 
 class Rollback:

@@ -96,6 +96,8 @@ def _as_part(x: Tensor, part: Any) -> Any:
         return array.as_type(int32) if array.dtype != bool_ else array
     if array.dtype.kind not in "biu":
         raise DTypeError(f"GetItem: arrays of integers or bools can index, not {array.dtype}")
+    if array.dtype == bool_ and not array.ndim():
+        raise DTypeError("GetItem: a single bool is no index")
     return array
 
 
