@@ -64,8 +64,9 @@ class Model(Layer):
             except CaptureError:
                 if use_graph:
                     raise
-                with Rollback():  # something in it runs on the host and needs real values
+                with Rollback() as states:  # something in it runs on the host with real values
                     Layer.__call__(self, *inputs)
+                    states.restore()
         for name, state in self.get_states().items():
             if state.name is None:
                 state.name = name

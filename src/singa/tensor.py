@@ -70,16 +70,17 @@ local = _Local()
 
 @contextmanager
 def outside_capture() -> Iterator[None]:
-    """Compute with real values for a while, although a step is being captured.
+    """Compute with real values for a while, although a step is being captured, and for good.
 
-    For what happens once and is not part of the step: making parameters, an optimizer's state.
+    For what happens once and is not part of the step, nor undone with it: making parameters.
     """
     capture, local.capture = local.capture, None
+    journal, local.journal = local.journal, None
     try:
         with jax.ensure_compile_time_eval():
             yield
     finally:
-        local.capture = capture
+        local.capture, local.journal = capture, journal
 
 
 class Tensor:

@@ -128,7 +128,7 @@ class _Itself:
 
 
 class Rollback:
-    """What Tensors were before an eager step, to be restored if the step fails."""
+    """What Tensors were before an eager step: restored if it fails, or on request."""
 
     def __init__(self) -> None:
         self._before: dict[Tensor, CTensor] = {}
@@ -147,8 +147,12 @@ class Rollback:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         local.journal = self._outer
         if kind is not None:
-            for tensor, data in self._before.items():
-                tensor._data = data
+            self.restore()
+
+    def restore(self) -> None:
+        """Undo all assignments so far."""
+        for tensor, data in self._before.items():
+            tensor._data = data
 
 
 def _unhashable(leaves: list[Any]) -> str:

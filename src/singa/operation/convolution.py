@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import jax
+import jax.numpy as jnp
 
 from singa.device import CTensor
 from singa.errors import ArgumentError, ShapeError
@@ -39,6 +40,8 @@ class Convolution2d(Operation):
 
     def forward(self, x: CTensor, w: CTensor, b: CTensor | None = None) -> CTensor:
         self._check(x, w, b)
+        dtype = jnp.promote_types(x.dtype, w.dtype)
+        x, w = x.astype(dtype), w.astype(dtype)
         self.x, self.w, self.has_bias = x, w, b is not None
         y = jax.lax.conv_general_dilated(
             x,
