@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 import jax
+import jax.numpy as jnp
 
 from singa.device import CTensor, DType
 
@@ -34,4 +35,4 @@ def uniform(
 
 @_kernel
 def bernoulli(key: CTensor, p: float, *, shape: tuple[int, ...], dtype: DType) -> CTensor:
-    return jax.random.bernoulli(key, p, shape).astype(dtype)
+    return jax.random.bernoulli(key, jnp.asarray(p, jnp.float32), shape).astype(dtype)

@@ -51,7 +51,7 @@ class SoftMaxCrossEntropy(Operation):
         ids = self.t.reshape(self.log_p.shape[:-1])
         valid = (ids >= 0) & (ids < classes)
         one_hot = jax.nn.one_hot(ids, classes, dtype=self.log_p.dtype)
-        return jnp.where(valid[..., None], one_hot, jnp.nan)
+        return jnp.where(valid[..., None], one_hot, jnp.asarray(jnp.nan, one_hot.dtype))
 
 
 class MeanSquareError(Operation):

@@ -56,7 +56,7 @@ class _Pooling(Operation):
     def pad(self, x: CTensor, axis: int, value: float) -> CTensor:
         pads = [(0, 0)] * x.ndim
         pads[axis] = self.padding[axis - 2]
-        return jnp.pad(x, pads, constant_values=value)
+        return jnp.pad(x, pads, constant_values=jnp.asarray(value, x.dtype))
 
     def view(self, x: CTensor, axis: int, offset: int, count: int) -> CTensor:
         """What the windows see at this offset: every stride-th element of a padded axis."""

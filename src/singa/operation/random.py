@@ -23,7 +23,8 @@ class Dropout(Operation):
 
     def forward(self, x: CTensor, key: CTensor) -> CTensor:
         checks.float_input(self, "its input", x)
-        self.kept = jax.random.bernoulli(key, 1 - self.ratio, x.shape)
+        # jax draws as precisely as the probability is given; a Python number would be 64 bits.
+        self.kept = jax.random.bernoulli(key, jnp.float32(1 - self.ratio), x.shape)
         return self.scaled(x)
 
     def backward(self, dy: CTensor) -> tuple[CTensor, None]:
