@@ -88,7 +88,7 @@ def frozen(x, scale, bias):
 
 
 def plain_dropout(x):
-    return jnp.where(jax.random.bernoulli(jnp.asarray(KEY), 0.7, x.shape), x / 0.7, 0)
+    return jnp.where(jax.random.bernoulli(jnp.asarray(KEY), jnp.float32(0.7), x.shape), x / 0.7, 0)
 
 
 def dropped(x):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from singa.device import CTensor
 from singa.errors import ArgumentError, ShapeError
@@ -40,7 +41,8 @@ class Convolution2d(Operation):
 
     def forward(self, x: CTensor, w: CTensor, b: CTensor | None = None) -> CTensor:
         self._check(x, w, b)
-        dtype = jnp.promote_types(x.dtype, w.dtype)
+        # XLA convolves equal types only; all gradients are then of that type too.
+        dtype = jnp.result_type(x, w) if b is None else jnp.result_type(x, w, b)
         x, w = x.astype(dtype), w.astype(dtype)
         self.x, self.w, self.has_bias = x, w, b is not None
         y = jax.lax.conv_general_dilated(
@@ -154,8 +156,8 @@ def conv2d(
     Returns:
         (N, O, H', W').
     """
-    if groups < 1:
-        raise ArgumentError(f"conv2d: groups must be at least 1, got {groups}")
+    if not isinstance(groups, (int, np.integer)) or groups < 1:
+        raise ArgumentError(f"conv2d: groups must be an integer of at least 1, got {groups!r}")
     operation = Convolution2d(
         checks.pair("conv2d: stride", stride, 1),
         as_padding("conv2d", padding),

@@ -77,7 +77,7 @@ class Pow(Operation):
         # 0 ** -1 must not reach the product where the exponent is 0.
         slope = jnp.where(b == 0, 0, b * a ** jnp.where(b == 0, 1, b - 1))
         log_a = jnp.log(jnp.where(a > 0, a, 1))
-        return dy * slope, dy * self.y * log_a
+        return dy * slope, dy * jnp.where(a > 0, self.y * log_a, 0)
 
 
 class Negative(Operation):

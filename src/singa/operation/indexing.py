@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from singa.device import CTensor, bool_, int32
-from singa.errors import BoundsError, DTypeError
+from singa.errors import ArgumentError, BoundsError, DTypeError
 from singa.tape import Operation
 from singa.tensor import Tensor, as_tensor, number
 
@@ -29,13 +29,13 @@ class GetItem(Operation):
 
     def forward(self, x: CTensor, *arrays: CTensor) -> CTensor:
         self.from_shape, self.arrays = x.shape, arrays
-        return x[self.index()]
+        return x.at[self.index()].get(mode="clip")
 
     def backward(self, dy: CTensor) -> tuple[CTensor | None, ...]:
         place = jnp.zeros(self.from_shape, dy.dtype).at[self.index()]
         # Only arrays of integers can name an element twice; without them it is a plain copy.
         unique = all(array.ndim == 0 for array in self.arrays)
-        dx = place.set(dy) if unique else place.add(dy)
+        dx = place.set(dy) if unique else place.add(dy, mode="clip")
         return dx, *[None] * len(self.arrays)
 
     def index(self) -> tuple[Any, ...]:
@@ -50,53 +50,51 @@ class GetItem(Operation):
 def getitem(x: Tensor, index: Any) -> Tensor:
     """``x[index]`` as in NumPy: ints, slices, None, ``...``, integer arrays and bool masks.
 
-    Integer arrays may be Tensors. Their values are not checked; those out of bounds are clamped.
+    Integer arrays may be Tensors. Their values are not looked at; those out of bounds are clamped.
     A mask's result has a shape that depends on its values, so that it works eagerly only.
 
     Raises:
-        BoundsError: an int beyond the end of its axis, or more indices than axes.
+        BoundsError: integers beyond the end of an axis, a mask of another shape than the axes it
+            stands for, or more indices than axes.
+        ArgumentError: a slice with a step of 0.
         DTypeError: something that cannot be an index.
     """
-    parts = [_as_part(x, part) for part in (index if isinstance(index, tuple) else (index,))]
+    parts = [_as_part(part) for part in (index if isinstance(index, tuple) else (index,))]
     used = sum(_axes_of(part) for part in parts)
     if used > x.ndim():
         raise BoundsError(f"GetItem: {used} indices for a Tensor of shape {x.shape}")
+    if sum(part is Ellipsis for part in parts) > 1:
+        raise BoundsError("GetItem: an index can have one ellipsis only")
     pattern: list[Any] = []
     arrays: list[Tensor] = []
     axis = 0
     for part in parts:
-        if isinstance(part, int):
-            size = x.shape[axis]
-            if not -size <= part < size:
-                raise BoundsError(
-                    f"GetItem: index {part} is out of bounds for axis {axis} of size {size}"
-                )
-            found = [number(part % size, int32, x.device)]
-        elif isinstance(part, Tensor):
-            found = _places(part) if part.dtype == bool_ else [part]
+        if isinstance(part, (int, Tensor, np.ndarray)):
+            found = _integers(x, part, axis)
+            arrays += found
+            pattern += [_ARRAY] * len(found)
         else:
-            found = []
             pattern.append(part)
-        arrays += found
-        pattern += [_ARRAY] * len(found)
         axis += x.ndim() - used if part is Ellipsis else _axes_of(part)
     return GetItem(tuple(pattern))(x, *arrays)[0]
 
 
-def _as_part(x: Tensor, part: Any) -> Any:
-    """A part of an index as an int, None, Ellipsis, a tuple for a slice, or a Tensor."""
+def _as_part(part: Any) -> Any:
+    """A part of an index as an int, None, Ellipsis, a tuple for a slice, an array or a Tensor."""
     if isinstance(part, slice):
+        if part.step == 0:
+            raise ArgumentError("GetItem: a slice cannot have a step of 0")
         return tuple(map(_as_int, (part.start, part.stop, part.step)))
     if part is None or part is Ellipsis:
         return part
     if isinstance(part, (int, np.integer)) and not isinstance(part, bool):
         return int(part)
-    array = as_tensor(part if isinstance(part, Tensor) else np.asarray(part), x)
-    if not array.size():  # an empty list is of a float type to NumPy
-        return array.as_type(int32) if array.dtype != bool_ else array
+    array = part if isinstance(part, Tensor) else np.asarray(part)
+    if isinstance(array, np.ndarray) and not array.size and array.dtype != bool_:
+        return array.astype(np.int32)  # an empty list is of a float type to NumPy
     if array.dtype.kind not in "biu":
         raise DTypeError(f"GetItem: arrays of integers or bools can index, not {array.dtype}")
-    if array.dtype == bool_ and not array.ndim():
+    if array.dtype == bool_ and not array.shape:
         raise DTypeError("GetItem: a single bool is no index")
     return array
 
@@ -105,13 +103,35 @@ def _axes_of(part: Any) -> int:
     """How many of the indexed Tensor's axes a part stands for."""
     if part is None or part is Ellipsis:
         return 0
-    return part.ndim() if isinstance(part, Tensor) and part.dtype == bool_ else 1
+    is_mask = isinstance(part, (Tensor, np.ndarray)) and part.dtype == bool_
+    return len(part.shape) if is_mask else 1
 
 
-def _places(mask: Tensor) -> list[Tensor]:
-    """Where a mask is true, as NumPy does it: an array of integers for each axis."""
-    places = np.nonzero(mask.to_numpy())
-    return [as_tensor(place.astype(np.int32), mask) for place in places]
+def _integers(x: Tensor, part: Any, axis: int) -> list[Tensor]:
+    """An index that is an int, integers or a mask, as integers: one Tensor for each axis."""
+    size = x.shape[axis]
+    if isinstance(part, int):
+        _check_bounds(part, part, axis, size)
+        return [number(part % size, int32, x.device)]
+    if part.dtype == bool_:
+        wanted = x.shape[axis : axis + len(part.shape)]
+        if part.shape != wanted:
+            raise BoundsError(f"GetItem: a mask of shape {part.shape} for axes of {wanted}")
+        mask = part.to_numpy() if isinstance(part, Tensor) else part
+        return [as_tensor(place.astype(np.int32), x) for place in np.nonzero(mask)]
+    if isinstance(part, np.ndarray):
+        if part.size:
+            _check_bounds(int(part.min()), int(part.max()), axis, size)
+        return [as_tensor(part, x)]
+    return [part]
+
+
+def _check_bounds(least: int, most: int, axis: int, size: int) -> None:
+    for index in (least, most):
+        if not -size <= index < size:
+            raise BoundsError(
+                f"GetItem: index {index} is out of bounds for axis {axis} of size {size}"
+            )
 
 
 def _as_int(bound: Any) -> int | None:

@@ -34,7 +34,9 @@ class SoftMaxCrossEntropy(Operation):
         self.by_id, self.t = by_id, t
         self.rows = x.size // x.shape[-1]
         self.log_p = jax.nn.log_softmax(x, -1)
-        return -(self.labels() * self.log_p).sum() / self.rows
+        labels = self.labels()
+        # A class that is not wanted may be impossible: 0 times -inf is 0 here.
+        return -jnp.where(labels == 0, 0, labels * self.log_p).sum() / self.rows
 
     def backward(self, dy: CTensor) -> tuple[CTensor, CTensor]:
         dy = dy / self.rows

@@ -1,0 +1,179 @@
+"""Values at the edge: zeros, infinities, NaN, huge and tiny numbers, empty Tensors."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from singa import autograd
+from singa.errors import ShapeError
+from singa.tensor import Tensor
+
+INF, NAN = np.inf, np.nan
+
+
+@pytest.fixture(autouse=True)
+def _recording():
+    autograd.training = True
+    yield
+    autograd.training = False
+
+
+def param(values, dtype=np.float32):
+    return Tensor(data=np.array(values, dtype), stores_grad=True)
+
+
+def gradient(y, *xs):
+    found = autograd.gradients(y, np.ones(y.shape, np.float32))
+    return [found[x].to_numpy() for x in xs]
+
+
+def test_relu_at_zero_and_nan():
+    x = param([0.0, -0.0, NAN, INF, -INF])
+    y = autograd.relu(x)
+    np.testing.assert_array_equal(y, [0, 0, NAN, INF, 0])
+    np.testing.assert_array_equal(gradient(y, x)[0], [0, 0, 0, 1, 0])
+
+
+@pytest.mark.parametrize("function", [autograd.sigmoid, autograd.tanh], ids=["sigmoid", "tanh"])
+def test_saturating_functions_have_no_nan(function):
+    x = param([1e4, -1e4, INF, -INF, 1e38])
+    y = function(x)
+    assert np.isfinite(y.to_numpy()).all()
+    np.testing.assert_array_equal(gradient(y, x)[0], np.zeros(5))
+
+
+def test_softmax_and_its_loss_bear_huge_logits():
+    x = param([[1e38, 0.0, -1e38], [1e4, 1e4, -INF]])
+    np.testing.assert_allclose(autograd.softmax(x), [[1, 0, 0], [0.5, 0.5, 0]])
+    x = param([[1000.0, 0.0], [0.0, 1000.0]])
+    loss = autograd.softmax_cross_entropy(x, Tensor(data=[1, 1]))
+    assert loss.item() == 500.0
+    np.testing.assert_allclose(gradient(loss, x)[0], [[0.5, -0.5], [0, 0]])
+
+
+def test_an_id_that_is_no_class_makes_the_loss_nan_and_not_silently_wrong():
+    for wrong in (3, -1):
+        loss = autograd.softmax_cross_entropy(param(np.zeros((2, 3))), Tensor(data=[0, wrong]))
+        assert np.isnan(loss.item())
+
+
+def test_soft_labels_are_read_as_floats_and_not_as_bits():
+    x = param([[0.0, 0.0]])
+    loss = autograd.softmax_cross_entropy(x, Tensor(data=np.array([[0.3, 0.7]], np.float32)))
+    np.testing.assert_allclose(gradient(loss, x)[0], [[0.2, -0.2]], rtol=1e-5)
+
+
+def test_power_at_zero_and_for_negative_bases():
+    a, b = param([0.0, 0.0, -2.0, 2.0]), param([0.0, 2.0, 3.0, 0.0])
+    y = autograd.pow(a, b)
+    np.testing.assert_array_equal(y, [1, 0, -8, 1])
+    da, db = gradient(y, a, b)
+    np.testing.assert_allclose(da, [0, 0, 12, 0])
+    np.testing.assert_allclose(db, [0, 0, 0, np.log(2)], rtol=1e-6)
+
+
+def test_the_exponents_gradient_is_zero_where_the_logarithm_does_not_exist():
+    a, b = param([0.0, -2.0]), param([-1.0, 0.5])
+    y = autograd.pow(a, b)
+    np.testing.assert_array_equal(y, [INF, NAN])
+    np.testing.assert_array_equal(gradient(y, b)[0], [0, 0])
+
+
+def test_an_impossible_class_that_is_not_wanted_leaves_the_loss_finite():
+    x = param([[0.0, -INF]])
+    loss = autograd.softmax_cross_entropy(x, Tensor(data=[0]))
+    assert loss.item() == 0
+    np.testing.assert_array_equal(gradient(loss, x)[0], [[0, 0]])
+
+
+def test_integers_in_a_tensor_that_are_out_of_bounds_are_clamped_both_ways():
+    x = param([1.0, 2.0, 3.0])
+    y = x[Tensor(data=[1, 9])]
+    np.testing.assert_array_equal(y, [2, 3])
+    np.testing.assert_array_equal(gradient(y, x)[0], [0, 1, 1])
+
+
+def test_a_convolution_of_mixed_types_has_gradients_of_its_inputs_types():
+    x, w = param(np.ones((1, 1, 3, 3)), np.float16), param(np.ones((2, 1, 2, 2)), np.float16)
+    b = param(np.zeros(2))
+    y = autograd.conv2d(x, w, b)
+    assert str(y.dtype) == "float32"
+    assert [str(g.dtype) for g in gradient(y, x, w, b)] == ["float16", "float16", "float32"]
+
+
+def test_binary_cross_entropy_is_finite_and_points_the_right_way_at_both_ends():
+    x = param([[0.0, 1.0, 0.0, 1.0, 0.9999]])
+    t = Tensor(data=np.array([[1, 0, 0, 1, 0]], np.float32))
+    loss = autograd.binary_cross_entropy(x, t)
+    assert np.isfinite(loss.item())
+    dx = gradient(loss, x)[0][0]
+    assert np.isfinite(dx).all()
+    assert dx[0] < 0 < dx[1]
+    assert dx[2] == dx[3] == 0
+    assert dx[4] == pytest.approx(1e4, rel=0.01)
+
+
+def test_division_logarithm_and_root_follow_ieee():
+    x = param([1.0, -1.0, 0.0])
+    np.testing.assert_array_equal(x / 0.0, [INF, -INF, NAN])
+    np.testing.assert_array_equal(autograd.log(param([0.0, -1.0, INF])), [-INF, NAN, INF])
+    np.testing.assert_array_equal(autograd.sqrt(param([0.0, -1.0, INF])), [0, NAN, INF])
+
+
+def test_max_pooling_passes_nan_on_and_gives_ties_to_the_first():
+    x = param([[[[1.0, NAN], [3.0, 2.0]]]])
+    assert np.isnan(autograd.max_pool_2d(x, 2).item())
+    x = param([[[[5.0, 5.0], [5.0, 5.0]]]])
+    np.testing.assert_array_equal(
+        gradient(autograd.max_pool_2d(x, 2), x)[0][0, 0], [[1, 0], [0, 0]]
+    )
+    x = param([[[[-INF, -INF]]]])
+    assert autograd.max_pool_2d(x, (1, 2)).item() == -INF
+
+
+def test_abs_and_mean_of_squares_at_zero():
+    x = param([0.0, -3.0])
+    np.testing.assert_array_equal(gradient(autograd.abs(x), x)[0], [0, -1])
+    np.testing.assert_array_equal(gradient(autograd.mse_loss(x, x.clone()), x)[0], np.zeros(2))
+
+
+def test_dropout_of_nothing_and_of_everything():
+    x = param([1.0, 2.0])
+    np.testing.assert_array_equal(autograd.dropout(x, 0.0), [1, 2])
+    y = autograd.dropout(x, 1.0)
+    np.testing.assert_array_equal(y, [0, 0])
+    np.testing.assert_array_equal(gradient(y, x)[0], [0, 0])
+
+
+def test_empty_tensors_work_where_they_mean_something():
+    x = param(np.zeros((0, 3)))
+    w = param(np.ones((3, 2)))
+    y = autograd.relu(autograd.matmul(x, w))
+    assert y.shape == (0, 2)
+    np.testing.assert_array_equal(gradient(y, w)[0], np.zeros((3, 2)))
+    assert autograd.reduce_sum(x).item() == 0
+    assert autograd.reshape(x, (0, 1, 3)).shape == (0, 1, 3)
+    assert autograd.cat((x, param(np.ones((2, 3)))), 0).shape == (2, 3)
+    images = param(np.zeros((0, 2, 4, 4)))
+    assert autograd.max_pool_2d(images, 2).shape == (0, 2, 2, 2)
+    assert autograd.conv2d(images, param(np.ones((5, 2, 3, 3)))).shape == (0, 5, 2, 2)
+    with pytest.raises(ShapeError, match="not empty"):
+        autograd.softmax_cross_entropy(x, Tensor((0,), dtype="int32"))
+
+
+def test_one_element_batches_normalize_to_the_bias():
+    x = param(np.full((1, 2, 1, 1), 7.0))
+    y, _, var = autograd.BatchNormalization2d(1e-5)(x, param([1.0, 1.0]), param([3.0, 4.0]))
+    np.testing.assert_array_equal(y.to_numpy().ravel(), [3, 4])
+    np.testing.assert_array_equal(var, [0, 0])
+
+
+def test_integers_stay_integers_and_divide_to_floats():
+    i = Tensor(data=np.array([7, -2], np.int32))
+    assert str((i * i + i - i).dtype) == "int32"
+    assert str(autograd.reduce_sum(i).dtype) == "int32"
+    assert str(autograd.reduce_mean(i).dtype) == "float32"
+    assert str((i / i).dtype) == "float32"
+    assert str(autograd.reduce_sum(i > 0).dtype) == "int32"
+    assert autograd.reduce_mean(i).item() == 2.5
+    assert jnp.result_type(i.data) == jnp.int32
