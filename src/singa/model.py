@@ -15,7 +15,8 @@ from singa.errors import CaptureError, CheckpointError, DTypeError
 from singa.graph import Capture, Rollback, Steps
 from singa.layer import Layer
 from singa.opt import Optimizer
-from singa.tensor import Tensor, local
+from singa.tensor import Tensor
+from singa.watching import local
 
 
 class Model(Layer):

@@ -11,17 +11,15 @@ Arithmetic, indexing and the other recorded methods come from the floor above: i
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from singa import _random
+from singa._arrays import as_ctensor, as_shape, converts, from_host, move, number_array
 from singa.device import CTensor as CTensor
 from singa.device import Device, DType, as_dtype, get_default_device, is_float
 from singa.device import bfloat16 as bfloat16
@@ -35,52 +33,13 @@ from singa.device import int32 as int32
 from singa.device import int64 as int64
 from singa.device import uint8 as uint8
 from singa.errors import ArgumentError, CaptureError, DTypeError, ShapeError
+from singa.watching import concrete, local, structure
 
 if TYPE_CHECKING:
     from singa.tape import Operation
 
 ArrayLike: TypeAlias = "np.ndarray[Any, Any] | jax.Array | float | Sequence[Any]"
 TensorLike: TypeAlias = "Tensor | ArrayLike"
-
-
-class Watcher(Protocol):
-    """What is told of every Tensor that is made, read or assigned in a captured step."""
-
-    def made(self, tensor: Tensor) -> None: ...
-    def read(self, tensor: Tensor) -> CTensor: ...
-    def write(self, tensor: Tensor, value: CTensor) -> None: ...
-
-
-class Journal(Protocol):
-    """What is told of every Tensor just before it is assigned."""
-
-    def note(self, tensor: Tensor) -> None: ...
-
-
-class _Local(threading.local):
-    """What this thread is in the middle of."""
-
-    capture: Watcher | None = None  # a step that is being captured
-    journal: Journal | None = None  # an eager step that may be rolled back
-    training: bool | None = None  # a model's step, which has its own mode
-
-
-local = _Local()
-
-
-@contextmanager
-def outside_capture() -> Iterator[None]:
-    """Compute with real values for a while, although a step is being captured, and for good.
-
-    For what happens once and is not part of the step, nor undone with it: making parameters.
-    """
-    capture, local.capture = local.capture, None
-    journal, local.journal = local.journal, None
-    try:
-        with jax.ensure_compile_time_eval():
-            yield
-    finally:
-        local.capture, local.journal = capture, journal
 
 
 class Tensor:
@@ -135,11 +94,12 @@ class Tensor:
         if data is None:
             with concrete():
                 self._data: CTensor = jnp.zeros(
-                    _as_shape(shape), wanted or float32, device=device.jax_device
+                    as_shape(shape), wanted or float32, device=device.jax_device
                 )
         else:
-            self._data = _as_ctensor(data, device, wanted)
-            if shape not in ((), None) and _as_shape(shape) != self._data.shape:
+            source = data.data if isinstance(data, Tensor) else data
+            self._data = as_ctensor(source, device, wanted)
+            if shape not in ((), None) and as_shape(shape) != self._data.shape:
                 raise ShapeError(f"Tensor: shape {shape} given with data of {self._data.shape}")
         self.device = device
         self.creator = creator
@@ -231,7 +191,7 @@ class Tensor:
             raise ShapeError(
                 f"{what}: the Tensor is of shape {self.shape}, the array of {array.shape}"
             )
-        if array.dtype != self.dtype and not _converts(array.dtype, self.dtype):
+        if array.dtype != self.dtype and not converts(array.dtype, self.dtype):
             raise DTypeError(f"{what}: {array.dtype} values do not fit into a {self.dtype} Tensor")
 
     def copy_from_numpy(self, array: np.ndarray[Any, Any]) -> Tensor:
@@ -243,14 +203,14 @@ class Tensor:
         """
         array = np.asarray(array)
         self.check_fits(array, "copy_from_numpy")
-        self.data = _from_host(array, self.device, self.dtype)
+        self.data = from_host(array, self.device, self.dtype)
         return self
 
     def copy_data(self, other: Tensor) -> Tensor:
         """Take over another Tensor's values; shape, data type and device stay."""
         if other.shape != self.shape:
             raise ShapeError(f"copy_data: {other.shape} into a Tensor of shape {self.shape}")
-        self.data = _move(other.data.astype(self.dtype), self.device)
+        self.data = move(other.data.astype(self.dtype), self.device)
         return self
 
     copy_from = copy_data
@@ -286,7 +246,7 @@ class Tensor:
 
     def to_device(self, device: Device) -> Tensor:
         """Move this Tensor to another device, in place."""
-        self.data = _move(self.data, device)
+        self.data = move(self.data, device)
         self.device = device
         structure.changed()
         return self
@@ -404,45 +364,6 @@ class Tensor:
         def as_type(self, dtype: Any) -> Tensor: ...
 
 
-class Structure:
-    """Counts changes to what Python code sees of a model other than its Tensors' values.
-
-    A captured step ran the model's Python once. When this number has moved since, it runs it
-    again, so that freezing a parameter or exchanging the optimizer is never silently ignored.
-    """
-
-    __slots__ = ("version",)
-
-    def __init__(self) -> None:
-        self.version = 0
-
-    def changed(self) -> None:
-        self.version += 1
-
-
-structure = Structure()
-
-
-class Structural:
-    """Base of objects whose plain attributes a captured step depends on: layers, optimizers."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        known = self.__dict__
-        if name not in known or not _same(known[name], value):
-            structure.changed()
-        object.__setattr__(self, name, value)
-
-    def __delattr__(self, name: str) -> None:
-        structure.changed()
-        object.__delattr__(self, name)
-
-
-def _same(a: Any, b: Any) -> bool:
-    if a is b:
-        return True
-    return type(a) is type(b) and isinstance(a, (bool, int, float, str, bytes)) and a == b
-
-
 # -- making Tensors -----------------------------------------------------------------------------
 
 
@@ -470,13 +391,7 @@ def wrap(
 
 def number(value: float, dtype: DType, device: Device) -> Tensor:
     """A constant of shape (); those that are used again and again are made once."""
-    return wrap(_number(value, dtype, device), device)
-
-
-@lru_cache(maxsize=1024)
-def _number(value: float, dtype: DType, device: Device) -> CTensor:
-    with jax.ensure_compile_time_eval():
-        return jnp.full((), value, dtype, device=device.jax_device)
+    return wrap(number_array(value, dtype, device), device)
 
 
 def as_tensor(value: TensorLike, like: Tensor) -> Tensor:
@@ -563,59 +478,3 @@ def next_key(device: Device) -> CTensor:
     state = random_key(device)
     state.data, key = _random.split(state.data)
     return key
-
-
-# -- arrays -------------------------------------------------------------------------------------
-
-
-def concrete() -> Any:
-    """A block in which arrays are made with real values, although a step may be in capture."""
-    return nullcontext() if local.capture is None else jax.ensure_compile_time_eval()
-
-
-def _as_shape(shape: Sequence[int] | int) -> tuple[int, ...]:
-    sizes = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
-    if not all(isinstance(size, (int, np.integer)) and size >= 0 for size in sizes):
-        raise ShapeError(f"Tensor: a shape is made of sizes of 0 or more, got {shape!r}")
-    return tuple(int(size) for size in sizes)
-
-
-def _as_ctensor(data: TensorLike, device: Device, dtype: DType | None) -> CTensor:
-    if isinstance(data, Tensor):
-        data = data.data
-    if isinstance(data, jax.Array):
-        as_dtype(data.dtype)
-        if dtype is not None and data.dtype != dtype:
-            data = data.astype(dtype)
-        return _move(data, device)
-    array = np.asarray(data)
-    if dtype is None:
-        # Only arrays have a precision of their own; Python's numbers are as long as we like.
-        given = array.dtype
-        if not isinstance(data, (np.ndarray, np.generic)):
-            given = {"f": np.dtype(np.float32), "i": np.dtype(np.int32)}.get(given.kind, given)
-        dtype = as_dtype(given)
-    elif array.dtype.kind not in "biufV":
-        raise DTypeError(f"Tensor: data of type {array.dtype} cannot become {dtype}")
-    return _from_host(array, device, dtype)
-
-
-def _from_host(array: np.ndarray[Any, Any], device: Device, dtype: DType) -> CTensor:
-    # A copy of our own: jax may otherwise look at the caller's memory, which they will change.
-    own = np.array(array, dtype=dtype, order="C", copy=True)
-    with concrete():
-        return jax.device_put(own, device.jax_device)
-
-
-def _move(data: CTensor, device: Device) -> CTensor:
-    if isinstance(data, jax.core.Tracer):
-        return data
-    if data.committed and data.devices() == {device.jax_device}:
-        return data
-    with concrete():
-        return jax.device_put(data, device.jax_device)
-
-
-def _converts(given: DType, wanted: DType) -> bool:
-    kind = {"b": 0, "u": 1, "i": 1, "f": 2, "V": 2}  # bfloat16 is of kind V
-    return given.kind in kind and kind[given.kind] <= kind.get(wanted.kind, -1)

@@ -19,7 +19,8 @@ import jax
 from jax.extend.core import ClosedJaxpr, Primitive
 
 from singa.device import CTensor, Device
-from singa.tensor import Tensor, local, wrap
+from singa.tensor import Tensor, wrap
+from singa.watching import local
 
 # Stands in the recorded program for a Tensor's value before the step; ``index`` says which.
 read_tensor = Primitive("read_tensor")

@@ -11,7 +11,8 @@ from singa.device import CTensor
 from singa.errors import CaptureError
 from singa.graph.program import Program
 from singa.tape import mode
-from singa.tensor import Journal, Tensor, local, structure
+from singa.tensor import Tensor
+from singa.watching import Journal, local, structure
 
 
 class Steps:
@@ -19,7 +20,7 @@ class Steps:
 
     The kind is all that can change the program: the function, the shapes, types and devices of
     the Tensors, the values of all other arguments, whether it is in training, and what was
-    changed about the model other than its Tensors' values (see :class:`singa.tensor.Structure`).
+    changed about the model other than its Tensors' values (see :class:`singa.watching.Structure`).
     A call of a new kind runs the function's Python once more; it is never served by a program
     that does not fit it.
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from singa.device import DType, float32, is_float
 from singa.errors import ArgumentError, DTypeError, ShapeError
-from singa.tensor import Structural, Tensor, outside_capture
+from singa.tensor import Tensor
+from singa.watching import Structural, outside_capture
 
 
 class Layer(Structural):

@@ -13,7 +13,8 @@ from singa.errors import DTypeError, ShapeError
 from singa.opt.schedule import Constant, DecayScheduler, as_number, as_schedule
 from singa.tape import backward
 from singa.tape.kernel import named
-from singa.tensor import Structural, Tensor, outside_capture, structure
+from singa.tensor import Tensor
+from singa.watching import Structural, outside_capture, structure
 
 
 class Hyperparameter:

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 
 from singa.device import CTensor, DType, float32
 from singa.errors import ArgumentError, DTypeError
-from singa.tensor import Structural, Tensor, outside_capture, wrap
+from singa.tensor import Tensor, wrap
+from singa.watching import Structural, outside_capture
 
 
 class DecayScheduler(Structural):

@@ -20,7 +20,8 @@ import numpy as np
 
 from singa.device import CTensor, is_float
 from singa.errors import ArgumentError, CaptureError, DTypeError, GradientError
-from singa.tensor import Tensor, local
+from singa.tensor import Tensor
+from singa.watching import local
 
 if TYPE_CHECKING:
     from singa.tape.operation import Operation

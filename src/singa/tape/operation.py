@@ -13,7 +13,8 @@ import numpy as np
 from singa.device import CTensor, is_float
 from singa.errors import CaptureError, DeviceError, DTypeError
 from singa.tape.kernel import HostTrace, Kernel, Trace
-from singa.tensor import Tensor, local, wrap
+from singa.tensor import Tensor, wrap
+from singa.watching import local
 
 
 class Mode:

@@ -1,0 +1,73 @@
+"""Arrays on devices: how NumPy's and jax's become CTensors in the right place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from singa.device import CTensor, Device, DType, as_dtype
+from singa.errors import DTypeError, ShapeError
+from singa.watching import concrete
+
+
+def as_shape(shape: Sequence[int] | int) -> tuple[int, ...]:
+    """A shape as a tuple; a single number is the size of one axis."""
+    sizes = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
+    if not all(isinstance(size, (int, np.integer)) and size >= 0 for size in sizes):
+        raise ShapeError(f"Tensor: a shape is made of sizes of 0 or more, got {shape!r}")
+    return tuple(int(size) for size in sizes)
+
+
+def as_ctensor(data: Any, device: Device, dtype: DType | None) -> CTensor:
+    """``data`` on a device: a CTensor as it is where possible, everything else copied."""
+    if isinstance(data, jax.Array):
+        as_dtype(data.dtype)
+        if dtype is not None and data.dtype != dtype:
+            data = data.astype(dtype)
+        return move(data, device)
+    array = np.asarray(data)
+    if dtype is None:
+        # Only arrays have a precision of their own; Python's numbers are as long as we like.
+        given = array.dtype
+        if not isinstance(data, (np.ndarray, np.generic)):
+            given = {"f": np.dtype(np.float32), "i": np.dtype(np.int32)}.get(given.kind, given)
+        dtype = as_dtype(given)
+    elif array.dtype.kind not in "biufV":
+        raise DTypeError(f"Tensor: data of type {array.dtype} cannot become {dtype}")
+    return from_host(array, device, dtype)
+
+
+def from_host(array: np.ndarray[Any, Any], device: Device, dtype: DType) -> CTensor:
+    """A copy of a NumPy array on a device, in another type if need be."""
+    # A copy of our own: jax may otherwise look at the caller's memory, which they will change.
+    own = np.array(array, dtype=dtype, order="C", copy=True)
+    with concrete():
+        return jax.device_put(own, device.jax_device)
+
+
+def move(data: CTensor, device: Device) -> CTensor:
+    """The array on this device: itself if it is there already."""
+    if isinstance(data, jax.core.Tracer):
+        return data
+    if data.committed and data.devices() == {device.jax_device}:
+        return data
+    with concrete():
+        return jax.device_put(data, device.jax_device)
+
+
+def converts(given: DType, wanted: DType) -> bool:
+    """Whether values of one type fit into another but for precision."""
+    kind = {"b": 0, "u": 1, "i": 1, "f": 2, "V": 2}  # bfloat16 is of kind V
+    return given.kind in kind and kind[given.kind] <= kind.get(wanted.kind, -1)
+
+
+@lru_cache(maxsize=1024)
+def number_array(value: float, dtype: DType, device: Device) -> CTensor:
+    """A number of shape (); those that are used again and again are made once."""
+    with jax.ensure_compile_time_eval():
+        return jnp.full((), value, dtype, device=device.jax_device)
