@@ -53,8 +53,7 @@ class Capture:
         self._made: list[weakref.ref[Tensor]] = []
 
         def run(*values: CTensor) -> list[CTensor]:
-            # Fresh Tensors stand for the arguments, so that one that is passed twice, or is part
-            # of the state as well, is nothing special.
+            # Fresh Tensors stand for the arguments: the next call will bring others.
             handles = [_handle(arg, value) for arg, value in zip(args, values, strict=True)]
             outer, local.capture = local.capture, self
             try:
