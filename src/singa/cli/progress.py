@@ -12,7 +12,7 @@ from types import FrameType
 
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from singa.training import Trainer
 
@@ -33,9 +33,24 @@ def fit(trainer: Trainer, epochs: int, console: Console, checkpoint: Path | None
     Returns:
         False if it was ended by Ctrl-C.
     """
-    with _interrupts() as interrupted:
+    # One bar for all steps: an epoch on a small data set is over before anybody has seen a bar.
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[numbers]}"),
+    )
+    bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    with _interrupts() as interrupted, bar:
+        task = bar.add_task(
+            _title(trainer.epoch + 1, epochs),
+            total=epochs * len(trainer.batches),
+            completed=_steps_done(trainer),
+            numbers="compiling",
+        )
         while trainer.epoch < epochs and not interrupted.is_set():
-            speed = _train_epoch(trainer, epochs, console, interrupted)
+            bar.update(task, description=_title(trainer.epoch + 1, epochs))
+            speed = _train_epoch(trainer, bar, task, interrupted)
             if not interrupted.is_set():
                 trainer.evaluate()
                 console.print(_epoch_line(trainer, epochs, speed), highlight=False, soft_wrap=True)
@@ -45,7 +60,7 @@ def fit(trainer: Trainer, epochs: int, console: Console, checkpoint: Path | None
 
 
 def _train_epoch(
-    trainer: Trainer, epochs: int, console: Console, interrupted: threading.Event
+    trainer: Trainer, bar: Progress, task: TaskID, interrupted: threading.Event
 ) -> float:
     """Train to the end of the epoch, or until interrupted, and return images per second."""
     first_step = trainer.step
@@ -55,31 +70,22 @@ def _train_epoch(
     def speed() -> float:
         return (trainer.step - first_step) * batch_size / (time.perf_counter() - began)
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[numbers]}"),
-    )
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as progress:
-        task = progress.add_task(
-            _title(trainer.epoch + 1, epochs),
-            total=len(trainer.batches),
-            completed=first_step,
-            numbers="compiling" if not trainer.losses else "",
-        )
-        for _ in trainer.train():
-            if time.perf_counter() - refreshed > _REFRESH:
-                trainer.read()
-                refreshed = time.perf_counter()
-                numbers = f"{_averages(trainer, trainer.epoch)}  {_speed(speed())}"
-                progress.update(task, completed=trainer.step, numbers=numbers)
-            if interrupted.is_set():
-                break
-        trainer.read()
+    for _ in trainer.train():
+        if time.perf_counter() - refreshed > _REFRESH:
+            trainer.read()
+            refreshed = time.perf_counter()
+            numbers = f"{_averages(trainer, trainer.epoch)}  {_speed(speed())}"
+            bar.update(task, completed=_steps_done(trainer), numbers=numbers)
+        if interrupted.is_set():
+            break
+    trainer.read()
+    numbers = f"{_averages(trainer, trainer.epoch)}  {_speed(speed())}"
+    bar.update(task, completed=_steps_done(trainer), numbers=numbers)
     return speed()
+
+
+def _steps_done(trainer: Trainer) -> int:
+    return trainer.epoch * len(trainer.batches) + trainer.step
 
 
 def _epoch_line(trainer: Trainer, epochs: int, speed: float) -> str:
