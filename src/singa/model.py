@@ -12,7 +12,7 @@ import numpy as np
 from singa import checkpoint, tape, tensor
 from singa.device import DType, get_default_device, int32
 from singa.errors import CaptureError, CheckpointError, DTypeError
-from singa.graph import Capture, Rollback, Steps
+from singa.graph import Capture, MemoryReport, Rollback, Steps, memory_report
 from singa.layer import Layer
 from singa.opt import Optimizer
 from singa.tensor import Tensor
@@ -131,6 +131,16 @@ class Model(Layer):
     def compilations(self) -> int:
         """How often XLA has compiled one of this model's steps."""
         return self._steps.compilations
+
+    # -- reports ------------------------------------------------------------------------------
+
+    def memory_report(self) -> MemoryReport:
+        """What the compiled step that ran last needs: parameters, scratch, peak, ...; in bytes.
+
+        Raises:
+            ReportError: no step has been compiled yet.
+        """
+        return memory_report(self._steps.last)
 
     # -- checkpoints --------------------------------------------------------------------------
 

@@ -27,12 +27,14 @@ class Steps:
     Attributes:
         captures: how often a function's Python has run.
         compilations: how often XLA has compiled the result.
+        last: the program that served the last call.
     """
 
     def __init__(self) -> None:
         self._programs: dict[Any, tuple[int, Program]] = {}
         self.captures = 0
         self.compilations = 0
+        self.last: Program | None = None
 
     def __call__(
         self,
@@ -76,6 +78,7 @@ class Steps:
             raise CaptureError(_unhashable(leaves)) from None
         if program is None or version != structure.version:
             program = self._capture(key, function, leaves, tree, places, sequential, program)
+        self.last = program
         try:
             return program(tensors)
         except (TypeError, ValueError):
@@ -110,6 +113,7 @@ class Steps:
         program = Program(step, list(places), sequential, previous)
         self.compilations += program.is_compiled_anew
         self._programs[key] = structure.version, program
+        self.last = program
         return program
 
 
