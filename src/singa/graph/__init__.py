@@ -9,14 +9,18 @@ And the reports on it:
 
 - ``memory.py``: the memory that a compiled step needs.
 - ``profile.py``, ``profiler.py``: where the time goes, and how that is found out.
+- ``drawing.py``, of what is in ``scene.py``, where ``placement.py`` puts it, by ``layout.py`` and
+  ``svg.py``.
 - ``trace.py``, ``hlo.py``: what jax's profiler recorded, and of which operation.
 """
 
 from singa.graph.capture import Capture
+from singa.graph.drawing import draw
 from singa.graph.memory import MemoryReport, memory_report
 from singa.graph.profile import Profile
 from singa.graph.profiler import Profiler, device_profiler
 from singa.graph.program import Program
+from singa.graph.recording import Recording
 from singa.graph.step import Rollback, Steps
 
 __all__ = [
@@ -25,8 +29,10 @@ __all__ = [
     "Profile",
     "Profiler",
     "Program",
+    "Recording",
     "Rollback",
     "Steps",
     "device_profiler",
+    "draw",
     "memory_report",
 ]

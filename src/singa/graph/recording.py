@@ -142,7 +142,7 @@ def sort_out(kernels: Sequence[str]) -> list[tuple[str, str]]:
         elif name == "add" and i > first:
             titles.append(("GradientSum", BACKWARD))
         else:
-            titles.append((name, UPDATE if i > last else FORWARD))
+            titles.append((name.lstrip("_"), UPDATE if i > last else FORWARD))
     return titles
 
 
