@@ -224,8 +224,9 @@ class Model(Layer):
                 "draw_graph: no step has been captured yet: compile the model with "
                 "use_graph=True and call it once"
             )
-        recording = Recording(program.capture, self._tensor_names())
-        draw(fpath, recording, f"One step of {type(self).__name__}", profile)
+        recording = Recording(program.capture, self._tensor_names(), program.arg_names)
+        what = "A training step" if recording.is_training else "The forward pass"
+        draw(fpath, recording, f"{what} of {type(self).__name__}", profile)
 
     def _tensor_names(self) -> dict[Tensor, str]:
         names = {t: name for name, t in {**self._training_states(), **self.get_states()}.items()}

@@ -108,7 +108,7 @@ class _Painter:
             fill = "#ffffff" if box.seconds is None else _heat(box.seconds / (self._most or 1))
         for pill, (x, y) in zip(box.pills, self._beside(box), strict=True):
             self._pill(pill, x, y)
-            self._stub(box, pill, x + pill.width, y)
+            self._stub(box, pill, x, y)
         with self._canvas.group(f"operation {box.direction}", self._tooltip(box)):
             self._canvas.box(box.left, box.top, box.width, box.height, fill, edge)
             self._canvas.box(box.left, box.top, 5, box.height, edge, edge, radius=2.5)
@@ -119,20 +119,30 @@ class _Painter:
 
     def _beside(self, box: Box) -> list[tuple[float, float]]:
         """The left ends, at half height, of a box's pills."""
-        if box.direction == BACKWARD:
-            return [(box.left, box.bottom + PILL_PITCH * (i + 0.6)) for i in range(len(box.pills))]
-        first = box.middle - PILL_PITCH * (len(box.pills) - 1) / 2
-        left = box.left - STUB
-        return [(left - pill.width, first + PILL_PITCH * i) for i, pill in enumerate(box.pills)]
+        count = len(box.pills)
+        if box.direction == BACKWARD:  # below it: both sides have lines already
+            return [(box.left, box.bottom + PILL_PITCH * (i + 1)) for i in range(count)]
+        first = box.middle - PILL_PITCH * (count - 1) / 2
+        heights = [first + PILL_PITCH * i for i in range(count)]
+        if box.direction == UPDATE:
+            return [(box.right + STUB, y) for y in heights]
+        widths = [pill.width for pill in box.pills]
+        return [(box.left - STUB - w, y) for w, y in zip(widths, heights, strict=True)]
 
-    def _stub(self, box: Box, pill: Pill, x: float, y: float) -> None:
-        if box.direction == BACKWARD:
-            return
+    def _stub(self, box: Box, pill: Pill, left: float, y: float) -> None:
+        """The line between a box and one of its pills."""
         # Many pills stand higher than the box: their lines meet it where it is.
         at = min(max(y, box.top + 6), box.bottom - 6)
-        ends = [(x, y), (box.left, at)]
-        self._canvas.line(ends[::-1] if pill.kind == "result" else ends, _LINE)
-        if pill.is_assigned:
+        if box.direction == BACKWARD:
+            x = left + pill.width / 2
+            ends = [(x, y - _PILL / 2), (x, box.bottom)]
+        elif box.direction == UPDATE:
+            ends = [(left, y), (box.right, at)]
+        else:
+            ends = [(left + pill.width, y), (box.left, at)]
+        if pill.kind != "result":
+            self._canvas.line(ends, _LINE)
+        if pill.kind == "result" or pill.is_assigned:
             self._canvas.line(ends[::-1], _LINE)
 
     def _pill(self, pill: Pill, left: float, middle: float) -> None:

@@ -98,6 +98,9 @@ class Instructions:
         """What the instruction of that name does."""
         instruction = self.instructions[name]
         operation = instruction.place
+        roots = [self.roots[called] for called in instruction.called if called in self.roots]
+        if operation is None and instruction.opcode == "fusion" and roots:
+            operation = roots[0].place
         if operation is None:
             operation = self._nearest(instruction.name, self.users.__getitem__)
         if operation is None:

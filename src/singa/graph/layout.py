@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Generic, TypeVar
 
 V = TypeVar("V", bound=Hashable)
@@ -62,6 +62,10 @@ class Item:
     right: float = 8
     x: float = 0.0
     neighbours: dict[int, list[Item]] = field(default_factory=lambda: {-1: [], 1: []})
+
+    @property
+    def leads_nowhere(self) -> bool:
+        return not (self.neighbours[-1] and self.neighbours[1])
 
 
 class Lane(Generic[V]):
@@ -116,7 +120,10 @@ class Lane(Generic[V]):
             wanted = {item: _centre(item, side) for item in layer}
             if reorder:
                 layer.sort(key=wanted.__getitem__)
-            places = spread([wanted[item] for item in layer], self._distances(layer))
+            # What leads nowhere gives way, so that what leads on goes straight.
+            weights = [0.01 if item.leads_nowhere else 1.0 for item in layer]
+            wishes = [wanted[item] for item in layer]
+            places = spread(wishes, self._distances(layer), weights)
             for item, x in zip(layer, places, strict=True):
                 item.x = x
 
@@ -126,23 +133,25 @@ class Lane(Generic[V]):
 
 def _centre(item: Item, side: int) -> float:
     around = item.neighbours[side]
+    around = [other for other in around if not other.leads_nowhere] or around
     return sum(other.x for other in around) / len(around) if around else item.x
 
 
-def spread(wanted: Sequence[float], distances: Sequence[float]) -> list[float]:
+def spread(
+    wanted: Sequence[float], distances: Sequence[float], weights: Sequence[float]
+) -> list[float]:
     """Positions in this order, as near to the wanted ones as the least distances allow.
 
-    Nearest in the sense of least squares (pool adjacent violators; Ayer et al., 1955).
+    Nearest in the sense of weighted least squares (pool adjacent violators; Ayer et al., 1955).
     """
-    offsets = [0.0]
-    for distance in distances:
-        offsets.append(offsets[-1] + distance)
-    pools: list[tuple[float, int]] = []  # mean of what is wanted, and of how many
-    for want, offset in zip(wanted, offsets, strict=False):
+    offsets = [0.0, *accumulate(distances)]
+    pools: list[tuple[float, float, int]] = []  # mean of what is wanted, weight, and of how many
+    for want, offset, weight in zip(wanted, offsets, weights, strict=True):
         mean, count = want - offset, 1
         while pools and pools[-1][0] > mean:
-            other, more = pools.pop()
-            mean, count = (mean * count + other * more) / (count + more), count + more
-        pools.append((mean, count))
-    means = [mean for mean, count in pools for _ in range(count)]
-    return [mean + offset for mean, offset in zip(means, offsets, strict=False)]
+            other, more, others = pools.pop()
+            mean = (mean * weight + other * more) / (weight + more)
+            weight, count = weight + more, count + others
+        pools.append((mean, weight, count))
+    means = [mean for mean, _, count in pools for _ in range(count)]
+    return [mean + offset for mean, offset in zip(means, offsets, strict=True)]

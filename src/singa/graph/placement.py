@@ -17,6 +17,7 @@ _TRACK = 16  # between lines side by side
 _ROW_GAP = 34
 _COLUMN_GAP = 36
 _STACK_GAP = 8
+_FOOT = 22  # a bar reaches below its last row, where it hands on what it has updated
 
 
 class Placement:
@@ -111,7 +112,7 @@ class Placement:
             columns[column].append(box)
             if box.first == box.last:
                 self._stacks[column, box.first].append(box)
-        x = begin
+        x: float = begin
         for column_boxes in columns:
             x += _PAD if column_boxes is columns[0] else _widest(self._scene.gradients) + 2 * _PAD
             width = max(box.width for box in column_boxes)
@@ -180,8 +181,8 @@ class Placement:
         for box in self._scene.boxes[UPDATE]:
             if box.first < box.last:
                 box.top = self._top[box.first]
-                box.height = self._bottom[box.last] - box.top
-        y -= _ROW_GAP
+                box.height = self._bottom[box.last] + _FOOT - box.top
+        y += _FOOT - _ROW_GAP
         if self._scene.boxes[UPDATE]:
             below = min(box.top for box in self._scene.boxes[UPDATE])
             self.state = self.state[0], below
@@ -195,7 +196,7 @@ class Placement:
 
     def _needed(self, box: Box) -> float:
         gradients = sum(link.source is box for link in self._scene.gradients)
-        pills = PILL_PITCH * len(box.pills)
+        pills = float(PILL_PITCH * len(box.pills))
         if box.direction == BACKWARD:  # they stand below it
             pills = box.height + 2 * pills if pills else 0.0
         return max(box.height, pills, _TRACK * (gradients + 1) if gradients > 1 else 0.0)
@@ -234,12 +235,14 @@ class Placement:
         found = {}
         straight: dict[Box, list[Link]] = defaultdict(list)
         for link in self._scene.gradients:
-            if link not in self._tracks:
+            if link not in self._tracks and not link.source.node.is_rule:
                 straight[link.source].append(link)
         for link in self._scene.gradients:
             source, target = link.source, link.target
             track = self._tracks.get(link)
-            if track is None:
+            if source.node.is_rule:
+                points, y = [(source.right, source.bottom - 8)], source.bottom - 8
+            elif track is None:
                 beside = straight[source]
                 y = source.middle + (beside.index(link) - (len(beside) - 1) / 2) * _TRACK
                 points = [(source.right, y)]
@@ -257,7 +260,7 @@ class Placement:
 
     def _helpers(self) -> list[list[Point]]:
         """From state, step counters and schedules to the updates; a bus if there are several."""
-        updates = self._scene.boxes[UPDATE]
+        updates = [box for box in self._scene.boxes[UPDATE] if box.node.is_rule]
         if not updates:
             return []
         x, y = self.state

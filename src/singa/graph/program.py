@@ -50,6 +50,7 @@ class Program:
         self._donated_tensors: list[Any] = [capture.inputs[i] for i in self._donated]
         self._kept_inputs = [capture.inputs[i] for i in self._kept]
         self._expected = [_kind(t) for t in (*capture.inputs, *args)]
+        self.arg_names = [arg.name for arg in args]
         self._function = _as_function(capture.jaxpr)
         self.is_compiled_anew = False
         self._run: Callable[..., Sequence[CTensor]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -47,6 +48,7 @@ class Node:
         inputs: where each input comes from, and which of that operation's outputs it is.
         outputs: shapes and data types, in jax's words.
         forward: of a backward, the operation that it belongs to.
+        is_rule: whether it is the update rule of an optimizer.
     """
 
     name: str
@@ -56,10 +58,21 @@ class Node:
     inputs: list[tuple[Source | Node, int]] = field(default_factory=list)
     outputs: list[Any] = field(default_factory=list)
     forward: Node | None = None
+    is_rule: bool = False
 
     @property
     def key(self) -> Key:
         return self.direction, self.name, self.number
+
+    @property
+    def sources(self) -> list[Source]:
+        """What it takes from outside."""
+        return [origin for origin, _ in self.inputs if isinstance(origin, Source)]
+
+    @property
+    def parameters(self) -> list[str]:
+        """The names of the parameters that it takes."""
+        return [source.name for source in self.sources if source.kind == "parameter"]
 
 
 Key: TypeAlias = tuple[str, str, int]
@@ -76,9 +89,9 @@ class Recording:
 
     Attributes:
         nodes: its operations, in recorded order.
-        sources: what it takes from outside, in order of first use.
         results: what it returns: for each array the operation, or what it was handed through
             from, and the number of the output.
+        is_training: whether it has a backward pass.
         assigned: the names of the Tensors that it assigns, and where the new values come from.
     """
 
@@ -91,13 +104,12 @@ class Recording:
         jaxpr = capture.jaxpr.jaxpr
         names = names or {}
         self.nodes: list[Node] = []
-        self.sources: list[Source] = []
         made: dict[Any, tuple[Source | Node, int]] = {}
         for i, var in enumerate(jaxpr.invars):
             name = arguments[i] if i < len(arguments) else None
             made[var] = Source("argument", name or f"argument {i + 1}", var.aval), 0
-        for var in jaxpr.constvars:
-            made[var] = Source("constant", "constant", var.aval), 0
+        for var, value in zip(jaxpr.constvars, capture.jaxpr.consts, strict=True):
+            made[var] = _source(value, names, var.aval), 0
         equations = []
         for equation in jaxpr.eqns:
             if equation.primitive is read_tensor:
@@ -108,61 +120,67 @@ class Recording:
                 equations.append(equation)
         titles = sort_out([_kernel_name(equation) for equation in equations])
         for equation, (name, direction) in zip(equations, titles, strict=True):
-            step = Node(name, direction, outputs=[var.aval for var in equation.outvars])
-            step.inputs = [made[v] for v in equation.invars if not isinstance(v, Literal)]
-            made.update((var, (step, i)) for i, var in enumerate(equation.outvars))
-            self.nodes.append(step)
-            for origin, _ in step.inputs:
-                if isinstance(origin, Source) and origin not in self.sources:
-                    self.sources.append(origin)
+            node = Node(name, direction, outputs=[var.aval for var in equation.outvars])
+            node.inputs = [made[v] for v in equation.invars if not isinstance(v, Literal)]
+            node.is_rule = _kernel_name(equation).endswith("_update")
+            made.update((var, (node, i)) for i, var in enumerate(equation.outvars))
+            self.nodes.append(node)
         outputs = [None if isinstance(v, Literal) else made[v] for v in jaxpr.outvars]
         first = len(capture.written) + len(capture.written_args)
         self.results = [output for output in outputs[first:] if output is not None]
+        self.is_training = any(node.direction == BACKWARD for node in self.nodes)
         self.assigned = [
             (names.get(tensor) or tensor.name or "", output)
             for tensor, output in zip(capture.written, outputs, strict=False)
             if output is not None
         ]
+        _look_ahead(self.nodes)
         _number(self.nodes)
         _find_layers(self.nodes)
 
 
 def sort_out(kernels: Sequence[str]) -> list[tuple[str, str]]:
     """For kernels in the order in which they run: each one's operation, and its direction."""
-    backward = [i for i, name in enumerate(kernels) if name.endswith("_backward")]
-    first, last = (backward[0], backward[-1]) if backward else (len(kernels), len(kernels))
+    first = next((i for i, name in enumerate(kernels) if name.endswith("_backward")), len(kernels))
+    # After the first backward, an operation is forward if its own backward is still to come.
+    to_come: Counter[str] = Counter()
     titles = []
-    for i, name in enumerate(kernels):
+    for i in reversed(range(len(kernels))):
+        name = kernels[i]
         if name in _INTERNAL:
             titles.append(_INTERNAL[name])
         elif name.endswith("_backward"):
-            titles.append((name.removesuffix("_backward"), BACKWARD))
+            name = name.removesuffix("_backward")
+            to_come[name] += 1
+            titles.append((name, BACKWARD))
         elif name.endswith("_update"):
             titles.append((name.removesuffix("_update"), UPDATE))
         elif name == "add" and i > first:
             titles.append(("GradientSum", BACKWARD))
         else:
-            titles.append((name.lstrip("_"), UPDATE if i > last else FORWARD))
-    return titles
+            is_forward = i < first or to_come[name] > 0
+            to_come[name] -= to_come[name] > 0
+            titles.append((name.lstrip("_"), FORWARD if is_forward else UPDATE))
+    return titles[::-1]
 
 
 def number_by_name(steps: Iterable[tuple[str, str]]) -> list[int]:
     """The numbers of operations of which only names and directions are known, in their order.
 
-    A backward gets the number of a forward of its name: the last one first.
+    A backward gets the number of a forward of its name: the last one that has none yet.
     """
-    steps = list(steps)
-    forwards: dict[str, int] = {}
-    for name, direction in steps:
-        if direction == FORWARD:
-            forwards[name] = forwards.get(name, 0) + 1
-    seen: dict[tuple[str, str], int] = {}
+    seen: Counter[tuple[str, str]] = Counter()
+    unmatched: dict[str, list[int]] = {}
     numbers = []
-    for title in steps:
-        name, direction = title
-        seen[title] = count = seen.get(title, 0) + 1
-        backwards = direction == BACKWARD and count <= forwards.get(name, 0)
-        numbers.append(forwards[name] + 1 - count if backwards else count)
+    for name, direction in steps:
+        waiting = unmatched.setdefault(name, [])
+        if direction == BACKWARD and waiting:
+            numbers.append(waiting.pop())
+            continue
+        seen[name, direction] += 1
+        numbers.append(seen[name, direction])
+        if direction == FORWARD:
+            waiting.append(numbers[-1])
     return numbers
 
 
@@ -173,32 +191,38 @@ def _kernel_name(equation: Any) -> str:
 
 def _source(tensor: Any, names: Mapping[Tensor, str], aval: Any) -> Source:
     if not isinstance(tensor, Tensor):
-        return Source("constant", "constant", aval)
+        return Source("constant", f"{tensor}" if not aval.shape else "constant", aval)
     kind = "parameter" if tensor.is_parameter else "state"
     return Source(kind, names.get(tensor) or tensor.name or kind, aval)
 
 
-def _number(steps: Sequence[Node]) -> None:
+def _look_ahead(nodes: Sequence[Node]) -> None:
+    """What forward needs is forward too, although its own backward is not to come."""
+    needed: set[Source | Node] = set()
+    for node in reversed(nodes):
+        if node in needed and node.direction == UPDATE and not node.is_rule:
+            node.direction = FORWARD
+        if node.direction == FORWARD:
+            needed.update(origin for origin, _ in node.inputs)
+
+
+def _number(nodes: Sequence[Node]) -> None:
     """Number the operations of each name, and give a backward the number of its forward."""
+    seen: Counter[tuple[str, str]] = Counter()
     unmatched: dict[str, list[Node]] = {}
-    for step in steps:
-        if step.direction == FORWARD:
-            found = unmatched.setdefault(step.name, [])
-            found.append(step)
-            step.number = len(found)
-    seen: dict[tuple[str, str], int] = {}
-    for step in steps:
-        if step.direction == FORWARD:
-            continue
-        candidates = unmatched.get(step.name, []) if step.direction == BACKWARD else []
-        if candidates:
+    for node in nodes:
+        waiting = unmatched.setdefault(node.name, [])
+        if node.direction == BACKWARD and waiting:
             # What it saved for its backward goes into that: its inputs, outputs and residuals.
-            step.forward = max(reversed(candidates), key=lambda forward: _shared(forward, step))
-            step.number = step.forward.number
-            candidates.remove(step.forward)
-        else:
-            title = step.name, step.direction
-            step.number = seen[title] = seen.get(title, 0) + 1
+            shared = [_shared(forward, node) for forward in waiting]
+            last = max(i for i, count in enumerate(shared) if count == max(shared))
+            node.forward = waiting.pop(last)
+            node.number = node.forward.number
+            continue
+        seen[node.name, node.direction] += 1
+        node.number = seen[node.name, node.direction]
+        if node.direction == FORWARD:
+            waiting.append(node)
 
 
 def _shared(forward: Node, backward: Node) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Any
 
 from singa.graph.layout import layers
@@ -31,11 +32,11 @@ class Pill:
 
     @property
     def text(self) -> str:
-        return f"{self.name}  {self.shape}".rstrip()
+        return f"{self.name}\u2002{self.shape}".rstrip()
 
     @property
     def width(self) -> float:
-        return text_width(self.text, DETAIL_SIZE) + 16
+        return text_width(self.text, DETAIL_SIZE) + 20
 
 
 @dataclass(eq=False)
@@ -156,13 +157,14 @@ class Scene:
             if profile is not None and found:
                 box.seconds = sum(row.seconds for row in found) / max(profile.iterations, 1)
                 share = sum(row.share for row in found)
-                inside = " (fused)" if any(row.part_of and not row.seconds for row in found) else ""
-                box.lines.append(f"{box.seconds * 1e3:.3f} ms  {share:.1%}{inside}")
+                is_fused = any(row.part_of and not row.seconds for row in found)
+                time = f"{box.seconds * 1e3:.3f} ms\u2002{share:.1%}"
+                box.lines.append("fused into others" if is_fused else time)
             sizes = [NAME_SIZE] + [DETAIL_SIZE] * (len(box.lines) - 1)
             widths = [
                 text_width(t, s, s == NAME_SIZE) for t, s in zip(box.lines, sizes, strict=True)
             ]
-            box.width = max(widths) + 24
+            box.width = max(*widths, 90) + 24
             box.height = 12 + 15 * len(box.lines)
             self._add_pills(box)
         for number, (origin, index) in enumerate(recording.results, 1):
@@ -177,11 +179,26 @@ class Scene:
         else:
             box.lines = [node.name + (f" {node.number}" if node.name in self._several else "")]
         if node.direction == UPDATE:
-            params = [origin.name for origin in _sources(node) if origin.kind == "parameter"]
-            if params:
-                box.lines.append(params[0] if len(params) == 1 else f"{len(params)} parameters")
+            count = max(len(node.parameters), len(self._gradients_of(node)))
+            if node.is_rule:
+                only = node.parameters[:1] if count == 1 else []
+                box.lines += only or [f"{count} parameter{'s' * (count != 1)}"]
+            elif box in self.boxes[UPDATE]:
+                box.lines += [f"with {source.name}" for source in node.sources[:1]]
         else:
-            box.lines.append("  ".join(filter(None, [node.layer, shape(self._passed_on(node))])))
+            box.lines.append(
+                "\u2002".join(filter(None, [node.layer, shape(self._passed_on(node))]))
+            )
+
+    def _gradients_of(self, node: Node) -> list[tuple[Node, int]]:
+        """What an update gets from forward and backward, if only through other operations."""
+        return [
+            (origin, index)
+            for origin, index in node.inputs
+            if isinstance(origin, Node)
+            and not origin.is_rule
+            and self._box[origin] not in self.boxes["setup"]
+        ]
 
     def _passed_on(self, node: Node) -> Any:
         """The output that the next operation of the same direction takes; else the first one."""
@@ -196,12 +213,20 @@ class Scene:
 
     def _add_pills(self, box: Box) -> None:
         for node in box.nodes:
-            known = _sources(node.forward) if node.forward is not None else []
-            for source in dict.fromkeys(_sources(node)):
+            known = node.forward.sources if node.forward is not None else []
+            for source in dict.fromkeys(node.sources):
                 if source not in known and box not in self.boxes[UPDATE]:
                     is_assigned = source.kind == "state" and source.name in self._assigned
-                    pill = Pill(source.kind, source.name, shape(source.aval), is_assigned)
+                    name = source.name.rpartition("/")[2]  # without the optimizer's
+                    pill = Pill(source.kind, name, shape(source.aval), is_assigned)
                     box.pills.append(pill)
+            kept = node.forward.inputs if node.forward is not None else []
+            for origin, index in node.inputs:
+                if (origin, index) in kept or node.direction == UPDATE:
+                    continue
+                if isinstance(origin, Node) and origin.direction == UPDATE:
+                    name = f"from {origin.name} {origin.number}"  # an updated parameter
+                    box.pills.append(Pill("parameter", name, shape(origin.outputs[index])))
 
     # -- links ----------------------------------------------------------------------------------
 
@@ -213,33 +238,37 @@ class Scene:
                     shapes.append(shape(origin.outputs[index]))
         for box in self.boxes[BACKWARD]:
             forward = box.node.forward
-            own: list[str] = []
+            own: list[tuple[int, str]] = []
             for origin, index in box.node.inputs:
                 aval = origin.outputs[index] if isinstance(origin, Node) else origin.aval
                 if forward is not None and (origin is forward or (origin, index) in forward.inputs):
-                    own.append(shape(aval))
+                    is_parameter = isinstance(origin, Source) and origin.kind == "parameter"
+                    text = origin.name if is_parameter else shape(aval)
+                    own.append((0 if is_parameter else -aval.size, text))
                 elif isinstance(origin, Node) and origin.direction == FORWARD:
                     self.kept.append(Link(self._box[origin], box, shape(aval)))
             if forward is not None and own:
-                self.kept.append(Link(self._box[forward], box, _listed(own)))
-        state: Counter[tuple[str, str]] = Counter()
+                self.kept.append(
+                    Link(self._box[forward], box, _listed([text for _, text in sorted(own)]))
+                )
+        state: dict[tuple[str, str, bool], set[Source]] = {}
         for box in self.boxes[UPDATE]:
             node = box.node
-            params = [origin.name for origin in _sources(node) if origin.kind == "parameter"]
-            arrays = [
-                (self._box[origin], origin.outputs[index])
-                for origin, index in node.inputs
-                if isinstance(origin, Node) and self._box[origin] not in self.boxes["setup"]
-            ]
-            names = params if len(params) == len(arrays) else [""] * len(arrays)
-            for (source, aval), name in zip(arrays, names, strict=True):
-                self.gradients.append(Link(source, box, f"{name}  {shape(aval)}".strip()))
-            for origin in _sources(node):
-                if origin.kind != "parameter":
-                    kind = origin.name.rpartition("/")[2].rpartition(":")[2]
-                    state[origin.kind, kind] += 1
-        for (kind, name), count in state.items():
-            self.state.append(Pill(kind, name + (f" × {count}" if count > 1 else ""), ""))
+            gradients = self._gradients_of(node)
+            names = node.parameters if len(node.parameters) == len(gradients) else repeat("")
+            for (origin, index), name in zip(gradients, names, strict=False):
+                text = f"{name}\u2002{shape(origin.outputs[index])}".strip()
+                self.gradients.append(Link(self._box[origin], box, text))
+            earlier = Counter(o for o, _ in node.inputs if isinstance(o, Node) and o.is_rule)
+            for origin, count in earlier.items():  # what that one has updated
+                self.gradients.append(Link(self._box[origin], box, f"{count} arrays"))
+            for source in node.sources:
+                if node.is_rule and source.kind != "parameter":
+                    _, of, name = source.name.rpartition("/")[2].rpartition(":")
+                    state.setdefault((source.kind, name, bool(of)), set()).add(source)
+        for (kind, name, is_slot), origins in state.items():
+            of_each = f" of {len(origins)} parameters" if is_slot else ""
+            self.state.append(Pill(kind, name + of_each, ""))
 
     # -- rows -----------------------------------------------------------------------------------
 
@@ -272,14 +301,10 @@ class Scene:
         return layers(list(dict.fromkeys(level[box] for box in boxes)), edges)
 
 
-def _sources(node: Node) -> list[Source]:
-    return [origin for origin, _ in node.inputs if isinstance(origin, Source)]
-
-
 def _listed(shapes: Sequence[str]) -> str:
     different = list(dict.fromkeys(shapes))
-    more = [f"{len(different) - 2} more"] if len(different) > 2 else []
-    return ", ".join([*different[:2], *more])
+    more = [f"{len(different) - 3} more"] if len(different) > 3 else []
+    return ", ".join([*different[:3], *more])
 
 
 def shape(aval: Any) -> str:
