@@ -71,6 +71,16 @@ class Streamed(models.MLP):
         return {"loss": loss}
 
 
+class StreamedCNN(models.CNN):
+    """Four updates in one row."""
+
+    def train_one_batch(self, x, y):
+        loss = self.softmax_cross_entropy(self.forward(x), y)
+        for param, gradient in autograd.backward(loss):
+            self.optimizer.update(param, gradient)
+        return loss
+
+
 class Adversaries(models.MLP):
     """Two backward passes in one step."""
 
@@ -82,7 +92,7 @@ class Adversaries(models.MLP):
         return losses
 
 
-MODELS = [models.MLP, models.CNN, ResNet, Streamed, Adversaries]
+MODELS = [models.MLP, models.CNN, ResNet, Streamed, StreamedCNN, Adversaries]
 
 
 def made(make, **options):

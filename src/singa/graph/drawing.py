@@ -80,8 +80,8 @@ class _Painter:
             with self._canvas.group("array", f"gradient: {link.text}"):
                 self._canvas.line(points, _LINE)
                 self._canvas.text(x, y, link.text, DETAIL_SIZE, "end", _LINE)
-        for points in placement.helpers:
-            self._canvas.line(points, _FAINT)
+        for points, has_arrow in placement.helpers:
+            self._canvas.line(points, _FAINT, has_arrow=has_arrow)
         x, y = placement.state
         for i, pill in enumerate(scene.state):
             self._pill(pill, x, y + PILL_PITCH * (i + 0.5))

@@ -28,7 +28,7 @@ class Placement:
         flows: for each flow of the scene the points that it passes.
         kept, gradients: for each of these links the points that it passes, and where its text is:
             its left end for ``kept``, its right end for ``gradients``.
-        helpers: the lines from what updates need besides gradients.
+        helpers: the lines from what updates need besides gradients, and whether each has an arrow.
         state: where the first of the pills for the updates' state is: its left end, and its top.
         width, height: of the drawing.
     """
@@ -172,7 +172,9 @@ class Placement:
             for box in self._row_of[row]:
                 box.top = y + (height - box.height) / 2
             y += height + _ROW_GAP + _TRACK * self._used[row, 1]
+        tracks = {link.target: track for link, track in self._tracks.items()}
         for (_, row), stack in self._stacks.items():
+            stack.sort(key=lambda box: tracks.get(box, 0))
             height = sum(box.height + _STACK_GAP for box in stack) - _STACK_GAP
             top = (self._top[row] + self._bottom[row] - height) / 2
             for box in stack:
@@ -181,7 +183,8 @@ class Placement:
         for box in self._scene.boxes[UPDATE]:
             if box.first < box.last:
                 box.top = self._top[box.first]
-                box.height = self._bottom[box.last] + _FOOT - box.top
+                foot = _FOOT + _TRACK * self._used[box.last, 1]
+                box.height = self._bottom[box.last] + foot - box.top
         y += _FOOT - _ROW_GAP
         if self._scene.boxes[UPDATE]:
             below = min(box.top for box in self._scene.boxes[UPDATE])
@@ -251,33 +254,36 @@ class Placement:
                 x = source.right - 12 - 6 * track
                 points = [(x, source.bottom), (x, y)]
             if not target.top + 4 < y < target.bottom - 4:
-                bend = target.left - 8
+                # Those that turn to boxes in one stack do so one after the other.
+                stack = next((s for s in self._stacks.values() if target in s), [target])
+                i, last = stack.index(target), len(stack) - 1
+                bend = target.left - 8 - 5 * (last - i if target.middle < y else i)
                 points += [(bend, y), (bend, target.middle)]
-                found[link] = [*points, (target.left, target.middle)], (bend - 4, y - 4)
+                text = target.left - 12 - 5 * last, y - 4
+                found[link] = [*points, (target.left, target.middle)], text
             else:
                 found[link] = [*points, (target.left, y)], (target.left - _PAD, y - 4)
         return found
 
-    def _helpers(self) -> list[list[Point]]:
-        """From state, step counters and schedules to the updates; a bus if there are several."""
+    def _helpers(self) -> list[tuple[list[Point], bool]]:
+        """From state, step counters and schedules to the updates; on a bus if there are several."""
         updates = [box for box in self._scene.boxes[UPDATE] if box.node.is_rule]
-        if not updates:
-            return []
         x, y = self.state
-        starts = [y + PILL_PITCH * i + PILL_PITCH / 2 for i in range(len(self._scene.state))]
+        starts = [y + PILL_PITCH * (i + 0.5) for i in range(len(self._scene.state))]
         starts += [box.middle for box in self._scene.boxes["setup"]]
-        if not starts:
+        if not updates or not starts:
             return []
         right = max(box.right for box in updates)
-        bar = updates[0]
-        if len(updates) == 1 and max(starts) < bar.bottom:
-            return [[(x, start), (right, start)] for start in starts]
+        if len(updates) == 1 and starts[-1] < updates[0].bottom:
+            return [([(x, start), (right, start)], True) for start in starts]
         bus = right + STUB
-        lines = [[(x, start), (bus, start)] for start in starts]
         ends = [(box.right, box.middle) for box in updates]
-        top, bottom = min(starts[0], ends[0][1]), max(starts[-1], *(end for _, end in ends))
-        lines.append([(bus, top), (bus, bottom)])
-        return [*lines, *([(bus, y), (x, y)] for x, y in ends)]
+        heights = [*starts, *(end for _, end in ends)]
+        return [
+            *(([(x, start), (bus, start)], False) for start in starts),
+            ([(bus, min(heights)), (bus, max(heights))], False),
+            *(([(bus, end), (to, end)], True) for to, end in ends),
+        ]
 
 
 def _clash(one: Box, other: Box) -> bool:

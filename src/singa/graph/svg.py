@@ -66,23 +66,30 @@ class Canvas:
             f' fill="{fill}"{weight}>{escape(text)}</text>'
         )
 
-    def line(self, points: Sequence[Point], stroke: str, dashed: bool = False) -> None:
-        """A polygonal line with an arrow at its end."""
-        self._path("M" + " L".join(f"{x:.1f},{y:.1f}" for x, y in points), stroke, dashed)
+    def line(
+        self,
+        points: Sequence[Point],
+        stroke: str,
+        dashed: bool = False,
+        has_arrow: bool = True,
+    ) -> None:
+        """A polygonal line, with an arrow at its end."""
+        path = "M" + " L".join(f"{x:.1f},{y:.1f}" for x, y in points)
+        self._path(path, stroke, dashed, has_arrow)
 
-    def curve(self, points: Sequence[Point], stroke: str, dashed: bool = False) -> None:
+    def curve(self, points: Sequence[Point], stroke: str) -> None:
         """A line that leaves and enters each point vertically, with an arrow at its end."""
         path = f"M{points[0][0]:.1f},{points[0][1]:.1f}"
         for (x, y), (u, v) in pairwise(points):
             middle = (y + v) / 2
             path += f" C{x:.1f},{middle:.1f} {u:.1f},{middle:.1f} {u:.1f},{v:.1f}"
-        self._path(path, stroke, dashed)
+        self._path(path, stroke)
 
-    def _path(self, path: str, stroke: str, dashed: bool) -> None:
+    def _path(self, path: str, stroke: str, dashed: bool = False, has_arrow: bool = True) -> None:
         dashes = ' stroke-dasharray="4 3"' if dashed else ""
+        arrow = ' marker-end="url(#arrow)"' if has_arrow else ""
         self._parts.append(
-            f'<path d="{path}" fill="none" stroke="{stroke}" stroke-width="1.3"{dashes}'
-            f' marker-end="url(#arrow)"/>'
+            f'<path d="{path}" fill="none" stroke="{stroke}" stroke-width="1.3"{dashes}{arrow}/>'
         )
 
     def document(self, width: float, height: float, title: str) -> str:
