@@ -198,7 +198,7 @@ def test_no_more_are_timed_than_asked_for():
 def test_too_few_steps():
     profile = profiled(made(models.MLP, use_graph=True), calls=1)
     assert (profile.iterations, profile.rows) == (0, [])
-    assert str(profile) == "No step was timed: 1 were skipped"
+    assert str(profile) == "No step was timed, 1 skipped"
     assert json.loads(profile.to_json())["rows"] == []
     assert profile.per_step() == 0
 
@@ -398,7 +398,7 @@ def test_the_device_says_why_there_is_nothing(capsys):
     assert lines == [
         "Time Profiling: off; SetVerbosity(1) before the training turns it on",
         "Time Profiling: no step was timed",
-        "Time Profiling: no step was timed (1 were skipped)",
+        "Time Profiling: no step was timed, 1 skipped",
     ]
 
 
