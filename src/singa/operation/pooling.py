@@ -7,14 +7,19 @@ the sums and comparisons of all offsets fuse into one loop.
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Sequence
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from singa import native
 from singa.device import CTensor
 from singa.errors import ArgumentError, ShapeError
+from singa.native import pooling as kernels
 from singa.operation import checks
 from singa.operation.convolution import Padding, as_padding
 from singa.operation.fusion import apart
@@ -36,6 +41,10 @@ class _Pooling(Operation):
         self.window = window
         self.stride = stride
         self.padding = padding
+
+    @property
+    def kind(self) -> kernels.Window:
+        return kernels.Window(self.window, self.stride, self.padding)
 
     def outputs(self, x: CTensor) -> tuple[int, int]:
         """How many windows fit, in height and width. Also remembers and checks x's shape."""
@@ -76,54 +85,72 @@ class _Pooling(Operation):
 class MaxPooling2d(_Pooling):
     """y = the largest element of each window; of equal ones the first gets the gradient.
 
-    One axis after the other: the largest of each row of a window, then the largest of those.
+    What backward needs is the place of that element in its window, row by row: a byte each.
     """
 
     def forward(self, x: CTensor) -> CTensor:
         self.outputs(x)
-        y, self.columns, self.rows = apart(self.largest, x)
+        if native.supports(x) and math.prod(self.window) <= 256:
+            y, self.place = native.run(partial(kernels.maximum, window=self.kind), self.largest, x)
+        else:
+            y, self.place = apart(self.largest, x)
         return y
 
     def backward(self, dy: CTensor) -> CTensor:
-        return apart(self.spread, dy, self.columns, self.rows)
+        if native.supports(dy) and self.place.dtype == np.uint8:
+            kernel = partial(kernels.maximum_gradient, x=self.from_shape, window=self.kind)
+            return native.run(kernel, self.spread, dy, self.place)
+        return apart(self.spread, dy, self.place)
 
-    def largest(self, x: CTensor) -> tuple[CTensor, CTensor, CTensor]:
-        """The windows' largest elements, and which column and row of the window they were in."""
+    def largest(self, x: CTensor) -> tuple[CTensor, CTensor]:
+        """The largest of each row of a window, then the largest of those; and their places."""
         rows, columns = self.outputs(x)
-        y, column = self.largest_along(x, _WIDTH, columns)
-        y, row = self.largest_along(y, _HEIGHT, rows)
-        return y, column, row
+        x = self.pad(self.pad(x, _WIDTH, -jnp.inf), _HEIGHT, -jnp.inf)
+        best = self.view(x, _WIDTH, 0, columns)
+        place = jnp.zeros(best.shape, np.min_scalar_type(math.prod(self.window) - 1))
+        for axis, count, step in ((_WIDTH, columns, 1), (_HEIGHT, rows, self.window[1])):
+            candidates, places = best, place
+            if axis == _HEIGHT:
+                best, place = (self.view(a, axis, 0, count) for a in (candidates, places))
+            for offset in range(1, self.window[axis - 2]):
+                if axis == _WIDTH:
+                    seen, there = self.view(x, axis, offset, count), jnp.zeros_like(place)
+                else:
+                    seen, there = (self.view(a, axis, offset, count) for a in (candidates, places))
+                better = (seen > best) | jnp.isnan(seen)
+                best = jnp.where(better, seen, best)
+                place = jnp.where(better, there + jnp.asarray(offset * step, place.dtype), place)
+        return best, place
 
-    def largest_along(self, x: CTensor, axis: int, count: int) -> tuple[CTensor, CTensor]:
-        size = self.window[axis - 2]
-        x = self.pad(x, axis, -jnp.inf)
-        best = self.view(x, axis, 0, count)
-        # The offset that won, in as few bytes as possible: it is all that backward needs.
-        arg = jnp.zeros(best.shape, np.min_scalar_type(size))
-        for offset in range(1, size):
-            seen = self.view(x, axis, offset, count)
-            better = (seen > best) | jnp.isnan(seen)
-            best = jnp.where(better, seen, best)
-            arg = jnp.where(better, jnp.asarray(offset, arg.dtype), arg)
-        return best, arg
-
-    def spread(self, dy: CTensor, columns: CTensor, rows: CTensor) -> CTensor:
+    def spread(self, dy: CTensor, place: CTensor) -> CTensor:
         """The gradient of each window's largest element, at its place."""
-        for axis, arg in ((_HEIGHT, rows), (_WIDTH, columns)):
-            dy = sum(
-                (
-                    self.unview(jnp.where(arg == offset, dy, 0), axis, offset)
-                    for offset in range(1, self.window[axis - 2])
-                ),
-                start=self.unview(jnp.where(arg == 0, dy, 0), axis, 0),
+        terms = (
+            self.unview(
+                self.unview(jnp.where(place == row * self.window[1] + column, dy, 0), _WIDTH, column),
+                _HEIGHT, row,
             )
-        return dy
+            for row in range(self.window[0])
+            for column in range(self.window[1])
+        )  # fmt: skip
+        return functools.reduce(jnp.add, terms)
 
 
 class AveragePooling2d(_Pooling):
     """y = the mean of each window; padding does not count (ONNX count_include_pad = 0)."""
 
     def forward(self, x: CTensor) -> CTensor:
+        self.outputs(x)
+        if native.supports(x):
+            return native.run(partial(kernels.average, window=self.kind), self.average, x)
+        return self.average(x)
+
+    def backward(self, dy: CTensor) -> CTensor:
+        if native.supports(dy):
+            kernel = partial(kernels.average_gradient, x=self.from_shape, window=self.kind)
+            return native.run(kernel, self.share, dy)
+        return self.share(dy)
+
+    def average(self, x: CTensor) -> CTensor:
         rows, columns = self.outputs(x)
         y = x
         for axis, count in ((_HEIGHT, rows), (_WIDTH, columns)):
@@ -134,7 +161,8 @@ class AveragePooling2d(_Pooling):
             )
         return y / self.counts((rows, columns), x.dtype)
 
-    def backward(self, dy: CTensor) -> CTensor:
+    def share(self, dy: CTensor) -> CTensor:
+        """The gradient of each window's mean, in equal shares to what it saw."""
         dx = dy / self.counts(dy.shape[2:], dy.dtype)
         for axis in (_HEIGHT, _WIDTH):
             dx = sum(
