@@ -6,10 +6,17 @@
 
 namespace singa {
 
+// Places [first, last) along an axis.
+struct Range {
+  int64_t first, last;
+};
+
 // A pooling of images (N, H, W, C) to (N, OH, OW, C). Pairs are height and width.
 struct Pooling {
   int64_t n, c, h, w, oh, ow;
   int64_t window[2], stride[2], before[2];
+  const Range* seen[2];    // for each window, the places that it sees
+  const Range* seeing[2];  // for each place, the windows that see it
 };
 
 // The functions for pooling work on rows [begin, end) of what they write; the rows of all images of

@@ -1,5 +1,8 @@
 // Maximum and average pooling over height and width, and their gradients.
 
+#include <algorithm>
+#include <vector>
+
 #include "images.h"
 #include "loops.h"
 #include "parallel.h"
@@ -9,7 +12,8 @@ namespace {
 
 namespace ffi = xla::ffi;
 
-Pooling Checked(ffi::Span<const int64_t> x, ffi::Span<const int64_t> y, Numbers numbers) {
+Pooling Checked(ffi::Span<const int64_t> x, ffi::Span<const int64_t> y, Numbers numbers,
+                std::vector<Range>& ranges) {
   Require(numbers.size() == 8, "the attribute `window` must have 8 numbers");
   Pooling p{};
   p.n = x[0], p.c = x[1], p.h = x[2], p.w = x[3], p.oh = y[2], p.ow = y[3];
@@ -23,6 +27,21 @@ Pooling Checked(ffi::Span<const int64_t> x, ffi::Span<const int64_t> y, Numbers 
     const int64_t room = size + p.before[i] + after - p.window[i];
     Require(room >= 0 && room / p.stride[i] + 1 == out,
             "the output's size does not follow from the input's");
+  }
+  ranges.reserve(static_cast<size_t>(p.h + p.w + p.oh + p.ow));  // so that none of them moves
+  for (int i = 0; i < 2; ++i) {
+    const int64_t size = i ? p.w : p.h, windows = i ? p.ow : p.oh;
+    p.seen[i] = ranges.data() + ranges.size();
+    for (int64_t out = 0; out < windows; ++out) {
+      const int64_t start = out * p.stride[i] - p.before[i];
+      ranges.push_back({std::max<int64_t>(start, 0), std::min(start + p.window[i], size)});
+    }
+    p.seeing[i] = ranges.data() + ranges.size();
+    for (int64_t in = 0; in < size; ++in) {
+      const int64_t place = in + p.before[i], reach = place - p.window[i] + 1;
+      ranges.push_back({reach <= 0 ? 0 : (reach + p.stride[i] - 1) / p.stride[i],
+                        std::min(place / p.stride[i] + 1, windows)});
+    }
   }
   return p;
 }
@@ -39,7 +58,8 @@ void OverRows(ffi::ThreadPool& pool, int64_t rows, int64_t elements, const Walk&
 ffi::Error Maximum(ffi::ThreadPool pool, Image x, Numbers window, ffi::Result<Image> y,
                    ffi::Result<Bytes> arg) {
   return Guarded("maximum pooling", [&] {
-    const Pooling p = Checked(x.dimensions(), y->dimensions(), window);
+    std::vector<Range> ranges;
+    const Pooling p = Checked(x.dimensions(), y->dimensions(), window, ranges);
     Require(p.window[0] * p.window[1] <= 256, "the window is too large");
     Require(arg->element_count() == y->element_count(), "the arg-max has a wrong size");
     OverRows(pool, p.n * p.oh, y->element_count() * p.window[0] * p.window[1],
@@ -52,7 +72,8 @@ ffi::Error Maximum(ffi::ThreadPool pool, Image x, Numbers window, ffi::Result<Im
 ffi::Error MaximumGradient(ffi::ThreadPool pool, Image dy, Bytes arg, Numbers window,
                            ffi::Result<Image> dx) {
   return Guarded("maximum pooling's gradient", [&] {
-    const Pooling p = Checked(dx->dimensions(), dy.dimensions(), window);
+    std::vector<Range> ranges;
+    const Pooling p = Checked(dx->dimensions(), dy.dimensions(), window, ranges);
     Require(arg.element_count() == dy.element_count(), "the arg-max has a wrong size");
     OverRows(pool, p.n * p.h, dy.element_count() * p.window[0] * p.window[1],
              [&](int64_t begin, int64_t end) {
@@ -63,7 +84,8 @@ ffi::Error MaximumGradient(ffi::ThreadPool pool, Image dy, Bytes arg, Numbers wi
 
 ffi::Error Average(ffi::ThreadPool pool, Image x, Numbers window, ffi::Result<Image> y) {
   return Guarded("average pooling", [&] {
-    const Pooling p = Checked(x.dimensions(), y->dimensions(), window);
+    std::vector<Range> ranges;
+    const Pooling p = Checked(x.dimensions(), y->dimensions(), window, ranges);
     OverRows(pool, p.n * p.oh, y->element_count() * p.window[0] * p.window[1],
              [&](int64_t begin, int64_t end) {
                BestLoops().mean(p, x.typed_data(), y->typed_data(), begin, end);
@@ -74,7 +96,8 @@ ffi::Error Average(ffi::ThreadPool pool, Image x, Numbers window, ffi::Result<Im
 ffi::Error AverageGradient(ffi::ThreadPool pool, Image dy, Numbers window,
                            ffi::Result<Image> dx) {
   return Guarded("average pooling's gradient", [&] {
-    const Pooling p = Checked(dx->dimensions(), dy.dimensions(), window);
+    std::vector<Range> ranges;
+    const Pooling p = Checked(dx->dimensions(), dy.dimensions(), window, ranges);
     OverRows(pool, p.n * p.h, dy.element_count() * p.window[0] * p.window[1],
              [&](int64_t begin, int64_t end) {
                BestLoops().share(p, dy.typed_data(), dx->typed_data(), begin, end);

@@ -14,6 +14,8 @@ from singa.device import CTensor, Device, DType, as_dtype
 from singa.errors import DTypeError, ShapeError
 from singa.watching import concrete
 
+_LOOKS = 500  # at an array that is being computed, before one sleeps: about 50 us
+
 
 def as_shape(shape: Sequence[int] | int) -> tuple[int, ...]:
     """A shape as a tuple; a single number is the size of one axis."""
@@ -48,6 +50,17 @@ def from_host(array: np.ndarray[Any, Any], device: Device, dtype: DType) -> CTen
     own = np.array(array, dtype=dtype, order="C", copy=True)
     with concrete():
         return jax.device_put(own, device.jax_device)
+
+
+def on_host(data: CTensor) -> np.ndarray[Any, Any]:
+    """The values as a NumPy array, read-only, and not copied if they are on the CPU."""
+    # To be woken up takes a thread 10 to 20 us, more than a small step. So look for a while.
+    array: Any = data  # jax's abstract type does not mention this method
+    is_ready = array.is_ready
+    for _ in range(_LOOKS):
+        if is_ready():
+            break
+    return np.asarray(data)
 
 
 def move(data: CTensor, device: Device) -> CTensor:

@@ -7,7 +7,6 @@ the sums and comparisons of all offsets fuse into one loop.
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Sequence
 from functools import partial
@@ -106,33 +105,28 @@ class MaxPooling2d(_Pooling):
         """The largest of each row of a window, then the largest of those; and their places."""
         rows, columns = self.outputs(x)
         x = self.pad(self.pad(x, _WIDTH, -jnp.inf), _HEIGHT, -jnp.inf)
-        best = self.view(x, _WIDTH, 0, columns)
-        place = jnp.zeros(best.shape, np.min_scalar_type(math.prod(self.window) - 1))
-        for axis, count, step in ((_WIDTH, columns, 1), (_HEIGHT, rows, self.window[1])):
-            candidates, places = best, place
-            if axis == _HEIGHT:
-                best, place = (self.view(a, axis, 0, count) for a in (candidates, places))
-            for offset in range(1, self.window[axis - 2]):
-                if axis == _WIDTH:
-                    seen, there = self.view(x, axis, offset, count), jnp.zeros_like(place)
-                else:
-                    seen, there = (self.view(a, axis, offset, count) for a in (candidates, places))
-                better = (seen > best) | jnp.isnan(seen)
-                best = jnp.where(better, seen, best)
-                place = jnp.where(better, there + jnp.asarray(offset * step, place.dtype), place)
-        return best, place
+        place = jnp.zeros(x.shape, np.min_scalar_type(math.prod(self.window) - 1))
+        x, place = self.largest_along(_WIDTH, columns, 1, x, place)
+        return self.largest_along(_HEIGHT, rows, self.window[1], x, place)
+
+    def largest_along(
+        self, axis: int, count: int, step: int, x: CTensor, place: CTensor
+    ) -> tuple[CTensor, CTensor]:
+        best, best_place = self.view(x, axis, 0, count), self.view(place, axis, 0, count)
+        for offset in range(1, self.window[axis - 2]):
+            seen = self.view(x, axis, offset, count)
+            better = (seen > best) | jnp.isnan(seen)
+            here = self.view(place, axis, offset, count) + jnp.asarray(offset * step, place.dtype)
+            best, best_place = jnp.where(better, seen, best), jnp.where(better, here, best_place)
+        return best, best_place
 
     def spread(self, dy: CTensor, place: CTensor) -> CTensor:
         """The gradient of each window's largest element, at its place."""
-        terms = (
-            self.unview(
-                self.unview(jnp.where(place == row * self.window[1] + column, dy, 0), _WIDTH, column),
-                _HEIGHT, row,
-            )
-            for row in range(self.window[0])
-            for column in range(self.window[1])
-        )  # fmt: skip
-        return functools.reduce(jnp.add, terms)
+        dx = jnp.zeros(self.from_shape, dy.dtype)
+        for row, column in np.ndindex(self.window):
+            here = jnp.where(place == row * self.window[1] + column, dy, 0)
+            dx += self.unview(self.unview(here, _WIDTH, column), _HEIGHT, row)
+        return dx
 
 
 class AveragePooling2d(_Pooling):
