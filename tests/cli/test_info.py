@@ -21,6 +21,7 @@ def test_json(singa):
     assert "cpu" in found["devices"]
     assert found["x64"] is True
     assert found["allocator"] == memory.status
+    assert found["compilation cache"] == "off (SINGA_CACHE=0)"
     assert found["native kernels"] == native.status
     assert found["data"].keys() == {*data.NAMES}
     assert found["data"]["digits"].endswith("optdigits")
