@@ -41,7 +41,7 @@ def keep_on_disk() -> str:
     """Turn the cache on, and say in a few words where it is or why not."""
     if os.environ.get("SINGA_CACHE", "1") == "0":
         return "off (SINGA_CACHE=0)"
-    if chosen := jax.config.read("jax_compilation_cache_dir"):
+    if chosen := getattr(jax.config, "jax_compilation_cache_dir", None):
         return f"as set for jax ({chosen})"
     try:
         folder = _folder() / f"jax-{jax.__version__}-{_processor()}"
