@@ -138,7 +138,7 @@ def test_the_random_fills_have_their_distributions():
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "bool", "bfloat16"])
 def test_batch_after_batch_goes_in_and_stays_what_it_was(dtype):
     t = Tensor((3, 2), dtype=dtype)
-    batch = np.zeros((3, 2))
+    batch = np.zeros((3, 2), t.dtype)
     seen = []
     for i in range(20):  # the way in changes for shapes that come often
         batch[:] = np.arange(6).reshape(3, 2) * i % 2
