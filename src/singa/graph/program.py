@@ -11,6 +11,7 @@ from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
 
 from singa.device import CTensor
 from singa.graph.capture import Capture, read_tensor
+from singa.graph.fusing import fuse
 from singa.tape.kernel import named
 from singa.tensor import Tensor
 
@@ -55,7 +56,7 @@ class Program:
         self._donated_tensors: list[Any] = [capture.inputs[i] for i in self._donated]
         self._kept_inputs = [capture.inputs[i] for i in self._kept]
         self._expected = [_kind(t) for t in (*capture.inputs, *args)]
-        self._function = _as_function(capture.jaxpr)
+        self._function = _as_function(capture.jaxpr if sequential else fuse(capture.jaxpr))
         self.is_compiled_anew = False
         self._run: Callable[..., Sequence[CTensor]]
         if sequential:
