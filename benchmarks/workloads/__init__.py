@@ -13,7 +13,7 @@ from importlib import import_module
 
 import numpy as np
 
-NAMES = ("mlp", "cnn")
+NAMES = ("mlp", "cnn", "resnet", "lstm", "transformer")
 
 
 class Workload:

@@ -1,0 +1,94 @@
+"""Hochreiter and Schmidhuber, 1997, with a forget gate and two biases, as PyTorch has it."""
+
+TITLE = "LSTM, 2 layers of 128, sequence 64, batch 32"
+LAYERS, WIDTH = 2, 128
+INPUT = (32, 64, WIDTH)
+PARAMS = {}
+for _i in range(LAYERS):
+    PARAMS |= {
+        f"lstm.weight_ih_l{_i}": (WIDTH, 4 * WIDTH), f"lstm.weight_hh_l{_i}": (WIDTH, 4 * WIDTH),
+        f"lstm.bias_ih_l{_i}": (4 * WIDTH,), f"lstm.bias_hh_l{_i}": (4 * WIDTH,),
+    }  # fmt: skip
+PARAMS |= {"linear.weight": (WIDTH, 10), "linear.bias": (10,)}
+
+# Steps of the recurrence that become one round of XLA's loop; see the table in unrolled().
+UNROLL = 1
+
+
+def recurrence(x, w_ih, w_hh, b_ih, b_hh):
+    """One layer: (steps, batch, inputs) to (steps, batch, width)."""
+    import jax
+    import jax.numpy as jnp
+
+    def step(state, projected):
+        h, c = state
+        i, f, g, o = jnp.split(projected + h @ w_hh, 4, -1)
+        c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
+        h = jax.nn.sigmoid(o) * jnp.tanh(c)
+        return (h, c), h
+
+    # What does not depend on the step before is one product for all steps.
+    projected = x @ w_ih + (b_ih + b_hh)
+    zeros = jnp.zeros((x.shape[1], w_hh.shape[0]), x.dtype)
+    return jax.lax.scan(step, (zeros, zeros), projected, unroll=UNROLL)[1]
+
+
+def in_singa():
+    from contenders.ours import Trained
+
+    from singa import Tensor, autograd, layer
+
+    class Recurrence(autograd.Operation):
+        """All layers; jax derives the backward."""
+
+        def forward(self, x, *weights):
+            y = x.swapaxes(0, 1)
+            for i in range(0, len(weights), 4):
+                y = recurrence(y, *weights[i : i + 4])
+            return y.swapaxes(0, 1)
+
+    class LSTM(layer.Layer):
+        names = [name.removeprefix("lstm.") for name in PARAMS if name.startswith("lstm.")]
+
+        def initialize(self, x):
+            for name in self.names:
+                shape = PARAMS[f"lstm.{name}"]
+                setattr(self, name, Tensor(shape, x.device, stores_grad=True))
+
+        def forward(self, x):
+            return Recurrence()(x, *(getattr(self, name) for name in self.names))[0]
+
+    class Classifier(Trained):
+        def __init__(self):
+            super().__init__()
+            self.lstm = LSTM()
+            self.linear = layer.Linear(10)
+
+        def forward(self, x):
+            return self.linear(self.lstm(x)[:, -1])
+
+    return Classifier()
+
+
+def in_jax(p, x, stats):
+    y = x.swapaxes(0, 1)
+    for i in range(LAYERS):
+        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        y = recurrence(y, *(p[f"lstm.{name}_l{i}"] for name in names))
+    return y[-1] @ p["linear.weight"] + p["linear.bias"]
+
+
+def in_torch():
+    from torch import nn
+
+    class Classifier(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.lstm = nn.LSTM(WIDTH, WIDTH, LAYERS, batch_first=True)
+            self.linear = nn.Linear(WIDTH, 10)
+
+        def forward(self, x):
+            y, _ = self.lstm(x)
+            return self.linear(y[:, -1])
+
+    return Classifier()
