@@ -52,6 +52,13 @@ def describe(device: str, threads: int) -> dict[str, Any]:
     return about
 
 
+def in_a_line(about: dict[str, Any]) -> str:
+    """What a picture says about where its numbers are from."""
+    where = about.get("gpu") or f"{about['threads used']} threads of {about['processor']}"
+    packages = [f"{name} {about[name]}" for name in ("jax", "torch", "flax", "mlx") if about[name]]
+    return f"{where}; {', '.join(packages)}"
+
+
 def natively() -> bool:
     """Whether singa runs kernels of its own. Everybody who wants to know asks here."""
     try:

@@ -13,11 +13,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from pathlib import Path
 
+import chart
 import contenders
 import machine
 import numpy as np
+import processes
 import workloads
 from contenders import Contender, Step
 from report import Section, as_json, table
@@ -25,7 +28,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from timing import take_turns
 
-CHECKED = 5  # steps
+CHART = Path("docs/images/benchmark.png")
+WITHOUT = "singa compiled, no native kernels"
 PROCESSES = "processes"
 
 
@@ -42,6 +46,7 @@ def options() -> argparse.Namespace:
     add("--contenders", nargs="+", choices=names, metavar="WHO", help=f"of {', '.join(names)}")
     add("--device", choices=("cpu", "cuda"), default="cpu")
     add("--json", type=Path, metavar="FILE", help="write all numbers there")
+    add("--chart", type=Path, metavar="FILE", nargs="?", const=CHART, help=f"draw it ({CHART})")
     chosen = parser.parse_args()
     chosen.rounds = 3 if chosen.quick else chosen.rounds
     chosen.only = chosen.only or what[: -1 if chosen.quick or chosen.device != "cpu" else None]
@@ -62,6 +67,9 @@ def main() -> None:
             taking_part.append(contender)
         else:
             console.print(f"{contender.title} does not take part: {missing} is not installed")
+    busy = os.getloadavg()[0]
+    if busy > 0.5:
+        console.print(f"Other programs keep {busy:.1f} cores busy: the numbers will be off")
     sections = []
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
@@ -71,13 +79,18 @@ def main() -> None:
             if name in chosen.only:
                 section = measure(name, taking_part, chosen.device, chosen.rounds, bar)
                 sections += [section] if section.values else []
+        if PROCESSES in chosen.only:
+            sections += measure_processes(taking_part, chosen.device, bar)
     natively = machine.natively()
     console.print(table(sections, natively))
+    about = machine.describe(chosen.device, contenders.THREADS)
+    about |= {"device": chosen.device, "rounds": chosen.rounds}
     if chosen.json:
-        about = machine.describe(chosen.device, contenders.THREADS)
-        about |= {"device": chosen.device, "rounds": chosen.rounds}
         chosen.json.write_text(json.dumps(as_json(sections, about, natively), indent=2) + "\n")
         console.print(f"All numbers: {chosen.json}")
+    if chosen.chart:
+        chart.draw(sections, chosen.chart, machine.in_a_line(about))
+        console.print(f"As a picture: {chosen.chart}")
 
 
 def measure(
@@ -93,13 +106,29 @@ def measure(
         bar.update(task, description=f"{workload.title}: checking {contender.title}")
         steps[contender.title] = step = contender.step(workload, device)
         if contender.trains:
-            section.losses[contender.title] = [step() for _ in range(CHECKED)]
+            section.losses[contender.title] = [step() for _ in range(processes.CHECKED)]
         bar.advance(task)
     check(section)
     bar.update(task, description=workload.title)
     section.values = take_turns(steps, rounds, done=lambda: bar.advance(task))
+    if contenders.OURS.title in steps and machine.natively():
+        bar.update(task, description=f"{workload.title}: {WITHOUT}")
+        section.losses[WITHOUT], section.values[WITHOUT] = processes.ask(
+            "train", name, contenders.OURS, device, rounds, SINGA_NATIVE="0"
+        )
+        check(section)
     bar.remove_task(task)
     return section
+
+
+def measure_processes(taking_part: list[Contender], device: str, bar: Progress) -> list[Section]:
+    task = bar.add_task("In processes of their own", total=None)
+    found: dict[str, Section] = {}
+    for section, who in processes.sections(device, taking_part):
+        found[section.what] = section
+        bar.update(task, description=f"{section.title}: {who}")
+    bar.remove_task(task)
+    return list(found.values())
 
 
 def check(section: Section) -> None:

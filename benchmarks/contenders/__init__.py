@@ -98,4 +98,8 @@ ALL = (
     ),
     Contender("flax", "Flax nnx.jit", "flax", "flax_nnx:jitted", "flax"),
     Contender("mlx", "MLX compiled", "mlx.core", "mlx_compiled:compiled", "mlx"),
+    Contender(
+        "limit", "limit: convolutions and products alone", "torch", "limits:alone",
+        "torch", trains=False,
+    ),
 )  # fmt: skip

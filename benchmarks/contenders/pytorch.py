@@ -9,23 +9,22 @@ from contenders import DECAY, LR, MOMENTUM, THREADS, Step
 
 
 def eager(workload: Workload, device: str) -> Step:
-    return _step(*_prepared(workload, device))
+    return _step(*prepared(workload, device))
 
 
 def channels_last(workload: Workload, device: str) -> Step:
-    model, x, t = _prepared(workload, device)
-    model = model.to(memory_format=torch.channels_last)
-    return _step(model, x.to(memory_format=torch.channels_last), t)
+    model, x, t = prepared(workload, device)
+    return _step(*use_channels_last(model, x), t)
 
 
 def compiled(workload: Workload, device: str) -> Step:
-    model, x, t = _prepared(workload, device)
+    model, x, t = prepared(workload, device)
     return _step(torch.compile(model), x, t)
 
 
 def cuda_graph(workload: Workload, device: str) -> Step:
     """The whole step recorded once and replayed, which spares it all of Python's time."""
-    model, x, t = _prepared(workload, device)
+    model, x, t = prepared(workload, device)
     sgd = torch.optim.SGD(model.parameters(), LR, momentum=MOMENTUM, weight_decay=DECAY)
     before = {name: value.clone() for name, value in model.state_dict().items()}
 
@@ -58,9 +57,7 @@ def cuda_graph(workload: Workload, device: str) -> Step:
     return run
 
 
-def _prepared(
-    workload: Workload, device: str
-) -> tuple[torch.nn.Module, torch.Tensor, torch.Tensor]:
+def prepared(workload: Workload, device: str) -> tuple[torch.nn.Module, torch.Tensor, torch.Tensor]:
     """The model with the workload's parameters, and the batch."""
     torch.set_num_threads(THREADS)
     if device == "cuda":
@@ -74,6 +71,12 @@ def _prepared(
             own[name].copy_(torch.from_numpy(value.T if value.ndim == 2 else value))
     x, t = torch.from_numpy(workload.x), torch.from_numpy(workload.t).long()
     return model.to(device).train(), x.to(device), t.to(device)
+
+
+def use_channels_last(
+    model: torch.nn.Module, x: torch.Tensor
+) -> tuple[torch.nn.Module, torch.Tensor]:
+    return model.to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last)
 
 
 def _step(model: torch.nn.Module, x: torch.Tensor, t: torch.Tensor) -> Step:
