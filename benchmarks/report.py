@@ -61,17 +61,17 @@ def verdicts(sections: list[Section], natively: bool) -> list[tuple[Goal, float,
         for goal in GOALS:
             wanted, ratio = goal.on(natively), section.ratio(goal.peer, goal.ours)
             if goal.what == section.what and wanted is not None and ratio is not None:
-                found.append((goal, wanted, ratio))
+                found.append((goal, wanted, round(ratio, 2)))  # judged as it is shown
     return found
 
 
 def table(sections: list[Section], natively: bool) -> Table:
     shown = Table(title="Training steps: forward, backward, SGD with momentum and weight decay")
-    shown.add_column("what", no_wrap=True)
+    shown.add_column("what", max_width=24)
     shown.add_column("contender", no_wrap=True)
     shown.add_column("median", justify="right", no_wrap=True)
     shown.add_column("ratio", justify="right", no_wrap=True)
-    shown.add_column("goal")
+    shown.add_column("goal", no_wrap=True)
     decided = {
         (goal.what, goal.ours, goal.peer): (wanted, ratio)
         for goal, wanted, ratio in verdicts(sections, natively)

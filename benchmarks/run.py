@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 from pathlib import Path
 
 import chart
@@ -57,7 +58,7 @@ def options() -> argparse.Namespace:
 def main() -> None:
     chosen = options()
     machine.confine(chosen.device, contenders.THREADS)
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 130)  # the table's, for a file
     taking_part = []
     for contender in contenders.ALL:
         if contender.name not in chosen.contenders or (contender.is_slow and chosen.quick):
