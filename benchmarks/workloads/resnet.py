@@ -132,7 +132,7 @@ def in_flax(rngs):
             self.conv2 = conv(outputs, outputs, (3, 3))
             self.bn2 = norm(outputs)
             changes = inputs != outputs
-            self.shortcut = conv(inputs, outputs, 1, stride, padding=0) if changes else None
+            self.shortcut = conv(inputs, outputs, (1, 1), stride, padding=0) if changes else None
             self.bn3 = norm(outputs) if changes else None
 
         def __call__(self, x):
