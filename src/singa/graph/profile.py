@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
@@ -94,7 +95,7 @@ class Profile:
         groups: dict[tuple[str, str], list[Row]] = {}
         for row in self.rows:
             groups.setdefault((row.direction, row.name), []).append(row)
-        return _sorted(_sum(rows) if len(rows) > 1 else rows[0] for rows in groups.values())
+        return _sorted(_sum(rows) for rows in groups.values())
 
     def table(self, by: str = "operation", most: int | None = None) -> str:
         """The rows as text, those with most time first.
@@ -221,13 +222,17 @@ def _sum(rows: Sequence[Row]) -> Row:
         first.name,
         first.direction,
         number=0,
-        layer="",
+        layer=first.layer if len(rows) == 1 else "",
         calls=sum(row.calls for row in rows),
         seconds=sum(row.seconds for row in rows),
         share=sum(row.share for row in rows),
-        includes=tuple(dict.fromkeys(title for row in rows for title in row.includes)),
-        part_of=tuple(dict.fromkeys(title for row in rows for title in row.part_of)),
+        includes=_without_numbers(title for row in rows for title in row.includes),
+        part_of=_without_numbers(title for row in rows for title in row.part_of),
     )
+
+
+def _without_numbers(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(re.sub(r" \d+\b", "", name) for name in names))
 
 
 def _sorted(rows: Iterable[Row]) -> list[Row]:
