@@ -79,14 +79,20 @@ class Device:
         seed: what the random stream was last seeded with.
         random_key: the stream's state, a Tensor (so that a compiled step reads and advances it
             like any other state); None until the first number is drawn.
+        verbosity: what :meth:`print_time_profiling` will show; 0 for nothing.
+        skip_iteration: how many steps are not timed at first.
+        profiler: who takes the time (:mod:`singa.graph.profiler`); None until a step is timed.
     """
 
-    __slots__ = ("jax_device", "random_key", "seed")
+    __slots__ = ("jax_device", "profiler", "random_key", "seed", "skip_iteration", "verbosity")
 
     def __init__(self, jax_device: jax.Device) -> None:
         self.jax_device = jax_device
         self.seed = 0
         self.random_key: Any = None
+        self.verbosity = 0
+        self.skip_iteration = 5
+        self.profiler: Any = None
 
     @property
     def name(self) -> str:
@@ -125,8 +131,61 @@ class Device:
         """The CPU, from which this device gets its data."""
         return create_cpu_device()
 
+    # -- the time that models' steps take -----------------------------------------------------
+
+    def set_verbosity(self, verbosity: int) -> None:
+        """Take the time of the steps of all models on this device, eager or compiled.
+
+        Args:
+            verbosity: what :meth:`print_time_profiling` will show: 1 for forward and backward, 2
+                for each operation too, 3 for operations that communicate only. 0 ends it.
+
+        Raises:
+            ArgumentError: anything else.
+        """
+        if isinstance(verbosity, bool) or verbosity not in (0, 1, 2, 3):
+            raise ArgumentError(f"set_verbosity: 0, 1, 2 or 3 is expected, got {verbosity!r}")
+        self.verbosity = verbosity
+        if verbosity:
+            timed_devices.add(self)
+        elif self in timed_devices:
+            timed_devices.remove(self)
+            profiler, self.profiler = self.profiler, None
+            if profiler is not None:
+                profiler.finish()
+
+    def set_skip_iteration(self, skip_iteration: int = 5) -> None:
+        """Leave out so many steps at first: they compile, and warm up.
+
+        Raises:
+            ArgumentError: not a number of steps.
+        """
+        if (
+            isinstance(skip_iteration, bool)
+            or not isinstance(skip_iteration, int)
+            or skip_iteration < 0
+        ):
+            raise ArgumentError(
+                f"set_skip_iteration: a number of steps is expected, got {skip_iteration!r}"
+            )
+        self.skip_iteration = skip_iteration
+        if self.profiler is not None:
+            self.profiler.skip = skip_iteration
+
+    def print_time_profiling(self) -> None:
+        """Print averages over the steps that were timed since the last report, in seconds."""
+        if not self.verbosity:
+            print("Time Profiling: off; SetVerbosity(1) before the training turns it on")
+        elif self.profiler is None:
+            print("Time Profiling: no step was timed")
+        else:
+            print(self.profiler.summary(self.verbosity))
+
     SetRandSeed = set_rand_seed
     Sync = sync
+    SetVerbosity = set_verbosity
+    SetSkipIteration = set_skip_iteration
+    PrintTimeProfiling = print_time_profiling
 
     def __repr__(self) -> str:
         return f"<Device {self.name}>"
@@ -134,6 +193,9 @@ class Device:
     def __reduce__(self) -> Any:
         return device_named, (self.name,)
 
+
+timed_devices: set[Device] = set()
+"""Those whose models' steps are timed. The floors above ask, once for each step."""
 
 _device = cache(Device)  # one object per physical device
 

@@ -39,6 +39,10 @@ class CaptureError(SingaError, RuntimeError):
     """Something that a step compiled into one program cannot do, such as reading a value."""
 
 
+class ReportError(SingaError, RuntimeError):
+    """A report about a step that has not run, was not compiled, or cannot be timed now."""
+
+
 class CheckpointError(SingaError, ValueError):
     """A checkpoint that is damaged, foreign, unsafe, or of another model."""
 

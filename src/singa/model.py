@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 
 from singa import checkpoint, tape, tensor
-from singa.device import DType, get_default_device, int32
-from singa.errors import CaptureError, CheckpointError, DTypeError
-from singa.graph import Capture, Rollback, Steps
+from singa.device import CTensor, DType, get_default_device, int32, timed_devices
+from singa.errors import CaptureError, CheckpointError, DTypeError, ReportError
+from singa.graph import (
+    Capture,
+    MemoryReport,
+    Profile,
+    Profiler,
+    Recording,
+    Rollback,
+    Steps,
+    device_profiler,
+    draw,
+    memory_report,
+)
 from singa.layer import Layer
-from singa.opt import Optimizer
+from singa.opt import DecayScheduler, Optimizer
 from singa.tensor import Tensor
 from singa.watching import local
 
@@ -40,6 +52,7 @@ class Model(Layer):
     training: bool | None = None
     graph_mode = False
     sequential = False
+    _profiler: Profiler | None = None
 
     def compile(
         self,
@@ -111,6 +124,16 @@ class Model(Layer):
         in_a_step = local.capture is not None or local.journal is not None
         if in_a_step or self.training is None:
             return super().__call__(*args, **options)
+        profiler = self._profiler
+        if profiler is None and timed_devices:
+            profiler = device_profiler((args, options))
+        if profiler is None:
+            return self._run(args, options)
+        compiled = self._steps if self.graph_mode else None
+        return profiler.run(lambda: self._run(args, options), self._arrays, compiled)
+
+    def _run(self, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        assert self.training is not None
         function = self.train_one_batch if self.training else super().__call__
         with tape.training(self.training):
             if self.graph_mode:
@@ -131,6 +154,92 @@ class Model(Layer):
     def compilations(self) -> int:
         """How often XLA has compiled one of this model's steps."""
         return self._steps.compilations
+
+    # -- reports ------------------------------------------------------------------------------
+
+    def memory_report(self) -> MemoryReport:
+        """What the compiled step that ran last needs: parameters, scratch, peak, ...; in bytes.
+
+        Raises:
+            ReportError: no step has been compiled yet.
+        """
+        return memory_report(self._steps.last)
+
+    @contextmanager
+    def profile(self, skip: int = 2, limit: int = 100) -> Iterator[Profile]:
+        """Take the time of this model's calls in a ``with`` block, operation by operation.
+
+        ::
+
+            with model.profile() as profile:
+                for x, y in batches:
+                    model(x, y)
+            print(profile)
+
+        Each call is waited for, and computes what it would compute anyway.
+
+        Args:
+            skip: so many calls are not timed at first: they compile, and warm up. Nor is any call
+                for which a step is compiled.
+            limit: so many calls are timed; what comes after them runs as always.
+
+        Yields:
+            The :class:`singa.graph.Profile`, complete when the block has ended.
+
+        Raises:
+            ReportError: another profile is being taken.
+        """
+        if self._profiler is not None:
+            raise ReportError("profile: one of this model is being taken already")
+        profiler = Profiler(skip, limit)
+        # Not a structural change: nothing has to be captured anew.
+        object.__setattr__(self, "_profiler", profiler)
+        try:
+            yield profiler.profile
+        finally:
+            object.__setattr__(self, "_profiler", None)
+            profiler.finish()
+
+    def draw_graph(
+        self, fpath: str | os.PathLike[str] = "graph.svg", profile: Profile | None = None
+    ) -> None:
+        """Draw the captured step that ran last, as an SVG that needs nothing else.
+
+        Operations stand in the order in which they need each other, forward on the left and
+        downwards, backward beside it and upwards, the update on the right. The file is written
+        whole or not at all; one that is there is replaced.
+
+        Args:
+            fpath: where to; the name ends in ``.svg``.
+            profile: what :meth:`profile` gave: operations are then coloured by their time.
+
+        Raises:
+            ReportError: no step has been captured yet, or the profile is not complete.
+            ArgumentError: the name does not end in ``.svg``.
+            OSError: it cannot be written.
+        """
+        program = self._steps.last
+        if program is None:
+            raise ReportError(
+                "draw_graph: no step has been captured yet: compile the model with "
+                "use_graph=True and call it once"
+            )
+        recording = Recording(program.capture, self._tensor_names(), program.arg_names)
+        what = "A training step" if recording.is_training else "The forward pass"
+        draw(fpath, recording, f"{what} of {type(self).__name__}", profile)
+
+    def _tensor_names(self) -> dict[Tensor, str]:
+        names = {t: name for name, t in {**self._training_states(), **self.get_states()}.items()}
+        for owner, optimizer in self.optimizers().items():
+            for name, schedule in vars(optimizer).items():
+                if isinstance(schedule, DecayScheduler):
+                    values = [t for t in vars(schedule).values() if isinstance(t, Tensor)]
+                    names |= dict.fromkeys(values, f"{owner}/{name}")
+        return names
+
+    def _arrays(self) -> list[CTensor]:
+        states = [self.get_states(), *(o.get_states() for o in self.optimizers().values())]
+        return [t._data for named in states for t in named.values()]
 
     # -- checkpoints --------------------------------------------------------------------------
 

@@ -56,6 +56,7 @@ class Program:
         self._donated_tensors: list[Any] = [capture.inputs[i] for i in self._donated]
         self._kept_inputs = [capture.inputs[i] for i in self._kept]
         self._expected = [_kind(t) for t in (*capture.inputs, *args)]
+        self.arg_names = [arg.name for arg in args]
         self._function = _as_function(capture.jaxpr if sequential else fuse(capture.jaxpr))
         self.is_compiled_anew = False
         self._run: Callable[..., Sequence[CTensor]]
@@ -82,6 +83,11 @@ class Program:
         for i, value in zip(self.capture.written_args, outputs, strict=False):
             args[i]._data = value
         return self.capture.result.fill(outputs)
+
+    @property
+    def compiled(self) -> Any:
+        """What XLA made of it, a ``jax.stages.Compiled``; None if the operations run one by one."""
+        return None if self._run == self._evaluate else self._run
 
     def fits(self, args: Sequence[Tensor]) -> bool:
         """Whether the state still has the shapes, types and devices that were captured."""
@@ -125,13 +131,21 @@ def _as_function(closed: ClosedJaxpr) -> Callable[..., list[CTensor]]:
     jaxpr = closed.jaxpr
     reads = [eqn.outvars[0] for eqn in jaxpr.eqns if eqn.primitive is read_tensor]
     inputs = [*reads, *jaxpr.constvars, *jaxpr.invars]
+    eqns = [eqn for eqn in jaxpr.eqns if eqn.primitive is not read_tensor]
     opened = jaxpr.replace(
         constvars=[],
         invars=inputs,
-        eqns=[eqn for eqn in jaxpr.eqns if eqn.primitive is not read_tensor],
+        eqns=[_numbered(i, eqn) for i, eqn in enumerate(eqns)],
         debug_info=jaxpr.debug_info._replace(arg_names=("",) * len(inputs)),
     )
     return jaxpr_as_fun(ClosedJaxpr(opened, []))
+
+
+def _numbered(i: int, eqn: Any) -> Any:
+    """An operation that tells XLA its place in the program: a profile finds it again by that."""
+    source = eqn.source_info
+    name_stack = source.name_stack.extend(f"op.{i}")
+    return eqn.replace(source_info=source.replace(name_stack=name_stack))
 
 
 def _equal(a: Any, b: Any) -> bool:

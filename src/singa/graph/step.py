@@ -35,6 +35,7 @@ class Steps:
     Attributes:
         captures: how often a function's Python has run.
         compilations: how often XLA has compiled the result.
+        last: the program that served the last call.
     """
 
     def __init__(self) -> None:
@@ -42,6 +43,7 @@ class Steps:
         self._programs: dict[Any, tuple[int, Program]] = {}
         self.captures = 0
         self.compilations = 0
+        self.last: Program | None = None
 
     def __call__(
         self,
@@ -88,6 +90,7 @@ class Steps:
             program = self._capture(key, function, leaves, tree, places, sequential, program)
         elif len(self._programs) > 1:
             self._programs[key] = self._programs.pop(key, (version, program))
+        self.last = program
         try:
             return program(tensors)
         except (TypeError, ValueError):
@@ -133,6 +136,7 @@ class Steps:
         self._programs[key] = structure.version, program
         if len(self._programs) > MOST_PROGRAMS:
             del self._programs[next(iter(self._programs))]
+        self.last = program
         return program
 
     def _what_changed(self, key: Any) -> str:

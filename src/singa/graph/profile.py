@@ -1,0 +1,250 @@
+"""Profile: where the time of some steps went, operation by operation."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+
+from singa.errors import ArgumentError, ReportError
+from singa.graph.recording import BACKWARD, FORWARD, UPDATE, Key
+
+
+@dataclass(frozen=True)
+class Row:
+    """The time of one operation, or of all operations of one name.
+
+    Attributes:
+        name: the operation's class, or the kernel's name: ``Convolution2d``, ``SGD``.
+        direction: ``forward``, ``backward``, ``update``; ``other`` for what is none of these.
+        number: which of its name it is in the step, from 1. A backward has the number of its
+            forward. 0 in a row for all of one name.
+        layer: the path of the layer to which it belongs, ``conv1``, where that is known.
+        calls: how often it ran.
+        seconds: the time that it took, of all calls together. Where operations run side by side
+            their time is shared out, so that all rows together take no longer than the steps.
+        share: of the time of all rows, from 0 to 1.
+        includes: other operations that XLA computes in the same loops, in this row's time.
+        part_of: where its work is done, if it is nowhere else: it has no time of its own then.
+    """
+
+    name: str
+    direction: str
+    number: int
+    layer: str
+    calls: int
+    seconds: float
+    share: float
+    includes: tuple[str, ...] = ()
+    part_of: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> Key:
+        return self.direction, self.name, self.number
+
+
+def titles(keys: Iterable[Key]) -> dict[Key, str]:
+    """What to call operations: ``Convolution2d 2 backward``; a number only where it is needed."""
+    keys = list(keys)
+    several = {name for _, name, number in keys if number > 1}
+    return {
+        (direction, name, number): " ".join(
+            [
+                name,
+                *([str(number)] if name in several and number else []),
+                *([direction] if direction in (BACKWARD, UPDATE) else []),
+            ]
+        )
+        for direction, name, number in keys
+    }
+
+
+class Profile:
+    """Where the time of some steps went. ``str()`` makes a table of it.
+
+    Attributes:
+        rows: a :class:`Row` for each operation of the step, in recorded order.
+        iterations: how many steps were timed.
+        skipped: how many were not: the first ones, as many as was asked for, and those in which a
+            program was compiled.
+        seconds: the time of the timed steps, from the call to the last result.
+        is_complete: whether it holds anything yet. In the block of ``model.profile()`` it does not.
+    """
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+        self.iterations = 0
+        self.skipped = 0
+        self.seconds = 0.0
+        self.is_complete = False
+
+    def per_step(self, direction: str | None = None) -> float:
+        """Seconds per step that operations took: all, or those of one direction.
+
+        Raises:
+            ReportError: the block of ``model.profile()`` has not ended yet.
+        """
+        self._expect_complete()
+        rows = [row for row in self.rows if direction in (None, row.direction)]
+        return sum(row.seconds for row in rows) / max(self.iterations, 1)
+
+    def by_name(self) -> list[Row]:
+        """One row for all operations of a name and direction, those with most time first."""
+        self._expect_complete()
+        groups: dict[tuple[str, str], list[Row]] = {}
+        for row in self.rows:
+            groups.setdefault((row.direction, row.name), []).append(row)
+        return _sorted(_sum(rows) for rows in groups.values())
+
+    def table(self, by: str = "operation", most: int | None = None) -> str:
+        """The rows as text, those with most time first.
+
+        Args:
+            by: ``operation``, a line for each one, or ``name``, one for all of a name.
+            most: show so many lines only.
+
+        Raises:
+            ArgumentError: ``by`` is neither.
+            ReportError: the block of ``model.profile()`` has not ended yet.
+        """
+        if by not in ("operation", "name"):
+            raise ArgumentError(f"Profile.table: by is 'operation' or 'name', not {by!r}")
+        self._expect_complete()
+        if not self.iterations:
+            return f"No step was timed: {self.skipped} were skipped"
+        rows = self.by_name() if by == "name" else _sorted(self.rows)
+        several = {row.name for row in self.rows if row.number > 1}
+        milliseconds = 1e3 / self.iterations
+        lines = [
+            ["operation", "layer", "direction", "calls", "ms/step", "share", ""],
+            *[
+                [
+                    row.name + (f" {row.number}" if row.number and row.name in several else ""),
+                    row.layer,
+                    row.direction,
+                    str(row.calls),
+                    f"{row.seconds * milliseconds:.3f}",
+                    f"{row.share:.1%}",
+                    _remark(row),
+                ]
+                for row in rows[:most]
+            ],
+        ]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        text = [self._heading(), ""]
+        for line in lines:
+            cells = [
+                cell.rjust(width) if 3 <= i <= 5 else cell.ljust(width)
+                for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+                if width
+            ]
+            text.append("  ".join(cells).rstrip())
+        if len(rows) > len(rows[:most]):
+            text.append(f"... and {len(rows) - len(rows[:most])} more")
+        return "\n".join(text)
+
+    def to_json(self) -> str:
+        """All of it as JSON: ``iterations``, ``skipped``, ``seconds``, and ``rows`` as in Row."""
+        self._expect_complete()
+        return json.dumps(
+            {
+                "iterations": self.iterations,
+                "skipped": self.skipped,
+                "seconds": self.seconds,
+                "rows": [asdict(row) for row in self.rows],
+            },
+            indent=1,
+        )
+
+    def __str__(self) -> str:
+        return self.table() if self.is_complete else repr(self)
+
+    def __repr__(self) -> str:
+        if not self.is_complete:
+            return "<Profile, not complete yet>"
+        return f"<Profile of {self.iterations} steps, {len(self.rows)} operations>"
+
+    def _heading(self) -> str:
+        each = self.seconds / self.iterations
+        parts = ", ".join(
+            f"{direction} {self.per_step(direction) * 1e3:.3f}"
+            for direction in (FORWARD, BACKWARD, UPDATE)
+        )
+        idle = max(each - self.per_step(), 0.0)
+        steps = "1 step" if self.iterations == 1 else f"{self.iterations} steps"
+        return (
+            f"{steps} timed, {self.skipped} skipped. {each * 1e3:.3f} ms each: {parts}, "
+            f"between operations {idle * 1e3:.3f}"
+        )
+
+    def _expect_complete(self) -> None:
+        if not self.is_complete:
+            raise ReportError(
+                "Profile: it is complete when the block of model.profile() has ended, not before"
+            )
+
+
+def summary(profile: Profile | None, verbosity: int) -> str:
+    """What SINGA's ``PrintTimeProfiling`` says: averages over the timed steps, in seconds.
+
+    Args:
+        profile: None if nothing was timed.
+        verbosity: 1 for forward and backward, 2 for all operations too, 3 for those that
+            communicate.
+    """
+    lines = ["Time Profiling:"]
+    if profile is None or not profile.iterations:
+        skipped = profile.skipped if profile else 0
+        return f"{lines[0]} no step was timed ({skipped} were skipped)"
+    if verbosity < 3:
+        lines += [
+            f"Forward Propagation Time : {profile.per_step(FORWARD):.9f} sec",
+            f"Backward Propagation Time : {profile.per_step(BACKWARD):.9f} sec",
+            f"Update Time : {profile.per_step(UPDATE):.9f} sec",
+        ]
+    rows = [(i, row) for i, row in enumerate(profile.rows) if verbosity == 2 or "Dist" in row.name]
+    if verbosity > 1:
+        names = titles(row.key for row in profile.rows)
+        lines += [
+            f"OP_ID{i}. {names[row.key]} : {row.seconds / profile.iterations:.9f} sec"
+            for i, row in rows
+        ]
+    if verbosity == 3 and not rows:
+        lines.append("no communication operations in these steps")
+    return "\n".join(lines)
+
+
+def _sum(rows: Sequence[Row]) -> Row:
+    """One row for all of a name and direction."""
+    first = rows[0]
+    return Row(
+        first.name,
+        first.direction,
+        number=0,
+        layer=first.layer if len(rows) == 1 else "",
+        calls=sum(row.calls for row in rows),
+        seconds=sum(row.seconds for row in rows),
+        share=sum(row.share for row in rows),
+        includes=_without_numbers(title for row in rows for title in row.includes),
+        part_of=_without_numbers(title for row in rows for title in row.part_of),
+    )
+
+
+def _without_numbers(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(re.sub(r" \d+\b", "", name) for name in names))
+
+
+def _sorted(rows: Iterable[Row]) -> list[Row]:
+    return sorted(rows, key=lambda row: -row.seconds)
+
+
+def _remark(row: Row) -> str:
+    if row.part_of and not row.seconds:
+        return "in " + _some(row.part_of)
+    return "with " + _some(row.includes) if row.includes else ""
+
+
+def _some(names: Sequence[str]) -> str:
+    more = [f"{len(names) - 3} more"] if len(names) > 3 else []
+    return ", ".join([*names[:3], *more])
