@@ -5,6 +5,7 @@ PYTHON ?= python3
 PYTEST_ARGS ?= --numprocesses=auto
 
 VENV := .venv
+KERNELS := $(wildcard kernels/*.* kernels/src/*.* kernels/src/*/*.*)
 PIP_INSTALL := $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet \
 	--constraint constraints.txt
 
@@ -14,10 +15,10 @@ PIP_INSTALL := $(VENV)/bin/python -m pip --disable-pip-version-check install --q
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.demo-installed ## train a CNN on digits; writes demo-output/
+demo: $(VENV)/.demo-installed $(VENV)/.kernels-built ## train a CNN on digits; writes demo-output/
 	$(VENV)/bin/python -m singa.demo
 
-test: $(VENV)/.dev-installed ## run the tests; PYTEST_ARGS="tests/data -x" narrows them
+test: $(VENV)/.dev-installed $(VENV)/.kernels-built ## run the tests; PYTEST_ARGS="tests/data -x" narrows them
 	$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev-installed ## check style, formatting and types
@@ -25,11 +26,11 @@ lint: $(VENV)/.dev-installed ## check style, formatting and types
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
 
-bench: $(VENV)/.dev-installed ## run the benchmarks
+bench: $(VENV)/.dev-installed $(VENV)/.kernels-built ## run the benchmarks
 	$(VENV)/bin/python benchmarks/run.py
 
 clean: ## remove .venv and everything else that the other targets made
-	rm -rf $(VENV) build demo-output dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build kernels/build demo-output dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name .git -prune -o -name __pycache__ -type d -exec rm -rf {} +
 
 # A stamp, because an interrupted venv may already have its bin/python.
@@ -48,3 +49,23 @@ $(VENV)/.demo-installed: $(VENV)/.created pyproject.toml constraints.txt
 $(VENV)/.dev-installed: $(VENV)/.created pyproject.toml constraints.txt
 	$(PIP_INSTALL) --editable '.[demo,dev]'
 	@touch $(VENV)/.demo-installed $@
+
+# The native kernels make convolutional steps about twice as fast. Nothing needs them: where they
+# cannot be built this says so, and that is all. They are built against the jaxlib that they will
+# run with, hence no isolated build.
+$(VENV)/.kernels-built: $(VENV)/.created $(KERNELS) | $(VENV)/.demo-installed
+	@if [ "$$(uname -sm)" != "Linux x86_64" ]; then \
+		echo "native kernels: not for $$(uname -sm); everything works without them"; \
+	elif ! command -v c++ > /dev/null; then \
+		echo "native kernels: no C++ compiler (c++); everything works without them"; \
+	elif ! { $(VENV)/bin/python -c 'import tomllib as t; \
+			print(*t.load(open("kernels/pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
+			> $(VENV)/kernels-requires.txt && \
+		$(PIP_INSTALL) --requirement $(VENV)/kernels-requires.txt && \
+		$(PIP_INSTALL) --no-build-isolation --force-reinstall --no-deps ./kernels && \
+		$(PIP_INSTALL) ./kernels --no-build-isolation; }; then \
+		echo "native kernels: could not be built (see above); everything works without them"; \
+	else \
+		echo "native kernels: built"; \
+	fi
+	@touch $@

@@ -1,10 +1,12 @@
-"""Times training steps side by side with their peers, in one run: ``make bench``.
+"""Times whole training steps side by side with their peers, in one run: ``make bench``.
 
 Every contender gets the same parameters and the same batch, and has to produce the same losses
-over five steps before it is timed. Then they take turns; the table shows medians and ratios, the
-JSON file all numbers. PyTorch takes part where it is installed (it is not a dependency).
+over five steps before it is timed. Then they take turns, on two threads; the table shows medians,
+and each peer's divided by ours. What is not installed does not take part. What needs a process of
+its own (importing, compiling, memory) is measured at the end.
 
-    python benchmarks/run.py [--rounds N] [--json FILE]
+They share one process, and so singa's settings of the memory allocator (singa/memory.py), which
+spare the others page faults too.
 """
 
 from __future__ import annotations
@@ -12,81 +14,131 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
-import statistics
-import time
-from collections.abc import Callable
+import sys
 from pathlib import Path
 
-os.environ.setdefault("OMP_NUM_THREADS", "2")
-
-import jax
+import chart
+import contenders
+import machine
 import numpy as np
+import processes
 import workloads
+from contenders import Contender, Step
+from report import Section, as_json, table
 from rich.console import Console
-from rich.table import Table
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from timing import take_turns
 
-import singa
-
-WARM_UP = 5
-OURS = "singa compiled"
-
-
-def check(name: str, steps: dict[str, Callable[[], float]]) -> None:
-    """All contenders do the same work: their losses agree over five steps."""
-    losses = {who: [step() for _ in range(5)] for who, step in steps.items()}
-    reference = losses[OURS]
-    for who, values in losses.items():
-        np.testing.assert_allclose(values, reference, rtol=2e-3, err_msg=f"{name}: {who}")
+CHART = Path("docs/images/benchmark.png")
+WITHOUT = "singa compiled, no native kernels"
+PROCESSES = "processes"
 
 
-def measure(steps: dict[str, Callable[[], float]], rounds: int) -> dict[str, float]:
-    """The median time of each contender's step in seconds; they take turns."""
-    times: dict[str, list[float]] = {who: [] for who in steps}
-    for _ in range(WARM_UP):
-        for step in steps.values():
-            step()
-    for _ in range(rounds):
-        for who, step in steps.items():
-            # A step on its own would be timed without the part that it leaves to the background;
-            # of three, the loss of each waits for the update of the one before.
-            start = time.perf_counter()
-            for _ in range(3):
-                step()
-            times[who].append((time.perf_counter() - start) / 3)
-    return {who: statistics.median(values) for who, values in times.items()}
+def options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    names = [contender.name for contender in contenders.ALL]
+    add = parser.add_argument
+    add("--rounds", type=int, default=20, help="measurements of each contender (%(default)s)")
+    add("--quick", action="store_true", help="3 rounds, and nothing that takes minutes")
+    what = (*workloads.NAMES, PROCESSES)
+    add("--only", nargs="+", choices=what, metavar="WHAT", help=f"of {', '.join(what)}")
+    add("--contenders", nargs="+", choices=names, metavar="WHO", help=f"of {', '.join(names)}")
+    add("--device", choices=("cpu", "cuda"), default="cpu")
+    add("--json", type=Path, metavar="FILE", help="write all numbers there")
+    add("--chart", type=Path, metavar="FILE", nargs="?", const=CHART, help=f"draw it ({CHART})")
+    chosen = parser.parse_args()
+    chosen.rounds = 3 if chosen.quick else chosen.rounds
+    chosen.only = chosen.only or what[: -1 if chosen.quick or chosen.device != "cpu" else None]
+    chosen.contenders = chosen.contenders or names
+    return chosen
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=20, help="measurements of each contender")
-    parser.add_argument("--json", type=Path, default=Path("benchmarks/results.json"))
-    options = parser.parse_args()
-    table = Table(title="One training step: forward, backward, SGD with momentum and weight decay")
-    for column in ("step", "contender"):
-        table.add_column(column, no_wrap=True)
-    for column in ("time", f"ratio to {OURS}"):
-        table.add_column(column, justify="right")
-    results: dict[str, dict[str, float]] = {}
-    for workload in (workloads.MLP, workloads.CNN):
-        steps = workload.contenders()
-        check(workload.title, steps)
-        medians = results[workload.title] = measure(steps, options.rounds)
-        for who, seconds in medians.items():
-            ratio = "" if who == OURS else f"{seconds / medians[OURS]:.2f}"
-            table.add_row(workload.title, who, f"{seconds * 1e3:.3f} ms", ratio)
-        table.add_section()
-    console = Console()
-    console.print(table)
-    if workloads.torch is None:
-        console.print("PyTorch is not installed, so that it did not take part.")
-    about = {
-        "cores": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version(),
-        "singa": singa.__version__, "jax": jax.__version__,
-        "torch": getattr(workloads.torch, "__version__", None), "rounds": options.rounds,
-    }  # fmt: skip
-    options.json.write_text(json.dumps({"about": about, "seconds": results}, indent=2) + "\n")
-    console.print(f"All numbers: {options.json}")
+    chosen = options()
+    machine.confine(chosen.device, contenders.THREADS)
+    console = Console(width=None if sys.stdout.isatty() else 130)  # the table's, for a file
+    taking_part = []
+    for contender in contenders.ALL:
+        if contender.name not in chosen.contenders or (contender.is_slow and chosen.quick):
+            continue
+        missing = contender.what_is_missing()
+        if missing is None:
+            taking_part.append(contender)
+        else:
+            console.print(f"{contender.title} does not take part: {missing} is not installed")
+    busy = os.getloadavg()[0]
+    if busy > 0.5:
+        console.print(f"Other programs keep {busy:.1f} cores busy: the numbers will be off")
+    sections = []
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=console, transient=True) as bar:
+        for name in workloads.NAMES:
+            if name in chosen.only:
+                section = measure(name, taking_part, chosen.device, chosen.rounds, bar)
+                sections += [section] if section.values else []
+        if PROCESSES in chosen.only:
+            sections += measure_processes(taking_part, chosen.device, bar)
+    natively = machine.natively()
+    console.print(table(sections, natively))
+    about = machine.describe(chosen.device, contenders.THREADS)
+    about |= {"device": chosen.device, "rounds": chosen.rounds}
+    if chosen.json:
+        chosen.json.write_text(json.dumps(as_json(sections, about, natively), indent=2) + "\n")
+        console.print(f"All numbers: {chosen.json}")
+    if chosen.chart:
+        chart.draw(sections, chosen.chart, machine.in_a_line(about))
+        console.print(f"As a picture: {chosen.chart}")
+
+
+def measure(
+    name: str, taking_part: list[Contender], device: str, rounds: int, bar: Progress
+) -> Section:
+    """One workload with every contender: checked, then timed."""
+    workload = workloads.Workload(name)
+    section = Section(name, workload.title, "ms")
+    about_it = [contender for contender in taking_part if contender.is_about(workload, device)]
+    task = bar.add_task(workload.title, total=len(about_it) * (rounds + 2))
+    steps: dict[str, Step] = {}
+    for contender in about_it:
+        bar.update(task, description=f"{workload.title}: checking {contender.title}")
+        steps[contender.title] = step = contender.step(workload, device)
+        if contender.trains:
+            section.losses[contender.title] = [step() for _ in range(processes.CHECKED)]
+        bar.advance(task)
+    check(section)
+    bar.update(task, description=workload.title)
+    section.values = take_turns(steps, rounds, done=lambda: bar.advance(task))
+    if contenders.OURS.title in steps and machine.natively():
+        bar.update(task, description=f"{workload.title}: {WITHOUT}")
+        section.losses[WITHOUT], section.values[WITHOUT] = processes.ask(
+            "train", name, contenders.OURS, device, rounds, SINGA_NATIVE="0"
+        )
+        check(section)
+    bar.remove_task(task)
+    return section
+
+
+def measure_processes(taking_part: list[Contender], device: str, bar: Progress) -> list[Section]:
+    task = bar.add_task("In processes of their own", total=None)
+    found: dict[str, Section] = {}
+    for section, who in processes.sections(device, taking_part):
+        found[section.what] = section
+        bar.update(task, description=f"{section.title}: {who}")
+    bar.remove_task(task)
+    return list(found.values())
+
+
+def check(section: Section) -> None:
+    """All contenders do the same work: their losses agree over the first steps."""
+    (first, reference), *others = section.losses.items()
+    for who, losses in others:
+        np.testing.assert_allclose(
+            losses, reference, rtol=2e-3, err_msg=f"{section.title}: losses of {who} and {first}"
+        )
 
 
 if __name__ == "__main__":

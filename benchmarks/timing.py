@@ -12,6 +12,7 @@ def take_turns(
     rounds: int = 20,
     warm_up: int = 5,
     block: float = 0.02,
+    done: Callable[[], object] = lambda: None,
 ) -> dict[str, list[float]]:
     """The seconds that each contender's step took, one value a round.
 
@@ -24,6 +25,7 @@ def take_turns(
         rounds: the number of blocks of each.
         warm_up: the steps of each before anything is timed; those that compile are among them.
         block: the seconds that a block should last at least, however short a step is.
+        done: called after each contender's warm-up and after each block.
 
     Returns:
         For each contender the mean seconds of a step in each of its blocks.
@@ -35,6 +37,7 @@ def take_turns(
         start = time.perf_counter()
         step()
         counts[who] = max(2, round(block / (time.perf_counter() - start)))
+        done()
     names = list(steps)
     times: dict[str, list[float]] = {who: [] for who in names}
     for number in range(rounds):
@@ -46,6 +49,7 @@ def take_turns(
             for _ in range(count):
                 step()
             times[who].append((time.perf_counter() - start) / count)
+            done()
     return times
 
 

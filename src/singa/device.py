@@ -8,7 +8,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from singa import memory as memory  # tunes the allocator before the first array is made
+# Both set up the process before the first array is made.
+from singa import compilation_cache as compilation_cache
+from singa import memory as memory
 from singa.errors import ArgumentError, DeviceError, DTypeError
 
 # float64 and int64 exist only in this mode. Kernels state their dtypes, so that it changes

@@ -53,3 +53,7 @@ class DataError(SingaError, ValueError):
 
 class DependencyError(SingaError, ImportError):
     """An optional package that is asked for and not installed."""
+
+
+class RecompilationWarning(UserWarning):
+    """A step that is compiled again and again, and so runs slower than it would eagerly."""

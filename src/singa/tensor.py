@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from singa import _random
-from singa._arrays import as_ctensor, as_shape, converts, from_host, move, number_array
+from singa._arrays import as_ctensor, as_shape, converts, from_host, move, number_array, on_host
 from singa.device import CTensor as CTensor
 from singa.device import Device, DType, as_dtype, get_default_device, is_float
 from singa.device import bfloat16 as bfloat16
@@ -125,11 +125,16 @@ class Tensor:
                 f"Tensor.data: a CTensor (jax.Array) is expected, got {type(value).__name__}; "
                 "copy_from_numpy takes NumPy arrays"
             )
-        if local.capture is not None:
-            local.capture.write(self, value)
+        self.assign(value)
+
+    def assign(self, value: CTensor) -> None:
+        """``self.data = value``, unchecked: for what the package itself computed."""
+        here = local
+        if here.capture is not None:
+            here.capture.write(self, value)
             return
-        if local.journal is not None:
-            local.journal.note(self)
+        if here.journal is not None:
+            here.journal.note(self)
         self._data = value
 
     @property
@@ -279,7 +284,7 @@ class Tensor:
                 "its step is being compiled into one program. Return it from train_one_batch and "
                 "read it there, or run the step eagerly with model.graph(False)"
             )
-        return np.asarray(self._data)
+        return on_host(self._data)
 
     def to_numpy(self) -> np.ndarray[Any, Any]:
         """The values as a NumPy array, which is the caller's own."""

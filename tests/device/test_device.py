@@ -78,3 +78,37 @@ def test_the_allocator_can_be_left_alone():
     run = [sys.executable, "-c", script]
     said = subprocess.run(run, env=environment, capture_output=True, text=True, check=True).stdout
     assert said.strip() == "off (SINGA_MALLOC=0)"
+
+
+def _cache_status(**environment):
+    script = (
+        "from singa import compilation_cache, device; import jax\n"
+        "jax.jit(lambda x: x * 2 + 1)(jax.numpy.arange(3.0)).block_until_ready()\n"
+        "print(compilation_cache.status)"
+    )
+    run = [sys.executable, "-c", script]
+    environment = os.environ | environment
+    return subprocess.run(run, env=environment, capture_output=True, text=True, check=True).stdout
+
+
+def test_what_is_compiled_is_kept_on_disk_for_the_next_process(tmp_path):
+    assert _cache_status(SINGA_CACHE="0", SINGA_CACHE_DIR=str(tmp_path)) == "off (SINGA_CACHE=0)\n"
+    assert not list(tmp_path.iterdir())
+
+    status = _cache_status(SINGA_CACHE="1", SINGA_CACHE_DIR=str(tmp_path))
+
+    [folder] = tmp_path.iterdir()
+    assert status == f"on ({folder})\n"
+    assert folder.stat().st_mode & 0o077 == 0  # what is in it is run: it is this user's alone
+    compiled = {path.name for path in folder.iterdir() if path.name.endswith("-cache")}
+    assert any("lambda" in name for name in compiled)
+    _cache_status(SINGA_CACHE="1", SINGA_CACHE_DIR=str(tmp_path))
+    assert {path.name for path in folder.iterdir() if path.name.endswith("-cache")} == compiled
+
+
+def test_the_cache_does_without_a_folder_and_leaves_jaxs_own_setting_alone(tmp_path):
+    (tmp_path / "file").touch()
+    status = _cache_status(SINGA_CACHE="1", SINGA_CACHE_DIR=str(tmp_path / "file"))
+    assert status.startswith("off (")
+    status = _cache_status(SINGA_CACHE="1", JAX_COMPILATION_CACHE_DIR=str(tmp_path / "jax"))
+    assert status == f"as set for jax ({tmp_path / 'jax'})\n"

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from singa import autograd, device, layer, model, opt, tensor
-from singa.errors import CaptureError, GradientError, ShapeError
+from singa.errors import CaptureError, GradientError, RecompilationWarning, ShapeError
+from singa.graph import step
 from singa.tensor import Tensor
 
 CPU = device.get_default_device()
@@ -98,6 +99,48 @@ def test_plain_arguments_are_part_of_the_program():
     np.testing.assert_allclose(net(x, y, kind="double").item(), 2 * one, rtol=1e-6)
     assert net(x, y).item() == one
     assert net.captures == 4
+
+
+def test_the_programs_that_were_used_last_are_kept_and_others_dropped(monkeypatch):
+    monkeypatch.setattr(step, "MOST_PROGRAMS", 2)
+    net = compiled(Net())
+
+    for rows in (1, 2, 1, 3):  # 3 takes the place of 2
+        net(*batch(rows))
+    assert net.captures == 3
+    net(*batch(1))
+    assert net.captures == 3
+    net(*batch(2))
+    assert net.captures == 4
+
+
+def test_steps_that_keep_recompiling_are_warned_of_with_the_reason():
+    net = compiled(Scaled())
+    x, y = batch()
+    for i in range(9):
+        net(x, y, scale=float(i))
+    with pytest.warns(
+        RecompilationWarning, match=r"captured 10 times.*argument 2 is 9\.0, and was"
+    ):
+        net(x, y, scale=9.0)
+
+    net = compiled(Net())
+    rows = np.zeros((12, 5), np.float32), np.zeros((12, 3), np.float32)
+    for i in range(1, 10):
+        net(*(Tensor(data=a[:i]) for a in rows))
+    words = r"argument 0 is a Tensor float32\[10,5\] on cpu, and was a Tensor float32\[9,5\] on cpu"
+    with pytest.warns(RecompilationWarning, match=words) as caught:
+        net(*(Tensor(data=a[:10]) for a in rows))
+    assert caught[0].filename == __file__
+
+    net = compiled(Net())
+    for i in range(9):
+        net.counter = i
+        net(x, y)
+    net.counter = 9
+    with pytest.warns(RecompilationWarning, match="an attribute .* was assigned since"):
+        net(x, y)
+    assert net.compilations == 1
 
 
 def test_training_and_evaluation_are_two_programs_and_switching_captures_nothing():

@@ -135,6 +135,21 @@ def test_the_random_fills_have_their_distributions():
     assert abs(coin.mean() - 0.25) < 0.01
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "bool", "bfloat16"])
+def test_batch_after_batch_goes_in_and_stays_what_it_was(dtype):
+    t = Tensor((3, 2), dtype=dtype)
+    batch = np.zeros((3, 2), t.dtype)
+    seen = []
+    for i in range(20):  # the way in changes for shapes that come often
+        batch[:] = np.arange(6).reshape(3, 2) * i % 2
+        seen.append((t.copy_from_numpy(batch).data, batch.copy()))
+        batch[:] = 77
+    for array, values in seen:
+        assert array.dtype == t.dtype
+        assert array.committed
+        np.testing.assert_array_equal(np.asarray(array, np.float64), values)
+
+
 def test_values_come_out_as_python_numpy_and_dlpack():
     t = Tensor(data=np.array([[1.5, 2.5]], np.float32))
     assert Tensor(data=2.5).item() == float(Tensor(data=2.5)) == 2.5

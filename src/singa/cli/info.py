@@ -9,7 +9,7 @@ from typing import Any
 import jax
 
 import singa
-from singa import data, device, memory
+from singa import compilation_cache, data, device, memory, native
 from singa.errors import DataError
 
 
@@ -26,6 +26,8 @@ def collect() -> dict[str, Any]:
         "devices": {d.name: d.jax_device.device_kind for d in devices},
         "x64": bool(jax.config.read("jax_enable_x64")),
         "allocator": memory.status,
+        "native kernels": native.status,
+        "compilation cache": compilation_cache.status,
         "data": {name: _folder(name) for name in data.NAMES},
     }
 

@@ -11,6 +11,7 @@ from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
 
 from singa.device import CTensor
 from singa.graph.capture import Capture, read_tensor
+from singa.graph.fusing import fuse
 from singa.tape.kernel import named
 from singa.tensor import Tensor
 
@@ -42,16 +43,21 @@ class Program:
         previous: Program | None = None,
     ) -> None:
         self.capture = capture = Capture(function, args)
-        written = set(capture.written)
-        inputs = list(enumerate(capture.inputs))
+        read = {t: i for i, t in enumerate(capture.inputs) if isinstance(t, Tensor)}
+        # What is read and assigned comes first among inputs and outputs alike, in the same order:
+        # so jax pairs each donated array with the new value of the same Tensor. If it were with
+        # one of another Tensor of that shape, XLA would have to make copies.
+        written = range(len(capture.written))
+        self._order = sorted(written, key=lambda i: capture.written[i] not in read)
+        self._written = [capture.written[i] for i in self._order]
         # By their places among the inputs: what is donated, and what is only read.
-        self._donated = [i for i, t in inputs if isinstance(t, Tensor) and t in written]
-        self._kept = [i for i, t in inputs if not isinstance(t, Tensor) or t not in written]
+        self._donated = [read[t] for t in self._written if t in read]
+        self._kept = [i for i in range(len(capture.inputs)) if i not in set(self._donated)]
         self._donated_tensors: list[Any] = [capture.inputs[i] for i in self._donated]
         self._kept_inputs = [capture.inputs[i] for i in self._kept]
         self._expected = [_kind(t) for t in (*capture.inputs, *args)]
         self.arg_names = [arg.name for arg in args]
-        self._function = _as_function(capture.jaxpr)
+        self._function = _as_function(capture.jaxpr if sequential else fuse(capture.jaxpr))
         self.is_compiled_anew = False
         self._run: Callable[..., Sequence[CTensor]]
         if sequential:
@@ -72,7 +78,7 @@ class Program:
                 if shared[i]:
                     donated[i] = donated[i].copy()
         outputs = iter(self._run(donated, kept, consts, values))
-        for tensor, value in zip(self.capture.written, outputs, strict=False):
+        for tensor, value in zip(self._written, outputs, strict=False):
             tensor._data = value
         for i, value in zip(self.capture.written_args, outputs, strict=False):
             args[i]._data = value
@@ -104,7 +110,8 @@ class Program:
     ) -> list[CTensor]:
         """Run the recorded operations: traced, or one after the other."""
         inputs = dict(zip((*self._donated, *self._kept), (*donated, *kept), strict=True))
-        return self._function(*[inputs[i] for i in range(len(inputs))], *consts, *args)
+        outputs = self._function(*[inputs[i] for i in range(len(inputs))], *consts, *args)
+        return [*[outputs[i] for i in self._order], *outputs[len(self._order) :]]
 
     def _does_the_same(self, other: Program) -> bool:
         return (

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 import jax
 
 from singa.device import CTensor
-from singa.errors import CaptureError
+from singa.errors import CaptureError, RecompilationWarning
 from singa.graph.program import Program
 from singa.tape import mode
 from singa.tensor import Tensor
 from singa.watching import Journal, local, structure
+
+MOST_PROGRAMS = 32
+"""So many programs of one model are kept; the one that was not used for longest is dropped."""
+
+_WARN_AT = {10, 100, 1000}  # captures
+_LEAVES = 4  # where in a key the arguments begin
 
 
 class Steps:
@@ -22,7 +29,8 @@ class Steps:
     the Tensors, the values of all other arguments, whether it is in training, and what was
     changed about the model other than its Tensors' values (see :class:`singa.watching.Structure`).
     A call of a new kind runs the function's Python once more; it is never served by a program
-    that does not fit it.
+    that does not fit it. The :data:`MOST_PROGRAMS` kinds that were used last are kept. When calls
+    are of ever new kinds, a :class:`RecompilationWarning` says what keeps changing.
 
     Attributes:
         captures: how often a function's Python has run.
@@ -31,6 +39,7 @@ class Steps:
     """
 
     def __init__(self) -> None:
+        # By the kind of call; the one that was used last is at the end.
         self._programs: dict[Any, tuple[int, Program]] = {}
         self.captures = 0
         self.compilations = 0
@@ -63,6 +72,7 @@ class Steps:
             tree,
             mode.training,
             sequential,
+            # From here on (_LEAVES) the arguments.
             *[
                 (type(leaf), leaf)
                 if not isinstance(leaf, Tensor)
@@ -78,6 +88,8 @@ class Steps:
             raise CaptureError(_unhashable(leaves)) from None
         if program is None or version != structure.version:
             program = self._capture(key, function, leaves, tree, places, sequential, program)
+        elif len(self._programs) > 1:
+            self._programs[key] = self._programs.pop(key, (version, program))
         self.last = program
         try:
             return program(tensors)
@@ -110,11 +122,50 @@ class Steps:
             return function(*args, **options)
 
         self.captures += 1
+        if self.captures in _WARN_AT:
+            warnings.warn(
+                f"{function.__name__} has now been captured {self.captures} times, which takes "
+                f"longer than an eager step each time; the last time because "
+                f"{self._what_changed(key)}",
+                RecompilationWarning,
+                stacklevel=4,
+            )
         program = Program(step, list(places), sequential, previous)
         self.compilations += program.is_compiled_anew
+        self._programs.pop(key, None)
         self._programs[key] = structure.version, program
+        if len(self._programs) > MOST_PROGRAMS:
+            del self._programs[next(iter(self._programs))]
         self.last = program
         return program
+
+    def _what_changed(self, key: Any) -> str:
+        """How this kind of call differs from the last one of the same function."""
+        if key in self._programs:
+            return (
+                "an attribute of a layer, a model or an optimizer was assigned since; numbers "
+                "that change from step to step belong into Tensors, or arguments that are Tensors"
+            )
+        before = next((k for k in reversed(self._programs) if k[0] == key[0]), None)
+        if before is None or before[1] != key[1] or len(before) != len(key):
+            return "its arguments are of another structure"
+        for i, (old, new) in enumerate(zip(before[_LEAVES:], key[_LEAVES:], strict=True)):
+            if old != new:
+                return (
+                    f"argument {i} is {_describe(new)}, and was {_describe(old)} before; batches "
+                    "of one size (padded, or without the last one) need one program"
+                )
+        return "the mode of training or execution was changed"
+
+
+def _describe(part: Any) -> str:
+    """A part of a key that stands for an argument, for people."""
+    match part:
+        case (int(), aval, device, bool()):
+            return f"a Tensor {aval.str_short()} on {device.name}"
+        case (type(), value):
+            return repr(value)
+    return "another parameter"
 
 
 class _Itself:

@@ -5,7 +5,7 @@ from typing import Any
 
 from singa.errors import DTypeError, ShapeError
 from singa.layer.base import Layer, expect_features, parameter, positive
-from singa.operation import add_bias, flatten, matmul
+from singa.operation import affine, flatten, matmul
 from singa.tensor import Tensor
 
 
@@ -53,8 +53,7 @@ class Linear(Layer):
     def forward(self, x: Tensor) -> Tensor:
         x = self._as_rows(x)
         expect_features("Linear", "features", x, x.shape[-1], self.in_features)
-        y = matmul(x, self.W)
-        return y if self.b is None else add_bias(y, self.b)
+        return matmul(x, self.W) if self.b is None else affine(x, self.W, self.b)
 
     def _as_rows(self, x: Tensor) -> Tensor:
         # Four axes are images here as everywhere in the library, unless the last one is what the

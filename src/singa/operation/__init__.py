@@ -26,7 +26,7 @@ from singa.operation.elementwise import (
     sub,
 )  # fmt: skip
 from singa.operation.indexing import GetItem, getitem
-from singa.operation.linear import AddBias, Matmul, add_bias, matmul
+from singa.operation.linear import AddBias, Affine, Matmul, add_bias, affine, matmul
 from singa.operation.logic import (
     Compare,
     equal,
@@ -67,13 +67,13 @@ from singa.operation.shape import (
 from singa.tape import Operation
 
 __all__ = [
-    "Abs", "Add", "AddBias", "AveragePooling2d", "BatchNormalization2d", "BinaryCrossEntropy",
-    "Cast", "Compare", "Concat", "Convolution2d", "Div", "Dropout", "Exp", "Flatten",
-    "FrozenBatchNormalization2d", "GetItem", "Log", "Matmul", "MaxPooling2d", "MeanSquareError",
-    "Mul", "Negative", "Pow", "ReLU", "ReduceMean", "ReduceSum", "Reshape", "Sigmoid",
-    "SoftMax", "SoftMaxCrossEntropy", "Sqrt", "Sub", "Tanh", "Transpose",
-    "abs", "add", "add_bias", "avg_pool_2d", "batchnorm_2d", "binary_cross_entropy", "cast",
-    "cat", "conv2d", "div", "dropout", "equal", "exp", "flatten", "getitem", "greater",
+    "Abs", "Add", "AddBias", "Affine", "AveragePooling2d", "BatchNormalization2d",
+    "BinaryCrossEntropy", "Cast", "Compare", "Concat", "Convolution2d", "Div", "Dropout", "Exp",
+    "Flatten", "FrozenBatchNormalization2d", "GetItem", "Log", "Matmul", "MaxPooling2d",
+    "MeanSquareError", "Mul", "Negative", "Pow", "ReLU", "ReduceMean", "ReduceSum", "Reshape",
+    "Sigmoid", "SoftMax", "SoftMaxCrossEntropy", "Sqrt", "Sub", "Tanh", "Transpose",
+    "abs", "add", "add_bias", "affine", "avg_pool_2d", "batchnorm_2d", "binary_cross_entropy",
+    "cast", "cat", "conv2d", "div", "dropout", "equal", "exp", "flatten", "getitem", "greater",
     "greater_equal", "less", "less_equal", "log", "matmul", "max_pool_2d", "mse_loss", "mul",
     "negative", "not_equal", "pow", "reduce_mean", "reduce_sum", "relu", "reshape", "sigmoid",
     "softmax", "softmax_cross_entropy", "sqrt", "sub", "tanh", "transpose",

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from singa import native
 from singa.device import CTensor
 from singa.errors import ArgumentError, ShapeError
+from singa.native import convolution as kernels
 from singa.operation import checks
 from singa.tape import Operation
 from singa.tensor import Tensor
@@ -45,7 +48,50 @@ class Convolution2d(Operation):
         dtype = jnp.result_type(x, w) if b is None else jnp.result_type(x, w, b)
         x, w = x.astype(dtype), w.astype(dtype)
         self.x, self.w, self.has_bias = x, w, b is not None
-        y = jax.lax.conv_general_dilated(
+        if b is None:
+            return self._either(
+                lambda x, w: kernels.convolution(x, w, None, self._window), self._convolve, x, w
+            )
+        return self._either(
+            lambda x, w, b: kernels.convolution(x, w, b, self._window),
+            lambda x, w, b: self._convolve(x, w) + b[:, None, None],
+            x, w, b.astype(dtype),
+        )  # fmt: skip
+
+    def backward(self, dy: CTensor) -> tuple[CTensor, ...]:
+        dx = self._either(
+            lambda dy, w: kernels.input_gradient(dy, w, self.x.shape, self._window),
+            self._input_gradient,
+            dy, self.w,
+        )  # fmt: skip
+        if not self.has_bias:
+            dw = self._either(
+                lambda x, dy: self._native_weight_gradient(x, dy)[0],
+                self._weight_gradient,
+                self.x, dy,
+            )  # fmt: skip
+            return dx, dw
+        dw, db = self._either(
+            self._native_weight_gradient,
+            lambda x, dy: (self._weight_gradient(x, dy), dy.sum((0, 2, 3))),
+            self.x, dy,
+        )  # fmt: skip
+        return dx, dw, db
+
+    @property
+    def _window(self) -> kernels.Window:
+        return kernels.Window(self.stride, self.padding, self.dilation, self.groups)
+
+    def _either(self, kernel: Callable[..., Any], formula: Callable[..., Any], *xs: CTensor) -> Any:
+        if kernels.supports(self.x, self.w, self._window):
+            return native.run(kernel, formula, *xs)
+        return formula(*xs)
+
+    def _native_weight_gradient(self, x: CTensor, dy: CTensor) -> tuple[CTensor, CTensor]:
+        return kernels.weight_gradient(x, dy, self.w.shape, self.has_bias, self._window)
+
+    def _convolve(self, x: CTensor, w: CTensor) -> CTensor:
+        return jax.lax.conv_general_dilated(
             x,
             w,
             self.stride,
@@ -54,17 +100,12 @@ class Convolution2d(Operation):
             dimension_numbers=_LAYOUT,
             feature_group_count=self.groups,
         )
-        return y if b is None else y + b[:, None, None]
 
-    def backward(self, dy: CTensor) -> tuple[CTensor, ...]:
-        dx, dw = self._input_gradient(dy), self._weight_gradient(dy)
-        return (dx, dw, dy.sum((0, 2, 3))) if self.has_bias else (dx, dw)
-
-    def _input_gradient(self, dy: CTensor) -> CTensor:
+    def _input_gradient(self, dy: CTensor, w: CTensor) -> CTensor:
         # Each output spreads over the inputs it saw: a convolution of dy, its elements ``stride``
         # apart, with W mirrored and its input and output channels exchanged within each group.
-        out, in_per_group, *_ = self.w.shape
-        w = self.w.reshape(self.groups, out // self.groups, in_per_group, *self.w.shape[2:])
+        out, in_per_group, *_ = w.shape
+        w = w.reshape(self.groups, out // self.groups, in_per_group, *w.shape[2:])
         w = w.swapaxes(1, 2).reshape(self.x.shape[1], out // self.groups, *self.w.shape[2:])
         padding = []
         for axis in (0, 1):
@@ -83,7 +124,7 @@ class Convolution2d(Operation):
             feature_group_count=self.groups,
         )
 
-    def _weight_gradient(self, dy: CTensor) -> CTensor:
+    def _weight_gradient(self, x: CTensor, dy: CTensor) -> CTensor:
         # A convolution of x with dy in which batch and channels change places, stride and
         # dilation too. What the forward pass never reached at the far side is padded away.
         padding = []
@@ -93,7 +134,7 @@ class Convolution2d(Operation):
             spread = (dy.shape[2 + axis] - 1) * self.stride[axis] + 1
             padding.append((before, spread + reach - self.x.shape[2 + axis] - before))
         return jax.lax.conv_general_dilated(
-            self.x,
+            x,
             dy,
             self.dilation,
             padding,

@@ -54,6 +54,29 @@ class Matmul(Operation):
         return da, db[..., 0] if b.ndim == 1 else db
 
 
+class Affine(Operation):
+    """y = x W + b: a matrix product and a bias in one (ONNX Gemm).
+
+    All axes of x but the last are batches.
+    """
+
+    def forward(self, x: CTensor, w: CTensor, b: CTensor) -> CTensor:
+        checks.rank(self, "the weight", w, 2, "(features, outputs)")
+        if not x.ndim or x.shape[-1] != w.shape[0]:
+            raise ShapeError(
+                f"{self.name}: a weight of shape {w.shape} needs an input of shape "
+                f"(..., {w.shape[0]}), got {x.shape}"
+            )
+        if b.shape != w.shape[1:]:
+            raise ShapeError(f"{self.name}: the bias must be of shape {w.shape[1:]}, got {b.shape}")
+        self.x, self.w = x, w
+        return x @ w + b
+
+    def backward(self, dy: CTensor) -> tuple[CTensor, CTensor, CTensor]:
+        rows, dys = self.x.reshape(-1, self.w.shape[0]), dy.reshape(-1, self.w.shape[1])
+        return dy @ self.w.T, rows.T @ dys, dys.sum(0)
+
+
 class AddBias(Operation):
     """y = x + b, with b along the last axis of x (axis 0) or along its first (axis 1)."""
 
@@ -90,6 +113,20 @@ def matmul(a: Tensor, b: TensorLike) -> Tensor:
     (B, M, K) x (K, N) gives (B, M, N).
     """
     return Matmul()(a, as_tensor(b, a))[0]
+
+
+def affine(x: Tensor, W: Tensor, b: Tensor) -> Tensor:
+    """Multiply each row with a matrix, and add a bias: x W + b.
+
+    Args:
+        x: (..., features).
+        W: (features, outputs).
+        b: (outputs,).
+
+    Returns:
+        (..., outputs).
+    """
+    return Affine()(x, W, b)[0]
 
 
 def add_bias(x: Tensor, b: Tensor, axis: int = 0) -> Tensor:

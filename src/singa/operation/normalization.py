@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from singa import native
 from singa.device import CTensor
 from singa.errors import ShapeError
+from singa.native import statistics
 from singa.operation import checks
 from singa.tape import Operation, mode
 from singa.tensor import Tensor
@@ -42,6 +46,23 @@ class _PerChannel(Operation):
         """The sum over all axes but the channels': (C,)."""
         return values.sum(tuple(axis for axis in range(values.ndim) if axis != 1))
 
+    def moments(self, x: CTensor) -> tuple[CTensor, CTensor]:
+        """The mean and the biased variance of each channel."""
+        count = x.size // x.shape[1]
+        mean = self.summed(x) / count
+        centered = x - self.along(mean)
+        return mean, self.summed(centered * centered) / count
+
+    def products(self, dy: CTensor, x: CTensor, mean: CTensor) -> tuple[CTensor, CTensor]:
+        """The sums of dy and of dy (x - mean) over each channel."""
+        return self.summed(dy), self.summed(dy * (x - self.along(mean)))
+
+    def either(self, kernel: Callable[..., Any], formula: Callable[..., Any], *xs: CTensor) -> Any:
+        """A native kernel for images, or the formula."""
+        if xs[0].ndim == 4 and native.supports(*xs):
+            return native.run(kernel, formula, *xs)
+        return formula(*xs)
+
     @property
     def normalized(self) -> CTensor:
         return (self.x.astype(self.rstd.dtype) - self.along(self.mean)) * self.along(self.rstd)
@@ -63,22 +84,21 @@ class BatchNormalization2d(_PerChannel):
         # Statistics of half-precision activations are taken in float32.
         wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
         self.x, self.scale = x, scale
-        self.mean = self.summed(wide) / count
-        centered = wide - self.along(self.mean)
-        var = self.summed(centered * centered) / count
+        self.mean, var = self.either(statistics.moments, self.moments, wide)
         self.rstd = jax.lax.rsqrt(var + self.eps)
-        y = centered * self.along(self.rstd * scale) + self.along(bias)
+        y = (wide - self.along(self.mean)) * self.along(self.rstd * scale) + self.along(bias)
         return y.astype(x.dtype), self.mean, var
 
     def backward(
         self, dy: CTensor, dmean: CTensor, dvar: CTensor
     ) -> tuple[CTensor, CTensor, CTensor]:
         dy = dy.astype(self.rstd.dtype)
-        normalized = self.normalized
-        dscale, dbias = self.summed(dy * normalized), self.summed(dy)
+        wide = self.x.astype(self.rstd.dtype)
+        dbias, product = self.either(statistics.products, self.products, dy, wide, self.mean)
+        dscale = product * self.rstd
         count = self.x.size // self.x.shape[1]
         # Changing one x also moves the mean and the variance that all the others see.
-        inner = dy - self.along(dbias / count) - normalized * self.along(dscale / count)
+        inner = dy - self.along(dbias / count) - self.normalized * self.along(dscale / count)
         return self.along(self.scale * self.rstd) * inner, dscale, dbias
 
 
@@ -95,7 +115,8 @@ class FrozenBatchNormalization2d(_PerChannel):
 
     def backward(self, dy: CTensor) -> tuple[CTensor | None, ...]:
         dx = dy * self.along(self.scale * self.rstd)
-        return dx, self.summed(dy * self.normalized), self.summed(dy), None, None
+        dbias, product = self.either(statistics.products, self.products, dy, self.x, self.mean)
+        return dx, product * self.rstd, dbias, None, None
 
 
 def batchnorm_2d(

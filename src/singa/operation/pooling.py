@@ -7,14 +7,18 @@ the sums and comparisons of all offsets fuse into one loop.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from singa import native
 from singa.device import CTensor
 from singa.errors import ArgumentError, ShapeError
+from singa.native import pooling as kernels
 from singa.operation import checks
 from singa.operation.convolution import Padding, as_padding
 from singa.operation.fusion import apart
@@ -36,6 +40,10 @@ class _Pooling(Operation):
         self.window = window
         self.stride = stride
         self.padding = padding
+
+    @property
+    def kind(self) -> kernels.Window:
+        return kernels.Window(self.window, self.stride, self.padding)
 
     def outputs(self, x: CTensor) -> tuple[int, int]:
         """How many windows fit, in height and width. Also remembers and checks x's shape."""
@@ -76,54 +84,67 @@ class _Pooling(Operation):
 class MaxPooling2d(_Pooling):
     """y = the largest element of each window; of equal ones the first gets the gradient.
 
-    One axis after the other: the largest of each row of a window, then the largest of those.
+    What backward needs is the place of that element in its window, row by row: a byte each.
     """
 
     def forward(self, x: CTensor) -> CTensor:
         self.outputs(x)
-        y, self.columns, self.rows = apart(self.largest, x)
+        if native.supports(x) and math.prod(self.window) <= 256:
+            y, self.place = native.run(partial(kernels.maximum, window=self.kind), self.largest, x)
+        else:
+            y, self.place = apart(self.largest, x)
         return y
 
     def backward(self, dy: CTensor) -> CTensor:
-        return apart(self.spread, dy, self.columns, self.rows)
+        if native.supports(dy) and self.place.dtype == np.uint8:
+            kernel = partial(kernels.maximum_gradient, x=self.from_shape, window=self.kind)
+            return native.run(kernel, self.spread, dy, self.place)
+        return apart(self.spread, dy, self.place)
 
-    def largest(self, x: CTensor) -> tuple[CTensor, CTensor, CTensor]:
-        """The windows' largest elements, and which column and row of the window they were in."""
+    def largest(self, x: CTensor) -> tuple[CTensor, CTensor]:
+        """The largest of each row of a window, then the largest of those; and their places."""
         rows, columns = self.outputs(x)
-        y, column = self.largest_along(x, _WIDTH, columns)
-        y, row = self.largest_along(y, _HEIGHT, rows)
-        return y, column, row
+        x = self.pad(self.pad(x, _WIDTH, -jnp.inf), _HEIGHT, -jnp.inf)
+        place = jnp.zeros(x.shape, np.min_scalar_type(math.prod(self.window) - 1))
+        x, place = self.largest_along(_WIDTH, columns, 1, x, place)
+        return self.largest_along(_HEIGHT, rows, self.window[1], x, place)
 
-    def largest_along(self, x: CTensor, axis: int, count: int) -> tuple[CTensor, CTensor]:
-        size = self.window[axis - 2]
-        x = self.pad(x, axis, -jnp.inf)
-        best = self.view(x, axis, 0, count)
-        # The offset that won, in as few bytes as possible: it is all that backward needs.
-        arg = jnp.zeros(best.shape, np.min_scalar_type(size))
-        for offset in range(1, size):
+    def largest_along(
+        self, axis: int, count: int, step: int, x: CTensor, place: CTensor
+    ) -> tuple[CTensor, CTensor]:
+        best, best_place = self.view(x, axis, 0, count), self.view(place, axis, 0, count)
+        for offset in range(1, self.window[axis - 2]):
             seen = self.view(x, axis, offset, count)
             better = (seen > best) | jnp.isnan(seen)
-            best = jnp.where(better, seen, best)
-            arg = jnp.where(better, jnp.asarray(offset, arg.dtype), arg)
-        return best, arg
+            here = self.view(place, axis, offset, count) + jnp.asarray(offset * step, place.dtype)
+            best, best_place = jnp.where(better, seen, best), jnp.where(better, here, best_place)
+        return best, best_place
 
-    def spread(self, dy: CTensor, columns: CTensor, rows: CTensor) -> CTensor:
+    def spread(self, dy: CTensor, place: CTensor) -> CTensor:
         """The gradient of each window's largest element, at its place."""
-        for axis, arg in ((_HEIGHT, rows), (_WIDTH, columns)):
-            dy = sum(
-                (
-                    self.unview(jnp.where(arg == offset, dy, 0), axis, offset)
-                    for offset in range(1, self.window[axis - 2])
-                ),
-                start=self.unview(jnp.where(arg == 0, dy, 0), axis, 0),
-            )
-        return dy
+        dx = jnp.zeros(self.from_shape, dy.dtype)
+        for row, column in np.ndindex(self.window):
+            here = jnp.where(place == row * self.window[1] + column, dy, 0)
+            dx += self.unview(self.unview(here, _WIDTH, column), _HEIGHT, row)
+        return dx
 
 
 class AveragePooling2d(_Pooling):
     """y = the mean of each window; padding does not count (ONNX count_include_pad = 0)."""
 
     def forward(self, x: CTensor) -> CTensor:
+        self.outputs(x)
+        if native.supports(x):
+            return native.run(partial(kernels.average, window=self.kind), self.average, x)
+        return self.average(x)
+
+    def backward(self, dy: CTensor) -> CTensor:
+        if native.supports(dy):
+            kernel = partial(kernels.average_gradient, x=self.from_shape, window=self.kind)
+            return native.run(kernel, self.share, dy)
+        return self.share(dy)
+
+    def average(self, x: CTensor) -> CTensor:
         rows, columns = self.outputs(x)
         y = x
         for axis, count in ((_HEIGHT, rows), (_WIDTH, columns)):
@@ -134,7 +155,8 @@ class AveragePooling2d(_Pooling):
             )
         return y / self.counts((rows, columns), x.dtype)
 
-    def backward(self, dy: CTensor) -> CTensor:
+    def share(self, dy: CTensor) -> CTensor:
+        """The gradient of each window's mean, in equal shares to what it saw."""
         dx = dy / self.counts(dy.shape[2:], dy.dtype)
         for axis in (_HEIGHT, _WIDTH):
             dx = sum(

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from singa.device import CTensor, Device, as_dtype, float32, int32
+from singa.device import CTensor, as_dtype, float32, int32
 from singa.errors import DTypeError, ShapeError
 from singa.opt.schedule import Constant, DecayScheduler, as_number, as_schedule
 from singa.tape import backward
@@ -164,77 +164,62 @@ class Optimizer(Structural):
         if not pairs:
             return
         device = pairs[0][0].device
-        if not self._updated:
-            self._begin_step(device)
+        counter = self.step_counter
+        if counter.device is not device:
+            with outside_capture():
+                counter.to_device(device)
+        # The first update of a step also counts it, in the same compiled call.
+        begins = not self._updated
+        step = counter if begins else counter - 1
         params = [param for param, _ in pairs]
         slots = self.slots()
-        states = [self._state_of(param, slots) for param in params]
-        step = self.step_counter.data
-        kernel = self._kernel()
-        new_params, new_states = kernel(
+        buffers = [tensor for param in params for tensor in self._state_of(param, slots)]
+        on = tuple([name for name in self._hyperparameters if self.is_on(name)])
+        new = self._kernel(on, slots, begins)(
             [param.data for param in params],
             [grad.data for _, grad in pairs],
-            [{slot: state[slot].data for slot in slots} for state in states],
-            self._values(device),
-            step,
+            [buffer.data for buffer in buffers],
+            [self.__dict__[name](step).data for name in on],
+            counter.data,
         )
-        for param, new in zip(params, new_params, strict=True):
-            param.data = new
-        for state, new in zip(states, new_states, strict=True):
-            for slot in slots:
-                state[slot].data = new[slot]
+        for tensor, value in zip((*params, *buffers, counter), new, strict=True):
+            tensor.assign(value)
         self._updated.update(params)
 
-    def _begin_step(self, device: Device) -> None:
-        if self.step_counter.device is not device:
-            with outside_capture():
-                self.step_counter.to_device(device)
-        self.step_counter.data = _next(self.step_counter.data)
-
-    def _values(self, device: Device) -> dict[str, CTensor]:
-        names = [name for name in self._hyperparameters if self.is_on(name)]
-        step: Tensor | None = None
-        values = {}
-        for name in names:
-            schedule = self.__dict__[name]
-            if step is None and not isinstance(schedule, Constant):
-                step = self.step_counter - 1
-            values[name] = schedule(self.step_counter if step is None else step).data
-        return values
-
-    def _kernel(self) -> Callable[..., Any]:
-        on = tuple(name for name in self._hyperparameters if self.is_on(name))
-        key = (on, self.config())
+    def _kernel(
+        self, on: tuple[str, ...], slots: tuple[str, ...], begins: bool
+    ) -> Callable[..., list[CTensor]]:
+        key = (on, slots, begins, self.config())
         if key not in self._kernels:
 
             def update(
                 params: list[CTensor],
                 grads: list[CTensor],
-                states: list[dict[str, CTensor]],
-                hyper: dict[str, CTensor],
-                step: CTensor,
-            ) -> Any:
-                new = [
-                    self.rule(p, g, state, hyper, step - 1)
-                    for p, g, state in zip(params, grads, states, strict=True)
-                ]
-                return (
-                    [n.astype(p.dtype) for (n, _), p in zip(new, params, strict=True)],
-                    [
-                        {slot: n[slot].astype(state[slot].dtype) for slot in state}
-                        for (_, n), state in zip(new, states, strict=True)
-                    ],
-                )
+                buffers: list[CTensor],
+                values: list[CTensor],
+                counter: CTensor,
+            ) -> list[CTensor]:
+                hyper = dict(zip(on, values, strict=True))
+                step = counter if begins else counter - 1
+                new_params, new_buffers = [], []
+                for i, (p, g) in enumerate(zip(params, grads, strict=True)):
+                    own = buffers[i * len(slots) : (i + 1) * len(slots)]
+                    new, state = self.rule(p, g, dict(zip(slots, own, strict=True)), hyper, step)
+                    new_params.append(new.astype(p.dtype))
+                    new_buffers += [
+                        state[slot].astype(old.dtype) for slot, old in zip(slots, own, strict=True)
+                    ]
+                return [*new_params, *new_buffers, step + 1]
 
             self._kernels[key] = jax.jit(named(update, f"{type(self).__name__}_update"))
         return self._kernels[key]
 
-    def _state_of(self, param: Tensor, slots: Sequence[str]) -> dict[str, Tensor]:
+    def _state_of(self, param: Tensor, slots: Sequence[str]) -> list[Tensor]:
         state = self._state.setdefault(param, {})
         for slot in slots:
             if slot not in state:
                 state[slot] = Tensor(param.shape, param.device, param.dtype, requires_grad=False)
-        return state
+        return [state[slot] for slot in slots]
 
     # -- its state ----------------------------------------------------------------------------
 
@@ -284,9 +269,5 @@ class Optimizer(Structural):
         structure.changed()
         self.step_counter.copy_from_numpy(np.asarray(states.get("step_counter", 0)))
         for param, slot, value in found:
-            self._state_of(param, self.slots())[slot].copy_from_numpy(np.asarray(value))
-
-
-@jax.jit
-def _next(step: CTensor) -> CTensor:
-    return step + 1
+            self._state_of(param, self.slots())
+            self._state[param][slot].copy_from_numpy(np.asarray(value))

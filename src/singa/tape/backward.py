@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
+from itertools import repeat
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +15,7 @@ from singa.tape.operation import Operation, mode
 from singa.tensor import ArrayLike, Tensor, wrap
 
 _add = jax.jit(jnp.add)
+_NONE: dict[int, Tensor] = {}
 
 
 def backward(y: Tensor, dy: Tensor | ArrayLike | None = None) -> Iterator[tuple[Tensor, Tensor]]:
@@ -82,17 +84,24 @@ def _walk(y: Tensor, dy: CTensor) -> Iterator[tuple[Tensor, Tensor]]:
     ready = [y.creator]
     while ready:
         operation = ready.pop()
-        dys = arrived.pop(operation, {})
-        for index, kept in stored.get(operation, {}).items():
-            if index in dys:
-                yield kept, wrap(dys[index], kept.device)
-        edges = [edge for edge in operation.src if edge is not None]
-        dxs = operation.needed_gradients(dys) if dys else [None] * len(edges)
-        for (creator, index, tensor), dx in zip(edges, dxs, strict=True):
+        dys = arrived.pop(operation, None)
+        if stored and dys:
+            for index, kept in stored.get(operation, _NONE).items():
+                if index in dys:
+                    yield kept, wrap(dys[index], kept.device)
+        dxs = iter(operation.needed_gradients(dys) if dys else repeat(None))
+        for edge in operation.src:
+            if edge is None:
+                continue
+            creator, index, tensor = edge
+            dx = next(dxs)
             if creator is not None:
                 if dx is not None:
-                    into = arrived.setdefault(creator, {})
-                    into[index] = _add(into[index], dx) if index in into else dx
+                    into = arrived.get(creator)
+                    if into is None:
+                        arrived[creator] = {index: dx}
+                    else:
+                        into[index] = _add(into[index], dx) if index in into else dx
                 uses[creator] -= 1
                 if not uses[creator]:
                     ready.append(creator)

@@ -82,12 +82,13 @@ class Operation:
         traceable: whether forward and backward are compiled.
     """
 
-    __slots__ = ("__dict__", "__weakref__", "_name", "_saved", "_trace", "src")
+    __slots__ = ("__dict__", "__weakref__", "_name", "_needed", "_saved", "_trace", "src")
 
     traceable: bool = True
     derives_backward: bool = True  # set for each subclass: it has no backward of its own
 
     _name: str | None
+    _needed: tuple[bool, ...]  # which inputs have an edge
     _saved: list[CTensor]  # the arrays that backward takes
     _trace: Trace | HostTrace | None  # the layout of what forward left; set when recorded
     src: tuple[Edge, ...]
@@ -163,12 +164,15 @@ class Operation:
         recording = False
         if mode.training:
             edges: list[Edge] = []
+            needed: list[bool] = []
             for x in xs:
                 if x._requires_grad and (x.creator is not None or x._stores_grad):
                     edges.append((x.creator, x.output_index, x if x._stores_grad else None))
+                    needed.append(True)
                     recording = True
                 else:
                     edges.append(None)
+                    needed.append(False)
         try:
             trace: Trace | HostTrace
             if not operation.traceable:
@@ -191,6 +195,7 @@ class Operation:
         if not recording:
             return tuple([wrap(y, device) for y in ys])
         operation.src = tuple(edges)
+        operation._needed = tuple(needed)
         if len(ys) == 1 and trace.outputs_are_float[0]:
             return (wrap(ys[0], device, True, operation),)
         # Only floats have gradients.
@@ -207,7 +212,7 @@ class Operation:
         ``dys`` holds the gradients of the outputs that somebody used, by number.
         """
         assert self._trace is not None  # only what was recorded is walked
-        return self._trace.backward(self, dys, tuple([edge is not None for edge in self.src]))
+        return self._trace.backward(self, dys, self._needed)
 
     def __repr__(self) -> str:
         config = ", ".join(f"{name}={value!r}" for name, value in self.__dict__.items())

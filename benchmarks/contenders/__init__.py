@@ -1,0 +1,105 @@
+"""Who takes part: one file for each library, and here the list of them.
+
+Every contender makes the same training step: forward, mean softmax cross entropy, backward and
+SGD with momentum and weight decay, in float32, on one batch. A step returns its loss, so that it
+waits for its own end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from shutil import which
+
+from workloads import Workload
+
+Step = Callable[[], float]
+
+LR, MOMENTUM, DECAY = 0.005, 0.9, 1e-5
+THREADS = 2
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A way of making the step.
+
+    Attributes:
+        name: what the command line calls it.
+        title: what the table calls it.
+        package: what has to be installed.
+        maker: the module of this package, and its function, that make the step.
+        library: the way in which the workload is written: ``in_<library>``.
+        only: the workloads it is about; all if empty.
+        devices: where it runs.
+        trains: whether its step is the whole training step, with a loss to check.
+        is_slow: whether it takes minutes to get ready.
+    """
+
+    name: str
+    title: str
+    package: str
+    maker: str
+    library: str
+    only: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ("cpu", "cuda")
+    trains: bool = True
+    is_slow: bool = False
+
+    def is_about(self, workload: Workload, device: str) -> bool:
+        """Whether this workload is written for this library, and worth a row for it."""
+        return (
+            workload.is_written_in(self.library)
+            and (not self.only or workload.name in self.only)
+            and device in self.devices
+        )
+
+    def what_is_missing(self) -> str | None:
+        """What would have to be installed, if anything."""
+        try:
+            found = find_spec(self.package)
+        except ModuleNotFoundError:  # a package inside of one that is not there
+            found = None
+        if found is None:
+            return self.package.partition(".")[0]
+        if self.name == "torch-compile" and not any(map(which, ("c++", "g++", "clang++"))):
+            return "a C++ compiler"
+        return None
+
+    def step(self, workload: Workload, device: str) -> Step:
+        """The step, with parameters of its own. Whatever it compiles it compiles when called."""
+        module, function = self.maker.split(":")
+        make = getattr(import_module(f"contenders.{module}"), function)
+        return make(workload, device)
+
+
+IMAGES = ("cnn", "resnet")
+
+OURS = Contender("singa", "singa compiled", "singa", "ours:compiled", "singa")
+
+ALL = (
+    OURS,
+    Contender("singa-eager", "singa eager", "singa", "ours:eager", "singa"),
+    Contender("jax", "jax.jit of jax.grad", "jax", "plain_jax:jitted", "jax"),
+    Contender("torch", "PyTorch eager", "torch", "pytorch:eager", "torch"),
+    Contender(
+        "torch-channels-last", "PyTorch eager, channels last", "torch", "pytorch:channels_last",
+        "torch", IMAGES,
+    ),
+    Contender(
+        "torch-compile", "torch.compile", "torch", "pytorch:compiled",
+        "torch", ("mlp", "cnn", "resnet", "transformer"),  # it leaves LSTMs as they are
+        is_slow=True,
+    ),
+    Contender(
+        "torch-cuda-graph", "PyTorch, CUDA graph", "torch", "pytorch:cuda_graph",
+        "torch", devices=("cuda",),
+    ),
+    Contender("flax", "Flax nnx.jit", "flax", "flax_nnx:jitted", "flax"),
+    Contender("mlx", "MLX compiled", "mlx.core", "mlx_compiled:compiled", "mlx"),
+    Contender(
+        "limit", "limit: convolutions and products alone", "torch", "limits:alone",
+        "torch", trains=False,
+    ),
+)  # fmt: skip

@@ -1,0 +1,41 @@
+"""This library: the same model compiled and eager."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from workloads import Workload
+
+from contenders import DECAY, LR, MOMENTUM, Step
+from singa import autograd, model, opt
+from singa.device import device_named
+from singa.tensor import Tensor
+
+
+class Trained(model.Model):
+    """Base of the models here; they define ``forward``."""
+
+    def train_one_batch(self, x: Tensor, t: Tensor) -> Tensor:
+        loss = autograd.softmax_cross_entropy(self.forward(x), t)
+        self.optimizer(loss)
+        return loss
+
+
+def compiled(workload: Workload, device: str, use_graph: bool = True) -> Step:
+    place = device_named(device)
+    x, t = Tensor(data=workload.x, device=place), Tensor(data=workload.t, device=place)
+    net = workload.code.in_singa()
+    net.compile([x], use_graph=use_graph)
+    net.set_params({name: workload.params[_common(name)] for name in net.get_params()})
+    assert len(net.get_params()) == len(workload.params)
+    net.optimizer = opt.SGD(LR, momentum=MOMENTUM, weight_decay=DECAY)
+    return lambda: float(net(x, t))
+
+
+eager = partial(compiled, use_graph=False)
+
+
+def _common(name: str) -> str:
+    """The name that the workload has for one of our parameters."""
+    owner, _, own = name.rpartition(".")
+    return f"{owner}.{ {'W': 'weight', 'scale': 'weight', 'b': 'bias'}.get(own, own) }"

@@ -1,0 +1,84 @@
+"""The machine: what is measured on, and how much of it."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+
+def confine(device: str, threads: int) -> None:
+    """Give every library as many threads: to be called before any of them is imported.
+
+    Not all of them have a setting for it. On Linux the process, and those that it starts, get so
+    many cores instead, which all of them respect.
+    """
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    if device == "cpu":
+        os.environ["JAX_PLATFORMS"] = "cpu"
+        if hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, _cores(threads))
+    else:
+        # jax would take most of the GPU's memory for itself.
+        os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
+
+
+def _cores(count: int) -> set[int]:
+    """So many processors, on different cores if there are enough."""
+    allowed = sorted(os.sched_getaffinity(0))
+    siblings: dict[str, int] = {}
+    for cpu in allowed:
+        path = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
+        siblings.setdefault(path.read_text() if path.exists() else str(cpu), cpu)
+    chosen = list(siblings.values())
+    chosen += [cpu for cpu in allowed if cpu not in chosen]
+    return set(chosen[:count])
+
+
+def describe(device: str, threads: int) -> dict[str, Any]:
+    about = {
+        "processor": _processor(), "cores": os.cpu_count(), "threads used": threads,
+        "system": platform.platform(terse=True), "python": platform.python_version(),
+        "native kernels": natively(),
+    }  # fmt: skip
+    if device == "cuda":
+        import jax
+
+        about["gpu"] = jax.devices()[0].device_kind
+    for package in ("singa-xla", "jax", "jaxlib", "torch", "flax", "optax", "mlx", "numpy"):
+        about[package] = _version(package)
+    return about
+
+
+def in_a_line(about: dict[str, Any]) -> str:
+    """What a picture says about where its numbers are from."""
+    where = about.get("gpu") or f"{about['threads used']} threads of {about['processor']}"
+    packages = [f"{name} {about[name]}" for name in ("jax", "torch", "flax", "mlx") if about[name]]
+    return f"{where}; {', '.join(packages)}"
+
+
+def natively() -> bool:
+    """Whether singa runs kernels of its own. Everybody who wants to know asks here."""
+    try:
+        from singa import native
+    except ImportError:
+        return False
+    return bool(native.available() if callable(native.available) else native.available)
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

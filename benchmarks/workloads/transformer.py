@@ -1,0 +1,136 @@
+"""Vaswani et al., 2017: an encoder as torch.nn.TransformerEncoderLayer has it, without dropout."""
+
+TITLE = "Transformer, 2 layers of 128, sequence 64, batch 16"
+LAYERS, WIDTH, HEADS, INNER = 2, 128, 4, 512
+INPUT = (16, 64, WIDTH)
+PARAMS = {}
+for _i in range(LAYERS):
+    for _name, _shape in {
+        "self_attn.in_proj_weight": (WIDTH, 3 * WIDTH), "self_attn.in_proj_bias": (3 * WIDTH,),
+        "self_attn.out_proj.weight": (WIDTH, WIDTH), "self_attn.out_proj.bias": (WIDTH,),
+        "linear1.weight": (WIDTH, INNER), "linear1.bias": (INNER,),
+        "linear2.weight": (INNER, WIDTH), "linear2.bias": (WIDTH,),
+        "norm1.weight": (WIDTH,), "norm1.bias": (WIDTH,),
+        "norm2.weight": (WIDTH,), "norm2.bias": (WIDTH,),
+    }.items():  # fmt: skip
+        PARAMS[f"encoder.layers.{_i}.{_name}"] = _shape
+PARAMS |= {"linear.weight": (WIDTH, 10), "linear.bias": (10,)}
+
+
+def attention(projected):
+    """Queries, keys and values of all heads, (batch, sequence, 3 * width), to (..., width)."""
+    import jax
+    import jax.numpy as jnp
+
+    batch, length, _ = projected.shape
+    q, k, v = jnp.moveaxis(projected.reshape(batch, length, 3, HEADS, -1), (2, 3), (0, 2))
+    weights = jax.nn.softmax(q @ k.mT / q.shape[-1] ** 0.5)
+    return (weights @ v).swapaxes(1, 2).reshape(batch, length, -1)
+
+
+def layer_norm(x, weight, bias):
+    import jax
+
+    centered = x - x.mean(-1, keepdims=True)
+    variance = (centered * centered).mean(-1, keepdims=True)
+    return centered * jax.lax.rsqrt(variance + 1e-5) * weight + bias
+
+
+def in_singa():
+    from contenders.ours import Trained
+
+    from singa import Tensor, autograd, layer
+
+    class Attention(autograd.Operation):
+        def forward(self, projected):
+            return attention(projected)
+
+    class LayerNormalization(autograd.Operation):
+        def forward(self, x, weight, bias):
+            return layer_norm(x, weight, bias)
+
+    class LayerNorm(layer.Layer):
+        def initialize(self, x):
+            self.weight = Tensor(x.shape[-1:], x.device, stores_grad=True).set_value(1.0)
+            self.bias = Tensor(x.shape[-1:], x.device, stores_grad=True)
+
+        def forward(self, x):
+            return LayerNormalization()(x, self.weight, self.bias)[0]
+
+    class SelfAttention(layer.Layer):
+        def __init__(self):
+            self.out_proj = layer.Linear(WIDTH)
+
+        def initialize(self, x):
+            self.in_proj_weight = Tensor((WIDTH, 3 * WIDTH), x.device, stores_grad=True)
+            self.in_proj_bias = Tensor((3 * WIDTH,), x.device, stores_grad=True)
+
+        def forward(self, x):
+            y = autograd.add_bias(autograd.matmul(x, self.in_proj_weight), self.in_proj_bias)
+            return self.out_proj(Attention()(y)[0])
+
+    class EncoderLayer(layer.Layer):
+        def __init__(self):
+            self.self_attn = SelfAttention()
+            self.norm1 = LayerNorm()
+            self.linear1 = layer.Linear(INNER)
+            self.linear2 = layer.Linear(WIDTH)
+            self.norm2 = LayerNorm()
+
+        def forward(self, x):
+            x = self.norm1(x + self.self_attn(x))
+            return self.norm2(x + self.linear2(autograd.relu(self.linear1(x))))
+
+    class Encoder(layer.Layer):
+        def __init__(self):
+            self.layers = [EncoderLayer() for _ in range(LAYERS)]
+
+        def forward(self, x):
+            for each in self.layers:
+                x = each(x)
+            return x
+
+    class Classifier(Trained):
+        def __init__(self):
+            super().__init__()
+            self.encoder = Encoder()
+            self.linear = layer.Linear(10)
+
+        def forward(self, x):
+            return self.linear(autograd.reduce_mean(self.encoder(x), 1, keepdims=False))
+
+    return Classifier()
+
+
+def in_jax(p, x, stats):
+    import jax
+
+    def linear(x, name):
+        return x @ p[f"{name}weight"] + p[f"{name}bias"]
+
+    def norm(x, name):
+        return layer_norm(x, p[f"{name}.weight"], p[f"{name}.bias"])
+
+    for i in range(LAYERS):
+        name = f"encoder.layers.{i}"
+        y = attention(linear(x, f"{name}.self_attn.in_proj_"))
+        x = norm(x + linear(y, f"{name}.self_attn.out_proj."), f"{name}.norm1")
+        y = linear(jax.nn.relu(linear(x, f"{name}.linear1.")), f"{name}.linear2.")
+        x = norm(x + y, f"{name}.norm2")
+    return linear(x.mean(1), "linear.")
+
+
+def in_torch():
+    from torch import nn
+
+    class Classifier(nn.Module):
+        def __init__(self):
+            super().__init__()
+            layer = nn.TransformerEncoderLayer(WIDTH, HEADS, INNER, dropout=0.0, batch_first=True)
+            self.encoder = nn.TransformerEncoder(layer, LAYERS)
+            self.linear = nn.Linear(WIDTH, 10)
+
+        def forward(self, x):
+            return self.linear(self.encoder(x).mean(1))
+
+    return Classifier()

@@ -1,0 +1,450 @@
+// oneDNN's two-dimensional convolution and its two gradients, as XLA custom calls.
+//
+// Images are (N, C, H, W) and lie in memory as (N, H, W, C); weights are (O, C / groups, KH, KW)
+// and lie as written. All are float32. The images of a batch are shared out among XLA's threads;
+// each thread runs oneDNN on its part, sequentially.
+
+#include <dnnl.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <list>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <stdexcept>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "images.h"
+#include "parallel.h"
+
+namespace singa {
+namespace {
+
+namespace ffi = xla::ffi;
+using dnnl::memory;
+using tag = memory::format_tag;
+
+enum class Kind : int64_t { kForward, kInputGradient, kWeightGradient };
+
+// Everything that a primitive depends on. Plain numbers: it is compared and hashed as such.
+struct Geometry {
+  int64_t kind, n, c, h, w, o, kh, kw, oh, ow, groups;
+  int64_t stride[2], before[2], after[2], dilation[2];
+  int64_t bias, relu;
+
+  static constexpr int kNumbers = 21;
+  std::array<int64_t, kNumbers> Key() const {
+    return {kind, n, c, h, w, o, kh, kw, oh, ow, groups, stride[0], stride[1], before[0],
+            before[1], after[0], after[1], dilation[0], dilation[1], bias, relu};
+  }
+};
+
+void Validate(const Geometry& g) {
+  for (int64_t size : {g.n, g.c, g.h, g.w, g.o, g.kh, g.kw, g.oh, g.ow, g.groups})
+    Require(size > 0 && size < (int64_t{1} << 31), "a size is out of range");
+  Require(g.c % g.groups == 0 && g.o % g.groups == 0, "groups do not divide the channels");
+  const int64_t in[2] = {g.h, g.w}, window[2] = {g.kh, g.kw}, out[2] = {g.oh, g.ow};
+  for (int i = 0; i < 2; ++i) {
+    Require(g.stride[i] > 0 && g.dilation[i] > 0, "stride and dilation must be positive");
+    Require(g.before[i] >= 0 && g.after[i] >= 0, "padding must not be negative");
+    const int64_t reach = g.dilation[i] * (window[i] - 1) + 1;
+    Require((in[i] + g.before[i] + g.after[i] - reach) / g.stride[i] + 1 == out[i] &&
+                in[i] + g.before[i] + g.after[i] >= reach,
+            "the output's size does not follow from the input's");
+  }
+}
+
+const dnnl::engine& Engine() {
+  static const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
+  return engine;
+}
+
+dnnl::stream& Stream() {
+  thread_local dnnl::stream stream(Engine());
+  return stream;
+}
+
+// One convolution of fixed geometry, on one thread.
+class Convolution {
+ public:
+  explicit Convolution(const Geometry& g) {
+    const memory::dims x{g.n, g.c, g.h, g.w}, y{g.n, g.o, g.oh, g.ow}, bias{g.o};
+    const memory::dims w = g.groups == 1
+                               ? memory::dims{g.o, g.c, g.kh, g.kw}
+                               : memory::dims{g.groups, g.o / g.groups, g.c / g.groups, g.kh, g.kw};
+    const auto f32 = memory::data_type::f32;
+    x_ = memory::desc(x, f32, tag::nhwc);
+    y_ = memory::desc(y, f32, tag::nhwc);
+    bias_ = g.bias ? memory::desc(bias, f32, tag::x) : memory::desc();
+    given_w_ = memory::desc(w, f32, g.groups == 1 ? tag::oihw : tag::goihw);
+    const memory::desc any_w(w, f32, tag::any);
+    const memory::dims stride{g.stride[0], g.stride[1]}, before{g.before[0], g.before[1]},
+        after{g.after[0], g.after[1]}, dilation{g.dilation[0] - 1, g.dilation[1] - 1};
+    const auto algorithm = dnnl::algorithm::convolution_direct;
+
+    dnnl::primitive_attr attributes;
+    attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+    if (g.relu) {
+      dnnl::post_ops after_sum;
+      after_sum.append_eltwise(dnnl::algorithm::eltwise_relu, 0.f, 0.f);
+      attributes.set_post_ops(after_sum);
+    }
+    const dnnl::convolution_forward::primitive_desc forward(
+        Engine(),
+        g.kind == static_cast<int64_t>(Kind::kForward) ? dnnl::prop_kind::forward_inference
+                                                       : dnnl::prop_kind::forward_training,
+        algorithm, x_, any_w, bias_, y_, stride, dilation, before, after,
+        g.kind == static_cast<int64_t>(Kind::kForward) ? attributes : dnnl::primitive_attr());
+    switch (static_cast<Kind>(g.kind)) {
+      case Kind::kForward:
+        Take<dnnl::convolution_forward>(forward);
+        break;
+      case Kind::kInputGradient:
+        Take<dnnl::convolution_backward_data>(dnnl::convolution_backward_data::primitive_desc(
+            Engine(), algorithm, x_, any_w, y_, stride, dilation, before, after, forward,
+            attributes));
+        break;
+      case Kind::kWeightGradient:
+        Take<dnnl::convolution_backward_weights>(
+            dnnl::convolution_backward_weights::primitive_desc(
+                Engine(), algorithm, x_, any_w, bias_, y_, stride, dilation, before, after,
+                forward, attributes),
+            true);
+        break;
+      default:
+        Require(false, "an unknown kind of convolution");
+    }
+    if (w_ != given_w_) {
+      const bool out = g.kind == static_cast<int64_t>(Kind::kWeightGradient);
+      dnnl::primitive_attr user;
+      user.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+      const dnnl::reorder::primitive_desc reorder(Engine(), out ? w_ : given_w_, Engine(),
+                                                  out ? given_w_ : w_, user);
+      reorder_scratchpad_ = reorder.scratchpad_desc();
+      reorder_ = dnnl::reorder(reorder);
+    }
+  }
+
+  const std::string& implementation() const { return implementation_; }
+  size_t weight_bytes() const { return w_.get_size(); }
+  bool reorders() const { return w_ != given_w_; }
+
+  // Weights from the order given to the one that the primitive wants, or back.
+  void Reorder(const void* from, void* to, bool back = false) const {
+    memory source(back ? w_ : given_w_, Engine(), const_cast<void*>(from));
+    memory target(back ? given_w_ : w_, Engine(), to);
+    memory scratchpad(reorder_scratchpad_, Engine(),
+                      Scratch(Slot::kScratchpad, reorder_scratchpad_.get_size()));
+    reorder_.execute(Stream(), {{DNNL_ARG_FROM, source},
+                                {DNNL_ARG_TO, target},
+                                {DNNL_ARG_SCRATCHPAD, scratchpad}});
+  }
+
+  void Run(const std::vector<std::pair<int, const void*>>& arguments) const {
+    std::unordered_map<int, memory> memories;
+    for (const auto& [name, data] : arguments)
+      memories.emplace(name, memory(Descriptor(name), Engine(), const_cast<void*>(data)));
+    memories.emplace(DNNL_ARG_SCRATCHPAD,
+                     memory(scratchpad_, Engine(),
+                            Scratch(Slot::kScratchpad, scratchpad_.get_size())));
+    primitive_.execute(Stream(), memories);
+  }
+
+ private:
+  template <typename Primitive, typename Description>
+  void Take(const Description& description, bool weights_out = false) {
+    w_ = weights_out ? description.query_md(dnnl::query::diff_weights_md)
+                     : description.weights_desc();
+    scratchpad_ = description.scratchpad_desc();
+    implementation_ = description.impl_info_str();
+    primitive_ = Primitive(description);
+  }
+
+  const memory::desc& Descriptor(int name) const {
+    switch (name) {
+      case DNNL_ARG_SRC:
+      case DNNL_ARG_DIFF_SRC:
+        return x_;
+      case DNNL_ARG_DST:
+      case DNNL_ARG_DIFF_DST:
+        return y_;
+      case DNNL_ARG_BIAS:
+      case DNNL_ARG_DIFF_BIAS:
+        return bias_;
+      default:
+        return w_;
+    }
+  }
+
+  memory::desc x_, y_, bias_, given_w_, w_, scratchpad_, reorder_scratchpad_;
+  dnnl::primitive primitive_;
+  dnnl::reorder reorder_;
+  std::string implementation_;
+};
+
+// The primitives that were used last. Making one takes a while: oneDNN generates its code.
+class Cache {
+ public:
+  std::shared_ptr<const Convolution> Get(const Geometry& g) {
+    const auto key = g.Key();
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (auto found = places_.find(key); found != places_.end()) {
+      entries_.splice(entries_.begin(), entries_, found->second);
+      return found->second->second;
+    }
+    auto made = std::make_shared<const Convolution>(g);
+    entries_.emplace_front(key, made);
+    places_[key] = entries_.begin();
+    if (entries_.size() > kCapacity) {
+      places_.erase(entries_.back().first);
+      entries_.pop_back();
+    }
+    return made;
+  }
+
+ private:
+  static constexpr size_t kCapacity = 1024;
+  using Key = std::array<int64_t, Geometry::kNumbers>;
+  using Entry = std::pair<Key, std::shared_ptr<const Convolution>>;
+  std::mutex mutex_;
+  std::list<Entry> entries_;  // the most recently used first
+  std::map<Key, std::list<Entry>::iterator> places_;
+};
+
+std::shared_ptr<const Convolution> Cached(const Geometry& g) {
+  static Cache* cache = new Cache;  // never destroyed: threads may outlive main
+  return cache->Get(g);
+}
+
+// How a batch is shared out: parts of equal size, the last one maybe smaller.
+struct Parts {
+  int64_t count, size, last;
+  std::shared_ptr<const Convolution> convolution, last_convolution;
+
+  Parts(Geometry g, const ffi::ThreadPool& pool) {
+    const int64_t n = g.n, work = n * g.o * g.oh * g.ow * (g.c / g.groups) * g.kh * g.kw;
+    const int64_t wanted = Slices(pool, n, work / 16);
+    size = (n + wanted - 1) / wanted;
+    count = (n + size - 1) / size;
+    last = n - (count - 1) * size;
+    // Primitives choose their blocking by the number of threads, which is one in each part.
+    g.n = size;
+    convolution = Cached(g);
+    g.n = last;
+    last_convolution = last == size ? convolution : Cached(g);
+  }
+
+  const Convolution& operator[](int64_t part) const {
+    return part == count - 1 ? *last_convolution : *convolution;
+  }
+};
+
+Geometry GeometryOf(Kind kind, ffi::Span<const int64_t> x, ffi::Span<const int64_t> w,
+                    ffi::Span<const int64_t> y, Numbers window, bool bias, bool relu) {
+  Require(window.size() == 9, "the attribute `window` must have 9 numbers");
+  Geometry g{};
+  g.kind = static_cast<int64_t>(kind);
+  g.n = x[0], g.c = x[1], g.h = x[2], g.w = x[3];
+  g.o = w[0], g.kh = w[2], g.kw = w[3];
+  g.oh = y[2], g.ow = y[3];
+  for (int i = 0; i < 2; ++i) {
+    g.stride[i] = window[i];
+    g.before[i] = window[2 + i];
+    g.after[i] = window[4 + i];
+    g.dilation[i] = window[6 + i];
+  }
+  g.groups = window[8];
+  g.bias = bias, g.relu = relu;
+  Validate(g);
+  Require(y[0] == g.n && y[1] == g.o && w[1] == g.c / g.groups, "the shapes do not fit together");
+  return g;
+}
+
+using Memory = std::unique_ptr<void, decltype(&std::free)>;
+
+Memory Allocate(size_t bytes) {
+  void* data = std::aligned_alloc(4096, (bytes + 4095) / 4096 * 4096);
+  if (data == nullptr) throw std::bad_alloc();
+  return Memory(data, &std::free);
+}
+
+// The weights as the parts want them: at most two orders, because there are at most two sizes.
+class OrderedWeights {
+ public:
+  OrderedWeights(const Parts& parts, const float* given) {
+    first_ = Order(*parts.convolution, given, first_memory_);
+    last_ = parts.last_convolution == parts.convolution
+                ? first_
+                : Order(*parts.last_convolution, given, last_memory_);
+  }
+  const void* For(const Parts& parts, int64_t part) const {
+    return part == parts.count - 1 ? last_ : first_;
+  }
+
+ private:
+  static const void* Order(const Convolution& convolution, const float* given, Memory& memory) {
+    if (!convolution.reorders()) return given;
+    memory = Allocate(convolution.weight_bytes());
+    convolution.Reorder(given, memory.get());
+    return memory.get();
+  }
+
+  Memory first_memory_{nullptr, &std::free}, last_memory_{nullptr, &std::free};
+  const void *first_, *last_;
+};
+
+ffi::Error Forward(ffi::ThreadPool pool, Image x, Image w, Vector b, Numbers window, bool relu,
+                   ffi::Result<Image> y) {
+  return Guarded("convolution", [&] {
+    const bool bias = b.element_count() > 0;
+    const Geometry g = GeometryOf(Kind::kForward, x.dimensions(), w.dimensions(),
+                                  y->dimensions(), window, bias, relu);
+    Require(!bias || static_cast<int64_t>(b.element_count()) == g.o, "the bias has a wrong size");
+    const Parts parts(g, pool);
+    const OrderedWeights weights(parts, w.typed_data());
+    const int64_t x_step = parts.size * g.c * g.h * g.w, y_step = parts.size * g.o * g.oh * g.ow;
+    Parallel(pool, parts.count, [&](int64_t part) {
+      std::vector<std::pair<int, const void*>> arguments{
+          {DNNL_ARG_SRC, x.typed_data() + part * x_step},
+          {DNNL_ARG_WEIGHTS, weights.For(parts, part)},
+          {DNNL_ARG_DST, y->typed_data() + part * y_step}};
+      if (bias) arguments.emplace_back(DNNL_ARG_BIAS, b.typed_data());
+      parts[part].Run(arguments);
+    });
+  });
+}
+
+ffi::Error InputGradient(ffi::ThreadPool pool, Image dy, Image w, Numbers window,
+                         ffi::Result<Image> dx) {
+  return Guarded("convolution", [&] {
+    const Geometry g = GeometryOf(Kind::kInputGradient, dx->dimensions(), w.dimensions(),
+                                  dy.dimensions(), window, false, false);
+    const Parts parts(g, pool);
+    const OrderedWeights weights(parts, w.typed_data());
+    const int64_t x_step = parts.size * g.c * g.h * g.w, y_step = parts.size * g.o * g.oh * g.ow;
+    Parallel(pool, parts.count, [&](int64_t part) {
+      parts[part].Run({{DNNL_ARG_DIFF_DST, dy.typed_data() + part * y_step},
+                       {DNNL_ARG_WEIGHTS, weights.For(parts, part)},
+                       {DNNL_ARG_DIFF_SRC, dx->typed_data() + part * x_step}});
+    });
+  });
+}
+
+ffi::Error WeightGradient(ffi::ThreadPool pool, Image x, Image dy, Numbers window,
+                          ffi::Result<Image> dw, ffi::Result<Vector> db) {
+  return Guarded("convolution", [&] {
+    const bool bias = db->element_count() > 0;
+    const Geometry g = GeometryOf(Kind::kWeightGradient, x.dimensions(), dw->dimensions(),
+                                  dy.dimensions(), window, bias, false);
+    Require(!bias || static_cast<int64_t>(db->element_count()) == g.o,
+            "the bias has a wrong size");
+    const Parts parts(g, pool);
+    const int64_t x_step = parts.size * g.c * g.h * g.w, y_step = parts.size * g.o * g.oh * g.ow;
+    const int64_t count = static_cast<int64_t>(dw->element_count());
+    // Each part has a sum of its own; the first one's is where the total will be.
+    const int64_t stride = count + g.o;
+    Memory sums = Allocate(static_cast<size_t>(stride * (parts.count - 1)) * sizeof(float) + 1);
+    const auto weight_sum = [&](int64_t part) {
+      return part == 0 ? dw->typed_data() : static_cast<float*>(sums.get()) + (part - 1) * stride;
+    };
+    const auto bias_sum = [&](int64_t part) {
+      return part == 0 ? db->typed_data() : weight_sum(part) + count;
+    };
+    Parallel(pool, parts.count, [&](int64_t part) {
+      const Convolution& convolution = parts[part];
+      Memory own(nullptr, &std::free);
+      void* target = weight_sum(part);
+      if (convolution.reorders()) {
+        own = Allocate(convolution.weight_bytes());
+        target = own.get();
+      }
+      std::vector<std::pair<int, const void*>> arguments{
+          {DNNL_ARG_SRC, x.typed_data() + part * x_step},
+          {DNNL_ARG_DIFF_DST, dy.typed_data() + part * y_step},
+          {DNNL_ARG_DIFF_WEIGHTS, target}};
+      if (bias) arguments.emplace_back(DNNL_ARG_DIFF_BIAS, bias_sum(part));
+      convolution.Run(arguments);
+      if (convolution.reorders()) convolution.Reorder(target, weight_sum(part), true);
+    });
+    // Summed in the parts' order, whichever thread was first: the result is always the same.
+    const int64_t slices = Slices(pool, count, count * parts.count);
+    const int64_t slice = (count + slices - 1) / slices;
+    Parallel(pool, slices, [&](int64_t i) {
+      for (int64_t part = 1; part < parts.count; ++part) {
+        const float* more = weight_sum(part);
+        float* total = dw->typed_data();
+        const int64_t end = std::min(count, (i + 1) * slice);
+        for (int64_t k = i * slice; k < end; ++k) total[k] += more[k];
+      }
+    });
+    if (bias)
+      for (int64_t part = 1; part < parts.count; ++part)
+        for (int64_t k = 0; k < g.o; ++k) db->typed_data()[k] += bias_sum(part)[k];
+  });
+}
+
+}  // namespace
+
+// The symbols that the Python package hands to jax.
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(singa_convolution, Forward,
+                              ffi::Ffi::Bind()
+                                  .Ctx<ffi::ThreadPool>()
+                                  .Arg<Image>()
+                                  .Arg<Image>()
+                                  .Arg<Vector>()
+                                  .Attr<Numbers>("window")
+                                  .Attr<bool>("relu")
+                                  .Ret<Image>());
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(singa_convolution_input_gradient, InputGradient,
+                              ffi::Ffi::Bind()
+                                  .Ctx<ffi::ThreadPool>()
+                                  .Arg<Image>()
+                                  .Arg<Image>()
+                                  .Attr<Numbers>("window")
+                                  .Ret<Image>());
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(singa_convolution_weight_gradient, WeightGradient,
+                              ffi::Ffi::Bind()
+                                  .Ctx<ffi::ThreadPool>()
+                                  .Arg<Image>()
+                                  .Arg<Image>()
+                                  .Attr<Numbers>("window")
+                                  .Ret<Image>()
+                                  .Ret<Vector>());
+
+// The name of oneDNN's implementation of a convolution of one image, into `name`; false and the
+// reason if there is none. `numbers` are kind, n, c, h, w, o, kh, kw, oh, ow and the window.
+extern "C" bool singa_convolution_implementation(const int64_t* numbers, char* name,
+                                                 int64_t capacity) {
+  const auto tell = [&](const std::string& text) {
+    std::snprintf(name, static_cast<size_t>(capacity), "%s", text.c_str());
+  };
+  try {
+    Geometry g{};
+    g.kind = numbers[0], g.n = numbers[1], g.c = numbers[2], g.h = numbers[3], g.w = numbers[4];
+    g.o = numbers[5], g.kh = numbers[6], g.kw = numbers[7], g.oh = numbers[8], g.ow = numbers[9];
+    for (int i = 0; i < 2; ++i) {
+      g.stride[i] = numbers[10 + i];
+      g.before[i] = numbers[12 + i];
+      g.after[i] = numbers[14 + i];
+      g.dilation[i] = numbers[16 + i];
+    }
+    g.groups = numbers[18];
+    Validate(g);
+    tell(Cached(g)->implementation());
+    return true;
+  } catch (const std::exception& error) {
+    tell(error.what());
+    return false;
+  }
+}
+
+}  // namespace singa

@@ -1,0 +1,92 @@
+"""A ReLU that follows a native convolution becomes a part of it.
+
+XLA fuses what it compiles itself, but a native kernel is opaque to it: a ReLU behind one would
+read the whole result once more and write it again. oneDNN can apply it before the result leaves
+the registers. Whether a step allows that is plain in the recorded program: nobody else looks at
+the convolution's result.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
+
+_CONVOLUTION = "singa_convolution"
+_INNER = ("jaxpr", "call_jaxpr")  # where equations that call a jaxpr keep it
+
+
+def fuse(closed: ClosedJaxpr) -> ClosedJaxpr:
+    """The same program, with each ReLU in the native convolution before it that can be there."""
+    jaxpr = closed.jaxpr
+    uses = Counter(v for eqn in jaxpr.eqns for v in eqn.invars if not isinstance(v, Literal))
+    uses.update(v for v in jaxpr.outvars if not isinstance(v, Literal))
+    convolutions = {
+        eqn.outvars[0]: i
+        for i, eqn in enumerate(jaxpr.eqns)
+        if eqn.params.get("name") == "Convolution2d" and _is_native(eqn)
+    }
+    eqns: list[Any] = list(jaxpr.eqns)
+    for i, eqn in enumerate(jaxpr.eqns):
+        if eqn.params.get("name") != "ReLU" or len(eqn.invars) != 1 or len(eqn.outvars) != 1:
+            continue
+        before = convolutions.get(eqn.invars[0])
+        if before is not None and uses[eqn.invars[0]] == 1:
+            fused = _with_relu(eqns[before])
+            eqns[before] = fused.replace(
+                outvars=[eqn.outvars[0]], params=fused.params | {"name": "Convolution2d_ReLU"}
+            )
+            eqns[i] = None
+    return ClosedJaxpr(jaxpr.replace(eqns=[eqn for eqn in eqns if eqn is not None]), closed.consts)
+
+
+def _is_native(eqn: Any) -> bool:
+    """Whether a native convolution is what the equation's only result comes from."""
+    if eqn.primitive.name == "ffi_call":
+        return bool(eqn.params["target_name"] == _CONVOLUTION)
+    return len(eqn.outvars) == 1 and any(
+        _is_native(last) for inner in _inner(eqn) if (last := _last(inner.jaxpr)) is not None
+    )
+
+
+def _inner(eqn: Any) -> Iterable[Any]:
+    """The programs of which one gives the equation's result."""
+    if eqn.primitive.name == "cond":
+        return eqn.params["branches"]
+    return [eqn.params[name] for name in _INNER if name in eqn.params]
+
+
+def _last(jaxpr: Any) -> Any:
+    """The equation that makes the program's result."""
+    return next((e for e in jaxpr.eqns if jaxpr.outvars[0] in e.outvars), None)
+
+
+def _with_relu(eqn: Any) -> Any:
+    """The equation with a ReLU behind its result: inside of what it calls, down to the kernel."""
+    if eqn.primitive.name == "ffi_call":
+        attributes = tuple(
+            (name, True if name == "relu" else value) for name, value in eqn.params["attributes"]
+        )
+        return eqn.replace(params=eqn.params | {"attributes": attributes})
+    if eqn.primitive.name == "cond":  # one branch for CPUs, one for all else
+        branches = tuple(map(_program_with_relu, eqn.params["branches"]))
+        return eqn.replace(params=eqn.params | {"branches": branches})
+    [name] = [name for name in _INNER if name in eqn.params]
+    return eqn.replace(params=eqn.params | {name: _program_with_relu(eqn.params[name])})
+
+
+def _program_with_relu(closed: Any) -> Any:
+    jaxpr = closed.jaxpr
+    last = _last(jaxpr)
+    if last is not None and _is_native(last):
+        eqns = [_with_relu(eqn) if eqn is last else eqn for eqn in jaxpr.eqns]
+        return closed.replace(jaxpr=jaxpr.replace(eqns=eqns))
+
+    def with_relu(*xs: Any) -> Any:
+        return jnp.maximum(jaxpr_as_fun(closed)(*xs)[0], 0)
+
+    return jax.make_jaxpr(with_relu)(*closed.in_avals)
