@@ -6,6 +6,10 @@ that ``except ValueError`` works as well as ``except singa.errors.ShapeError``.
 
 from __future__ import annotations
 
+import os
+import sys
+import warnings
+
 
 class SingaError(Exception):
     """Base of every exception that this package raises on purpose."""
@@ -57,3 +61,14 @@ class DependencyError(SingaError, ImportError):
 
 class RecompilationWarning(UserWarning):
     """A step that is compiled again and again, and so runs slower than it would eagerly."""
+
+
+def warn(message: str, category: type[Warning]) -> None:
+    """Warn at the line of the caller's code that led here: the nearest one outside this package."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
+
+
+_PACKAGE = os.path.dirname(__file__) + os.sep

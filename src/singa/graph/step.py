@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 import jax
 
 from singa.device import CTensor
-from singa.errors import CaptureError, RecompilationWarning
+from singa.errors import CaptureError, RecompilationWarning, warn
 from singa.graph.program import Program
 from singa.tape import mode
 from singa.tensor import Tensor
@@ -123,12 +122,11 @@ class Steps:
 
         self.captures += 1
         if self.captures in _WARN_AT:
-            warnings.warn(
+            warn(
                 f"{function.__name__} has now been captured {self.captures} times, which takes "
                 f"longer than an eager step each time; the last time because "
                 f"{self._what_changed(key)}",
                 RecompilationWarning,
-                stacklevel=4,
             )
         program = Program(step, list(places), sequential, previous)
         self.compilations += program.is_compiled_anew
