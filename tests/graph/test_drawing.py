@@ -268,7 +268,7 @@ def test_the_forward_pass_alone(tmp_path):
     net.draw_graph(tmp_path / "graph.svg")
     root = ElementTree.parse(tmp_path / "graph.svg").getroot()
     assert root.find(f"{SVG}title").text == "The forward pass of CNN"
-    assert len(groups(root, "forward")) == 13
+    assert len(groups(root, "forward")) == 12
     assert groups(root, "backward") == groups(root, "update") == []
 
 

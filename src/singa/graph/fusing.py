@@ -37,8 +37,12 @@ def fuse(closed: ClosedJaxpr) -> ClosedJaxpr:
         before = convolutions.get(eqn.invars[0])
         if before is not None and uses[eqn.invars[0]] == 1:
             fused = _with_relu(eqns[before])
+            source = fused.source_info  # of both: profiles see whose work it does
+            names = source.name_stack + eqn.source_info.name_stack
             eqns[before] = fused.replace(
-                outvars=[eqn.outvars[0]], params=fused.params | {"name": "Convolution2d_ReLU"}
+                outvars=[eqn.outvars[0]],
+                params=fused.params | {"name": "Convolution2d_ReLU"},
+                source_info=source.replace(name_stack=names),
             )
             eqns[i] = None
     return ClosedJaxpr(jaxpr.replace(eqns=[eqn for eqn in eqns if eqn is not None]), closed.consts)

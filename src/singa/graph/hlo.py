@@ -3,7 +3,8 @@
 XLA names the recorded operation that an instruction came from in its metadata
 (``op_name="jit(step)/op.7/jit(ReLU)/max"``; :mod:`singa.graph.program` puts in the number), if the
 instruction did not come from XLA itself. Then it is a copy, or a change of layout, or was rewritten
-without keeping the name, and it belongs to the operation that takes its result.
+without keeping the name, and it belongs to the operation that takes its result. Where the step
+itself was fused (:mod:`singa.graph.fusing`), the name has the numbers of both operations.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ _CALLED = re.compile(
     r"(?:calls|to_apply|body|condition|true_computation|false_computation)=%?([\w.\-]+)"
     r"|(?:branch_computations|called_computations)=\{([^}]*)\}"
 )
-_PLACE = re.compile(r'op_name="[^"]*?\bop\.(\d+)[/"]')
+_OP_NAME = re.compile(r'op_name="([^"]*)"')
+_PLACE = re.compile(r"(?:^|/)op\.(\d+)(?=/|$)")
 
 # What contains other instructions that are timed themselves.
 _CONTAINERS = {"while", "conditional", "call", "async-start"}
@@ -37,7 +39,11 @@ class _Instruction:
     opcode: str
     operands: list[str]
     called: list[str]
-    place: int | None
+    places: list[int]  # of the operation it was made of; and of others that it takes along
+
+    @property
+    def place(self) -> int | None:
+        return self.places[0] if self.places else None
 
 
 @dataclass(frozen=True)
@@ -105,13 +111,14 @@ class Instructions:
             operation = self._nearest(instruction.name, self.users.__getitem__)
         if operation is None:
             operation = self._nearest(instruction.name, self.sources.__getitem__)
-        included: set[int] = set()
+        included = set(instruction.places)
         if instruction.opcode == "fusion":
-            included = {
-                member.place
+            included |= {
+                place
                 for called in instruction.called
                 for member in self.members.get(called, [])
-                if member.place is not None and member.opcode not in _IDLE
+                if member.opcode not in _IDLE
+                for place in member.places
             }
         return Work(operation, frozenset(included - {operation}), instruction.opcode in _CONTAINERS)
 
@@ -155,8 +162,9 @@ def _parse(name: str, definition: str) -> _Instruction:
     called: list[str] = []
     for one, many in _CALLED.findall(attributes):
         called += [one] if one else [n.strip().lstrip("%") for n in many.split(",")]
-    place = _PLACE.search(attributes)
-    return _Instruction(name, opcode, operands, called, int(place[1]) if place else None)
+    op_name = _OP_NAME.search(attributes)
+    places = [int(place) for place in _PLACE.findall(op_name[1])] if op_name else []
+    return _Instruction(name, opcode, operands, called, places)
 
 
 def _after(text: str, start: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import count
 from sys import getrefcount
 from typing import Any
 
@@ -57,7 +58,8 @@ class Program:
         self._kept_inputs = [capture.inputs[i] for i in self._kept]
         self._expected = [_kind(t) for t in (*capture.inputs, *args)]
         self.arg_names = [arg.name for arg in args]
-        self._function = _as_function(capture.jaxpr if sequential else fuse(capture.jaxpr))
+        numbered = _numbered(capture.jaxpr)
+        self._function = _as_function(numbered if sequential else fuse(numbered))
         self.is_compiled_anew = False
         self._run: Callable[..., Sequence[CTensor]]
         if sequential:
@@ -131,21 +133,26 @@ def _as_function(closed: ClosedJaxpr) -> Callable[..., list[CTensor]]:
     jaxpr = closed.jaxpr
     reads = [eqn.outvars[0] for eqn in jaxpr.eqns if eqn.primitive is read_tensor]
     inputs = [*reads, *jaxpr.constvars, *jaxpr.invars]
-    eqns = [eqn for eqn in jaxpr.eqns if eqn.primitive is not read_tensor]
     opened = jaxpr.replace(
         constvars=[],
         invars=inputs,
-        eqns=[_numbered(i, eqn) for i, eqn in enumerate(eqns)],
+        eqns=[eqn for eqn in jaxpr.eqns if eqn.primitive is not read_tensor],
         debug_info=jaxpr.debug_info._replace(arg_names=("",) * len(inputs)),
     )
     return jaxpr_as_fun(ClosedJaxpr(opened, []))
 
 
-def _numbered(i: int, eqn: Any) -> Any:
-    """An operation that tells XLA its place in the program: a profile finds it again by that."""
-    source = eqn.source_info
-    name_stack = source.name_stack.extend(f"op.{i}")
-    return eqn.replace(source_info=source.replace(name_stack=name_stack))
+def _numbered(closed: ClosedJaxpr) -> ClosedJaxpr:
+    """The same program, of which XLA is told each operation's place: profiles go by that."""
+    places = count()
+    eqns = []
+    for eqn in closed.jaxpr.eqns:
+        if eqn.primitive is not read_tensor:
+            source = eqn.source_info
+            name_stack = source.name_stack.extend(f"op.{next(places)}")
+            eqn = eqn.replace(source_info=source.replace(name_stack=name_stack))
+        eqns.append(eqn)
+    return ClosedJaxpr(closed.jaxpr.replace(eqns=eqns), closed.consts)
 
 
 def _equal(a: Any, b: Any) -> bool:

@@ -17,7 +17,6 @@ FORWARD, BACKWARD, UPDATE, OTHER = "forward", "backward", "update", "other"
 # Kernels that are no operations of the user's.
 _INTERNAL = {
     "_blend": ("RunningAverage", FORWARD),
-    "_next": ("StepCounter", UPDATE),
 }
 
 

@@ -146,7 +146,10 @@ class Scene:
         for nodes in groups.values():
             box = Box(nodes)
             self._box.update(dict.fromkeys(nodes, box))
-            if any(origin in reach_back for origin, _ in box.node.inputs):
+            if any(
+                origin in reach_back and not _is_count(origin, index)
+                for origin, index in box.node.inputs
+            ):
                 reach_back.add(box.node)
             self.boxes[box.direction if box.node in reach_back else "setup"].append(box)
         rows = {row.key: row for row in profile.rows} if profile else {}
@@ -259,7 +262,11 @@ class Scene:
             for (origin, index), name in zip(gradients, names, strict=False):
                 text = f"{name}\u2002{shape(origin.outputs[index])}".strip()
                 self.gradients.append(Link(self._box[origin], box, text))
-            earlier = Counter(o for o, _ in node.inputs if isinstance(o, Node) and o.is_rule)
+            earlier = Counter(
+                origin
+                for origin, index in node.inputs
+                if isinstance(origin, Node) and origin.is_rule and not _is_count(origin, index)
+            )
             for origin, count in earlier.items():  # what that one has updated
                 self.gradients.append(Link(self._box[origin], box, f"{count} arrays"))
             for source in node.sources:
@@ -287,7 +294,11 @@ class Scene:
         for box in boxes:
             box.first = box.last = found[level[box]]
         for box in self.boxes[UPDATE]:  # in recorded order: those it gets something from are done
-            origins = [self._box[o] for o, _ in box.node.inputs if isinstance(o, Node)]
+            origins = [
+                self._box[origin]
+                for origin, index in box.node.inputs
+                if isinstance(origin, Node) and not _is_count(origin, index)
+            ]
             origins = [origin for origin in origins if origin not in self.boxes["setup"]]
             box.first = min(origin.first for origin in origins)
             box.last = max(origin.last for origin in origins)
@@ -299,6 +310,11 @@ class Scene:
         ]
         edges = [(a, b) for a, b in edges if a is not b]
         return layers(list(dict.fromkeys(level[box] for box in boxes)), edges)
+
+
+def _is_count(origin: Node | Source, index: int) -> bool:
+    """Whether an array is the number of the step, which one update hands on to the next."""
+    return isinstance(origin, Node) and origin.is_rule and not origin.outputs[index].shape
 
 
 def _listed(shapes: Sequence[str]) -> str:
