@@ -129,8 +129,9 @@ class Model(Layer):
             profiler = device_profiler((args, options))
         if profiler is None:
             return self._run(args, options)
+        step = partial(self._run, args, options)
         compiled = self._steps if self.graph_mode else None
-        return profiler.run(lambda: self._run(args, options), self._arrays, compiled)
+        return profiler.run(step, (args, options), self._arrays, compiled)
 
     def _run(self, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         assert self.training is not None

@@ -501,7 +501,8 @@ ENTRY %main (x: f32[4]) -> f32[4] {
   %while.1 = (s32[], f32[4]{0}) while(%transposed), condition=%condition, body=%body
   %gemm = (f32[4]{0}, s8[8]{0}) custom-call(%while.1), custom_call_target="__cublas$gemm",\
  metadata={op_name="jit(step)/op.4/jit(Matmul)/dot_general" source_line=3}
-  ROOT %copy.2 = f32[4]{0} copy(%gemm)
+  %native = f32[4]{0} custom-call(%gemm), metadata={op_name="jit(step)/op.5/op.6/jit(C_ReLU)"}
+  ROOT %copy.2 = f32[4]{0} copy(%native)
 }
 """
 
@@ -517,6 +518,8 @@ def test_instructions_and_their_operations():
     assert work["while.1"].is_container
     assert work["step"].operation == 3
     assert work["gemm"].operation == 4
-    assert work["copy.2"].operation == 4  # nobody takes it: whose result it is
+    assert work["native"].operation == 5
+    assert work["native"].includes == {6}  # fused before XLA saw it
+    assert work["copy.2"].operation == 5  # nobody takes it: whose result it is
     assert "gemm" in program
     assert "cutlass_kernel" not in program

@@ -14,7 +14,7 @@ from typing import Any
 
 import jax
 
-from singa.device import timed_devices
+from singa.device import CTensor, timed_devices
 from singa.errors import ArgumentError, DependencyError, ReportError
 from singa.graph.hlo import Instructions, Work
 from singa.graph.profile import Profile, Row, summary, titles
@@ -62,13 +62,18 @@ class Profiler:
         self._lock = threading.Lock()
 
     def run(
-        self, step: Callable[[], Any], state: Callable[[], list[Any]], compiled: Steps | None
+        self,
+        step: Callable[[], Any],
+        args: Any,
+        state: Callable[[], list[Any]],
+        compiled: Steps | None,
     ) -> Any:
         """Run one step, and take its time if it is its turn.
 
         Args:
             step: runs it, and returns any nesting of Tensors.
-            state: the arrays that the step may have assigned, for waiting.
+            args: what it takes: any nesting of Tensors.
+            state: the arrays that it may assign.
             compiled: what compiles the model's steps; None if this one is eager.
 
         Raises:
@@ -83,14 +88,13 @@ class Profiler:
             if self._folder is None and not self._start():
                 return step()
             before = compiled.captures if compiled else 0
-            jax.block_until_ready(state())
+            jax.block_until_ready([_arrays(args), state()])
             timed = _Step()
             self._steps.append(timed)
             with jax.profiler.TraceAnnotation(_MARK):
                 began = time.perf_counter()
                 result = step()
-                arrays = [t._data for t in jax.tree.leaves(result) if isinstance(t, Tensor)]
-                jax.block_until_ready([arrays, state()])
+                jax.block_until_ready([_arrays(result), state()])
                 timed.seconds = time.perf_counter() - began
             timed.program = compiled.last if compiled else None
             timed.counts = compiled is None or compiled.captures == before
@@ -164,6 +168,10 @@ def device_profiler(args: Any) -> Profiler | None:
         skip = device.skip_iteration if profiler is None else 0
         profiler = device.profiler = Profiler(skip, _LIMIT, in_background=True)
     return profiler
+
+
+def _arrays(tensors: Any) -> list[CTensor]:
+    return [t._data for t in jax.tree.leaves(tensors) if isinstance(t, Tensor)]
 
 
 @dataclass

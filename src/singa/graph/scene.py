@@ -120,7 +120,7 @@ class Scene:
 
     def __init__(self, recording: Recording, profile: Profile | None) -> None:
         self._several = {node.name for node in recording.nodes if node.number > 1}
-        self._assigned = {name for name, _ in recording.assigned}
+        self._assigned = {(name, origin) for name, (origin, _) in recording.assigned}
         self.boxes: dict[str, list[Box]] = {FORWARD: [], BACKWARD: [], UPDATE: [], "setup": []}
         self.flows: dict[tuple[Box, Box], list[str]] = {}
         self.kept: list[Link] = []
@@ -219,7 +219,7 @@ class Scene:
             known = node.forward.sources if node.forward is not None else []
             for source in dict.fromkeys(node.sources):
                 if source not in known and box not in self.boxes[UPDATE]:
-                    is_assigned = source.kind == "state" and source.name in self._assigned
+                    is_assigned = source.kind == "state" and (source.name, node) in self._assigned
                     name = source.name.rpartition("/")[2]  # without the optimizer's
                     pill = Pill(source.kind, name, shape(source.aval), is_assigned)
                     box.pills.append(pill)
