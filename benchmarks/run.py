@@ -6,8 +6,7 @@ and each peer's divided by ours. What is not installed does not take part. What 
 its own (importing, compiling, memory) is measured at the end. Everything takes some ten minutes,
 half of which is torch.compile's and ResNet-18's.
 
-They share one process, and so singa's settings of the memory allocator (singa/memory.py), which
-spare the others page faults too.
+Each is in a process of its own, as its users run it (worker.py); they take turns all the same.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ import argparse
 import json
 import os
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import chart
@@ -25,15 +25,17 @@ import machine
 import numpy as np
 import processes
 import workloads
-from contenders import Contender, Step
+from contenders import Contender
 from report import Section, as_json, table
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from timing import take_turns
+from timing import Run, take_turns
+from worker import Worker
 
 CHART = Path("docs/images/benchmark.png")
 WITHOUT = "singa compiled, no native kernels"
 PROCESSES = "processes"
+CHECKED = 5  # steps whose losses everybody has to agree on
 
 
 def options() -> argparse.Namespace:
@@ -117,29 +119,27 @@ def measure(
     """One workload with every contender: checked, then timed."""
     workload = workloads.Workload(name)
     section = Section(name, workload.title, "ms")
-    about_it = [contender for contender in taking_part if contender.is_about(workload)]
-    if not about_it:
-        return section
-    task = bar.add_task(workload.title, total=len(about_it) * (rounds + 2))
-    steps: dict[str, Step] = {}
-    for contender in about_it:
-        doing = f"{workload.title}: checking {contender.title}"
-        bar.update(task, description=doing, refresh=True)
-        steps[contender.title] = step = contender.step(workload, device)
-        if contender.trains:
-            section.losses[contender.title] = [step() for _ in range(processes.CHECKED)]
-        bar.advance(task)
-    check(section, device)
-    bar.update(task, description=workload.title)
-    section.values = take_turns(
-        steps, rounds, done=lambda: bar.update(task, advance=1, refresh=True)
-    )
-    if contenders.OURS.title in steps and device == "cpu" and machine.natively():
-        bar.update(task, description=f"{workload.title}: {WITHOUT}", refresh=True)
-        section.losses[WITHOUT], section.values[WITHOUT] = processes.ask(
-            "train", name, contenders.OURS, device, rounds, SINGA_NATIVE="0"
-        )
+    with ExitStack() as workers:
+        runs: dict[str, Run] = {}
+        about_it = [
+            (contender.title, contender, {})
+            for contender in taking_part
+            if contender.is_about(workload)
+        ]
+        if machine.natively() and contenders.OURS in taking_part:
+            about_it.append((WITHOUT, contenders.OURS, {"SINGA_NATIVE": "0"}))
+        task = bar.add_task(workload.title, total=len(about_it) * (rounds + 2))
+        for title, contender, setting in about_it:
+            bar.update(task, description=f"{workload.title}: checking {title}")
+            worker = workers.enter_context(Worker(name, contender, device, **setting))
+            losses = worker.run(CHECKED)[1]
+            if contender.trains:
+                section.losses[title] = losses
+            runs[title] = lambda count, worker=worker: worker.run(count)[0]
+            bar.advance(task)
         check(section, device)
+        bar.update(task, description=workload.title)
+        section.values = take_turns(runs, rounds, done=lambda: bar.advance(task))
     bar.remove_task(task)
     return section
 
