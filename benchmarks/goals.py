@@ -26,9 +26,6 @@ class Goal:
     least: float
     without: float | None
 
-    def on(self, natively: bool) -> float | None:
-        return self.least if natively else self.without
-
 
 GOALS = (
     Goal("mlp", EAGER, TORCH, 1.2, 1.2),
@@ -48,4 +45,11 @@ GOALS = (
     Goal("import", "import singa", "import torch", 2, 2),
     Goal("memory", COMPILED, TORCH, 1.2, 1.2),
 )
-"""They are about two threads of an x86-64 CPU."""
+
+
+def for_here(device: str, natively: bool) -> dict[Goal, float]:
+    """The goals that there are, and their ratios; they are about two threads of an x86-64 CPU."""
+    if device != "cpu":
+        return {}
+    ratios = {goal: goal.least if natively else goal.without for goal in GOALS}
+    return {goal: ratio for goal, ratio in ratios.items() if ratio is not None}

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from goals import COMPILED, GOALS, Goal
+from goals import COMPILED, Goal
 from rich.table import Table
 
 UNITS = {"ms": 1e-3, "s": 1.0, "MiB": 2.0**20}
@@ -54,62 +55,65 @@ class Section:
         }
 
 
-def verdicts(sections: list[Section], natively: bool) -> list[tuple[Goal, float, float]]:
-    """The goals that something was measured for, with what is wanted and what is the case."""
-    found = []
+def verdicts(sections: list[Section], goals: dict[Goal, float]) -> dict[Goal, float]:
+    """What was reached of those goals that something was measured for."""
+    found = {}
     for section in sections:
-        for goal in GOALS:
-            wanted, ratio = goal.on(natively), section.ratio(goal.peer, goal.ours)
-            if goal.what == section.what and wanted is not None and ratio is not None:
-                found.append((goal, wanted, round(ratio, 2)))  # judged as it is shown
+        for goal in goals:
+            ratio = section.ratio(goal.peer, goal.ours)
+            if goal.what == section.what and ratio is not None:
+                found[goal] = round(ratio, 2)  # judged as it is shown
     return found
 
 
-def table(sections: list[Section], natively: bool) -> Table:
+def table(sections: list[Section], goals: dict[Goal, float]) -> Table:
     shown = Table(title="Training steps: forward, backward, SGD with momentum and weight decay")
     shown.add_column("what", max_width=24)
     shown.add_column("contender", no_wrap=True)
     shown.add_column("median", justify="right", no_wrap=True)
     shown.add_column("ratio", justify="right", no_wrap=True)
     shown.add_column("goal", no_wrap=True)
-    decided = {
-        (goal.what, goal.ours, goal.peer): (wanted, ratio)
-        for goal, wanted, ratio in verdicts(sections, natively)
-    }
+    reached = verdicts(sections, goals)
     for section in sections:
         title = section.title
         for who in section.values:
             ratio = section.ratio(who)
-            marks = []
-            for (what, ours, peer), (wanted, reached) in decided.items():
-                mark = "[green]✓[/]" if reached >= wanted else "[red]✗[/]"
-                if what != section.what:
-                    continue
-                if ours == section.ours and peer == who:
-                    marks.append(f"≥ {wanted:g} {mark}")
-                elif ours == who != section.ours:  # singa eager has a goal of its own
-                    marks.append(f"{peer}: {reached:.2f} ≥ {wanted:g} {mark}")
             shown.add_row(
                 title,
                 who,
                 f"{section.median(who) / UNITS[section.unit]:.3f} {section.unit}",
                 "" if ratio is None or who == section.ours else f"{ratio:.2f}",
-                ", ".join(marks),
+                ", ".join(_marks(section, who, goals, reached)),
             )
             title = ""
         shown.add_section()
     return shown
 
 
-def as_json(sections: list[Section], about: dict[str, Any], natively: bool) -> dict[str, Any]:
+def _marks(
+    section: Section, who: str, goals: dict[Goal, float], reached: dict[Goal, float]
+) -> Iterator[str]:
+    for goal, ratio in reached.items():
+        mark = "[green]✓[/]" if ratio >= goals[goal] else "[red]✗[/]"
+        if goal.what != section.what:
+            continue
+        if goal.ours == section.ours and goal.peer == who:
+            yield f"≥ {goals[goal]:g} {mark}"
+        elif goal.ours == who != section.ours:  # singa eager has a goal of its own
+            yield f"{goal.peer}: {ratio:.2f} ≥ {goals[goal]:g} {mark}"
+
+
+def as_json(
+    sections: list[Section], about: dict[str, Any], goals: dict[Goal, float]
+) -> dict[str, Any]:
     return {
         "about": about,
         "results": {section.what: section.as_json() for section in sections},
         "goals": [
             {
-                "what": goal.what, "ours": goal.ours, "peer": goal.peer, "goal": wanted,
-                "ratio": ratio, "reached": ratio >= wanted,
+                "what": goal.what, "ours": goal.ours, "peer": goal.peer, "goal": goals[goal],
+                "ratio": ratio, "reached": ratio >= goals[goal],
             }
-            for goal, wanted, ratio in verdicts(sections, natively)
+            for goal, ratio in verdicts(sections, goals).items()
         ],
     }  # fmt: skip

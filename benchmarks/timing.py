@@ -6,9 +6,12 @@ import statistics
 import time
 from collections.abc import Callable
 
+Run = Callable[[int], float]
+"""Runs so many steps back to back, and tells the mean seconds of one."""
+
 
 def take_turns(
-    steps: dict[str, Callable[[], object]],
+    runs: dict[str, Run],
     rounds: int = 20,
     warm_up: int = 5,
     block: float = 0.02,
@@ -21,7 +24,7 @@ def take_turns(
     loss), so that the last step of a block leaves no work to the next contender.
 
     Args:
-        steps: one step of each contender, by name.
+        runs: a way to run steps for each contender, by name.
         rounds: the number of blocks of each.
         warm_up: the steps of each before anything is timed; those that compile are among them.
         block: the seconds that a block should last at least, however short a step is.
@@ -31,26 +34,32 @@ def take_turns(
         For each contender the mean seconds of a step in each of its blocks.
     """
     counts = {}
-    for who, step in steps.items():
-        for _ in range(warm_up):
-            step()
-        start = time.perf_counter()
-        step()
-        counts[who] = max(2, round(block / (time.perf_counter() - start)))
+    for who, run in runs.items():
+        run(warm_up)
+        counts[who] = max(2, round(block / run(2)))
         done()
-    names = list(steps)
+    names = list(runs)
     times: dict[str, list[float]] = {who: [] for who in names}
     for number in range(rounds):
         first = number % len(names)
         for who in names[first:] + names[:first]:
-            step, count = steps[who], counts[who]
-            step()  # back into the caches after the others
-            start = time.perf_counter()
-            for _ in range(count):
-                step()
-            times[who].append((time.perf_counter() - start) / count)
+            time.sleep(0.01)  # until the last one's threads have gone to sleep
+            runs[who](1)  # back into the caches after the others
+            times[who].append(runs[who](counts[who]))
             done()
     return times
+
+
+def run_of(step: Callable[[], object]) -> Run:
+    """The way to run a step that is a function of this process."""
+
+    def run(count: int) -> float:
+        start = time.perf_counter()
+        for _ in range(count):
+            step()
+        return (time.perf_counter() - start) / count
+
+    return run
 
 
 def medians(times: dict[str, list[float]]) -> dict[str, float]:

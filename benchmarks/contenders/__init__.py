@@ -47,24 +47,23 @@ class Contender:
     trains: bool = True
     is_slow: bool = False
 
-    def is_about(self, workload: Workload, device: str) -> bool:
+    def is_about(self, workload: Workload) -> bool:
         """Whether this workload is written for this library, and worth a row for it."""
-        return (
-            workload.is_written_in(self.library)
-            and (not self.only or workload.name in self.only)
-            and device in self.devices
-        )
+        wanted = not self.only or workload.name in self.only
+        return wanted and workload.is_written_in(self.library)
 
-    def what_is_missing(self) -> str | None:
-        """What would have to be installed, if anything."""
+    def what_is_missing(self, device: str) -> str | None:
+        """What would have to be there, if anything."""
         try:
             found = find_spec(self.package)
         except ModuleNotFoundError:  # a package inside of one that is not there
             found = None
         if found is None:
             return self.package.partition(".")[0]
+        if device == "cuda" and not _sees_gpu(self.package):
+            return f"GPU that {self.package} sees"
         if self.name == "torch-compile" and not any(map(which, ("c++", "g++", "clang++"))):
-            return "a C++ compiler"
+            return "C++ compiler"
         return None
 
     def step(self, workload: Workload, device: str) -> Step:
@@ -72,6 +71,15 @@ class Contender:
         module, function = self.maker.split(":")
         make = getattr(import_module(f"contenders.{module}"), function)
         return make(workload, device)
+
+
+def _sees_gpu(package: str) -> bool:
+    library = import_module("jax" if package in ("singa", "flax") else package)
+    if package == "torch":
+        return library.cuda.is_available()
+    if package == "mlx.core":
+        return library.is_available(library.gpu)
+    return any(place.platform == "gpu" for place in library.devices())
 
 
 IMAGES = ("cnn", "resnet")

@@ -1,6 +1,6 @@
 """Hochreiter and Schmidhuber, 1997, with a forget gate and two biases, as PyTorch has it."""
 
-TITLE = "LSTM, 2 layers of 128, sequence 64, batch 32"
+TITLE = "LSTM 2x128, 64 steps, batch 32"
 LAYERS, WIDTH = 2, 128
 INPUT = (32, 64, WIDTH)
 PARAMS = {}

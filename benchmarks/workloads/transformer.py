@@ -1,6 +1,6 @@
 """Vaswani et al., 2017: an encoder as torch.nn.TransformerEncoderLayer has it, without dropout."""
 
-TITLE = "Transformer, 2 layers of 128, sequence 64, batch 16"
+TITLE = "Transformer 2x128, 64 steps, batch 16"
 LAYERS, WIDTH, HEADS, INNER = 2, 128, 4, 512
 INPUT = (16, 64, WIDTH)
 PARAMS = {}

@@ -1,0 +1,111 @@
+"""A contender in a process of its own, which runs blocks of steps when it is told to.
+
+So every library has the process that its users have: its own threads, its own settings of the
+memory allocator, nothing in the caches from the others but what any other program leaves there.
+
+    python benchmarks/worker.py WORKLOAD CONTENDER DEVICE
+
+is such a process. It takes ``run COUNT`` and ``memory`` on its standard input, and answers each
+with a line of JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import contenders
+import workloads
+from contenders import Contender
+
+
+class Worker:
+    """Such a process, for whom asks. It starts with nothing compiled, and ends with its block."""
+
+    def __init__(
+        self, workload: str, contender: Contender, device: str, **environment: str
+    ) -> None:
+        self._empty = tempfile.TemporaryDirectory()
+        # Nothing that an earlier run has compiled helps this one.
+        fresh = {
+            "SINGA_CACHE": "0",
+            "JAX_ENABLE_COMPILATION_CACHE": "false",
+            "TORCHINDUCTOR_CACHE_DIR": self._empty.name,
+        }
+        self._process = subprocess.Popen(
+            [sys.executable, __file__, workload, contender.name, device],
+            env=os.environ | fresh | environment,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def run(self, count: int) -> tuple[float, list[float]]:
+        """The mean seconds of ``count`` steps, and their losses."""
+        seconds, losses = self._ask(f"run {count}")
+        return seconds, losses
+
+    def peak_memory(self) -> float:
+        """The most bytes that the process has had."""
+        return float(self._ask("memory"))
+
+    def _ask(self, what: str) -> Any:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        print(what, file=self._process.stdin, flush=True)
+        # A library may print something of its own; the answer is marked.
+        for line in self._process.stdout:
+            if line.startswith(_ANSWER):
+                return json.loads(line.removeprefix(_ANSWER))
+        raise RuntimeError(f"{' '.join(map(str, self._process.args))} ended: see above")
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+        self._empty.cleanup()
+
+
+_ANSWER = "answer: "
+
+
+def peak_memory() -> float:
+    """The most bytes that this process has had."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        # Linux counts the process that started this one into its ru_maxrss, but not in here.
+        lines = status.read_text().splitlines()
+        peak = next(line for line in lines if line.startswith("VmHWM:"))
+        return float(peak.split()[1]) * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return float(peak) * (1 if sys.platform == "darwin" else 1024)
+
+
+def main() -> None:
+    workload, name, device = sys.argv[1:]
+    contender = next(each for each in contenders.ALL if each.name == name)
+    step = contender.step(workloads.Workload(workload), device)
+    for line in sys.stdin:
+        verb, *count = line.split()
+        answer: Any
+        if verb == "run":
+            losses = []
+            start = time.perf_counter()
+            for _ in range(int(count[0])):
+                losses.append(step())
+            answer = (time.perf_counter() - start) / len(losses), losses
+        else:
+            answer = peak_memory()
+        print(_ANSWER + json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()
