@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import time
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,31 @@ def describe(device: str, threads: int) -> dict[str, Any]:
     for package in ("singa-xla", "jax", "jaxlib", "torch", "flax", "optax", "mlx", "numpy"):
         about[package] = _version(package)
     return about
+
+
+class Neighbours:
+    """How many cores other programs keep busy: the bane of all that is measured meanwhile."""
+
+    def __init__(self) -> None:
+        self._start = self._seconds()
+
+    def busy(self) -> float | None:
+        """Cores, on average since this object was made; None where that is not to be known."""
+        if self._start is None:
+            return None
+        spent, wall = (now - then for now, then in zip(self._seconds(), self._start, strict=True))
+        return max(0.0, spent / wall)
+
+    def _seconds(self) -> tuple[float, float] | None:
+        """The seconds of processors that others have had, and those on the clock."""
+        try:
+            with open("/proc/stat") as file:
+                _, *ticks = file.readline().split()
+        except OSError:
+            return None
+        user, nice, system, _, _, *interrupts_and_stolen = map(int, ticks[:8])
+        spent = (user + nice + system + sum(interrupts_and_stolen)) / os.sysconf("SC_CLK_TCK")
+        return spent - sum(os.times()[:4]), time.monotonic()
 
 
 def in_a_line(about: dict[str, Any]) -> str:

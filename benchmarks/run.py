@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -64,7 +63,7 @@ def main() -> None:
     machine.confine(chosen.device, contenders.THREADS)
     console = Console(width=None if sys.stdout.isatty() else 130)  # the table's, for a file
     taking_part = who_takes_part(chosen, console)
-    warn_if_busy(console)
+    neighbours = machine.Neighbours()
     sections = []
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
@@ -77,10 +76,16 @@ def main() -> None:
                 sections += [section] if section.values else []
         if PROCESSES in chosen.only:
             sections += measure_processes(taking_part, chosen.device, bar)
+    busy = neighbours.busy()
     wanted = goals.for_here(chosen.device, machine.natively())
     console.print(table(sections, wanted))
+    if busy is not None and busy > 0.1:
+        console.print(
+            f"[yellow]Other programs kept {busy:.1f} cores busy meanwhile. Do not trust these "
+            "numbers: PyTorch's threads wait for each other, and suffer most.[/]"
+        )
     about = machine.describe(chosen.device, contenders.THREADS)
-    about |= {"device": chosen.device, "rounds": chosen.rounds}
+    about |= {"device": chosen.device, "rounds": chosen.rounds, "cores of others": busy}
     if chosen.json:
         chosen.json.write_text(json.dumps(as_json(sections, about, wanted), indent=2) + "\n")
         console.print(f"All numbers: {chosen.json}")
@@ -102,15 +107,6 @@ def who_takes_part(chosen: argparse.Namespace, console: Console) -> list[Contend
         else:
             console.print(f"{contender.title} does not take part: no {missing} here")
     return found
-
-
-def warn_if_busy(console: Console) -> None:
-    busy = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
-    if busy > 0.5:
-        console.print(
-            f"[yellow]Other programs keep {busy:.1f} cores busy. Do not trust what follows: "
-            "PyTorch's threads wait for each other, and suffer most.[/]"
-        )
 
 
 def measure(
