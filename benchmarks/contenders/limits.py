@@ -46,12 +46,10 @@ def alone(workload: Workload, device: str) -> Step:
     if workload.has_images:
         model, x = use_channels_last(model, x)
     if hasattr(workload.code, "PRODUCTS"):
-        calls = [
-            _product(
-                torch.rand(rows, inner, device=device), torch.rand(inner, columns, device=device)
-            )
-            for rows, inner, columns in workload.code.PRODUCTS
-        ]
+        # Those of one shape share their factors, as the steps of a sequence share the weights.
+        shapes = workload.code.PRODUCTS
+        made = {shape: _random_product(*shape, device) for shape in set(shapes)}
+        calls = [made[shape] for shape in shapes]
     else:
         # Attention in one piece would hide its products.
         with Recorder() as recorder, sdpa_kernel(SDPBackend.MATH):
@@ -67,6 +65,12 @@ def alone(workload: Workload, device: str) -> Step:
         return 0.0
 
     return step
+
+
+def _random_product(rows: int, inner: int, columns: int, device: str) -> Callable[[], Any]:
+    return _product(
+        torch.rand(rows, inner, device=device), torch.rand(inner, columns, device=device)
+    )
 
 
 def _product(a: torch.Tensor, b: torch.Tensor) -> Callable[[], Any]:

@@ -38,4 +38,5 @@ eager = partial(compiled, use_graph=False)
 def _common(name: str) -> str:
     """The name that the workload has for one of our parameters."""
     owner, _, own = name.rpartition(".")
-    return f"{owner}.{ {'W': 'weight', 'scale': 'weight', 'b': 'bias'}.get(own, own) }"
+    own = {"W": "weight", "scale": "weight", "b": "bias"}.get(own, own)
+    return f"{owner}.{own}"
