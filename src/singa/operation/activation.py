@@ -10,6 +10,8 @@ from singa.operation import checks
 from singa.tape import Operation
 from singa.tensor import Tensor
 
+__all__ = ["ReLU", "Sigmoid", "SoftMax", "Tanh", "relu", "sigmoid", "softmax", "tanh"]
+
 
 class ReLU(Operation):
     """y = max(x, 0); the gradient at 0 is 0."""

@@ -17,6 +17,8 @@ from singa.operation import checks
 from singa.tape import Operation
 from singa.tensor import Tensor
 
+__all__ = ["Convolution2d", "conv2d"]
+
 Padding = tuple[tuple[int, int], tuple[int, int]]
 
 _LAYOUT = ("NCHW", "OIHW", "NCHW")

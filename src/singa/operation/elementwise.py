@@ -12,6 +12,11 @@ from singa.operation import checks
 from singa.tape import Operation
 from singa.tensor import Tensor, TensorLike, as_tensor
 
+__all__ = [
+    "Abs", "Add", "Div", "Exp", "Log", "Mul", "Negative", "Pow", "Sqrt", "Sub", "abs", "add",
+    "div", "exp", "log", "mul", "negative", "pow", "sqrt", "sub",
+]  # fmt: skip
+
 
 class Add(Operation):
     """y = a + b."""

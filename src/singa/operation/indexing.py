@@ -12,6 +12,8 @@ from singa.errors import ArgumentError, BoundsError, DTypeError
 from singa.tape import Operation
 from singa.tensor import Tensor, as_tensor, number
 
+__all__ = ["GetItem", "getitem"]
+
 _ARRAY = "array"  # stands in the pattern for an index that is an input
 
 

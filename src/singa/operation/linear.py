@@ -10,6 +10,8 @@ from singa.operation import checks
 from singa.tape import Operation
 from singa.tensor import Tensor, TensorLike, as_tensor
 
+__all__ = ["AddBias", "Affine", "Matmul", "add_bias", "affine", "matmul"]
+
 
 class Matmul(Operation):
     """y = a b, a matrix product by NumPy's rules: leading axes are batches and broadcast."""

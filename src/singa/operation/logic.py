@@ -11,6 +11,8 @@ from singa.operation import checks
 from singa.tape import Operation
 from singa.tensor import Tensor, TensorLike, as_tensor
 
+__all__ = ["Compare", "equal", "greater", "greater_equal", "less", "less_equal", "not_equal"]
+
 
 class Compare(Operation):
     """y = a ? b, element by element; ``relation`` is the name of NumPy's function."""

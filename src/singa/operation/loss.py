@@ -11,6 +11,11 @@ from singa.operation import checks
 from singa.tape import Operation
 from singa.tensor import Tensor
 
+__all__ = [
+    "BinaryCrossEntropy", "MeanSquareError", "SoftMaxCrossEntropy", "binary_cross_entropy",
+    "mse_loss", "softmax_cross_entropy",
+]  # fmt: skip
+
 
 class SoftMaxCrossEntropy(Operation):
     """y = -mean over the batch of sum(t log softmax(x)).

@@ -17,6 +17,8 @@ from singa.operation import checks
 from singa.tape import Operation, mode
 from singa.tensor import Tensor
 
+__all__ = ["BatchNormalization2d", "FrozenBatchNormalization2d", "batchnorm_2d"]
+
 
 class _PerChannel(Operation):
     """What both forms share: x is (N, C, H, W) or (N, C), everything else (C,)."""

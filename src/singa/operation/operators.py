@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from singa.errors import DTypeError
-from singa.operation import elementwise, indexing, linear, logic, shape
+from singa.operation import elementwise, indexing, linear, logic, shaping
 from singa.tensor import Tensor, TensorLike, as_tensor
 
 _BINARY: dict[str, Callable[[Tensor, TensorLike], Tensor]] = {
@@ -42,7 +42,7 @@ def _in_place(function: Callable[[Tensor, TensorLike], Tensor]) -> Callable[...,
     def method(self: Tensor, other: TensorLike) -> Tensor:
         result = function(self, other)
         if result.shape != self.shape:
-            result = shape.reshape(result, self.shape)  # raises: it would not be in place
+            result = shaping.reshape(result, self.shape)  # raises: it would not be in place
         self.data = result.data.astype(self.dtype)
         if not self.stores_grad or self.creator is not None:
             # From here on this handle stands for the result. A parameter stays a leaf: assigning
@@ -74,10 +74,10 @@ def _hand_down() -> None:
         "__neg__": elementwise.negative,
         "__getitem__": indexing.getitem,
         "__iter__": _iterate,
-        "reshape": shape.reshape,
-        "transpose": shape.transpose,
-        "T": shape.transpose,
-        "as_type": shape.cast,
+        "reshape": shaping.reshape,
+        "transpose": shaping.transpose,
+        "T": shaping.transpose,
+        "as_type": shaping.cast,
     }
     for name, function in _BINARY.items():
         methods[f"__{name}__"] = function

@@ -25,6 +25,8 @@ from singa.operation.fusion import apart
 from singa.tape import Operation
 from singa.tensor import Tensor
 
+__all__ = ["AveragePooling2d", "MaxPooling2d", "avg_pool_2d", "max_pool_2d"]
+
 _HEIGHT, _WIDTH = 2, 3  # axes of (N, C, H, W)
 
 

@@ -11,6 +11,8 @@ from singa.operation import checks
 from singa.tape import Operation, mode
 from singa.tensor import Tensor, next_key, wrap
 
+__all__ = ["Dropout", "dropout"]
+
 
 class Dropout(Operation):
     """y = x / (1 - ratio) where kept, else 0 (Srivastava et al., 2014; the inverted form)."""

@@ -12,6 +12,8 @@ from singa.operation import checks
 from singa.tape import Operation
 from singa.tensor import Tensor
 
+__all__ = ["ReduceMean", "ReduceSum", "reduce_mean", "reduce_sum"]
+
 
 class _Reduction(Operation):
     def __init__(self, axes: Sequence[int] | int | None = None, keepdims: bool = True) -> None:

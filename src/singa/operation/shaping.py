@@ -14,6 +14,11 @@ from singa.operation import checks
 from singa.tape import Operation
 from singa.tensor import Tensor
 
+__all__ = [
+    "Cast", "Concat", "Flatten", "Reshape", "Transpose", "cast", "cat", "flatten", "reshape",
+    "transpose",
+]  # fmt: skip
+
 
 class Reshape(Operation):
     """The same elements in another shape; -1 stands for what is left, 0 for "as it was" (ONNX)."""

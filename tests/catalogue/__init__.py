@@ -1,0 +1,27 @@
+"""Every operation with a plain formula and inputs: one file for each family, as in the package."""
+
+from catalogue import (
+    activation,
+    convolution,
+    elementwise,
+    indexing,
+    linear,
+    logic,
+    loss,
+    normalization,
+    pooling,
+    random,
+    reduction,
+    shaping,
+)
+from catalogue.row import Row as Row
+
+FAMILIES = (
+    activation, convolution, elementwise, indexing, linear, logic, loss, normalization, pooling,
+    random, reduction, shaping,
+)  # fmt: skip
+
+TABLE: dict[str, Row] = {}
+for family in FAMILIES:
+    assert not TABLE.keys() & family.ROWS.keys()
+    TABLE |= family.ROWS

@@ -1,0 +1,24 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from catalogue.row import Row
+from singa import autograd as ops
+from singa.tensor import Tensor
+
+KEY = np.array([1, 2], np.uint32)
+
+
+def plain_dropout(x):
+    return jnp.where(jax.random.bernoulli(jnp.asarray(KEY), jnp.float32(0.7), x.shape), x / 0.7, 0)
+
+
+def dropped(x):
+    key = Tensor((2,), requires_grad=False)
+    key.data = jnp.asarray(KEY)
+    return ops.Dropout(0.3)(x, key)[0]
+
+
+ROWS = {
+    "dropout": Row(ops.Dropout, dropped, plain_dropout, [(4, 5)]),
+}  # fmt: skip
