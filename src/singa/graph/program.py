@@ -10,6 +10,7 @@ from typing import Any
 import jax
 from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
 
+from singa import memory
 from singa.device import CTensor
 from singa.graph.capture import Capture, read_tensor
 from singa.graph.fusing import fuse
@@ -69,6 +70,7 @@ class Program:
         else:
             run = jax.jit(named(self._evaluate, "step"), donate_argnums=0)
             self._run = run.lower(*self._arrays(args)).compile()
+            memory.return_unused()
             self.is_compiled_anew = True
 
     def __call__(self, args: Sequence[Tensor]) -> Any:
