@@ -27,7 +27,7 @@ lint: $(VENV)/.dev-installed ## check style, formatting and types
 	$(VENV)/bin/mypy
 
 bench: $(VENV)/.dev-installed $(VENV)/.kernels-built ## run the benchmarks
-	$(VENV)/bin/python benchmarks/run.py
+	$(VENV)/bin/python -m benchmarks.steps --json --chart
 
 clean: ## remove .venv and everything else that the other targets made
 	rm -rf $(VENV) build kernels/build demo-output dist .hypothesis .mypy_cache .pytest_cache .ruff_cache

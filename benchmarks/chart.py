@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from report import Section
+from benchmarks.report import Section
 
 # Middle tones and no background: it can be read on a white page and on a dark one.
 INK = "#7d8590"

@@ -8,9 +8,9 @@ import sys
 import time
 from collections.abc import Iterator
 
-from contenders import Contender
-from report import Section
-from worker import Worker
+from benchmarks.contenders import Contender
+from benchmarks.report import Section
+from benchmarks.worker import Worker
 
 REPEATED = 5  # imports
 COMPILED = ("singa", "torch-compile", "jax")

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from goals import COMPILED, Goal
 from rich.table import Table
+
+from benchmarks.goals import COMPILED, Goal
 
 UNITS = {"ms": 1e-3, "s": 1.0, "MiB": 2.0**20}
 

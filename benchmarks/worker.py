@@ -3,7 +3,7 @@
 So every library has the process that its users have: its own threads, its own settings of the
 memory allocator, nothing in the caches from the others but what any other program leaves there.
 
-    python benchmarks/worker.py WORKLOAD CONTENDER DEVICE
+    python -m benchmarks.worker WORKLOAD CONTENDER DEVICE
 
 is such a process. It takes ``run COUNT`` and ``memory`` on its standard input, and answers each
 with a line of JSON.
@@ -21,9 +21,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-import contenders
-import workloads
-from contenders import Contender
+from benchmarks import contenders, workloads
+from benchmarks.contenders import Contender
+
+ROOT = Path(__file__).parents[1]  # of the checkout: where the package `benchmarks` is found
 
 
 class Worker:
@@ -40,8 +41,8 @@ class Worker:
             "TORCHINDUCTOR_CACHE_DIR": self._empty.name,
         }
         self._process = subprocess.Popen(
-            [sys.executable, __file__, workload, contender.name, device],
-            env=os.environ | fresh | environment,
+            [sys.executable, "-m", "benchmarks.worker", workload, contender.name, device],
+            env=os.environ | fresh | environment, cwd=ROOT,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
 

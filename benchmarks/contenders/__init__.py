@@ -13,7 +13,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from shutil import which
 
-from workloads import Workload
+from benchmarks.workloads import Workload
 
 Step = Callable[[], float]
 
@@ -69,7 +69,7 @@ class Contender:
     def step(self, workload: Workload, device: str) -> Step:
         """The step, with parameters of its own. Whatever it compiles it compiles when called."""
         module, function = self.maker.split(":")
-        make = getattr(import_module(f"contenders.{module}"), function)
+        make = getattr(import_module(f"benchmarks.contenders.{module}"), function)
         return make(workload, device)
 
 

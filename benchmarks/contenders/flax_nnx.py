@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
-from workloads import Workload
 
-from contenders import DECAY, LR, MOMENTUM, Step
+from benchmarks.contenders import DECAY, LR, MOMENTUM, Step
+from benchmarks.workloads import Workload
 
 
 def jitted(workload: Workload, device: str) -> Step:

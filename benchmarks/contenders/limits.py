@@ -15,10 +15,10 @@ from typing import Any
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
-from workloads import Workload
 
-from contenders import Step
-from contenders.pytorch import prepared, use_channels_last
+from benchmarks.contenders import Step
+from benchmarks.contenders.pytorch import prepared, use_channels_last
+from benchmarks.workloads import Workload
 
 aten = torch.ops.aten
 WHOLE = {aten.convolution.default, aten.convolution_backward.default, aten.bmm.default}

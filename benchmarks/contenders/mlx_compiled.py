@@ -8,9 +8,9 @@ import mlx.core as mx
 import mlx.nn as nn
 import mlx.optimizers as optim
 from mlx.utils import tree_flatten
-from workloads import Workload
 
-from contenders import DECAY, LR, MOMENTUM, Step
+from benchmarks.contenders import DECAY, LR, MOMENTUM, Step
+from benchmarks.workloads import Workload
 
 
 def compiled(workload: Workload, device: str) -> Step:

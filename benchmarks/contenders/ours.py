@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from workloads import Workload
-
-from contenders import DECAY, LR, MOMENTUM, Step
+from benchmarks.contenders import DECAY, LR, MOMENTUM, Step
+from benchmarks.workloads import Workload
 from singa import autograd, model, opt
 from singa.device import device_named
 from singa.tensor import Tensor

@@ -7,9 +7,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from workloads import Workload
 
-from contenders import DECAY, LR, MOMENTUM, Step
+from benchmarks.contenders import DECAY, LR, MOMENTUM, Step
+from benchmarks.workloads import Workload
 
 
 def jitted(workload: Workload, device: str) -> Step:

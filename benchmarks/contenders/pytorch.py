@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import torch
-from workloads import Workload
 
-from contenders import DECAY, LR, MOMENTUM, THREADS, Step
+from benchmarks.contenders import DECAY, LR, MOMENTUM, THREADS, Step
+from benchmarks.workloads import Workload
 
 
 def eager(workload: Workload, device: str) -> Step:

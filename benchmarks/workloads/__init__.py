@@ -27,7 +27,7 @@ class Workload:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.code = import_module(f"workloads.{name}")
+        self.code = import_module(f"benchmarks.workloads.{name}")
         self.title: str = self.code.TITLE
         rng = np.random.default_rng(0)
         self.x = rng.standard_normal(self.code.INPUT, np.float32)

@@ -12,8 +12,7 @@ FLATTENED = {"linear.weight": (32, 28, 28)}
 
 
 def in_singa():
-    from contenders.ours import Trained
-
+    from benchmarks.contenders.ours import Trained
     from singa import autograd, layer
 
     class CNN(Trained):
@@ -39,7 +38,8 @@ def in_singa():
 def in_jax(p, x, stats):
     import jax
     import jax.numpy as jnp
-    from contenders.plain_jax import batch_norm, conv, pool
+
+    from benchmarks.contenders.plain_jax import batch_norm, conv, pool
 
     y = batch_norm(jax.nn.relu(conv(x, p["conv1.weight"])), p, "bn1", stats)
     y = pool(y, -jnp.inf, jax.lax.max)

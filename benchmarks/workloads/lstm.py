@@ -50,8 +50,8 @@ def in_singa():
     import jax
     import jax.numpy as jnp
     import numpy as np
-    from contenders.ours import Trained
 
+    from benchmarks.contenders.ours import Trained
     from singa import Tensor, autograd, layer
 
     class Recurrence(autograd.Operation):

@@ -7,8 +7,7 @@ PARAMS = {
 
 
 def in_singa():
-    from contenders.ours import Trained
-
+    from benchmarks.contenders.ours import Trained
     from singa import autograd, layer
 
     class MLP(Trained):

@@ -27,8 +27,7 @@ PARAMS |= {"linear.weight": (512, 10), "linear.bias": (10,)}
 
 
 def in_singa():
-    from contenders.ours import Trained
-
+    from benchmarks.contenders.ours import Trained
     from singa import autograd, layer
 
     class Block(layer.Layer):
@@ -66,7 +65,8 @@ def in_singa():
 
 def in_jax(p, x, stats):
     import jax
-    from contenders.plain_jax import batch_norm, conv
+
+    from benchmarks.contenders.plain_jax import batch_norm, conv
 
     y = jax.nn.relu(batch_norm(conv(x, p["conv.weight"]), p, "bn", stats))
     for i, (inputs, outputs, stride) in enumerate(BLOCKS):

@@ -37,8 +37,7 @@ def layer_norm(x, weight, bias):
 
 
 def in_singa():
-    from contenders.ours import Trained
-
+    from benchmarks.contenders.ours import Trained
     from singa import Tensor, autograd, layer
 
     class Attention(autograd.Operation):

@@ -22,6 +22,7 @@
 
 #include "images.h"
 #include "parallel.h"
+#include "scratch.h"
 
 namespace singa {
 namespace {
@@ -74,6 +75,7 @@ dnnl::stream& Stream() {
 class Convolution {
  public:
   explicit Convolution(const Geometry& g) {
+    const OneThread one_thread;
     const memory::dims x{g.n, g.c, g.h, g.w}, y{g.n, g.o, g.oh, g.ow}, bias{g.o};
     const memory::dims w = g.groups == 1
                                ? memory::dims{g.o, g.c, g.kh, g.kw}
@@ -137,22 +139,23 @@ class Convolution {
 
   // Weights from the order given to the one that the primitive wants, or back.
   void Reorder(const void* from, void* to, bool back = false) const {
+    const OneThread one_thread;
     memory source(back ? w_ : given_w_, Engine(), const_cast<void*>(from));
     memory target(back ? given_w_ : w_, Engine(), to);
-    memory scratchpad(reorder_scratchpad_, Engine(),
-                      Scratch(Slot::kScratchpad, reorder_scratchpad_.get_size()));
+    const Scratch own(reorder_scratchpad_.get_size());
+    memory scratchpad(reorder_scratchpad_, Engine(), own.get());
     reorder_.execute(Stream(), {{DNNL_ARG_FROM, source},
                                 {DNNL_ARG_TO, target},
                                 {DNNL_ARG_SCRATCHPAD, scratchpad}});
   }
 
   void Run(const std::vector<std::pair<int, const void*>>& arguments) const {
+    const OneThread one_thread;
     std::unordered_map<int, memory> memories;
     for (const auto& [name, data] : arguments)
       memories.emplace(name, memory(Descriptor(name), Engine(), const_cast<void*>(data)));
-    memories.emplace(DNNL_ARG_SCRATCHPAD,
-                     memory(scratchpad_, Engine(),
-                            Scratch(Slot::kScratchpad, scratchpad_.get_size())));
+    const Scratch own(scratchpad_.get_size());
+    memories.emplace(DNNL_ARG_SCRATCHPAD, memory(scratchpad_, Engine(), own.get()));
     primitive_.execute(Stream(), memories);
   }
 
@@ -233,7 +236,6 @@ struct Parts {
     size = (n + wanted - 1) / wanted;
     count = (n + size - 1) / size;
     last = n - (count - 1) * size;
-    // Primitives choose their blocking by the number of threads, which is one in each part.
     g.n = size;
     convolution = Cached(g);
     g.n = last;
@@ -266,14 +268,6 @@ Geometry GeometryOf(Kind kind, ffi::Span<const int64_t> x, ffi::Span<const int64
   return g;
 }
 
-using Memory = std::unique_ptr<void, decltype(&std::free)>;
-
-Memory Allocate(size_t bytes) {
-  void* data = std::aligned_alloc(4096, (bytes + 4095) / 4096 * 4096);
-  if (data == nullptr) throw std::bad_alloc();
-  return Memory(data, &std::free);
-}
-
 // The weights as the parts want them: at most two orders, because there are at most two sizes.
 class OrderedWeights {
  public:
@@ -288,14 +282,14 @@ class OrderedWeights {
   }
 
  private:
-  static const void* Order(const Convolution& convolution, const float* given, Memory& memory) {
+  static const void* Order(const Convolution& convolution, const float* given, Scratch& memory) {
     if (!convolution.reorders()) return given;
-    memory = Allocate(convolution.weight_bytes());
+    memory = Scratch(convolution.weight_bytes());
     convolution.Reorder(given, memory.get());
     return memory.get();
   }
 
-  Memory first_memory_{nullptr, &std::free}, last_memory_{nullptr, &std::free};
+  Scratch first_memory_, last_memory_;
   const void *first_, *last_;
 };
 
@@ -349,7 +343,7 @@ ffi::Error WeightGradient(ffi::ThreadPool pool, Image x, Image dy, Numbers windo
     const int64_t count = static_cast<int64_t>(dw->element_count());
     // Each part has a sum of its own; the first one's is where the total will be.
     const int64_t stride = count + g.o;
-    Memory sums = Allocate(static_cast<size_t>(stride * (parts.count - 1)) * sizeof(float) + 1);
+    const Scratch sums(static_cast<size_t>(stride * (parts.count - 1)) * sizeof(float));
     const auto weight_sum = [&](int64_t part) {
       return part == 0 ? dw->typed_data() : static_cast<float*>(sums.get()) + (part - 1) * stride;
     };
@@ -358,10 +352,10 @@ ffi::Error WeightGradient(ffi::ThreadPool pool, Image x, Image dy, Numbers windo
     };
     Parallel(pool, parts.count, [&](int64_t part) {
       const Convolution& convolution = parts[part];
-      Memory own(nullptr, &std::free);
+      Scratch own;
       void* target = weight_sum(part);
       if (convolution.reorders()) {
-        own = Allocate(convolution.weight_bytes());
+        own = Scratch(convolution.weight_bytes());
         target = own.get();
       }
       std::vector<std::pair<int, const void*>> arguments{

@@ -69,7 +69,7 @@ class Program:
             self._run = previous._run
         else:
             run = jax.jit(named(self._evaluate, "step"), donate_argnums=0)
-            self._run = run.lower(*self._arrays(args)).compile()
+            self._run = run.lower(*self._arrays(args)).compile(self._compiler_options())
             memory.return_unused()
             self.is_compiled_anew = True
 
@@ -116,6 +116,14 @@ class Program:
         inputs = dict(zip((*self._donated, *self._kept), (*donated, *kept), strict=True))
         outputs = self._function(*[inputs[i] for i in range(len(inputs))], *consts, *args)
         return [*[outputs[i] for i in self._order], *outputs[len(self._order) :]]
+
+    def _compiler_options(self) -> dict[str, Any]:
+        devices = {device for _, sharding in self._expected for device in sharding.device_set}
+        if any(device.platform != "cpu" for device in devices):
+            return {}
+        eqns = [e for e in self.capture.jaxpr.jaxpr.eqns if e.primitive is not read_tensor]
+        values = [var.aval for eqn in eqns for var in eqn.outvars]
+        return dict(memory.compiler_options([v.size * v.dtype.itemsize for v in values]))
 
     def _does_the_same(self, other: Program) -> bool:
         return (

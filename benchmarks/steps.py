@@ -17,19 +17,15 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-import chart
-import contenders
-import goals
-import machine
 import numpy as np
-import processes
-import workloads
-from contenders import Contender
-from report import Section, as_json, table
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from timing import Run, take_turns
-from worker import Worker
+
+from benchmarks import chart, contenders, goals, machine, processes, workloads
+from benchmarks.contenders import Contender
+from benchmarks.report import Section, as_json, table
+from benchmarks.timing import Run, take_turns
+from benchmarks.worker import Worker
 
 CHART = Path("docs/images/benchmark.png")
 WITHOUT = "singa compiled, no native kernels"
