@@ -6,13 +6,5 @@ from singa.tensor import Tensor
 __version__ = "0.1.0"
 
 __all__ = [
-    "Tensor",
-    "autograd",
-    "device",
-    "errors",
-    "initializer",
-    "layer",
-    "model",
-    "opt",
-    "tensor",
-]
+    "Tensor", "autograd", "device", "errors", "initializer", "layer", "model", "opt", "tensor",
+]  # fmt: skip

@@ -87,15 +87,14 @@ def update(
 def _update_one(
     rule: Rule, param: CTensor, grad: CTensor, state: State, hyper: Values, step: CTensor
 ) -> tuple[CTensor, State]:
-    p, changes = rule(param.astype(grad.dtype), grad, state, hyper, step)
+    own = {slot: value for slot, value in state.items() if slot not in (SUM, AVERAGE)}
+    p, new = rule(param.astype(grad.dtype), grad, own, hyper, step)
     if AVERAGE in state:
         decay = hyper["ema_decay"]
-        changes[AVERAGE] = decay * state[AVERAGE] + (1 - decay) * p
+        new = new | {AVERAGE: decay * state[AVERAGE] + (1 - decay) * p}
     if SUM in state:
-        changes[SUM] = jnp.zeros_like(state[SUM])
-    return p.astype(param.dtype), {
-        slot: changes[slot].astype(old.dtype) for slot, old in state.items()
-    }
+        new = new | {SUM: jnp.zeros_like(state[SUM])}
+    return p.astype(param.dtype), {slot: new[slot].astype(old.dtype) for slot, old in state.items()}
 
 
 def clip(grads: Sequence[CTensor], hypers: Sequence[Values]) -> list[CTensor]:
