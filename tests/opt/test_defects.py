@@ -7,13 +7,6 @@ from singa import autograd, model, opt
 from singa.tensor import Tensor
 
 
-@pytest.fixture(autouse=True)
-def _recording():
-    autograd.training = True
-    yield
-    autograd.training = False
-
-
 def parameter(values, dtype=np.float32):
     return Tensor(data=np.asarray(values, dtype), stores_grad=True)
 

@@ -18,13 +18,6 @@ RULES = [
 CPU = device.get_default_device()
 
 
-@pytest.fixture(autouse=True)
-def _recording():
-    autograd.training = True
-    yield
-    autograd.training = False
-
-
 def parameter(values, name=None):
     return Tensor(data=np.asarray(values, np.float32), stores_grad=True, name=name)
 
@@ -357,6 +350,40 @@ def test_an_algorithm_of_one_s_own_is_declared_like_ours():
     signs.power = 2
     signs.update(p, gradient([2.0, -3.0]))
     np.testing.assert_array_equal(p, [0.5, 1.0])
+
+
+def test_numbers_that_change_compile_nothing():
+    peak, own = opt.Constant(0.1), opt.Constant(0.5)
+    net = make(opt.AdamW(opt.LinearWarmup(peak, 2)))
+    net.optimizer.add_group(lambda name: name.endswith(".b"), weight_decay=own)
+    train(net, 3)
+    peak.set(0.2)
+    own.set(0.25)
+    net.optimizer.beta_1 = 0.8
+    assert net.optimizer.lr_value.item() == pytest.approx(0.2)
+    train(net, 3)
+    assert net.captures == net.compilations == 1
+    own.set(0)  # a term disappears
+    train(net, 1)
+    assert net.captures == net.compilations == 2
+
+
+def test_singas_other_words_for_a_step():
+    p = parameter([1.0])
+    sgd = opt.SGD(0.25, momentum=0.5)
+    sgd.call(autograd.reduce_sum(p * 1.0))
+    sgd.backward_and_update(autograd.reduce_sum(p * 1.0))
+    assert p.item() == 1 - 0.25 - 0.375
+    assert sgd.step_counter.item() == 2
+
+
+def test_an_optimizer_s_states_are_tensors_that_may_be_saved_as_aux(tmp_path):
+    net = make(opt.SGD(0.1, momentum=0.9))
+    train(net, 3)
+    net.save_states(tmp_path / "net.zip", aux_states=net.optimizer.get_states())
+    aux = net.load_states(tmp_path / "net.zip")
+    assert aux["step_counter"].item() == 3
+    assert len(aux) == 1 + 4
 
 
 def test_wrong_arguments_are_refused_with_words():

@@ -12,13 +12,6 @@ STEPS = 50
 SHAPES = [(4, 3), (5,), (), (2, 3, 2)]
 
 
-@pytest.fixture(autouse=True)
-def _recording():
-    autograd.training = True
-    yield
-    autograd.training = False
-
-
 def with_l2(decay, rule):
     return optax.chain(optax.add_decayed_weights(decay), rule)
 

@@ -117,6 +117,12 @@ class Declared(Structural):
             setattr(self, name, value)
         self.check()
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in self._hyperparameters:
+            object.__setattr__(self, name, value)  # which tells itself of what matters
+        else:
+            super().__setattr__(name, value)
+
     def check(self) -> None:
         """Raise if the fields do not go together; called before anything is compiled for them."""
 

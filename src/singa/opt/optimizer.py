@@ -25,6 +25,9 @@ from singa.watching import outside_capture, structure
 Layout: TypeAlias = tuple[tuple[str, int], ...]
 """One parameter's hyper-parameters: their names, and their places among all values of a step."""
 
+Plan: TypeAlias = tuple[list[DecayScheduler], list[dict[str, Tensor]], Callable[..., Any]]
+"""The schedules of a step, each parameter's state, and the compiled update."""
+
 
 class Optimizer(Declared):
     """Base of the optimizers.
@@ -85,6 +88,7 @@ class Optimizer(Declared):
         self._groups: tuple[Group, ...] = ()
         self._state = ParameterStates(self._initial, self.plain_values)
         self._updated: set[Tensor] = set()  # the parameters that had their turn in this step
+        self._plans: dict[Any, tuple[int, Plan]] = {}
         self._kernels: dict[Any, Callable[..., Any]] = {}
 
     # -- what a subclass says -----------------------------------------------------------------
@@ -267,9 +271,8 @@ class Optimizer(Declared):
         # The first update of a step also counts it, in the same compiled call.
         begins = not self._updated
         step = self.step_counter if begins else self._present_step(counters)
-        schedules, layouts = self._layouts(params)
-        states = [self._state.of(p, _names(own)) for p, own in zip(params, layouts, strict=True)]
-        new_params, new_states, new_counters = self._kernel(layouts, begins)(
+        schedules, states, kernel = self._plan(params, begins)
+        new_params, new_states, new_counters = kernel(
             [param.data for param in params],
             [grad.data for _, grad in pairs],
             [{slot: tensor.data for slot, tensor in state.items()} for state in states],
@@ -295,6 +298,21 @@ class Optimizer(Declared):
         data = [counter.data for counter in counters]
         step, _, _ = count(data, begins=False, micro_batches=self.accumulate)
         return wrap(step, counters[0].device)
+
+    def _plan(self, params: Sequence[Tensor], begins: bool) -> Plan:
+        """What is needed to update these parameters: it is the same until something is changed."""
+        key = (begins, *params)
+        version, plan = self._plans.get(key, (None, None))
+        if plan is None or version != structure.version:
+            schedules, layouts = self._layouts(params)
+            kernel = self._kernel(layouts, begins)
+            states = [
+                self._state.of(param, _names(layout))
+                for param, layout in zip(params, layouts, strict=True)
+            ]
+            plan = schedules, states, kernel
+            self._plans[key] = structure.version, plan
+        return plan
 
     def _layouts(self, params: Sequence[Tensor]) -> tuple[list[DecayScheduler], tuple[Layout, ...]]:
         """The schedules that are on, and for each parameter the names and places of its own."""
