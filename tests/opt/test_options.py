@@ -310,6 +310,9 @@ def test_states_of_any_shape_go_out_and_come_back():
     )
     with pytest.raises(ShapeError, match=r"'w:row' is of shape \(3, 4\), \(3, 1\) is expected"):
         two.set_states({"w:row": Tensor((3, 4))}, {q: "w"})
+    with pytest.raises(DTypeError, match="'step_counter': float32 values do not fit into int32"):
+        two.set_states({**states, "step_counter": Tensor(data=1.5)}, {q: "w"})
+    assert_same(two.get_states({q: "w"}), states, rtol=0)
 
 
 # -- arguments -----------------------------------------------------------------------------------

@@ -11,11 +11,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from singa.device import CTensor, Device, DType, float32, int32
+from singa.device import CTensor, Device, float32, int32
 from singa.errors import ArgumentError, DTypeError, ShapeError
 from singa.opt.hyperparameter import Declared, Group, Hyperparameter, Values, is_on
 from singa.opt.schedule import DecayScheduler, Number
-from singa.opt.state import ParameterStates
+from singa.opt.state import Kind, ParameterStates, check_fits
 from singa.opt.step import AVERAGE, SUM, State, count, update, wide
 from singa.tape import backward
 from singa.tape.kernel import named
@@ -365,10 +365,9 @@ class Optimizer(Declared):
             state[AVERAGE] = p
         return state
 
-    def state_kinds(self, names: Mapping[Tensor, str]) -> dict[str, tuple[tuple[int, ...], DType]]:
+    def state_kinds(self, names: Mapping[Tensor, str]) -> dict[str, Kind]:
         """The shapes and types of all that :meth:`set_states` takes, by name."""
-        kinds: dict[str, tuple[tuple[int, ...], DType]]
-        kinds = dict.fromkeys(self._counters_by_name(), ((), int32))
+        kinds: dict[str, Kind] = dict.fromkeys(self._counters_by_name(), ((), int32))
         for param, name, on in self._named(names):
             for slot, aval in self._state.slots(param, on).items():
                 kinds[f"{name}:{slot}"] = aval.shape, aval.dtype
@@ -407,17 +406,12 @@ class Optimizer(Declared):
 
         Raises:
             ShapeError: a name that belongs to no parameter, or an array of another shape.
+            DTypeError: an array of another kind of numbers.
         """
         names = self._numbered() if names is None else names
         kinds = self.state_kinds(names)
         for key, value in states.items():
-            if key not in kinds:
-                raise ShapeError(f"{type(self).__name__}: {key!r} belongs to no parameter here")
-            if tuple(value.shape) != kinds[key][0]:
-                raise ShapeError(
-                    f"{type(self).__name__}: {key!r} is of shape {tuple(value.shape)}, "
-                    f"{kinds[key][0]} is expected"
-                )
+            check_fits(f"{type(self).__name__}: {key!r}", value, kinds.get(key))
         self.step()
         self._state.clear()
         structure.changed()

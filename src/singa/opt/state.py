@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
+import numpy as np
 
-from singa.device import CTensor
+from singa._arrays import converts
+from singa.device import CTensor, DType
+from singa.errors import DTypeError, ShapeError
 from singa.opt.step import State
 from singa.tensor import Tensor
 from singa.watching import outside_capture
+
+Kind: TypeAlias = tuple[tuple[int, ...], DType]
+"""The shape and the data type of an array."""
 
 
 class ParameterStates(dict[Tensor, dict[str, Tensor]]):
@@ -48,3 +54,14 @@ class ParameterStates(dict[Tensor, dict[str, Tensor]]):
                 }
             state = self[param] = made | state
         return {slot: state[slot] for slot in slots}
+
+
+def check_fits(what: str, value: Tensor | np.ndarray[Any, Any], kind: Kind | None) -> None:
+    """Raise if an array does not fit into a slot; ``what`` says which, ``kind`` is None if none."""
+    if kind is None:
+        raise ShapeError(f"{what} belongs to no parameter here")
+    shape, dtype = kind
+    if tuple(value.shape) != shape:
+        raise ShapeError(f"{what} is of shape {tuple(value.shape)}, {shape} is expected")
+    if value.dtype != dtype and not converts(value.dtype, dtype):
+        raise DTypeError(f"{what}: {value.dtype} values do not fit into {dtype}")
