@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 
 import jax
@@ -36,3 +37,25 @@ def uniform(
 @_kernel
 def bernoulli(key: CTensor, p: float, *, shape: tuple[int, ...], dtype: DType) -> CTensor:
     return jax.random.bernoulli(key, jnp.asarray(p, jnp.float32), shape).astype(dtype)
+
+
+_TRUNCATED_STD = 0.8796256610342398  # of the normal distribution, cut off at -2 and 2
+
+
+@_kernel
+def truncated_normal(
+    key: CTensor, mean: float, std: float, *, shape: tuple[int, ...], dtype: DType
+) -> CTensor:
+    wider = std * (1 / _TRUNCATED_STD)
+    return mean + wider * jax.random.truncated_normal(key, -2, 2, shape, dtype)
+
+
+@_kernel
+def orthogonal(key: CTensor, gain: float, *, shape: tuple[int, ...], dtype: DType) -> CTensor:
+    rows, columns = shape[0], math.prod(shape[1:])
+    wide = jnp.promote_types(dtype, jnp.float32)
+    tall = jax.random.normal(key, (max(rows, columns), min(rows, columns)), wide)
+    q, r = jnp.linalg.qr(tall)
+    # Whatever signs the decomposition prefers: so that all orthogonal matrices are equally likely.
+    q = q * jnp.where(jnp.diagonal(r) < 0, -1, 1).astype(wide)
+    return (gain * (q if rows >= columns else q.T)).reshape(shape).astype(dtype)

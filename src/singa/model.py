@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from singa import checkpoint, tape, tensor
-from singa.device import CTensor, DType, get_default_device, int32, timed_devices
+from singa.device import CTensor, DType, get_default_device, timed_devices
 from singa.errors import CaptureError, CheckpointError, DTypeError, ReportError
 from singa.graph import (
     Capture,
@@ -330,21 +330,24 @@ class Model(Layer):
 
     def _expect_training_states(self, reader: checkpoint.Reader) -> None:
         """What the file says of the training fits this model, before any of it is read."""
-        params, optimizers = self.get_params(), self.optimizers()
+        params, names = self.get_params(), self._names()
+        kinds = {owner: o.state_kinds(names) for owner, o in self.optimizers().items()}
         wanted: dict[str, tuple[tuple[int, ...], DType]] = {}
-        for key in reader.named(checkpoint.TRAINING):
+        for key, found in reader.named(checkpoint.TRAINING).items():
             owner, _, state = key.partition("/")
-            param, _, slot = state.rpartition(":")
-            optimizer = optimizers.get(owner)
+            param, of, _ = state.rpartition(":")
             if key == _RANDOM:
                 wanted[key] = ((2,), np.dtype(np.uint32))
-            elif state == "step_counter":
-                wanted[key] = ((), int32)
-            elif param in params and (optimizer is None or slot in optimizer.slots()):
-                wanted[key] = (params[param].shape, params[param].dtype)
+            elif owner not in kinds:  # not for this model: anything, if it is no larger than usual
+                size = params[param].size() if param in params else int(not of)
+                if found.nbytes <= 8 * size:
+                    wanted[key] = found.shape, found.dtype
+            elif state in kinds[owner]:
+                wanted[key] = kinds[owner][state]
             elif param in params:
                 raise CheckpointError(
-                    f"{reader.path}: {key!r} is no state of the model's {type(optimizer).__name__};"
+                    f"{reader.path}: {key!r} is no state of the model's "
+                    f"{type(self.optimizers()[owner]).__name__};"
                     " load_states(..., resume=False) leaves the optimizer alone"
                 )
         reader.expect(checkpoint.TRAINING, wanted)

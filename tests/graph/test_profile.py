@@ -246,7 +246,7 @@ def test_shared_weights_and_streamed_updates():
         assert {("update", "SGD", 1), ("update", "SGD", 2)} <= rows
         assert {("backward", "GradientSum", 1), ("backward", "Affine", 2)} <= rows
         assert ("update", "Mul", 1) in rows
-        assert ("update", "exponential", 1) in rows
+        assert ("update", "ExponentialDecay", 1) in rows
         names.append(rows)
     assert names[0] == names[2]
     assert names[0] <= names[1]

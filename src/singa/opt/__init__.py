@@ -1,7 +1,25 @@
 """Optimizers, and schedules for their hyper-parameters."""
 
+from singa.opt.adam import LAMB, Adam, AdamW, NAdam
+from singa.opt.adaptive import Adafactor, AdaGrad, RMSProp
+from singa.opt.hyperparameter import Hyperparameter
 from singa.opt.optimizer import Optimizer
-from singa.opt.schedule import Constant, DecayScheduler, ExponentialDecay
-from singa.opt.sgd import SGD
+from singa.opt.schedule import (
+    Constant,
+    CosineDecay,
+    DecayScheduler,
+    ExponentialDecay,
+    LinearWarmup,
+    MultiStep,
+    OneCycle,
+    PolynomialDecay,
+    Sequential,
+    StepDecay,
+)
+from singa.opt.sgd import SGD, Lion
 
-__all__ = ["SGD", "Constant", "DecayScheduler", "ExponentialDecay", "Optimizer"]
+__all__ = [
+    "LAMB", "SGD", "AdaGrad", "Adafactor", "Adam", "AdamW", "Constant", "CosineDecay",
+    "DecayScheduler", "ExponentialDecay", "Hyperparameter", "LinearWarmup", "Lion", "MultiStep",
+    "NAdam", "OneCycle", "Optimizer", "PolynomialDecay", "RMSProp", "Sequential", "StepDecay",
+]  # fmt: skip

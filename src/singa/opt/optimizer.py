@@ -2,53 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import KW_ONLY
+from typing import Any, TypeAlias
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from singa.device import CTensor, as_dtype, float32, int32
-from singa.errors import DTypeError, ShapeError
-from singa.opt.schedule import Constant, DecayScheduler, as_number, as_schedule
+from singa.device import CTensor, Device, float32, int32
+from singa.errors import ArgumentError, DTypeError, ShapeError
+from singa.opt.hyperparameter import Declared, Group, Hyperparameter, Values, is_on
+from singa.opt.schedule import DecayScheduler, Number
+from singa.opt.state import Kind, ParameterStates, check_fits
+from singa.opt.step import AVERAGE, SUM, State, count, update, wide
 from singa.tape import backward
 from singa.tape.kernel import named
-from singa.tensor import Tensor
-from singa.watching import Structural, outside_capture, structure
+from singa.tensor import Tensor, wrap
+from singa.watching import outside_capture, structure
+
+Layout: TypeAlias = tuple[tuple[str, int], ...]
+"""One parameter's hyper-parameters: their names, and their places among all values of a step."""
+
+Plan: TypeAlias = tuple[list[DecayScheduler], list[dict[str, Tensor]], Callable[..., Any]]
+"""The schedules of a step, each parameter's state, and the compiled update."""
 
 
-class Hyperparameter:
-    """An attribute of an optimizer that is a number or a schedule.
-
-    Assigning a number to one that was a number changes a value, and recompiles nothing. Only
-    between zero and not zero, where a term appears or disappears, does the step change.
-    """
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
-
-    def __get__(self, optimizer: Optimizer | None, owner: type) -> Any:
-        return self if optimizer is None else optimizer.__dict__[self.name]
-
-    def __set__(self, optimizer: Optimizer, value: float | DecayScheduler) -> None:
-        owner = type(optimizer).__name__
-        old = optimizer.__dict__.get(self.name)
-        if isinstance(old, Constant) and not isinstance(value, DecayScheduler):
-            number = as_number(owner, self.name, value)
-            if (number == 0) != (old.init_value == 0):
-                structure.changed()
-            old.set(number)
-        else:
-            optimizer.__dict__[self.name] = as_schedule(owner, self.name, value, optimizer.dtype)
-            structure.changed()
-
-
-class Optimizer(Structural):
+class Optimizer(Declared):
     """Base of the optimizers.
 
-    A subclass declares its hyper-parameters as class attributes (``momentum = Hyperparameter()``)
-    and defines ``rule``, and ``slots`` if it keeps something for each parameter. The state is
-    kept by parameter, not by its name, in Tensors: so it is captured and saved like all others.
+    A subclass declares its fields as a dataclass does, and its constructor takes them in that
+    order: hyper-parameters (``momentum: Hyperparameter = Hyperparameter(0.9)``), and plain ones
+    (``nesterov: bool = False``) that the rule depends on. It defines ``rule``, and ``init`` if it
+    keeps something for each parameter. The state is kept by parameter, not by its name, in
+    Tensors: so it is captured and saved like all others. It is float32 for parameters of half
+    precision, and rules compute in that.
 
     Three ways to the same numbers:
 
@@ -57,51 +46,72 @@ class Optimizer(Structural):
       parameter comes round again.
     - the same with ``optimizer.apply(name, p, g)`` and ``optimizer.step()`` at the end.
 
+    Hyper-parameters are numbers of at least 0, or schedules. Where 0 would have no effect, it
+    means that the term is not there at all.
+
     Args:
-        lr: the learning rate, a number or a schedule.
+        lr: the learning rate.
         dtype: the data type of the hyper-parameters' values.
+        clip_value: the elements of gradients are limited to between minus and plus this. 0: not.
+        clip_norm: all gradients together are scaled down to this length, if they are longer
+            (Pascanu et al., 2013). After ``clip_value``. Needs all gradients at once, so that
+            ``update`` and ``apply`` refuse it. 0: not.
+        accumulate: so many calls, each with the loss of a micro-batch, make one step, which is
+            with the mean of their gradients. Schedules see steps.
+        ema_decay: average = ema_decay * average + (1 - ema_decay) * p is kept for each parameter,
+            from its first value on, for :meth:`averaged`. 0: not.
 
     Attributes:
-        step_counter: how many steps have begun: an int32 Tensor of shape ().
+        step_counter: how many steps have begun: an int32 Tensor of shape (). With micro-batches,
+            how many have begun their last one.
+        micro_step: how many micro-batches of the present step have begun: an int32 Tensor.
+
+    Raises:
+        ArgumentError: a number outside of its range.
+        DTypeError: neither a number nor a schedule.
     """
 
-    lr = Hyperparameter()
+    lr: Hyperparameter = Hyperparameter(0.1)
+    _: KW_ONLY
+    clip_value: Hyperparameter = Hyperparameter(0.0)
+    clip_norm: Hyperparameter = Hyperparameter(0.0)
+    ema_decay: Hyperparameter = Hyperparameter(0.0, below=1)
+    accumulate: int = 1
+    dtype: Any = float32
 
-    _hyperparameters: tuple[str, ...] = ("lr",)
+    _options = ("clip_value", "clip_norm", "ema_decay", "accumulate")
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        own = [name for name, value in vars(cls).items() if isinstance(value, Hyperparameter)]
-        cls._hyperparameters = (*cls._hyperparameters, *own)
-
-    def __init__(self, lr: float | DecayScheduler, dtype: Any = float32) -> None:
-        self.dtype = as_dtype(dtype)
-        self.lr = lr
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
         self.step_counter = Tensor((), dtype=int32, requires_grad=False)
-        self._state: dict[Tensor, dict[str, Tensor]] = {}
+        self.micro_step = Tensor((), dtype=int32, requires_grad=False)
+        self._groups: tuple[Group, ...] = ()
+        self._state = ParameterStates(self._initial, self.plain_values)
         self._updated: set[Tensor] = set()  # the parameters that had their turn in this step
+        self._plans: dict[Any, tuple[int, Plan]] = {}
         self._kernels: dict[Any, Callable[..., Any]] = {}
 
     # -- what a subclass says -----------------------------------------------------------------
 
-    def slots(self) -> tuple[str, ...]:
-        """The names of the arrays to keep for each parameter; of its shape, at first 0."""
-        return ()
+    def init(self, p: CTensor, on: Collection[str]) -> State:
+        """The arrays to keep for one parameter, as they are before its first update.
+
+        Args:
+            p: the parameter, in float32 if it is of half precision.
+            on: the names of the hyper-parameters that are not constantly 0.
+        """
+        return {}
 
     def rule(
-        self,
-        p: CTensor,
-        g: CTensor,
-        state: dict[str, CTensor],
-        hyper: dict[str, CTensor],
-        step: CTensor,
-    ) -> tuple[CTensor, dict[str, CTensor]]:
+        self, p: CTensor, g: CTensor, state: State, hyper: Values, step: CTensor
+    ) -> tuple[CTensor, State]:
         """One parameter's update, in ``jax.numpy``.
 
         Args:
-            p, g: the parameter and its gradient.
-            state: the arrays named by ``slots``.
-            hyper: the values of the hyper-parameters that are not constantly 0.
+            p, g: the parameter and its gradient; in float32 if it is of half precision.
+            state: the arrays of ``init``, as they are now.
+            hyper: the hyper-parameters' values, as arrays of shape (). Those that are constantly
+                0 are not in it, but give 0.0.
             step: the number of the step, from 0: int32 ().
 
         Returns:
@@ -109,20 +119,40 @@ class Optimizer(Structural):
         """
         raise NotImplementedError(f"{type(self).__name__} has no update rule")
 
-    def config(self) -> tuple[Any, ...]:
-        """Whatever else ``rule`` depends on, hashable."""
-        return ()
-
-    def is_on(self, name: str) -> bool:
-        """Whether a hyper-parameter is anything but constantly 0."""
-        schedule = self.__dict__[name]
-        return not isinstance(schedule, Constant) or schedule.init_value != 0
+    def check(self) -> None:
+        super().check()
+        if not isinstance(self.accumulate, (int, np.integer)) or self.accumulate < 1:
+            raise ArgumentError(
+                f"{type(self).__name__}: accumulate must be an integer of at least 1, "
+                f"got {self.accumulate!r}"
+            )
 
     # -- how it is used -----------------------------------------------------------------------
 
     def __call__(self, loss: Tensor) -> None:
         """Walk back from ``loss`` and update every parameter that it depends on."""
-        pairs = list(backward(loss))
+        self.update_all([(p, g) for p, g in backward(loss) if p.creator is None])
+
+    def call(self, loss: Tensor) -> None:
+        """``optimizer(loss)``, in SINGA's words."""
+        self(loss)
+
+    def backward_and_update(self, loss: Tensor) -> None:
+        """``optimizer(loss)``, in SINGA's older words."""
+        self(loss)
+
+    def update_all(self, pairs: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """A whole step: update parameters with their gradients, in one compiled call.
+
+        Raises:
+            DTypeError, ShapeError: see :meth:`update`.
+            ArgumentError: a parameter that is there twice.
+        """
+        pairs = list(pairs)
+        for param, grad in pairs:
+            self._check(param, grad)
+        if len({param for param, _ in pairs}) != len(pairs):
+            raise ArgumentError(f"{type(self).__name__}.update_all: a parameter is there twice")
         self.step()
         self._apply(pairs)
 
@@ -132,16 +162,13 @@ class Optimizer(Structural):
         Raises:
             DTypeError: one of them is not a Tensor.
             ShapeError: the gradient is not of the parameter's shape.
+            ArgumentError: the optimizer has a clip_norm.
         """
-        if not isinstance(param, Tensor) or not isinstance(grad, Tensor):
-            raise DTypeError(
-                f"{type(self).__name__}.update: two Tensors are expected, got "
-                f"{type(param).__name__} and {type(grad).__name__}"
-            )
-        if param.shape != grad.shape:
-            raise ShapeError(
-                f"{type(self).__name__}.update: the parameter is of shape {param.shape}, "
-                f"its gradient of {grad.shape}"
+        self._check(param, grad)
+        if is_on(self.clip_norm):
+            raise ArgumentError(
+                f"{type(self).__name__}.update: clip_norm needs all gradients of the step at once; "
+                "use optimizer(loss), or optimizer.update_all(autograd.backward(loss))"
             )
         if param in self._updated:
             self.step()
@@ -155,73 +182,206 @@ class Optimizer(Structural):
         """End the step. Needed only if not every parameter is updated in every step."""
         self._updated.clear()
 
+    def add_group(
+        self, params: Iterable[Tensor] | Callable[[str], bool], **hyperparameters: Number
+    ) -> None:
+        """Give some parameters hyper-parameters of their own.
+
+        ::
+
+            sgd.add_group(lambda name: name.endswith(".b"), weight_decay=0)
+            sgd.add_group(model.head.get_params().values(), lr=0.5)
+
+        For a parameter in several groups, what the last one says of each hyper-parameter holds.
+
+        Args:
+            params: the parameters, or a function that tells by its name whether one belongs.
+            hyperparameters: all but ``clip_norm``, which is about all parameters together.
+
+        Raises:
+            ArgumentError: no such hyper-parameter, or a number outside of its range.
+            DTypeError: neither parameters nor a function; neither numbers nor schedules.
+        """
+        owner = type(self).__name__
+        known = [name for name in self._hyperparameters if name != "clip_norm"]
+        schedules: dict[str, DecayScheduler] = {}
+        for name, value in hyperparameters.items():
+            if name not in known:
+                raise ArgumentError(
+                    f"{owner}.add_group: {name!r} is none of a group's hyper-parameters, which are "
+                    f"{', '.join(known)}"
+                )
+            schedules[name] = getattr(type(self), name).schedule(self, value)
+        self._groups = (*self._groups, Group(f"{owner}.add_group", params, schedules))
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """A block in which the parameters hold their moving averages, to evaluate or save them.
+
+        ::
+
+            with optimizer.averaged():
+                model.eval()
+                predictions = model(x)
+
+        At its end they are what they were before; whatever was assigned to them is lost.
+
+        Raises:
+            ArgumentError: there are no averages: no ``ema_decay``, or no step yet.
+        """
+        averages = {p: state[AVERAGE] for p, state in self._state.items() if AVERAGE in state}
+        if not averages:
+            raise ArgumentError(
+                f"{type(self).__name__}.averaged: there are no averages; they are kept from the "
+                "first step on, with ema_decay=0.999 for example"
+            )
+        before = [param.data for param in averages]
+        try:
+            for param, average in averages.items():
+                param.copy_data(average)
+            yield
+        finally:
+            for param, value in zip(averages, before, strict=True):
+                param.data = value
+
     @property
     def lr_value(self) -> Tensor:
         """The learning rate of the next step."""
         return self.lr(self.step_counter)
 
+    # -- the compiled step --------------------------------------------------------------------
+
+    def _check(self, param: Tensor, grad: Tensor) -> None:
+        if not isinstance(param, Tensor) or not isinstance(grad, Tensor):
+            raise DTypeError(
+                f"{type(self).__name__}.update: two Tensors are expected, got "
+                f"{type(param).__name__} and {type(grad).__name__}"
+            )
+        if param.shape != grad.shape:
+            raise ShapeError(
+                f"{type(self).__name__}.update: the parameter is of shape {param.shape}, "
+                f"its gradient of {grad.shape}"
+            )
+
     def _apply(self, pairs: Sequence[tuple[Tensor, Tensor]]) -> None:
         if not pairs:
             return
-        device = pairs[0][0].device
-        counter = self.step_counter
-        if counter.device is not device:
-            with outside_capture():
-                counter.to_device(device)
+        params = [param for param, _ in pairs]
+        counters = self._counters(params[0].device)
         # The first update of a step also counts it, in the same compiled call.
         begins = not self._updated
-        step = counter if begins else counter - 1
-        params = [param for param, _ in pairs]
-        slots = self.slots()
-        buffers = [tensor for param in params for tensor in self._state_of(param, slots)]
-        on = tuple([name for name in self._hyperparameters if self.is_on(name)])
-        new = self._kernel(on, slots, begins)(
+        step = self.step_counter if begins else self._present_step(counters)
+        schedules, states, kernel = self._plan(params, begins)
+        new_params, new_states, new_counters = kernel(
             [param.data for param in params],
             [grad.data for _, grad in pairs],
-            [buffer.data for buffer in buffers],
-            [self.__dict__[name](step).data for name in on],
-            counter.data,
+            [{slot: tensor.data for slot, tensor in state.items()} for state in states],
+            [schedule(step).data for schedule in schedules],
+            [counter.data for counter in counters],
         )
-        for tensor, value in zip((*params, *buffers, counter), new, strict=True):
+        for tensor, value in zip((*params, *counters), (*new_params, *new_counters), strict=True):
             tensor.assign(value)
+        for state, values in zip(states, new_states, strict=True):
+            for slot, tensor in state.items():
+                tensor.assign(values[slot])
         self._updated.update(params)
 
-    def _kernel(
-        self, on: tuple[str, ...], slots: tuple[str, ...], begins: bool
-    ) -> Callable[..., list[CTensor]]:
-        key = (on, slots, begins, self.config())
-        if key not in self._kernels:
+    def _counters(self, device: Device) -> list[Tensor]:
+        counters = [self.step_counter, self.micro_step][: 1 + (self.accumulate > 1)]
+        for counter in counters:
+            if counter.device is not device:
+                with outside_capture():
+                    counter.to_device(device)
+        return counters
 
-            def update(
+    def _present_step(self, counters: list[Tensor]) -> Tensor:
+        data = [counter.data for counter in counters]
+        step, _, _ = count(data, begins=False, micro_batches=self.accumulate)
+        return wrap(step, counters[0].device)
+
+    def _plan(self, params: Sequence[Tensor], begins: bool) -> Plan:
+        """What is needed to update these parameters: it is the same until something is changed."""
+        key = (begins, *params)
+        version, plan = self._plans.get(key, (None, None))
+        if plan is None or version != structure.version:
+            schedules, layouts = self._layouts(params)
+            kernel = self._kernel(layouts, begins)
+            states = [
+                self._state.of(param, _names(layout))
+                for param, layout in zip(params, layouts, strict=True)
+            ]
+            plan = schedules, states, kernel
+            self._plans[key] = structure.version, plan
+        return plan
+
+    def _layouts(self, params: Sequence[Tensor]) -> tuple[list[DecayScheduler], tuple[Layout, ...]]:
+        """The schedules that are on, and for each parameter the names and places of its own."""
+        places: dict[DecayScheduler, int] = {}
+        known: dict[tuple[Group, ...], Layout] = {}
+        layouts = []
+        for param in params:
+            groups = tuple([group for group in self._groups if param in group])
+            if groups not in known:
+                schedules = {name: self.__dict__[name] for name in self._hyperparameters}
+                for group in groups:
+                    schedules |= group.schedules
+                known[groups] = tuple(
+                    (name, places.setdefault(schedule, len(places)))
+                    for name, schedule in schedules.items()
+                    if is_on(schedule)
+                )
+            layouts.append(known[groups])
+        return list(places), tuple(layouts)
+
+    def _kernel(self, layouts: tuple[Layout, ...], begins: bool) -> Callable[..., Any]:
+        key = (layouts, begins, self.plain_values())
+        if key not in self._kernels:
+            self.check()
+            micro_batches = self.accumulate
+
+            def run(
                 params: list[CTensor],
                 grads: list[CTensor],
-                buffers: list[CTensor],
+                states: list[State],
                 values: list[CTensor],
-                counter: CTensor,
-            ) -> list[CTensor]:
-                hyper = dict(zip(on, values, strict=True))
-                step = counter if begins else counter - 1
-                new_params, new_buffers = [], []
-                for i, (p, g) in enumerate(zip(params, grads, strict=True)):
-                    own = buffers[i * len(slots) : (i + 1) * len(slots)]
-                    new, state = self.rule(p, g, dict(zip(slots, own, strict=True)), hyper, step)
-                    new_params.append(new.astype(p.dtype))
-                    new_buffers += [
-                        state[slot].astype(old.dtype) for slot, old in zip(slots, own, strict=True)
-                    ]
-                return [*new_params, *new_buffers, step + 1]
+                counters: list[CTensor],
+            ) -> Any:
+                hypers = [Values({name: values[i] for name, i in layout}) for layout in layouts]
+                step, is_last, counters = count(counters, begins, micro_batches)
+                new = update(self.rule, micro_batches, params, grads, states, hypers, step, is_last)
+                return *new, counters
 
-            self._kernels[key] = jax.jit(named(update, f"{type(self).__name__}_update"))
+            self._kernels[key] = jax.jit(named(run, f"{type(self).__name__}_update"))
         return self._kernels[key]
 
-    def _state_of(self, param: Tensor, slots: Sequence[str]) -> list[Tensor]:
-        state = self._state.setdefault(param, {})
-        for slot in slots:
-            if slot not in state:
-                state[slot] = Tensor(param.shape, param.device, param.dtype, requires_grad=False)
-        return [state[slot] for slot in slots]
-
     # -- its state ----------------------------------------------------------------------------
+
+    def _initial(self, p: CTensor, on: Collection[str]) -> State:
+        p = p.astype(wide(p.dtype))
+        state = dict(self.init(p, on))
+        if self.accumulate > 1:
+            state[SUM] = jnp.zeros_like(p)
+        if "ema_decay" in on:
+            state[AVERAGE] = p
+        return state
+
+    def state_kinds(self, names: Mapping[Tensor, str]) -> dict[str, Kind]:
+        """The shapes and types of all that :meth:`set_states` takes, by name."""
+        kinds: dict[str, Kind] = dict.fromkeys(self._counters_by_name(), ((), int32))
+        for param, name, on in self._named(names):
+            for slot, aval in self._state.slots(param, on).items():
+                kinds[f"{name}:{slot}"] = aval.shape, aval.dtype
+        return kinds
+
+    def _named(self, names: Mapping[Tensor, str]) -> Iterator[tuple[Tensor, str, tuple[str, ...]]]:
+        """Parameters, what they are called, and the names of their hyper-parameters that are on."""
+        _, layouts = self._layouts(list(names))
+        for (param, name), layout in zip(names.items(), layouts, strict=True):
+            yield param, name, _names(layout)
+
+    def _counters_by_name(self) -> dict[str, Tensor]:
+        counters = {"step_counter": self.step_counter, "micro_step": self.micro_step}
+        return counters if self.accumulate > 1 else {"step_counter": self.step_counter}
 
     def get_states(self, names: Mapping[Tensor, str] | None = None) -> dict[str, Tensor]:
         """All of its Tensors by name: ``step_counter``, and ``parameter:slot``.
@@ -230,9 +390,8 @@ class Optimizer(Structural):
             names: what the parameters are called; their place in the order of their first update
                 if not given. The state of a parameter that is not named is left out.
         """
-        if names is None:
-            names = {param: str(i) for i, param in enumerate(self._state)}
-        states = {"step_counter": self.step_counter}
+        names = self._numbered() if names is None else names
+        states = self._counters_by_name()
         for param, state in self._state.items():
             if param in names:
                 states |= {f"{names[param]}:{slot}": tensor for slot, tensor in state.items()}
@@ -247,27 +406,26 @@ class Optimizer(Structural):
 
         Raises:
             ShapeError: a name that belongs to no parameter, or an array of another shape.
+            DTypeError: an array of another kind of numbers.
         """
-        if names is None:
-            names = {param: str(i) for i, param in enumerate(self._state)}
-        params = {name: param for param, name in names.items()}
-        found: list[tuple[Tensor, str, Any]] = []
+        names = self._numbered() if names is None else names
+        kinds = self.state_kinds(names)
         for key, value in states.items():
-            if key == "step_counter":
-                continue
-            name, _, slot = key.rpartition(":")
-            if name not in params or slot not in self.slots():
-                raise ShapeError(f"{type(self).__name__}: {key!r} belongs to no parameter here")
-            if tuple(value.shape) != params[name].shape:
-                raise ShapeError(
-                    f"{type(self).__name__}: {key!r} is of shape {tuple(value.shape)}, "
-                    f"its parameter of {params[name].shape}"
-                )
-            found.append((params[name], slot, value))
+            check_fits(f"{type(self).__name__}: {key!r}", value, kinds.get(key))
         self.step()
         self._state.clear()
         structure.changed()
-        self.step_counter.copy_from_numpy(np.asarray(states.get("step_counter", 0)))
-        for param, slot, value in found:
-            self._state_of(param, self.slots())
-            self._state[param][slot].copy_from_numpy(np.asarray(value))
+        for key, counter in self._counters_by_name().items():
+            counter.copy_from_numpy(np.asarray(states.get(key, 0)))
+        for param, name, on in self._named(names):
+            slots = self._state.slots(param, on)
+            given = {slot: states[key] for slot in slots if (key := f"{name}:{slot}") in states}
+            for slot, value in given.items():
+                self._state.of(param, on)[slot].copy_from_numpy(np.asarray(value))
+
+    def _numbered(self) -> dict[Tensor, str]:
+        return {param: str(i) for i, param in enumerate(self._state)}
+
+
+def _names(layout: Layout) -> tuple[str, ...]:
+    return tuple([name for name, _ in layout])

@@ -1,21 +1,32 @@
-"""Schedules: hyper-parameters that depend on the number of the step."""
+"""Schedules: hyper-parameters that depend on the number of the step.
+
+They compose: :class:`LinearWarmup` leads up to any other, and :class:`Sequential` puts any number
+of them one after the other. ``LinearWarmup(CosineDecay(0.1, 1000), 100)`` is the usual warm-up
+with a cosine.
+"""
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from singa.device import CTensor, DType, float32
 from singa.errors import ArgumentError, DTypeError
+from singa.tape.kernel import named
 from singa.tensor import Tensor, wrap
-from singa.watching import Structural, outside_capture
+from singa.watching import Structural, outside_capture, structure
 
 
 class DecayScheduler(Structural):
-    """A hyper-parameter as a function of the step; subclasses define ``__call__``.
+    """A hyper-parameter as a function of the step.
+
+    A subclass defines ``value``, a formula in ``jax.numpy`` of the step and of attributes that
+    are hashable; or ``__call__``, in arithmetic of Tensors.
 
     Args:
         init_value: the value that it starts from.
@@ -26,6 +37,12 @@ class DecayScheduler(Structural):
 
     def __call__(self, step: Tensor) -> Tensor:
         """The value at ``step``, an int32 Tensor of shape () that is 0 in the first step."""
+        kind: Any = type(self)
+        formula = _compiled(kind, tuple(vars(self).items()))
+        return wrap(formula(step.data), step.device)
+
+    def value(self, step: CTensor) -> CTensor:
+        """The value at ``step``, which is a float32 array of shape () here."""
         raise NotImplementedError(f"{type(self).__name__} does not say its value at a step")
 
     def __repr__(self) -> str:
@@ -33,6 +50,21 @@ class DecayScheduler(Structural):
             f"{name}={value!r}" for name, value in vars(self).items() if name[0] != "_"
         )
         return f"{type(self).__name__}({inside})"
+
+
+Number: TypeAlias = float | DecayScheduler
+"""A hyper-parameter's value: the same in every step, or a schedule."""
+
+
+@lru_cache(maxsize=1024)
+def _compiled(kind: Any, attributes: Any) -> Callable[[CTensor], CTensor]:
+    # On a copy, for a schedule's attributes may be assigned.
+    schedule: DecayScheduler = kind.__new__(kind)
+    schedule.__dict__.update(attributes)
+    return jax.jit(named(lambda step: schedule.value(step.astype(float32)), kind.__name__))
+
+
+# -- formulas -----------------------------------------------------------------------------------
 
 
 class Constant(DecayScheduler):
@@ -50,6 +82,8 @@ class Constant(DecayScheduler):
 
     def set(self, value: float) -> None:
         """Change the value, from the next step on."""
+        if (value == 0) != (self.init_value == 0):
+            structure.changed()  # a term of an optimizer's rule appears or disappears
         object.__setattr__(self, "init_value", value)
         self._value.set_value(value)
 
@@ -68,27 +102,195 @@ class ExponentialDecay(DecayScheduler):
         self, init_value: float, decay_steps: int, decay_rate: float, staircase: bool = False
     ) -> None:
         super().__init__(init_value)
-        if decay_steps <= 0:
-            raise ArgumentError(f"ExponentialDecay: decay_steps must be > 0, got {decay_steps}")
-        self.decay_steps = decay_steps
+        self.decay_steps = _steps(self, "decay_steps", decay_steps)
         self.decay_rate = decay_rate
         self.staircase = staircase
 
+    def value(self, step: CTensor) -> CTensor:
+        times = step / self.decay_steps
+        if self.staircase:
+            times = jnp.floor(times)
+        return self.init_value * self.decay_rate**times
+
+
+class StepDecay(ExponentialDecay):
+    """init_value * gamma ** (step // step_size): multiplied by ``gamma`` every so many steps."""
+
+    def __init__(self, init_value: float, step_size: int, gamma: float = 0.1) -> None:
+        super().__init__(init_value, _steps(self, "step_size", step_size), gamma, staircase=True)
+
+
+class MultiStep(DecayScheduler):
+    """init_value, multiplied by ``gamma`` at each of the steps in ``milestones``.
+
+    Raises:
+        ArgumentError: milestones that do not rise.
+    """
+
+    def __init__(self, init_value: float, milestones: Sequence[int], gamma: float = 0.1) -> None:
+        super().__init__(init_value)
+        self.milestones = _rising(self, "milestones", milestones)
+        self.gamma = gamma
+
+    def value(self, step: CTensor) -> CTensor:
+        passed = jnp.sum(step >= jnp.asarray(self.milestones, float32), dtype=float32)
+        return self.init_value * self.gamma**passed
+
+
+class PolynomialDecay(DecayScheduler):
+    """From init_value to end_value in ``decay_steps`` steps; in a straight line if ``power`` is 1.
+
+    (init_value - end_value) * (1 - step / decay_steps) ** power + end_value
+    """
+
+    def __init__(
+        self, init_value: float, decay_steps: int, end_value: float = 0.0, power: float = 1.0
+    ) -> None:
+        super().__init__(init_value)
+        self.decay_steps = _steps(self, "decay_steps", decay_steps)
+        self.end_value = end_value
+        self.power = power
+
+    def value(self, step: CTensor) -> CTensor:
+        left = 1 - jnp.minimum(step / self.decay_steps, 1)
+        return (self.init_value - self.end_value) * left**self.power + self.end_value
+
+
+class CosineDecay(DecayScheduler):
+    """From init_value to end_value in ``decay_steps`` steps, along half a period of a cosine.
+
+    Loshchilov and Hutter, 2017.
+    """
+
+    def __init__(self, init_value: float, decay_steps: int, end_value: float = 0.0) -> None:
+        super().__init__(init_value)
+        self.decay_steps = _steps(self, "decay_steps", decay_steps)
+        self.end_value = end_value
+
+    def value(self, step: CTensor) -> CTensor:
+        return _half_cosine(self.init_value, self.end_value, step / self.decay_steps)
+
+
+class OneCycle(DecayScheduler):
+    """Up to max_value and down to almost nothing, along cosines (Smith and Topin, 2018).
+
+    Args:
+        max_value: the peak.
+        total_steps: the length of the cycle.
+        pct_start: the part of it in which the value rises.
+        div_factor: it starts from ``max_value / div_factor``,
+        final_div_factor: and ends at that value divided by this.
+    """
+
+    def __init__(
+        self,
+        max_value: float,
+        total_steps: int,
+        pct_start: float = 0.3,
+        div_factor: float = 25.0,
+        final_div_factor: float = 1e4,
+    ) -> None:
+        super().__init__(max_value / div_factor)
+        if not 0 < pct_start < 1:
+            raise ArgumentError(f"OneCycle: pct_start must be between 0 and 1, got {pct_start!r}")
+        self.max_value = max_value
+        self.total_steps = _steps(self, "total_steps", total_steps)
+        self.pct_start = pct_start
+        self.final_value = self.init_value / final_div_factor
+
+    def value(self, step: CTensor) -> CTensor:
+        top = max(int(self.pct_start * self.total_steps), 1)
+        rising = _half_cosine(self.init_value, self.max_value, step / top)
+        fallen = jnp.maximum(step - top, 0) / max(self.total_steps - top, 1)
+        falling = _half_cosine(self.max_value, self.final_value, fallen)
+        return jnp.where(step < top, rising, falling)
+
+
+def _half_cosine(start: float, end: float, done: CTensor) -> CTensor:
+    """From ``start`` to ``end`` while ``done`` goes from 0 to 1."""
+    return end + (start - end) * 0.5 * (1 + jnp.cos(np.pi * jnp.minimum(done, 1)))
+
+
+# -- composition --------------------------------------------------------------------------------
+
+
+class LinearWarmup(DecayScheduler):
+    """In a straight line up to where another schedule starts, and then that one.
+
+    Args:
+        after: a schedule, whose steps count from the end of the warm-up; or a number.
+        steps: the length of the warm-up.
+        init_value: the value at step 0.
+    """
+
+    def __init__(self, after: Number, steps: int, init_value: float = 0.0) -> None:
+        super().__init__(init_value)
+        self.after = as_schedule("LinearWarmup", "after", after, float32)
+        self.steps = _steps(self, "steps", steps)
+
     def __call__(self, step: Tensor) -> Tensor:
-        value = _exponential(
-            step.data, self.init_value, self.decay_steps, self.decay_rate, self.staircase
+        after = self.after(_since(step, self.steps))  # where it starts, during the warm-up
+        return wrap(_ramp(step.data, self.init_value, after.data, self.steps), step.device)
+
+
+class Sequential(DecayScheduler):
+    """Schedules one after the other, each counting its steps from where it begins.
+
+    Numbers make a piecewise constant one: ``Sequential([0.1, 0.01, 0.001], [1000, 2000])``.
+
+    Args:
+        schedules: schedules or numbers.
+        boundaries: the steps at which the second and all further ones begin.
+
+    Raises:
+        ArgumentError: boundaries that do not rise, or not one fewer than schedules.
+    """
+
+    def __init__(self, schedules: Sequence[Number], boundaries: Sequence[int]) -> None:
+        self.schedules = tuple(
+            as_schedule("Sequential", f"schedule {i}", schedule, float32)
+            for i, schedule in enumerate(schedules)
         )
-        return wrap(value, step.device)
+        self.boundaries = _rising(self, "boundaries", boundaries)
+        if len(self.schedules) != len(self.boundaries) + 1:
+            raise ArgumentError(
+                f"Sequential: {len(self.schedules)} schedules need one boundary fewer, "
+                f"got {len(self.boundaries)}"
+            )
+        super().__init__(self.schedules[0].init_value)
+
+    def __call__(self, step: Tensor) -> Tensor:
+        starts = (0, *self.boundaries)
+        values = [
+            schedule(_since(step, start)).data
+            for schedule, start in zip(self.schedules, starts, strict=True)
+        ]
+        return wrap(_latest(step.data, starts, values), step.device)
 
 
-@partial(jax.jit, static_argnums=(1, 2, 3, 4))
-def _exponential(
-    step: CTensor, init_value: float, decay_steps: int, decay_rate: float, staircase: bool
-) -> CTensor:
-    times = step.astype(float32) / decay_steps
-    if staircase:
-        times = jnp.floor(times)
-    return init_value * decay_rate**times
+def _since(step: Tensor, start: int) -> Tensor:
+    return wrap(_elapsed(step.data, start), step.device)
+
+
+@jax.jit
+def _elapsed(step: CTensor, start: int) -> CTensor:
+    return jnp.maximum(step - start, 0)
+
+
+@jax.jit
+def _ramp(step: CTensor, start: float, end: CTensor, steps: int) -> CTensor:
+    return start + (end - start) * jnp.minimum(step.astype(end.dtype) / steps, 1)
+
+
+@partial(jax.jit, static_argnums=1)
+def _latest(step: CTensor, starts: tuple[int, ...], values: list[CTensor]) -> CTensor:
+    value = values[0]
+    for start, later in zip(starts[1:], values[1:], strict=True):
+        value = jnp.where(step >= start, later, value)
+    return value
+
+
+# -- checks -------------------------------------------------------------------------------------
 
 
 def as_schedule(owner: str, name: str, value: Any, dtype: DType) -> DecayScheduler:
@@ -109,3 +311,15 @@ def as_number(owner: str, name: str, value: Any) -> float:
     if not number >= 0:
         raise ArgumentError(f"{owner}: {name} must be at least 0, got {value!r}")
     return number
+
+
+def _steps(schedule: DecayScheduler, name: str, value: int) -> int:
+    if not value > 0:
+        raise ArgumentError(f"{type(schedule).__name__}: {name} must be > 0, got {value}")
+    return value
+
+
+def _rising(schedule: DecayScheduler, name: str, steps: Sequence[int]) -> tuple[int, ...]:
+    if list(steps) != sorted(set(steps)):
+        raise ArgumentError(f"{type(schedule).__name__}: {name} must rise, got {steps}")
+    return tuple(steps)

@@ -1,11 +1,21 @@
+"""Rules whose step is in the direction of the gradient, or of a moving average of it."""
+
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Collection
 
-from singa.device import CTensor, float32
+import jax.numpy as jnp
+
+from singa.device import CTensor
 from singa.errors import ArgumentError
-from singa.opt.optimizer import Hyperparameter, Optimizer
-from singa.opt.schedule import DecayScheduler
+from singa.opt.hyperparameter import Hyperparameter, Values, is_on
+from singa.opt.optimizer import Optimizer
+from singa.opt.step import State
+
+
+def decayed(p: CTensor, x: CTensor, hyper: Values) -> CTensor:
+    """``x`` + weight_decay * p: L2 decay if ``x`` is the gradient, decoupled if it is the step."""
+    return x + hyper["weight_decay"] * p if "weight_decay" in hyper else x
 
 
 class SGD(Optimizer):
@@ -17,54 +27,59 @@ class SGD(Optimizer):
         v = momentum * v + (1 - dampening) * g
         p = p - lr * (g + momentum * v if nesterov else v)
 
-    Each of the four numbers may be a schedule.
+    Each of the four numbers may be a schedule. What else all take is at :class:`Optimizer`.
 
     Raises:
         ArgumentError: a negative number, or nesterov without momentum or with dampening.
     """
 
-    momentum = Hyperparameter()
-    dampening = Hyperparameter()
-    weight_decay = Hyperparameter()
+    momentum: Hyperparameter = Hyperparameter(0.0)
+    dampening: Hyperparameter = Hyperparameter(0.0)
+    weight_decay: Hyperparameter = Hyperparameter(0.0)
+    nesterov: bool = False
 
-    def __init__(
-        self,
-        lr: float | DecayScheduler = 0.1,
-        momentum: float | DecayScheduler = 0.0,
-        dampening: float | DecayScheduler = 0.0,
-        weight_decay: float | DecayScheduler = 0.0,
-        nesterov: bool = False,
-        dtype: Any = float32,
-    ) -> None:
-        super().__init__(lr, dtype)
-        self.momentum = momentum
-        self.dampening = dampening
-        self.weight_decay = weight_decay
-        self.nesterov = bool(nesterov)
-        if nesterov and (not self.is_on("momentum") or self.is_on("dampening")):
+    def check(self) -> None:
+        super().check()
+        if self.nesterov and (not is_on(self.momentum) or is_on(self.dampening)):
             raise ArgumentError("SGD: nesterov needs a momentum and no dampening")
 
-    def config(self) -> tuple[Any, ...]:
-        return (self.nesterov,)
-
-    def slots(self) -> tuple[str, ...]:
-        return ("momentum",) if self.is_on("momentum") else ()
+    def init(self, p: CTensor, on: Collection[str]) -> State:
+        return {"momentum": jnp.zeros_like(p)} if "momentum" in on else {}
 
     def rule(
-        self,
-        p: CTensor,
-        g: CTensor,
-        state: dict[str, CTensor],
-        hyper: dict[str, CTensor],
-        step: CTensor,
-    ) -> tuple[CTensor, dict[str, CTensor]]:
-        if "weight_decay" in hyper:
-            g = g + hyper["weight_decay"] * p
+        self, p: CTensor, g: CTensor, state: State, hyper: Values, step: CTensor
+    ) -> tuple[CTensor, State]:
+        g = decayed(p, g, hyper)
         if "momentum" in hyper:
             fresh = (1 - hyper["dampening"]) * g if "dampening" in hyper else g
             v = hyper["momentum"] * state["momentum"] + fresh
             state = {"momentum": v}
             g = g + hyper["momentum"] * v if self.nesterov else v
-        if "lr" in hyper:
-            p = p - hyper["lr"] * g
-        return p, state
+        return p - hyper["lr"] * g if "lr" in hyper else p, state
+
+
+class Lion(Optimizer):
+    """Steps of one size, along the sign of an average of gradients (Chen et al., 2023).
+
+    With gradient g, parameter p and buffer m (at first 0):
+
+        p = p - lr * (sign(beta_1 * m + (1 - beta_1) * g) + weight_decay * p)
+        m = beta_2 * m + (1 - beta_2) * g
+
+    What else all take is at :class:`Optimizer`.
+    """
+
+    lr: Hyperparameter = Hyperparameter(1e-4)
+    beta_1: Hyperparameter = Hyperparameter(0.9, below=1)
+    beta_2: Hyperparameter = Hyperparameter(0.99, below=1)
+    weight_decay: Hyperparameter = Hyperparameter(0.0)
+
+    def init(self, p: CTensor, on: Collection[str]) -> State:
+        return {"momentum": jnp.zeros_like(p)}
+
+    def rule(
+        self, p: CTensor, g: CTensor, state: State, hyper: Values, step: CTensor
+    ) -> tuple[CTensor, State]:
+        m, beta_1, beta_2 = state["momentum"], hyper["beta_1"], hyper["beta_2"]
+        direction = decayed(p, jnp.sign(beta_1 * m + (1 - beta_1) * g), hyper)
+        return p - hyper["lr"] * direction, {"momentum": beta_2 * m + (1 - beta_2) * g}

@@ -1,0 +1,200 @@
+"""Initializers: they fill a Tensor in place, from its device's random stream, and return it.
+
+How wide most of them spread depends on the weight's fans: how many inputs an output depends on,
+and the other way round. ``data_format`` says which axes are which:
+
+- ``"channels_first"``: (in, out) of a linear layer; (out, in / group, kernel...) of a convolution.
+- ``"channels_last"``: (in, out); (kernel..., in / group, out).
+- ``"transposed"``: (in, out, kernel...) of a transposed convolution.
+- ``"embedding"``: (rows, features). A row is picked, and not summed over: one input.
+
+A normal distribution is truncated where it says so: at two standard deviations, and made wider
+before, so that the standard deviation of what is left is the stated one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from singa import _random
+from singa.errors import ArgumentError, ShapeError
+from singa.tensor import Tensor
+
+__all__ = [
+    "constant", "eye", "gaussian", "glorot", "glorot_normal", "glorot_uniform", "he_normal",
+    "he_uniform", "lecun_normal", "lecun_uniform", "msra", "normal", "ones", "orthogonal",
+    "trunc_normal", "uniform", "xavier", "zeros",
+]  # fmt: skip
+
+
+# -- whatever the shape -------------------------------------------------------------------------
+
+
+def constant(t: Tensor, value: float) -> Tensor:
+    """Every element is ``value``."""
+    return t.set_value(value)
+
+
+def zeros(t: Tensor) -> Tensor:
+    """Every element is 0."""
+    return t.set_value(0.0)
+
+
+def ones(t: Tensor) -> Tensor:
+    """Every element is 1."""
+    return t.set_value(1.0)
+
+
+def uniform(t: Tensor, low: float = 0.0, high: float = 1.0) -> Tensor:
+    """Uniform in [low, high)."""
+    return t.uniform(low, high)
+
+
+def normal(t: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
+    """Normal with this mean and standard deviation."""
+    return t.gaussian(mean, std)
+
+
+def trunc_normal(t: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
+    """Truncated normal with this mean and standard deviation."""
+    return t._draw(_random.truncated_normal, mean, std)
+
+
+def eye(t: Tensor) -> Tensor:
+    """Ones on the diagonal and zeros elsewhere.
+
+    Raises:
+        ShapeError: the Tensor has not two axes.
+    """
+    if t.ndim() != 2:
+        raise ShapeError(f"eye: a Tensor with two axes is needed, got shape {t.shape}")
+    return t.copy_from_numpy(np.eye(*t.shape, dtype=t.dtype))
+
+
+def orthogonal(t: Tensor, gain: float = 1.0) -> Tensor:
+    """A random orthogonal matrix times ``gain`` (Saxe et al., 2014).
+
+    The first axis is the matrix's rows, all others its columns. If there are fewer rows than
+    columns, the rows are orthonormal, and otherwise the columns; times ``gain``.
+
+    Raises:
+        ShapeError: the Tensor has fewer than two axes.
+    """
+    if t.ndim() < 2:
+        raise ShapeError(f"orthogonal: a Tensor with two or more axes is needed, got {t.shape}")
+    return t._draw(_random.orthogonal, gain)
+
+
+# -- by the fans --------------------------------------------------------------------------------
+
+
+def lecun_uniform(t: Tensor, data_format: str = "channels_first") -> Tensor:
+    """Uniform with variance 1 / fan_in (LeCun et al., 1998)."""
+    return _random_fill(t, 1.0, "fan_in", "uniform", data_format)
+
+
+def lecun_normal(t: Tensor, data_format: str = "channels_first") -> Tensor:
+    """Truncated normal with variance 1 / fan_in (LeCun et al., 1998)."""
+    return _random_fill(t, 1.0, "fan_in", "truncated_normal", data_format)
+
+
+def glorot_uniform(t: Tensor, data_format: str = "channels_first") -> Tensor:
+    """Uniform with variance 2 / (fan_in + fan_out) (Glorot and Bengio, 2010)."""
+    return _random_fill(t, 1.0, "fan_avg", "uniform", data_format)
+
+
+def glorot_normal(t: Tensor, data_format: str = "channels_first") -> Tensor:
+    """Truncated normal with variance 2 / (fan_in + fan_out) (Glorot and Bengio, 2010)."""
+    return _random_fill(t, 1.0, "fan_avg", "truncated_normal", data_format)
+
+
+def he_uniform(t: Tensor, data_format: str = "channels_first") -> Tensor:
+    """Uniform with variance 2 / fan_in (He et al., 2015)."""
+    return _random_fill(t, 2.0, "fan_in", "uniform", data_format)
+
+
+def he_normal(t: Tensor, data_format: str = "channels_first") -> Tensor:
+    """Truncated normal with variance 2 / fan_in (He et al., 2015)."""
+    return _random_fill(t, 2.0, "fan_in", "truncated_normal", data_format)
+
+
+_CHANNELS = {"channels_first": (1, 0), "channels_last": (-2, -1), "transposed": (0, 1)}
+"""The axes of the inputs and of the outputs; all others are the kernel's."""
+
+
+def _compute_fans(shape: Sequence[int], data_format: str = "channels_first") -> tuple[float, float]:
+    """How many inputs an output depends on, and how many outputs an input reaches.
+
+    Tensors of fewer than two axes have sqrt(size) of both, as in SINGA.
+
+    Raises:
+        ArgumentError: an unknown ``data_format``; the module says which there are.
+    """
+    if data_format != "embedding" and data_format not in _CHANNELS:
+        known = ", ".join([*_CHANNELS, "embedding"])
+        raise ArgumentError(f"initializer: data_format {data_format!r} is none of {known}")
+    if len(shape) < 2:
+        return (math.sqrt(math.prod(shape)),) * 2
+    if data_format == "embedding":
+        return 1.0, float(shape[-1])
+    inputs, outputs = _CHANNELS[data_format] if len(shape) > 2 else (0, 1)
+    others = {inputs % len(shape), outputs % len(shape)} ^ set(range(len(shape)))
+    kernel = math.prod(shape[axis] for axis in others)
+    return float(shape[inputs] * kernel), float(shape[outputs] * kernel)
+
+
+def _random_fill(
+    t: Tensor, scale: float, mode: str, distribution: str, data_format: str = "channels_first"
+) -> Tensor:
+    """Random numbers of mean 0 and variance scale / fan.
+
+    Args:
+        mode: which fan: ``"fan_in"``, ``"fan_out"``, or ``"fan_avg"``, the mean of both.
+        distribution: ``"uniform"``, ``"normal"`` or ``"truncated_normal"``.
+    """
+    fan_in, fan_out = _compute_fans(t.shape, data_format)
+    fans = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}
+    std = math.sqrt(scale / max(fans[mode], 1.0))
+    if distribution == "uniform":
+        return t.uniform(-math.sqrt(3.0) * std, math.sqrt(3.0) * std)
+    return {"normal": normal, "truncated_normal": trunc_normal}[distribution](t, 0.0, std)
+
+
+# -- SINGA's older names, for matrices of (in, out) ---------------------------------------------
+
+
+def gaussian(t: Tensor, fan_in: float = 0, fan_out: float = 0) -> Tensor:
+    """Normal with variance 2 / (fan_in + fan_out), or 1 / fan if one of them is 0.
+
+    Deprecated: it is he_normal or glorot_normal that choose the variance by themselves.
+
+    Raises:
+        ArgumentError: both are 0, or one is negative.
+    """
+    if min(fan_in, fan_out) < 0 or fan_in + fan_out == 0:
+        raise ArgumentError(f"gaussian: fan_in={fan_in} and fan_out={fan_out} give no variance")
+    return t.gaussian(0.0, math.sqrt((2 if fan_in * fan_out else 1) / (fan_in + fan_out)))
+
+
+def xavier(t: Tensor) -> Tensor:
+    """Uniform with variance 2 / (rows + columns). Deprecated: glorot_uniform."""
+    return _random_fill(_matrix("xavier", t), 1.0, "fan_avg", "uniform")
+
+
+def glorot(t: Tensor) -> Tensor:
+    """Normal with variance 2 / (rows + columns). Deprecated: glorot_normal, which is truncated."""
+    return _random_fill(_matrix("glorot", t), 1.0, "fan_avg", "normal")
+
+
+def msra(t: Tensor) -> Tensor:
+    """Normal with variance 2 / rows. Deprecated: he_normal, which is truncated."""
+    return _random_fill(_matrix("msra", t), 2.0, "fan_in", "normal")
+
+
+def _matrix(name: str, t: Tensor) -> Tensor:
+    if t.ndim() != 2:
+        raise ShapeError(f"{name}: a Tensor with two axes is needed, got shape {t.shape}")
+    return t

@@ -1,0 +1,127 @@
+"""Rules that divide the gradient by the size that it has had so far."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import jax.numpy as jnp
+import numpy as np
+
+from singa.device import CTensor
+from singa.opt.hyperparameter import Hyperparameter, Values
+from singa.opt.optimizer import Optimizer
+from singa.opt.sgd import decayed
+from singa.opt.step import State
+
+
+class RMSProp(Optimizer):
+    """Divided by the root of a moving average of squares (Tieleman and Hinton, 2012).
+
+    With gradient g, parameter p and buffer v (at first 0):
+
+        g = g + weight_decay * p
+        v = rho * v + (1 - rho) * g ** 2
+        p = p - lr * g / sqrt(v + epsilon)
+
+    Each of the numbers may be a schedule. What else all take is at :class:`Optimizer`.
+    """
+
+    rho: Hyperparameter = Hyperparameter(0.9, below=1)
+    epsilon: Hyperparameter = Hyperparameter(1e-8)
+    weight_decay: Hyperparameter = Hyperparameter(0.0)
+
+    def init(self, p: CTensor, on: Collection[str]) -> State:
+        return {"average_square": jnp.zeros_like(p)}
+
+    def rule(
+        self, p: CTensor, g: CTensor, state: State, hyper: Values, step: CTensor
+    ) -> tuple[CTensor, State]:
+        g = decayed(p, g, hyper)
+        v = hyper["rho"] * state["average_square"] + (1 - hyper["rho"]) * g * g
+        return p - hyper["lr"] * g / jnp.sqrt(v + hyper["epsilon"]), {"average_square": v}
+
+
+class AdaGrad(Optimizer):
+    """Divided by the root of the sum of all squares (Duchi et al., 2011).
+
+    With gradient g, parameter p and buffer h (at first 0):
+
+        g = g + weight_decay * p
+        h = h + g ** 2
+        p = p - lr * g / sqrt(h + epsilon)
+
+    Each of the numbers may be a schedule. What else all take is at :class:`Optimizer`.
+    """
+
+    epsilon: Hyperparameter = Hyperparameter(1e-8)
+    weight_decay: Hyperparameter = Hyperparameter(0.0)
+
+    def init(self, p: CTensor, on: Collection[str]) -> State:
+        return {"square_sum": jnp.zeros_like(p)}
+
+    def rule(
+        self, p: CTensor, g: CTensor, state: State, hyper: Values, step: CTensor
+    ) -> tuple[CTensor, State]:
+        g = decayed(p, g, hyper)
+        h = state["square_sum"] + g * g
+        return p - hyper["lr"] * g / jnp.sqrt(h + hyper["epsilon"]), {"square_sum": h}
+
+
+class Adafactor(Optimizer):
+    """Squares averaged by rows and by columns only, to save memory (Shazeer and Stern, 2018).
+
+    With gradient g, parameter p, and v a moving average of g ** 2 + epsilon whose weight in step
+    t = 1, 2, ... is 1 - t ** -decay_rate:
+
+        u = g / sqrt(v)
+        u = u / max(1, rms(u) / clip_threshold)
+        p = p - lr * (max(rms(p), least_scale) * u + weight_decay * p)
+
+    Of v a parameter of at least two long axes keeps the means over either of the two longest
+    ones: v = row * column / mean(row). What else all take is at :class:`Optimizer`.
+
+    Args:
+        lr: the step's size relative to the parameter's.
+        clip_threshold: 0 for no clipping.
+        factored_from: how long both axes have to be.
+    """
+
+    lr: Hyperparameter = Hyperparameter(0.01)
+    decay_rate: Hyperparameter = Hyperparameter(0.8)
+    epsilon: Hyperparameter = Hyperparameter(1e-30)
+    clip_threshold: Hyperparameter = Hyperparameter(1.0)
+    least_scale: Hyperparameter = Hyperparameter(1e-3)
+    weight_decay: Hyperparameter = Hyperparameter(0.0)
+    factored_from: int = 128
+
+    def _means(self, x: CTensor) -> State:
+        """What is kept of an array of the parameter's shape."""
+        rows, columns = np.argsort(x.shape)[-2:] if x.ndim > 1 else (0, 0)
+        if x.ndim < 2 or x.shape[rows] < self.factored_from:
+            return {"average_square": x}
+        return {"row": x.mean(columns, keepdims=True), "column": x.mean(rows, keepdims=True)}
+
+    def init(self, p: CTensor, on: Collection[str]) -> State:
+        return self._means(jnp.zeros_like(p))
+
+    def rule(
+        self, p: CTensor, g: CTensor, state: State, hyper: Values, step: CTensor
+    ) -> tuple[CTensor, State]:
+        beta = 1 - (step.astype(p.dtype) + 1) ** -hyper["decay_rate"]
+        squares = self._means(g * g + hyper["epsilon"])
+        state = {slot: beta * old + (1 - beta) * squares[slot] for slot, old in state.items()}
+        if "row" in state:
+            row, column = state["row"], state["column"]
+            # The mean over all is that of the rows' means.
+            u = g / jnp.sqrt(row / row.mean()) / jnp.sqrt(column)
+        else:
+            u = g / jnp.sqrt(state["average_square"])
+        if "clip_threshold" in hyper:
+            u = u / jnp.maximum(1, _rms(u) / hyper["clip_threshold"])
+        scale = jnp.maximum(_rms(p), hyper["least_scale"])
+        return p - hyper["lr"] * decayed(p, scale * u, hyper), state
+
+
+def _rms(x: CTensor) -> CTensor:
+    """The root of the mean of squares."""
+    return jnp.sqrt(jnp.mean(x * x))

@@ -1,0 +1,182 @@
+"""Hyper-parameters: attributes of an optimizer, and of groups of parameters, that may change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from inspect import Parameter, Signature, get_annotations
+from typing import Any, ClassVar, dataclass_transform, overload
+
+from singa.device import CTensor, as_dtype
+from singa.errors import ArgumentError, DTypeError
+from singa.opt.schedule import Constant, DecayScheduler, Number, as_number, as_schedule
+from singa.tensor import Tensor
+from singa.watching import Structural, structure
+
+
+class Hyperparameter:
+    """A field of an optimizer that is a number of at least 0, or a schedule.
+
+    Assigning a number to one that was a number changes a value, and recompiles nothing. Only
+    between zero and not zero, where a term appears or disappears, does the step change.
+
+    Args:
+        default: its value if none is given.
+        below: numbers must be less than this.
+    """
+
+    def __init__(self, default: float, below: float = float("inf")) -> None:
+        self.default = default
+        self.below = below
+
+    def __set_name__(self, kind: type, name: str) -> None:
+        self.name = name
+
+    @overload
+    def __get__(self, owner: None, kind: type) -> Hyperparameter: ...
+    @overload
+    def __get__(self, owner: Declared, kind: type) -> DecayScheduler: ...
+    def __get__(self, owner: Declared | None, kind: type) -> Hyperparameter | DecayScheduler:
+        if owner is None:
+            return self
+        schedule: DecayScheduler = owner.__dict__[self.name]
+        return schedule
+
+    def __set__(self, owner: Declared, value: Number) -> None:
+        old = owner.__dict__.get(self.name)
+        if isinstance(old, Constant) and not isinstance(value, DecayScheduler):
+            old.set(self._number(owner, value))
+        else:
+            owner.__dict__[self.name] = self.schedule(owner, value)
+            structure.changed()
+
+    def schedule(self, owner: Declared, value: Number) -> DecayScheduler:
+        """``value`` as a schedule, checked."""
+        if not isinstance(value, DecayScheduler):
+            value = self._number(owner, value)
+        return as_schedule(type(owner).__name__, self.name, value, owner.dtype)
+
+    def _number(self, owner: Declared, value: Any) -> float:
+        name = type(owner).__name__
+        number = as_number(name, self.name, value)
+        if not number < self.below:
+            raise ArgumentError(f"{name}: {self.name} must be below {self.below}, got {value!r}")
+        return number
+
+
+@dataclass_transform(eq_default=False)
+class Declared(Structural):
+    """Base of what declares its fields as a dataclass does, and is made from them.
+
+    Fields are hyper-parameters, and plain ones with a type and a default. Those of subclasses come
+    after those of their bases. ``dtype``, the type of the hyper-parameters' values, is the last.
+
+    Raises:
+        TypeError: arguments that are no fields.
+    """
+
+    __signature__: ClassVar[Signature | None]
+    _fields: ClassVar[Signature]
+    _options: ClassVar[tuple[str, ...]] = ()  # fields that are given by name only
+    _hyperparameters: ClassVar[tuple[str, ...]]
+    _plain: ClassVar[tuple[str, ...]]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        defaults = {
+            name: value
+            for base in reversed(cls.__mro__)
+            for name, value in vars(base).items()
+            if isinstance(value, Hyperparameter)
+            or (name in get_annotations(base) and not name.startswith("_"))
+        }
+        kinds = {name: isinstance(value, Hyperparameter) for name, value in defaults.items()}
+        cls._hyperparameters = tuple(name for name, is_hyper in kinds.items() if is_hyper)
+        cls._plain = tuple(name for name, is_hyper in kinds.items() if not is_hyper)
+        order = [name for name in defaults if name not in (*cls._options, "dtype")]
+        cls._fields = Signature(
+            [
+                Parameter(
+                    name,
+                    Parameter.KEYWORD_ONLY
+                    if name in cls._options
+                    else Parameter.POSITIONAL_OR_KEYWORD,
+                    default=getattr(defaults[name], "default", defaults[name]),
+                )
+                for name in (*order, "dtype", *cls._options)
+            ]
+        )
+        # For help(), and not inherited by a class with a constructor of its own.
+        cls.__signature__ = None if "__init__" in vars(cls) else cls._fields
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        given = self._fields.bind(*args, **options)
+        given.apply_defaults()
+        fields = given.arguments
+        self.dtype = as_dtype(fields.pop("dtype"))
+        for name, value in fields.items():
+            setattr(self, name, value)
+        self.check()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in self._hyperparameters:
+            object.__setattr__(self, name, value)  # which tells itself of what matters
+        else:
+            super().__setattr__(name, value)
+
+    def check(self) -> None:
+        """Raise if the fields do not go together; called before anything is compiled for them."""
+
+    def plain_values(self) -> tuple[Any, ...]:
+        """The values of the fields that are no hyper-parameters."""
+        return tuple([getattr(self, name) for name in self._plain])
+
+
+class Values(dict[str, CTensor]):
+    """The hyper-parameters' values in a step. Those that are constantly 0 are not in it."""
+
+    def __missing__(self, name: str) -> float:
+        return 0.0
+
+
+def is_on(schedule: DecayScheduler) -> bool:
+    """Whether a hyper-parameter is anything but constantly 0."""
+    return not isinstance(schedule, Constant) or schedule.init_value != 0
+
+
+class Group:
+    """Some of the parameters, and the hyper-parameters that they have of their own.
+
+    Args:
+        owner: who asks, for messages.
+        params: the parameters, or a predicate on their names.
+        schedules: the hyper-parameters.
+
+    Raises:
+        DTypeError: neither parameters nor a predicate.
+    """
+
+    def __init__(
+        self,
+        owner: str,
+        params: Iterable[Tensor] | Callable[[str], bool],
+        schedules: Mapping[str, DecayScheduler],
+    ) -> None:
+        self._owner = owner
+        self.schedules = schedules
+        self._is_named = params if callable(params) else None
+        members = () if callable(params) else tuple(params)
+        if isinstance(params, Tensor) or not all(isinstance(param, Tensor) for param in members):
+            raise DTypeError(
+                f"{owner}: a group is a list of parameters, or a predicate on names; got {params!r}"
+            )
+        self._params = frozenset(members)
+
+    def __contains__(self, param: Tensor) -> bool:
+        if self._is_named is None:
+            return param in self._params
+        if param.name is None:
+            raise ArgumentError(
+                f"{self._owner}: a group is chosen by names, and a parameter of shape "
+                f"{param.shape} has none; Model.compile names parameters, or list them"
+            )
+        return bool(self._is_named(param.name))
