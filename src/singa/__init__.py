@@ -1,8 +1,8 @@
 """Imperative autograd in the style of PyTorch, with SINGA's API, run by XLA."""
 
-from singa import autograd, device, errors, layer, model, opt, tensor
+from singa import autograd, device, errors, layer, metric, model, opt, tensor
 from singa.tensor import Tensor
 
 __version__ = "0.1.0"
 
-__all__ = ["Tensor", "autograd", "device", "errors", "layer", "model", "opt", "tensor"]
+__all__ = ["Tensor", "autograd", "device", "errors", "layer", "metric", "model", "opt", "tensor"]

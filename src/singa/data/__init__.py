@@ -1,21 +1,25 @@
-"""Small data sets and minibatches, as NumPy arrays."""
+"""Data sets, and a loader that makes minibatches of them."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-from singa.data.batching import batches
-from singa.data.dataset import Dataset
+from singa.data.batching import MapDataset, collate
+from singa.data.dataset import ArrayDataset, Dataset
 from singa.data.digits import FOLDER, load_digits
 from singa.data.idx import read_idx
+from singa.data.loader import DataLoader
 from singa.data.mnist import find_folder, load_fashion_mnist, load_mnist
 from singa.errors import ArgumentError
 
 __all__ = [
     "NAMES",
+    "ArrayDataset",
+    "DataLoader",
     "Dataset",
-    "batches",
+    "MapDataset",
+    "collate",
     "folder",
     "load",
     "load_digits",
