@@ -7,6 +7,8 @@ import time
 
 import numpy as np
 
+from singa.image_tool import ImageTool
+
 
 class Numbers:
     """The numbers up to ``length``, and what each one is made of besides."""
@@ -86,3 +88,21 @@ def listed(samples):
 
 def raise_unpicklable(samples):
     raise Unpicklable(1, 2)
+
+
+def as_it_is(path):
+    return ImageTool().load(path).get()
+
+
+def five_crops(path):
+    return ImageTool().load(path).crop5((4, 4), 5).get()
+
+
+def uneven(path):
+    return as_it_is(path) * (2 if "07" in path else 1)
+
+
+def dies_at_7(path):
+    if "07" in path:
+        os._exit(3)
+    return as_it_is(path)

@@ -26,9 +26,12 @@ SOURCE = Path(__file__).parents[2] / "src"
 def is_running(pid):
     try:
         os.kill(pid, 0)
+        # One that has ended and waits for whoever adopted it to take notice is not.
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
     except ProcessLookupError:
         return False
-    return True
+    except OSError:
+        return not Path("/proc/self").exists()
 
 
 def wait_for(condition):

@@ -25,6 +25,8 @@ from multiprocessing import spawn
 from types import ModuleType
 from typing import Any, BinaryIO
 
+import numpy as np
+
 _NUMBER = struct.Struct("<Q")
 
 
@@ -52,11 +54,11 @@ def receive(stream: BinaryIO, unpickler: type[pickle.Unpickler] = pickle.Unpickl
     return unpickler(io.BytesIO(head), buffers=buffers).load()
 
 
-def _read(stream: Any, size: int) -> bytearray:
-    content = bytearray(size)
+def _read(stream: Any, size: int) -> memoryview:
+    content = np.empty(size, np.uint8).data  # not a bytearray, which would be filled with zeros
     filled = 0
     while filled < size:
-        count = stream.readinto(memoryview(content)[filled:])
+        count = stream.readinto(content[filled:])
         if not count:
             raise EOFError
         filled += count

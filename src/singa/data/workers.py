@@ -25,6 +25,7 @@ from singa.errors import ArgumentError, WorkerError
 
 _SCRIPT = Path(__file__).with_name("worker.py")
 _IN_A_WORKER = "SINGA_DATA_WORKER"
+_PIPE_SIZE = 1 << 20  # bytes, where the system lets us choose: fewer turns for a large batch
 
 T = TypeVar("T")
 
@@ -97,6 +98,7 @@ class _Worker:
             [sys.executable, "-P", _SCRIPT],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            pipesize=_PIPE_SIZE,
             env=os.environ | {_IN_A_WORKER: "1"},
             process_group=0 if os.name == "posix" else None,
         )
