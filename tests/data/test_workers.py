@@ -78,6 +78,19 @@ def test_workers_share_the_work_are_kept_and_end_with_the_loader():
     assert not any(map(is_running, first))
 
 
+def test_epochs_under_way_at_the_same_time_have_workers_of_their_own():
+    with DataLoader(odd.Numbers(8), 2, shuffle=True, seed=2, workers=1) as loader:
+        pairs = list(zip(loader, loader, strict=True))
+
+    alone = DataLoader(odd.Numbers(8), 2, shuffle=True, seed=2)
+    for number in (0, 1):
+        numbers = [pair[number][0].tolist() for pair in pairs]
+        assert numbers == [batch[0].tolist() for batch in alone]
+    pids = {int(pid) for pair in pairs for _, some, _ in pair for pid in some}
+    assert len(pids) == 2
+    assert not any(map(is_running, pids))
+
+
 def test_workers_are_without_jax_unless_the_dataset_needs_it():
     with DataLoader(odd.Numbers(2), 2, workers=1) as loader:
         ((_, _, has_jax),) = loader

@@ -28,8 +28,9 @@ class ImageBatchIter:
                 ...
         batches.end()
 
-    Iterating ends after each epoch, and goes on with the next. The last batch of an epoch is
-    smaller if the images do not fill it. :meth:`next` has no end: after an epoch comes the next.
+    Iterating ends after each epoch, and then goes on with the next; an epoch that is left goes on
+    where it was. Its last batch is smaller if the images do not fill it. :meth:`next` has no end:
+    after an epoch comes the next.
 
     Args:
         img_list_file: a text file, a line for each image: its path, the delimiter, its label.
