@@ -48,7 +48,7 @@ def forward(x, t):
 
 # Training
 sgd = opt.SGD(0.02, momentum=0.9, weight_decay=1e-4)
-batches = data.batches(digits.train_images, digits.train_labels, batch_sz, seed=0, drop_last=True)
+batches = data.DataLoader(digits.train, batch_sz, shuffle=True, drop_last=True)
 
 autograd.training = True
 for epoch in range(epochs):

@@ -65,7 +65,7 @@ if os.path.exists(options.checkpoint):
     print(f"loaded {options.checkpoint}")
 
 # train the model iteratively
-batches = data.batches(digits.train_images, digits.train_labels, batch_size, seed=0, drop_last=True)
+batches = data.DataLoader(digits.train, batch_size, shuffle=True, drop_last=True)
 for epoch in range(options.epochs):
     total = 0.0
     for x, y in batches:

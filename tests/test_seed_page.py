@@ -68,7 +68,7 @@ def test_the_programs_of_the_page(yielded, tmp_path, monkeypatch):
     losses = []
 
     def minibatches():
-        for images, labels in _endless(data.batches(digits.train_images, digits.train_labels, 32)):
+        for images, labels in _endless(data.DataLoader(digits.train, 32)):
             losses.append(names["loss"].item())  # of the step before
             yield images, np.eye(10, dtype=np.int32)[labels]
 

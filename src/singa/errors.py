@@ -55,6 +55,10 @@ class DataError(SingaError, ValueError):
     """A data file that is missing, damaged or not of the expected format."""
 
 
+class WorkerError(SingaError, RuntimeError):
+    """A process that makes batches has died, or raised what cannot be raised here."""
+
+
 class DependencyError(SingaError, ImportError):
     """An optional package that is asked for and not installed."""
 

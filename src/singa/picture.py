@@ -98,7 +98,8 @@ def _draw_images(figure: Any, trainer: Trainer) -> None:
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
     for axes, i in zip(grid.flat, shown, strict=False):
-        axes.imshow(images[i].mean(0), cmap="gray_r", vmin=0, vmax=1)
+        pixels = images[i].transpose(1, 2, 0)  # matplotlib leaves colours as they are
+        axes.imshow(pixels, cmap="gray_r", vmin=0, vmax=1)
         is_right = predicted[i] == labels[i]
         colour = _TEXT if is_right else _WRONG
         axes.set_title(names[predicted[i]], color=colour, loc="center", fontsize=8, pad=3)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import zlib
 from collections.abc import Iterator
-from itertools import islice
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from singa import tensor
-from singa.data import Dataset, batches
+from singa import metric, tensor
+from singa.data import DataLoader, Dataset
 from singa.device import Device, get_default_device
 from singa.errors import CheckpointError
 from singa.model import Model
@@ -88,7 +87,7 @@ class Trainer:
         """Bring ``losses`` and ``accuracies`` up to date. This waits for the device."""
         for out, loss, labels in self._unread:
             self.losses.append(float(loss))
-            self.accuracies.append(_accuracy(out, labels))
+            self.accuracies.append(float(metric.accuracy(out.to_numpy(), labels)))
         self._unread.clear()
 
     # -- what it does -------------------------------------------------------------------------
@@ -100,10 +99,9 @@ class Trainer:
         results: call :meth:`read` when they are wanted.
         """
         self.model.train()
-        self.batches.epoch = self.epoch
         tx = self._placeholder()
         ty = Tensor((self.batches.batch_size,), self.device, tensor.int32)
-        for images, labels in islice(self.batches, self.step, None):
+        for images, labels in self.batches.batches_of(self.epoch, self.step):
             tx.copy_from_numpy(images)
             ty.copy_from_numpy(labels)
             out, loss = self.model(tx, ty)
@@ -114,7 +112,7 @@ class Trainer:
         """The accuracy on the test images, which completes the epoch."""
         self.read()
         predicted = self.predict(self.dataset.test_images)
-        self.test_accuracies.append(float((predicted == self.dataset.test_labels).mean()))
+        self.test_accuracies.append(float(metric.accuracy(predicted, self.dataset.test_labels)))
         return self.test_accuracies[-1]
 
     def predict(self, images: npt.NDArray[np.float32]) -> npt.NDArray[np.intp]:
@@ -136,7 +134,7 @@ class Trainer:
             OSError: it cannot be written.
         """
         self.read()
-        numbers = {
+        numbers: dict[str, Any] = {
             "seed": self.batches.seed,
             "batch_size": self.batches.batch_size,
             "labels_crc32": self._labels_crc32(),
@@ -169,9 +167,8 @@ class Trainer:
         self.test_accuracies = aux["test_accuracies"].tolist()
         self._unread.clear()
 
-    def _make_batches(self, batch_size: int, seed: int) -> batches:
-        images, labels = self.dataset.train_images, self.dataset.train_labels
-        return batches(images, labels, batch_size, seed=seed, drop_last=True)
+    def _make_batches(self, batch_size: int, seed: int) -> DataLoader:
+        return DataLoader(self.dataset.train, batch_size, shuffle=True, seed=seed, drop_last=True)
 
     def _placeholder(self) -> Tensor:
         image_shape = self.dataset.train_images.shape[1:]
@@ -179,7 +176,3 @@ class Trainer:
 
     def _labels_crc32(self) -> int:
         return zlib.crc32(self.dataset.train_labels.tobytes())
-
-
-def _accuracy(out: Tensor, labels: npt.NDArray[Any]) -> float:
-    return float((out.to_numpy().argmax(1) == labels).mean())

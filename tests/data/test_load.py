@@ -26,7 +26,8 @@ def test_unknown_names_are_answered_with_the_known():
         singa.data.load("cifar")
 
     assert str(raised.value) == (
-        "unknown data set 'cifar'; one of digits, mnist, fashion-mnist is expected"
+        "unknown data set 'cifar'; one of digits, mnist, fashion-mnist, cifar-10, "
+        "cifar-100 is expected"
     )
 
 

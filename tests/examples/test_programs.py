@@ -73,7 +73,7 @@ def test_eager_and_compiled_training_agree(Model):
         net.set_optimizer(opt.SGD(0.02, momentum=0.9, weight_decay=1e-4))
         tx, ty = tensor.Tensor((32, 1, 8, 8)), tensor.Tensor((32,), dtype=tensor.int32)
         net.compile([tx], is_train=True, use_graph=use_graph)
-        batches = data.batches(digits.train_images, digits.train_labels, 32, seed=0)
+        batches = data.DataLoader(digits.train, 32, shuffle=True)
         losses = []
         for (x, y), _ in zip(batches, range(20), strict=False):
             tx.copy_from_numpy(x)

@@ -38,6 +38,8 @@ class DataName(StrEnum):
     digits = "digits"
     mnist = "mnist"
     fashion_mnist = "fashion-mnist"
+    cifar_10 = "cifar-10"
+    cifar_100 = "cifar-100"
 
 
 def _examples(*commands: str) -> str:

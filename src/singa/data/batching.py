@@ -1,17 +1,30 @@
-"""Minibatches, in an order that depends on nothing but a seed and the epoch's number."""
+"""Which samples are in which batch, and how a batch is made of them. Without jax, for workers."""
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from singa.errors import ArgumentError, ShapeError
+from singa.errors import ShapeError
 
-Array = npt.NDArray[Any]
+Rows = range | npt.NDArray[np.intp]
+"""Numbers of samples."""
+
+
+class MapDataset(Protocol):
+    """Numbered samples: what a :class:`singa.data.DataLoader` reads.
+
+    A sample is a tuple of arrays, numbers or strings; a dict, or one array by itself, will do.
+    A dataset that can make whole batches faster than sample by sample also has
+    ``take(rows)``, as :class:`singa.data.ArrayDataset` has.
+    """
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int, /) -> Any: ...
 
 
 def permutation(length: int, *seed: int) -> npt.NDArray[np.intp]:
@@ -24,70 +37,58 @@ def permutation(length: int, *seed: int) -> npt.NDArray[np.intp]:
     return np.argsort(bits, kind="stable")
 
 
-# In lower case, as range and zip are, because it is used like a function.
-class batches:
-    """Iterates over ``(images, labels)`` in minibatches; each iteration is one epoch.
+def collate(samples: Sequence[Any]) -> Any:
+    """Put samples together: arrays and numbers are stacked along a new first axis.
 
-    With a seed, every epoch has its own order, drawn from ``(seed, epoch)``. To resume an
-    interrupted training where it was, set ``epoch``.
-
-    Args:
-        images: ``(N, ...)``.
-        labels: ``(N, ...)``.
-        batch_size: images per batch.
-        seed: a non-negative integer; None keeps the order of the arrays, for evaluation.
-        drop_last: leave out the last batch of an epoch if it is smaller than the others. A
-            compiled training step is traced once more for a batch of another size.
-
-    Attributes:
-        epoch: how many epochs were begun, and thereby the number of the next.
+    Tuples and dicts are put together field by field; of strings a list is made. As in a Tensor,
+    Python's floats become float32 and its ints int32.
 
     Raises:
-        ShapeError: there are not as many images as labels.
-        ArgumentError: a batch size below 1, a negative seed, or, with ``drop_last``, fewer
-            images than one batch needs.
+        ShapeError: the samples do not have the same shape, or not the same fields.
     """
-
-    def __init__(
-        self,
-        images: Array,
-        labels: Array,
-        batch_size: int,
-        seed: int | None = None,
-        drop_last: bool = False,
-    ) -> None:
-        if len(images) != len(labels):
-            raise ShapeError(f"batches: {len(images)} images, but {len(labels)} labels")
-        self.images = images
-        self.labels = labels
-        self.batch_size = operator.index(batch_size)
-        self.seed = None if seed is None else operator.index(seed)
-        self.drop_last = drop_last
-        self.epoch = 0
-        if self.batch_size < 1:
-            raise ArgumentError(f"batches: batch_size is {batch_size}, at least 1 is expected")
-        if self.seed is not None and self.seed < 0:
-            raise ArgumentError(f"batches: seed is {seed}, at least 0 is expected")
-        if drop_last and len(images) < self.batch_size:
-            raise ArgumentError(
-                f"batches: {len(images)} images do not fill one batch of {batch_size}, "
-                "and drop_last leaves out what is smaller"
+    first = samples[0]
+    if isinstance(first, (tuple, dict)):
+        if len({len(sample) for sample in samples}) > 1:
+            raise ShapeError("collate: the samples do not have the same number of fields")
+        if isinstance(first, dict):
+            return {key: collate([sample[key] for sample in samples]) for key in first}
+        return tuple(collate(field) for field in zip(*samples, strict=True))
+    if isinstance(first, (str, bytes)):
+        return list(samples)
+    arrays = [np.asarray(sample, _PYTHONS.get(type(sample))) for sample in samples]
+    for number, array in enumerate(arrays):
+        if array.shape != arrays[0].shape:
+            raise ShapeError(
+                f"collate: sample {number} of a batch is of shape {array.shape}, sample 0 of "
+                f"{arrays[0].shape}; DataLoader(..., collate=) takes a function for such samples"
             )
+    return np.stack(arrays)
 
-    def __len__(self) -> int:
-        """The number of batches in one epoch."""
-        full, rest = divmod(len(self.images), self.batch_size)
-        return full + (rest > 0 and not self.drop_last)
 
-    def __iter__(self) -> Iterator[tuple[Array, Array]]:
-        # Not itself a generator: the epoch is counted when it begins, not at its first batch.
-        epoch = self.epoch
-        self.epoch += 1
-        return self._batches_of(epoch)
+_PYTHONS: dict[type, type[np.generic]] = {float: np.float32, int: np.int32}
 
-    def _batches_of(self, epoch: int) -> Iterator[tuple[Array, Array]]:
-        order = None if self.seed is None else permutation(len(self.images), self.seed, epoch)
-        for number in range(len(self)):
-            rows = slice(number * self.batch_size, (number + 1) * self.batch_size)
-            chosen = rows if order is None else order[rows]
-            yield self.images[chosen], self.labels[chosen]
+
+@dataclass(frozen=True)
+class BatchMaker:
+    """Makes a batch of a dataset's samples; what a DataLoader was told, without the loader."""
+
+    dataset: Any
+    transform: Callable[..., Any] | None
+    collate: Callable[[list[Any]], Any] | None
+    seed: int
+
+    def __call__(self, epoch: int, rows: Rows) -> Any:
+        """The batch of these samples: the same in whichever process it is made."""
+        if self.transform is None and self.collate is None and hasattr(self.dataset, "take"):
+            return self.dataset.take(rows)
+        samples = [self._sample(epoch, int(row)) for row in rows]
+        return (self.collate or collate)(samples)
+
+    def _sample(self, epoch: int, row: int) -> Any:
+        sample = self.dataset[row]
+        if self.transform is None:
+            return sample
+        fields = sample if isinstance(sample, tuple) else (sample,)
+        # A stream for each sample, so that it does not matter who makes which.
+        seed = np.random.SeedSequence((self.seed, epoch), spawn_key=(row,))
+        return self.transform(*fields, np.random.Generator(np.random.PCG64(seed)))

@@ -1,11 +1,51 @@
-"""What every loader of this package returns."""
+"""Datasets whose samples are in memory."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from singa.data.batching import Rows
+from singa.errors import ArgumentError, ShapeError
+
+
+class ArrayDataset:
+    """Samples that are the rows of arrays: ``dataset[i]`` is a tuple of every array's row i.
+
+    Batches are cut out of the arrays whole. In the order of the arrays they are views of them.
+
+    Args:
+        arrays: of shapes ``(N, ...)``.
+
+    Raises:
+        ShapeError: an array has no axes, or another number of rows than the first.
+        ArgumentError: there are no arrays.
+    """
+
+    def __init__(self, *arrays: npt.ArrayLike) -> None:
+        self.arrays = tuple(np.asarray(array) for array in arrays)
+        if not self.arrays:
+            raise ArgumentError("ArrayDataset: at least one array is expected")
+        shapes = [array.shape for array in self.arrays]
+        if not all(shapes) or len({shape[0] for shape in shapes}) > 1:
+            raise ShapeError(
+                "ArrayDataset: arrays with the same number of rows are expected, got shapes "
+                + " and ".join(map(str, shapes))
+            )
+
+    def __len__(self) -> int:
+        return len(self.arrays[0])
+
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
+        return tuple(array[index] for array in self.arrays)
+
+    def take(self, rows: Rows) -> tuple[npt.NDArray[Any], ...]:
+        """The batch of these rows."""
+        chosen = slice(rows.start, rows.stop) if isinstance(rows, range) else rows
+        return tuple(array[chosen] for array in self.arrays)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -25,6 +65,16 @@ class Dataset:
     test_images: npt.NDArray[np.float32]
     test_labels: npt.NDArray[np.int32]
     class_names: tuple[str, ...]
+
+    @property
+    def train(self) -> ArrayDataset:
+        """The samples to train on: (image, label)."""
+        return ArrayDataset(self.train_images, self.train_labels)
+
+    @property
+    def test(self) -> ArrayDataset:
+        """The samples to test on: (image, label)."""
+        return ArrayDataset(self.test_images, self.test_labels)
 
     def __repr__(self) -> str:
         return (

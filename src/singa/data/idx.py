@@ -7,17 +7,15 @@ dimension as a big-endian uint32, and the values, big-endian, the last dimension
 
 from __future__ import annotations
 
-import gzip
 import math
 import os
 import struct
-import zlib
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from singa.data.files import read_file
 from singa.errors import DataError
 
 _DTYPES: dict[int, np.dtype[Any]] = {
@@ -29,8 +27,6 @@ _DTYPES: dict[int, np.dtype[Any]] = {
     0x0E: np.dtype(">f8"),
 }
 
-_GZIP_MAGIC = b"\x1f\x8b"
-
 
 def read_idx(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
     """Reads an IDX file, compressed by gzip or not, into an array of native byte order.
@@ -39,14 +35,7 @@ def read_idx(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
         DataError: the file is not IDX, is damaged, or does not hold exactly what it announces.
         OSError: the file cannot be read.
     """
-    content = Path(path).read_bytes()
-    # An IDX file begins with a zero byte, so its content tells, whatever the name is.
-    if content.startswith(_GZIP_MAGIC):
-        try:
-            content = gzip.decompress(content)
-        except (EOFError, OSError, zlib.error) as error:
-            raise DataError(f"{path}: damaged gzip file: {error}") from error
-
+    content = read_file(path)
     if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in _DTYPES:
         raise DataError(
             f"{path}: not an IDX file, it begins with the bytes '{content[:4].hex(' ')}'"

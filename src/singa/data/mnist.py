@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from singa.data.dataset import Dataset
+from singa.data.files import find_files
 from singa.data.idx import read_idx
 from singa.errors import DataError
 
@@ -103,38 +104,7 @@ def _load(name: str, data_dir: str | os.PathLike[str] | None) -> Dataset:
 
 def _find(name: str, data_dir: str | os.PathLike[str] | None) -> tuple[Path, list[Path]]:
     """The first folder that has all four files, and these files."""
-    folders: list[Path] = []
-    # A folder that the caller names is the only one: its data must not silently be another's.
-    given = os.environ.get("SINGA_DATA_DIR") if data_dir is None else data_dir
-    if given:
-        folders += [Path(given) / name, Path(given)]
-    if data_dir is None and name in _SYSTEM_FOLDERS:
-        folders.append(_SYSTEM_FOLDERS[name])
-
-    looked = []
-    for folder in folders:
-        paths = [_existing(folder / file) for file in _FILES]
-        found = [path for path in paths if path is not None]
-        if len(found) == len(_FILES):
-            return folder, found
-        missing = [file for file, path in zip(_FILES, paths, strict=True) if path is None]
-        if not folder.is_dir():
-            looked.append(f"{folder} (no such folder)")
-        elif found:
-            looked.append(f"{folder} (without {', '.join(missing)})")
-        else:
-            looked.append(f"{folder} (none of the files)")
-    where = f"looked in {'; '.join(looked)}" if looked else "no folder was named"
-    raise DataError(
-        f"the files of {name} were not found: {where}. "
-        f"{_HOW_TO_GET[name]} the files {', '.join(_FILES)} (each may end in .gz) and name their "
-        "folder as data_dir or in the environment variable SINGA_DATA_DIR."
-    )
-
-
-def _existing(path: Path) -> Path | None:
-    compressed = path.with_name(path.name + ".gz")
-    return next((file for file in (path, compressed) if file.is_file()), None)
+    return find_files(name, _FILES, data_dir, (name,), _HOW_TO_GET[name], _SYSTEM_FOLDERS.get(name))
 
 
 def _checked(

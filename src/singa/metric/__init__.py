@@ -1,0 +1,45 @@
+"""Metrics: how good predictions are, batch by batch.
+
+::
+
+    accuracy = metric.Accuracy()
+    for x, y in batches:
+        accuracy.update(model(x), y)
+    print(accuracy.value)
+
+What has been seen is kept in Tensors, as all state is, where the predictions are. Nothing waits
+for the device until ``value`` is asked for, and an update may be a part of a compiled step.
+Integers count without rounding, sums are float64. For NumPy arrays the same formulas run in NumPy.
+
+**Classes.** Predictions are scores or probabilities (N, ..., C), of which the greatest counts; the
+probability of class 1 out of two (N,), which counts from 0.5 on; or classes, integers (N, ...).
+Targets are classes; or, for scores (N, ..., C), one-hot or probabilities of the same shape.
+"""
+
+from singa.metric.base import Metric
+from singa.metric.classification import (
+    F1,
+    Accuracy,
+    ConfusionMatrix,
+    Precision,
+    Recall,
+    TopKAccuracy,
+    accuracy,
+    top_k_accuracy,
+)
+from singa.metric.mean import MeanAbsoluteError, MeanSquaredError, Perplexity
+
+__all__ = [
+    "F1",
+    "Accuracy",
+    "ConfusionMatrix",
+    "MeanAbsoluteError",
+    "MeanSquaredError",
+    "Metric",
+    "Perplexity",
+    "Precision",
+    "Recall",
+    "TopKAccuracy",
+    "accuracy",
+    "top_k_accuracy",
+]

@@ -1,0 +1,161 @@
+"""Metric: what all metrics share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeVar
+
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+
+from singa.device import CTensor, Device, get_default_device
+from singa.errors import ArgumentError
+from singa.tape import Operation, training
+from singa.tensor import Tensor, TensorLike
+from singa.watching import outside_capture
+
+Array = Any
+"""A NumPy array or a CTensor: the formulas are written for both."""
+
+M = TypeVar("M", bound="Metric")
+
+
+@dataclass(frozen=True, eq=False)
+class Metric:
+    """Base of the metrics: two formulas, and the numbers that have been counted so far.
+
+    A subclass is a dataclass of its options, and defines ``counts``, ``result``, and ``zeros``
+    unless it counts two integers. ``xp`` is ``numpy`` or ``jax.numpy``.
+    """
+
+    states: list[Tensor] = field(init=False, repr=False, default_factory=list)
+
+    def zeros(self) -> tuple[npt.NDArray[Any], ...]:
+        """What is counted when nothing has been seen."""
+        return np.zeros((), np.int64), np.zeros((), np.int64)
+
+    def counts(self, xp: Any, prediction: Array, target: Array) -> tuple[Array, ...]:
+        """What these predictions add to the state."""
+        raise NotImplementedError(f"{type(self).__name__} has no counts")
+
+    def result(self, xp: Any, *counts: Array) -> Array:
+        """The metric, float64, of what has been counted."""
+        raise NotImplementedError(f"{type(self).__name__} has no result")
+
+    def update(self: M, prediction: TensorLike, target: TensorLike) -> M:
+        """Take these predictions in.
+
+        Raises:
+            ShapeError: the shapes do not fit each other, or this metric.
+        """
+        if isinstance(prediction, Tensor):
+            states = self._states_on(prediction.device)
+            new = _run(_Update(self), prediction, _like(target, prediction), *states)
+            added = [state.data for state in new]
+        else:
+            counts = self.counts(np, np.asarray(prediction), np.asarray(target))
+            states = self._states_on(get_default_device())
+            added = [s.data + np.asarray(n) for s, n in zip(states, counts, strict=True)]
+        for state, value in zip(states, added, strict=True):
+            state.assign(value)
+        return self
+
+    def compute(self) -> Tensor:
+        """The metric of all that was seen: float64, and nan where it is of nothing."""
+        return _run(_Compute(self), *self._states_on(get_default_device()))[0]
+
+    @property
+    def value(self) -> Any:
+        """The same as a Python number, or as a NumPy array. This waits for the device."""
+        value = self.compute().to_numpy()
+        return value if value.ndim else value.item()
+
+    def reset(self) -> None:
+        """Forget what was seen."""
+        for state in self.states:
+            state.set_value(0)
+
+    def merge(self: M, other: M) -> M:
+        """Take in all that ``other`` has seen.
+
+        Raises:
+            ArgumentError: it is another metric, or has other options.
+        """
+        if type(other) is not type(self) or other.options != self.options:
+            raise ArgumentError(f"merge: {self} cannot take in {other}")
+        if other.states:
+            mine = self._states_on(other.states[0].device)
+            for state, more in zip(mine, other.states, strict=True):
+                state.assign(state.data + more.clone().to_device(state.device).data)
+        return self
+
+    def __call__(self, prediction: TensorLike, target: TensorLike) -> Any:
+        """The metric of these predictions alone: a Tensor, or for arrays NumPy's number or array.
+
+        What was seen before does not count, and this is not remembered.
+        """
+        if isinstance(prediction, Tensor):
+            return _run(_Once(self), prediction, _like(target, prediction))[0]
+        counts = self.counts(np, np.asarray(prediction), np.asarray(target))
+        return self.result(np, *counts)[()]
+
+    @property
+    def options(self) -> tuple[Any, ...]:
+        """The arguments that make another metric like this one."""
+        return tuple(getattr(self, option.name) for option in fields(self) if option.init)
+
+    def _states_on(self, device: Device) -> list[Tensor]:
+        if not self.states:
+            with outside_capture():
+                self.states[:] = [
+                    Tensor(data=zero, device=device, requires_grad=False) for zero in self.zeros()
+                ]
+        return self.states
+
+
+# -- on devices -----------------------------------------------------------------------------------
+
+
+class _Part(Operation):
+    """A part of a metric, compiled once for all metrics with the same options."""
+
+    def __init__(self, metric: Metric) -> None:
+        super().__init__(type(metric).__name__)
+        self.kind = type(metric)
+        self.options = metric.options
+
+    @property
+    def metric(self) -> Metric:
+        return self.kind(*self.options)
+
+
+class _Update(_Part):
+    def forward(self, prediction: CTensor, target: CTensor, *states: CTensor) -> Any:
+        counts = self.metric.counts(jnp, prediction, target)
+        return tuple(state + count for state, count in zip(states, counts, strict=True))
+
+
+class _Compute(_Part):
+    def forward(self, *states: CTensor) -> CTensor:
+        result: CTensor = self.metric.result(jnp, *states)
+        return result
+
+
+class _Once(_Part):
+    def forward(self, prediction: CTensor, target: CTensor) -> CTensor:
+        metric = self.metric
+        result: CTensor = metric.result(jnp, *metric.counts(jnp, prediction, target))
+        return result
+
+
+def _run(operation: Operation, *tensors: Tensor) -> tuple[Tensor, ...]:
+    with training(False):  # metrics have no gradients
+        return operation(*tensors)
+
+
+def _like(target: TensorLike, prediction: Tensor) -> Tensor:
+    """The target as a Tensor, beside the predictions."""
+    if isinstance(target, Tensor):
+        return target
+    return Tensor(data=target, device=prediction.device, requires_grad=False)

@@ -1,0 +1,177 @@
+"""Metrics of classifiers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from singa.errors import ArgumentError
+from singa.metric import formula
+from singa.metric.base import Array, Metric
+from singa.tensor import TensorLike
+
+Average = Literal["binary", "macro", "micro", "none"]
+
+
+@dataclass(frozen=True, eq=False)
+class Accuracy(Metric):
+    """The share of predictions that are right.
+
+    Args:
+        ignore_index: targets of this class, such as padding, do not count.
+    """
+
+    ignore_index: int | None = None
+
+    def counts(self, xp: Any, prediction: Array, target: Array) -> tuple[Array, ...]:
+        predicted, wanted = formula.classes(self, xp, prediction, target)
+        return formula.right_of_all(xp, predicted == wanted, wanted, self.ignore_index)
+
+    def result(self, xp: Any, *counts: Array) -> Array:
+        return formula.mean(xp, *counts)
+
+
+@dataclass(frozen=True, eq=False)
+class TopKAccuracy(Metric):
+    """The share of targets that are among the k classes with the greatest scores.
+
+    Of equal scores the one of the lower class counts as greater, so that k = 1 is Accuracy.
+
+    Args:
+        k: how many.
+        ignore_index: as for :class:`Accuracy`.
+    """
+
+    k: int = 5
+    ignore_index: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.k < 1:
+            raise ArgumentError(f"TopKAccuracy: k is {self.k}, at least 1 is expected")
+
+    def counts(self, xp: Any, prediction: Array, target: Array) -> tuple[Array, ...]:
+        own, inside, wanted = formula.score_of_target(self, xp, prediction, target)
+        earlier = xp.arange(prediction.shape[-1]) < wanted[..., None]
+        better = (prediction > own) | ((prediction == own) & earlier)
+        # No score compares with nan: a model that has diverged is not to be right.
+        right = inside & (better.sum(-1) < self.k) & ~xp.isnan(own[..., 0])
+        return formula.right_of_all(xp, right, wanted, self.ignore_index)
+
+    def result(self, xp: Any, *counts: Array) -> Array:
+        return formula.mean(xp, *counts)
+
+
+def accuracy(prediction: TensorLike, target: TensorLike) -> Any:
+    """The share of predictions that are right; see :class:`Accuracy`."""
+    return Accuracy()(prediction, target)
+
+
+def top_k_accuracy(prediction: TensorLike, target: TensorLike, k: int = 5) -> Any:
+    """The share of targets among the k greatest scores; see :class:`TopKAccuracy`."""
+    return TopKAccuracy(k)(prediction, target)
+
+
+# -- class by class -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class ConfusionMatrix(Metric):
+    """How often class i (row) was predicted to be class j (column): int64 (C, C).
+
+    Targets and predictions that are none of the classes do not count.
+
+    Args:
+        num_classes: C.
+    """
+
+    num_classes: int
+
+    def __post_init__(self) -> None:
+        formula.check_classes(self, self.num_classes)
+
+    def zeros(self) -> tuple[npt.NDArray[Any], ...]:
+        return (np.zeros((self.num_classes, self.num_classes), np.int64),)
+
+    def counts(self, xp: Any, prediction: Array, target: Array) -> tuple[Array, ...]:
+        return (formula.confusion(self, xp, prediction, target, self.num_classes),)
+
+    def result(self, xp: Any, *counts: Array) -> Array:
+        return counts[0]
+
+
+@dataclass(frozen=True, eq=False)
+class _Rate(Metric):
+    """Base of precision, recall and F1, which are ratios of what is counted for each class.
+
+    A class of which there is nothing has ratio 0. Targets and predictions that are none of the
+    classes do not count.
+
+    Args:
+        num_classes: C.
+        average: "binary", the ratio for class 1 of two; "macro", the mean over all classes that
+            were predicted or targets; "micro", the ratio of the sums over all classes; "none",
+            all ratios: (C,).
+    """
+
+    num_classes: int = 2
+    average: Average = "binary"
+
+    def __post_init__(self) -> None:
+        formula.check_classes(self, self.num_classes)
+        if self.average not in ("binary", "macro", "micro", "none"):
+            raise ArgumentError(
+                f"{type(self).__name__}: average is {self.average!r}; binary, macro, micro or "
+                "none is expected"
+            )
+        if self.average == "binary" and self.num_classes != 2:
+            raise ArgumentError(
+                f"{type(self).__name__}: average='binary' is for 2 classes, not for "
+                f"{self.num_classes}; macro, micro or none is expected"
+            )
+
+    def zeros(self) -> tuple[npt.NDArray[Any], ...]:
+        return (np.zeros((3, self.num_classes), np.int64),)
+
+    def counts(self, xp: Any, prediction: Array, target: Array) -> tuple[Array, ...]:
+        confusion = formula.confusion(self, xp, prediction, target, self.num_classes)
+        return (xp.stack([xp.diagonal(confusion), confusion.sum(0), confusion.sum(1)]),)
+
+    def result(self, xp: Any, *counts: Array) -> Array:
+        right, predicted, actual = counts[0]
+        part, whole = self.ratio(right, predicted, actual)
+        if self.average == "micro":
+            return formula.ratio(xp, part.sum(), whole.sum())
+        ratios = formula.ratio(xp, part, whole)
+        if self.average == "binary":
+            return ratios[1]
+        return ratios if self.average == "none" else formula.ratio(
+            xp, ratios.sum(), (predicted + actual > 0).sum()
+        )  # fmt: skip
+
+    def ratio(self, right: Array, predicted: Array, actual: Array) -> tuple[Array, Array]:
+        """The ratio's two sides, from how often each class was right, predicted, and there."""
+        raise NotImplementedError(f"{type(self).__name__} has no ratio")
+
+
+class Precision(_Rate):
+    """Of the predictions of a class, the share that is right."""
+
+    def ratio(self, right: Array, predicted: Array, actual: Array) -> tuple[Array, Array]:
+        return right, predicted
+
+
+class Recall(_Rate):
+    """Of the targets of a class, the share that was predicted."""
+
+    def ratio(self, right: Array, predicted: Array, actual: Array) -> tuple[Array, Array]:
+        return right, actual
+
+
+class F1(_Rate):
+    """The harmonic mean of precision and recall, class by class."""
+
+    def ratio(self, right: Array, predicted: Array, actual: Array) -> tuple[Array, Array]:
+        return 2 * right, predicted + actual
