@@ -1,0 +1,79 @@
+"""The same operation here and in PyTorch, one file for each family of operations.
+
+A :class:`Case` belongs to a class of operations; ``python -m benchmarks.operations`` fails as long
+as one has none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Any
+
+import numpy as np
+
+Inputs = Callable[[int], Sequence[Any]]
+"""From the size (0, 1, 2: small to large) to the inputs: the shape of a parameter to be drawn, or an
+array that is none, such as class ids."""
+
+Drawn = tuple[np.ndarray, bool]
+"""An input, and whether it is a parameter."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """How one operation is called in both libraries.
+
+    Attributes:
+        ours: from Tensors to a Tensor.
+        theirs: from PyTorch's tensors to one of them.
+        inputs: what both are called with.
+        differentiable: whether there is a backward pass to measure.
+        low: the least value of the inputs, which are below 1.
+        reason: why it may be slower than 1.5 times PyTorch, if it is.
+    """
+
+    ours: Callable[..., Any]
+    theirs: Callable[..., Any]
+    inputs: Inputs
+    differentiable: bool = True
+    low: float = -1.0
+    reason: str = ""
+
+    def arrays(self, size: int) -> list[Drawn]:
+        rng = np.random.default_rng(size)
+        return [
+            (rng.uniform(self.low, 1, part).astype(np.float32), True)
+            if isinstance(part, tuple)
+            else (part, False)
+            for part in self.inputs(size)
+        ]
+
+
+ROWS = (128, 1024, 8192)  # of 256 numbers: 32 thousand to 2 million
+IMAGES = ((16, 32, 28, 28), (64, 32, 28, 28), (64, 64, 56, 56))
+
+
+def rows(count: int = 1) -> Inputs:
+    """So many matrices of 256 columns."""
+    return lambda size: [(ROWS[size], 256)] * count
+
+
+def images(*more: tuple[int, ...]) -> Inputs:
+    """A batch of images, and these shapes."""
+    return lambda size: [IMAGES[size], *more]
+
+
+def ids(count: int, bound: int) -> np.ndarray:
+    """Integers below the bound."""
+    return np.random.default_rng(0).integers(0, bound, count, np.int32)
+
+
+def all_cases() -> dict[type, Case]:
+    """Every operation's class with its case."""
+    found: dict[type, Case] = {}
+    for module in iter_modules(__path__):
+        found |= import_module(f"{__name__}.{module.name}").cases()
+    return found

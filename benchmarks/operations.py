@@ -1,0 +1,161 @@
+"""Times every operation beside PyTorch's: ``python -m benchmarks.operations``.
+
+Forward and backward, as users call them eagerly, at three sizes, by both libraries in turn, on two
+threads; outputs and gradients are compared first. The table shows PyTorch's time divided by ours,
+medians. An operation of the library that has no case here makes it fail.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from benchmarks import contenders, machine
+from benchmarks.cases import Case, Drawn, all_cases
+from benchmarks.timing import medians, run_of, take_turns
+
+RESULTS = Path("benchmarks/results/operations.json")
+SIZES = ("small", "medium", "large")
+DIRECTIONS = ("forward", "backward")
+ENOUGH = 1 / 1.5  # what is slower than this wants a reason
+
+Times = dict[str, dict[str, dict[str, float]]]
+"""Seconds by direction, size, and library."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", nargs="+", metavar="OPERATION", help="such as Add")
+    parser.add_argument("--rounds", type=int, default=7, help="(%(default)s)")
+    parser.add_argument("--json", type=Path, nargs="?", const=RESULTS, help=f"({RESULTS})")
+    chosen = parser.parse_args()
+    machine.confine("cpu", contenders.THREADS)
+    import torch
+
+    torch.set_num_threads(contenders.THREADS)
+    cases = {kind.__name__: case for kind, case in complete(all_cases()).items()}
+    names = [name for name in cases if not chosen.only or name in chosen.only]
+    console = Console(width=None)
+    found = {
+        name: measure(name, cases[name], chosen.rounds)
+        for name in track(names, "Operations", console=console, transient=True)
+    }
+    console.print(table(found))
+    for name in names:
+        if min(ratios(found[name])) < ENOUGH:
+            console.print(f"{name}: {cases[name].reason or '[red]slower, and no reason given[/]'}")
+    if chosen.json:
+        about = machine.describe("cpu", contenders.THREADS) | {"rounds": chosen.rounds}
+        result = {
+            name: {"times": times, "reason": cases[name].reason} for name, times in found.items()
+        }
+        chosen.json.write_text(json.dumps({"about": about, "results": result}, indent=1) + "\n")
+
+
+def complete(cases: dict[type, Case]) -> dict[type, Case]:
+    """The same, if every operation of the library is there."""
+    from singa.operation import OPERATIONS
+
+    missing = [kind.__name__ for kind in OPERATIONS if kind not in cases]
+    if missing:
+        raise SystemExit(f"benchmarks/cases/ has no case of {', '.join(missing)}")
+    return cases
+
+
+def measure(name: str, case: Case, rounds: int) -> Times:
+    found: Times = {direction: {} for direction in DIRECTIONS}
+    for size, size_name in enumerate(SIZES):
+        arrays = case.arrays(size)
+        ours, theirs = _ours(case, arrays), _theirs(case, arrays)
+        for direction in DIRECTIONS[: 1 + case.differentiable]:
+            runs = {"singa": ours[direction], "torch": theirs[direction]}
+            if name != "Dropout":
+                where = f"{name}, {direction}, {size_name}"
+                for a, b in zip(runs["singa"](), runs["torch"](), strict=True):
+                    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+                    # Where large numbers cancel, what is left is as exact as they were.
+                    scale = np.abs(b).max()
+                    np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4 * scale, err_msg=where)
+            times = take_turns({who: run_of(run) for who, run in runs.items()}, rounds, block=0.005)
+            found[direction][size_name] = medians(times)
+    return found
+
+
+def _ours(case: Case, arrays: Sequence[Drawn]) -> dict[str, Callable[[], Any]]:
+    from singa import autograd
+    from singa.tensor import Tensor
+
+    xs = [Tensor(data=a, stores_grad=is_param) for a, is_param in arrays]
+    autograd.training = True
+    y = case.ours(*xs)
+    dy = Tensor(data=_gradient(y.shape)).as_type(y.dtype)
+    params = [x for x in xs if x.stores_grad]
+
+    def forward() -> list[Any]:
+        return [case.ours(*xs).data.block_until_ready()]
+
+    def backward() -> list[Any]:
+        found = autograd.gradients(y, dy)
+        return [found[p].data.block_until_ready() for p in params]
+
+    return {"forward": forward, "backward": backward}
+
+
+def _theirs(case: Case, arrays: Sequence[Drawn]) -> dict[str, Callable[[], Any]]:
+    import torch
+
+    xs = [torch.from_numpy(a).requires_grad_(is_param) for a, is_param in arrays]
+    params = [x for x in xs if x.requires_grad]
+    y = case.theirs(*xs)
+    dy = torch.from_numpy(_gradient(y.shape)).to(y.dtype)
+
+    def forward() -> list[Any]:
+        return [case.theirs(*xs).detach()]
+
+    def backward() -> list[Any]:
+        return list(torch.autograd.grad(y, params, dy, retain_graph=True))
+
+    return {"forward": forward, "backward": backward}
+
+
+def _gradient(shape: Sequence[int]) -> np.ndarray:
+    """What comes back to an output of this shape."""
+    return np.asarray(np.random.default_rng(9).uniform(0.5, 1.5, tuple(shape)), np.float32)
+
+
+def ratios(times: Times) -> list[float]:
+    """PyTorch's time divided by ours, for each direction and size."""
+    return [each["torch"] / each["singa"] for sizes in times.values() for each in sizes.values()]
+
+
+def table(found: dict[str, Times]) -> Table:
+    shown = Table(title="PyTorch's time divided by ours (and ours, in microseconds)")
+    shown.add_column("operation")
+    for direction in DIRECTIONS:
+        for size in SIZES:
+            shown.add_column(f"{direction}\n{size}", justify="right")
+    for name, times in found.items():
+        shown.add_row(name, *(_cell(times[d].get(s)) for d in DIRECTIONS for s in SIZES))
+    return shown
+
+
+def _cell(times: dict[str, float] | None) -> str:
+    if times is None:
+        return ""
+    ratio = times["torch"] / times["singa"]
+    mark = "red" if ratio < ENOUGH else "yellow" if ratio < 1 else "green"
+    return f"[{mark}]{ratio:.2f}[/] ({times['singa'] * 1e6:.0f})"
+
+
+if __name__ == "__main__":
+    main()
