@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -20,140 +21,153 @@ from rich.table import Table
 
 from benchmarks import contenders, machine
 from benchmarks.chart import INK, OURS, PEER
-from benchmarks.timing import medians, run_of, take_turns
+from benchmarks.timing import Run, medians, take_turns
+from benchmarks.worker import Worker
 
 RESULTS, CHART = Path("benchmarks/results/growth.json"), Path("docs/images/growth.png")
 COMPILED, EAGER, TORCH = "singa compiled", "singa eager", "PyTorch eager"
 EVERYBODY = (COMPILED, EAGER, TORCH)
-LONGEST = 1000  # operations or parameters of a compiled step: XLA takes minutes for more
+CHAIN, LAYERS = "operations, chained", "parameters, a layer each"
+LONGEST = {CHAIN: 1000, LAYERS: 1000}  # of a compiled step: XLA takes minutes for more
 
-Steps = dict[str, Callable[[], Any]]
+Step = Callable[[], float]
 
 
-def mlp(batch: int, width: int) -> Steps:
+def step(series: str, size: str, who: str) -> Step:
+    """One of the steps, for a worker."""
+    return SERIES[series][1](int(size), who)
+
+
+def mlp(batch: int, width: int, who: str) -> Step:
     """64 inputs, two layers, 10 classes."""
-    import torch
-
-    from singa import autograd, layer, model, opt
-    from singa.tensor import Tensor
-
     rng = np.random.default_rng(0)
     x = rng.standard_normal((batch, 64), np.float32)
     t = rng.integers(0, 10, batch, np.int32)
+    weights = [0.1 * rng.standard_normal(shape, np.float32) for shape in ((64, width), (width, 10))]
+    biases = [np.zeros(len(w.T), np.float32) for w in weights]
+    if who == TORCH:
+        import torch
 
-    class Net(model.Model):
-        def __init__(self) -> None:
-            super().__init__()
-            self.hidden, self.out = layer.Linear(width), layer.Linear(10)
-            self.optimizer = opt.SGD(0.01, momentum=0.9)
+        def net(x: Any, w0: Any, w1: Any, b0: Any, b1: Any) -> Any:
+            return torch.addmm(b1, torch.relu(torch.addmm(b0, x, w0)), w1)
 
-        def forward(self, x: Tensor) -> Tensor:
-            return self.out(autograd.relu(self.hidden(x)))
+        def loss(params: list[Any]) -> Any:
+            return torch.nn.functional.cross_entropy(net(torch_x, *params), torch_t)
 
-        def train_one_batch(self, x: Tensor, t: Tensor) -> Tensor:
-            loss = autograd.softmax_cross_entropy(self.forward(x), t)
-            self.optimizer(loss)
-            return loss
+        torch_x, torch_t = torch.from_numpy(x), torch.from_numpy(t).long()
+        return _theirs([*weights, *biases], loss)
+    from singa import Tensor, autograd
 
-    steps: Steps = {}
-    for who, use_graph in ((COMPILED, True), (EAGER, False)):
-        net = Net()
-        net.compile([Tensor(data=x)], use_graph=use_graph)
-        steps[who] = lambda net=net, x=Tensor(data=x), t=Tensor(data=t): float(net(x, t))
-    torch_net = torch.nn.Sequential(
-        torch.nn.Linear(64, width), torch.nn.ReLU(), torch.nn.Linear(width, 10)
-    )
-    sgd = torch.optim.SGD(torch_net.parameters(), 0.01, momentum=0.9)
-    torch_x, torch_t = torch.from_numpy(x), torch.from_numpy(t).long()
+    def our_loss(params: list[Any], x: Any, t: Any) -> Any:
+        w0, w1, b0, b1 = params
+        hidden = autograd.relu(autograd.affine(x, w0, b0))
+        return autograd.softmax_cross_entropy(autograd.affine(hidden, w1, b1), t)
 
-    def torch_step() -> float:
-        sgd.zero_grad()
-        loss = torch.nn.functional.cross_entropy(torch_net(torch_x), torch_t)
-        loss.backward()
-        sgd.step()
-        return loss.item()
-
-    return {**steps, TORCH: torch_step}
+    return _ours([*weights, *biases], our_loss, [Tensor(data=x), Tensor(data=t)], who)
 
 
-def chain(length: int) -> Steps:
-    """A chain of tanh on 1,024 numbers."""
+def chain(length: int, who: str) -> Step:
+    """One parameter of 1,024 numbers, and so many tanh one after another."""
     start = np.linspace(-1, 1, 1024, dtype=np.float32).reshape(32, 32)
-    return _of_parameters([start], length)
+
+    def loss(tanh: Callable[[Any], Any], params: list[Any]) -> Any:
+        y = params[0]
+        for _ in range(length):
+            y = tanh(y)
+        return y * y
+
+    return _mean_of(loss, [start], who)
 
 
-def parameters(count: int) -> Steps:
-    """So many parameters of 256 numbers, whose sum of squares is the loss."""
+def parameters(count: int, who: str) -> Step:
+    """So many linear layers of 16 by 16 one after another."""
     rng = np.random.default_rng(0)
-    return _of_parameters(list(rng.standard_normal((count, 16, 16), np.float32)), 0)
+    rotations = [np.linalg.qr(rng.standard_normal((16, 16)))[0] for _ in range(count)]
 
-
-def _of_parameters(values: list[np.ndarray], tanhs: int) -> Steps:
-    """The mean of squares of the sum of the parameters, each after so many tanh."""
-    import torch
-
-    from singa import autograd, model, opt
-    from singa.tensor import Tensor
-
-    def value(params: list[Any], tanh: Callable[[Any], Any]) -> Any:
-        total = params[0]
+    def loss(_: Callable[[Any], Any], params: list[Any]) -> Any:
+        y = params[0]
         for param in params[1:]:
-            total = total + param
-        for _ in range(tanhs):
-            total = tanh(total)
-        return total * total
+            y = y @ param
+        return y * y
+
+    return _mean_of(loss, [r.astype(np.float32) for r in rotations], who)
+
+
+def _mean_of(loss: Callable[..., Any], values: list[np.ndarray], who: str) -> Step:
+    """``loss(tanh, parameters)``, which looks the same in both libraries, and its mean."""
+    if who == TORCH:
+        import torch
+
+        return _theirs(values, lambda params: loss(torch.tanh, params).mean())
+    from singa import Tensor, autograd
+
+    def our_loss(params: list[Any], _: Any) -> Any:
+        return autograd.reduce_mean(loss(autograd.tanh, params), keepdims=False)
+
+    return _ours(values, our_loss, [Tensor((1,))], who)
+
+
+def _ours(values: list[np.ndarray], loss: Callable[..., Any], args: list[Any], who: str) -> Step:
+    from singa import Tensor, model, opt
 
     class Net(model.Model):
         def __init__(self) -> None:
             super().__init__()
-            self.params = [Tensor(data=v, stores_grad=True) for v in values]
+            self.params = [Tensor(data=value, stores_grad=True) for value in values]
             self.optimizer = opt.SGD(0.001, momentum=0.9)
 
-        def forward(self, x: Tensor) -> Tensor:
-            return autograd.reduce_mean(value(self.params, autograd.tanh), keepdims=False)
+        def forward(self, *xs: Tensor) -> Tensor:
+            return loss(self.params, *xs)
 
-        def train_one_batch(self, x: Tensor) -> Tensor:
-            loss = self.forward(x)
-            self.optimizer(loss)
-            return loss
+        def train_one_batch(self, *xs: Tensor) -> Tensor:
+            found = self.forward(*xs)
+            self.optimizer(found)
+            return found
 
-    nothing = Tensor((1,))
-    steps: Steps = {}
-    for who, use_graph in ((COMPILED, True), (EAGER, False)):
-        if use_graph and max(tanhs, len(values)) > LONGEST:
-            continue
-        net = Net()
-        net.compile([nothing], use_graph=use_graph)
-        steps[who] = lambda net=net: float(net(nothing))
-    torch_params = [torch.from_numpy(v).clone().requires_grad_() for v in values]
-    sgd = torch.optim.SGD(torch_params, 0.001, momentum=0.9)
+    net = Net()
+    net.compile(args, use_graph=who == COMPILED)
+    return lambda: float(net(*args))
 
-    def torch_step() -> float:
+
+def _theirs(values: list[np.ndarray], loss: Callable[[list[Any]], Any]) -> Step:
+    import torch
+
+    params = [torch.from_numpy(value).clone().requires_grad_() for value in values]
+    sgd = torch.optim.SGD(params, 0.001, momentum=0.9)
+
+    def run() -> float:
         sgd.zero_grad()
-        loss = value(torch_params, torch.tanh).mean()
-        loss.backward()
+        found = loss(params)
+        found.backward()
         sgd.step()
-        return loss.item()
+        return found.item()
 
-    return {**steps, TORCH: torch_step}
+    return run
 
 
-SERIES: dict[str, tuple[list[int], Callable[[int], Steps]]] = {
-    "batch of an MLP 64-100-10": ([16, 32, 64, 128, 256, 512], lambda n: mlp(n, 100)),
-    "width of an MLP 64-n-10, batch 32": ([32, 128, 512, 2048], lambda n: mlp(32, n)),
-    "operations, chained": ([10, 100, 1000, 10_000], chain),
-    "parameters": ([10, 100, 1000, 5000], parameters),
+SERIES: dict[str, tuple[list[int], Callable[[int, str], Step]]] = {
+    "batch of an MLP 64-100-10": ([16, 32, 64, 128, 256, 512], lambda n, who: mlp(n, 100, who)),
+    "width of an MLP 64-n-10, batch 32": ([32, 128, 512, 2048], lambda n, who: mlp(32, n, who)),
+    CHAIN: ([10, 100, 1000, 10_000], chain),
+    LAYERS: ([10, 100, 1000, 5000], parameters),
 }
 
 
 def measure(rounds: int, console: Console) -> Iterator[tuple[str, int, dict[str, float]]]:
-    points = [(name, n, make) for name, (sizes, make) in SERIES.items() for n in sizes]
+    """The medians at each point, which are found one after the other."""
+    points = [(name, n) for name, (sizes, _) in SERIES.items() for n in sizes]
     with Progress(console=console, transient=True, auto_refresh=False) as bar:
         task = bar.add_task("", total=len(points))
-        for name, n, make in points:
+        for name, n in points:
             bar.update(task, description=f"{name}: {n:,}", refresh=True)
-            runs = {who: run_of(step) for who, step in make(n).items()}
-            yield name, n, medians(take_turns(runs, rounds, warm_up=3))
+            with ExitStack() as workers:
+                runs: dict[str, Run] = {}
+                for who in EVERYBODY:
+                    if who == COMPILED and n > LONGEST.get(name, n):
+                        continue
+                    worker = workers.enter_context(Worker("benchmarks.growth:step", name, n, who))
+                    runs[who] = lambda count, worker=worker: worker.run(count)[0]
+                yield name, n, medians(take_turns(runs, rounds, warm_up=3))
             bar.advance(task)
 
 

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 
-from benchmarks.contenders import Contender
+from benchmarks.contenders import MADE, Contender
 from benchmarks.report import Section
 from benchmarks.worker import Worker
 
@@ -33,15 +33,17 @@ def sections(device: str, taking_part: list[Contender]) -> Iterator[tuple[Sectio
         if contender.name in COMPILED:
             found = section.values[contender.title] = []
             for _ in range(1 if contender.is_slow else 3):
-                with Worker("cnn", contender, device) as worker:
+                with Worker(MADE, "cnn", contender.name, device) as worker:
                     found.append(worker.run(1)[0])
             yield section, contender.title
     section = Section("memory", f"peak memory, {STEPS} steps of the CNN", "MiB")
     for contender in taking_part:
         if contender.name in WEIGHED:
-            with Worker("cnn", contender, device) as worker:
-                worker.run(STEPS)
-                section.values[contender.title] = [worker.peak_memory()]
+            found = section.values[contender.title] = []
+            for _ in range(3):
+                with Worker(MADE, "cnn", contender.name, device) as worker:
+                    worker.run(STEPS)
+                    found.append(worker.peak_memory())
             yield section, contender.title
 
 

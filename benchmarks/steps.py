@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks import chart, contenders, goals, machine, processes, workloads
-from benchmarks.contenders import Contender
+from benchmarks.contenders import MADE, Contender
 from benchmarks.report import Section, as_json, table
 from benchmarks.timing import Run, take_turns
 from benchmarks.worker import Worker
@@ -123,7 +123,7 @@ def measure(
         task = bar.add_task(workload.title, total=len(about_it) * (rounds + 2))
         for title, contender, setting in about_it:
             bar.update(task, description=f"{workload.title}: checking {title}")
-            worker = workers.enter_context(Worker(name, contender, device, **setting))
+            worker = workers.enter_context(Worker(MADE, name, contender.name, device, **setting))
             losses = worker.run(CHECKED)[1]
             if contender.trains:
                 section.losses[title] = losses

@@ -1,12 +1,12 @@
-"""A contender in a process of its own, which runs blocks of steps when it is told to.
+"""A step in a process of its own, which runs blocks of it when it is told to.
 
 So every library has the process that its users have: its own threads, its own settings of the
 memory allocator, nothing in the caches from the others but what any other program leaves there.
 
-    python -m benchmarks.worker WORKLOAD CONTENDER DEVICE
+    python -m benchmarks.worker MODULE:FUNCTION ARGUMENT...
 
-is such a process. It takes ``run COUNT`` and ``memory`` on its standard input, and answers each
-with a line of JSON.
+is such a process; the function, called with the arguments, makes the step. It takes ``run COUNT``
+and ``memory`` on its standard input, and answers each with a line of JSON.
 """
 
 from __future__ import annotations
@@ -18,11 +18,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib import import_module
 from pathlib import Path
 from typing import Any
-
-from benchmarks import contenders, workloads
-from benchmarks.contenders import Contender
 
 ROOT = Path(__file__).parents[1]  # of the checkout: where the package `benchmarks` is found
 
@@ -30,9 +28,7 @@ ROOT = Path(__file__).parents[1]  # of the checkout: where the package `benchmar
 class Worker:
     """Such a process, for whom asks. It starts with nothing compiled, and ends with its block."""
 
-    def __init__(
-        self, workload: str, contender: Contender, device: str, **environment: str
-    ) -> None:
+    def __init__(self, maker: str, *arguments: object, **environment: str) -> None:
         self._empty = tempfile.TemporaryDirectory()
         # Nothing that an earlier run has compiled helps this one.
         fresh = {
@@ -41,7 +37,7 @@ class Worker:
             "TORCHINDUCTOR_CACHE_DIR": self._empty.name,
         }
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.worker", workload, contender.name, device],
+            [sys.executable, "-m", "benchmarks.worker", maker, *map(str, arguments)],
             env=os.environ | fresh | environment, cwd=ROOT,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
@@ -91,9 +87,9 @@ def peak_memory() -> float:
 
 
 def main() -> None:
-    workload, name, device = sys.argv[1:]
-    contender = next(each for each in contenders.ALL if each.name == name)
-    step = contender.step(workloads.Workload(workload), device)
+    maker, *arguments = sys.argv[1:]
+    module, function = maker.split(":")
+    step = getattr(import_module(module), function)(*arguments)
     for line in sys.stdin:
         verb, *count = line.split()
         answer: Any

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 Inputs = Callable[[int], Sequence[Any]]
-"""From the size (0, 1, 2: small to large) to the inputs: the shape of a parameter to be drawn, or an
-array that is none, such as class ids."""
+"""From the size (0, 1, 2: small to large) to the inputs: the shape of a parameter to be drawn, or
+an array that is none, such as class ids."""
 
 Drawn = tuple[np.ndarray, bool]
 """An input, and whether it is a parameter."""

@@ -111,3 +111,13 @@ ALL = (
         "torch", trains=False,
     ),
 )  # fmt: skip
+
+
+def made(workload: str, contender: str, device: str) -> Step:
+    """The step of the contender of this name, on the workload of this name."""
+    chosen = next(each for each in ALL if each.name == contender)
+    return chosen.step(Workload(workload), device)
+
+
+MADE = f"{__name__}:{made.__name__}"
+"""What a worker is told to make."""

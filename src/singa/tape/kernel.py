@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import jax
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from singa.tape.operation import Operation
 
 Arrays: TypeAlias = tuple[CTensor, ...]
+PassedOn: TypeAlias = tuple[tuple[int, int], ...]
+"""Which of a backward's results are the outputs' gradients as they arrived: pairs of numbers."""
 
 
 class Kernel:
@@ -89,7 +92,7 @@ class Trace:
         self.input_avals = tuple(jax.typeof(x) for x in xs)
         self.output_avals = tuple(jax.typeof(y) for y in ys)
         self.outputs_are_float = tuple(is_float(y.dtype) for y in ys)
-        self._backwards: dict[Any, Callable[..., Arrays]] = {}
+        self._backwards: dict[Any, Callable[..., dict[PassedOn, list[CTensor]]]] = {}
         leaves, self._treedef = jax.tree.flatten(left)
         # For each array among the leaves: where it is in (*inputs, *outputs, *residuals).
         known = [*xs, *ys]
@@ -137,21 +140,40 @@ class Trace:
         is not among them; its zeros are made inside the kernel, where they cost nothing.
         """
         key = (needed, *dys)
+        arrived = list(dys.values())
         kernel = self._backwards.get(key)
         if kernel is None:
-            kernel = self._backwards[key] = self._compile(tuple(dys), needed)
-        return kernel(operation._saved, list(dys.values()))
+            kernel = self._compile(tuple(dys), needed)
+            ((passed_on, computed),) = jax.eval_shape(kernel, operation._saved, arrived).items()
+            if not computed:
+                kernel = partial(_nothing_but, passed_on)
+            self._backwards[key] = kernel
+        ((passed_on, computed),) = kernel(operation._saved, arrived).items()
+        for place, dy in passed_on:
+            computed.insert(place, arrived[dy])
+        return computed
 
     def _compile(self, given: tuple[int, ...], needed: tuple[bool, ...]) -> Callable[..., Any]:
         def backward(saved: list[CTensor], dys: list[CTensor]) -> Any:
             operation = self._operation.copy(self.left(saved))
             arrived = dict(zip(given, dys, strict=True))
             with _arrays_only(operation):
-                return input_gradients(
+                dxs = input_gradients(
                     operation, arrived, self.input_avals, self.output_avals, needed
                 )
+            # A gradient that is handed on as it came is no result: XLA would copy it.
+            passed_on = tuple(
+                (place, i) for place, dx in enumerate(dxs) for i, dy in enumerate(dys) if dx is dy
+            )
+            places = [place for place, _ in passed_on]
+            return {passed_on: [dx for place, dx in enumerate(dxs) if place not in places]}
 
         return jax.jit(named(backward, f"{type(self._operation).__name__}_backward"))
+
+
+def _nothing_but(passed_on: PassedOn, *_: Any) -> dict[PassedOn, list[CTensor]]:
+    """A backward that computes nothing."""
+    return {passed_on: []}
 
 
 class HostTrace:
@@ -233,6 +255,8 @@ def _fit(operation: Operation, i: int, dx: Any, aval: Any) -> CTensor | None:
             )
         axes = tuple(sorted({*range(lead), *stretched}))
         dx = dx.sum(axes, keepdims=True).reshape(aval.shape)
+    if isinstance(dx, jax.Array) and dx.dtype == aval.dtype:
+        return dx  # the very same: what is handed on is known by that
     return jnp.asarray(dx, aval.dtype)
 
 
