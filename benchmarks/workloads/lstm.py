@@ -47,98 +47,18 @@ def recurrence(x, w_ih, w_hh, b_ih, b_hh):
 
 
 def in_singa():
-    import jax
-    import jax.numpy as jnp
-    import numpy as np
-
     from benchmarks.contenders.ours import Trained
-    from singa import Tensor, autograd, layer
-
-    class Recurrence(autograd.Operation):
-        """One layer, (steps, batch, inputs) to (steps, batch, width), with its own backward.
-
-        sigmoid(a) is (1 + tanh(a / 2)) / 2, so that all four gates are one tanh of a scaled sum.
-        The loop back in time only has what depends on the step after: the rest, and the weights'
-        gradients, are computed for all steps at once.
-        """
-
-        def forward(self, x, w_ih, w_hh, b_ih, b_hh):
-            scale = np.repeat(np.float32([0.5, 0.5, 1, 0.5]), WIDTH)  # gates i, f, g, o
-            weight = w_hh * scale
-            zeros = jnp.zeros((x.shape[1], WIDTH), x.dtype)
-
-            def step(state, projected):
-                h, c = state
-                t = jnp.tanh(projected + h @ weight)
-                i, f, g, o = self.gates(t)
-                c = f * c + i * g
-                h = o * jnp.tanh(c)
-                return (h, c), (h, t, c)
-
-            projected = (x @ w_ih + (b_ih + b_hh)) * scale
-            _, (h, self.t, c) = jax.lax.scan(step, (zeros, zeros), projected)
-            self.x, self.w_ih, self.w_hh, self.c = x, w_ih, w_hh, c
-            self.h_before = jnp.concatenate((zeros[None], h[:-1]))
-            self.c_before = jnp.concatenate((zeros[None], c[:-1]))
-            return h
-
-        def backward(self, dy):
-            i, f, g, o = self.gates(self.t)
-            tanh_c = jnp.tanh(self.c)
-            by_c = o * (1 - tanh_c**2)
-            by_gates = jnp.concatenate(
-                (
-                    g * i * (1 - i),
-                    self.c_before * f * (1 - f),
-                    i * (1 - g**2),
-                    tanh_c * o * (1 - o),
-                ),
-                -1,
-            )
-            weight = self.w_hh.T
-
-            def step(state, v):
-                dh, dc = state
-                by_gates, by_c, f, dy = v
-                dh = dh + dy
-                dc = dc + dh * by_c
-                da = jnp.concatenate((dc, dc, dc, dh), -1) * by_gates
-                return (da @ weight, dc * f), da
-
-            zeros = jnp.zeros_like(dy[0])
-            _, da = jax.lax.scan(step, (zeros, zeros), (by_gates, by_c, f, dy), reverse=True)
-            rows = da.reshape(-1, 4 * WIDTH)
-            db = rows.sum(0)
-            dw = [a.reshape(len(rows), -1).T @ rows for a in (self.x, self.h_before)]
-            return da @ self.w_ih.T, *dw, db, db
-
-        @staticmethod
-        def gates(t):
-            i, f, g, o = jnp.split(t, 4, -1)
-            return (1 + i) / 2, (1 + f) / 2, g, (1 + o) / 2
-
-    names = [name.removeprefix("lstm.") for name in PARAMS if name.startswith("lstm.")]
-
-    class LSTM(layer.Layer):
-        def initialize(self, x):
-            for name in names:
-                shape = PARAMS[f"lstm.{name}"]
-                setattr(self, name, Tensor(shape, x.device, stores_grad=True))
-
-        def forward(self, x):
-            y = autograd.transpose(x, (1, 0, 2))
-            for i in range(0, len(names), 4):
-                y = Recurrence()(y, *(getattr(self, name) for name in names[i : i + 4]))[0]
-            return y
+    from singa import layer
 
     class Classifier(Trained):
         def __init__(self):
             super().__init__()
-            self.lstm = LSTM()
+            self.lstm = layer.LSTM(WIDTH, WIDTH, num_layers=LAYERS, batch_first=True)
             self.linear = layer.Linear(10)
 
         def forward(self, x):
-            return self.linear(self.lstm(x)[-1])
+            y, _ = self.lstm(x)
+            return self.linear(y[:, -1])
 
     return Classifier()
 

@@ -38,61 +38,17 @@ def layer_norm(x, weight, bias):
 
 def in_singa():
     from benchmarks.contenders.ours import Trained
-    from singa import Tensor, autograd, layer
-
-    class Attention(autograd.Operation):
-        def forward(self, projected):
-            return attention(projected)
-
-    class LayerNormalization(autograd.Operation):
-        def forward(self, x, weight, bias):
-            return layer_norm(x, weight, bias)
-
-    class LayerNorm(layer.Layer):
-        def initialize(self, x):
-            self.weight = Tensor(x.shape[-1:], x.device, stores_grad=True).set_value(1.0)
-            self.bias = Tensor(x.shape[-1:], x.device, stores_grad=True)
-
-        def forward(self, x):
-            return LayerNormalization()(x, self.weight, self.bias)[0]
-
-    class SelfAttention(layer.Layer):
-        def __init__(self):
-            self.out_proj = layer.Linear(WIDTH)
-
-        def initialize(self, x):
-            self.in_proj_weight = Tensor((WIDTH, 3 * WIDTH), x.device, stores_grad=True)
-            self.in_proj_bias = Tensor((3 * WIDTH,), x.device, stores_grad=True)
-
-        def forward(self, x):
-            y = autograd.add_bias(autograd.matmul(x, self.in_proj_weight), self.in_proj_bias)
-            return self.out_proj(Attention()(y)[0])
-
-    class EncoderLayer(layer.Layer):
-        def __init__(self):
-            self.self_attn = SelfAttention()
-            self.norm1 = LayerNorm()
-            self.linear1 = layer.Linear(INNER)
-            self.linear2 = layer.Linear(WIDTH)
-            self.norm2 = LayerNorm()
-
-        def forward(self, x):
-            x = self.norm1(x + self.self_attn(x))
-            return self.norm2(x + self.linear2(autograd.relu(self.linear1(x))))
-
-    class Encoder(layer.Layer):
-        def __init__(self):
-            self.layers = [EncoderLayer() for _ in range(LAYERS)]
-
-        def forward(self, x):
-            for each in self.layers:
-                x = each(x)
-            return x
+    from singa import autograd, layer
 
     class Classifier(Trained):
         def __init__(self):
             super().__init__()
-            self.encoder = Encoder()
+            self.encoder = layer.TransformerEncoder(
+                [
+                    layer.TransformerEncoderLayer(WIDTH, HEADS, INNER, dropout=0.0)
+                    for _ in range(LAYERS)
+                ]
+            )
             self.linear = layer.Linear(10)
 
         def forward(self, x):

@@ -19,14 +19,20 @@ from singa.tape import mode as _mode
 
 if TYPE_CHECKING:
     from singa.layer import (
+        LSTM,
+        RNN,
+        AvgPool1d,
         AvgPool2d,
         BatchNorm2d,
         Conv2d,
         Layer,
         Linear,
+        MaxPool1d,
         MaxPool2d,
         Pooling2d,
-    )  # fmt: skip
+        RNN_Base,
+        SeparableConv2d,
+    )
 
     training: bool
 
@@ -34,8 +40,9 @@ Operator = Operation
 
 __all__ = [
     *_operation.__all__,
-    "AvgPool2d", "BatchNorm2d", "Conv2d", "Layer", "Linear", "MaxPool2d", "Operation", "Operator",
-    "Pooling2d", "backward", "gradients", "training",
+    "AvgPool1d", "AvgPool2d", "BatchNorm2d", "Conv2d", "LSTM", "Layer", "Linear", "MaxPool1d",
+    "MaxPool2d", "Operation", "Operator", "Pooling2d", "RNN", "RNN_Base", "SeparableConv2d",
+    "backward", "gradients", "training",
 ]  # fmt: skip
 
 

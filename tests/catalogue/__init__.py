@@ -11,6 +11,7 @@ from catalogue import (
     normalization,
     pooling,
     random,
+    recurrent,
     reduction,
     shaping,
 )
@@ -18,7 +19,7 @@ from catalogue.row import Row as Row
 
 FAMILIES = (
     activation, convolution, elementwise, indexing, linear, logic, loss, normalization, pooling,
-    random, reduction, shaping,
+    random, recurrent, reduction, shaping,
 )  # fmt: skip
 
 TABLE: dict[str, Row] = {}

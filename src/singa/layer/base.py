@@ -26,6 +26,8 @@ class Layer(Structural):
     """
 
     _initialized = False
+    _frozen = False
+    _registered = 0
     _state_names: tuple[str, ...] = ()
 
     def initialize(self, *xs: Any) -> None:
@@ -39,8 +41,12 @@ class Layer(Structural):
         if not self._initialized:
             # Parameters are made once, with real values, even if a step is being captured.
             with outside_capture():
+                before = set(self.get_params().values())
                 self.initialize(*xs)
             self._initialized = True
+            for param in self.get_params().values():
+                if self._frozen and param not in before:
+                    param.requires_grad = False
         return self.forward(*xs, **options)
 
     def register_states(self, **tensors: Tensor) -> None:
@@ -48,6 +54,49 @@ class Layer(Structural):
         for name, tensor in tensors.items():
             setattr(self, name, tensor)
         self._state_names = tuple(dict.fromkeys((*self._state_names, *tensors)))
+
+    def register_layers(self, *layers: Layer | Mapping[str, Layer]) -> None:
+        """Make layers known that are kept where no attribute leads, such as in a closure.
+
+        They become attributes: those of a dict by its keys, others as ``Linear_0``, ``ReLU_1``,
+        where the counting goes on from call to call.
+
+        Raises:
+            ArgumentError: a name that is taken.
+        """
+        named: dict[str, Layer] = {}
+        for each in layers:
+            if isinstance(each, Layer):
+                each = {f"{type(each).__name__}_{self._registered}": each}
+                self._registered += 1
+            named |= each
+        for name, layer in named.items():
+            if not isinstance(layer, Layer):
+                raise DTypeError(
+                    f"{type(self).__name__}: only Layers can be registered, got {layer!r}"
+                )
+            if hasattr(self, name) and getattr(self, name) is not layer:
+                raise ArgumentError(f"{type(self).__name__}: {name!r} is already something else")
+        for name, layer in named.items():
+            setattr(self, name, layer)
+
+    def freeze(self) -> None:
+        """Leave all parameters as they are from now on, those that are not yet made too.
+
+        They get no gradients, and what is only needed for those is not computed. Optimizers do
+        not see them.
+        """
+        self._freeze(True)
+
+    def unfreeze(self) -> None:
+        """Train all parameters again, whoever froze them."""
+        self._freeze(False)
+
+    def _freeze(self, frozen: bool) -> None:
+        for layer in (self, *(each for _, each in self.sublayers())):
+            layer._frozen = frozen
+        for param in self.get_params().values():
+            param.requires_grad = not frozen
 
     # -- what belongs to it -------------------------------------------------------------------
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from singa.errors import ArgumentError, DTypeError, ShapeError
 from singa.layer.base import Layer, expect_features, parameter, positive
-from singa.operation import checks, conv2d
+from singa.layer.padding import checked_pad_mode, same_padding
+from singa.operation import checks, conv2d, relu
 from singa.tensor import Tensor
 
 
@@ -22,6 +23,9 @@ class Conv2d(Layer):
         padding: one number, (height, width), or (top, bottom, left, right).
         group: the channels are split into so many groups that do not see each other.
         bias: whether to add a bias to each output channel.
+        pad_mode: ``"SAME_UPPER"`` or ``"SAME_LOWER"`` pads by itself, in place of ``padding``, so
+            that H' = H / stride, rounded up; what is odd goes below and right, or above and left.
+        activation: ``"RELU"`` for max(y, 0).
 
     Shapes:
         x: (N, C, H, W).
@@ -42,6 +46,8 @@ class Conv2d(Layer):
         dilation: int | Sequence[int] = 1,
         group: int = 1,
         bias: bool = True,
+        pad_mode: str = "NOTSET",
+        activation: str = "NOTSET",
     ) -> None:
         self.in_channels: int | None = None
         if args:
@@ -68,6 +74,10 @@ class Conv2d(Layer):
                 f"must be multiples of group={self.group}"
             )
         self.bias = bool(bias)
+        self.pad_mode = checked_pad_mode("Conv2d", pad_mode)
+        if activation not in ("NOTSET", "RELU"):
+            raise ArgumentError(f"Conv2d: activation must be NOTSET or RELU, got {activation!r}")
+        self.activation = activation
         self.W: Tensor
         self.b: Tensor | None = None
 
@@ -86,4 +96,57 @@ class Conv2d(Layer):
             self.b = parameter((self.nb_kernels,), x)
 
     def forward(self, x: Tensor) -> Tensor:
-        return conv2d(x, self.W, self.b, self.stride, self.padding, self.dilation, self.group)
+        padding = self.padding
+        if self.pad_mode != "NOTSET":
+            padding = same_padding(
+                self.pad_mode, x.shape, self.kernel_size, self.stride, self.dilation
+            )
+        y = conv2d(x, self.W, self.b, self.stride, padding, self.dilation, self.group)
+        return relu(y) if self.activation == "RELU" else y
+
+
+class SeparableConv2d(Layer):
+    """A convolution of each channel by itself, then one of single pixels over all channels.
+
+    ``SeparableConv2d(filters, kernel_size)`` takes the number of input channels from its first
+    input; ``SeparableConv2d(in, out, kernel_size[, stride[, padding]])`` is SINGA's older form.
+
+    Args:
+        nb_kernels: the number of output channels.
+        kernel_size, stride, padding: of the first convolution; see :class:`Conv2d`.
+        bias: whether both add a bias.
+
+    Shapes:
+        x: (N, C, H, W).
+        y: (N, nb_kernels, H', W').
+
+    Layers:
+        depthwise_conv: a Conv2d of C channels in C groups.
+        point_conv: a Conv2d with windows of one pixel.
+    """
+
+    def __init__(
+        self,
+        nb_kernels: int,
+        kernel_size: int | Sequence[int],
+        *args: Any,
+        stride: int | Sequence[int] = 1,
+        padding: int | Sequence[int] = 0,
+        bias: bool = False,
+    ) -> None:
+        self.depthwise_conv = _DepthwiseConv2d(
+            nb_kernels, kernel_size, *args, stride=stride, padding=padding, bias=bias
+        )
+        self.point_conv = Conv2d(self.depthwise_conv.nb_kernels, 1, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.point_conv(self.depthwise_conv(x))
+
+
+class _DepthwiseConv2d(Conv2d):
+    """A convolution with one filter for each channel, however many there are."""
+
+    def initialize(self, x: Tensor) -> None:
+        if x.ndim() == 4:
+            self.nb_kernels = self.group = x.shape[1]
+        super().initialize(x)

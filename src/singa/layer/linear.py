@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from singa.errors import DTypeError, ShapeError
 from singa.layer.base import Layer, expect_features, parameter, positive
-from singa.operation import affine, flatten, matmul
+from singa.operation import affine, flatten, matmul, transpose
 from singa.tensor import Tensor
 
 
@@ -59,3 +60,58 @@ class Linear(Layer):
         # Four axes are images here as everywhere in the library, unless the last one is what the
         # layer was made for.
         return flatten(x) if x.ndim() == 4 and x.shape[-1] != self.in_features else x
+
+
+class Gemm(Layer):
+    """y = alpha A B + beta C, with B and C learned (ONNX Gemm).
+
+    Args:
+        nb_kernels: the number of outputs.
+        alpha, beta: factors of the product and of the bias.
+        transA: whether the input is (features, N).
+        transB: whether W is kept as (nb_kernels, features).
+        bias: whether there is a bias.
+        bias_shape: its shape, which broadcasts with the output; (1, nb_kernels) if None.
+
+    Shapes:
+        x: (N, features), or (features, N).
+        y: (N, nb_kernels).
+
+    Parameters:
+        W: (nb_kernels, features), or (features, nb_kernels) with ``transB=False``; at first
+            normal with variance 2 / (features + nb_kernels).
+        b: ``bias_shape``, at first 0; absent with ``bias=False``.
+    """
+
+    def __init__(
+        self,
+        nb_kernels: int,
+        alpha: float = 1.0,
+        beta: float = 1.0,
+        transA: bool = False,
+        transB: bool = True,
+        bias: bool = True,
+        bias_shape: Sequence[int] | None = None,
+    ) -> None:
+        self.nb_kernels = positive("Gemm", "nb_kernels", nb_kernels)
+        self.alpha, self.beta = float(alpha), float(beta)
+        self.transA, self.transB = bool(transA), bool(transB)
+        self.bias = bool(bias)
+        self.bias_shape = (1, self.nb_kernels) if bias_shape is None else tuple(bias_shape)
+        self.W: Tensor
+        self.b: Tensor | None = None
+
+    def initialize(self, x: Tensor) -> None:
+        if x.ndim() != 2:
+            raise ShapeError(f"Gemm: the input must have two axes, got shape {x.shape}")
+        features = x.shape[0 if self.transA else 1]
+        shape = (features, self.nb_kernels)
+        self.W = parameter(shape[::-1] if self.transB else shape, x)
+        self.W.gaussian(0.0, math.sqrt(2.0 / (features + self.nb_kernels)))
+        if self.bias:
+            self.b = parameter(self.bias_shape, x)
+
+    def forward(self, x: Tensor) -> Tensor:
+        a = transpose(x) if self.transA else x
+        y = matmul(a, transpose(self.W) if self.transB else self.W) * self.alpha
+        return y if self.b is None else y + self.b * self.beta

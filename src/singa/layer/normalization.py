@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from singa.errors import ArgumentError, DTypeError, ShapeError
+from singa.layer._formulas import normalize
 from singa.layer.base import Layer, expect_features, parameter, positive, state
 from singa.operation import batchnorm_2d
 from singa.tensor import Tensor
@@ -67,3 +69,138 @@ class BatchNorm2d(Layer):
         return batchnorm_2d(
             x, self.scale, self.bias, self.running_mean, self.running_var, self.momentum, self.eps
         )
+
+
+class _OwnNorm(Layer):
+    """Normalization of each example by itself, which training and evaluation do alike.
+
+    Parameters:
+        scale: at first 1.
+        bias: at first 0; absent with ``bias=False``.
+    """
+
+    def __init__(self, eps: float, bias: bool) -> None:
+        self.eps = float(eps)
+        self.has_bias = bool(bias)
+        self.scale: Tensor
+        self.bias: Tensor | None = None
+
+    def make(self, shape: tuple[int, ...], x: Tensor) -> None:
+        self.scale = parameter(shape, x).set_value(1.0)
+        if self.has_bias:
+            self.bias = parameter(shape, x)
+
+
+class LayerNorm(_OwnNorm):
+    """Normalization over the last axes (Ba et al., 2016; ONNX LayerNormalization).
+
+    Args:
+        normalized_shape: the sizes of the axes that are normalized over, which scale and bias
+            have too; that of the first input's last axis if None.
+        eps: added to the variance.
+        bias: whether to add a bias.
+
+    Shapes:
+        x, y: (..., *normalized_shape).
+    """
+
+    centered = True
+
+    def __init__(
+        self,
+        normalized_shape: int | Sequence[int] | None = None,
+        eps: float = 1e-5,
+        bias: bool = True,
+    ) -> None:
+        super().__init__(eps, bias)
+        if isinstance(normalized_shape, int):
+            normalized_shape = (normalized_shape,)
+        self.normalized_shape = None if normalized_shape is None else tuple(normalized_shape)
+
+    def initialize(self, x: Tensor) -> None:
+        self.normalized_shape = self.normalized_shape or x.shape[-1:]
+        self.make(self.normalized_shape, x)
+
+    def forward(self, x: Tensor) -> Tensor:
+        shape = self.scale.shape
+        if x.shape[-len(shape) :] != shape:
+            raise ShapeError(
+                f"{type(self).__name__}: an input of shape (..., {', '.join(map(str, shape))}) "
+                f"expected, got {x.shape}"
+            )
+        return normalize(x, self.scale, self.bias, self.eps, self.centered)
+
+
+class RMSNorm(LayerNorm):
+    """Division by the root of the mean square over the last axes (Zhang and Sennrich, 2019).
+
+    Its arguments are those of :class:`LayerNorm`, but that there is no bias unless asked for.
+    """
+
+    centered = False
+
+    def __init__(
+        self,
+        normalized_shape: int | Sequence[int] | None = None,
+        eps: float = 1e-5,
+        bias: bool = False,
+    ) -> None:
+        super().__init__(normalized_shape, eps, bias)
+
+
+class GroupNorm(_OwnNorm):
+    """Normalization over groups of channels of each image (Wu and He, 2018).
+
+    Args:
+        num_groups: how many groups the channels make; it divides their number.
+        num_channels: the number of channels; that of the first input if None.
+        eps: added to the variance.
+        bias: whether to add a bias.
+
+    Shapes:
+        x, y: (N, C, ...). Scale and bias are (C,).
+    """
+
+    def __init__(
+        self,
+        num_groups: int,
+        num_channels: int | None = None,
+        eps: float = 1e-5,
+        bias: bool = True,
+    ) -> None:
+        super().__init__(eps, bias)
+        name = type(self).__name__
+        self.num_groups = positive(name, "num_groups", num_groups)
+        self.channels = None if num_channels is None else positive(name, "channels", num_channels)
+
+    def initialize(self, x: Tensor) -> None:
+        name = type(self).__name__
+        if x.ndim() < 2:
+            raise ShapeError(f"{name}: the input must be (N, C, ...), got shape {x.shape}")
+        channels = x.shape[1]
+        expect_features(name, "channels", x, channels, self.channels)
+        if channels % self.num_groups:
+            raise ShapeError(f"{name}: {channels} channels are no multiple of {self.num_groups}")
+        self.channels = channels
+        self.make((channels,), x)
+
+    def forward(self, x: Tensor) -> Tensor:
+        channels = self.scale.shape[0]
+        expect_features(type(self).__name__, "channels", x, x.shape[1], channels)
+        return normalize(x, self.scale, self.bias, self.eps, groups=self.num_groups)
+
+
+class InstanceNorm(GroupNorm):
+    """Normalization of each channel of each image (Ulyanov et al., 2016).
+
+    It is a :class:`GroupNorm` in which each channel is a group.
+    """
+
+    def __init__(
+        self, num_channels: int | None = None, eps: float = 1e-5, bias: bool = True
+    ) -> None:
+        super().__init__(1, num_channels, eps, bias)
+
+    def initialize(self, x: Tensor) -> None:
+        super().initialize(x)
+        self.num_groups = x.shape[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from singa import operation
 from singa.layer.base import Layer
@@ -50,6 +51,20 @@ class Flatten(Layer):
         return operation.flatten(x, self.axis)
 
 
+class Reshape(Layer):
+    """The same elements in another shape, which the call gives; see :func:`autograd.reshape`."""
+
+    def forward(self, x: Tensor, shape: Sequence[int]) -> Tensor:
+        return operation.reshape(x, shape)
+
+
+class Identity(Layer):
+    """Its input, whatever it is."""
+
+    def forward(self, x: Any) -> Any:
+        return x
+
+
 class Cat(Layer):
     """Its inputs, a sequence of Tensors, one after the other along ``axis``."""
 
@@ -75,7 +90,8 @@ class Dropout(Layer):
         self.ratio = ratio
 
     def forward(self, x: Tensor) -> Tensor:
-        return operation.dropout(x, self.ratio)
+        # Random numbers are drawn for nothing otherwise.
+        return operation.dropout(x, self.ratio) if self.ratio else x
 
 
 class SoftMaxCrossEntropy(Layer):

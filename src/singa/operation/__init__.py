@@ -18,6 +18,7 @@ from singa.operation import (
     normalization,
     pooling,
     random,
+    recurrent,
     reduction,
     shaping,
 )
@@ -32,13 +33,14 @@ from singa.operation.loss import *
 from singa.operation.normalization import *
 from singa.operation.pooling import *
 from singa.operation.random import *
+from singa.operation.recurrent import *
 from singa.operation.reduction import *
 from singa.operation.shaping import *
 from singa.tape import Operation
 
 _FAMILIES: tuple[ModuleType, ...] = (
     activation, convolution, elementwise, indexing, linear, logic, loss, normalization, pooling,
-    random, reduction, shaping,
+    random, recurrent, reduction, shaping,
 )  # fmt: skip
 
 __all__ = [name for family in _FAMILIES for name in family.__all__]

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from singa.device import bool_
+from singa.errors import ArgumentError, DTypeError, ShapeError
+from singa.layer._formulas import attention, heads
+from singa.layer.base import Layer, expect_features, parameter, positive
+from singa.layer.linear import Linear
+from singa.operation import Dropout, affine, matmul, reshape, transpose
+from singa.tensor import Tensor, TensorLike, as_tensor
+
+
+class MultiHeadAttention(Layer):
+    """Attention of several heads, each to a part of the features (Vaswani et al., 2017).
+
+    Args:
+        embed_dim: the number of features, which ``num_heads`` divides.
+        num_heads: how many heads share them.
+        dropout: the probability with which an attention weight is 0, in training.
+        bias: whether the four projections have biases.
+
+    Shapes:
+        query, y: (batch, queries, embed_dim).
+        key, value: (batch, keys, embed_dim); the query itself if None, and the key.
+        mask: true where a query may look at a key, or numbers that are added to the scores:
+            (queries, keys), or what broadcasts to (batch, heads, queries, keys).
+        key_mask: (batch, keys), true where there is a key and no padding.
+        causal: whether a query sees only the keys up to its own place.
+
+    Parameters:
+        in_proj_weight: (embed_dim, 3 * embed_dim), the projections to queries, keys and values
+            side by side; at first uniform, with variance 1 / (2 * embed_dim).
+        in_proj_bias: (3 * embed_dim,), at first 0.
+        out_proj: a Linear.
+    """
+
+    def __init__(
+        self, embed_dim: int, num_heads: int, dropout: float = 0.0, bias: bool = True
+    ) -> None:
+        self.embed_dim = positive("MultiHeadAttention", "embed_dim", embed_dim)
+        self.num_heads = positive("MultiHeadAttention", "num_heads", num_heads)
+        if embed_dim % num_heads:
+            raise ArgumentError(
+                f"MultiHeadAttention: embed_dim={embed_dim} is no multiple of num_heads={num_heads}"
+            )
+        Dropout(dropout)  # says at once if that is no probability
+        self.dropout = float(dropout)
+        self.bias = bool(bias)
+        self.in_proj_weight: Tensor
+        self.in_proj_bias: Tensor | None = None
+        self.out_proj = Linear(embed_dim, embed_dim, bias=self.bias)
+
+    def initialize(self, query: Tensor, *others: Tensor | None) -> None:
+        size = self.embed_dim
+        bound = math.sqrt(3 / (2 * size))  # as PyTorch: Glorot's for the three together
+        self.in_proj_weight = parameter((size, 3 * size), query).uniform(-bound, bound)
+        if self.bias:
+            self.in_proj_bias = parameter((3 * size,), query)
+
+    def forward(
+        self,
+        query: Tensor,
+        key: Tensor | None = None,
+        value: Tensor | None = None,
+        mask: TensorLike | None = None,
+        key_mask: TensorLike | None = None,
+        causal: bool = False,
+    ) -> Tensor:
+        key = query if key is None else key
+        value = key if value is None else value
+        for x in (query, key, value):
+            if x.ndim() != 3:
+                raise ShapeError(
+                    "MultiHeadAttention: inputs must be (batch, places, features), got shape "
+                    f"{x.shape}"
+                )
+            expect_features("MultiHeadAttention", "features", x, x.shape[-1], self.embed_dim)
+        masks = [] if mask is None else [mask]
+        if key_mask is not None:
+            is_key = as_tensor(key_mask, query)
+            if is_key.dtype != bool_ or is_key.shape != key.shape[:2]:
+                raise DTypeError(
+                    f"MultiHeadAttention: key_mask must be bools of shape {key.shape[:2]}, got "
+                    f"{is_key.dtype} of {is_key.shape}"
+                )
+            masks.append(is_key[:, None, None])
+        if causal:
+            masks.append(np.tri(query.shape[1], key.shape[1], dtype=bool))
+        q, k, v = self._heads(query, key, value)
+        y = transpose(attention(q, k, v, masks, self.dropout), (0, 2, 1, 3))
+        return self.out_proj(reshape(y, query.shape))
+
+    def _heads(self, *xs: Tensor) -> tuple[Tensor, ...]:
+        """Queries, keys and values, projected: (batch, heads, places, size) each."""
+        if xs[0] is xs[1] is xs[2]:
+            return heads(self._project(xs[0]), 3, self.num_heads)  # one product instead of three
+        size = self.embed_dim
+        parts = (slice(i * size, (i + 1) * size) for i in range(3))
+        return tuple(
+            heads(self._project(x, part), 1, self.num_heads)[0]
+            for x, part in zip(xs, parts, strict=True)
+        )
+
+    def _project(self, x: Tensor, part: slice | None = None) -> Tensor:
+        weight, bias = self.in_proj_weight, self.in_proj_bias
+        if part is not None:
+            weight, bias = weight[:, part], None if bias is None else bias[part]
+        return matmul(x, weight) if bias is None else affine(x, weight, bias)

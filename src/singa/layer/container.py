@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from singa.layer.base import Layer
+
+
+class Sequential(Layer):
+    """Layers one after the other: the first gets the inputs, each other one what came before it.
+
+    They are named by their places, ``0.W``; ``model[i]``, ``len`` and loops work as on a list.
+    """
+
+    def __init__(self, *layers: Layer) -> None:
+        self.register_layers({str(i): layer for i, layer in enumerate(layers)})
+        self._count = len(layers)
+
+    def forward(self, *xs: Any) -> Any:
+        for layer in self:
+            xs = (layer(*xs),)
+        return xs[0]
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int) -> Layer:
+        layer: Layer = vars(self)[str(range(self._count)[index])]
+        return layer
+
+    def __iter__(self) -> Iterator[Layer]:
+        return (self[i] for i in range(self._count))

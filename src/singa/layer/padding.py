@@ -1,0 +1,35 @@
+"""ONNX's automatic padding, which goes by the size of the input."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from singa.errors import ArgumentError
+from singa.operation import checks
+
+_MODES = ("NOTSET", "SAME_UPPER", "SAME_LOWER")
+
+
+def checked_pad_mode(name: str, mode: str) -> str:
+    """``mode`` if there is such a one."""
+    if mode not in _MODES:
+        raise ArgumentError(f"{name}: pad_mode must be one of {', '.join(_MODES)}, got {mode!r}")
+    return mode
+
+
+def same_padding(
+    mode: str,
+    shape: tuple[int, ...],
+    window: int | Sequence[int],
+    stride: int | Sequence[int],
+    dilation: int | Sequence[int] = 1,
+) -> tuple[int, ...]:
+    """(top, bottom, left, right), so that there are size / stride windows, rounded up."""
+    pads = []
+    pairs = (checks.pair(f"pad_mode {mode}", each, 1) for each in (window, stride, dilation))
+    for size, length, step, apart in zip(shape[-2:], *pairs, strict=True):
+        reach = (-(-size // step) - 1) * step + apart * (length - 1) + 1
+        total = max(reach - size, 0)
+        less, more = total // 2, total - total // 2
+        pads += [less, more] if mode == "SAME_UPPER" else [more, less]
+    return tuple(pads)

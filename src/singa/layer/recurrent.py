@@ -1,0 +1,317 @@
+"""Recurrent layers: stacks of recurrences, in one direction or both."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from singa.errors import ArgumentError, ShapeError
+from singa.layer.base import Layer, expect_features, parameter, positive
+from singa.operation import Dropout, cat, dropout, gru, lstm, reshape, rnn, transpose
+from singa.tensor import Tensor, TensorLike, as_tensor
+
+# What computes one layer in one direction, and its gates and states.
+_CELLS: dict[str, tuple[Callable[..., tuple[Tensor, ...]], int, int]] = {
+    "tanh": (partial(rnn, nonlinearity="tanh"), 1, 1),
+    "relu": (partial(rnn, nonlinearity="relu"), 1, 1),
+    "lstm": (lstm, 4, 2),
+    "gru": (gru, 3, 1),
+}
+
+
+class RNN_Base(Layer):
+    """What the recurrent layers share. Their ``mode`` says which recurrence they are.
+
+    Args:
+        input_size: the number of features; None to take it from the first input.
+        hidden_size: the size of a state.
+        num_layers: each layer's outputs are the next one's inputs.
+        bias: whether there are biases.
+        batch_first: whether a Tensor of inputs is (batch, steps, features); it is (steps, batch,
+            features) otherwise. The same goes for outputs, but not for states.
+        dropout: the probability with which an output is 0 for the next layer, in training.
+        bidirectional: whether a second recurrence goes from the last step to the first. A
+            layer's outputs are then those of both, side by side.
+
+    Parameters, for each layer k, and with ``_reverse`` appended for the second direction:
+        weight_ih_lk: (features, gates * hidden_size).
+        weight_hh_lk: (hidden_size, gates * hidden_size).
+        bias_ih_lk, bias_hh_lk: (gates * hidden_size,); absent with ``bias=False``.
+
+    All are at first uniform within 1 / sqrt(hidden_size) of 0.
+    """
+
+    mode: str  # "tanh", "relu", "lstm" or "gru"
+
+    def __init__(
+        self,
+        input_size: int | None,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+    ) -> None:
+        name = type(self).__name__
+        Dropout(dropout)  # says at once if that is no probability
+        self.input_size = None if input_size is None else positive(name, "input_size", input_size)
+        self.hidden_size = positive(name, "hidden_size", hidden_size)
+        self.num_layers = positive(name, "num_layers", num_layers)
+        self.bias = bool(bias)
+        self.batch_first = bool(batch_first)
+        self.dropout = float(dropout)
+        self.bidirectional = bool(bidirectional)
+
+    @property
+    def directions(self) -> int:
+        return 1 + self.bidirectional
+
+    def initialize(self, xs: Tensor | Sequence[Tensor], *states: Any) -> None:
+        x = self._checked(xs)
+        features = self.input_size = self.input_size or x.shape[-1]
+        wide = _CELLS[self.mode][1] * self.hidden_size
+        bound = 1 / math.sqrt(self.hidden_size)
+        for layer in range(self.num_layers):
+            for direction in range(self.directions):
+                shapes = [(features, wide), (self.hidden_size, wide), (wide,), (wide,)]
+                for name, shape in zip(self._names(layer, direction), shapes, strict=False):
+                    setattr(self, name, parameter(shape, x).uniform(-bound, bound))
+            features = self.directions * self.hidden_size
+
+    def _names(self, layer: int, direction: int) -> list[str]:
+        names = ["weight_ih", "weight_hh", "bias_ih", "bias_hh"][: 4 if self.bias else 2]
+        return [f"{name}_l{layer}{'_reverse' * direction}" for name in names]
+
+    def _recur(
+        self, xs: Tensor | Sequence[Tensor], given: Sequence[Tensor | None], lengths: Any
+    ) -> tuple[Any, tuple[Tensor, ...]]:
+        """The outputs and the last states, for the inputs and each kind of initial state."""
+        self._checked(xs)
+        if isinstance(xs, Tensor):
+            x = self._turned(xs)
+        else:
+            x = reshape(cat(xs, 0), (len(xs), *xs[0].shape))
+        expect_features(type(self).__name__, "features", x, x.shape[-1], self.input_size)
+        initial = [self._each(state, x.shape[1]) for state in given]
+        y, last = self._run(x, initial, lengths)
+        if isinstance(xs, Tensor):
+            return self._turned(y), tuple(map(self._together, last))
+        if len(last[0]) == 1:
+            return list(y), tuple(states[0] for states in last)
+        return list(y), tuple(map(self._together, last))
+
+    def _checked(self, xs: Tensor | Sequence[Tensor]) -> Tensor:
+        """The inputs, or those of the first step, if they have the axes that they must have."""
+        steps = [xs] if isinstance(xs, Tensor) else xs
+        axes = 3 if isinstance(xs, Tensor) else 2
+        if not steps or any(x.ndim() != axes for x in steps):
+            raise ShapeError(
+                f"{type(self).__name__}: the input must be (steps, batch, features), with the "
+                "first two exchanged if batch_first is true, or a list of (batch, features); "
+                f"got shape {' and '.join(str(x.shape) for x in steps[:2]) or '[]'}"
+            )
+        return steps[0]
+
+    def _run(
+        self, x: Tensor, initial: list[list[Tensor | None]], lengths: Any
+    ) -> tuple[Tensor, list[list[Tensor]]]:
+        cell = _CELLS[self.mode][0]
+        last: list[list[Tensor]] = [[] for _ in initial]
+        for layer in range(self.num_layers):
+            if layer and self.dropout:
+                x = dropout(x, self.dropout)
+            outputs = []
+            for direction in range(self.directions):
+                weights = [getattr(self, name) for name in self._names(layer, direction)]
+                weights += [None] * (4 - len(weights))
+                states = [each[layer * self.directions + direction] for each in initial]
+                y, *ends = cell(x, *weights, *states, lengths=lengths, reverse=bool(direction))
+                outputs.append(y)
+                for kind, end in zip(last, ends, strict=True):
+                    kind.append(end)
+            x = outputs[0] if len(outputs) == 1 else cat(outputs, 2)
+        return x, last
+
+    def _turned(self, x: Tensor) -> Tensor:
+        return transpose(x, (1, 0, 2)) if self.batch_first else x
+
+    def _each(self, state: Tensor | None, batch: int) -> list[Tensor | None]:
+        """The initial state of each layer and direction."""
+        count = self.num_layers * self.directions
+        if state is None:
+            return [None] * count
+        if count == 1 and state.shape == (batch, self.hidden_size):
+            return [state]
+        if state.shape != (count, batch, self.hidden_size):
+            raise ShapeError(
+                f"{type(self).__name__}: an initial state must be (layers * directions, batch, "
+                f"hidden_size) = {(count, batch, self.hidden_size)}, got {state.shape}"
+            )
+        return list(state)
+
+    @staticmethod
+    def _together(states: list[Tensor]) -> Tensor:
+        """(layers * directions, batch, hidden_size)."""
+        joined = states[0] if len(states) == 1 else cat(states, 0)
+        return reshape(joined, (len(states), *states[0].shape))
+
+
+class _Recurrent(RNN_Base):
+    """What is called in the ways of SINGA and of PyTorch.
+
+    Shapes:
+        xs: (steps, batch, features), (batch, steps, features) with ``batch_first``, or a list of
+            (batch, features), one for each step.
+        h0: (layers * directions, batch, hidden_size), or None for 0. With one layer and direction
+            (batch, hidden_size) will do. For an LSTM a pair of them, (h0, c0).
+        seq_lengths: (batch,) integers, if not all steps of all sequences count. The others leave
+            the state as it is, and their outputs are 0.
+
+    Returns:
+        ``y, h``, or ``y, (h, c)`` of an LSTM: the outputs, (steps, batch, directions *
+        hidden_size) or with the first two exchanged as in xs, and the last states, as h0. For a
+        list of inputs ``ys, h``, or ``ys, h, c``: the outputs are a list, and one layer and
+        direction has states (batch, hidden_size), as in SINGA.
+    """
+
+    def forward(
+        self,
+        xs: Tensor | Sequence[Tensor],
+        h0: Tensor | tuple[Tensor | None, ...] | None = None,
+        seq_lengths: TensorLike | None = None,
+    ) -> tuple[Any, ...]:
+        count = _CELLS[self.mode][2]
+        given = h0 if isinstance(h0, (tuple, list)) else (h0,) if h0 is not None else ()
+        if given and len(given) != count:
+            raise ArgumentError(
+                f"{type(self).__name__}: {count} initial state(s) expected, got {len(given)}"
+            )
+        y, states = self._recur(xs, given or (None,) * count, seq_lengths)
+        if isinstance(xs, Tensor) and count > 1:
+            return y, states
+        return y, *states
+
+
+class RNN(_Recurrent):
+    """An Elman network: h' = tanh(x W + b + h V + c), or with relu.
+
+    Its further arguments, parameters and calls are those of :class:`RNN_Base` and its kin.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        nonlinearity: str = "tanh",
+        *others: Any,
+        **options: Any,
+    ) -> None:
+        self.mode = _tanh_or_relu("RNN: nonlinearity", nonlinearity)
+        super().__init__(input_size, hidden_size, num_layers, *others, **options)
+
+
+class GRU(_Recurrent):
+    """Gated recurrent units, with the reset after the product as in cuDNN; see :class:`RNN_Base`.
+
+    The weights' columns are those of the gates r, z, n. See :class:`singa.autograd.GRUSequence`.
+    """
+
+    mode = "gru"
+
+
+class LSTM(_Recurrent):
+    """Long short-term memory; see :class:`RNN_Base`.
+
+    The weights' columns are those of the gates i, f, g, o. See
+    :class:`singa.autograd.LSTMSequence`. ``nonlinearity`` stands here because it does in SINGA;
+    an LSTM has the one.
+    """
+
+    mode = "lstm"
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        nonlinearity: str = "tanh",
+        *others: Any,
+        **options: Any,
+    ) -> None:
+        if nonlinearity != "tanh":
+            raise ArgumentError(
+                f"LSTM: nonlinearity must be 'tanh', got {nonlinearity!r}; num_layers comes after "
+                "it, or by name"
+            )
+        super().__init__(input_size, hidden_size, *others, **options)
+
+
+def _tanh_or_relu(what: str, name: str) -> str:
+    if name not in ("tanh", "relu"):
+        raise ArgumentError(f"{what} must be 'tanh' or 'relu', got {name!r}")
+    return name
+
+
+class CudnnRNN(RNN_Base):
+    """SINGA's name for the same; it runs on every device. See :class:`RNN_Base`.
+
+    Args:
+        activation: ``"tanh"`` or ``"relu"``, for ``rnn_mode="vanilla"``.
+        rnn_mode: ``"lstm"``, ``"gru"``, ``"vanilla"``, or ``"tanh"`` and ``"relu"`` for themselves.
+        use_mask: whether calls give ``seq_lengths``.
+        return_sequences: the outputs of all steps, or those of each sequence's last step only.
+
+    Shapes:
+        x: (batch, steps, features), or (steps, batch, features) without ``batch_first``.
+        hx, cx: (layers * directions, batch, hidden_size), or None for 0; ``cx`` for the LSTM.
+        seq_lengths: (batch,) integers.
+        y: (batch, steps, directions * hidden_size), or with the first two exchanged as in x, or
+            (batch, directions * hidden_size).
+    """
+
+    def __init__(
+        self,
+        hidden_size: int,
+        activation: str = "tanh",
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = True,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        rnn_mode: str = "lstm",
+        use_mask: bool = False,
+        return_sequences: bool = True,
+    ) -> None:
+        activation = _tanh_or_relu("CudnnRNN: activation", activation)
+        self.mode = activation if rnn_mode == "vanilla" else rnn_mode
+        if self.mode not in _CELLS:
+            names = ", ".join(map(repr, ("vanilla", *_CELLS)))
+            raise ArgumentError(f"CudnnRNN: rnn_mode {rnn_mode!r} is none of {names}")
+        super().__init__(None, hidden_size, num_layers, bias, batch_first, dropout, bidirectional)
+        self.use_mask = bool(use_mask)
+        self.return_sequences = bool(return_sequences)
+
+    def forward(
+        self,
+        x: Tensor,
+        hx: Tensor | None = None,
+        cx: Tensor | None = None,
+        seq_lengths: TensorLike | None = None,
+    ) -> Tensor:
+        if self.use_mask != (seq_lengths is not None):
+            raise ArgumentError(
+                f"CudnnRNN: seq_lengths {'are missing' if self.use_mask else 'were given'}, and "
+                f"use_mask is {self.use_mask}"
+            )
+        if cx is not None and self.mode != "lstm":
+            raise ArgumentError(f"CudnnRNN: cx is for 'lstm', not for {self.mode!r}")
+        y, _ = self._recur(x, [hx, cx][: _CELLS[self.mode][2]], seq_lengths)
+        if self.return_sequences:
+            return y
+        y = self._turned(y)
+        if seq_lengths is None:
+            return y[-1]
+        return y[as_tensor(seq_lengths, x) - 1, list(range(y.shape[1]))]

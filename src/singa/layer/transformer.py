@@ -1,0 +1,150 @@
+"""Transformers (Vaswani et al., 2017): layers of attention and of a small network, and stacks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from singa.errors import ArgumentError
+from singa.layer._formulas import gelu
+from singa.layer.attention import MultiHeadAttention
+from singa.layer.base import Layer
+from singa.layer.linear import Linear
+from singa.layer.normalization import LayerNorm
+from singa.layer.stateless import Dropout
+from singa.operation import relu
+from singa.tensor import Tensor, TensorLike
+
+_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": relu, "gelu": gelu}
+
+
+class _TransformerLayer(Layer):
+    """What the encoder's and the decoder's layers share: residual connections and the network."""
+
+    def __init__(
+        self,
+        d_model: int,
+        nhead: int,
+        dim_feedforward: int = 2048,
+        dropout: float = 0.1,
+        activation: str = "relu",
+        layer_norm_eps: float = 1e-5,
+        norm_first: bool = False,
+        bias: bool = True,
+    ) -> None:
+        if activation not in _ACTIVATIONS:
+            raise ArgumentError(
+                f"{type(self).__name__}: activation must be 'relu' or 'gelu', got {activation!r}"
+            )
+        self.activation = activation
+        self.norm_first = bool(norm_first)
+        self.self_attn = MultiHeadAttention(d_model, nhead, dropout, bias)
+        self.linear1 = Linear(d_model, dim_feedforward, bias=bias)
+        self.linear2 = Linear(dim_feedforward, d_model, bias=bias)
+        self.norm1 = LayerNorm(d_model, layer_norm_eps, bias)
+        self.norm2 = LayerNorm(d_model, layer_norm_eps, bias)
+        self.dropout = Dropout(dropout)
+
+    def residual(self, x: Tensor, norm: Layer, function: Callable[[Tensor], Tensor]) -> Tensor:
+        """``x`` plus a function of it, normalized before that or afterwards."""
+        if self.norm_first:
+            return x + self.dropout(function(norm(x)))
+        return norm(x + self.dropout(function(x)))
+
+    def network(self, x: Tensor) -> Tensor:
+        return self.linear2(self.dropout(_ACTIVATIONS[self.activation](self.linear1(x))))
+
+
+class TransformerEncoderLayer(_TransformerLayer):
+    """Attention to itself, then a network for each place; each around a residual connection.
+
+    Args:
+        d_model: the number of features.
+        nhead: the number of the attention's heads.
+        dim_feedforward: the network's inner size.
+        dropout: the probability with which an element is 0, in training: of the attention's
+            weights, inside of the network, and of what is added to the residual connections.
+        activation: of the network, ``"relu"`` or ``"gelu"``.
+        layer_norm_eps: added to the variance.
+        norm_first: whether to normalize what goes into attention and network, or the sums.
+        bias: whether there are biases, in the normalizations too.
+
+    Shapes:
+        x, y: (batch, places, d_model).
+        mask, key_mask, causal: see :class:`MultiHeadAttention`.
+    """
+
+    def forward(
+        self,
+        x: Tensor,
+        mask: TensorLike | None = None,
+        key_mask: TensorLike | None = None,
+        causal: bool = False,
+    ) -> Tensor:
+        x = self.residual(
+            x, self.norm1, lambda x: self.self_attn(x, None, None, mask, key_mask, causal)
+        )
+        return self.residual(x, self.norm2, self.network)
+
+
+class TransformerDecoderLayer(_TransformerLayer):
+    """As the encoder's layer, with attention to the encoder's outputs in between.
+
+    Its arguments are those of :class:`TransformerEncoderLayer`.
+
+    Shapes:
+        x, y: (batch, places, d_model).
+        memory: the encoder's outputs, (batch, keys, d_model).
+        mask, key_mask, causal: see :class:`MultiHeadAttention`, for the attention to itself.
+        memory_mask, memory_key_mask: for the attention to the memory.
+    """
+
+    def __init__(self, d_model: int, nhead: int, *args: Any, **options: Any) -> None:
+        super().__init__(d_model, nhead, *args, **options)
+        attention = self.self_attn
+        self.multihead_attn = MultiHeadAttention(d_model, nhead, attention.dropout, attention.bias)
+        self.norm3 = LayerNorm(d_model, self.norm1.eps, attention.bias)
+
+    def forward(
+        self,
+        x: Tensor,
+        memory: Tensor,
+        mask: TensorLike | None = None,
+        key_mask: TensorLike | None = None,
+        causal: bool = False,
+        memory_mask: TensorLike | None = None,
+        memory_key_mask: TensorLike | None = None,
+    ) -> Tensor:
+        x = self.residual(
+            x, self.norm1, lambda x: self.self_attn(x, None, None, mask, key_mask, causal)
+        )
+        x = self.residual(
+            x,
+            self.norm2,
+            lambda x: self.multihead_attn(x, memory, memory, memory_mask, memory_key_mask),
+        )
+        return self.residual(x, self.norm3, self.network)
+
+
+class TransformerEncoder(Layer):
+    """Layers one after the other, and a normalization at the end if given.
+
+    Args:
+        layers: such as ``[TransformerEncoderLayer(...) for _ in range(6)]``.
+        norm: a layer for the last one's outputs, as it is due with ``norm_first``.
+
+    What a call gets besides ``x`` goes to every layer.
+    """
+
+    def __init__(self, layers: Sequence[Layer], norm: Layer | None = None) -> None:
+        self.layers = list(layers)
+        self.norm = norm
+
+    def forward(self, x: Tensor, *others: Any, **options: Any) -> Tensor:
+        for layer in self.layers:
+            x = layer(x, *others, **options)
+        return x if self.norm is None else self.norm(x)
+
+
+class TransformerDecoder(TransformerEncoder):
+    """The same for decoder layers; the call is ``decoder(x, memory, ...)``."""

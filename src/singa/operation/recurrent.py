@@ -1,0 +1,337 @@
+"""Recurrences: a whole sequence in one direction is one operation, and one compiled loop.
+
+The loop only has what depends on the step before. The inputs' product with their weights is one
+for all steps, before it; so are, in the backward pass, the factors that turn a state's gradient
+into its gates', and after it the weights' gradients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+
+from singa.device import CTensor
+from singa.errors import ArgumentError, DTypeError, ShapeError
+from singa.operation import checks
+from singa.tape import Operation
+from singa.tensor import Tensor, TensorLike, as_tensor, number
+
+__all__ = ["GRUSequence", "LSTMSequence", "RNNSequence", "gru", "lstm", "rnn"]
+
+
+class _Sequence(Operation):
+    """What they share.
+
+    The inputs are x (steps, batch, features), w_ih (features, gates * hidden), w_hh (hidden,
+    gates * hidden), two biases (gates * hidden,), the initial states (batch, hidden), and the
+    sequences' lengths (batch,) if they differ. A number will do for a bias or state.
+
+    The outputs are h of all steps, (steps, batch, hidden), and the last states. Steps beyond a
+    sequence's length leave the states as they are, and their outputs are 0. With ``reverse`` the
+    last step comes first; outputs are where their inputs are.
+    """
+
+    gates: ClassVar[int] = 1
+    states: ClassVar[int] = 1
+
+    def __init__(self, reverse: bool = False) -> None:
+        super().__init__()
+        self.reverse = bool(reverse)
+
+    def take(self, x: CTensor, w_ih: CTensor, w_hh: CTensor, *rest: CTensor) -> list[CTensor]:
+        """Check the inputs, keep what backward needs, and return biases and states in shape."""
+        checks.float_input(self, "the input", x)
+        checks.rank(self, "the input", x, 3, "(steps, batch, features)")
+        checks.rank(self, "the recurrent weight", w_hh, 2, "(hidden, gates * hidden)")
+        steps, batch, features = x.shape
+        hidden = len(w_hh)
+        wide = self.gates * hidden
+        states, lengths = rest[2 : 2 + self.states], rest[2 + self.states :]
+        self.expect("the input's weight", [w_ih], (features, wide))
+        self.expect("the recurrent weight", [w_hh], (hidden, wide))
+        self.expect("a bias", rest[:2], (wide,), ())
+        self.expect("an initial state", states, (batch, hidden), ())
+        self.expect("the lengths", lengths, (batch,))
+        if not steps:
+            raise ShapeError(f"{self.name}: at least one step is needed, got an input of {x.shape}")
+        dtype = jnp.result_type(x, w_ih, w_hh)
+        self.mask, self.lengths_given = None, len(lengths)
+        for each in lengths:
+            if not jnp.issubdtype(each.dtype, jnp.integer):
+                raise DTypeError(f"{self.name}: lengths are integers, got {each.dtype}")
+            self.mask = (jnp.arange(steps, dtype=jnp.int32)[:, None] < each)[..., None]
+        # Whatever the padding holds, infinities too, it must not reach the weights' gradients.
+        self.x = self.valid(x.astype(dtype))
+        self.w_ih, self.w_hh = w_ih.astype(dtype), w_hh.astype(dtype)
+        biases = [jnp.broadcast_to(b.astype(dtype), wide) for b in rest[:2]]
+        return biases + [jnp.broadcast_to(s.astype(dtype), (batch, hidden)) for s in states]
+
+    def expect(self, what: str, found: Sequence[CTensor], *shapes: tuple[int, ...]) -> None:
+        for each in found:
+            if each.shape not in shapes:
+                raise ShapeError(
+                    f"{self.name}: {what} must be of shape {shapes[0]}, as the input's features "
+                    f"and batch and the recurrent weight's rows go; got {each.shape}"
+                )
+
+    def loop(
+        self, step: Callable[[Any, Any], Any], states: Any, xs: Any, reverse: bool
+    ) -> tuple[Any, Any, Any]:
+        """The last states, and the states and results of all steps."""
+
+        def masked(states: Any, mask_and_x: Any) -> Any:
+            mask, x = mask_and_x
+            new, y = step(states, x)
+            if mask is not None:
+                new = jax.tree.map(lambda new, old: jnp.where(mask, new, old), new, states)
+            return new, (new, y)
+
+        last, (all_states, ys) = jax.lax.scan(masked, states, (self.mask, xs), reverse=reverse)
+        return last, all_states, ys
+
+    def valid(self, values: CTensor) -> CTensor:
+        """``values`` (steps, batch, ...), with 0 in place of the padding."""
+        return values if self.mask is None else jnp.where(self.mask, values, 0)
+
+    def before(self, first: CTensor, states: CTensor) -> CTensor:
+        """The state that each step began with."""
+        if self.reverse:
+            return jnp.concatenate((states[1:], first[None]))
+        return jnp.concatenate((first[None], states[:-1]))
+
+    def gradients(self, da: CTensor, da_hidden: CTensor, *dstates: CTensor) -> tuple[Any, ...]:
+        """Of all inputs, from those of the gates' sums: the input's part and the state's part."""
+        rows, rows_hidden = (self.valid(a).reshape(-1, a.shape[-1]) for a in (da, da_hidden))
+        return (
+            (rows @ self.w_ih.T).reshape(self.x.shape),
+            self.x.reshape(len(rows), -1).T @ rows,
+            self.h_before.reshape(len(rows), -1).T @ rows_hidden,
+            rows.sum(0),
+            rows_hidden.sum(0),
+            *dstates,
+            *[None] * self.lengths_given,
+        )
+
+
+class RNNSequence(_Sequence):
+    """h' = f(x W_ih + b_ih + h W_hh + b_hh), with tanh or relu for f (Elman, 1990)."""
+
+    def __init__(self, nonlinearity: str = "tanh", reverse: bool = False) -> None:
+        super().__init__(reverse)
+        if nonlinearity not in ("tanh", "relu"):
+            raise ArgumentError(
+                f"{self.name}: nonlinearity must be 'tanh' or 'relu', got {nonlinearity!r}"
+            )
+        self.nonlinearity = nonlinearity
+
+    def forward(self, *xs: CTensor) -> tuple[CTensor, ...]:
+        b_ih, b_hh, h0 = self.take(*xs)
+        activate = jnp.tanh if self.nonlinearity == "tanh" else jax.nn.relu
+
+        def step(h: CTensor, projected: CTensor) -> tuple[CTensor, None]:
+            return activate(projected + h @ self.w_hh), None
+
+        projected = self.x @ self.w_ih + (b_ih + b_hh)
+        last, self.h, _ = self.loop(step, h0, projected, self.reverse)
+        self.h_before = self.before(h0, self.h)
+        return self.valid(self.h), last
+
+    def backward(self, dy: CTensor, dlast: CTensor) -> tuple[Any, ...]:
+        slope = 1 - self.h**2 if self.nonlinearity == "tanh" else (self.h > 0).astype(dy.dtype)
+        weight = self.w_hh.T
+
+        def step(dh: CTensor, v: Any) -> tuple[CTensor, CTensor]:
+            dy, slope = v
+            da = (dh + dy) * slope
+            return da @ weight, da
+
+        dh0, _, da = self.loop(step, dlast, (dy, slope), not self.reverse)
+        return self.gradients(da, da, dh0)
+
+
+class LSTMSequence(_Sequence):
+    """c' = f c + i g and h' = o tanh(c') (Hochreiter and Schmidhuber, 1997; with a forget gate).
+
+    The gates i, f, o are sigmoids and g is a tanh of x W_ih + b_ih + h W_hh + b_hh; i, f, g, o
+    is their order in the weights. The outputs are all h, and the last h and c.
+    """
+
+    gates = 4
+    states = 2
+
+    def forward(self, *xs: CTensor) -> tuple[CTensor, ...]:
+        b_ih, b_hh, h0, c0 = self.take(*xs)
+        # sigmoid(a) is (1 + tanh(a / 2)) / 2, so that all gates are one tanh of a scaled sum.
+        scale = jnp.repeat(jnp.array([0.5, 0.5, 1, 0.5], self.x.dtype), len(self.w_hh))
+        weight = self.w_hh * scale
+
+        def step(state: Any, projected: CTensor) -> Any:
+            h, c = state
+            t = jnp.tanh(projected + h @ weight)
+            i, f, g, o = self.opened(t)
+            c = f * c + i * g
+            return (o * jnp.tanh(c), c), t
+
+        projected = (self.x @ self.w_ih + (b_ih + b_hh)) * scale
+        last, (h, self.c), self.t = self.loop(step, (h0, c0), projected, self.reverse)
+        self.h_before, self.c_before = self.before(h0, h), self.before(c0, self.c)
+        return self.valid(h), *last
+
+    def backward(self, dy: CTensor, dh: CTensor, dc: CTensor) -> tuple[Any, ...]:
+        i, f, g, o = self.opened(self.t)
+        tanh_c = jnp.tanh(self.c)
+        by_c = o * (1 - tanh_c**2)
+        by_gates = _joined(
+            g * i * (1 - i), self.c_before * f * (1 - f), i * (1 - g**2), tanh_c * o * (1 - o)
+        )
+        weight = self.w_hh.T
+
+        def step(state: Any, v: Any) -> Any:
+            dh, dc = state
+            by_gates, by_c, f, dy = v
+            dh = dh + dy
+            dc = dc + dh * by_c
+            da = _joined(dc, dc, dc, dh) * by_gates
+            return (da @ weight, dc * f), da
+
+        first, _, da = self.loop(step, (dh, dc), (by_gates, by_c, f, dy), not self.reverse)
+        return self.gradients(da, da, *first)
+
+    @staticmethod
+    def opened(t: CTensor) -> tuple[CTensor, ...]:
+        """The gates i, f, g, o from their hyperbolic tangents."""
+        i, f, g, o = jnp.split(t, 4, -1)
+        return (1 + i) / 2, (1 + f) / 2, g, (1 + o) / 2
+
+
+class GRUSequence(_Sequence):
+    """h' = (1 - z) n + z h, a gated recurrent unit (Cho et al., 2014) as cuDNN and PyTorch have it.
+
+    The gates r, z are sigmoids of x W_ih + b_ih + h W_hh + b_hh, and n = tanh(a + r u), with a and
+    u the input's and the state's part of that sum: the reset comes after the product, and so
+    there are two biases. r, z, n is their order in the weights.
+    """
+
+    gates = 3
+
+    def forward(self, *xs: CTensor) -> tuple[CTensor, ...]:
+        b_ih, b_hh, h0 = self.take(*xs)
+        hidden = len(self.w_hh)
+        # The gates' sigmoids are tangents of half the sum, as those of the LSTM.
+        scale = jnp.repeat(jnp.array([0.5, 0.5, 1], self.x.dtype), hidden)
+        weight, bias = self.w_hh * scale, b_hh * scale
+
+        def step(h: CTensor, projected: CTensor) -> Any:
+            (ar, az, an), (ur, uz, u) = (
+                jnp.split(each, 3, -1) for each in (projected, h @ weight + bias)
+            )
+            r, z = (1 + jnp.tanh(ar + ur)) / 2, (1 + jnp.tanh(az + uz)) / 2
+            n = jnp.tanh(an + r * u)
+            return n + z * (h - n), (r, z, n, u)
+
+        projected = (self.x @ self.w_ih + b_ih) * scale
+        last, h, self.inner = self.loop(step, h0, projected, self.reverse)
+        self.h_before = self.before(h0, h)
+        return self.valid(h), last
+
+    def backward(self, dy: CTensor, dlast: CTensor) -> tuple[Any, ...]:
+        r, z, n, u = self.inner
+        by_n = (1 - z) * (1 - n**2)
+        by_r, by_z = by_n * u * r * (1 - r), (self.h_before - n) * z * (1 - z)
+        by_gates = _joined(by_r, by_z, by_n * r)
+        weight = self.w_hh.T
+
+        def step(dh: CTensor, v: Any) -> Any:
+            by_gates, z, dy = v
+            dh = dh + dy
+            return (_joined(dh, dh, dh) * by_gates) @ weight + dh * z, dh
+
+        dh0, _, dh = self.loop(step, dlast, (by_gates, z, dy), not self.reverse)
+        every = _joined(dh, dh, dh)
+        return self.gradients(every * _joined(by_r, by_z, by_n), every * by_gates, dh0)
+
+
+def _joined(*gates: CTensor) -> CTensor:
+    return jnp.concatenate(gates, -1)
+
+
+def rnn(
+    x: Tensor,
+    w_ih: Tensor,
+    w_hh: Tensor,
+    b_ih: Tensor | None = None,
+    b_hh: Tensor | None = None,
+    h0: Tensor | None = None,
+    *,
+    lengths: TensorLike | None = None,
+    nonlinearity: str = "tanh",
+    reverse: bool = False,
+) -> tuple[Tensor, ...]:
+    """An Elman network over a whole sequence: h' = tanh(x w_ih + b_ih + h w_hh + b_hh).
+
+    Args:
+        x: (steps, batch, features).
+        w_ih: (features, gates * hidden), with one gate here, four in :func:`lstm` and three in
+            :func:`gru`.
+        w_hh: (hidden, gates * hidden).
+        b_ih, b_hh: (gates * hidden,), or None for 0.
+        h0: the initial state (batch, hidden), or None for 0.
+        lengths: (batch,), integers: the steps of each sequence that count, if not all do. The
+            others leave the state as it is, and their outputs are 0.
+        nonlinearity: ``"tanh"`` or ``"relu"``.
+        reverse: whether the last step comes first.
+
+    Returns:
+        The states of all steps, (steps, batch, hidden), and the last one, (batch, hidden).
+    """
+    inputs = _inputs(x, w_ih, w_hh, b_ih, b_hh, h0, lengths=lengths)
+    return RNNSequence(nonlinearity, reverse)(*inputs)
+
+
+def lstm(
+    x: Tensor,
+    w_ih: Tensor,
+    w_hh: Tensor,
+    b_ih: Tensor | None = None,
+    b_hh: Tensor | None = None,
+    h0: Tensor | None = None,
+    c0: Tensor | None = None,
+    *,
+    lengths: TensorLike | None = None,
+    reverse: bool = False,
+) -> tuple[Tensor, ...]:
+    """A long short-term memory over a whole sequence; see :func:`rnn`, and its gates i, f, g, o.
+
+    Returns:
+        h of all steps, (steps, batch, hidden), and the last h and c, (batch, hidden) each.
+    """
+    inputs = _inputs(x, w_ih, w_hh, b_ih, b_hh, h0, c0, lengths=lengths)
+    return LSTMSequence(reverse)(*inputs)
+
+
+def gru(
+    x: Tensor,
+    w_ih: Tensor,
+    w_hh: Tensor,
+    b_ih: Tensor | None = None,
+    b_hh: Tensor | None = None,
+    h0: Tensor | None = None,
+    *,
+    lengths: TensorLike | None = None,
+    reverse: bool = False,
+) -> tuple[Tensor, ...]:
+    """Gated recurrent units over a whole sequence; see :func:`rnn`, and the gates r, z, n.
+
+    The reset gate is applied after the product with the state, as cuDNN and PyTorch do.
+    """
+    inputs = _inputs(x, w_ih, w_hh, b_ih, b_hh, h0, lengths=lengths)
+    return GRUSequence(reverse)(*inputs)
+
+
+def _inputs(x: Tensor, *given: Tensor | None, lengths: TensorLike | None) -> list[Tensor]:
+    zero = number(0.0, x.dtype, x.device)
+    inputs = [x, *(zero if each is None else each for each in given)]
+    return inputs if lengths is None else [*inputs, as_tensor(lengths, x)]
