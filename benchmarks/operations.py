@@ -38,7 +38,9 @@ def main() -> None:
     )
     parser.add_argument("--only", nargs="+", metavar="OPERATION", help="such as Add")
     parser.add_argument("--rounds", type=int, default=7, help="(%(default)s)")
-    parser.add_argument("--json", type=Path, nargs="?", const=RESULTS, help=f"({RESULTS})")
+    parser.add_argument(
+        "--json", type=Path, nargs="?", const=RESULTS, help=f"bring up to date ({RESULTS})"
+    )
     chosen = parser.parse_args()
     machine.confine("cpu", contenders.THREADS)
     import torch
@@ -57,10 +59,11 @@ def main() -> None:
             console.print(f"{name}: {cases[name].reason or '[red]slower, and no reason given[/]'}")
     if chosen.json:
         about = machine.describe("cpu", contenders.THREADS) | {"rounds": chosen.rounds}
-        result = {
-            name: {"times": times, "reason": cases[name].reason} for name, times in found.items()
-        }
-        chosen.json.write_text(json.dumps({"about": about, "results": result}, indent=1) + "\n")
+        old = json.loads(chosen.json.read_text())["results"] if chosen.json.exists() else {}
+        results = {name: old[name] for name in cases if name in old}
+        for name, times in found.items():
+            results[name] = {"times": times, "reason": cases[name].reason}
+        chosen.json.write_text(json.dumps({"about": about, "results": results}, indent=1) + "\n")
 
 
 def complete(cases: dict[type, Case]) -> dict[type, Case]:

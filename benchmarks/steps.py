@@ -27,7 +27,7 @@ from benchmarks.report import Section, as_json, table
 from benchmarks.timing import Run, take_turns
 from benchmarks.worker import Worker
 
-CHART = Path("docs/images/benchmark.png")
+RESULTS, CHART = Path("benchmarks/results/steps.json"), Path("docs/images/benchmark.png")
 WITHOUT = "singa compiled, no native kernels"
 PROCESSES = "processes"
 CHECKED = 5  # steps whose losses everybody has to agree on
@@ -45,7 +45,7 @@ def options() -> argparse.Namespace:
     add("--only", nargs="+", choices=what, metavar="WHAT", help=f"of {', '.join(what)}")
     add("--contenders", nargs="+", choices=names, metavar="WHO", help=f"of {', '.join(names)}")
     add("--device", choices=("cpu", "cuda"), default="cpu")
-    add("--json", type=Path, metavar="FILE", help="write all numbers there")
+    add("--json", type=Path, metavar="FILE", nargs="?", const=RESULTS, help=f"write it ({RESULTS})")
     add("--chart", type=Path, metavar="FILE", nargs="?", const=CHART, help=f"draw it ({CHART})")
     chosen = parser.parse_args()
     chosen.rounds = 3 if chosen.quick else chosen.rounds
