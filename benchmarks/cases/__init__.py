@@ -31,7 +31,7 @@ class Case:
         theirs: from PyTorch's tensors to one of them.
         inputs: what both are called with.
         differentiable: whether there is a backward pass to measure.
-        low: the least value of the inputs, which are below 1.
+        low, high: between which the inputs are.
         reason: why it may be slower than 1.5 times PyTorch, if it is.
     """
 
@@ -40,12 +40,13 @@ class Case:
     inputs: Inputs
     differentiable: bool = True
     low: float = -1.0
+    high: float = 1.0
     reason: str = ""
 
     def arrays(self, size: int) -> list[Drawn]:
         rng = np.random.default_rng(size)
         return [
-            (rng.uniform(self.low, 1, part).astype(np.float32), True)
+            (rng.uniform(self.low, self.high, part).astype(np.float32), True)
             if isinstance(part, tuple)
             else (part, False)
             for part in self.inputs(size)

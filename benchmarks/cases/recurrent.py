@@ -33,7 +33,13 @@ def cases() -> dict[type, Case]:
         return run
 
     return {
-        ops.RNNSequence: Case(lambda *xs: ops.rnn(*xs)[0], theirs(torch.rnn_tanh, 1), inputs(1)),
-        ops.LSTMSequence: Case(lambda *xs: ops.lstm(*xs)[0], theirs(torch.lstm, 2), inputs(4)),
-        ops.GRUSequence: Case(lambda *xs: ops.gru(*xs)[0], theirs(torch.gru, 1), inputs(3)),
+        ops.RNNSequence: Case(
+            lambda *xs: ops.rnn(*xs)[0], theirs(torch.rnn_tanh, 1), inputs(1), low=-0.1, high=0.1
+        ),
+        ops.LSTMSequence: Case(
+            lambda *xs: ops.lstm(*xs)[0], theirs(torch.lstm, 2), inputs(4), low=-0.1, high=0.1
+        ),
+        ops.GRUSequence: Case(
+            lambda *xs: ops.gru(*xs)[0], theirs(torch.gru, 1), inputs(3), low=-0.1, high=0.1
+        ),
     }
