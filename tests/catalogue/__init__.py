@@ -2,9 +2,12 @@
 
 from catalogue import (
     activation,
+    arranging,
+    attention,
     convolution,
     elementwise,
     indexing,
+    joining,
     linear,
     logic,
     loss,
@@ -12,13 +15,15 @@ from catalogue import (
     pooling,
     random,
     reduction,
+    resizing,
+    selection,
     shaping,
 )
 from catalogue.row import Row as Row
 
 FAMILIES = (
-    activation, convolution, elementwise, indexing, linear, logic, loss, normalization, pooling,
-    random, reduction, shaping,
+    activation, arranging, attention, convolution, elementwise, indexing, joining, linear,
+    logic, loss, normalization, pooling, random, reduction, resizing, selection, shaping,
 )  # fmt: skip
 
 TABLE: dict[str, Row] = {}

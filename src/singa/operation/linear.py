@@ -10,7 +10,10 @@ from singa.operation import checks
 from singa.tape import Operation
 from singa.tensor import Tensor, TensorLike, as_tensor
 
-__all__ = ["AddBias", "Affine", "Matmul", "add_bias", "affine", "matmul"]
+__all__ = [
+    "AddBias", "Affine", "Einsum", "Gemm", "Matmul", "add_bias", "affine", "einsum", "gemm",
+    "matmul",
+]  # fmt: skip
 
 
 class Matmul(Operation):
@@ -108,6 +111,62 @@ class AddBias(Operation):
         return dy, dy.sum(tuple(summed)).reshape(self.bias_shape)
 
 
+class Gemm(Operation):
+    """y = alpha A B + beta C, of matrices, with A and B transposed if wanted (ONNX Gemm)."""
+
+    def __init__(
+        self, alpha: float = 1.0, beta: float = 1.0, transA: bool = False, transB: bool = False
+    ) -> None:
+        super().__init__()
+        self.alpha = float(alpha)
+        self.beta = float(beta)
+        self.transA = bool(transA)
+        self.transB = bool(transB)
+
+    def forward(self, a: CTensor, b: CTensor, c: CTensor | None = None) -> CTensor:
+        for what, x in (("A", a), ("B", b)):
+            checks.rank(self, what, x, 2, "a matrix")
+        self.a = a.T if self.transA else a
+        self.b = b.T if self.transB else b
+        self.has_c = c is not None
+        shape = (self.a.shape[0], self.b.shape[1])
+        if self.a.shape[1] != self.b.shape[0]:
+            raise ShapeError(
+                f"{self.name}: matrices of {self.a.shape} and {self.b.shape} do not fit together"
+            )
+        y = self.a @ self.b * self.alpha
+        if c is None:
+            return y
+        if c.ndim > 2 or any(
+            size not in (1, wanted)
+            for size, wanted in zip(c.shape[::-1], shape[::-1], strict=False)
+        ):
+            raise ShapeError(f"{self.name}: C of shape {c.shape} does not broadcast to {shape}")
+        return y + c * self.beta
+
+    def backward(self, dy: CTensor) -> tuple[CTensor, ...]:
+        da, db = dy @ self.b.T * self.alpha, self.a.T @ dy * self.alpha
+        dc = (dy * self.beta,) if self.has_c else ()
+        return da.T if self.transA else da, db.T if self.transB else db, *dc
+
+
+class Einsum(Operation):
+    """y = a sum of products, with axes named by letters (Einstein's convention, as in NumPy)."""
+
+    def __init__(self, equation: str) -> None:
+        super().__init__()
+        self.equation = equation
+
+    def forward(self, *xs: CTensor) -> CTensor:
+        try:
+            return jnp.einsum(self.equation, *xs)
+        except (ValueError, TypeError) as error:
+            shapes = ", ".join(str(x.shape) for x in xs)
+            raise ShapeError(
+                f"{self.name}: {self.equation!r} does not fit shapes {shapes}: {error}"
+            ) from None
+
+
 def matmul(a: Tensor, b: TensorLike) -> Tensor:
     """The matrix product a b.
 
@@ -139,3 +198,30 @@ def add_bias(x: Tensor, b: Tensor, axis: int = 0) -> Tensor:
         b: (N,) or (1, N); with ``axis=1`` (M,) or (M, 1).
     """
     return AddBias(axis)(x, b)[0]
+
+
+def gemm(
+    A: Tensor,
+    B: Tensor,
+    C: Tensor | None = None,
+    alpha: float = 1.0,
+    beta: float = 1.0,
+    transA: bool = False,
+    transB: bool = False,
+) -> Tensor:
+    """Alpha A B + beta C (ONNX Gemm).
+
+    Args:
+        A: (M, K), or (K, M) with ``transA``.
+        B: (K, N), or (N, K) with ``transB``.
+        C: what broadcasts to (M, N), or None.
+    """
+    return Gemm(alpha, beta, transA, transB)(*((A, B) if C is None else (A, B, C)))[0]
+
+
+def einsum(equation: str, *xs: Tensor) -> Tensor:
+    """``numpy.einsum``: any number of Tensors, with ``...`` and without ``->`` too.
+
+    ``einsum("bij,bjk->bik", a, b)`` is a product of batches of matrices.
+    """
+    return Einsum(equation)(*xs)[0]
