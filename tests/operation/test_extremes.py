@@ -235,3 +235,13 @@ def test_integers_stay_integers_and_divide_to_floats():
     assert str(autograd.reduce_sum(i > 0).dtype) == "int32"
     assert autograd.reduce_mean(i).item() == 2.5
     assert jnp.result_type(i.data) == jnp.int32
+    for function in (
+        autograd.tril,
+        lambda x: autograd.pad(x, "constant", [1, 1, 0, 0]),
+        lambda x: autograd.repeat(x, 2, 0),
+        lambda x: autograd.resize(autograd.unsqueeze(x, 0), 3),
+        lambda x: autograd.gather(x, 0, [1, 0]),
+        lambda x: autograd.scatter_elements(x, [[0, 0]], [[1, 0]]),
+    ):
+        for dtype in ("int8", "bool"):
+            assert str(function(Tensor((2, 2), dtype=dtype)).dtype) == dtype

@@ -126,20 +126,20 @@ class Tril(_Triangle):
     """The lower triangle of each matrix, up to the k-th diagonal; 0 above it."""
 
     def forward(self, x: CTensor) -> CTensor:
-        return jnp.where(self.diagonal(x) <= self.k, x, 0)
+        return jnp.where(self.diagonal(x) <= self.k, x, jnp.zeros((), x.dtype))
 
     def backward(self, dy: CTensor) -> CTensor:
-        return jnp.where(self.diagonal(dy) <= self.k, dy, 0)
+        return jnp.where(self.diagonal(dy) <= self.k, dy, jnp.zeros((), dy.dtype))
 
 
 class Triu(_Triangle):
     """The upper triangle of each matrix, from the k-th diagonal on; 0 below it."""
 
     def forward(self, x: CTensor) -> CTensor:
-        return jnp.where(self.diagonal(x) >= self.k, x, 0)
+        return jnp.where(self.diagonal(x) >= self.k, x, jnp.zeros((), x.dtype))
 
     def backward(self, dy: CTensor) -> CTensor:
-        return jnp.where(self.diagonal(dy) >= self.k, dy, 0)
+        return jnp.where(self.diagonal(dy) >= self.k, dy, jnp.zeros((), dy.dtype))
 
 
 def flip(x: Tensor, axis: int | Sequence[int] | None = None) -> Tensor:

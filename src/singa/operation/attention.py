@@ -76,9 +76,10 @@ class ScaledDotProductAttention(Operation):
     def backward(self, dy: CTensor) -> tuple[CTensor | None, ...]:
         weights = self.weights
         dv = self.dropped(weights).mT @ dy
-        dweights = self.dropped(dy @ self.v.mT)
-        product = weights * dweights
-        dscores = product - weights * product.sum(-1, keepdims=True)
+        wide = jnp.promote_types(dy.dtype, jnp.float32)
+        dweights = jnp.matmul(dy, self.v.mT, preferred_element_type=wide)
+        product = weights * self.dropped(dweights)
+        dscores = (product - weights * product.sum(-1, keepdims=True)).astype(dy.dtype)
         dq, dk = dscores @ self.k * self.factor, dscores.mT @ self.q * self.factor
         mask = () if not self.masked else (None if self.bias is None else dscores,)
         return dq, dk, dv, *mask, *(() if self.kept is None else (None,))

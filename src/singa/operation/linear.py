@@ -126,15 +126,14 @@ class Gemm(Operation):
     def forward(self, a: CTensor, b: CTensor, c: CTensor | None = None) -> CTensor:
         for what, x in (("A", a), ("B", b)):
             checks.rank(self, what, x, 2, "a matrix")
-        self.a = a.T if self.transA else a
-        self.b = b.T if self.transB else b
-        self.has_c = c is not None
-        shape = (self.a.shape[0], self.b.shape[1])
-        if self.a.shape[1] != self.b.shape[0]:
+        self.a, self.b, self.has_c = a, b, c is not None
+        rows, columns = self.turned(a, b)
+        shape = (rows.shape[0], columns.shape[1])
+        if rows.shape[1] != columns.shape[0]:
             raise ShapeError(
-                f"{self.name}: matrices of {self.a.shape} and {self.b.shape} do not fit together"
+                f"{self.name}: matrices of {rows.shape} and {columns.shape} do not fit together"
             )
-        y = self.a @ self.b * self.alpha
+        y = rows @ columns * self.alpha
         if c is None:
             return y
         if c.ndim > 2 or any(
@@ -145,9 +144,13 @@ class Gemm(Operation):
         return y + c * self.beta
 
     def backward(self, dy: CTensor) -> tuple[CTensor, ...]:
-        da, db = dy @ self.b.T * self.alpha, self.a.T @ dy * self.alpha
-        dc = (dy * self.beta,) if self.has_c else ()
-        return da.T if self.transA else da, db.T if self.transB else db, *dc
+        rows, columns = self.turned(self.a, self.b)
+        da, db = self.turned(dy @ columns.T * self.alpha, rows.T @ dy * self.alpha)
+        return (da, db, dy * self.beta) if self.has_c else (da, db)
+
+    def turned(self, a: CTensor, b: CTensor) -> tuple[CTensor, CTensor]:
+        """A and B, or their gradients, transposed where that is wanted."""
+        return a.T if self.transA else a, b.T if self.transB else b
 
 
 class Einsum(Operation):
@@ -167,13 +170,13 @@ class Einsum(Operation):
             ) from None
 
 
-def matmul(a: Tensor, b: TensorLike) -> Tensor:
-    """The matrix product a b.
+def matmul(x: Tensor, w: TensorLike) -> Tensor:
+    """The matrix product x w.
 
     (M, K) x (K, N) gives (M, N). Leading axes are batches and broadcast, as in NumPy:
     (B, M, K) x (K, N) gives (B, M, N).
     """
-    return Matmul()(a, as_tensor(b, a))[0]
+    return Matmul()(x, as_tensor(w, x))[0]
 
 
 def affine(x: Tensor, W: Tensor, b: Tensor) -> Tensor:

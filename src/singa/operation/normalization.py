@@ -139,10 +139,11 @@ class LayerNormalization(Operation):
 
     def forward(self, x: CTensor, scale: CTensor, bias: CTensor) -> CTensor:
         _check_trailing(self, x, scale=scale, bias=bias)
+        self.x = x
         return self.normalize(x, scale, bias, tuple(range(-scale.ndim, 0))).astype(x.dtype)
 
     def backward(self, dy: CTensor) -> tuple[CTensor, CTensor, CTensor]:
-        dx, product = self.gradients(dy)
+        dx, product = self.gradients(dy, self.x)
         return dx, product, dy  # the tape takes the sums
 
     def normalize(
@@ -150,16 +151,16 @@ class LayerNormalization(Operation):
     ) -> CTensor:
         """The formula, for a scale and a bias that broadcast with x."""
         wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-        self.x, self.scale, self.axes = x, scale, axes
+        self.scale, self.axes = scale, axes
         self.mean = wide.mean(axes, keepdims=True)
         centered = wide - self.mean
         var = (centered * centered).mean(axes, keepdims=True)
         self.rstd = jax.lax.rsqrt(var + self.eps)
         return centered * self.rstd * scale + bias
 
-    def gradients(self, dy: CTensor) -> tuple[CTensor, CTensor]:
+    def gradients(self, dy: CTensor, x: CTensor) -> tuple[CTensor, CTensor]:
         """The gradient of x, and that of scale before it is summed over the samples."""
-        normalized = (self.x.astype(self.rstd.dtype) - self.mean) * self.rstd
+        normalized = (x.astype(self.rstd.dtype) - self.mean) * self.rstd
         dy = dy.astype(self.rstd.dtype)
         inner = dy * self.scale
         # Changing one x also moves the mean and the variance that all the others see.
@@ -190,7 +191,7 @@ class GroupNormalization(LayerNormalization):
         groups = self.count(x)
         if x.shape[1] % groups:
             raise ShapeError(f"{self.name}: {x.shape[1]} channels in {groups} groups")
-        self.from_shape = x.shape
+        self.x = x
         self.grouped = (x.shape[0], groups, x.shape[1] // groups, math.prod(x.shape[2:]))
         scale, bias = (vector.reshape(*self.grouped[1:3], 1) for vector in (scale, bias))
         y = self.normalize(x.reshape(self.grouped), scale, bias, (2, 3))
@@ -198,9 +199,9 @@ class GroupNormalization(LayerNormalization):
 
     def backward(self, dy: CTensor) -> tuple[CTensor, CTensor, CTensor]:
         dy = dy.reshape(self.grouped)
-        dx, product = self.gradients(dy)
+        dx, product = self.gradients(dy, self.x.reshape(self.grouped))
         dscale, dbias = (d.sum((0, 3)).reshape(-1) for d in (product, dy))
-        return dx.reshape(self.from_shape), dscale, dbias
+        return dx.reshape(self.x.shape), dscale, dbias
 
     def count(self, x: CTensor) -> int:
         """How many groups there are."""

@@ -196,7 +196,8 @@ class NonZero(Operation):
     traceable = False
 
     def forward(self, x: CTensor) -> CTensor:
-        return jnp.asarray(np.stack(np.nonzero(np.atleast_1d(np.asarray(x)))), jnp.int32)
+        places = np.nonzero(np.atleast_1d(np.asarray(x)))
+        return jnp.asarray(np.stack(places), jnp.int32, device=x.device)
 
 
 def slice(

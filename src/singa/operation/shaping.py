@@ -174,7 +174,7 @@ class ConstantOfShape(Operation):
         sizes = tuple(int(size) for size in np.asarray(x))
         if any(size < 0 for size in sizes):
             raise ShapeError(f"{self.name}: sizes cannot be negative, got {sizes}")
-        return jnp.full(sizes, self.value.reshape(()))
+        return jnp.full(sizes, self.value.reshape(()), device=x.device)
 
 
 def reshape(x: Tensor, shape: Sequence[int]) -> Tensor:
