@@ -2,9 +2,12 @@
 
 from catalogue import (
     activation,
+    arranging,
+    attention,
     convolution,
     elementwise,
     indexing,
+    joining,
     linear,
     logic,
     loss,
@@ -13,13 +16,15 @@ from catalogue import (
     random,
     recurrent,
     reduction,
+    resizing,
+    selection,
     shaping,
 )
 from catalogue.row import Row as Row
 
 FAMILIES = (
-    activation, convolution, elementwise, indexing, linear, logic, loss, normalization, pooling,
-    random, recurrent, reduction, shaping,
+    activation, arranging, attention, convolution, elementwise, indexing, joining, linear,
+    logic, loss, normalization, pooling, random, recurrent, reduction, resizing, selection, shaping,
 )  # fmt: skip
 
 TABLE: dict[str, Row] = {}

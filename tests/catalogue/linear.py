@@ -18,4 +18,15 @@ ROWS = {
     "add_bias by column": Row(
         ops.AddBias, partial(ops.add_bias, axis=1), lambda x, b: x + b[:, None], [(4, 3), (4,)]
     ),
+    "gemm": Row(
+        ops.Gemm, lambda a, b, c: ops.gemm(a, b, c, 0.5, 2.0, 1, 1),
+        lambda a, b, c: 0.5 * a.T @ b.T + 2 * c, [(3, 2), (4, 3), (4,)],
+    ),
+    "gemm without C": Row(
+        ops.Gemm, lambda a, b: ops.gemm(a, b, alpha=3), lambda a, b: 3 * a @ b, [(2, 3), (3, 4)]
+    ),
+    "einsum": Row(
+        ops.Einsum, partial(ops.einsum, "...ij,kj,k->...ki"),
+        lambda a, b, c: (a @ b.T).mT * c[:, None], [(2, 2, 3), (4, 3), (4,)],
+    ),
 }  # fmt: skip

@@ -22,6 +22,23 @@ def frozen(x, scale, bias):
     return ops.FrozenBatchNormalization2d(1e-5)(x, scale, bias, mean, mean + 2.0)[0]
 
 
+def plain_layer(x, scale, bias):
+    axes = tuple(range(-scale.ndim, 0))
+    mean, var = x.mean(axes, keepdims=True), x.var(axes, keepdims=True)
+    return (x - mean) / jnp.sqrt(var + 1e-5) * scale + bias
+
+
+def plain_group(x, scale, bias, groups):
+    grouped = x.reshape(x.shape[0], groups, -1)
+    ones = jnp.ones(grouped.shape[-1], x.dtype)
+    normalized = plain_layer(grouped, ones, 0 * ones).reshape(x.shape)
+    return normalized * scale[:, None, None] + bias[:, None, None]
+
+
+def plain_rms(x, scale):
+    return x / jnp.sqrt((x * x).mean(-1, keepdims=True) + 1e-5) * scale
+
+
 ROWS = {
     "batchnorm_2d": Row(
         ops.BatchNormalization2d, lambda *xs: ops.BatchNormalization2d(1e-5)(*xs)[0], plain_norm,
@@ -34,4 +51,16 @@ ROWS = {
     "batchnorm_2d frozen": Row(
         ops.FrozenBatchNormalization2d, frozen, plain_frozen, [(2, 3, 2, 2), (3,), (3,)]
     ),
+    "layer_norm": Row(
+        ops.LayerNormalization, ops.layer_norm, plain_layer, [(2, 3, 4), (3, 4), (3, 4)]
+    ),
+    "group_norm": Row(
+        ops.GroupNormalization, lambda x, *vectors: ops.group_norm(x, 2, *vectors),
+        lambda *xs: plain_group(*xs, 2), [(2, 4, 2, 3), (4,), (4,)],
+    ),
+    "instance_norm": Row(
+        ops.InstanceNormalization, ops.instance_norm, lambda *xs: plain_group(*xs, 3),
+        [(2, 3, 2, 2), (3,), (3,)],
+    ),
+    "rms_norm": Row(ops.RMSNormalization, ops.rms_norm, plain_rms, [(2, 3, 4), (4,)]),
 }  # fmt: skip

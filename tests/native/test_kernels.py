@@ -24,6 +24,7 @@ from singa.operation import (
     AveragePooling2d,
     BatchNormalization2d,
     Convolution2d,
+    ConvolutionTranspose,
     FrozenBatchNormalization2d,
     MaxPooling2d,
 )
@@ -127,6 +128,22 @@ def test_convolution(drawn, monkeypatch):
     used = convolution.supports(*map(jnp.asarray, arrays[:2]), window)
     make = partial(Convolution2d, *configuration)
     agree(both(make, *arrays, monkeypatch=monkeypatch, is_used=used))
+
+
+@built
+@settings(max_examples=15)
+@given(drawn=convolutions())
+def test_transposed_convolution(drawn, monkeypatch):
+    (strides, padding, dilations, groups), (x, w, *_) = drawn
+    window = convolution.Window(strides, padding, dilations, groups)
+    y = array(*window.outputs(x.shape, w.shape), seed=3)
+    more = tuple(  # what no filter got to
+        (x.shape[2 + i] + sum(padding[i]) - dilations[i] * (w.shape[2 + i] - 1) - 1) % strides[i]
+        for i in (0, 1)
+    )
+    used = convolution.supports(*map(jnp.asarray, (x, w)), window)
+    make = partial(ConvolutionTranspose, strides, padding, dilations, groups, more)
+    agree(both(make, y, w, array(x.shape[1], seed=2), monkeypatch=monkeypatch, is_used=used))
 
 
 @built

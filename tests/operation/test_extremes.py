@@ -157,6 +157,11 @@ def test_empty_tensors_work_where_they_mean_something():
     images = param(np.zeros((0, 2, 4, 4)))
     assert autograd.max_pool_2d(images, 2).shape == (0, 2, 2, 2)
     assert autograd.conv2d(images, param(np.ones((5, 2, 3, 3)))).shape == (0, 5, 2, 2)
+    assert autograd.split(x, 0, None, 2)[1].shape == (0, 3)
+    assert autograd.gather(x, 1, []).shape == (0, 0)
+    assert autograd.pad(x, "constant", [1, 0, 0, 0]).shape == (1, 3)
+    assert autograd.nonzero(x).shape == (2, 0)
+    assert autograd.layer_norm(x, param(np.ones(3)), param(np.ones(3))).shape == (0, 3)
     with pytest.raises(ShapeError, match="not empty"):
         autograd.softmax_cross_entropy(x, Tensor((0,), dtype="int32"))
 
@@ -168,6 +173,59 @@ def test_one_element_batches_normalize_to_the_bias():
     np.testing.assert_array_equal(var, [0, 0])
 
 
+def test_attention_bears_huge_scores_and_queries_that_see_nothing():
+    q, k, v = param([[300.0], [1.0]]), param([[300.0], [-300.0]]), param([[1.0], [2.0]])
+    seen = Tensor(data=np.array([[True, True], [False, False]]))
+    y = autograd.scaled_dot_product_attention(q, k, v, seen)
+    np.testing.assert_array_equal(y, [[1], [0]])
+    dq, dk, dv = gradient(y, q, k, v)
+    np.testing.assert_array_equal(dv, [[1], [0]])
+    np.testing.assert_array_equal(np.vstack([dq, dk]), np.zeros((4, 1)))
+
+
+def test_attention_drops_weights_in_training_only():
+    x = param(np.ones((64, 64)))
+    y = autograd.scaled_dot_product_attention(x, x, x, dropout=0.5)
+    assert y.to_numpy().mean() == pytest.approx(1, abs=0.1)
+    assert np.isfinite(gradient(y, x)[0]).all()
+    assert y.to_numpy().std() > 0
+    autograd.training = False
+    np.testing.assert_allclose(
+        autograd.scaled_dot_product_attention(x, x, x, dropout=0.5), np.ones((64, 64)), rtol=1e-5
+    )
+
+
+def test_norms_of_equal_and_of_huge_elements_are_finite():
+    x = param(np.full((2, 4), 6e4), np.float16)
+    one, zero = param(np.ones(4), np.float16), param(np.zeros(4), np.float16)
+    y = autograd.layer_norm(x, one, zero)
+    np.testing.assert_array_equal(y, np.zeros((2, 4)))
+    np.testing.assert_array_equal(gradient(y, x)[0], np.zeros((2, 4)))
+    np.testing.assert_allclose(autograd.rms_norm(x, one), np.ones((2, 4)), rtol=1e-3)
+    assert np.isfinite(autograd.group_norm(x, 2, one, zero).to_numpy()).all()
+
+
+def test_nearest_pixels_and_repeated_elements_pass_infinities_on_alone():
+    x = param([[[1.0, INF, NAN]]])
+    expected = [[[1, 1, INF, INF, NAN, NAN]]]
+    np.testing.assert_array_equal(autograd.resize(x, 6), expected)
+    np.testing.assert_array_equal(autograd.upsample(x, "nearest", (1, 1, 2)), expected)
+    np.testing.assert_array_equal(
+        autograd.tril(param([[1.0, NAN], [INF, 2.0]])), [[1, 0], [INF, 2]]
+    )
+
+
+def test_many_small_gradients_at_one_place_are_added_up_in_float32():
+    w = param(np.ones((2, 1)), np.float16)
+    y = autograd.embedding(Tensor(data=np.zeros(4096, np.int32)), w)
+    assert gradient(y, w)[0][0, 0] == 4096  # in float16 the sum ends at 2048
+
+
+def test_ids_that_are_nowhere_hot():
+    hot = autograd.onehot(-1, Tensor(data=[0, -1, 3, -4]), 3)
+    np.testing.assert_array_equal(hot, [[1, 0, 0], [0, 0, 1], [0, 0, 0], [0, 0, 0]])
+
+
 def test_integers_stay_integers_and_divide_to_floats():
     i = Tensor(data=np.array([7, -2], np.int32))
     assert str((i * i + i - i).dtype) == "int32"
@@ -177,3 +235,13 @@ def test_integers_stay_integers_and_divide_to_floats():
     assert str(autograd.reduce_sum(i > 0).dtype) == "int32"
     assert autograd.reduce_mean(i).item() == 2.5
     assert jnp.result_type(i.data) == jnp.int32
+    for function in (
+        autograd.tril,
+        lambda x: autograd.pad(x, "constant", [1, 1, 0, 0]),
+        lambda x: autograd.repeat(x, 2, 0),
+        lambda x: autograd.resize(autograd.unsqueeze(x, 0), 3),
+        lambda x: autograd.gather(x, 0, [1, 0]),
+        lambda x: autograd.scatter_elements(x, [[0, 0]], [[1, 0]]),
+    ):
+        for dtype in ("int8", "bool"):
+            assert str(function(Tensor((2, 2), dtype=dtype)).dtype) == dtype

@@ -1,5 +1,7 @@
 """Operations over shapes and configurations that Hypothesis draws."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +13,7 @@ from singa import autograd
 from singa.tensor import Tensor
 
 few = settings(max_examples=25)
+fewer = settings(max_examples=8)  # where an example takes several programs
 sizes = st.integers(1, 4)
 
 
@@ -32,7 +35,7 @@ def agrees(ours, plain, *arrays):
     """Values and all gradients are those of the plain formula."""
     params = [Tensor(data=a, stores_grad=True) for a in arrays]
     y = ours(*params)
-    expected, pullback = jax.vjp(plain, *map(jnp.asarray, arrays))
+    expected, pullback = jax.vjp(jax.jit(plain), *map(jnp.asarray, arrays))
     np.testing.assert_allclose(y, expected, rtol=1e-9, atol=1e-12)
     assert y.shape == expected.shape
     dy = jnp.asarray(array(y.shape, 1))
@@ -93,6 +96,94 @@ def test_conv2d_for_any_stride_padding_dilation_and_groups(drawn):
         lambda x, w: autograd.conv2d(x, w, None, stride, pads, dilation, groups),
         plain, array(x), array(w, 2),
     )  # fmt: skip
+
+
+def plain_conv(x, w, stride, pads, dilation, groups):
+    return jax.lax.conv_general_dilated(
+        x, w, stride, pads, rhs_dilation=dilation, feature_group_count=groups
+    )
+
+
+@fewer
+@given(st.data())
+def test_convolutions_and_their_adjoints_over_one_to_three_axes(data):
+    rank, groups = data.draw(st.integers(1, 3)), data.draw(st.sampled_from([1, 1, 2]))
+    kernel, stride, dilation = (
+        tuple(data.draw(st.integers(1, 2)) for _ in range(rank)) for _ in range(3)
+    )
+    pads = [(data.draw(st.integers(0, 1)), data.draw(st.integers(0, 1))) for _ in range(rank)]
+    flat = tuple(pad for pair in pads for pad in pair)
+    size = [data.draw(st.integers(3, 5)) for _ in range(rank)]
+    x, w = (2, 2 * groups, *size), (groups, 2, *kernel)
+    conv = (autograd.conv1d, autograd.conv2d, autograd.conv3d)[rank - 1]
+    plain = partial(plain_conv, stride=stride, pads=pads, dilation=dilation, groups=groups)
+    agrees(
+        lambda x, w: conv(x, w, None, stride, flat, dilation, groups), plain, array(x), array(w, 2)
+    )
+    # Transposed, it is the derivative of the convolution in its input.
+    y = jax.eval_shape(plain, *(jax.ShapeDtypeStruct(shape, "float64") for shape in (x, w)))
+    more = [
+        n - ((m - 1) * s - sum(p) + d * (k - 1) + 1)
+        for n, m, s, p, d, k in zip(size, y.shape[2:], stride, pads, dilation, kernel, strict=True)
+    ]
+    agrees(
+        lambda y, w: autograd.conv_transpose(y, w, None, stride, flat, more, groups, dilation),
+        lambda y, w: jax.vjp(lambda x: plain(x, w), jnp.zeros(x))[1](y)[0],
+        array(y.shape), array(w, 2),
+    )  # fmt: skip
+
+
+@fewer
+@given(st.data())
+def test_pooling_over_one_and_three_axes(data):
+    rank = data.draw(st.sampled_from([1, 3]))
+    window, stride = (tuple(data.draw(st.integers(1, 2)) for _ in range(rank)) for _ in range(2))
+    shape = (2, 1, *(data.draw(st.integers(2, 4)) for _ in range(rank)))
+    full = (1, 1, *window), (1, 1, *stride), "VALID"
+    largest, mean = {
+        1: (autograd.max_pool_1d, autograd.avg_pool_1d),
+        3: (autograd.max_pool_3d, autograd.avg_pool_3d),
+    }[rank]
+    agrees(
+        lambda x: largest(x, window, stride),
+        lambda x: jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, *full), array(shape),
+    )  # fmt: skip
+    agrees(
+        lambda x: mean(x, window, stride),
+        lambda x: jax.lax.reduce_window(x, 0.0, jax.lax.add, *full) / np.prod(window), array(shape),
+    )  # fmt: skip
+
+
+@fewer
+@given(st.data())
+def test_resizing_and_adaptive_pooling_to_any_size(data):
+    rank = data.draw(st.integers(1, 2))
+    shape = (1, 2, *(data.draw(st.integers(1, 7)) for _ in range(rank)))
+    size = tuple(data.draw(st.integers(1, 7)) for _ in range(rank))
+    agrees(
+        lambda x: autograd.resize(x, size, "linear"),
+        lambda x: jax.image.resize(x, (1, 2, *size), "linear", antialias=False), array(shape),
+    )  # fmt: skip
+
+    def nearest(x):
+        for axis, (m, n) in enumerate(zip(size, shape[2:], strict=True), 2):
+            x = jnp.take(x, np.array([(2 * i + 1) * n // (2 * m) for i in range(m)]), axis)
+        return x
+
+    agrees(lambda x: autograd.resize(x, size), nearest, array(shape))
+
+    def pooled(x, function):
+        for axis, (m, n) in enumerate(zip(size, shape[2:], strict=True), 2):
+            bins = [np.arange(i * n // m, -(-(i + 1) * n // m)) for i in range(m)]
+            x = jnp.stack([function(jnp.take(x, b, axis), axis) for b in bins], axis)
+        return x
+
+    agrees(
+        lambda x: autograd.adaptive_avg_pool(x, size), lambda x: pooled(x, jnp.mean), array(shape)
+    )
+    agrees(
+        lambda x: autograd.adaptive_max_pool(x, size), lambda x: pooled(x, jnp.max), array(shape)
+    )
 
 
 @st.composite
@@ -176,6 +267,121 @@ def test_indexing_is_numpys(drawn):
         expected = np.zeros(shape)
         np.add.at(expected, index, dy)
         np.testing.assert_allclose(autograd.gradients(y, dy)[x], expected)
+
+
+@few
+@given(st.data())
+def test_slices_are_pythons_for_any_bounds_and_steps(data):
+    shape = tuple(data.draw(st.lists(sizes, min_size=1, max_size=3)))
+    axes = data.draw(st.lists(st.integers(0, len(shape) - 1), unique=True, min_size=1))
+    bounds = st.integers(-6, 6)
+    starts, ends = ([data.draw(bounds) for _ in axes] for _ in range(2))
+    steps = [data.draw(bounds.filter(bool)) for _ in axes]
+    index = [slice(None)] * len(shape)
+    for axis, *parts in zip(axes, starts, ends, steps, strict=True):
+        index[axis] = slice(*parts)
+    agrees(
+        lambda x: autograd.slice(x, starts, ends, axes, steps),
+        lambda x: x[tuple(index)], array(shape),
+    )  # fmt: skip
+
+
+@fewer
+@given(st.data())
+def test_elements_are_gathered_and_scattered_along_any_axis(data):
+    shape = tuple(data.draw(st.lists(sizes, min_size=1, max_size=3)))
+    axis = data.draw(st.integers(-len(shape), len(shape) - 1))
+    size = shape[axis]
+    places = array(shape).argsort(axis).astype(np.int32)  # each once
+    signed = places - size * data.draw(st.integers(0, 1))
+    agrees(
+        lambda x: autograd.gather_elements(x, signed, axis),
+        lambda x: jnp.take_along_axis(x, places, axis), array(shape),
+    )  # fmt: skip
+    agrees(
+        lambda x, updates: autograd.scatter_elements(x, signed, updates, axis),
+        lambda x, updates: jnp.put_along_axis(x, places, updates, axis, inplace=False),
+        array(shape), array(shape, 1),
+    )  # fmt: skip
+    some = data.draw(st.lists(st.integers(-size, size - 1), min_size=1, max_size=4))
+    agrees(
+        lambda x: autograd.gather(x, axis, some),
+        lambda x: jnp.take(x, np.array(some) % size, axis), array(shape),
+    )  # fmt: skip
+
+
+@few
+@given(st.data())
+def test_joining_and_arranging_is_numpys(data):
+    shape = tuple(data.draw(st.lists(sizes, min_size=1, max_size=3)))
+    n = len(shape)
+    axis = data.draw(st.integers(-n, n - 1))
+    mode = data.draw(st.sampled_from(["constant", "reflect", "edge"]))
+    most = min(shape) - 1 if mode == "reflect" else 2
+    pads = [data.draw(st.integers(0, most)) for _ in range(2 * n)]
+    counts = data.draw(st.lists(st.integers(0, 2), min_size=shape[axis], max_size=shape[axis]))
+    tiles = data.draw(st.lists(st.integers(1, 2), min_size=1, max_size=4))
+    shift = data.draw(st.integers(-5, 5))
+    ours, plain = data.draw(st.sampled_from([
+        (lambda x: autograd.pad(x, mode, pads),
+         lambda x: jnp.pad(x, list(zip(pads[:n], pads[n:], strict=True)), mode)),
+        (lambda x: autograd.repeat(x, counts, axis),
+         lambda x: jnp.repeat(x, np.array(counts), axis)),
+        (lambda x: autograd.repeat(x, 2, axis), lambda x: jnp.repeat(x, 2, axis)),
+        (lambda x: autograd.tile(x, tiles), lambda x: jnp.tile(x, tiles)),
+        (lambda x: autograd.flip(x, axis), lambda x: jnp.flip(x, axis)),
+        (lambda x: autograd.roll(x, shift, axis), lambda x: jnp.roll(x, shift, axis)),
+        (lambda x: autograd.stack((x, x), axis), lambda x: jnp.stack((x, x), axis)),
+        (lambda x: autograd.squeeze(autograd.unsqueeze(x, axis), axis), lambda x: x),
+    ]))  # fmt: skip
+    agrees(ours, plain, array(shape))
+
+
+@few
+@given(broadcastable())
+def test_expanding_broadcasts_both_ways(shapes):
+    one, other = shapes
+    agrees(
+        lambda x: autograd.expand(x, other),
+        lambda x: jnp.broadcast_to(x, np.broadcast_shapes(one, other)), array(one),
+    )  # fmt: skip
+
+
+def standard(x, axes):
+    mean, var = x.mean(axes, keepdims=True), x.var(axes, keepdims=True)
+    return (x - mean) / jnp.sqrt(var + 0.1)
+
+
+@fewer
+@given(st.data())
+def test_norms_over_any_trailing_axes(data):
+    lead, features = (tuple(data.draw(st.lists(sizes, min_size=1, max_size=2))) for _ in range(2))
+    axes = tuple(range(-len(features), 0))
+    x, scale, bias = array(lead + features), array(features, 1), array(features, 2)
+    agrees(
+        lambda *xs: autograd.layer_norm(*xs, epsilon=0.1),
+        lambda x, scale, bias: standard(x, axes) * scale + bias, x, scale, bias,
+    )  # fmt: skip
+    agrees(
+        lambda *xs: autograd.rms_norm(*xs, epsilon=0.1),
+        lambda x, scale: x / jnp.sqrt((x * x).mean(axes, keepdims=True) + 0.1) * scale, x, scale,
+    )  # fmt: skip
+
+
+@fewer
+@given(sizes, st.lists(sizes, max_size=2))
+def test_norms_over_any_groups_and_space(groups, space):
+    shape = (2, 2 * groups, *space)
+    wide = (slice(None), *[None] * len(space))
+
+    def grouped(x, scale, bias):
+        y = standard(x.reshape(2, groups, -1), 2).reshape(shape)
+        return y * scale[wide] + bias[wide]
+
+    agrees(
+        lambda x, *vectors: autograd.group_norm(x, groups, *vectors, epsilon=0.1),
+        grouped, array(shape), array(shape[1:2], 1), array(shape[1:2], 2),
+    )  # fmt: skip
 
 
 @few

@@ -55,7 +55,7 @@ CHANNELS_LAST = (0, 2, 3, 1)
 operations between two kernels work in that order too."""
 
 
-def supports(*xs: CTensor) -> bool:
+def supports(*xs: CTensor | jax.ShapeDtypeStruct) -> bool:
     """Whether the kernels take arrays of these types and shapes: float32, and not empty."""
     return available and all(x.dtype == jnp.float32 and x.size for x in xs)
 

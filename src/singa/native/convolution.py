@@ -54,7 +54,7 @@ class _Kind(IntEnum):
     WEIGHT_GRADIENT = 2
 
 
-def supports(x: CTensor, w: CTensor, window: Window) -> bool:
+def supports(x: CTensor | jax.ShapeDtypeStruct, w: CTensor, window: Window) -> bool:
     """Whether oneDNN has optimized code for this convolution and both its gradients."""
     return native.supports(x, w) and all(
         "ref" not in implementation(kind, x.shape, w.shape, window) for kind in _Kind

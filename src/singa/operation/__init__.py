@@ -9,9 +9,12 @@ from types import ModuleType
 
 from singa.operation import (
     activation,
+    arranging,
+    attention,
     convolution,
     elementwise,
     indexing,
+    joining,
     linear,
     logic,
     loss,
@@ -20,13 +23,18 @@ from singa.operation import (
     random,
     recurrent,
     reduction,
+    resizing,
+    selection,
     shaping,
 )
 from singa.operation import operators as operators
 from singa.operation.activation import *
+from singa.operation.arranging import *
+from singa.operation.attention import *
 from singa.operation.convolution import *
 from singa.operation.elementwise import *
 from singa.operation.indexing import *
+from singa.operation.joining import *
 from singa.operation.linear import *
 from singa.operation.logic import *
 from singa.operation.loss import *
@@ -35,12 +43,14 @@ from singa.operation.pooling import *
 from singa.operation.random import *
 from singa.operation.recurrent import *
 from singa.operation.reduction import *
+from singa.operation.resizing import *
+from singa.operation.selection import *
 from singa.operation.shaping import *
 from singa.tape import Operation
 
 _FAMILIES: tuple[ModuleType, ...] = (
-    activation, convolution, elementwise, indexing, linear, logic, loss, normalization, pooling,
-    random, recurrent, reduction, shaping,
+    activation, arranging, attention, convolution, elementwise, indexing, joining, linear,
+    logic, loss, normalization, pooling, random, recurrent, reduction, resizing, selection, shaping,
 )  # fmt: skip
 
 __all__ = [name for family in _FAMILIES for name in family.__all__]

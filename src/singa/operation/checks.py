@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias
 
+import jax.numpy as jnp
 import numpy as np
 
 from singa.device import CTensor, is_float
 from singa.errors import ArgumentError, DTypeError, ShapeError
 from singa.tape import Operation
+
+Sizes: TypeAlias = "int | Sequence[int]"
+"""For several axes: one number for all of them, or one for each."""
 
 
 def broadcastable(operation: Operation, *xs: CTensor) -> None:
@@ -35,6 +40,12 @@ def float_input(operation: Operation, what: str, x: CTensor) -> None:
         raise DTypeError(f"{operation.name}: {what} must be of a float type, got {x.dtype}")
 
 
+def integer_input(operation: Operation, what: str, x: CTensor) -> None:
+    """``x`` is of an integer type."""
+    if not jnp.issubdtype(x.dtype, jnp.integer):
+        raise DTypeError(f"{operation.name}: {what} must be of an integer type, got {x.dtype}")
+
+
 def axis(operation: Operation, number: int, ndim: int) -> int:
     """``number`` as an axis of ``ndim``, counted from the start."""
     if not -ndim <= number < ndim:
@@ -52,9 +63,26 @@ def axes(operation: Operation, numbers: Sequence[int] | None, ndim: int) -> tupl
     return found
 
 
-def pair(name: str, value: int | Sequence[int], least: int) -> tuple[int, int]:
+def integers(name: str, value: Sizes) -> tuple[int, ...]:
+    """One integer, or several of them, as a tuple."""
+    values = tuple(value) if isinstance(value, Iterable) else (value,)
+    if not all(isinstance(v, (int, np.integer)) for v in values):
+        raise ArgumentError(f"{name}: one or more integers are expected, got {value!r}")
+    return tuple(int(v) for v in values)
+
+
+def each(name: str, value: Sizes, count: int, least: int) -> tuple[int, ...]:
+    """``value`` for each of ``count`` axes: one number for all of them, or as many."""
+    values = tuple(value) if isinstance(value, Iterable) else (value,) * count
+    if len(values) != count or not all(
+        isinstance(v, (int, np.integer)) and v >= least for v in values
+    ):
+        many = f" or {('two', 'three')[count - 2]} integers" if count > 1 else " integer"
+        raise ArgumentError(f"{name}: one{many} of at least {least}, got {value!r}")
+    return tuple(int(v) for v in values)
+
+
+def pair(name: str, value: Sizes, least: int) -> tuple[int, int]:
     """``value`` for height and width: one number for both, or two."""
-    values = (value, value) if isinstance(value, (int, np.integer)) else tuple(value)
-    if len(values) != 2 or not all(isinstance(v, (int, np.integer)) and v >= least for v in values):
-        raise ArgumentError(f"{name}: one or two integers of at least {least}, got {value!r}")
-    return int(values[0]), int(values[1])
+    height, width = each(name, value, 2, least)
+    return height, width

@@ -14,28 +14,37 @@ from singa.device import CTensor
 from singa.errors import ArgumentError, ShapeError
 from singa.native import convolution as kernels
 from singa.operation import checks
+from singa.operation.checks import Sizes
 from singa.tape import Operation
 from singa.tensor import Tensor
 
-__all__ = ["Convolution2d", "conv2d"]
+__all__ = [
+    "Convolution", "Convolution2d", "ConvolutionTranspose", "conv1d", "conv2d", "conv3d",
+    "conv_transpose",
+]  # fmt: skip
 
-Padding = tuple[tuple[int, int], tuple[int, int]]
+Padding = tuple[tuple[int, int], ...]
 
-_LAYOUT = ("NCHW", "OIHW", "NCHW")
+AXES = ("depth", "height", "width")
+"""The axes of space: the last ones, if there are fewer."""
+
+LETTERS = {1: "W", 2: "H, W", 3: "D, H, W"}
+"""The same for shapes."""
 
 
-class Convolution2d(Operation):
-    """y = x * W + b, a cross-correlation over height and width (ONNX Conv).
+class _Filters(Operation):
+    """Filters that move over images: a convolution, and its adjoints in the images and filters.
 
-    With x (N, C, H, W), W (O, C / groups, KH, KW) and b (O,), y is (N, O, H', W') with
-    H' = (H + pads - dilation (KH - 1) - 1) // stride + 1.
+    An operation that has set ``w``, the filters (O, C / groups, *kernel), and ``image``, the shape
+    (N, C, *space) of what they move over, has all three, of any number of axes of space. For two
+    of them there may be native kernels.
     """
 
     def __init__(
         self,
-        stride: tuple[int, int],
+        stride: tuple[int, ...],
         padding: Padding,
-        dilation: tuple[int, int],
+        dilation: tuple[int, ...],
         groups: int,
     ) -> None:
         super().__init__()
@@ -44,53 +53,58 @@ class Convolution2d(Operation):
         self.dilation = dilation
         self.groups = groups
 
-    def forward(self, x: CTensor, w: CTensor, b: CTensor | None = None) -> CTensor:
-        self._check(x, w, b)
-        # XLA convolves equal types only; all gradients are then of that type too.
-        dtype = jnp.result_type(x, w) if b is None else jnp.result_type(x, w, b)
-        x, w = x.astype(dtype), w.astype(dtype)
-        self.x, self.w, self.has_bias = x, w, b is not None
+    def convolve(self, x: CTensor, w: CTensor, b: CTensor | None) -> CTensor:
+        """What the filters see of x, plus a bias (O,): (N, O, *space)."""
         if b is None:
             return self._either(
                 lambda x, w: kernels.convolution(x, w, None, self._window), self._convolve, x, w
             )
         return self._either(
             lambda x, w, b: kernels.convolution(x, w, b, self._window),
-            lambda x, w, b: self._convolve(x, w) + b[:, None, None],
-            x, w, b.astype(dtype),
+            lambda x, w, b: self._convolve(x, w) + self.along(b),
+            x, w, b,
         )  # fmt: skip
 
-    def backward(self, dy: CTensor) -> tuple[CTensor, ...]:
-        dx = self._either(
-            lambda dy, w: kernels.input_gradient(dy, w, self.x.shape, self._window),
-            self._input_gradient,
-            dy, self.w,
+    def spread(self, y: CTensor, w: CTensor) -> CTensor:
+        """Each element of y, spread over what the filters saw there: the adjoint in the image."""
+        return self._either(
+            lambda y, w: kernels.input_gradient(y, w, self.image, self._window),
+            self._spread,
+            y, w,
         )  # fmt: skip
-        if not self.has_bias:
-            dw = self._either(
-                lambda x, dy: self._native_weight_gradient(x, dy)[0],
-                self._weight_gradient,
-                self.x, dy,
-            )  # fmt: skip
-            return dx, dw
+
+    def correlate(self, x: CTensor, y: CTensor, bias: bool) -> tuple[CTensor, CTensor]:
+        """What the filters saw of x, times y: the adjoint in w. And that in the bias; (0,) without.
+
+        They are one native kernel.
+        """
         dw, db = self._either(
-            self._native_weight_gradient,
-            lambda x, dy: (self._weight_gradient(x, dy), dy.sum((0, 2, 3))),
-            self.x, dy,
+            lambda x, y: kernels.weight_gradient(x, y, self.w.shape, bias, self._window),
+            lambda x, y: (
+                self._correlate(x, y), self.summed(y) if bias else jnp.zeros(0, y.dtype)
+            ),
+            x, y,
         )  # fmt: skip
-        return dx, dw, db
+        return dw, db
+
+    def along(self, b: CTensor) -> CTensor:
+        """(O,) in a shape that broadcasts with images."""
+        return b.reshape(-1, *[1] * len(self.stride))
+
+    def summed(self, y: CTensor) -> CTensor:
+        """The sum of each channel: (O,)."""
+        return y.sum((0, *range(2, y.ndim)))
 
     @property
     def _window(self) -> kernels.Window:
-        return kernels.Window(self.stride, self.padding, self.dilation, self.groups)
+        (sh, sw), (dh, dw), (rows, columns) = self.stride, self.dilation, self.padding
+        return kernels.Window((sh, sw), (rows, columns), (dh, dw), self.groups)
 
     def _either(self, kernel: Callable[..., Any], formula: Callable[..., Any], *xs: CTensor) -> Any:
-        if kernels.supports(self.x, self.w, self._window):
+        image = jax.ShapeDtypeStruct(self.image, self.w.dtype)
+        if len(self.stride) == 2 and kernels.supports(image, self.w, self._window):
             return native.run(kernel, formula, *xs)
         return formula(*xs)
-
-    def _native_weight_gradient(self, x: CTensor, dy: CTensor) -> tuple[CTensor, CTensor]:
-        return kernels.weight_gradient(x, dy, self.w.shape, self.has_bias, self._window)
 
     def _convolve(self, x: CTensor, w: CTensor) -> CTensor:
         return jax.lax.conv_general_dilated(
@@ -99,93 +113,197 @@ class Convolution2d(Operation):
             self.stride,
             self.padding,
             rhs_dilation=self.dilation,
-            dimension_numbers=_LAYOUT,
+            dimension_numbers=self._layout("NC", "OI"),
             feature_group_count=self.groups,
         )
 
-    def _input_gradient(self, dy: CTensor, w: CTensor) -> CTensor:
-        # Each output spreads over the inputs it saw: a convolution of dy, its elements ``stride``
+    def _spread(self, y: CTensor, w: CTensor) -> CTensor:
+        # Each output spreads over the inputs it saw: a convolution of y, its elements ``stride``
         # apart, with W mirrored and its input and output channels exchanged within each group.
-        out, in_per_group, *_ = w.shape
-        w = w.reshape(self.groups, out // self.groups, in_per_group, *w.shape[2:])
-        w = w.swapaxes(1, 2).reshape(self.x.shape[1], out // self.groups, *self.w.shape[2:])
+        out, in_per_group, *kernel = w.shape
+        w = w.reshape(self.groups, out // self.groups, in_per_group, *kernel)
+        w = w.swapaxes(1, 2).reshape(self.image[1], out // self.groups, *kernel)
         padding = []
-        for axis in (0, 1):
-            reach = self.dilation[axis] * (self.w.shape[2 + axis] - 1)
-            spread = (dy.shape[2 + axis] - 1) * self.stride[axis] + 1
-            before = reach - self.padding[axis][0]
-            padding.append((before, self.x.shape[2 + axis] + reach - spread - before))
+        for size, span, reach, (before, _) in self._spans(y):
+            padding.append((reach - before, size + before - span))
         return jax.lax.conv_general_dilated(
-            dy,
-            w[:, :, ::-1, ::-1],
-            (1, 1),
+            y,
+            jnp.flip(w, range(2, w.ndim)),
+            [1] * len(kernel),
             padding,
             lhs_dilation=self.stride,
             rhs_dilation=self.dilation,
-            dimension_numbers=_LAYOUT,
+            dimension_numbers=self._layout("NC", "OI"),
             feature_group_count=self.groups,
         )
 
-    def _weight_gradient(self, x: CTensor, dy: CTensor) -> CTensor:
-        # A convolution of x with dy in which batch and channels change places, stride and
+    def _correlate(self, x: CTensor, y: CTensor) -> CTensor:
+        # A convolution of x with y in which batch and channels change places, stride and
         # dilation too. What the forward pass never reached at the far side is padded away.
         padding = []
-        for axis in (0, 1):
-            before = self.padding[axis][0]
-            reach = self.dilation[axis] * (self.w.shape[2 + axis] - 1)
-            spread = (dy.shape[2 + axis] - 1) * self.stride[axis] + 1
-            padding.append((before, spread + reach - self.x.shape[2 + axis] - before))
+        for size, span, reach, (before, _) in self._spans(y):
+            padding.append((before, span + reach - size - before))
         return jax.lax.conv_general_dilated(
             x,
-            dy,
+            y,
             self.dilation,
             padding,
             rhs_dilation=self.stride,
-            dimension_numbers=("CNHW", "IOHW", "CNHW"),
+            dimension_numbers=self._layout("CN", "IO"),
             batch_group_count=self.groups,
         )
 
-    def _check(self, x: CTensor, w: CTensor, b: CTensor | None) -> None:
-        checks.rank(self, "the input", x, 4, "(N, C, H, W)")
-        checks.rank(self, "the weight", w, 4, "(O, C / groups, KH, KW)")
+    def _layout(self, image: str, filters: str) -> tuple[str, str, str]:
+        space = "DHW"[-len(self.stride) :]
+        return image + space, filters + space, image + space
+
+    def _spans(self, y: CTensor) -> list[tuple[int, int, int, tuple[int, int]]]:
+        """For each axis: the image's size, how far outputs and filter's taps reach, the padding."""
+        return [
+            (
+                self.image[2 + i],
+                (y.shape[2 + i] - 1) * self.stride[i] + 1,
+                self.dilation[i] * (self.w.shape[2 + i] - 1),
+                pads,
+            )
+            for i, pads in enumerate(self.padding)
+        ]
+
+    def _check(self, x: CTensor, w: CTensor, outputs: str) -> None:
+        rank = len(self.stride)
+        checks.rank(self, "the input", x, 2 + rank, f"(N, C, {LETTERS[rank]})")
+        kernel = LETTERS[rank].replace(" ", " K")
+        checks.rank(self, "the weight", w, 2 + rank, f"({outputs}, K{kernel})")
         checks.float_input(self, "the input", x)
+
+    def _check_bias(self, b: CTensor | None, outputs: int) -> None:
+        if b is not None and b.shape != (outputs,):
+            raise ShapeError(f"{self.name}: the bias must be {(outputs,)}, got {b.shape}")
+
+
+class Convolution(_Filters):
+    """y = x * W + b, a cross-correlation over one to three axes of space (ONNX Conv).
+
+    With x (N, C, H, W), W (O, C / groups, KH, KW) and b (O,), y is (N, O, H', W') with
+    H' = (H + pads - dilation (KH - 1) - 1) // stride + 1.
+    """
+
+    def forward(self, x: CTensor, w: CTensor, b: CTensor | None = None) -> CTensor:
+        self._check_sizes(x, w, b)
+        x, w, *biases = _of_one_type(x, w, b)
+        self.x, self.w, self.image, self.has_bias = x, w, x.shape, bool(biases)
+        return self.convolve(x, w, biases[0] if biases else None)
+
+    def backward(self, dy: CTensor) -> tuple[CTensor, ...]:
+        dx = self.spread(dy, self.w)
+        dw, db = self.correlate(self.x, dy, self.has_bias)
+        return (dx, dw, db) if self.has_bias else (dx, dw)
+
+    def _check_sizes(self, x: CTensor, w: CTensor, b: CTensor | None) -> None:
+        self._check(x, w, "O, C / groups")
         if x.shape[1] != w.shape[1] * self.groups or w.shape[0] % self.groups:
             raise ShapeError(
                 f"{self.name}: the input has {x.shape[1]} channels; a weight of shape {w.shape} "
                 f"with {self.groups} group(s) needs {w.shape[1] * self.groups}"
                 f" and a multiple of {self.groups} outputs"
             )
-        if b is not None and b.shape != w.shape[:1]:
-            raise ShapeError(f"{self.name}: the bias must be {w.shape[:1]}, got {b.shape}")
-        for axis, name in ((0, "height"), (1, "width")):
-            size = x.shape[2 + axis] + sum(self.padding[axis])
-            window = self.dilation[axis] * (w.shape[2 + axis] - 1) + 1
+        self._check_bias(b, w.shape[0])
+        for i, axis in enumerate(AXES[-len(self.stride) :]):
+            size = x.shape[2 + i] + sum(self.padding[i])
+            window = self.dilation[i] * (w.shape[2 + i] - 1) + 1
             if size < window:
                 raise ShapeError(
-                    f"{self.name}: the window is {window} in {name}, the padded input only {size}"
+                    f"{self.name}: the window is {window} in {axis}, the padded input only {size}"
                 )
 
 
-def as_padding(name: str, value: int | Sequence[int]) -> Padding:
-    """Padding of both axes: one number, (height, width), or (top, bottom, left, right)."""
-    if isinstance(value, Sequence) and len(value) == 4:
-        top, bottom, left, right = value
+class Convolution2d(Convolution):
+    """The same over height and width."""
+
+
+class ConvolutionTranspose(_Filters):
+    """y = the adjoint of a convolution, plus b: what makes an image larger (ONNX ConvTranspose).
+
+    With x (N, C, H, W), W (C, O / groups, KH, KW) and b (O,), y is (N, O, H', W') with
+    H' = (H - 1) stride - pads + dilation (KH - 1) + 1 + output_padding.
+    """
+
+    def __init__(
+        self,
+        stride: tuple[int, ...],
+        padding: Padding,
+        dilation: tuple[int, ...],
+        groups: int,
+        output_padding: tuple[int, ...],
+    ) -> None:
+        super().__init__(stride, padding, dilation, groups)
+        if any(more >= step for more, step in zip(output_padding, stride, strict=True)):
+            raise ArgumentError(
+                f"{self.name}: output_padding {output_padding} must be less than stride {stride}"
+            )
+        self.output_padding = output_padding
+
+    def forward(self, x: CTensor, w: CTensor, b: CTensor | None = None) -> CTensor:
+        self._check(x, w, "C, O / groups")
+        if x.shape[1] != w.shape[0] or w.shape[0] % self.groups:
+            raise ShapeError(
+                f"{self.name}: the input has {x.shape[1]} channels; a weight of shape {w.shape} "
+                f"needs {w.shape[0]}, a multiple of {self.groups} group(s)"
+            )
+        self._check_bias(b, w.shape[1] * self.groups)
+        x, w, *biases = _of_one_type(x, w, b)
+        self.x, self.w, self.has_bias = x, w, bool(biases)
+        space = [
+            (size - 1) * stride - sum(pads) + dilation * (kernel - 1) + 1 + more
+            for size, stride, pads, dilation, kernel, more in zip(
+                x.shape[2:], self.stride, self.padding, self.dilation, w.shape[2:],
+                self.output_padding, strict=True,
+            )
+        ]  # fmt: skip
+        if min(space) < 1:
+            raise ShapeError(f"{self.name}: an input of {x.shape} would become one of {space}")
+        self.image = (x.shape[0], w.shape[1] * self.groups, *space)
+        y = self.spread(x, w)
+        return y + self.along(biases[0]) if biases else y
+
+    def backward(self, dy: CTensor) -> tuple[CTensor, ...]:
+        dx = self.convolve(dy, self.w, None)
+        dw, _ = self.correlate(dy, self.x, False)
+        return (dx, dw, self.summed(dy)) if self.has_bias else (dx, dw)
+
+
+def _of_one_type(*arrays: CTensor | None) -> list[CTensor]:
+    """XLA convolves equal types only; all gradients are then of that type too."""
+    found = [array for array in arrays if array is not None]
+    dtype = jnp.result_type(*found)
+    return [array.astype(dtype) for array in found]
+
+
+def as_padding(name: str, value: Sizes, rank: int = 2) -> Padding:
+    """Padding of each axis: one number, one for each axis, or two, before and after, for each.
+
+    For height and width these are (top, bottom, left, right).
+    """
+    if isinstance(value, Sequence) and len(value) == 2 * rank:
         if min(value) < 0:
             raise ArgumentError(f"{name}: padding cannot be negative, got {tuple(value)}")
-        return (int(top), int(bottom)), (int(left), int(right))
-    height, width = checks.pair(f"{name}: padding", value, 0)
-    return (height, height), (width, width)
+        return tuple((int(a), int(b)) for a, b in zip(value[::2], value[1::2], strict=True))
+    return tuple((pad, pad) for pad in checks.each(f"{name}: padding", value, rank, 0))
+
+
+def conv1d(
+    x: Tensor, W: Tensor, b: Tensor | None = None,
+    stride: Sizes = 1, padding: Sizes = 0, dilation: Sizes = 1, groups: int = 1,
+) -> Tensor:  # fmt: skip
+    """Convolve sequences (N, C, W) with filters (O, C / groups, KW). See :func:`conv2d`."""
+    windows = _windows("conv1d", 1, stride, padding, dilation, groups)
+    return _call(Convolution(*windows), x, W, b)
 
 
 def conv2d(
-    x: Tensor,
-    W: Tensor,
-    b: Tensor | None = None,
-    stride: int | Sequence[int] = 1,
-    padding: int | Sequence[int] = 0,
-    dilation: int | Sequence[int] = 1,
-    groups: int = 1,
-) -> Tensor:
+    x: Tensor, W: Tensor, b: Tensor | None = None,
+    stride: Sizes = 1, padding: Sizes = 0, dilation: Sizes = 1, groups: int = 1,
+) -> Tensor:  # fmt: skip
     """Convolve images with filters (ONNX Conv).
 
     Args:
@@ -199,12 +317,66 @@ def conv2d(
     Returns:
         (N, O, H', W').
     """
+    windows = _windows("conv2d", 2, stride, padding, dilation, groups)
+    return _call(Convolution2d(*windows), x, W, b)
+
+
+def conv3d(
+    x: Tensor, W: Tensor, b: Tensor | None = None,
+    stride: Sizes = 1, padding: Sizes = 0, dilation: Sizes = 1, groups: int = 1,
+) -> Tensor:  # fmt: skip
+    """Convolve volumes (N, C, D, H, W) with filters (O, C / groups, KD, KH, KW).
+
+    See :func:`conv2d`.
+    """
+    windows = _windows("conv3d", 3, stride, padding, dilation, groups)
+    return _call(Convolution(*windows), x, W, b)
+
+
+def conv_transpose(
+    x: Tensor, W: Tensor, b: Tensor | None = None,
+    stride: Sizes = 1, padding: Sizes = 0, output_padding: Sizes = 0,
+    groups: int = 1, dilation: Sizes = 1,
+) -> Tensor:  # fmt: skip
+    """Spread each element with filters: the adjoint of a convolution (ONNX ConvTranspose).
+
+    Args:
+        x: (N, C, W), (N, C, H, W) or (N, C, D, H, W).
+        W: (C, O / groups, *kernel).
+        b: (O,), or None.
+        stride: how far the filters are apart in the result: one number, or one for each axis.
+        padding: how much the result is cut: one number, one for each axis, or two for each.
+        output_padding: how much is added to its far ends again; less than the stride.
+        groups: the channels are split into so many groups that do not see each other.
+        dilation: how far a filter's elements are apart.
+
+    Returns:
+        (N, O, W'), (N, O, H', W') or (N, O, D', H', W') with
+        H' = (H - 1) stride - pads + dilation (KH - 1) + 1 + output_padding.
+    """
+    rank = x.ndim() - 2
+    if rank not in LETTERS:
+        raise ShapeError(
+            f"ConvolutionTranspose: the input must be (N, C, W), (N, C, H, W) or (N, C, D, H, W), "
+            f"got shape {x.shape}"
+        )
+    windows = _windows("conv_transpose", rank, stride, padding, dilation, groups)
+    more = checks.each("conv_transpose: output_padding", output_padding, rank, 0)
+    return _call(ConvolutionTranspose(*windows, more), x, W, b)
+
+
+def _windows(
+    name: str, rank: int, stride: Sizes, padding: Sizes, dilation: Sizes, groups: int
+) -> tuple[tuple[int, ...], Padding, tuple[int, ...], int]:
     if not isinstance(groups, (int, np.integer)) or groups < 1:
-        raise ArgumentError(f"conv2d: groups must be an integer of at least 1, got {groups!r}")
-    operation = Convolution2d(
-        checks.pair("conv2d: stride", stride, 1),
-        as_padding("conv2d", padding),
-        checks.pair("conv2d: dilation", dilation, 1),
+        raise ArgumentError(f"{name}: groups must be an integer of at least 1, got {groups!r}")
+    return (
+        checks.each(f"{name}: stride", stride, rank, 1),
+        as_padding(name, padding, rank),
+        checks.each(f"{name}: dilation", dilation, rank, 1),
         int(groups),
     )
+
+
+def _call(operation: Operation, x: Tensor, W: Tensor, b: Tensor | None) -> Tensor:
     return operation(x, W)[0] if b is None else operation(x, W, b)[0]

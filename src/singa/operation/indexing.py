@@ -10,7 +10,7 @@ import numpy as np
 from singa.device import CTensor, bool_, int32
 from singa.errors import ArgumentError, BoundsError, DTypeError
 from singa.tape import Operation
-from singa.tensor import Tensor, as_tensor, number
+from singa.tensor import ArrayLike, Tensor, as_tensor, number
 
 __all__ = ["GetItem", "getitem"]
 
@@ -113,7 +113,7 @@ def _integers(x: Tensor, part: Any, axis: int) -> list[Tensor]:
     """An index that is an int, integers or a mask, as integers: one Tensor for each axis."""
     size = x.shape[axis]
     if isinstance(part, int):
-        _check_bounds(part, part, axis, size)
+        _check_bounds("GetItem", part, axis, size)
         return [number(part % size, int32, x.device)]
     if part.dtype == bool_:
         wanted = x.shape[axis : axis + len(part.shape)]
@@ -121,19 +121,28 @@ def _integers(x: Tensor, part: Any, axis: int) -> list[Tensor]:
             raise BoundsError(f"GetItem: a mask of shape {part.shape} for axes of {wanted}")
         mask = part.to_numpy() if isinstance(part, Tensor) else part
         return [as_tensor(place.astype(np.int32), x) for place in np.nonzero(mask)]
-    if isinstance(part, np.ndarray):
-        if part.size:
-            _check_bounds(int(part.min()), int(part.max()), axis, size)
-        return [as_tensor(part, x)]
-    return [part]
+    return [as_indices("GetItem", x, part, axis)]
 
 
-def _check_bounds(least: int, most: int, axis: int, size: int) -> None:
-    for index in (least, most):
-        if not -size <= index < size:
-            raise BoundsError(
-                f"GetItem: index {index} is out of bounds for axis {axis} of size {size}"
-            )
+def as_indices(name: str, x: Tensor, values: Tensor | ArrayLike, axis: int) -> Tensor:
+    """Integers that index an axis of ``x``; those that are not in a Tensor must be within it.
+
+    Raises:
+        BoundsError: one is beyond the end of the axis.
+    """
+    if isinstance(values, Tensor):
+        return values
+    array = np.asarray(values)
+    if array.size:
+        for index in (array.min(), array.max()):
+            _check_bounds(name, int(index), axis, x.shape[axis])
+    # An empty list is of a float type to NumPy.
+    return as_tensor(array if array.size else array.astype(np.int32), x)
+
+
+def _check_bounds(name: str, index: int, axis: int, size: int) -> None:
+    if not -size <= index < size:
+        raise BoundsError(f"{name}: index {index} is out of bounds for axis {axis} of size {size}")
 
 
 def _as_int(bound: Any) -> int | None:

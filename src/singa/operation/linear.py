@@ -10,7 +10,10 @@ from singa.operation import checks
 from singa.tape import Operation
 from singa.tensor import Tensor, TensorLike, as_tensor
 
-__all__ = ["AddBias", "Affine", "Matmul", "add_bias", "affine", "matmul"]
+__all__ = [
+    "AddBias", "Affine", "Einsum", "Gemm", "Matmul", "add_bias", "affine", "einsum", "gemm",
+    "matmul",
+]  # fmt: skip
 
 
 class Matmul(Operation):
@@ -108,13 +111,72 @@ class AddBias(Operation):
         return dy, dy.sum(tuple(summed)).reshape(self.bias_shape)
 
 
-def matmul(a: Tensor, b: TensorLike) -> Tensor:
-    """The matrix product a b.
+class Gemm(Operation):
+    """y = alpha A B + beta C, of matrices, with A and B transposed if wanted (ONNX Gemm)."""
+
+    def __init__(
+        self, alpha: float = 1.0, beta: float = 1.0, transA: bool = False, transB: bool = False
+    ) -> None:
+        super().__init__()
+        self.alpha = float(alpha)
+        self.beta = float(beta)
+        self.transA = bool(transA)
+        self.transB = bool(transB)
+
+    def forward(self, a: CTensor, b: CTensor, c: CTensor | None = None) -> CTensor:
+        for what, x in (("A", a), ("B", b)):
+            checks.rank(self, what, x, 2, "a matrix")
+        self.a, self.b, self.has_c = a, b, c is not None
+        rows, columns = self.turned(a, b)
+        shape = (rows.shape[0], columns.shape[1])
+        if rows.shape[1] != columns.shape[0]:
+            raise ShapeError(
+                f"{self.name}: matrices of {rows.shape} and {columns.shape} do not fit together"
+            )
+        y = rows @ columns * self.alpha
+        if c is None:
+            return y
+        if c.ndim > 2 or any(
+            size not in (1, wanted)
+            for size, wanted in zip(c.shape[::-1], shape[::-1], strict=False)
+        ):
+            raise ShapeError(f"{self.name}: C of shape {c.shape} does not broadcast to {shape}")
+        return y + c * self.beta
+
+    def backward(self, dy: CTensor) -> tuple[CTensor, ...]:
+        rows, columns = self.turned(self.a, self.b)
+        da, db = self.turned(dy @ columns.T * self.alpha, rows.T @ dy * self.alpha)
+        return (da, db, dy * self.beta) if self.has_c else (da, db)
+
+    def turned(self, a: CTensor, b: CTensor) -> tuple[CTensor, CTensor]:
+        """A and B, or their gradients, transposed where that is wanted."""
+        return a.T if self.transA else a, b.T if self.transB else b
+
+
+class Einsum(Operation):
+    """y = a sum of products, with axes named by letters (Einstein's convention, as in NumPy)."""
+
+    def __init__(self, equation: str) -> None:
+        super().__init__()
+        self.equation = equation
+
+    def forward(self, *xs: CTensor) -> CTensor:
+        try:
+            return jnp.einsum(self.equation, *xs)
+        except (ValueError, TypeError) as error:
+            shapes = ", ".join(str(x.shape) for x in xs)
+            raise ShapeError(
+                f"{self.name}: {self.equation!r} does not fit shapes {shapes}: {error}"
+            ) from None
+
+
+def matmul(x: Tensor, w: TensorLike) -> Tensor:
+    """The matrix product x w.
 
     (M, K) x (K, N) gives (M, N). Leading axes are batches and broadcast, as in NumPy:
     (B, M, K) x (K, N) gives (B, M, N).
     """
-    return Matmul()(a, as_tensor(b, a))[0]
+    return Matmul()(x, as_tensor(w, x))[0]
 
 
 def affine(x: Tensor, W: Tensor, b: Tensor) -> Tensor:
@@ -139,3 +201,30 @@ def add_bias(x: Tensor, b: Tensor, axis: int = 0) -> Tensor:
         b: (N,) or (1, N); with ``axis=1`` (M,) or (M, 1).
     """
     return AddBias(axis)(x, b)[0]
+
+
+def gemm(
+    A: Tensor,
+    B: Tensor,
+    C: Tensor | None = None,
+    alpha: float = 1.0,
+    beta: float = 1.0,
+    transA: bool = False,
+    transB: bool = False,
+) -> Tensor:
+    """Alpha A B + beta C (ONNX Gemm).
+
+    Args:
+        A: (M, K), or (K, M) with ``transA``.
+        B: (K, N), or (N, K) with ``transB``.
+        C: what broadcasts to (M, N), or None.
+    """
+    return Gemm(alpha, beta, transA, transB)(*((A, B) if C is None else (A, B, C)))[0]
+
+
+def einsum(equation: str, *xs: Tensor) -> Tensor:
+    """``numpy.einsum``: any number of Tensors, with ``...`` and without ``->`` too.
+
+    ``einsum("bij,bjk->bik", a, b)`` is a product of batches of matrices.
+    """
+    return Einsum(equation)(*xs)[0]

@@ -1,7 +1,8 @@
-"""Batch normalization (Ioffe and Szegedy, 2015; ONNX BatchNormalization)."""
+"""Normalization: of each channel over a batch, or of each sample by itself."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -11,13 +12,17 @@ import jax.numpy as jnp
 
 from singa import native
 from singa.device import CTensor
-from singa.errors import ShapeError
+from singa.errors import ArgumentError, ShapeError
 from singa.native import statistics
 from singa.operation import checks
 from singa.tape import Operation, mode
 from singa.tensor import Tensor
 
-__all__ = ["BatchNormalization2d", "FrozenBatchNormalization2d", "batchnorm_2d"]
+__all__ = [
+    "BatchNormalization2d", "FrozenBatchNormalization2d", "GroupNormalization",
+    "InstanceNormalization", "LayerNormalization", "RMSNormalization", "batchnorm_2d",
+    "group_norm", "instance_norm", "layer_norm", "rms_norm",
+]  # fmt: skip
 
 
 class _PerChannel(Operation):
@@ -121,6 +126,135 @@ class FrozenBatchNormalization2d(_PerChannel):
         return dx, product * self.rstd, dbias, None, None
 
 
+class LayerNormalization(Operation):
+    """y = scale (x - mean) / sqrt(var + eps) + bias, over the axes that scale and bias have.
+
+    These are the last ones of x (Ba et al., 2016; ONNX LayerNormalization). The mean and the
+    variance are float32 at least.
+    """
+
+    def __init__(self, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.eps = float(eps)
+
+    def forward(self, x: CTensor, scale: CTensor, bias: CTensor) -> CTensor:
+        _check_trailing(self, x, scale=scale, bias=bias)
+        self.x = x
+        return self.normalize(x, scale, bias, tuple(range(-scale.ndim, 0))).astype(x.dtype)
+
+    def backward(self, dy: CTensor) -> tuple[CTensor, CTensor, CTensor]:
+        dx, product = self.gradients(dy, self.x)
+        return dx, product, dy  # the tape takes the sums
+
+    def normalize(
+        self, x: CTensor, scale: CTensor, bias: CTensor, axes: tuple[int, ...]
+    ) -> CTensor:
+        """The formula, for a scale and a bias that broadcast with x."""
+        wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+        self.scale, self.axes = scale, axes
+        self.mean = wide.mean(axes, keepdims=True)
+        centered = wide - self.mean
+        var = (centered * centered).mean(axes, keepdims=True)
+        self.rstd = jax.lax.rsqrt(var + self.eps)
+        return centered * self.rstd * scale + bias
+
+    def gradients(self, dy: CTensor, x: CTensor) -> tuple[CTensor, CTensor]:
+        """The gradient of x, and that of scale before it is summed over the samples."""
+        normalized = (x.astype(self.rstd.dtype) - self.mean) * self.rstd
+        dy = dy.astype(self.rstd.dtype)
+        inner = dy * self.scale
+        # Changing one x also moves the mean and the variance that all the others see.
+        moved = inner.mean(self.axes, keepdims=True)
+        moved += normalized * (inner * normalized).mean(self.axes, keepdims=True)
+        return (inner - moved) * self.rstd, dy * normalized
+
+
+class GroupNormalization(LayerNormalization):
+    """The same over groups of channels and all of space (Wu and He, 2018).
+
+    x is (N, C, ...), scale and bias are (C,) (ONNX GroupNormalization).
+    """
+
+    def __init__(self, groups: int, eps: float = 1e-5) -> None:
+        super().__init__(eps)
+        if groups < 1:
+            raise ArgumentError(f"{self.name}: groups must be 1 or more, got {groups!r}")
+        self.groups = int(groups)
+
+    def forward(self, x: CTensor, scale: CTensor, bias: CTensor) -> CTensor:
+        checks.float_input(self, "the input", x)
+        if x.ndim < 2 or not scale.shape == bias.shape == x.shape[1:2]:
+            raise ShapeError(
+                f"{self.name}: the input must be (N, C, ...), scale and bias (C,), got {x.shape}, "
+                f"{scale.shape} and {bias.shape}"
+            )
+        groups = self.count(x)
+        if x.shape[1] % groups:
+            raise ShapeError(f"{self.name}: {x.shape[1]} channels in {groups} groups")
+        self.x = x
+        self.grouped = (x.shape[0], groups, x.shape[1] // groups, math.prod(x.shape[2:]))
+        scale, bias = (vector.reshape(*self.grouped[1:3], 1) for vector in (scale, bias))
+        y = self.normalize(x.reshape(self.grouped), scale, bias, (2, 3))
+        return y.reshape(x.shape).astype(x.dtype)
+
+    def backward(self, dy: CTensor) -> tuple[CTensor, CTensor, CTensor]:
+        dy = dy.reshape(self.grouped)
+        dx, product = self.gradients(dy, self.x.reshape(self.grouped))
+        dscale, dbias = (d.sum((0, 3)).reshape(-1) for d in (product, dy))
+        return dx.reshape(self.x.shape), dscale, dbias
+
+    def count(self, x: CTensor) -> int:
+        """How many groups there are."""
+        return self.groups
+
+
+class InstanceNormalization(GroupNormalization):
+    """The same over all of space, for each channel by itself (ONNX InstanceNormalization)."""
+
+    def __init__(self, eps: float = 1e-5) -> None:
+        super().__init__(1, eps)
+
+    def count(self, x: CTensor) -> int:
+        return max(x.shape[1], 1)
+
+
+class RMSNormalization(Operation):
+    """y = scale x / sqrt(mean of x^2 + eps), over the axes that scale has: the last ones of x.
+
+    (Zhang and Sennrich, 2019; ONNX RMSNormalization.)
+    """
+
+    def __init__(self, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.eps = float(eps)
+
+    def forward(self, x: CTensor, scale: CTensor) -> CTensor:
+        _check_trailing(self, x, scale=scale)
+        wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+        self.x, self.scale, self.axes = x, scale, tuple(range(-scale.ndim, 0))
+        self.rstd = jax.lax.rsqrt((wide * wide).mean(self.axes, keepdims=True) + self.eps)
+        return (wide * self.rstd * scale).astype(x.dtype)
+
+    def backward(self, dy: CTensor) -> tuple[CTensor, CTensor]:
+        normalized = self.x.astype(self.rstd.dtype) * self.rstd
+        dy = dy.astype(self.rstd.dtype)
+        inner = dy * self.scale
+        moved = normalized * (inner * normalized).mean(self.axes, keepdims=True)
+        return (inner - moved) * self.rstd, dy * normalized
+
+
+def _check_trailing(operation: Operation, x: CTensor, **vectors: CTensor) -> None:
+    """Scale and bias have the shape of x's last axes, at least one."""
+    checks.float_input(operation, "the input", x)
+    for what, vector in vectors.items():
+        shape = vectors["scale"].shape
+        if not shape or shape != x.shape[-len(shape) :] or vector.shape != shape:
+            raise ShapeError(
+                f"{operation.name}: {what} must have the last axes of an input of shape {x.shape}, "
+                f"got {vector.shape}"
+            )
+
+
 def batchnorm_2d(
     x: Tensor,
     scale: Tensor,
@@ -157,3 +291,50 @@ def batchnorm_2d(
 @partial(jax.jit, static_argnums=2)
 def _blend(old: CTensor, new: CTensor, momentum: float) -> CTensor:
     return (momentum * old + (1 - momentum) * new).astype(old.dtype)
+
+
+def layer_norm(x: Tensor, scale: Tensor, bias: Tensor, epsilon: float = 1e-5) -> Tensor:
+    """Normalize each sample over its last axes, then scale and shift it (ONNX LayerNormalization).
+
+    Args:
+        x: (..., *features).
+        scale, bias: (*features); how many axes they have says over how many x is normalized.
+        epsilon: added to the variance.
+    """
+    return LayerNormalization(epsilon)(x, scale, bias)[0]
+
+
+def group_norm(
+    x: Tensor, groups: int, scale: Tensor, bias: Tensor, epsilon: float = 1e-5
+) -> Tensor:
+    """Normalize each group of channels of each sample, then scale and shift each channel.
+
+    Args:
+        x: (N, C, ...).
+        groups: how many; a divisor of C.
+        scale, bias: (C,).
+        epsilon: added to the variance.
+    """
+    return GroupNormalization(groups, epsilon)(x, scale, bias)[0]
+
+
+def instance_norm(x: Tensor, scale: Tensor, bias: Tensor, epsilon: float = 1e-5) -> Tensor:
+    """Normalize each channel of each sample, then scale and shift it.
+
+    Args:
+        x: (N, C, ...).
+        scale, bias: (C,).
+        epsilon: added to the variance.
+    """
+    return InstanceNormalization(epsilon)(x, scale, bias)[0]
+
+
+def rms_norm(x: Tensor, scale: Tensor, epsilon: float = 1e-5) -> Tensor:
+    """Divide each sample by the root of its mean square over its last axes, then scale it.
+
+    Args:
+        x: (..., *features).
+        scale: (*features).
+        epsilon: added to the mean square.
+    """
+    return RMSNormalization(epsilon)(x, scale)[0]

@@ -1,4 +1,4 @@
-"""Pooling over windows of height and width.
+"""Pooling over windows of one to three axes of space.
 
 XLA's own gradient of max pooling (select-and-scatter) and its windowed reduction are slow on
 CPUs. Here a window is walked offset by offset instead, each a shifted view of the whole image:
@@ -8,8 +8,8 @@ the sums and comparisons of all offsets fuse into one loop.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
+from functools import partial, reduce
 
 import jax
 import jax.numpy as jnp
@@ -20,18 +20,22 @@ from singa.device import CTensor
 from singa.errors import ArgumentError, ShapeError
 from singa.native import pooling as kernels
 from singa.operation import checks
-from singa.operation.convolution import Padding, as_padding
+from singa.operation.checks import Sizes
+from singa.operation.convolution import AXES, LETTERS, Padding, as_padding
 from singa.operation.fusion import apart
 from singa.tape import Operation
 from singa.tensor import Tensor
 
-__all__ = ["AveragePooling2d", "MaxPooling2d", "avg_pool_2d", "max_pool_2d"]
-
-_HEIGHT, _WIDTH = 2, 3  # axes of (N, C, H, W)
+__all__ = [
+    "AdaptiveAveragePooling", "AdaptiveMaxPooling", "AveragePooling", "AveragePooling2d",
+    "GlobalAveragePool", "MaxPooling", "MaxPooling2d", "adaptive_avg_pool", "adaptive_max_pool",
+    "avg_pool_1d", "avg_pool_2d", "avg_pool_3d", "globalaveragepool", "max_pool_1d",
+    "max_pool_2d", "max_pool_3d",
+]  # fmt: skip
 
 
 class _Pooling(Operation):
-    def __init__(self, window: tuple[int, int], stride: tuple[int, int], padding: Padding) -> None:
+    def __init__(self, window: tuple[int, ...], stride: tuple[int, ...], padding: Padding) -> None:
         super().__init__()
         for size, pads in zip(window, padding, strict=True):
             if max(pads) >= size:
@@ -45,14 +49,17 @@ class _Pooling(Operation):
 
     @property
     def kind(self) -> kernels.Window:
-        return kernels.Window(self.window, self.stride, self.padding)
+        """The windows over height and width, for native kernels."""
+        (kh, kw), (sh, sw), (rows, columns) = self.window, self.stride, self.padding
+        return kernels.Window((kh, kw), (sh, sw), (rows, columns))
 
-    def outputs(self, x: CTensor) -> tuple[int, int]:
-        """How many windows fit, in height and width. Also remembers and checks x's shape."""
-        checks.rank(self, "the input", x, 4, "(N, C, H, W)")
+    def outputs(self, x: CTensor) -> tuple[int, ...]:
+        """How many windows fit along each axis. Also remembers and checks x's shape."""
+        rank = len(self.window)
+        checks.rank(self, "the input", x, 2 + rank, f"(N, C, {LETTERS[rank]})")
         checks.float_input(self, "the input", x)
         counts = []
-        for i, name in ((0, "height"), (1, "width")):
+        for i, name in enumerate(AXES[-rank:]):
             room = x.shape[2 + i] + sum(self.padding[i]) - self.window[i]
             if room < 0:
                 raise ShapeError(
@@ -61,7 +68,11 @@ class _Pooling(Operation):
                 )
             counts.append(room // self.stride[i] + 1)
         self.from_shape = x.shape
-        return counts[0], counts[1]
+        return tuple(counts)
+
+    def has_kernel(self, x: CTensor) -> bool:
+        """Whether a native kernel pools images like these."""
+        return len(self.window) == 2 and native.supports(x)
 
     def pad(self, x: CTensor, axis: int, value: float) -> CTensor:
         pads = [(0, 0)] * x.ndim
@@ -83,7 +94,7 @@ class _Pooling(Operation):
         return jax.lax.pad(dy, jnp.zeros((), dy.dtype), config)
 
 
-class MaxPooling2d(_Pooling):
+class MaxPooling(_Pooling):
     """y = the largest element of each window; of equal ones the first gets the gradient.
 
     What backward needs is the place of that element in its window, row by row: a byte each.
@@ -91,25 +102,28 @@ class MaxPooling2d(_Pooling):
 
     def forward(self, x: CTensor) -> CTensor:
         self.outputs(x)
-        if native.supports(x) and math.prod(self.window) <= 256:
+        if self.has_kernel(x) and math.prod(self.window) <= 256:
             y, self.place = native.run(partial(kernels.maximum, window=self.kind), self.largest, x)
         else:
             y, self.place = apart(self.largest, x)
         return y
 
     def backward(self, dy: CTensor) -> CTensor:
-        if native.supports(dy) and self.place.dtype == np.uint8:
+        if self.has_kernel(dy) and self.place.dtype == np.uint8:
             kernel = partial(kernels.maximum_gradient, x=self.from_shape, window=self.kind)
             return native.run(kernel, self.spread, dy, self.place)
         return apart(self.spread, dy, self.place)
 
     def largest(self, x: CTensor) -> tuple[CTensor, CTensor]:
         """The largest of each row of a window, then the largest of those; and their places."""
-        rows, columns = self.outputs(x)
-        x = self.pad(self.pad(x, _WIDTH, -jnp.inf), _HEIGHT, -jnp.inf)
+        counts = self.outputs(x)
+        for axis in range(2, x.ndim):
+            x = self.pad(x, axis, -jnp.inf)
         place = jnp.zeros(x.shape, np.min_scalar_type(math.prod(self.window) - 1))
-        x, place = self.largest_along(_WIDTH, columns, 1, x, place)
-        return self.largest_along(_HEIGHT, rows, self.window[1], x, place)
+        for axis in reversed(range(2, x.ndim)):
+            step = math.prod(self.window[axis - 1 :])  # from one element of the window to the next
+            x, place = self.largest_along(axis, counts[axis - 2], step, x, place)
+        return x, place
 
     def largest_along(
         self, axis: int, count: int, step: int, x: CTensor, place: CTensor
@@ -125,42 +139,48 @@ class MaxPooling2d(_Pooling):
     def spread(self, dy: CTensor, place: CTensor) -> CTensor:
         """The gradient of each window's largest element, at its place."""
         dx = jnp.zeros(self.from_shape, dy.dtype)
-        for row, column in np.ndindex(self.window):
-            here = jnp.where(place == row * self.window[1] + column, dy, 0)
-            dx += self.unview(self.unview(here, _WIDTH, column), _HEIGHT, row)
+        for number, offsets in enumerate(np.ndindex(self.window)):
+            here = jnp.where(place == number, dy, 0)
+            for axis in reversed(range(2, dy.ndim)):
+                here = self.unview(here, axis, offsets[axis - 2])
+            dx += here
         return dx
 
 
-class AveragePooling2d(_Pooling):
+class MaxPooling2d(MaxPooling):
+    """The same over height and width."""
+
+
+class AveragePooling(_Pooling):
     """y = the mean of each window; padding does not count (ONNX count_include_pad = 0)."""
 
     def forward(self, x: CTensor) -> CTensor:
         self.outputs(x)
-        if native.supports(x):
+        if self.has_kernel(x):
             return native.run(partial(kernels.average, window=self.kind), self.average, x)
         return self.average(x)
 
     def backward(self, dy: CTensor) -> CTensor:
-        if native.supports(dy):
+        if self.has_kernel(dy):
             kernel = partial(kernels.average_gradient, x=self.from_shape, window=self.kind)
             return native.run(kernel, self.share, dy)
         return self.share(dy)
 
     def average(self, x: CTensor) -> CTensor:
-        rows, columns = self.outputs(x)
+        outputs = self.outputs(x)
         y = x
-        for axis, count in ((_HEIGHT, rows), (_WIDTH, columns)):
+        for axis, count in enumerate(outputs, 2):
             y = self.pad(y, axis, 0)
             y = sum(
                 (self.view(y, axis, i, count) for i in range(1, self.window[axis - 2])),
                 start=self.view(y, axis, 0, count),
             )
-        return y / self.counts((rows, columns), x.dtype)
+        return y / self.counts(outputs, x.dtype)
 
     def share(self, dy: CTensor) -> CTensor:
         """The gradient of each window's mean, in equal shares to what it saw."""
         dx = dy / self.counts(dy.shape[2:], dy.dtype)
-        for axis in (_HEIGHT, _WIDTH):
+        for axis in range(2, dy.ndim):
             dx = sum(
                 (self.unview(dx, axis, i) for i in range(1, self.window[axis - 2])),
                 start=self.unview(dx, axis, 0),
@@ -170,28 +190,106 @@ class AveragePooling2d(_Pooling):
     def counts(self, outputs: Sequence[int], dtype: np.dtype) -> CTensor:
         """How many elements of each window are not padding: (H', W')."""
         along = []
-        for i in (0, 1):
-            start = np.arange(outputs[i]) * self.stride[i] - self.padding[i][0]
+        for i, count in enumerate(outputs):
+            start = np.arange(count) * self.stride[i] - self.padding[i][0]
             end = np.minimum(start + self.window[i], self.from_shape[2 + i])
             along.append(end - np.maximum(start, 0))
-        return jnp.asarray(np.outer(*along), dtype)
+        return jnp.asarray(reduce(np.multiply.outer, along), dtype)
+
+
+class AveragePooling2d(AveragePooling):
+    """The same over height and width."""
+
+
+class _AdaptivePooling(Operation):
+    """Windows as large as it takes to get results of a size; neighbours may share an element.
+
+    The i-th of n windows over an axis of size s is from floor(i s / n) up to ceil((i + 1) s / n).
+    """
+
+    def __init__(self, size: tuple[int, ...]) -> None:
+        super().__init__()
+        self.size = size
+
+    def pooled(self, x: CTensor, function: Callable[..., CTensor]) -> CTensor:
+        """``function`` of the windows along each axis of space, one axis after the other."""
+        checks.float_input(self, "the input", x)
+        checks.rank(self, "the input", x, 2 + len(self.size), f"(N, C, {LETTERS[len(self.size)]})")
+        if 0 in x.shape[2:]:
+            raise ShapeError(f"{self.name}: there is nothing to pool in shape {x.shape}")
+        for axis, count in enumerate(self.size, 2):
+            size = x.shape[axis]
+            windows = [
+                jax.lax.slice_in_dim(x, i * size // count, -(-(i + 1) * size // count), axis=axis)
+                for i in range(count)
+            ]
+            x = jnp.stack([function(window, axis) for window in windows], axis)
+        return x
+
+
+class AdaptiveAveragePooling(_AdaptivePooling):
+    """y = the means of windows that are as large as the size of the result wants."""
+
+    def forward(self, x: CTensor) -> CTensor:
+        return self.pooled(x, jnp.mean)
+
+
+class AdaptiveMaxPooling(_AdaptivePooling):
+    """y = the largest elements of such windows. Equal ones share the gradient."""
+
+    def forward(self, x: CTensor) -> CTensor:
+        return self.pooled(x, jnp.max)
+
+
+class GlobalAveragePool(Operation):
+    """y = the mean over all of space, whose axes stay with size 1 (ONNX GlobalAveragePool)."""
+
+    def __init__(self, data_format: str = "channels_first") -> None:
+        super().__init__()
+        if data_format not in ("channels_first", "channels_last"):
+            raise ArgumentError(
+                f"{self.name}: data_format must be 'channels_first' or 'channels_last', "
+                f"got {data_format!r}"
+            )
+        self.data_format = data_format
+
+    def forward(self, x: CTensor) -> CTensor:
+        checks.float_input(self, "the input", x)
+        first = self.data_format == "channels_first"
+        axes = tuple(range(2, x.ndim) if first else range(1, x.ndim - 1))
+        if not axes:
+            shape = "(N, C, ...)" if first else "(N, ..., C)"
+            raise ShapeError(f"{self.name}: the input must be {shape}, got shape {x.shape}")
+        self.from_shape, self.count = x.shape, math.prod(x.shape[axis] for axis in axes)
+        return x.mean(axes, keepdims=True)
+
+    def backward(self, dy: CTensor) -> CTensor:
+        return jnp.broadcast_to(dy / self.count, self.from_shape)
+
+
+def max_pool_1d(
+    x: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0
+) -> Tensor:
+    """The largest element of each window of (N, C, W). See :func:`avg_pool_2d`."""
+    return MaxPooling(*_arguments("max_pool_1d", 1, kernel_size, stride, padding))(x)[0]
+
+
+def avg_pool_1d(
+    x: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0
+) -> Tensor:
+    """The mean of each window of (N, C, W). See :func:`avg_pool_2d`."""
+    return AveragePooling(*_arguments("avg_pool_1d", 1, kernel_size, stride, padding))(x)[0]
 
 
 def max_pool_2d(
-    x: Tensor,
-    kernel_size: int | Sequence[int],
-    stride: int | Sequence[int] | None = None,
-    padding: int | Sequence[int] = 0,
+    x: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0
 ) -> Tensor:
     """The largest element of each window (ONNX MaxPool). See :func:`avg_pool_2d`."""
-    return MaxPooling2d(*_arguments("max_pool_2d", kernel_size, stride, padding))(x)[0]
+    return MaxPooling2d(*_arguments("max_pool_2d", 2, kernel_size, stride, padding))(x)[0]
 
 
 def avg_pool_2d(
-    x: Tensor,
-    kernel_size: int | Sequence[int],
-    stride: int | Sequence[int] | None = None,
-    padding: int | Sequence[int] = 0,
+    x: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0
 ) -> Tensor:
     """The mean of each window, without the padding (ONNX AveragePool).
 
@@ -204,15 +302,62 @@ def avg_pool_2d(
     Returns:
         (N, C, H', W') with H' = (H + pads - KH) // stride + 1.
     """
-    return AveragePooling2d(*_arguments("avg_pool_2d", kernel_size, stride, padding))(x)[0]
+    return AveragePooling2d(*_arguments("avg_pool_2d", 2, kernel_size, stride, padding))(x)[0]
+
+
+def max_pool_3d(
+    x: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0
+) -> Tensor:
+    """The largest element of each window of (N, C, D, H, W). See :func:`avg_pool_2d`."""
+    return MaxPooling(*_arguments("max_pool_3d", 3, kernel_size, stride, padding))(x)[0]
+
+
+def avg_pool_3d(
+    x: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0
+) -> Tensor:
+    """The mean of each window of (N, C, D, H, W). See :func:`avg_pool_2d`."""
+    return AveragePooling(*_arguments("avg_pool_3d", 3, kernel_size, stride, padding))(x)[0]
+
+
+def adaptive_avg_pool(x: Tensor, size: Sizes) -> Tensor:
+    """The means of windows that are as large as it takes to get a result of ``size``.
+
+    Args:
+        x: (N, C, W), (N, C, H, W) or (N, C, D, H, W).
+        size: of the result: one number, or one for each axis of space. The i-th of n windows over
+            s elements is from floor(i s / n) up to ceil((i + 1) s / n).
+
+    Returns:
+        (N, C, *size).
+    """
+    return AdaptiveAveragePooling(_size(x, "adaptive_avg_pool", size))(x)[0]
+
+
+def adaptive_max_pool(x: Tensor, size: Sizes) -> Tensor:
+    """The largest elements of such windows. See :func:`adaptive_avg_pool`."""
+    return AdaptiveMaxPooling(_size(x, "adaptive_max_pool", size))(x)[0]
+
+
+def globalaveragepool(x: Tensor, data_format: str = "channels_first") -> Tensor:
+    """The mean over all axes of space, which stay with size 1 (ONNX GlobalAveragePool).
+
+    Args:
+        x: (N, C, ...), or (N, ..., C).
+        data_format: ``channels_first`` or ``channels_last``.
+    """
+    return GlobalAveragePool(data_format)(x)[0]
 
 
 def _arguments(
-    name: str,
-    kernel_size: int | Sequence[int],
-    stride: int | Sequence[int] | None,
-    padding: int | Sequence[int],
-) -> tuple[tuple[int, int], tuple[int, int], Padding]:
-    window = checks.pair(f"{name}: kernel_size", kernel_size, 1)
-    steps = window if stride is None else checks.pair(f"{name}: stride", stride, 1)
-    return window, steps, as_padding(name, padding)
+    name: str, rank: int, kernel_size: Sizes, stride: Sizes | None, padding: Sizes
+) -> tuple[tuple[int, ...], tuple[int, ...], Padding]:
+    window = checks.each(f"{name}: kernel_size", kernel_size, rank, 1)
+    steps = window if stride is None else checks.each(f"{name}: stride", stride, rank, 1)
+    return window, steps, as_padding(name, padding, rank)
+
+
+def _size(x: Tensor, name: str, size: Sizes) -> tuple[int, ...]:
+    rank = x.ndim() - 2
+    if rank not in LETTERS:
+        raise ShapeError(f"{name}: the input must be (N, C, ...) with 3 to 5 axes, got {x.shape}")
+    return checks.each(f"{name}: size", size, rank, 1)

@@ -1,4 +1,4 @@
-"""Shapes and types: the same elements, arranged otherwise."""
+"""Shapes and types: the same elements in another shape, in other types, or repeated to fill one."""
 
 from __future__ import annotations
 
@@ -8,19 +8,27 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from singa.device import CTensor, DType, as_dtype
+from singa.device import CTensor, DType, as_dtype, float32
 from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks
 from singa.tape import Operation
 from singa.tensor import Tensor
 
 __all__ = [
-    "Cast", "Concat", "Flatten", "Reshape", "Transpose", "cast", "cat", "flatten", "reshape",
-    "transpose",
+    "Cast", "ConstantOfShape", "Expand", "Flatten", "Reshape", "Shape", "Squeeze", "Transpose",
+    "Unsqueeze", "cast", "constant_of_shape", "expand", "flatten", "reshape", "shape", "squeeze",
+    "transpose", "unsqueeze",
 ]  # fmt: skip
 
 
-class Reshape(Operation):
+class _Reshaping(Operation):
+    """The same elements in the same order: what came in as ``from_shape`` goes back to it."""
+
+    def backward(self, dy: CTensor) -> CTensor:
+        return dy.reshape(self.from_shape)
+
+
+class Reshape(_Reshaping):
     """The same elements in another shape; -1 stands for what is left, 0 for "as it was" (ONNX)."""
 
     def __init__(self, shape: Sequence[int]) -> None:
@@ -42,11 +50,8 @@ class Reshape(Operation):
             )
         return x.reshape(shape)
 
-    def backward(self, dy: CTensor) -> CTensor:
-        return dy.reshape(self.from_shape)
 
-
-class Flatten(Operation):
+class Flatten(_Reshaping):
     """All axes before ``axis`` become one, and all from it on become another (ONNX Flatten)."""
 
     def __init__(self, axis: int = 1) -> None:
@@ -60,8 +65,33 @@ class Flatten(Operation):
         axis = self.axis + x.ndim if self.axis < 0 else self.axis
         return x.reshape(int(np.prod(x.shape[:axis])), int(np.prod(x.shape[axis:])))
 
-    def backward(self, dy: CTensor) -> CTensor:
-        return dy.reshape(self.from_shape)
+
+class Squeeze(_Reshaping):
+    """Axes of size 1 are dropped (ONNX Squeeze); all of them if none is named."""
+
+    def __init__(self, axis: int | Sequence[int] = ()) -> None:
+        super().__init__()
+        self.axes = checks.integers(f"{self.name}: axis", axis)
+
+    def forward(self, x: CTensor) -> CTensor:
+        self.from_shape = x.shape
+        axes = checks.axes(self, self.axes, x.ndim)
+        for axis in axes:
+            if x.shape[axis] != 1:
+                raise ShapeError(f"{self.name}: axis {axis} of shape {x.shape} is not of size 1")
+        return jnp.squeeze(x, axes if self.axes else None)
+
+
+class Unsqueeze(_Reshaping):
+    """New axes of size 1, where the result has them (ONNX Unsqueeze)."""
+
+    def __init__(self, axis: int | Sequence[int] = -1) -> None:
+        super().__init__()
+        self.axes = checks.integers(f"{self.name}: axis", axis)
+
+    def forward(self, x: CTensor) -> CTensor:
+        self.from_shape = x.shape
+        return jnp.expand_dims(x, checks.axes(self, self.axes, x.ndim + len(self.axes)))
 
 
 class Transpose(Operation):
@@ -84,30 +114,23 @@ class Transpose(Operation):
         return dy.transpose(self.inverse)
 
 
-class Concat(Operation):
-    """The inputs one after the other along an axis."""
+class Expand(Operation):
+    """The input and a shape broadcast together, each to the other (ONNX Expand)."""
 
-    def __init__(self, axis: int = 0) -> None:
+    def __init__(self, shape: Sequence[int]) -> None:
         super().__init__()
-        self.axis = axis
+        self.shape = tuple(int(size) for size in shape)
 
-    def forward(self, *xs: CTensor) -> CTensor:
-        axis = checks.axis(self, self.axis, xs[0].ndim)
-        for x in xs:
-            if x.ndim != xs[0].ndim or any(
-                a != b
-                for i, (a, b) in enumerate(zip(x.shape, xs[0].shape, strict=True))
-                if i != axis
-            ):
-                shapes = ", ".join(str(x.shape) for x in xs)
-                raise ShapeError(
-                    f"{self.name}: shapes {shapes} must be equal but for axis {self.axis}"
-                )
-        self.ends = tuple(int(end) for end in np.cumsum([x.shape[axis] for x in xs])[:-1])
-        return jnp.concatenate(xs, axis)
+    def forward(self, x: CTensor) -> CTensor:
+        try:
+            return jnp.broadcast_to(x, np.broadcast_shapes(x.shape, self.shape))
+        except ValueError:
+            raise ShapeError(
+                f"{self.name}: shapes {x.shape} and {self.shape} do not broadcast together"
+            ) from None
 
-    def backward(self, dy: CTensor) -> tuple[CTensor, ...]:
-        return tuple(jnp.split(dy, self.ends, self.axis))
+    def backward(self, dy: CTensor) -> CTensor:
+        return dy  # the tape sums it over the axes that were stretched
 
 
 class Cast(Operation):
@@ -124,6 +147,36 @@ class Cast(Operation):
         return dy  # the tape converts it to the input's type
 
 
+class Shape(Operation):
+    """The sizes of the input's axes, as a vector of int32 (ONNX Shape)."""
+
+    def forward(self, x: CTensor) -> CTensor:
+        return jnp.asarray(x.shape, jnp.int32)
+
+
+class ConstantOfShape(Operation):
+    """A Tensor of one value, in the shape that the input's integers say (ONNX ConstantOfShape).
+
+    A shape is made of values here, so that this works eagerly only.
+    """
+
+    traceable = False
+
+    def __init__(self, value: Any = 0.0) -> None:
+        super().__init__()
+        self.value = np.asarray(value, None if hasattr(value, "dtype") else float32)
+        if self.value.size != 1:
+            raise ArgumentError(f"{self.name}: value must be one element, got {value!r}")
+
+    def forward(self, x: CTensor) -> CTensor:
+        checks.integer_input(self, "the shape", x)
+        checks.rank(self, "the shape", x, 1, "a vector of sizes")
+        sizes = tuple(int(size) for size in np.asarray(x))
+        if any(size < 0 for size in sizes):
+            raise ShapeError(f"{self.name}: sizes cannot be negative, got {sizes}")
+        return jnp.full(sizes, self.value.reshape(()), device=x.device)
+
+
 def reshape(x: Tensor, shape: Sequence[int]) -> Tensor:
     """The same elements in another shape; one -1 stands for what is left, 0 for "as it was"."""
     return Reshape(shape)(x)[0]
@@ -134,18 +187,47 @@ def flatten(x: Tensor, axis: int = 1) -> Tensor:
     return Flatten(axis)(x)[0]
 
 
+def squeeze(x: Tensor, axis: int | Sequence[int] = ()) -> Tensor:
+    """Without these axes, which are of size 1; without all such axes if none is named."""
+    return Squeeze(axis)(x)[0]
+
+
+def unsqueeze(x: Tensor, axis: int | Sequence[int] = -1) -> Tensor:
+    """With one or more new axes of size 1; ``axis`` counts the axes of the result."""
+    return Unsqueeze(axis)(x)[0]
+
+
 def transpose(x: Tensor, shape: Sequence[int] | None = None) -> Tensor:
     """The axes in the order of ``shape`` (a permutation, so named in SINGA), or reversed."""
     return Transpose(shape)(x)[0]
 
 
-def cat(xs: Sequence[Tensor], axis: int = 0) -> Tensor:
-    """The Tensors of ``xs`` one after the other along ``axis``."""
-    if isinstance(xs, Tensor) or not len(xs):
-        raise ArgumentError("cat: a sequence of at least one Tensor is expected")
-    return Concat(axis)(*xs)[0]
+def expand(x: Tensor, shape: Sequence[int]) -> Tensor:
+    """Repeat axes of size 1, and add axes in front, to broadcast with ``shape`` (ONNX Expand).
+
+    Both ways: where ``shape`` has a 1, or too few axes, ``x``'s sizes stay.
+    """
+    return Expand(shape)(x)[0]
 
 
 def cast(x: Tensor, to: Any) -> Tensor:
     """The same values in another data type. Gradients flow between float types."""
     return Cast(as_dtype(to))(x)[0]
+
+
+def shape(x: Tensor) -> Tensor:
+    """The shape as a Tensor: (number of axes,), int32. ``x.shape`` is the same as a tuple."""
+    return Shape()(x)[0]
+
+
+def constant_of_shape(x: Tensor, value: Any = 0.0) -> Tensor:
+    """A Tensor of the shape that ``x`` says, filled with ``value``. Eagerly only.
+
+    Args:
+        x: (number of axes,), integers.
+        value: a number gives float32; an array of one element gives its own data type.
+
+    Raises:
+        CaptureError: in a compiled step, which cannot know the values of ``x``.
+    """
+    return ConstantOfShape(value)(x)[0]

@@ -1,0 +1,172 @@
+"""The same elements in another order, or in a triangle.
+
+These are linear: where there is no ``backward``, jax's derivative is the very operation that
+moves the elements back, and keeps nothing for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+
+from singa.device import CTensor
+from singa.errors import ArgumentError, ShapeError
+from singa.operation import checks
+from singa.tape import Operation
+from singa.tensor import Tensor
+
+__all__ = [
+    "DepthToSpace", "Flip", "Roll", "SpaceToDepth", "Tril", "Triu", "depth_to_space", "flip",
+    "roll", "space_to_depth", "tril", "triu",
+]  # fmt: skip
+
+
+class Flip(Operation):
+    """The elements of some axes in reverse order; of all of them if None."""
+
+    def __init__(self, axis: int | Sequence[int] | None = None) -> None:
+        super().__init__()
+        self.axes = None if axis is None else checks.integers(f"{self.name}: axis", axis)
+
+    def forward(self, x: CTensor) -> CTensor:
+        return jnp.flip(x, checks.axes(self, self.axes, x.ndim))
+
+
+class Roll(Operation):
+    """The elements of some axes shifted; what leaves at one end comes in at the other."""
+
+    def __init__(self, shift: int | Sequence[int], axis: int | Sequence[int]) -> None:
+        super().__init__()
+        self.axes = checks.integers(f"{self.name}: axis", axis)
+        self.shift = checks.integers(f"{self.name}: shift", shift)
+        if len(self.shift) != len(self.axes):
+            raise ArgumentError(
+                f"{self.name}: {len(self.shift)} shift(s) for {len(self.axes)} axis (axes)"
+            )
+
+    def forward(self, x: CTensor) -> CTensor:
+        return jnp.roll(x, self.shift, checks.axes(self, self.axes, x.ndim))
+
+
+class _Blocks(Operation):
+    """Blocks of pixels and channels: (N, C B B, H, W) against (N, C, H B, W B).
+
+    In mode ``DCR`` a channel's number is (row, column, C), in mode ``CRD`` (C, row, column).
+    """
+
+    def __init__(self, blocksize: int, mode: str = "DCR") -> None:
+        super().__init__()
+        if not isinstance(blocksize, int) or blocksize < 1:
+            raise ArgumentError(f"{self.name}: blocksize must be 1 or more, got {blocksize!r}")
+        if mode not in ("DCR", "CRD"):
+            raise ArgumentError(f"{self.name}: mode must be 'DCR' or 'CRD', got {mode!r}")
+        self.blocksize = blocksize
+        self.mode = mode
+
+    def to_space(self, x: CTensor) -> CTensor:
+        b = self.blocksize
+        n, channels, height, width = x.shape
+        if channels % (b * b):
+            raise ShapeError(f"{self.name}: {channels} channels are no multiple of {b} x {b}")
+        rest = channels // (b * b)
+        if self.mode == "DCR":
+            x = x.reshape(n, b, b, rest, height, width).transpose(0, 3, 4, 1, 5, 2)
+        else:
+            x = x.reshape(n, rest, b, b, height, width).transpose(0, 1, 4, 2, 5, 3)
+        return x.reshape(n, rest, height * b, width * b)
+
+    def to_depth(self, x: CTensor) -> CTensor:
+        b = self.blocksize
+        n, channels, height, width = x.shape
+        if height % b or width % b:
+            raise ShapeError(f"{self.name}: {height} x {width} pixels are no multiple of {b} x {b}")
+        order = (0, 3, 5, 1, 2, 4) if self.mode == "DCR" else (0, 1, 3, 5, 2, 4)
+        x = x.reshape(n, channels, height // b, b, width // b, b).transpose(order)
+        return x.reshape(n, channels * b * b, height // b, width // b)
+
+
+class DepthToSpace(_Blocks):
+    """(N, C, H, W) to (N, C / (B B), H B, W B): channels become blocks of pixels (ONNX)."""
+
+    def forward(self, x: CTensor) -> CTensor:
+        checks.rank(self, "the input", x, 4, "(N, C, H, W)")
+        return self.to_space(x)
+
+    def backward(self, dy: CTensor) -> CTensor:
+        return self.to_depth(dy)
+
+
+class SpaceToDepth(_Blocks):
+    """(N, C, H, W) to (N, C B B, H / B, W / B): the inverse of :class:`DepthToSpace`."""
+
+    def forward(self, x: CTensor) -> CTensor:
+        checks.rank(self, "the input", x, 4, "(N, C, H, W)")
+        return self.to_depth(x)
+
+    def backward(self, dy: CTensor) -> CTensor:
+        return self.to_space(dy)
+
+
+class _Triangle(Operation):
+    def __init__(self, k: int = 0) -> None:
+        super().__init__()
+        self.k = k
+
+    def diagonal(self, x: CTensor) -> CTensor:
+        """The number of the diagonal that each element of a matrix is on: (M, N)."""
+        if x.ndim < 2:
+            raise ShapeError(f"{self.name}: the input must be (..., M, N), got shape {x.shape}")
+        row, column = (jax.lax.broadcasted_iota(jnp.int32, x.shape[-2:], axis) for axis in (0, 1))
+        return column - row
+
+
+class Tril(_Triangle):
+    """The lower triangle of each matrix, up to the k-th diagonal; 0 above it."""
+
+    def forward(self, x: CTensor) -> CTensor:
+        return jnp.where(self.diagonal(x) <= self.k, x, jnp.zeros((), x.dtype))
+
+    def backward(self, dy: CTensor) -> CTensor:
+        return jnp.where(self.diagonal(dy) <= self.k, dy, jnp.zeros((), dy.dtype))
+
+
+class Triu(_Triangle):
+    """The upper triangle of each matrix, from the k-th diagonal on; 0 below it."""
+
+    def forward(self, x: CTensor) -> CTensor:
+        return jnp.where(self.diagonal(x) >= self.k, x, jnp.zeros((), x.dtype))
+
+    def backward(self, dy: CTensor) -> CTensor:
+        return jnp.where(self.diagonal(dy) >= self.k, dy, jnp.zeros((), dy.dtype))
+
+
+def flip(x: Tensor, axis: int | Sequence[int] | None = None) -> Tensor:
+    """``numpy.flip``: some axes, or all, in reverse order."""
+    return Flip(axis)(x)[0]
+
+
+def roll(x: Tensor, shift: int | Sequence[int], axis: int | Sequence[int]) -> Tensor:
+    """``numpy.roll``: some axes shifted, each by its number, end to beginning."""
+    return Roll(shift, axis)(x)[0]
+
+
+def depth_to_space(x: Tensor, blocksize: int, mode: str = "DCR") -> Tensor:
+    """(N, C, H, W) to (N, C / blocksize^2, H blocksize, W blocksize) (ONNX DepthToSpace)."""
+    return DepthToSpace(blocksize, mode)(x)[0]
+
+
+def space_to_depth(x: Tensor, blocksize: int, mode: str = "DCR") -> Tensor:
+    """The inverse of :func:`depth_to_space` in the same mode (in DCR ONNX SpaceToDepth)."""
+    return SpaceToDepth(blocksize, mode)(x)[0]
+
+
+def tril(x: Tensor, k: int = 0) -> Tensor:
+    """``numpy.tril``: (..., M, N) with zeros above the k-th diagonal."""
+    return Tril(k)(x)[0]
+
+
+def triu(x: Tensor, k: int = 0) -> Tensor:
+    """``numpy.triu``: (..., M, N) with zeros below the k-th diagonal."""
+    return Triu(k)(x)[0]

@@ -1,0 +1,148 @@
+"""Attention (Vaswani et al., 2017)."""
+
+from __future__ import annotations
+
+import math
+
+import jax
+import jax.numpy as jnp
+
+from singa.device import CTensor, bool_, is_float
+from singa.errors import ArgumentError, DTypeError, ShapeError
+from singa.operation import checks
+from singa.tape import Operation, mode
+from singa.tensor import Tensor, next_key, wrap
+
+__all__ = ["ScaledDotProductAttention", "scaled_dot_product_attention"]
+
+
+class ScaledDotProductAttention(Operation):
+    """y = dropout(softmax(scale q k^T + mask)) v, with the softmax over the keys.
+
+    Scores and their softmax are float32 at least. What backward needs of them is the softmax.
+
+    Args:
+        causal: query i sees the keys up to i only.
+        dropout: the probability with which a weight becomes 0; the others are scaled up.
+        scale: what scores are multiplied with; 1 / sqrt(E) if None.
+        masked: whether a mask comes in as the fourth input. The last one, if there is one more, is
+            a key to draw random numbers with; without it nothing is dropped.
+    """
+
+    def __init__(
+        self,
+        causal: bool = False,
+        dropout: float = 0.0,
+        scale: float | None = None,
+        masked: bool = False,
+    ) -> None:
+        super().__init__()
+        if not 0 <= dropout < 1:
+            raise ArgumentError(f"{self.name}: dropout is a probability below 1, got {dropout!r}")
+        self.causal = bool(causal)
+        self.dropout = float(dropout)
+        self.scale = None if scale is None else float(scale)
+        self.masked = bool(masked)
+
+    def forward(self, q: CTensor, k: CTensor, v: CTensor, *more: CTensor) -> CTensor:
+        mask = more[0] if self.masked else None
+        self.check(q, k, v, mask)
+        self.q, self.k, self.v = q, k, v
+        self.factor = 1 / math.sqrt(q.shape[-1]) if self.scale is None else self.scale
+        wide = jnp.promote_types(q.dtype, jnp.float32)
+        scores = jnp.matmul(q, k.mT, preferred_element_type=wide) * self.factor
+        self.bias = None
+        if mask is not None and mask.dtype == bool_:
+            scores = jnp.where(mask, scores, -jnp.inf)
+        elif mask is not None:
+            self.bias = mask
+            scores += mask
+        if self.causal:
+            row, column = (
+                jax.lax.broadcasted_iota(jnp.int32, scores.shape[-2:], axis) for axis in (0, 1)
+            )
+            scores = jnp.where(column <= row, scores, -jnp.inf)
+        # A query that sees no key at all has weights of 0, not of NaN.
+        highest = scores.max(-1, keepdims=True, initial=-jnp.inf)
+        exp = jnp.exp(scores - jnp.where(highest == -jnp.inf, 0, highest))
+        total = exp.sum(-1, keepdims=True)
+        self.weights = (exp / jnp.where(total == 0, 1, total)).astype(q.dtype)
+        self.kept = None
+        if len(more) > self.masked:
+            keep = jnp.float32(1 - self.dropout)
+            self.kept = jax.random.bernoulli(more[-1], keep, self.weights.shape)
+        return self.dropped(self.weights) @ v
+
+    def backward(self, dy: CTensor) -> tuple[CTensor | None, ...]:
+        weights = self.weights
+        dv = self.dropped(weights).mT @ dy
+        wide = jnp.promote_types(dy.dtype, jnp.float32)
+        dweights = jnp.matmul(dy, self.v.mT, preferred_element_type=wide)
+        product = weights * self.dropped(dweights)
+        dscores = (product - weights * product.sum(-1, keepdims=True)).astype(dy.dtype)
+        dq, dk = dscores @ self.k * self.factor, dscores.mT @ self.q * self.factor
+        mask = () if not self.masked else (None if self.bias is None else dscores,)
+        return dq, dk, dv, *mask, *(() if self.kept is None else (None,))
+
+    def dropped(self, weights: CTensor) -> CTensor:
+        if self.kept is None:
+            return weights
+        return jnp.where(self.kept, weights / (1 - self.dropout), 0)
+
+    def check(self, q: CTensor, k: CTensor, v: CTensor, mask: CTensor | None) -> None:
+        for what, x in (("q", q), ("k", k), ("v", v)):
+            checks.float_input(self, what, x)
+        shapes = f"q {q.shape}, k {k.shape} and v {v.shape}"
+        if (
+            min(q.ndim, k.ndim, v.ndim) < 2
+            or q.shape[-1] != k.shape[-1]
+            or k.shape[-2] != v.shape[-2]
+        ):
+            raise ShapeError(f"{self.name}: (..., L, E), (..., S, E), (..., S, V) wanted, {shapes}")
+        try:
+            lead = jnp.broadcast_shapes(q.shape[:-2], k.shape[:-2], v.shape[:-2])
+        except ValueError:
+            raise ShapeError(
+                f"{self.name}: the leading axes of {shapes} do not broadcast together"
+            ) from None
+        if mask is None:
+            return
+        if mask.dtype != bool_ and not is_float(mask.dtype):
+            raise DTypeError(f"{self.name}: a mask is of bools or floats, got {mask.dtype}")
+        full = (*lead, q.shape[-2], k.shape[-2])
+        fits = mask.ndim <= len(full) and all(
+            size in (1, wanted) for size, wanted in zip(mask.shape[::-1], full[::-1], strict=False)
+        )
+        if not fits:
+            raise ShapeError(f"{self.name}: a mask of shape {mask.shape} for weights of {full}")
+
+
+def scaled_dot_product_attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    mask: Tensor | None = None,
+    causal: bool = False,
+    dropout: float = 0.0,
+    scale: float | None = None,
+) -> Tensor:
+    """For each query the mean of the values, weighted by how well their keys fit it.
+
+    Args:
+        q: queries, (..., L, E).
+        k: keys, (..., S, E).
+        v: values, (..., S, V). The leading axes, batches and heads, broadcast.
+        mask: broadcasts with (..., L, S). Bools say what may be seen; floats are added to the
+            scores, and get a gradient. A query that may see nothing gives 0.
+        causal: query i sees the keys up to i only.
+        dropout: in training, the probability with which a weight becomes 0.
+        scale: what the products of queries and keys are multiplied with; 1 / sqrt(E) if None.
+
+    Returns:
+        (..., L, V).
+    """
+    operation = ScaledDotProductAttention(causal, dropout, scale, mask is not None)
+    inputs = [q, k, v] if mask is None else [q, k, v, mask]
+    if dropout and mode.training:
+        inputs.append(wrap(next_key(q.device), q.device))
+    return operation(*inputs)[0]

@@ -1,0 +1,222 @@
+"""Tensors joined, split, repeated and padded along axes.
+
+All of these only move elements. Where there is no ``backward``, jax's derivative is the very
+operation that moves them back, and keeps nothing for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from singa.device import CTensor
+from singa.errors import ArgumentError, ShapeError
+from singa.operation import checks
+from singa.tape import Operation
+from singa.tensor import Tensor
+
+__all__ = [
+    "Concat", "Pad", "Repeat", "Split", "Stack", "Tile", "cat", "pad", "repeat", "split", "stack",
+    "tile",
+]  # fmt: skip
+
+
+class Concat(Operation):
+    """The inputs one after the other along an axis."""
+
+    def __init__(self, axis: int = 0) -> None:
+        super().__init__()
+        self.axis = axis
+
+    def forward(self, *xs: CTensor) -> CTensor:
+        axis = checks.axis(self, self.axis, xs[0].ndim)
+        for x in xs:
+            if x.ndim != xs[0].ndim or any(
+                a != b
+                for i, (a, b) in enumerate(zip(x.shape, xs[0].shape, strict=True))
+                if i != axis
+            ):
+                shapes = ", ".join(str(x.shape) for x in xs)
+                raise ShapeError(
+                    f"{self.name}: shapes {shapes} must be equal but for axis {self.axis}"
+                )
+        self.ends = tuple(int(end) for end in np.cumsum([x.shape[axis] for x in xs])[:-1])
+        return jnp.concatenate(xs, axis)
+
+    def backward(self, dy: CTensor) -> tuple[CTensor, ...]:
+        return tuple(jnp.split(dy, self.ends, self.axis))
+
+
+class Stack(Operation):
+    """The inputs, all of one shape, one after the other along a new axis."""
+
+    def __init__(self, axis: int = 0) -> None:
+        super().__init__()
+        self.axis = axis
+
+    def forward(self, *xs: CTensor) -> CTensor:
+        if len({x.shape for x in xs}) != 1:
+            raise ShapeError(
+                f"{self.name}: shapes {', '.join(str(x.shape) for x in xs)} must be equal"
+            )
+        return jnp.stack(xs, checks.axis(self, self.axis, xs[0].ndim + 1))
+
+    def backward(self, dy: CTensor) -> tuple[CTensor, ...]:
+        return tuple(jnp.moveaxis(dy, self.axis, 0))
+
+
+class Split(Operation):
+    """Pieces of an axis: of the sizes in ``parts``, or ``num_output`` equal ones (ONNX Split)."""
+
+    def __init__(
+        self, axis: int, parts: Sequence[int] | None, num_output: int | None = None
+    ) -> None:
+        super().__init__()
+        if (parts is None) == (num_output is None):
+            raise ArgumentError(f"{self.name}: either parts or num_output has to be given")
+        self.axis = axis
+        self.parts = None if parts is None else checks.integers(f"{self.name}: parts", parts)
+        self.num_output = num_output
+
+    def forward(self, x: CTensor) -> tuple[CTensor, ...]:
+        axis = checks.axis(self, self.axis, x.ndim)
+        size = x.shape[axis]
+        count = self.num_output or 1
+        parts = self.parts or (size // count,) * count
+        if sum(parts) != size or min(parts) < 0:
+            wanted = self.parts or f"{count} equal parts"
+            raise ShapeError(
+                f"{self.name}: axis {self.axis} of shape {x.shape} cannot be split into {wanted}"
+            )
+        return tuple(jnp.split(x, np.cumsum(parts)[:-1].tolist(), axis))
+
+    def backward(self, *dys: CTensor) -> CTensor:
+        return jnp.concatenate(dys, self.axis)
+
+
+class Tile(Operation):
+    """The whole input again and again, along each axis as often as ``repeats`` says (NumPy)."""
+
+    def __init__(self, repeats: int | Sequence[int]) -> None:
+        super().__init__()
+        self.repeats = _counts(self, repeats)
+
+    def forward(self, x: CTensor) -> CTensor:
+        return jnp.tile(x, self.repeats)
+
+
+class Repeat(Operation):
+    """Each element of an axis as often as ``repeats`` says: a number for all, or one for each."""
+
+    def __init__(self, repeats: int | Sequence[int], axis: int | None = None) -> None:
+        super().__init__()
+        self.repeats = _counts(self, repeats)
+        self.axis = axis
+
+    def forward(self, x: CTensor) -> CTensor:
+        x, axis = (x.reshape(-1), 0) if self.axis is None else (x, self.axis)
+        axis = checks.axis(self, axis, x.ndim)
+        if len(self.repeats) == 1:
+            return jnp.repeat(x, self.repeats[0], axis)
+        if len(self.repeats) != x.shape[axis]:
+            raise ShapeError(
+                f"{self.name}: {len(self.repeats)} repeats for an axis of size {x.shape[axis]}"
+            )
+        places = np.arange(x.shape[axis], dtype=np.int32).repeat(self.repeats)
+        return jnp.take(x, places, axis, mode="clip")
+
+
+class Pad(Operation):
+    """Elements added around the input; or taken away, where ``pads`` are negative (ONNX Pad).
+
+    ``mode`` says which: a ``constant``; ``reflect``, mirrored at the border, which is not
+    repeated; ``edge``, the border itself.
+    """
+
+    def __init__(self, mode: str, pads: Sequence[int], constant: float = 0.0) -> None:
+        super().__init__()
+        if mode not in ("constant", "reflect", "edge"):
+            raise ArgumentError(
+                f"{self.name}: mode must be 'constant', 'reflect' or 'edge', got {mode!r}"
+            )
+        self.mode = mode
+        self.pads = checks.integers(f"{self.name}: pads", pads)
+        self.constant = constant
+
+    def forward(self, x: CTensor) -> CTensor:
+        if len(self.pads) != 2 * x.ndim:
+            raise ShapeError(
+                f"{self.name}: {len(self.pads)} pads for shape {x.shape}; one before and one after "
+                f"each axis are needed, {2 * x.ndim} in all: first those before, then those after"
+            )
+        pads = list(zip(self.pads[: x.ndim], self.pads[x.ndim :], strict=True))
+        for axis, (before, after) in enumerate(pads):
+            left = x.shape[axis] + min(before, 0) + min(after, 0)
+            if left < (1 if self.mode != "constant" and max(before, after) > 0 else 0):
+                raise ShapeError(f"{self.name}: pads {self.pads} leave nothing of shape {x.shape}")
+        zero = jnp.zeros((), x.dtype)
+        x = jax.lax.pad(x, zero, [(min(before, 0), min(after, 0), 0) for before, after in pads])
+        added = [(max(before, 0), max(after, 0)) for before, after in pads]
+        if self.mode == "constant":
+            return jnp.pad(x, added, constant_values=jnp.asarray(self.constant, x.dtype))
+        return jnp.pad(x, added, self.mode)
+
+
+def cat(xs: Sequence[Tensor], axis: int = 0) -> Tensor:
+    """The Tensors of ``xs`` one after the other along ``axis``."""
+    return Concat(axis)(*_several("cat", xs))[0]
+
+
+def stack(xs: Sequence[Tensor], axis: int = 0) -> Tensor:
+    """The Tensors of ``xs``, which are of one shape, along a new axis of the result."""
+    return Stack(axis)(*_several("stack", xs))[0]
+
+
+def split(
+    x: Tensor, axis: int, parts: Sequence[int] | None = None, num_output: int | None = None
+) -> tuple[Tensor, ...]:
+    """Pieces of an axis, of the sizes in ``parts``; or ``num_output`` pieces of equal size.
+
+    Raises:
+        ShapeError: the sizes do not add up to the axis, or it cannot be divided by the number.
+    """
+    return Split(axis, parts, num_output)(x)
+
+
+def tile(x: Tensor, repeats: int | Sequence[int]) -> Tensor:
+    """``numpy.tile``: if there are fewer repeats than axes, they are for the last ones."""
+    return Tile(repeats)(x)[0]
+
+
+def repeat(x: Tensor, repeats: int | Sequence[int], axis: int | None = None) -> Tensor:
+    """``numpy.repeat``: each element of an axis several times; without an axis, of all elements."""
+    return Repeat(repeats, axis)(x)[0]
+
+
+def pad(x: Tensor, mode: str, pads: Sequence[int], constant: float = 0.0) -> Tensor:
+    """Add elements around ``x`` (ONNX Pad).
+
+    Args:
+        x: any shape.
+        mode: ``constant``, ``reflect`` or ``edge``.
+        pads: how many, for each axis before it, and then for each axis after it, as in ONNX:
+            (top, left, bottom, right) for a matrix. Negative ones take elements away.
+        constant: the value of what is added in mode ``constant``.
+    """
+    return Pad(mode, pads, constant)(x)[0]
+
+
+def _several(name: str, xs: Sequence[Tensor]) -> Sequence[Tensor]:
+    if isinstance(xs, Tensor) or not len(xs):
+        raise ArgumentError(f"{name}: a sequence of at least one Tensor is expected")
+    return xs
+
+
+def _counts(operation: Operation, repeats: int | Sequence[int]) -> tuple[int, ...]:
+    counts = checks.integers(f"{operation.name}: repeats", repeats)
+    if any(count < 0 for count in counts):
+        raise ArgumentError(f"{operation.name}: repeats cannot be negative, got {repeats!r}")
+    return counts

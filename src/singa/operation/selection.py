@@ -1,0 +1,301 @@
+"""Selecting elements: slices, and elements at places that integers say.
+
+Integers in a Tensor are used as they are, without a look at them, which would wait for the
+device: negative ones count from the end, and what is beyond an end is clamped to it. Integers in
+lists and NumPy arrays are checked.
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from singa.device import CTensor
+from singa.errors import ArgumentError, ShapeError
+from singa.operation import checks
+from singa.operation.indexing import as_indices
+from singa.tape import Operation
+from singa.tensor import ArrayLike, Tensor, TensorLike, as_tensor
+
+__all__ = [
+    "Embedding", "Gather", "GatherElements", "NonZero", "OneHot", "ScatterElements", "Slice",
+    "embedding", "gather", "gather_elements", "nonzero", "onehot", "scatter_elements", "slice",
+]  # fmt: skip
+
+
+class Slice(Operation):
+    """y = x[start:end:step] along some axes, with Python's meaning of each (ONNX Slice)."""
+
+    def __init__(
+        self,
+        starts: Sequence[int],
+        ends: Sequence[int],
+        axes: Sequence[int] | None = None,
+        steps: Sequence[int] | None = None,
+    ) -> None:
+        super().__init__()
+        self.starts = checks.integers(f"{self.name}: starts", starts)
+        count = len(self.starts)
+        self.ends = checks.integers(f"{self.name}: ends", ends)
+        self.axes = checks.integers(f"{self.name}: axes", range(count) if axes is None else axes)
+        self.steps = checks.integers(
+            f"{self.name}: steps", (1,) * count if steps is None else steps
+        )
+        if {len(self.ends), len(self.axes), len(self.steps)} != {count}:
+            raise ArgumentError(
+                f"{self.name}: starts, ends, axes and steps must be equally many, got "
+                f"{count}, {len(self.ends)}, {len(self.axes)} and {len(self.steps)}"
+            )
+        if 0 in self.steps:
+            raise ArgumentError(f"{self.name}: a step cannot be 0")
+
+    def forward(self, x: CTensor) -> CTensor:
+        self.from_shape = x.shape
+        return x[self.index()]
+
+    def backward(self, dy: CTensor) -> CTensor:
+        return jnp.zeros(self.from_shape, dy.dtype).at[self.index()].set(dy)
+
+    def index(self) -> tuple[builtins.slice, ...]:
+        """The index that NumPy would take."""
+        index = [builtins.slice(None)] * len(self.from_shape)
+        axes = checks.axes(self, self.axes, len(self.from_shape))
+        for axis, *bounds in zip(axes, self.starts, self.ends, self.steps, strict=True):
+            index[axis] = builtins.slice(*bounds)
+        return tuple(index)
+
+
+class Gather(Operation):
+    """y = x with the elements of an axis at places of choice; the places' shape replaces it."""
+
+    def __init__(self, axis: int = 0) -> None:
+        super().__init__()
+        self.axis = axis
+
+    def forward(self, x: CTensor, indices: CTensor) -> CTensor:
+        checks.integer_input(self, "the indices", indices)
+        self.from_shape, self.indices = x.shape, indices
+        self.lead = (builtins.slice(None),) * checks.axis(self, self.axis, x.ndim)
+        return x.at[(*self.lead, indices)].get(mode="clip")
+
+    def backward(self, dy: CTensor) -> tuple[CTensor, None]:
+        return self.added(dy), None
+
+    def added(self, dy: CTensor) -> CTensor:
+        """The sum of what arrives at each place: in float32 at least, there may be many."""
+        place = jnp.zeros(self.from_shape, jnp.promote_types(dy.dtype, jnp.float32))
+        return place.at[(*self.lead, self.indices)].add(dy.astype(place.dtype), mode="clip")
+
+
+class Embedding(Gather):
+    """y = the rows of a table whose numbers are given."""
+
+    def __init__(self) -> None:
+        super().__init__(axis=0)
+
+    def forward(self, x: CTensor, w: CTensor) -> CTensor:
+        checks.rank(self, "the table", w, 2, "(vocabulary, features)")
+        return super().forward(w, x)
+
+    def backward(self, dy: CTensor) -> tuple[None, CTensor]:  # type: ignore[override]
+        return None, self.added(dy)
+
+
+class _Elements(Operation):
+    """Elements at places of their own: ``indices`` replaces one of each element's coordinates."""
+
+    def __init__(self, axis: int = 0) -> None:
+        super().__init__()
+        self.axis = axis
+
+    def places(self, x: CTensor, indices: CTensor) -> tuple[Any, ...]:
+        """An index array for each axis of x, which broadcast to the shape of ``indices``."""
+        checks.integer_input(self, "the indices", indices)
+        axis = checks.axis(self, self.axis, x.ndim)
+        if indices.ndim != x.ndim or any(
+            wanted > size
+            for i, (wanted, size) in enumerate(zip(indices.shape, x.shape, strict=True))
+            if i != axis
+        ):
+            raise ShapeError(
+                f"{self.name}: indices of shape {indices.shape} do not fit into shape {x.shape}: "
+                f"but for axis {self.axis}, none of as many axes can be longer"
+            )
+        grid = np.ogrid[tuple(builtins.slice(size) for size in indices.shape)]
+        places = [along.astype(np.int32) for along in grid]
+        return (*places[:axis], indices, *places[axis + 1 :])
+
+
+class GatherElements(_Elements):
+    """y[i][j] = x[indices[i][j]][j] for axis 0, and so on (ONNX GatherElements)."""
+
+    def forward(self, x: CTensor, indices: CTensor) -> CTensor:
+        self.from_shape, self.found = x.shape, self.places(x, indices)
+        return x.at[self.found].get(mode="clip")
+
+    def backward(self, dy: CTensor) -> tuple[CTensor, None]:
+        place = jnp.zeros(self.from_shape, jnp.promote_types(dy.dtype, jnp.float32))
+        return place.at[self.found].add(dy.astype(place.dtype), mode="clip"), None
+
+
+class ScatterElements(_Elements):
+    """y = x, but y[indices[i][j]][j] = updates[i][j] for axis 0, and so on (ONNX).
+
+    Where two updates go to one place, either may be the one that stays.
+    """
+
+    def forward(self, x: CTensor, indices: CTensor, updates: CTensor) -> CTensor:
+        if updates.shape != indices.shape:
+            raise ShapeError(
+                f"{self.name}: updates of shape {updates.shape} for indices of {indices.shape}"
+            )
+        self.found = self.places(x, indices)
+        return x.at[self.found].set(updates.astype(x.dtype), mode="clip")
+
+    def backward(self, dy: CTensor) -> tuple[CTensor, None, CTensor]:
+        at = dy.at[self.found]
+        return at.set(0, mode="clip"), None, at.get(mode="clip")
+
+
+class OneHot(Operation):
+    """y = values[1] where the new axis counts to the index, values[0] elsewhere (ONNX OneHot)."""
+
+    def __init__(self, axis: int, depth: int) -> None:
+        super().__init__()
+        if not isinstance(depth, (int, np.integer)) or depth < 1:
+            raise ArgumentError(f"{self.name}: depth must be 1 or more, got {depth!r}")
+        self.axis = axis
+        self.depth = int(depth)
+
+    def forward(self, indices: CTensor, values: CTensor) -> CTensor:
+        checks.integer_input(self, "the indices", indices)
+        if values.shape != (2,):
+            raise ShapeError(f"{self.name}: values must be (off, on), got shape {values.shape}")
+        self.new = checks.axis(self, self.axis, indices.ndim + 1)
+        count = jnp.arange(self.depth, dtype=indices.dtype)
+        count = count.reshape(-1, *(1,) * (indices.ndim - self.new))
+        wrapped = jnp.where(indices < 0, indices + self.depth, indices)
+        self.hot = jnp.expand_dims(wrapped, self.new) == count
+        return jnp.where(self.hot, values[1], values[0])
+
+    def backward(self, dy: CTensor) -> tuple[None, CTensor]:
+        hot = jnp.where(self.hot, dy, 0).sum()
+        return None, jnp.stack([dy.sum() - hot, hot])
+
+
+class NonZero(Operation):
+    """The places of all elements that are not 0: (axes, number of them), int32 (ONNX NonZero).
+
+    How many there are depends on the values, so that this works eagerly only.
+    """
+
+    traceable = False
+
+    def forward(self, x: CTensor) -> CTensor:
+        places = np.nonzero(np.atleast_1d(np.asarray(x)))
+        return jnp.asarray(np.stack(places), jnp.int32, device=x.device)
+
+
+def slice(
+    x: Tensor,
+    starts: Sequence[int],
+    ends: Sequence[int],
+    axes: Sequence[int] | None = None,
+    steps: Sequence[int] | None = None,
+) -> Tensor:
+    """``x[start:end:step]`` for each of ``axes``, which are the first ones if None (ONNX Slice).
+
+    Negative numbers count from the end, negative steps walk backwards, and bounds beyond an end
+    mean that end.
+    """
+    return Slice(starts, ends, axes, steps)(x)[0]
+
+
+def gather(x: Tensor, axis: int, indices: Tensor | ArrayLike) -> Tensor:
+    """The elements of an axis at some places (ONNX Gather; ``numpy.take``).
+
+    Args:
+        x: (..., size, ...).
+        axis: the axis to take from.
+        indices: integers of any shape; a Tensor, an array or a list.
+
+    Returns:
+        (..., the shape of indices, ...).
+    """
+    operation = Gather(axis)
+    at = checks.axis(operation, axis, x.ndim())
+    return operation(x, as_indices(operation.name, x, indices, at))[0]
+
+
+def embedding(x: Tensor | ArrayLike, w: Tensor) -> Tensor:
+    """The rows of ``w`` that ``x`` numbers.
+
+    Args:
+        x: integers of any shape.
+        w: (vocabulary, features).
+
+    Returns:
+        (the shape of x, features).
+    """
+    operation = Embedding()
+    return operation(as_indices(operation.name, w, x, 0), w)[0]
+
+
+def gather_elements(x: Tensor, indices: Tensor | ArrayLike, axis: int = 0) -> Tensor:
+    """For each element of ``indices`` the element of ``x`` that it names along ``axis``.
+
+    Args:
+        x: any shape.
+        indices: integers, of as many axes, and not longer but along ``axis``.
+
+    Returns:
+        A Tensor of the shape of ``indices`` (ONNX GatherElements).
+    """
+    operation = GatherElements(axis)
+    at = checks.axis(operation, axis, x.ndim())
+    return operation(x, as_indices(operation.name, x, indices, at))[0]
+
+
+def scatter_elements(
+    x: Tensor, indices: Tensor | ArrayLike, updates: TensorLike, axis: int = 0
+) -> Tensor:
+    """``x`` with the elements that ``indices`` names along ``axis`` replaced by ``updates``.
+
+    Args:
+        x: any shape.
+        indices: integers, of as many axes, and not longer but along ``axis``.
+        updates: of the shape of ``indices``.
+
+    Returns:
+        A new Tensor of the shape of ``x`` (ONNX ScatterElements).
+    """
+    operation = ScatterElements(axis)
+    at = checks.axis(operation, axis, x.ndim())
+    places = as_indices(operation.name, x, indices, at)
+    return operation(x, places, as_tensor(updates, x))[0]
+
+
+def onehot(axis: int, indices: Tensor, depth: int, values: TensorLike = (0.0, 1.0)) -> Tensor:
+    """Vectors that are ``on`` at one place and ``off`` at all others (ONNX OneHot).
+
+    Args:
+        axis: where the result has the new axis, of size ``depth``.
+        indices: integers of any shape. Negative ones count from the end; one that is out of bounds
+            is nowhere ``on``.
+        depth: the number of classes.
+        values: ``(off, on)``; the result is of their type.
+    """
+    return OneHot(axis, depth)(indices, as_tensor(values, indices))[0]
+
+
+def nonzero(x: Tensor) -> Tensor:
+    """The places of all elements that are not 0, in order: (axes, number of them). Eagerly only.
+
+    Raises:
+        CaptureError: in a compiled step, where no shape can depend on values.
+    """
+    return NonZero()(x)[0]
