@@ -12,13 +12,15 @@ from catalogue import (
     pooling,
     random,
     reduction,
+    rounding,
     shaping,
+    trigonometric,
 )
 from catalogue.row import Row as Row
 
 FAMILIES = (
     activation, convolution, elementwise, indexing, linear, logic, loss, normalization, pooling,
-    random, reduction, shaping,
+    random, reduction, rounding, shaping, trigonometric,
 )  # fmt: skip
 
 TABLE: dict[str, Row] = {}

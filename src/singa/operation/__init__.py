@@ -19,7 +19,9 @@ from singa.operation import (
     pooling,
     random,
     reduction,
+    rounding,
     shaping,
+    trigonometric,
 )
 from singa.operation import operators as operators
 from singa.operation.activation import *
@@ -33,12 +35,14 @@ from singa.operation.normalization import *
 from singa.operation.pooling import *
 from singa.operation.random import *
 from singa.operation.reduction import *
+from singa.operation.rounding import *
 from singa.operation.shaping import *
+from singa.operation.trigonometric import *
 from singa.tape import Operation
 
 _FAMILIES: tuple[ModuleType, ...] = (
     activation, convolution, elementwise, indexing, linear, logic, loss, normalization, pooling,
-    random, reduction, shaping,
+    random, reduction, rounding, shaping, trigonometric,
 )  # fmt: skip
 
 __all__ = [name for family in _FAMILIES for name in family.__all__]
