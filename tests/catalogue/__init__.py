@@ -15,12 +15,13 @@ from catalogue import (
     rounding,
     shaping,
     trigonometric,
+    variadic,
 )
 from catalogue.row import Row as Row
 
 FAMILIES = (
     activation, convolution, elementwise, indexing, linear, logic, loss, normalization, pooling,
-    random, reduction, rounding, shaping, trigonometric,
+    random, reduction, rounding, shaping, trigonometric, variadic,
 )  # fmt: skip
 
 TABLE: dict[str, Row] = {}

@@ -22,6 +22,7 @@ from singa.operation import (
     rounding,
     shaping,
     trigonometric,
+    variadic,
 )
 from singa.operation import operators as operators
 from singa.operation.activation import *
@@ -38,11 +39,12 @@ from singa.operation.reduction import *
 from singa.operation.rounding import *
 from singa.operation.shaping import *
 from singa.operation.trigonometric import *
+from singa.operation.variadic import *
 from singa.tape import Operation
 
 _FAMILIES: tuple[ModuleType, ...] = (
     activation, convolution, elementwise, indexing, linear, logic, loss, normalization, pooling,
-    random, reduction, rounding, shaping, trigonometric,
+    random, reduction, rounding, shaping, trigonometric, variadic,
 )  # fmt: skip
 
 __all__ = [name for family in _FAMILIES for name in family.__all__]
