@@ -9,6 +9,7 @@ from catalogue import (
     logic,
     loss,
     normalization,
+    ordering,
     pooling,
     random,
     reduction,
@@ -20,8 +21,8 @@ from catalogue import (
 from catalogue.row import Row as Row
 
 FAMILIES = (
-    activation, convolution, elementwise, indexing, linear, logic, loss, normalization, pooling,
-    random, reduction, rounding, shaping, trigonometric, variadic,
+    activation, convolution, elementwise, indexing, linear, logic, loss, normalization,
+    ordering, pooling, random, reduction, rounding, shaping, trigonometric, variadic,
 )  # fmt: skip
 
 TABLE: dict[str, Row] = {}

@@ -16,6 +16,7 @@ from singa.operation import (
     logic,
     loss,
     normalization,
+    ordering,
     pooling,
     random,
     reduction,
@@ -33,6 +34,7 @@ from singa.operation.linear import *
 from singa.operation.logic import *
 from singa.operation.loss import *
 from singa.operation.normalization import *
+from singa.operation.ordering import *
 from singa.operation.pooling import *
 from singa.operation.random import *
 from singa.operation.reduction import *
@@ -43,8 +45,8 @@ from singa.operation.variadic import *
 from singa.tape import Operation
 
 _FAMILIES: tuple[ModuleType, ...] = (
-    activation, convolution, elementwise, indexing, linear, logic, loss, normalization, pooling,
-    random, reduction, rounding, shaping, trigonometric, variadic,
+    activation, convolution, elementwise, indexing, linear, logic, loss, normalization,
+    ordering, pooling, random, reduction, rounding, shaping, trigonometric, variadic,
 )  # fmt: skip
 
 __all__ = [name for family in _FAMILIES for name in family.__all__]
