@@ -3,6 +3,7 @@
 from catalogue import (
     activation,
     convolution,
+    ctc,
     elementwise,
     indexing,
     linear,
@@ -15,14 +16,16 @@ from catalogue import (
     reduction,
     rounding,
     shaping,
+    similarity,
     trigonometric,
     variadic,
 )
 from catalogue.row import Row as Row
 
 FAMILIES = (
-    activation, convolution, elementwise, indexing, linear, logic, loss, normalization,
-    ordering, pooling, random, reduction, rounding, shaping, trigonometric, variadic,
+    activation, convolution, ctc, elementwise, indexing, linear, logic, loss, normalization,
+    ordering, pooling, random, reduction, rounding, shaping, similarity, trigonometric,
+    variadic,
 )  # fmt: skip
 
 TABLE: dict[str, Row] = {}

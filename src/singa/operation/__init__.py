@@ -10,6 +10,7 @@ from types import ModuleType
 from singa.operation import (
     activation,
     convolution,
+    ctc,
     elementwise,
     indexing,
     linear,
@@ -22,12 +23,14 @@ from singa.operation import (
     reduction,
     rounding,
     shaping,
+    similarity,
     trigonometric,
     variadic,
 )
 from singa.operation import operators as operators
 from singa.operation.activation import *
 from singa.operation.convolution import *
+from singa.operation.ctc import *
 from singa.operation.elementwise import *
 from singa.operation.indexing import *
 from singa.operation.linear import *
@@ -40,13 +43,15 @@ from singa.operation.random import *
 from singa.operation.reduction import *
 from singa.operation.rounding import *
 from singa.operation.shaping import *
+from singa.operation.similarity import *
 from singa.operation.trigonometric import *
 from singa.operation.variadic import *
 from singa.tape import Operation
 
 _FAMILIES: tuple[ModuleType, ...] = (
-    activation, convolution, elementwise, indexing, linear, logic, loss, normalization,
-    ordering, pooling, random, reduction, rounding, shaping, trigonometric, variadic,
+    activation, convolution, ctc, elementwise, indexing, linear, logic, loss, normalization,
+    ordering, pooling, random, reduction, rounding, shaping, similarity, trigonometric,
+    variadic,
 )  # fmt: skip
 
 __all__ = [name for family in _FAMILIES for name in family.__all__]
