@@ -5,6 +5,7 @@ from catalogue import (
     arranging,
     attention,
     convolution,
+    ctc,
     elementwise,
     indexing,
     joining,
@@ -12,19 +13,25 @@ from catalogue import (
     logic,
     loss,
     normalization,
+    ordering,
     pooling,
     random,
     recurrent,
     reduction,
     resizing,
+    rounding,
     selection,
     shaping,
+    similarity,
+    trigonometric,
+    variadic,
 )
 from catalogue.row import Row as Row
 
 FAMILIES = (
-    activation, arranging, attention, convolution, elementwise, indexing, joining, linear,
-    logic, loss, normalization, pooling, random, recurrent, reduction, resizing, selection, shaping,
+    activation, arranging, attention, convolution, ctc, elementwise, indexing, joining, linear,
+    logic, loss, normalization, ordering, pooling, random, recurrent, reduction, resizing,
+    rounding, selection, shaping, similarity, trigonometric, variadic,
 )  # fmt: skip
 
 TABLE: dict[str, Row] = {}

@@ -1,13 +1,55 @@
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+
 from catalogue.row import Row
 from singa import autograd as ops
+
+X = [(2, 3, 4)]
+
+
+def plain_exclusive_reverse(x):
+    later = jnp.flip(jnp.cumsum(jnp.flip(x, 1), 1), 1)
+    return later - x
+
 
 ROWS = {
     "reduce_sum": Row(
         ops.ReduceSum, lambda x: ops.reduce_sum(x, (0, -1)),
-        lambda x: x.sum((0, 2), keepdims=True), [(2, 3, 4)],
+        lambda x: x.sum((0, 2), keepdims=True), X,
     ),
     "reduce_mean": Row(
-        ops.ReduceMean, lambda x: ops.reduce_mean(x, 1, keepdims=False),
-        lambda x: x.mean(1), [(2, 3, 4)],
+        ops.ReduceMean, lambda x: ops.reduce_mean(x, 1, keepdims=False), lambda x: x.mean(1), X
+    ),
+    "reduce_prod": Row(
+        ops.ReduceProd, lambda x: ops.reduce_prod(x, (0, 1), keepdims=False),
+        lambda x: x.prod((0, 1)), X,
+    ),
+    "reduce_max": Row(
+        ops.ReduceMax, lambda x: ops.reduce_max(x, (0, -1), keepdims=False),
+        lambda x: x.max((0, 2)), X,
+    ),
+    "reduce_min": Row(
+        ops.ReduceMin, lambda x: ops.reduce_min(x, 1), lambda x: x.min(1, keepdims=True), X
+    ),
+    "var": Row(ops.Var, partial(ops.var, axis=(0, 1)), partial(jnp.var, axis=(0, 1)), X),
+    "std": Row(ops.Std, partial(ops.std, axis=1, ddof=1), partial(jnp.std, axis=1, ddof=1), X),
+    "norm": Row(ops.Norm, partial(ops.norm, axis=-1), partial(jnp.linalg.norm, axis=-1), X),
+    "1-norm": Row(
+        ops.Norm, partial(ops.norm, p=1, axis=1), partial(jnp.linalg.norm, ord=1, axis=1), X
+    ),
+    "inf-norm": Row(
+        ops.Norm, partial(ops.norm, p=float("inf"), axis=1, keepdims=True),
+        partial(jnp.linalg.norm, ord=jnp.inf, axis=1, keepdims=True), X,
+    ),
+    "logsumexp": Row(
+        ops.LogSumExp, partial(ops.logsumexp, axis=(0, 2)),
+        partial(jax.nn.logsumexp, axis=(0, 2)), X,
+    ),
+    "cumsum": Row(ops.CumSum, partial(ops.cumsum, axis=-1), partial(jnp.cumsum, axis=-1), X),
+    "cumsum of what is later": Row(
+        ops.CumSum, partial(ops.cumsum, axis=1, exclusive=True, reverse=True),
+        plain_exclusive_reverse, X,
     ),
 }  # fmt: skip

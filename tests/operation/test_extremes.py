@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from catalogue.tensors import gradient, param
 from singa import autograd
 from singa.errors import ShapeError
 from singa.tensor import Tensor
@@ -16,15 +17,6 @@ def _recording():
     autograd.training = True
     yield
     autograd.training = False
-
-
-def param(values, dtype=np.float32):
-    return Tensor(data=np.array(values, dtype), stores_grad=True)
-
-
-def gradient(y, *xs):
-    found = autograd.gradients(y, np.ones(y.shape, np.float32))
-    return [found[x].to_numpy() for x in xs]
 
 
 def test_relu_at_zero_and_nan():

@@ -60,6 +60,20 @@ def test_arithmetic_broadcasts(shapes):
 
 
 @few
+@given(broadcastable(), st.data())
+def test_choices_broadcast(shapes, data):
+    a, b = array(shapes[0]), array(shapes[1], 2) + 1e-3  # no ties
+    whole = np.broadcast_shapes(*shapes)
+    cut = data.draw(st.integers(0, len(whole)))
+    mask = array(whole[cut:], 3) > 0
+    agrees(
+        lambda a, b: autograd.where(autograd.max(a, b), autograd.min(a, b, a), mask),
+        lambda a, b: jnp.where(mask, jnp.maximum(a, b), jnp.minimum(a, b)), a, b,
+    )  # fmt: skip
+    agrees(lambda a, b: autograd.mean(a, b, a), lambda a, b: (a + b + a) / 3, a, b)
+
+
+@few
 @given(st.data())
 def test_matmul_follows_numpy_for_all_ranks(data):
     m, k, n = (data.draw(sizes) for _ in range(3))
@@ -225,7 +239,11 @@ def test_reductions_over_any_axes(data):
     if axes:
         axes = tuple(axis - n if data.draw(st.booleans()) else axis for axis in axes)
     keep = data.draw(st.booleans())
-    for ours, plain in ((autograd.reduce_sum, jnp.sum), (autograd.reduce_mean, jnp.mean)):
+    for ours, plain in (
+        (autograd.reduce_sum, jnp.sum), (autograd.reduce_mean, jnp.mean),
+        (autograd.reduce_prod, jnp.prod), (autograd.reduce_max, jnp.max),
+        (autograd.var, jnp.var), (autograd.logsumexp, jax.nn.logsumexp),
+    ):  # fmt: skip
         agrees(
             lambda x, f=ours: f(x, axes, keep),
             lambda x, f=plain: f(x, axis=axes, keepdims=keep), array(shape),

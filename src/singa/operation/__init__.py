@@ -12,6 +12,7 @@ from singa.operation import (
     arranging,
     attention,
     convolution,
+    ctc,
     elementwise,
     indexing,
     joining,
@@ -19,19 +20,25 @@ from singa.operation import (
     logic,
     loss,
     normalization,
+    ordering,
     pooling,
     random,
     recurrent,
     reduction,
     resizing,
+    rounding,
     selection,
     shaping,
+    similarity,
+    trigonometric,
+    variadic,
 )
 from singa.operation import operators as operators
 from singa.operation.activation import *
 from singa.operation.arranging import *
 from singa.operation.attention import *
 from singa.operation.convolution import *
+from singa.operation.ctc import *
 from singa.operation.elementwise import *
 from singa.operation.indexing import *
 from singa.operation.joining import *
@@ -39,18 +46,24 @@ from singa.operation.linear import *
 from singa.operation.logic import *
 from singa.operation.loss import *
 from singa.operation.normalization import *
+from singa.operation.ordering import *
 from singa.operation.pooling import *
 from singa.operation.random import *
 from singa.operation.recurrent import *
 from singa.operation.reduction import *
 from singa.operation.resizing import *
+from singa.operation.rounding import *
 from singa.operation.selection import *
 from singa.operation.shaping import *
+from singa.operation.similarity import *
+from singa.operation.trigonometric import *
+from singa.operation.variadic import *
 from singa.tape import Operation
 
 _FAMILIES: tuple[ModuleType, ...] = (
-    activation, arranging, attention, convolution, elementwise, indexing, joining, linear,
-    logic, loss, normalization, pooling, random, recurrent, reduction, resizing, selection, shaping,
+    activation, arranging, attention, convolution, ctc, elementwise, indexing, joining, linear,
+    logic, loss, normalization, ordering, pooling, random, recurrent, reduction, resizing,
+    rounding, selection, shaping, similarity, trigonometric, variadic,
 )  # fmt: skip
 
 __all__ = [name for family in _FAMILIES for name in family.__all__]

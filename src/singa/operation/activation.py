@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import math
+
 import jax
 import jax.numpy as jnp
+from jax.nn import sigmoid as logistic
 
 from singa.device import CTensor
+from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks
+from singa.operation.pointwise import Pointwise
 from singa.tape import Operation
 from singa.tensor import Tensor
 
-__all__ = ["ReLU", "Sigmoid", "SoftMax", "Tanh", "relu", "sigmoid", "softmax", "tanh"]
+__all__ = [
+    "GLU", "Elu", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "LogSigmoid", "LogSoftmax",
+    "Mish", "PRelu", "ReLU", "ReLU6", "SeLU", "SiLU", "Sigmoid", "SoftMax", "SoftPlus", "SoftSign",
+    "Tanh", "elu", "gelu", "glu", "hardsigmoid", "hardswish", "leakyrelu", "log_sigmoid",
+    "log_softmax", "mish", "prelu", "relu", "relu6", "selu", "sigmoid", "silu", "softmax",
+    "softplus", "softsign", "swish", "tanh",
+]  # fmt: skip
 
 
 class ReLU(Operation):
@@ -64,6 +75,212 @@ class SoftMax(Operation):
         return self.y * (dy - (dy * self.y).sum(self.axis, keepdims=True))
 
 
+class LogSoftmax(Operation):
+    """y = log(softmax(x)) along an axis, finite where the softmax itself would be 0."""
+
+    def __init__(self, axis: int = 1) -> None:
+        super().__init__()
+        self.axis = axis
+
+    def forward(self, x: CTensor) -> CTensor:
+        checks.float_input(self, "its input", x)
+        self.y = jax.nn.log_softmax(x, checks.axis(self, self.axis, x.ndim))
+        return self.y
+
+    def backward(self, dy: CTensor) -> CTensor:
+        return dy - jnp.exp(self.y) * dy.sum(self.axis, keepdims=True)
+
+
+class SoftPlus(Pointwise, formula=jax.nn.softplus, slope=logistic):
+    """y = ln(1 + e ** x)."""
+
+
+class LogSigmoid(Pointwise, formula=jax.nn.log_sigmoid, slope=lambda x: logistic(-x)):
+    """y = ln(1 / (1 + e ** -x))."""
+
+
+class SoftSign(
+    Pointwise,
+    formula=lambda x: x / (1 + jnp.abs(x)),
+    slope=lambda x: 1 / (1 + jnp.abs(x)) ** 2,
+):
+    """y = x / (1 + abs(x))."""
+
+
+class ReLU6(
+    Pointwise,
+    formula=lambda x: jnp.clip(x, 0, 6),
+    slope=lambda x: ((x > 0) & (x < 6)).astype(x.dtype),
+):
+    """y = min(max(x, 0), 6); the gradient at both ends is 0."""
+
+
+class HardSwish(
+    Pointwise,
+    formula=lambda x: jnp.where(x > -3, x * jnp.minimum(x / 6 + 0.5, 1), 0),
+    slope=lambda x: jnp.where(x > 3, 1, jnp.where(x > -3, x / 3 + 0.5, 0)),
+):
+    """y = x min(max(x / 6 + 1/2, 0), 1) (Howard et al., 2019)."""
+
+
+def _silu_slope(x: CTensor) -> CTensor:
+    gate = logistic(x)
+    return gate + x * gate * (1 - gate)
+
+
+class SiLU(Pointwise, formula=lambda x: x * logistic(x), slope=_silu_slope):
+    """y = x sigmoid(x), also known as swish."""
+
+
+def _mish_gate(x: CTensor) -> CTensor:
+    return jnp.tanh(jax.nn.softplus(x))
+
+
+def _mish_slope(x: CTensor) -> CTensor:
+    gate = _mish_gate(x)
+    return gate + x * (1 - gate * gate) * logistic(x)
+
+
+class Mish(Pointwise, formula=lambda x: x * _mish_gate(x), slope=_mish_slope):
+    """y = x tanh(softplus(x)) (Misra, 2019)."""
+
+
+class Elu(Operation):
+    """y = x where positive, else alpha (e ** x - 1) (Clevert et al., 2015)."""
+
+    def __init__(self, alpha: float = 1.0) -> None:
+        super().__init__()
+        self.alpha = float(alpha)
+
+    def forward(self, x: CTensor) -> CTensor:
+        checks.float_input(self, "its input", x)
+        self.x = x
+        return jnp.where(x > 0, x, self.alpha * jnp.expm1(x))
+
+    def backward(self, dy: CTensor) -> CTensor:
+        # A choice and not a product: where x is large, e ** x is infinite.
+        return jnp.where(self.x > 0, dy, dy * self.alpha * jnp.exp(self.x))
+
+
+class SeLU(Elu):
+    """y = gamma x where positive, else gamma alpha (e ** x - 1) (Klambauer et al., 2017)."""
+
+    def __init__(
+        self, alpha: float = 1.6732632423543772, gamma: float = 1.0507009873554805
+    ) -> None:
+        super().__init__(alpha)
+        self.gamma = float(gamma)
+
+    def forward(self, x: CTensor) -> CTensor:
+        return self.gamma * super().forward(x)
+
+    def backward(self, dy: CTensor) -> CTensor:
+        return super().backward(self.gamma * dy)
+
+
+class PRelu(Operation):
+    """y = x where positive, else slope x; the slope is learned (He et al., 2015)."""
+
+    def forward(self, x: CTensor, slope: CTensor) -> CTensor:
+        checks.float_input(self, "its input", x)
+        checks.broadcastable(self, x, slope)
+        self.x, self.slope = x, slope
+        return jnp.where(x > 0, x, slope * x)
+
+    def backward(self, dy: CTensor) -> tuple[CTensor, CTensor]:
+        positive = self.x > 0
+        return jnp.where(positive, dy, dy * self.slope), jnp.where(positive, 0, dy * self.x)
+
+
+class LeakyRelu(Operation):
+    """y = x where positive, else a x."""
+
+    def __init__(self, a: float = 0.01) -> None:
+        super().__init__()
+        self.a = float(a)
+
+    def forward(self, x: CTensor) -> CTensor:
+        checks.float_input(self, "its input", x)
+        self.positive = x > 0
+        return jnp.where(self.positive, x, self.a * x)
+
+    def backward(self, dy: CTensor) -> CTensor:
+        return jnp.where(self.positive, dy, self.a * dy)
+
+
+class HardSigmoid(Operation):
+    """y = min(max(alpha x + gamma, 0), 1); the gradient at both ends is 0."""
+
+    def __init__(self, alpha: float = 0.2, gamma: float = 0.5) -> None:
+        super().__init__()
+        self.alpha, self.gamma = float(alpha), float(gamma)
+
+    def forward(self, x: CTensor) -> CTensor:
+        checks.float_input(self, "its input", x)
+        self.y = jnp.clip(self.alpha * x + self.gamma, 0, 1)
+        return self.y
+
+    def backward(self, dy: CTensor) -> CTensor:
+        return jnp.where((self.y > 0) & (self.y < 1), self.alpha * dy, 0)
+
+
+class Gelu(Operation):
+    """y = x P(z < x) for a normally distributed z (Hendrycks and Gimpel, 2016; ONNX Gelu).
+
+    With ``approximate="tanh"`` the probability is taken for
+    (1 + tanh(sqrt(2 / pi) (x + 0.044715 x ** 3))) / 2.
+    """
+
+    def __init__(self, approximate: str = "none") -> None:
+        super().__init__()
+        if approximate not in ("none", "tanh"):
+            raise ArgumentError(
+                f"{self.name}: approximate must be 'none' or 'tanh', got {approximate!r}"
+            )
+        self.approximate = approximate
+
+    def forward(self, x: CTensor) -> CTensor:
+        checks.float_input(self, "its input", x)
+        self.x = x
+        return x * self.gate(x)[0]
+
+    def backward(self, dy: CTensor) -> CTensor:
+        gate, slope = self.gate(self.x)
+        return dy * (gate + self.x * slope)
+
+    def gate(self, x: CTensor) -> tuple[CTensor, CTensor]:
+        """The probability and its slope."""
+        if self.approximate == "none":
+            density = jnp.exp(-x * x / 2) / math.sqrt(2 * math.pi)
+            return jax.lax.erfc(-x / math.sqrt(2)) / 2, density
+        # Beyond 30 it is 0 or 1 in all types, where the powers would overflow.
+        x = jnp.clip(x, -30, 30)
+        scale = 2 * math.sqrt(2 / math.pi)
+        gate = logistic(scale * (x + 0.044715 * x * x * x))
+        return gate, gate * (1 - gate) * scale * (1 + 3 * 0.044715 * x * x)
+
+
+class GLU(Operation):
+    """y = a sigmoid(b), for the halves a and b of x along an axis (Dauphin et al., 2016)."""
+
+    def __init__(self, axis: int = -1) -> None:
+        super().__init__()
+        self.axis = axis
+
+    def forward(self, x: CTensor) -> CTensor:
+        checks.float_input(self, "its input", x)
+        axis = checks.axis(self, self.axis, x.ndim)
+        if x.shape[axis] % 2:
+            raise ShapeError(f"{self.name}: axis {axis} of {x.shape} does not have two halves")
+        self.a, b = jnp.split(x, 2, axis)
+        self.gate = logistic(b)
+        return self.a * self.gate
+
+    def backward(self, dy: CTensor) -> CTensor:
+        da = dy * self.gate
+        return jnp.concatenate((da, da * self.a * (1 - self.gate)), self.axis)
+
+
 def relu(x: Tensor) -> Tensor:
     """max(x, 0), element by element."""
     return ReLU()(x)[0]
@@ -82,3 +299,86 @@ def tanh(x: Tensor) -> Tensor:
 def softmax(x: Tensor, axis: int = 1) -> Tensor:
     """E ** x / sum(e ** x) along ``axis``; sums to 1 there."""
     return SoftMax(axis)(x)[0]
+
+
+def log_softmax(x: Tensor, axis: int = 1) -> Tensor:
+    """The logarithm of the softmax along ``axis``."""
+    return LogSoftmax(axis)(x)[0]
+
+
+def softplus(x: Tensor) -> Tensor:
+    """ln(1 + e ** x), a smooth relu."""
+    return SoftPlus()(x)[0]
+
+
+def softsign(x: Tensor) -> Tensor:
+    """X / (1 + abs(x)), between -1 and 1."""
+    return SoftSign()(x)[0]
+
+
+def log_sigmoid(x: Tensor) -> Tensor:
+    """The logarithm of the sigmoid, finite where the sigmoid itself would be 0."""
+    return LogSigmoid()(x)[0]
+
+
+def relu6(x: Tensor) -> Tensor:
+    """min(max(x, 0), 6), element by element."""
+    return ReLU6()(x)[0]
+
+
+def elu(x: Tensor, alpha: float = 1.0) -> Tensor:
+    """X where positive, else alpha (e ** x - 1)."""
+    return Elu(alpha)(x)[0]
+
+
+def selu(x: Tensor, alpha: float = 1.6732632423543772, gamma: float = 1.0507009873554805) -> Tensor:
+    """Gamma times :func:`elu`; these defaults keep mean 0 and variance 1 through many layers."""
+    return SeLU(alpha, gamma)(x)[0]
+
+
+def prelu(x: Tensor, slope: Tensor) -> Tensor:
+    """X where positive, else ``slope`` x; the slope broadcasts, one per channel being (C, 1, 1)."""
+    return PRelu()(x, slope)[0]
+
+
+def leakyrelu(x: Tensor, a: float = 0.01) -> Tensor:
+    """X where positive, else ``a`` x; the gradient at 0 is ``a``."""
+    return LeakyRelu(a)(x)[0]
+
+
+def hardsigmoid(x: Tensor, alpha: float = 0.2, gamma: float = 0.5) -> Tensor:
+    """min(max(alpha x + gamma, 0), 1), element by element."""
+    return HardSigmoid(alpha, gamma)(x)[0]
+
+
+def hardswish(x: Tensor) -> Tensor:
+    """X min(max(x / 6 + 1/2, 0), 1), element by element."""
+    return HardSwish()(x)[0]
+
+
+def gelu(x: Tensor, approximate: str = "none") -> Tensor:
+    """X times the probability that a normally distributed number is below x.
+
+    ``approximate="tanh"`` is the formula with a tanh that GPT-2 and BERT use.
+    """
+    return Gelu(approximate)(x)[0]
+
+
+def silu(x: Tensor) -> Tensor:
+    """X sigmoid(x), element by element."""
+    return SiLU()(x)[0]
+
+
+def swish(x: Tensor) -> Tensor:
+    """X sigmoid(x): :func:`silu` under its other name."""
+    return SiLU()(x)[0]
+
+
+def mish(x: Tensor) -> Tensor:
+    """X tanh(softplus(x)), element by element."""
+    return Mish()(x)[0]
+
+
+def glu(x: Tensor, axis: int = -1) -> Tensor:
+    """A sigmoid(b), for the halves a and b of ``x`` along ``axis``, which must be of even size."""
+    return GLU(axis)(x)[0]

@@ -5,16 +5,22 @@ Gradients are returned in the broadcast shape: the tape sums them down to the in
 
 from __future__ import annotations
 
+import math
+
+import jax
 import jax.numpy as jnp
 
 from singa.device import CTensor, float32, is_float
 from singa.operation import checks
+from singa.operation.pointwise import Pointwise
 from singa.tape import Operation
 from singa.tensor import Tensor, TensorLike, as_tensor
 
 __all__ = [
-    "Abs", "Add", "Div", "Exp", "Log", "Mul", "Negative", "Pow", "Sqrt", "Sub", "abs", "add",
-    "div", "exp", "log", "mul", "negative", "pow", "sqrt", "sub",
+    "Abs", "Add", "Clip", "Div", "Erf", "Exp", "Expm1", "Identity", "Log", "Log1p", "Mul",
+    "Negative", "Pow", "Reciprocal", "Sign", "Sqrt", "Square", "Sub", "Where", "abs", "add", "clip",
+    "div", "erf", "exp", "expm1", "identity", "log", "log1p", "masked_fill", "mul", "negative",
+    "pow", "reciprocal", "sign", "sqrt", "square", "sub", "where",
 ]  # fmt: skip
 
 
@@ -118,16 +124,28 @@ class Exp(Operation):
         return dy * self.y
 
 
-class Log(Operation):
+class Log(Pointwise, formula=jnp.log, slope=lambda x: 1 / x):
     """y = ln x."""
 
-    def forward(self, x: CTensor) -> CTensor:
-        checks.float_input(self, "its input", x)
-        self.x = x
-        return jnp.log(x)
 
-    def backward(self, dy: CTensor) -> CTensor:
-        return dy / self.x
+class Log1p(Pointwise, formula=jnp.log1p, slope=lambda x: 1 / (1 + x)):
+    """y = ln (1 + x), precise near 0."""
+
+
+class Expm1(Pointwise, formula=jnp.expm1, slope=jnp.exp):
+    """y = e ** x - 1, precise near 0."""
+
+
+class Reciprocal(Pointwise, formula=lambda x: 1 / x, slope=lambda x: -1 / (x * x)):
+    """y = 1 / x."""
+
+
+def _erf_slope(x: CTensor) -> CTensor:
+    return (2 / math.sqrt(math.pi)) * jnp.exp(-x * x)
+
+
+class Erf(Pointwise, formula=jax.lax.erf, slope=_erf_slope):
+    """y = the error function, 2 / sqrt(pi) times the integral of e ** -(t ** 2) from 0 to x."""
 
 
 class Sqrt(Operation):
@@ -140,6 +158,66 @@ class Sqrt(Operation):
 
     def backward(self, dy: CTensor) -> CTensor:
         return dy / (2 * self.y)
+
+
+class Square(Operation):
+    """y = x x."""
+
+    def forward(self, x: CTensor) -> CTensor:
+        self.x = x
+        return x * x
+
+    def backward(self, dy: CTensor) -> CTensor:
+        return 2 * dy * self.x
+
+
+class Sign(Operation):
+    """y = -1, 0 or 1; the gradient is 0."""
+
+    def forward(self, x: CTensor) -> CTensor:
+        return jnp.sign(x)
+
+    def backward(self, dy: CTensor) -> CTensor:
+        return jnp.zeros_like(dy)
+
+
+class Identity(Operation):
+    """y = x."""
+
+    def forward(self, x: CTensor) -> CTensor:
+        return x
+
+    def backward(self, dy: CTensor) -> CTensor:
+        return dy
+
+
+class Clip(Operation):
+    """y = min(max(x, low), high); the gradient at the bounds is that of x."""
+
+    def __init__(self, min: float | None = None, max: float | None = None) -> None:
+        super().__init__()
+        self.low = -math.inf if min is None else float(min)
+        self.high = math.inf if max is None else float(max)
+
+    def forward(self, x: CTensor) -> CTensor:
+        checks.float_input(self, "its input", x)
+        self.x = x
+        return jnp.minimum(jnp.maximum(x, self.low), self.high)
+
+    def backward(self, dy: CTensor) -> CTensor:
+        return jnp.where((self.low <= self.x) & (self.x <= self.high), dy, 0)
+
+
+class Where(Operation):
+    """y = a where the condition holds (is not 0), else b."""
+
+    def forward(self, a: CTensor, b: CTensor, condition: CTensor) -> CTensor:
+        checks.broadcastable(self, a, b, condition)
+        self.condition = condition != 0
+        return jnp.where(self.condition, a, b)
+
+    def backward(self, dy: CTensor) -> tuple[CTensor, CTensor, None]:
+        return jnp.where(self.condition, dy, 0), jnp.where(self.condition, 0, dy), None
 
 
 def add(a: Tensor, b: TensorLike) -> Tensor:
@@ -190,3 +268,59 @@ def log(x: Tensor) -> Tensor:
 def sqrt(x: Tensor) -> Tensor:
     """The square root."""
     return Sqrt()(x)[0]
+
+
+def log1p(x: Tensor) -> Tensor:
+    """The natural logarithm of 1 + x, precise near 0."""
+    return Log1p()(x)[0]
+
+
+def expm1(x: Tensor) -> Tensor:
+    """E ** x - 1, precise near 0."""
+    return Expm1()(x)[0]
+
+
+def reciprocal(x: Tensor) -> Tensor:
+    """1 / x."""
+    return Reciprocal()(x)[0]
+
+
+def erf(x: Tensor) -> Tensor:
+    """The error function."""
+    return Erf()(x)[0]
+
+
+def square(x: Tensor) -> Tensor:
+    """X times itself, precise for integers too."""
+    return Square()(x)[0]
+
+
+def sign(x: Tensor) -> Tensor:
+    """-1, 0 or 1, of ``x``'s type; its gradient is 0."""
+    return Sign()(x)[0]
+
+
+def identity(x: Tensor) -> Tensor:
+    """X itself, as the output of an operation."""
+    return Identity()(x)[0]
+
+
+def clip(x: Tensor, min: float | None = None, max: float | None = None) -> Tensor:
+    """X, but at least ``min`` and at most ``max``; None is no bound.
+
+    If ``min`` is above ``max``, everything becomes ``max``, as in NumPy.
+    """
+    return Clip(min, max)(x)[0]
+
+
+def where(x: Tensor, y: TensorLike, condition: TensorLike) -> Tensor:
+    """The elements of ``x`` where ``condition`` holds, else those of ``y``; with broadcasting.
+
+    The order of the arguments is SINGA's, not NumPy's.
+    """
+    return Where()(x, as_tensor(y, x), as_tensor(condition, x))[0]
+
+
+def masked_fill(x: Tensor, mask: TensorLike, value: TensorLike) -> Tensor:
+    """``x`` with ``value`` in place of the elements where ``mask`` holds; with broadcasting."""
+    return Where()(as_tensor(value, x), x, as_tensor(mask, x))[0]

@@ -1,8 +1,12 @@
-"""Comparisons: bool results, without gradients."""
+"""Comparisons, logic and tests of values: bool results, without gradients.
+
+Logic takes numbers too: every one but 0 is true.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
@@ -11,50 +15,143 @@ from singa.operation import checks
 from singa.tape import Operation
 from singa.tensor import Tensor, TensorLike, as_tensor
 
-__all__ = ["Compare", "equal", "greater", "greater_equal", "less", "less_equal", "not_equal"]
+__all__ = [
+    "And", "Equal", "Greater", "GreaterOrEqual", "IsFinite", "IsInf", "IsNaN", "Less",
+    "LessOrEqual", "Not", "NotEqual", "Or", "Xor", "_and", "_not", "_or", "_xor", "equal",
+    "greater", "greater_equal", "isfinite", "isinf", "isnan", "less", "less_equal", "not_equal",
+]  # fmt: skip
 
 
-class Compare(Operation):
-    """y = a ? b, element by element; ``relation`` is the name of NumPy's function."""
+class Predicate(Operation):
+    """y = whether something holds, for each element; with broadcasting."""
 
-    def __init__(self, relation: str) -> None:
-        super().__init__()
-        self.relation = relation
+    holds: ClassVar[Callable[..., CTensor]]
 
-    def forward(self, a: CTensor, b: CTensor) -> CTensor:
-        checks.broadcastable(self, a, b)
-        compare: Callable[[CTensor, CTensor], CTensor] = getattr(jnp, self.relation)
-        return compare(a, b)
+    def __init_subclass__(cls, holds: Callable[..., CTensor], **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.holds = staticmethod(holds)
 
-    def backward(self, dy: CTensor) -> tuple[None, None]:
-        return None, None
+    def forward(self, *xs: CTensor) -> CTensor:
+        checks.broadcastable(self, *xs)
+        self.count = len(xs)
+        return type(self).holds(*xs)
+
+    def backward(self, dy: CTensor) -> tuple[None, ...]:
+        return (None,) * self.count
+
+
+class Less(Predicate, holds=jnp.less):
+    """y = a < b."""
+
+
+class LessOrEqual(Predicate, holds=jnp.less_equal):
+    """y = a <= b."""
+
+
+class Greater(Predicate, holds=jnp.greater):
+    """y = a > b."""
+
+
+class GreaterOrEqual(Predicate, holds=jnp.greater_equal):
+    """y = a >= b."""
+
+
+class Equal(Predicate, holds=jnp.equal):
+    """y = a == b."""
+
+
+class NotEqual(Predicate, holds=jnp.not_equal):
+    """y = a != b."""
+
+
+class And(Predicate, holds=jnp.logical_and):
+    """y = a and b."""
+
+
+class Or(Predicate, holds=jnp.logical_or):
+    """y = a or b."""
+
+
+class Xor(Predicate, holds=jnp.logical_xor):
+    """y = either a or b."""
+
+
+class Not(Predicate, holds=jnp.logical_not):
+    """y = not x."""
+
+
+class IsNaN(Predicate, holds=jnp.isnan):
+    """y = whether x is not a number."""
+
+
+class IsInf(Predicate, holds=jnp.isinf):
+    """y = whether x is infinite."""
+
+
+class IsFinite(Predicate, holds=jnp.isfinite):
+    """y = whether x is neither infinite nor NaN."""
 
 
 def less(a: Tensor, b: TensorLike) -> Tensor:
     """A < b, as bool."""
-    return Compare("less")(a, as_tensor(b, a))[0]
+    return Less()(a, as_tensor(b, a))[0]
 
 
 def less_equal(a: Tensor, b: TensorLike) -> Tensor:
     """A <= b, as bool."""
-    return Compare("less_equal")(a, as_tensor(b, a))[0]
+    return LessOrEqual()(a, as_tensor(b, a))[0]
 
 
 def greater(a: Tensor, b: TensorLike) -> Tensor:
     """A > b, as bool."""
-    return Compare("greater")(a, as_tensor(b, a))[0]
+    return Greater()(a, as_tensor(b, a))[0]
 
 
 def greater_equal(a: Tensor, b: TensorLike) -> Tensor:
     """A >= b, as bool."""
-    return Compare("greater_equal")(a, as_tensor(b, a))[0]
+    return GreaterOrEqual()(a, as_tensor(b, a))[0]
 
 
 def equal(a: Tensor, b: TensorLike) -> Tensor:
     """A == b, as bool."""
-    return Compare("equal")(a, as_tensor(b, a))[0]
+    return Equal()(a, as_tensor(b, a))[0]
 
 
 def not_equal(a: Tensor, b: TensorLike) -> Tensor:
     """A != b, as bool."""
-    return Compare("not_equal")(a, as_tensor(b, a))[0]
+    return NotEqual()(a, as_tensor(b, a))[0]
+
+
+def _and(a: Tensor, b: TensorLike) -> Tensor:
+    """Whether both are true (not 0), as bool."""
+    return And()(a, as_tensor(b, a))[0]
+
+
+def _or(a: Tensor, b: TensorLike) -> Tensor:
+    """Whether at least one is true (not 0), as bool."""
+    return Or()(a, as_tensor(b, a))[0]
+
+
+def _xor(a: Tensor, b: TensorLike) -> Tensor:
+    """Whether exactly one is true (not 0), as bool."""
+    return Xor()(a, as_tensor(b, a))[0]
+
+
+def _not(x: Tensor) -> Tensor:
+    """Whether x is false (0), as bool."""
+    return Not()(x)[0]
+
+
+def isnan(x: Tensor) -> Tensor:
+    """Whether x is not a number, as bool."""
+    return IsNaN()(x)[0]
+
+
+def isinf(x: Tensor) -> Tensor:
+    """Whether x is infinite, of either sign, as bool."""
+    return IsInf()(x)[0]
+
+
+def isfinite(x: Tensor) -> Tensor:
+    """Whether x is neither infinite nor NaN, as bool."""
+    return IsFinite()(x)[0]

@@ -1,4 +1,8 @@
-"""Losses. Each is a scalar, of shape ()."""
+"""Losses of an output and its target. Each is a scalar, of shape ().
+
+Those for classes and probabilities are summed over each row and averaged over the batch; those of
+numbers are averaged over all elements.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +10,28 @@ import jax
 import jax.numpy as jnp
 
 from singa.device import CTensor
-from singa.errors import DTypeError, ShapeError
+from singa.errors import ArgumentError, DTypeError, ShapeError
 from singa.operation import checks
+from singa.operation.elementwise import div
 from singa.tape import Operation
 from singa.tensor import Tensor
 
 __all__ = [
-    "BinaryCrossEntropy", "MeanSquareError", "SoftMaxCrossEntropy", "binary_cross_entropy",
-    "mse_loss", "softmax_cross_entropy",
+    "BinaryCrossEntropy", "BinaryCrossEntropyWithLogits", "CrossEntropy", "Hinge", "Huber",
+    "KLDivergence", "MeanAbsoluteError", "MeanSquareError", "NegativeLogLikelihood",
+    "SoftMaxCrossEntropy", "binary_cross_entropy", "binary_cross_entropy_with_logits",
+    "cross_entropy", "hinge_loss", "huber_loss", "kl_div", "l1_loss", "mse_loss", "nll_loss",
+    "smooth_l1_loss", "softmax_cross_entropy",
 ]  # fmt: skip
 
+_LEAST_LOG = -100  # where logarithms of probabilities are cut off, so that losses stay finite
 
-class SoftMaxCrossEntropy(Operation):
-    """y = -mean over the batch of sum(t log softmax(x)).
 
-    The targets are class ids (integers of x's shape without its last axis), one-hot rows or soft
-    labels (of x's shape, of any type). An id that is no class makes the loss NaN.
+class NegativeLogLikelihood(Operation):
+    """y = -mean over the batch of sum(t log_p).
+
+    The targets are class ids (integers of log_p's shape without its last axis), one-hot rows or
+    soft labels (of log_p's shape, of any type). An id that is no class makes the loss NaN.
     """
 
     def forward(self, x: CTensor, t: CTensor) -> CTensor:
@@ -38,17 +48,17 @@ class SoftMaxCrossEntropy(Operation):
             raise DTypeError(f"{self.name}: class ids must be integers, got {t.dtype}")
         self.by_id, self.t = by_id, t
         self.rows = x.size // x.shape[-1]
-        self.log_p = jax.nn.log_softmax(x, -1)
+        self.log_p = self.log_probabilities(x)
         labels = self.labels()
         # A class that is not wanted may be impossible: 0 times -inf is 0 here.
         return -jnp.where(labels == 0, 0, labels * self.log_p).sum() / self.rows
 
     def backward(self, dy: CTensor) -> tuple[CTensor, CTensor]:
-        dy = dy / self.rows
-        labels = self.labels()
-        # Soft labels need not sum to 1.
-        total = labels.sum(-1, keepdims=True)
-        return dy * (total * jnp.exp(self.log_p) - labels), -dy * self.log_p
+        dy = -dy / self.rows
+        return dy * self.labels(), dy * self.log_p
+
+    def log_probabilities(self, x: CTensor) -> CTensor:
+        return x
 
     def labels(self) -> CTensor:
         """The targets as probabilities of each class."""
@@ -61,18 +71,81 @@ class SoftMaxCrossEntropy(Operation):
         return jnp.where(valid[..., None], one_hot, jnp.asarray(jnp.nan, one_hot.dtype))
 
 
+class SoftMaxCrossEntropy(NegativeLogLikelihood):
+    """y = -mean over the batch of sum(t log softmax(x)), with NegativeLogLikelihood's targets."""
+
+    def log_probabilities(self, x: CTensor) -> CTensor:
+        return jax.nn.log_softmax(x, -1)
+
+    def backward(self, dy: CTensor) -> tuple[CTensor, CTensor]:
+        dlog_p, dt = super().backward(dy)
+        # Soft labels need not sum to 1.
+        return dlog_p - jnp.exp(self.log_p) * dlog_p.sum(-1, keepdims=True), dt
+
+
+class CrossEntropy(NegativeLogLikelihood):
+    """y = -mean over the batch of sum(t log x), for probabilities x.
+
+    The targets are NegativeLogLikelihood's. The logarithm is cut off at -100, so that the loss
+    stays finite for x = 0.
+    """
+
+    def log_probabilities(self, x: CTensor) -> CTensor:
+        self.x = x
+        return jnp.maximum(jnp.log(x), _LEAST_LOG)
+
+    def backward(self, dy: CTensor) -> tuple[CTensor, CTensor]:
+        dlog_p, dt = super().backward(dy)
+        return dlog_p / jnp.maximum(self.x, _least(self.x)), dt
+
+
 class MeanSquareError(Operation):
     """y = mean((x - t) ** 2) over all elements."""
 
     def forward(self, x: CTensor, t: CTensor) -> CTensor:
-        checks.float_input(self, "x", x)
-        _same_shape(self, x, t)
+        _check(self, x, t)
         self.error = x - t
-        return (self.error * self.error).mean()
+        return self.value(self.error).mean()
 
     def backward(self, dy: CTensor) -> tuple[CTensor, CTensor]:
-        dx = dy * (2 / max(self.error.size, 1)) * self.error
+        dx = dy / max(self.error.size, 1) * self.slope(self.error)
         return dx, -dx
+
+    def value(self, error: CTensor) -> CTensor:
+        return error * error
+
+    def slope(self, error: CTensor) -> CTensor:
+        return 2 * error
+
+
+class MeanAbsoluteError(MeanSquareError):
+    """y = mean(abs(x - t)) over all elements; the gradient at 0 is 0."""
+
+    def value(self, error: CTensor) -> CTensor:
+        return jnp.abs(error)
+
+    def slope(self, error: CTensor) -> CTensor:
+        return jnp.sign(error)
+
+
+class Huber(MeanSquareError):
+    """y = the mean of e ** 2 / 2 up to delta, and of delta (abs(e) - delta / 2) beyond, e = x - t.
+
+    (Huber, 1964.)
+    """
+
+    def __init__(self, delta: float = 1.0) -> None:
+        super().__init__()
+        if not delta > 0:
+            raise ArgumentError(f"{self.name}: delta must be above 0, got {delta!r}")
+        self.delta = float(delta)
+
+    def value(self, error: CTensor) -> CTensor:
+        near = jnp.clip(error, -self.delta, self.delta)
+        return near * (error - near / 2)
+
+    def slope(self, error: CTensor) -> CTensor:
+        return jnp.clip(error, -self.delta, self.delta)
 
 
 class BinaryCrossEntropy(Operation):
@@ -82,31 +155,81 @@ class BinaryCrossEntropy(Operation):
     """
 
     def forward(self, x: CTensor, t: CTensor) -> CTensor:
-        checks.float_input(self, "x", x)
-        _same_shape(self, x, t)
-        if not x.ndim:
-            raise ShapeError(f"{self.name}: x must be (N, ...), got shape {x.shape}")
+        _check_batch(self, x, t)
         self.x, self.t = x, t
-        log_x = jnp.maximum(jnp.log(x), -100)
-        log_rest = jnp.maximum(jnp.log1p(-x), -100)
+        log_x = jnp.maximum(jnp.log(x), _LEAST_LOG)
+        log_rest = jnp.maximum(jnp.log1p(-x), _LEAST_LOG)
         return -(t * log_x + (1 - t) * log_rest).sum() / x.shape[0]
 
     def backward(self, dy: CTensor) -> tuple[CTensor, CTensor]:
         x, t = self.x, self.t
         dy = dy / x.shape[0]
         # Finite at 0 and 1 too, and still pointing the right way.
-        least = max(1e-12, float(jnp.finfo(x.dtype).tiny))
-        dx = dy * (x - t) / jnp.maximum(x * (1 - x), least)
-        log_ratio = jnp.maximum(jnp.log1p(-x), -100) - jnp.maximum(jnp.log(x), -100)
+        dx = dy * (x - t) / jnp.maximum(x * (1 - x), _least(x))
+        log_ratio = jnp.maximum(jnp.log1p(-x), _LEAST_LOG) - jnp.maximum(jnp.log(x), _LEAST_LOG)
         return dx, dy * log_ratio
 
 
-def _same_shape(operation: Operation, x: CTensor, t: CTensor) -> None:
+class BinaryCrossEntropyWithLogits(Operation):
+    """y = the binary cross-entropy of sigmoid(x), exact for logits x of any size."""
+
+    def forward(self, x: CTensor, t: CTensor) -> CTensor:
+        _check_batch(self, x, t)
+        self.x, self.t = x, t
+        return (jax.nn.softplus(x) - t * x).sum() / x.shape[0]
+
+    def backward(self, dy: CTensor) -> tuple[CTensor, CTensor]:
+        dy = dy / self.x.shape[0]
+        return dy * (jax.nn.sigmoid(self.x) - self.t), -dy * self.x
+
+
+class KLDivergence(Operation):
+    """y = the mean over the batch of sum(t (log t - x)), for log-probabilities x.
+
+    Where t is 0 so is its part of the sum.
+    """
+
+    def forward(self, x: CTensor, t: CTensor) -> CTensor:
+        _check_batch(self, x, t)
+        self.t, self.log_ratio = t, jnp.where(t == 0, 0, jnp.log(t) - x)
+        return (t * self.log_ratio).sum() / x.shape[0]
+
+    def backward(self, dy: CTensor) -> tuple[CTensor, CTensor]:
+        dy = dy / self.t.shape[0]
+        return -dy * self.t, dy * (self.log_ratio + 1)
+
+
+class Hinge(Operation):
+    """y = mean(max(0, 1 - t x)) over all elements, for t of 1 and -1."""
+
+    def forward(self, x: CTensor, t: CTensor) -> CTensor:
+        _check(self, x, t)
+        self.x, self.t = x, t
+        return jnp.maximum(1 - t * x, 0).mean()
+
+    def backward(self, dy: CTensor) -> tuple[CTensor, CTensor]:
+        dy = jnp.where(self.t * self.x < 1, -dy / max(self.x.size, 1), 0)
+        return dy * self.t, dy * self.x
+
+
+def _check(operation: Operation, x: CTensor, t: CTensor) -> None:
+    checks.float_input(operation, "x", x)
     if x.shape != t.shape:
         raise ShapeError(
             f"{operation.name}: x is of shape {x.shape}, the targets of {t.shape}; "
             "they must be equal"
         )
+
+
+def _check_batch(operation: Operation, x: CTensor, t: CTensor) -> None:
+    _check(operation, x, t)
+    if not x.ndim:
+        raise ShapeError(f"{operation.name}: x must be (N, ...), got shape {x.shape}")
+
+
+def _least(x: CTensor) -> float:
+    """What probabilities are divided by at least."""
+    return max(1e-12, float(jnp.finfo(x.dtype).tiny))
 
 
 def softmax_cross_entropy(x: Tensor, t: Tensor) -> Tensor:
@@ -132,3 +255,63 @@ def binary_cross_entropy(x: Tensor, t: Tensor) -> Tensor:
         t: targets of ``x``'s shape, in [0, 1].
     """
     return BinaryCrossEntropy()(x, t)[0]
+
+
+def cross_entropy(x: Tensor, t: Tensor) -> Tensor:
+    """The mean over the batch of -sum(t log x).
+
+    Args:
+        x: (N, classes) probabilities; further leading axes are part of the batch.
+        t: class ids (N,) of an integer type, or one-hot or soft labels (N, classes).
+    """
+    return CrossEntropy()(x, t)[0]
+
+
+def nll_loss(x: Tensor, t: Tensor) -> Tensor:
+    """The mean over the batch of -sum(t x).
+
+    Args:
+        x: (N, classes) log-probabilities, such as :func:`log_softmax` gives.
+        t: class ids (N,) of an integer type, or one-hot or soft labels (N, classes).
+    """
+    return NegativeLogLikelihood()(x, t)[0]
+
+
+def binary_cross_entropy_with_logits(x: Tensor, t: Tensor) -> Tensor:
+    """:func:`binary_cross_entropy` of sigmoid(x), exact for ``x`` of any size.
+
+    Args:
+        x: (N, ...) logits.
+        t: targets of ``x``'s shape, in [0, 1].
+    """
+    return BinaryCrossEntropyWithLogits()(x, t)[0]
+
+
+def kl_div(x: Tensor, t: Tensor) -> Tensor:
+    """The Kullback-Leibler divergence of ``t`` from ``x``, averaged over the batch.
+
+    Args:
+        x: (N, ...) log-probabilities.
+        t: probabilities of ``x``'s shape.
+    """
+    return KLDivergence()(x, t)[0]
+
+
+def l1_loss(x: Tensor, t: Tensor) -> Tensor:
+    """The mean of abs(x - t) over all elements; ``t`` is of ``x``'s shape."""
+    return MeanAbsoluteError()(x, t)[0]
+
+
+def huber_loss(x: Tensor, t: Tensor, delta: float = 1.0) -> Tensor:
+    """The mean of (x - t) ** 2 / 2, which goes on as a straight line beyond ``delta``."""
+    return Huber(delta)(x, t)[0]
+
+
+def smooth_l1_loss(x: Tensor, t: Tensor, beta: float = 1.0) -> Tensor:
+    """The mean of abs(x - t), which is rounded off within ``beta``: huber_loss / ``beta``."""
+    return div(Huber(beta)(x, t)[0], beta)
+
+
+def hinge_loss(x: Tensor, t: Tensor) -> Tensor:
+    """The mean of max(0, 1 - t x) over all elements, for targets of 1 and -1."""
+    return Hinge()(x, t)[0]

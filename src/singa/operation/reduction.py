@@ -1,27 +1,55 @@
-"""Reductions over axes."""
+"""Reductions over axes, and running sums along one.
+
+Those with ONNX's names (``reduce_...``) keep the reduced axes with size 1 unless told otherwise,
+those with NumPy's names drop them.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import TypeAlias
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
-from singa.device import CTensor, float32, is_float
+from singa.device import CTensor, DType, float32, is_float
+from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks
 from singa.tape import Operation
 from singa.tensor import Tensor
 
-__all__ = ["ReduceMean", "ReduceSum", "reduce_mean", "reduce_sum"]
+__all__ = [
+    "CumSum", "LogSumExp", "Norm", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd",
+    "ReduceSum", "Std", "Var", "cumsum", "logsumexp", "norm", "reduce_max", "reduce_mean",
+    "reduce_min", "reduce_prod", "reduce_sum", "std", "var",
+]  # fmt: skip
+
+Axes: TypeAlias = Sequence[int] | int | None
+
+
+def _summed(x: CTensor) -> DType:
+    """The type of a sum. Integers keep theirs; jax would widen them."""
+    return x.dtype if x.dtype != np.bool_ else np.dtype(np.int32)
 
 
 class _Reduction(Operation):
-    def __init__(self, axes: Sequence[int] | int | None = None, keepdims: bool = True) -> None:
+    def __init__(self, axes: Axes = None, keepdims: bool = True) -> None:
         super().__init__()
         if isinstance(axes, (int, np.integer)):
             axes = (int(axes),)
         self.axes = None if axes is None else tuple(int(axis) for axis in axes)
         self.keepdims = bool(keepdims)
+
+    def reduces(self, x: CTensor) -> tuple[int, ...]:
+        """The axes to reduce of ``x``."""
+        self.reduced, self.from_shape = checks.axes(self, self.axes, x.ndim), x.shape
+        return self.reduced
+
+    def count(self) -> int:
+        """How many elements become one."""
+        return math.prod(self.from_shape[axis] for axis in self.reduced)
 
     def expand(self, dy: CTensor) -> CTensor:
         """A gradient of the output, repeated over the axes that were reduced."""
@@ -34,10 +62,7 @@ class ReduceSum(_Reduction):
     """y = the sum over some axes (ONNX ReduceSum)."""
 
     def forward(self, x: CTensor) -> CTensor:
-        self.reduced, self.from_shape = checks.axes(self, self.axes, x.ndim), x.shape
-        # Integers keep their type; jax would widen them.
-        dtype = x.dtype if x.dtype != np.bool_ else np.int32
-        return x.sum(self.reduced, keepdims=self.keepdims, dtype=dtype)
+        return x.sum(self.reduces(x), keepdims=self.keepdims, dtype=_summed(x))
 
     def backward(self, dy: CTensor) -> CTensor:
         return self.expand(dy)
@@ -47,22 +72,213 @@ class ReduceMean(_Reduction):
     """y = the mean over some axes (ONNX ReduceMean). Integers give float32."""
 
     def forward(self, x: CTensor) -> CTensor:
-        self.reduced, self.from_shape = checks.axes(self, self.axes, x.ndim), x.shape
         dtype = x.dtype if is_float(x.dtype) else float32
-        return x.mean(self.reduced, keepdims=self.keepdims, dtype=dtype)
+        return x.mean(self.reduces(x), keepdims=self.keepdims, dtype=dtype)
 
     def backward(self, dy: CTensor) -> CTensor:
-        count = int(np.prod([self.from_shape[axis] for axis in self.reduced]))
-        return self.expand(dy / count)
+        return self.expand(dy / self.count())
 
 
-def reduce_sum(x: Tensor, axes: Sequence[int] | int | None = None, keepdims: bool = True) -> Tensor:
+class ReduceProd(_Reduction):
+    """y = the product over some axes (ONNX ReduceProd)."""
+
+    # Without a backward: jax's does not divide, and so bears zeros.
+    def forward(self, x: CTensor) -> CTensor:
+        return x.prod(self.reduces(x), keepdims=self.keepdims, dtype=_summed(x))
+
+
+class _Extreme(_Reduction):
+    def chosen(self, x: CTensor, axes: tuple[int, ...]) -> CTensor:
+        """The extreme of ``x``, with the axes kept."""
+        raise NotImplementedError
+
+    def forward(self, x: CTensor) -> CTensor:
+        axes = self.reduces(x)
+        if not self.count():
+            raise ShapeError(f"{self.name}: there is nothing along axes {axes} of {x.shape}")
+        y = self.chosen(x, axes)
+        self.hits = x == y
+        return y if self.keepdims else y.squeeze(axes)
+
+    def backward(self, dy: CTensor) -> CTensor:
+        hits = self.hits.astype(dy.dtype)
+        return self.expand(dy) * hits / hits.sum(self.reduced, keepdims=True)
+
+
+class ReduceMax(_Extreme):
+    """y = the largest over some axes (ONNX ReduceMax). Ties share the gradient equally."""
+
+    def chosen(self, x: CTensor, axes: tuple[int, ...]) -> CTensor:
+        return x.max(axes, keepdims=True)
+
+
+class ReduceMin(_Extreme):
+    """y = the smallest over some axes (ONNX ReduceMin). Ties share the gradient equally."""
+
+    def chosen(self, x: CTensor, axes: tuple[int, ...]) -> CTensor:
+        return x.min(axes, keepdims=True)
+
+
+class Var(_Reduction):
+    """y = sum((x - mean) ** 2) / (count - ddof) over some axes."""
+
+    def __init__(self, axes: Axes = None, keepdims: bool = False, ddof: int = 0) -> None:
+        super().__init__(axes, keepdims)
+        self.ddof = ddof
+
+    def forward(self, x: CTensor) -> CTensor:
+        checks.float_input(self, "its input", x)
+        self.x = x
+        return x.var(self.reduces(x), keepdims=self.keepdims, ddof=self.ddof)
+
+    def backward(self, dy: CTensor) -> CTensor:
+        error = self.x - self.x.mean(self.reduced, keepdims=True)
+        # As in NumPy there is no variance of too few elements, and so no gradient: NaN.
+        degrees = self.count() - self.ddof
+        return self.expand(dy) * error * (2 / degrees if degrees > 0 else math.nan)
+
+
+class Std(Var):
+    """y = the square root of the variance over some axes; its gradient is 0 where y is 0."""
+
+    def forward(self, x: CTensor) -> CTensor:
+        self.y = jnp.sqrt(super().forward(x))
+        return self.y
+
+    def backward(self, dy: CTensor) -> CTensor:
+        return super().backward(jnp.where(self.y == 0, 0, dy / (2 * self.y)))
+
+
+class Norm(_Reduction):
+    """y = the p-norm of the vectors along some axes, for p = 1, 2 or infinity.
+
+    The gradient at the zero vector is 0. With p = infinity, ties share it equally.
+    """
+
+    def __init__(self, p: float = 2, axes: Axes = None, keepdims: bool = False) -> None:
+        super().__init__(axes, keepdims)
+        if p not in (1, 2, math.inf):
+            raise ArgumentError(f"{self.name}: p must be 1, 2 or infinity, got {p!r}")
+        self.p = float(p)
+
+    def forward(self, x: CTensor) -> CTensor:
+        checks.float_input(self, "its input", x)
+        axes = self.reduces(x)
+        self.x, size = x, jnp.abs(x)
+        if self.p == 1:
+            y = size.sum(axes, keepdims=True)
+        elif self.p == 2:
+            y = jnp.sqrt((x * x).sum(axes, keepdims=True))
+        else:
+            y = size.max(axes, keepdims=True, initial=0)
+        self.y = y
+        return y if self.keepdims else y.squeeze(axes)
+
+    def backward(self, dy: CTensor) -> CTensor:
+        dy, sign = self.expand(dy), jnp.sign(self.x)
+        if self.p == 1:
+            return dy * sign
+        if self.p == 2:
+            return dy * jnp.where(self.y == 0, 0, self.x / self.y)
+        hits = (jnp.abs(self.x) == self.y).astype(dy.dtype)
+        return dy * sign * hits / hits.sum(self.reduced, keepdims=True)
+
+
+class LogSumExp(_Reduction):
+    """y = ln(sum(e ** x)) over some axes (ONNX ReduceLogSumExp), shifted so as not to overflow."""
+
+    def forward(self, x: CTensor) -> CTensor:
+        checks.float_input(self, "its input", x)
+        axes = self.reduces(x)
+        if not self.count():
+            raise ShapeError(f"{self.name}: there is nothing along axes {axes} of {x.shape}")
+        self.x, self.y = x, jax.nn.logsumexp(x, axes, keepdims=True)
+        return self.y if self.keepdims else self.y.squeeze(axes)
+
+    def backward(self, dy: CTensor) -> CTensor:
+        # Where all x are -inf, so is y, and the gradient is 0.
+        return self.expand(dy) * jnp.exp(self.x - jnp.where(jnp.isinf(self.y), 0, self.y))
+
+
+class CumSum(Operation):
+    """y = the sums of all elements up to each one along an axis (ONNX CumSum).
+
+    ``exclusive`` leaves out the element itself; ``reverse`` begins at the end.
+    """
+
+    def __init__(self, axis: int = 0, exclusive: bool = False, reverse: bool = False) -> None:
+        super().__init__()
+        self.axis, self.exclusive, self.reverse = axis, bool(exclusive), bool(reverse)
+
+    def forward(self, x: CTensor) -> CTensor:
+        return self.summed(x.astype(_summed(x)), self.reverse)
+
+    def backward(self, dy: CTensor) -> CTensor:
+        return self.summed(dy, not self.reverse)
+
+    def summed(self, x: CTensor, reverse: bool) -> CTensor:
+        axis = checks.axis(self, self.axis, x.ndim)
+        if self.exclusive and x.shape[axis]:
+            # Everything moves on by one, for a 0.
+            ends = jnp.zeros_like(jax.lax.slice_in_dim(x, 0, 1, axis=axis))
+            first, last = (1, None) if reverse else (0, -1)
+            rest = jax.lax.slice_in_dim(x, first, last, axis=axis)
+            x = jnp.concatenate((rest, ends) if reverse else (ends, rest), axis)
+        return jax.lax.cumsum(x, axis, reverse)
+
+
+def reduce_sum(x: Tensor, axes: Axes = None, keepdims: bool = True) -> Tensor:
     """The sum over ``axes`` (all if None), which stay with size 1 unless ``keepdims`` is false."""
     return ReduceSum(axes, keepdims)(x)[0]
 
 
-def reduce_mean(
-    x: Tensor, axes: Sequence[int] | int | None = None, keepdims: bool = True
-) -> Tensor:
+def reduce_mean(x: Tensor, axes: Axes = None, keepdims: bool = True) -> Tensor:
     """The mean over ``axes`` (all if None), which stay with size 1 unless ``keepdims`` is false."""
     return ReduceMean(axes, keepdims)(x)[0]
+
+
+def reduce_prod(x: Tensor, axes: Axes = None, keepdims: bool = True) -> Tensor:
+    """The product over ``axes`` (all if None), which stay with size 1 if ``keepdims``."""
+    return ReduceProd(axes, keepdims)(x)[0]
+
+
+def reduce_max(x: Tensor, axes: Axes = None, keepdims: bool = True) -> Tensor:
+    """The largest over ``axes`` (all if None); those that tie share the gradient equally."""
+    return ReduceMax(axes, keepdims)(x)[0]
+
+
+def reduce_min(x: Tensor, axes: Axes = None, keepdims: bool = True) -> Tensor:
+    """The smallest over ``axes`` (all if None); those that tie share the gradient equally."""
+    return ReduceMin(axes, keepdims)(x)[0]
+
+
+def var(x: Tensor, axis: Axes = None, keepdims: bool = False, ddof: int = 0) -> Tensor:
+    """The variance over ``axis`` (all if None): squared errors, divided by count - ``ddof``."""
+    return Var(axis, keepdims, ddof)(x)[0]
+
+
+def std(x: Tensor, axis: Axes = None, keepdims: bool = False, ddof: int = 0) -> Tensor:
+    """The standard deviation over ``axis`` (all if None); its gradient is 0 where it is 0."""
+    return Std(axis, keepdims, ddof)(x)[0]
+
+
+def norm(x: Tensor, p: float = 2, axis: Axes = None, keepdims: bool = False) -> Tensor:
+    """The ``p``-norm (1, 2 or infinity) over ``axis`` (all if None, as one vector)."""
+    return Norm(p, axis, keepdims)(x)[0]
+
+
+def logsumexp(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
+    """ln(sum(e ** x)) over ``axis`` (all if None), without overflow."""
+    return LogSumExp(axis, keepdims)(x)[0]
+
+
+def cumsum(x: Tensor, axis: int = 0, exclusive: bool = False, reverse: bool = False) -> Tensor:
+    """The sums of all elements along ``axis`` up to each one.
+
+    Args:
+        x: of any shape with at least one axis.
+        axis: along which to add.
+        exclusive: leave out the element itself, so that the first sum is 0.
+        reverse: begin at the end.
+    """
+    return CumSum(axis, exclusive, reverse)(x)[0]

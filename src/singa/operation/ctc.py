@@ -1,0 +1,91 @@
+"""Connectionist temporal classification (Graves et al., 2006)."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from singa.device import CTensor, float32
+from singa.errors import ArgumentError, DTypeError, ShapeError
+from singa.operation import checks
+from singa.tape import Operation
+from singa.tensor import Tensor
+
+__all__ = ["CTC", "ctc_loss"]
+
+_NEVER = -1e30  # the logarithm of an impossible path's probability, but finite: it is added up
+
+
+class CTC(Operation):
+    """y = -mean over the batch of ln P(labels), summed over all their alignments to the frames.
+
+    Computed in float32 at least. Labels that do not fit into their frames cost infinity, without a
+    gradient. The gradient is jax's, of the scan over the frames.
+    """
+
+    def __init__(self, blank: int = 0) -> None:
+        super().__init__()
+        self.blank = int(blank)
+
+    def forward(
+        self, log_p: CTensor, t: CTensor, input_lengths: CTensor, target_lengths: CTensor
+    ) -> CTensor:
+        self.check(log_p, t, input_lengths, target_lengths)
+        dtype, count = log_p.dtype, 2 * t.shape[1] + 1
+        log_p = log_p.astype(jnp.promote_types(dtype, float32))
+        # Labels with a blank before, between and behind: the states of an alignment.
+        states = jnp.full((t.shape[0], count), self.blank, jnp.int32).at[:, 1::2].set(t)
+        # A blank may be left out between two different labels.
+        skips = (states != self.blank) & (states != jnp.roll(states, 2, 1))
+        number = jnp.arange(count, dtype=jnp.int32)
+        emitted = jnp.maximum(jnp.take_along_axis(log_p, states[None], 2), _NEVER)
+
+        def come_from(alpha: CTensor, back: int) -> CTensor:
+            return jnp.where(number < back, _NEVER, jnp.roll(alpha, back, 1))
+
+        def step(alpha: CTensor, frame: tuple[CTensor, CTensor]) -> tuple[CTensor, None]:
+            time, emitted = frame
+            ways = alpha, come_from(alpha, 1), jnp.where(skips, come_from(alpha, 2), _NEVER)
+            moved = jax.nn.logsumexp(jnp.stack(ways), 0) + emitted
+            return jnp.where(time < input_lengths[:, None], moved, alpha), None
+
+        alpha = jnp.where(number < 2, emitted[0], _NEVER)
+        times = jnp.arange(1, log_p.shape[0], dtype=jnp.int32)
+        alpha, _ = jax.lax.scan(step, alpha, (times, emitted[1:]))
+        # An alignment ends in the last label or in the blank behind it.
+        behind = number - 2 * target_lengths[:, None]
+        ends = jnp.where((behind == 0) | (behind == -1), alpha, _NEVER)
+        log_likelihood = jax.nn.logsumexp(ends, 1)
+        possible = log_likelihood > _NEVER / 2
+        return -jnp.where(possible, log_likelihood, -jnp.inf).mean().astype(dtype)
+
+    def check(self, log_p: CTensor, t: CTensor, *lengths: CTensor) -> None:
+        checks.rank(self, "log_p", log_p, 3, "(frames, N, classes)")
+        checks.float_input(self, "log_p", log_p)
+        _, batch, classes = log_p.shape
+        if not log_p.size:
+            raise ShapeError(f"{self.name}: log_p must not be empty, got {log_p.shape}")
+        if t.ndim != 2 or t.shape[0] != batch or any(x.shape != (batch,) for x in lengths):
+            raise ShapeError(
+                f"{self.name}: for log_p of shape {log_p.shape} the labels must be ({batch}, L), "
+                f"both lengths ({batch},); got {t.shape} and {[x.shape for x in lengths]}"
+            )
+        if not all(jnp.issubdtype(x.dtype, jnp.integer) for x in (t, *lengths)):
+            raise DTypeError(f"{self.name}: labels and lengths must be integers")
+        if not 0 <= self.blank < classes:
+            raise ArgumentError(f"{self.name}: blank is {self.blank}, of {classes} classes")
+
+
+def ctc_loss(
+    log_p: Tensor, t: Tensor, input_lengths: Tensor, target_lengths: Tensor, blank: int = 0
+) -> Tensor:
+    """The mean over the batch of -ln P(labels), without knowing where in the frames each one is.
+
+    Args:
+        log_p: (frames, N, classes) log-probabilities, such as :func:`log_softmax` gives.
+        t: (N, L) labels, integers other than ``blank``; what is behind a length is ignored.
+        input_lengths: (N,) how many frames are used, at least 1.
+        target_lengths: (N,) how many labels are.
+        blank: the class that stands for no label.
+    """
+    return CTC(blank)(log_p, t, input_lengths, target_lengths)[0]

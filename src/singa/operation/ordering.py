@@ -1,0 +1,133 @@
+"""Values in order, and where they are. Indices are int32 and have no gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from singa.device import CTensor
+from singa.errors import ArgumentError, ShapeError
+from singa.operation import checks
+from singa.tape import Operation
+from singa.tensor import Tensor
+
+__all__ = ["ArgMax", "ArgMin", "Sort", "TopK", "argmax", "argmin", "argsort", "sort", "topk"]
+
+
+class _ArgExtreme(Operation):
+    find: ClassVar[Callable[..., CTensor]]
+
+    def __init__(
+        self, axis: int = 0, keepdims: bool = True, select_last_index: bool = False
+    ) -> None:
+        super().__init__()
+        self.axis, self.keepdims = axis, bool(keepdims)
+        self.select_last_index = bool(select_last_index)
+
+    def forward(self, x: CTensor) -> CTensor:
+        axis = checks.axis(self, self.axis, x.ndim)
+        size = x.shape[axis]
+        if not size:
+            raise ShapeError(f"{self.name}: there is nothing along axis {axis} of {x.shape}")
+        if self.select_last_index:
+            index = size - 1 - type(self).find(jnp.flip(x, axis), axis, np.int32)
+        else:
+            index = type(self).find(x, axis, np.int32)
+        return jnp.expand_dims(index, axis) if self.keepdims else index
+
+    def backward(self, dy: CTensor) -> None:
+        return None
+
+
+class ArgMax(_ArgExtreme):
+    """y = the index of the largest along an axis; of several, the first or the last."""
+
+    find = staticmethod(jax.lax.argmax)
+
+
+class ArgMin(_ArgExtreme):
+    """y = the index of the smallest along an axis; of several, the first or the last."""
+
+    find = staticmethod(jax.lax.argmin)
+
+
+class Sort(Operation):
+    """The values along an axis in order, and the index of each; those that tie stay in order.
+
+    NaN counts as the largest.
+    """
+
+    def __init__(self, axis: int = -1, descending: bool = False) -> None:
+        super().__init__()
+        self.axis, self.descending = axis, bool(descending)
+
+    def forward(self, x: CTensor) -> tuple[CTensor, CTensor]:
+        axis = checks.axis(self, self.axis, x.ndim)
+        self.from_shape = x.shape
+        y, order = x, jax.lax.broadcasted_iota(np.int32, x.shape, axis)
+        if self.descending:
+            # From the back, so that ties are in order again when all is turned round.
+            y, order = jnp.flip(y, axis), jnp.flip(order, axis)
+        y, order = jax.lax.sort((y, order), dimension=axis, num_keys=1)
+        if self.descending:
+            y, order = jnp.flip(y, axis), jnp.flip(order, axis)
+        self.order = order
+        return y, order
+
+    def backward(self, dy: CTensor, _: CTensor) -> CTensor:
+        places = [jax.lax.broadcasted_iota(np.int32, dy.shape, i) for i in range(dy.ndim)]
+        places[self.axis] = self.order
+        zeros = jnp.zeros(self.from_shape, dy.dtype)
+        return zeros.at[tuple(places)].set(dy, unique_indices=True, mode="promise_in_bounds")
+
+
+class TopK(Sort):
+    """The k largest (or smallest) along an axis in order, and their indices (ONNX TopK)."""
+
+    def __init__(self, k: int, axis: int = -1, largest: bool = True) -> None:
+        super().__init__(axis, largest)
+        if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 0:
+            raise ArgumentError(f"{self.name}: k must be an integer of at least 0, got {k!r}")
+        self.k = int(k)
+
+    def forward(self, x: CTensor) -> tuple[CTensor, CTensor]:
+        axis = checks.axis(self, self.axis, x.ndim)
+        if self.k > x.shape[axis]:
+            raise ShapeError(f"{self.name}: k is {self.k}, axis {axis} of size {x.shape[axis]}")
+        y, order = super().forward(x)
+        self.order = jax.lax.slice_in_dim(order, 0, self.k, axis=axis)
+        return jax.lax.slice_in_dim(y, 0, self.k, axis=axis), self.order
+
+
+def argmax(
+    x: Tensor, axis: int = -1, keepdims: bool = False, select_last_index: bool = False
+) -> Tensor:
+    """The index of the largest along ``axis``, int32; of several the first, or the last."""
+    return ArgMax(axis, keepdims, select_last_index)(x)[0]
+
+
+def argmin(
+    x: Tensor, axis: int = -1, keepdims: bool = False, select_last_index: bool = False
+) -> Tensor:
+    """The index of the smallest along ``axis``, int32; of several the first, or the last."""
+    return ArgMin(axis, keepdims, select_last_index)(x)[0]
+
+
+def sort(x: Tensor, axis: int = -1, descending: bool = False) -> Tensor:
+    """The values in order along ``axis``; NaN counts as the largest."""
+    return Sort(axis, descending)(x)[0]
+
+
+def argsort(x: Tensor, axis: int = -1, descending: bool = False) -> Tensor:
+    """The indices, int32, that put ``x`` in order along ``axis``; those that tie stay in order."""
+    return Sort(axis, descending)(x)[1]
+
+
+def topk(x: Tensor, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor, Tensor]:
+    """The ``k`` largest (or smallest) along ``axis`` in order, and their indices, int32."""
+    values, indices = TopK(k, axis, largest)(x)
+    return values, indices

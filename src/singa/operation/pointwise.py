@@ -1,0 +1,34 @@
+"""What functions of one Tensor, element by element, have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeAlias
+
+from singa.device import CTensor
+from singa.operation import checks
+from singa.tape import Operation
+
+Formula: TypeAlias = Callable[[CTensor], CTensor]
+
+
+class Pointwise(Operation):
+    """y = formula(x) for a float Tensor; its gradient is dy slope(x).
+
+    Both are stated with the class: ``class Sin(Pointwise, formula=jnp.sin, slope=jnp.cos)``.
+    """
+
+    formula: ClassVar[Formula]
+    slope: ClassVar[Formula]
+
+    def __init_subclass__(cls, formula: Formula, slope: Formula, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.formula, cls.slope = staticmethod(formula), staticmethod(slope)
+
+    def forward(self, x: CTensor) -> CTensor:
+        checks.float_input(self, "its input", x)
+        self.x = x
+        return type(self).formula(x)
+
+    def backward(self, dy: CTensor) -> CTensor:
+        return dy * type(self).slope(self.x)

@@ -1,0 +1,57 @@
+"""Rounding to whole numbers. The results are of the inputs' float type, the gradients 0."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from jax.lax import RoundingMethod
+from jax.lax import round as round_to
+
+from singa.device import CTensor
+from singa.operation.pointwise import Pointwise
+from singa.tensor import Tensor
+
+__all__ = ["Ceil", "Floor", "Round", "Rounde", "ceil", "floor", "round", "rounde"]
+
+
+class Ceil(Pointwise, formula=jnp.ceil, slope=jnp.zeros_like):
+    """y = the smallest whole number that is not below x."""
+
+
+class Floor(Pointwise, formula=jnp.floor, slope=jnp.zeros_like):
+    """y = the largest whole number that is not above x."""
+
+
+def _half_away_from_zero(x: CTensor) -> CTensor:
+    return round_to(x, RoundingMethod.AWAY_FROM_ZERO)
+
+
+def _half_to_even(x: CTensor) -> CTensor:
+    return round_to(x, RoundingMethod.TO_NEAREST_EVEN)
+
+
+class Round(Pointwise, formula=_half_away_from_zero, slope=jnp.zeros_like):
+    """y = the nearest whole number; halves go away from zero."""
+
+
+class Rounde(Pointwise, formula=_half_to_even, slope=jnp.zeros_like):
+    """y = the nearest whole number; halves go to the even one (ONNX Round)."""
+
+
+def ceil(x: Tensor) -> Tensor:
+    """The smallest whole number that is not below x."""
+    return Ceil()(x)[0]
+
+
+def floor(x: Tensor) -> Tensor:
+    """The largest whole number that is not above x."""
+    return Floor()(x)[0]
+
+
+def round(x: Tensor) -> Tensor:
+    """The nearest whole number; 0.5 gives 1, -0.5 gives -1."""
+    return Round()(x)[0]
+
+
+def rounde(x: Tensor) -> Tensor:
+    """The nearest whole number, as NumPy and ONNX round: 0.5 gives 0, 1.5 gives 2."""
+    return Rounde()(x)[0]

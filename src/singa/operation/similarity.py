@@ -1,0 +1,198 @@
+"""How alike Tensors are, and the losses that are made of it. Vectors are along the last axis."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+
+from singa.device import CTensor
+from singa.errors import ShapeError
+from singa.operation import checks
+from singa.tape import Operation
+from singa.tensor import Tensor
+
+__all__ = [
+    "Contrastive", "CosSim", "CosineEmbedding", "RankingLoss", "Triplet", "contrastive_loss",
+    "cosine_embedding_loss", "cossim", "ranking_loss", "triplet_loss",
+]  # fmt: skip
+
+
+class RankingLoss(Operation):
+    """y = mean(max(0, M - pos + neg)): each pos should be above its neg by the margin M."""
+
+    def __init__(self, M: float = 0.2) -> None:
+        super().__init__()
+        self.M = float(M)
+
+    def forward(self, pos: CTensor, neg: CTensor) -> CTensor:
+        checks.float_input(self, "pos", pos)
+        _alike(self, pos, neg, 0)
+        short = self.M - pos + neg
+        self.wrong = short > 0
+        return jnp.maximum(short, 0).mean()
+
+    def backward(self, dy: CTensor) -> tuple[CTensor, CTensor]:
+        dneg = jnp.where(self.wrong, dy / max(self.wrong.size, 1), 0)
+        return -dneg, dneg
+
+
+class CosSim(Operation):
+    """y = a b / (|a| |b|), the cosine between vectors; 0, without a gradient, for a zero vector."""
+
+    def forward(self, a: CTensor, b: CTensor) -> CTensor:
+        checks.float_input(self, "a", a)
+        _alike(self, a, b, 1)
+        (self.a, self.length_a), (self.b, self.length_b) = _direction(a), _direction(b)
+        self.cosine = (self.a * self.b).sum(-1)
+        return self.cosine
+
+    def backward(self, dy: CTensor) -> tuple[CTensor, CTensor]:
+        dy, cosine = dy[..., None], self.cosine[..., None]
+        return (
+            _over(dy * (self.b - cosine * self.a), self.length_a),
+            _over(dy * (self.a - cosine * self.b), self.length_b),
+        )
+
+
+class CosineEmbedding(CosSim):
+    """y = the mean of 1 - cosine where t is 1, and of max(0, cosine - margin) where t is -1."""
+
+    def __init__(self, margin: float = 0.0) -> None:
+        super().__init__()
+        self.margin = float(margin)
+
+    def forward(self, a: CTensor, b: CTensor, t: CTensor) -> CTensor:  # type: ignore[override]
+        cosine = super().forward(a, b)
+        _one_each(self, t, cosine)
+        self.t = t
+        return jnp.where(t > 0, 1 - cosine, jnp.maximum(cosine - self.margin, 0)).mean()
+
+    def backward(self, dy: CTensor) -> tuple[CTensor, CTensor, None]:  # type: ignore[override]
+        dy = dy / max(self.cosine.size, 1)
+        apart = jnp.where(self.cosine > self.margin, dy, 0)
+        return *super().backward(jnp.where(self.t > 0, -dy, apart)), None
+
+
+class Triplet(Operation):
+    """y = mean(max(0, |anchor - positive| - |anchor - negative| + margin)) (Schroff et al., 2015).
+
+    The distances are Euclidean; at distance 0 their gradient is 0.
+    """
+
+    def __init__(self, margin: float = 1.0) -> None:
+        super().__init__()
+        self.margin = float(margin)
+
+    def forward(self, anchor: CTensor, positive: CTensor, negative: CTensor) -> CTensor:
+        checks.float_input(self, "the anchor", anchor)
+        _alike(self, anchor, positive, 1)
+        _alike(self, anchor, negative, 1)
+        self.to_positive, near = _direction(anchor - positive)
+        self.to_negative, far = _direction(anchor - negative)
+        loss = near - far + self.margin
+        self.wrong = loss > 0
+        return jnp.maximum(loss, 0).mean()
+
+    def backward(self, dy: CTensor) -> tuple[CTensor, CTensor, CTensor]:
+        dy = jnp.where(self.wrong, dy / max(self.wrong.size, 1), 0)
+        dpositive, dnegative = -dy * self.to_positive, dy * self.to_negative
+        return -dpositive - dnegative, dpositive, dnegative
+
+
+class Contrastive(Operation):
+    """y = the mean of d ** 2 / 2 where t is 1, and of max(0, margin - d) ** 2 / 2 where t is 0.
+
+    d is the Euclidean distance of a and b (Hadsell et al., 2006); at 0 its gradient is 0.
+    """
+
+    def __init__(self, margin: float = 1.0) -> None:
+        super().__init__()
+        self.margin = float(margin)
+
+    def forward(self, a: CTensor, b: CTensor, t: CTensor) -> CTensor:
+        checks.float_input(self, "a", a)
+        _alike(self, a, b, 1)
+        self.direction, distance = _direction(a - b)
+        _one_each(self, t, distance[..., 0])
+        # How far each pair has to go: towards each other, or apart.
+        self.pull = jnp.where(t[..., None] > 0, distance, -jnp.maximum(self.margin - distance, 0))
+        return (self.pull * self.pull).mean() / 2
+
+    def backward(self, dy: CTensor) -> tuple[CTensor, CTensor, None]:
+        da = dy / max(self.pull.size, 1) * self.pull * self.direction
+        return da, -da, None
+
+
+def _direction(x: CTensor) -> tuple[CTensor, CTensor]:
+    """Vectors of length 1, and the lengths with the last axis kept; both 0 for a zero vector."""
+    # Scaled, so that the squares neither overflow nor vanish; by a number whose reciprocal, by
+    # which XLA multiplies, does not vanish either.
+    info = jnp.finfo(x.dtype)
+    scale = jnp.abs(x).max(-1, keepdims=True, initial=0)
+    scale = jnp.clip(scale, float(info.tiny) ** 0.8, float(info.max) ** 0.8)
+    x = x / scale
+    length = jnp.sqrt((x * x).sum(-1, keepdims=True))
+    return _over(x, length), length * scale
+
+
+def _over(x: CTensor, length: CTensor) -> CTensor:
+    return jnp.where(length == 0, 0, x / length)
+
+
+def _alike(operation: Operation, a: CTensor, b: CTensor, ndim: int) -> None:
+    if a.shape != b.shape or a.ndim < ndim:
+        kind = "vectors along the last axis" if ndim else "Tensors"
+        raise ShapeError(
+            f"{operation.name}: {kind}, of one shape, are needed, got {a.shape}, {b.shape}"
+        )
+
+
+def _one_each(operation: Operation, t: CTensor, values: CTensor) -> None:
+    if t.shape != values.shape:
+        raise ShapeError(
+            f"{operation.name}: t must have one element for each pair, be of shape {values.shape}; "
+            f"got {t.shape}"
+        )
+
+
+def ranking_loss(pos: Tensor, neg: Tensor, M: float = 0.2) -> Tensor:
+    """The mean of max(0, M - pos + neg) over all elements."""
+    return RankingLoss(M)(pos, neg)[0]
+
+
+def cossim(a: Tensor, b: Tensor) -> Tensor:
+    """The cosine between the vectors along the last axis: (N, features) twice gives (N,)."""
+    return CosSim()(a, b)[0]
+
+
+def cosine_embedding_loss(a: Tensor, b: Tensor, t: Tensor, margin: float = 0.0) -> Tensor:
+    """The mean of 1 - cosine for like pairs, and of max(0, cosine - margin) for unlike ones.
+
+    Args:
+        a: (..., features).
+        b: the same.
+        t: (...): 1 for a pair that should be alike, -1 for one that should not.
+        margin: a cosine below which unlike pairs are left alone.
+    """
+    return CosineEmbedding(margin)(a, b, t)[0]
+
+
+def triplet_loss(anchor: Tensor, positive: Tensor, negative: Tensor, margin: float = 1.0) -> Tensor:
+    """The mean of max(0, |anchor - positive| - |anchor - negative| + margin).
+
+    All are (..., features); the distances are Euclidean.
+    """
+    return Triplet(margin)(anchor, positive, negative)[0]
+
+
+def contrastive_loss(a: Tensor, b: Tensor, t: Tensor, margin: float = 1.0) -> Tensor:
+    """Draws like pairs together, and pushes unlike ones apart up to a distance of ``margin``.
+
+    The mean of d ** 2 / 2 for like pairs and of max(0, margin - d) ** 2 / 2 for unlike ones.
+
+    Args:
+        a: (..., features).
+        b: the same.
+        t: (...): 1 for a pair that should be alike, 0 for one that should not.
+        margin: the distance beyond which unlike pairs are left alone.
+    """
+    return Contrastive(margin)(a, b, t)[0]

@@ -1,0 +1,122 @@
+"""Trigonometric and hyperbolic functions and their inverses, element by element."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+
+from singa.device import CTensor
+from singa.operation.pointwise import Pointwise
+from singa.tensor import Tensor
+
+__all__ = [
+    "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Cos", "Cosh", "Sin", "Sinh", "Tan", "acos",
+    "acosh", "asin", "asinh", "atan", "atanh", "cos", "cosh", "sin", "sinh", "tan",
+]  # fmt: skip
+
+
+# Roots of the factors, and not of their product: it would cancel near 1, and overflow.
+def _asin_slope(x: CTensor) -> CTensor:
+    return 1 / (jnp.sqrt(1 - x) * jnp.sqrt(1 + x))
+
+
+def _acosh_slope(x: CTensor) -> CTensor:
+    return 1 / (jnp.sqrt(x - 1) * jnp.sqrt(x + 1))
+
+
+class Cos(Pointwise, formula=jnp.cos, slope=lambda x: -jnp.sin(x)):
+    """y = cos x."""
+
+
+class Cosh(Pointwise, formula=jnp.cosh, slope=jnp.sinh):
+    """y = cosh x."""
+
+
+class Acos(Pointwise, formula=jnp.acos, slope=lambda x: -_asin_slope(x)):
+    """y = arccos x."""
+
+
+class Acosh(Pointwise, formula=jnp.acosh, slope=_acosh_slope):
+    """y = arcosh x."""
+
+
+class Sin(Pointwise, formula=jnp.sin, slope=jnp.cos):
+    """y = sin x."""
+
+
+class Sinh(Pointwise, formula=jnp.sinh, slope=jnp.cosh):
+    """y = sinh x."""
+
+
+class Asin(Pointwise, formula=jnp.asin, slope=_asin_slope):
+    """y = arcsin x."""
+
+
+class Asinh(Pointwise, formula=jnp.asinh, slope=lambda x: 1 / jnp.hypot(x, jnp.ones_like(x))):
+    """y = arsinh x."""
+
+
+class Tan(Pointwise, formula=jnp.tan, slope=lambda x: 1 + jnp.tan(x) ** 2):
+    """y = tan x."""
+
+
+class Atan(Pointwise, formula=jnp.atan, slope=lambda x: 1 / (1 + x * x)):
+    """y = arctan x."""
+
+
+class Atanh(Pointwise, formula=jnp.atanh, slope=lambda x: 1 / ((1 - x) * (1 + x))):
+    """y = artanh x."""
+
+
+def cos(x: Tensor) -> Tensor:
+    """The cosine of an angle in radians."""
+    return Cos()(x)[0]
+
+
+def cosh(x: Tensor) -> Tensor:
+    """The hyperbolic cosine."""
+    return Cosh()(x)[0]
+
+
+def acos(x: Tensor) -> Tensor:
+    """The angle in [0, pi] with this cosine; NaN outside of [-1, 1]."""
+    return Acos()(x)[0]
+
+
+def acosh(x: Tensor) -> Tensor:
+    """The inverse of cosh, not negative; NaN below 1."""
+    return Acosh()(x)[0]
+
+
+def sin(x: Tensor) -> Tensor:
+    """The sine of an angle in radians."""
+    return Sin()(x)[0]
+
+
+def sinh(x: Tensor) -> Tensor:
+    """The hyperbolic sine."""
+    return Sinh()(x)[0]
+
+
+def asin(x: Tensor) -> Tensor:
+    """The angle in [-pi/2, pi/2] with this sine; NaN outside of [-1, 1]."""
+    return Asin()(x)[0]
+
+
+def asinh(x: Tensor) -> Tensor:
+    """The inverse of sinh."""
+    return Asinh()(x)[0]
+
+
+def tan(x: Tensor) -> Tensor:
+    """The tangent of an angle in radians."""
+    return Tan()(x)[0]
+
+
+def atan(x: Tensor) -> Tensor:
+    """The angle in [-pi/2, pi/2] with this tangent."""
+    return Atan()(x)[0]
+
+
+def atanh(x: Tensor) -> Tensor:
+    """The inverse of tanh; NaN outside of [-1, 1]."""
+    return Atanh()(x)[0]

@@ -1,0 +1,106 @@
+"""Functions of any number of Tensors, element by element, with broadcasting.
+
+They have the names of Python's own ``sum``, ``min`` and ``max``; this file uses none of those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import reduce
+from typing import ClassVar
+
+import jax.numpy as jnp
+
+from singa.device import CTensor, float32, is_float
+from singa.operation import checks
+from singa.tape import Operation
+from singa.tensor import Tensor, TensorLike, as_tensor
+
+__all__ = [
+    "Max", "Mean", "Min", "Sum", "add_all", "max", "maximum", "mean", "min", "minimum", "sum",
+]  # fmt: skip
+
+
+class Sum(Operation):
+    """y = x0 + x1 + ... (ONNX Sum)."""
+
+    def forward(self, *xs: CTensor) -> CTensor:
+        checks.broadcastable(self, *xs)
+        self.count = len(xs)
+        return reduce(jnp.add, xs)
+
+    def backward(self, dy: CTensor) -> tuple[CTensor, ...]:
+        return (dy,) * self.count
+
+
+class Mean(Sum):
+    """y = (x0 + x1 + ...) / how many there are (ONNX Mean). Integers give float32."""
+
+    def forward(self, *xs: CTensor) -> CTensor:
+        total = super().forward(*xs)
+        return (total if is_float(total.dtype) else total.astype(float32)) / self.count
+
+    def backward(self, dy: CTensor) -> tuple[CTensor, ...]:
+        return super().backward(dy / self.count)
+
+
+class _Extreme(Operation):
+    choose: ClassVar[Callable[..., CTensor]]
+
+    def forward(self, *xs: CTensor) -> CTensor:
+        checks.broadcastable(self, *xs)
+        self.xs = xs
+        self.y = reduce(type(self).choose, xs)
+        return self.y
+
+    def backward(self, dy: CTensor) -> tuple[CTensor, ...]:
+        hits = [(x == self.y).astype(dy.dtype) for x in self.xs]
+        share = dy / reduce(jnp.add, hits)
+        return tuple(share * hit for hit in hits)
+
+
+class Max(_Extreme):
+    """y = the largest of x0, x1, ... (ONNX Max). Those that tie share the gradient equally."""
+
+    choose = staticmethod(jnp.maximum)
+
+
+class Min(_Extreme):
+    """y = the smallest of x0, x1, ... (ONNX Min). Those that tie share the gradient equally."""
+
+    choose = staticmethod(jnp.minimum)
+
+
+def sum(*xs: Tensor) -> Tensor:
+    """The sum of several Tensors, element by element; :func:`reduce_sum` is along axes."""
+    return Sum()(*xs)[0]
+
+
+def add_all(*xs: Tensor) -> Tensor:
+    """The sum of several Tensors: :func:`sum` under its other name."""
+    return Sum()(*xs)[0]
+
+
+def mean(*xs: Tensor) -> Tensor:
+    """The mean of several Tensors, element by element; :func:`reduce_mean` is along axes."""
+    return Mean()(*xs)[0]
+
+
+def max(*xs: Tensor) -> Tensor:
+    """The largest of several Tensors, element by element; ties share the gradient equally."""
+    return Max()(*xs)[0]
+
+
+def min(*xs: Tensor) -> Tensor:
+    """The smallest of several Tensors, element by element; ties share the gradient equally."""
+    return Min()(*xs)[0]
+
+
+def maximum(a: Tensor, b: TensorLike) -> Tensor:
+    """The larger of two, element by element; ``b`` may be a number."""
+    return Max()(a, as_tensor(b, a))[0]
+
+
+def minimum(a: Tensor, b: TensorLike) -> Tensor:
+    """The smaller of two, element by element; ``b`` may be a number."""
+    return Min()(a, as_tensor(b, a))[0]

@@ -1,0 +1,20 @@
+import jax.numpy as jnp
+
+from catalogue.row import ANY, Row
+from singa import autograd as ops
+
+# The formulas are named by NumPy's names, and the inverses live where their functions go.
+INSIDE, ABOVE_ONE = (-0.9, 0.9), (1.1, 3.0)
+NAMES = {
+    "Cos": ("cos", ANY), "Cosh": ("cosh", ANY), "Acos": ("arccos", INSIDE),
+    "Acosh": ("arccosh", ABOVE_ONE), "Sin": ("sin", ANY), "Sinh": ("sinh", ANY),
+    "Asin": ("arcsin", INSIDE), "Asinh": ("arcsinh", ANY), "Tan": ("tan", (-1.2, 1.2)),
+    "Atan": ("arctan", ANY), "Atanh": ("arctanh", INSIDE),
+}  # fmt: skip
+
+ROWS = {
+    name.lower(): Row(
+        getattr(ops, name), getattr(ops, name.lower()), getattr(jnp, plain), [(2, 3)], where
+    )
+    for name, (plain, where) in NAMES.items()
+}
