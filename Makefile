@@ -26,11 +26,11 @@ lint: $(VENV)/.dev-installed ## check style, formatting and types
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
 
-bench: $(VENV)/.dev-installed $(VENV)/.kernels-built ## run the benchmarks
-	$(VENV)/bin/python -m benchmarks.steps --json --chart
+bench: $(VENV)/.dev-installed $(VENV)/.kernels-built ## time training steps beside their peers; writes bench.json
+	$(VENV)/bin/python -m benchmarks.steps --json bench.json
 
 clean: ## remove .venv and everything else that the other targets made
-	rm -rf $(VENV) build kernels/build demo-output dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build kernels/build demo-output dist bench.json .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name .git -prune -o -name __pycache__ -type d -exec rm -rf {} +
 
 # A stamp, because an interrupted venv may already have its bin/python.

@@ -1,8 +1,10 @@
 """What README.md shows runs, and what it links to is there."""
 
+import json
 import re
 from pathlib import Path
 
+from benchmarks import readme
 from singa import autograd, device
 
 ROOT = Path(__file__).parent.parent
@@ -36,3 +38,10 @@ def test_links_lead_somewhere():
 
 def test_it_is_short():
     assert README.count("\n") <= 200
+
+
+def test_the_table_of_times_is_that_of_the_results():
+    results = json.loads((ROOT / readme.RESULTS).read_text(encoding="utf-8"))["results"]
+
+    assert readme.with_table(README, results) == README
+    assert "| MLP 64-100-10, batch 32 |" in README

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from singa import device
+from singa import device, memory
 from singa.errors import ArgumentError, DeviceError, DTypeError
 
 HAS_GPU = device.get_num_gpus() > 0
@@ -78,6 +78,18 @@ def test_the_allocator_can_be_left_alone():
     run = [sys.executable, "-c", script]
     said = subprocess.run(run, env=environment, capture_output=True, text=True, check=True).stdout
     assert said.strip() == "off (SINGA_MALLOC=0)"
+
+
+def test_large_programs_get_their_memory_in_blocks(monkeypatch):
+    megabyte = 2**20
+    monkeypatch.setattr(memory, "status", "on (glibc mallopt)")
+    assert memory.compiler_options([10 * megabyte] * 3) == {}
+    assert memory.compiler_options([10 * megabyte] * 30) == {
+        "xla_multiheap_size_constraint_per_heap": 60 * megabyte
+    }
+    assert memory.compiler_options([100 * megabyte] * 30) == {}
+    monkeypatch.setattr(memory, "status", "off (SINGA_MALLOC=0)")
+    assert memory.compiler_options([10 * megabyte] * 30) == {}
 
 
 def _cache_status(**environment):

@@ -321,3 +321,32 @@ def test_pooling_windows_of_more_places_than_a_byte_counts():
     y = operation.forward(jnp.asarray(x))
     assert operation.place.dtype == jnp.uint16
     np.testing.assert_array_equal(y[0, 0, 0, 0], x[0, 0, :17, :17].max())
+
+
+@built
+@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="asks Linux for the threads")
+def test_no_second_pool_of_threads_is_started():
+    # OpenMP's threads are named after the one that starts them: here, one of XLA's.
+    script = """
+import os
+from pathlib import Path
+import numpy as np
+from singa import Tensor, autograd
+
+def of_xla():
+    return sum("XLAEigen" in p.read_text() for p in Path("/proc/self/task").glob("*/comm"))
+
+autograd.training = True
+x = Tensor(data=np.ones((8, 16, 32, 32), np.float32))
+w = Tensor(data=np.ones((16, 16, 3, 3), np.float32), stores_grad=True)
+autograd.relu(x).to_numpy()
+before = of_xla()
+y = autograd.reduce_sum(autograd.conv2d(autograd.relu(autograd.conv2d(x, w)), w))
+[g.to_numpy() for _, g in autograd.backward(y)]
+print(before, of_xla())
+"""
+    run = [sys.executable, "-c", script]
+    environment = os.environ | {"OMP_NUM_THREADS": "4", "JAX_PLATFORMS": "cpu"}
+    said = subprocess.run(run, env=environment, capture_output=True, text=True, check=True).stdout
+    before, after = map(int, said.split())
+    assert before == after > 0

@@ -287,3 +287,16 @@ def test_any_program_has_the_gradients_that_jax_finds(program):
     for leaf, e in zip(leaves, expected, strict=True):
         got = found[leaf].to_numpy() if leaf in found else np.zeros((2, 2))
         np.testing.assert_allclose(got, e, rtol=1e-9, atol=1e-9)
+
+
+def test_a_gradient_that_is_handed_on_is_the_same_array():
+    a, b = param(1.0, 2.0), param(3.0, 4.0)
+    dy = Tensor(data=np.array([5.0, 6.0]))
+
+    found = autograd.gradients(autograd.add(a, b), dy)
+    assert found[a].data is dy.data
+    assert found[b].data is dy.data
+
+    found = autograd.gradients(autograd.sub(a, b), dy)
+    assert found[a].data is dy.data
+    np.testing.assert_array_equal(found[b], [-5.0, -6.0])
