@@ -170,7 +170,7 @@ def test_a_float32_program_has_no_64_bit_values(name):
         return list(autograd.gradients(result, dy).values())
 
     values = list(avals(Capture(step, args).jaxpr.jaxpr))
-    assert len(values) > 4
+    assert values
     found = [
         aval for aval in values if isinstance(aval.dtype, np.dtype) and aval.dtype.itemsize == 8
     ]
