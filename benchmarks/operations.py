@@ -90,8 +90,9 @@ def measure(name: str, case: Case, rounds: int) -> Times:
                     # Where large numbers cancel, what is left is as exact as they were.
                     scale = np.abs(b).max()
                     np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4 * scale, err_msg=where)
-            times = take_turns({who: run_of(run) for who, run in runs.items()}, rounds, block=0.005)
-            found[direction][size_name] = medians(times)
+            turns = {who: run_of(in_a_row(run)) for who, run in runs.items()}
+            times = medians(take_turns(turns, rounds, block=0.02))
+            found[direction][size_name] = {who: time / IN_A_ROW for who, time in times.items()}
     return found
 
 

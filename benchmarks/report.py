@@ -56,6 +56,20 @@ class Section:
         }
 
 
+def sections_of(results: dict[str, Any]) -> list[Section]:
+    """The sections of a results file."""
+    ours = {"import": "import singa"}
+    units = {"import": "ms", "compile": "s", "memory": "MiB"}
+    return [
+        Section(
+            what, each["title"], units.get(what, "ms"), ours.get(what, COMPILED),
+            {who: found["all"] for who, found in each["contenders"].items()},
+            {who: found["losses"] for who, found in each["contenders"].items() if found["losses"]},
+        )
+        for what, each in results.items()
+    ]  # fmt: skip
+
+
 def verdicts(sections: list[Section], goals: dict[Goal, float]) -> dict[Goal, float]:
     """What was reached of those goals that something was measured for."""
     found = {}

@@ -23,7 +23,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from benchmarks import chart, contenders, goals, machine, processes, workloads
 from benchmarks.contenders import MADE, Contender
-from benchmarks.report import Section, as_json, table
+from benchmarks.report import Section, as_json, sections_of, table
 from benchmarks.timing import Run, take_turns
 from benchmarks.worker import Worker
 
@@ -83,6 +83,11 @@ def main() -> None:
     about = machine.describe(chosen.device, contenders.THREADS)
     about |= {"device": chosen.device, "rounds": chosen.rounds, "cores of others": busy}
     if chosen.json:
+        if chosen.json.exists():  # what was not measured now stays as it was
+            old = sections_of(json.loads(chosen.json.read_text())["results"])
+            new = {section.what: section for section in sections}
+            kept = [new.pop(section.what, section) for section in old]
+            sections = [*kept, *new.values()]
         chosen.json.write_text(json.dumps(as_json(sections, about, wanted), indent=2) + "\n")
         console.print(f"All numbers: {chosen.json}")
     if chosen.chart:

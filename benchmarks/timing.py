@@ -14,7 +14,7 @@ def take_turns(
     runs: dict[str, Run],
     rounds: int = 20,
     warm_up: int = 5,
-    block: float = 0.02,
+    block: float = 0.2,
     done: Callable[[], object] = lambda: None,
 ) -> dict[str, list[float]]:
     """The seconds that each contender's step took, one value a round.
@@ -27,7 +27,8 @@ def take_turns(
         runs: a way to run steps for each contender, by name.
         rounds: the number of blocks of each.
         warm_up: the steps of each before anything is timed; those that compile are among them.
-        block: the seconds that a block should last at least, however short a step is.
+        block: the seconds that a block should last, however short a step is. Linux needs some
+            100 ms until it has put two threads that wake each other on different cores.
         done: called after each contender's warm-up and after each block.
 
     Returns:
@@ -36,7 +37,10 @@ def take_turns(
     counts = {}
     for who, run in runs.items():
         run(warm_up)
-        counts[who] = max(2, round(block / run(2)))
+        counts[who] = 2
+        # The first few steps take longer, so that they do not tell how many fill a block.
+        while counts[who] * run(counts[who]) < block / 2:
+            counts[who] *= 2
         done()
     names = list(runs)
     times: dict[str, list[float]] = {who: [] for who in names}
@@ -44,7 +48,7 @@ def take_turns(
         first = number % len(names)
         for who in names[first:] + names[:first]:
             time.sleep(0.01)  # until the last one's threads have gone to sleep
-            runs[who](1)  # back into the caches after the others
+            runs[who](max(1, counts[who] // 4))  # back into the caches after the others
             times[who].append(runs[who](counts[who]))
             done()
     return times

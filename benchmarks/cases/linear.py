@@ -3,10 +3,12 @@ from __future__ import annotations
 from benchmarks.cases import Case, rows
 
 WIDTHS = (128, 256, 512)
+PLACES = (64, 128, 256)
 
 
 def cases() -> dict[type, Case]:
     import torch
+    from torch.nn import functional
 
     from singa import autograd as ops
 
@@ -19,8 +21,20 @@ def cases() -> dict[type, Case]:
     def biased(size: int) -> list[tuple[int, ...]]:
         return [*rows()(size), (256,)]
 
+    def attending(size: int) -> list[tuple[int, ...]]:
+        return [(8, 4, PLACES[size], 32)] * 3
+
     return {
         ops.Matmul: Case(ops.matmul, torch.matmul, product),
         ops.Affine: Case(ops.affine, lambda x, w, b: torch.addmm(b, x, w), affine),
+        ops.Gemm: Case(ops.gemm, lambda x, w, b: torch.addmm(b, x, w), affine),
+        ops.Einsum: Case(
+            lambda a, b: ops.einsum("ij,jk->ki", a, b),
+            lambda a, b: torch.einsum("ij,jk->ki", a, b),
+            product,
+        ),
         ops.AddBias: Case(ops.add_bias, torch.add, biased),
+        ops.ScaledDotProductAttention: Case(
+            ops.scaled_dot_product_attention, functional.scaled_dot_product_attention, attending
+        ),
     }

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import numpy as np
+
 from benchmarks.cases import ROWS, Case, ids, rows
 
 VIEW = (
@@ -10,27 +12,132 @@ VIEW = (
 
 def cases() -> dict[type, Case]:
     import torch
+    from torch.nn import functional
 
     from singa import autograd as ops
+
+    one, two = rows(), rows(2)
 
     def picked(size: int) -> list[object]:
         return [(ROWS[size], 256), ids(ROWS[size] // 2, ROWS[size])]
 
+    def per_element(size: int) -> list[object]:
+        return [(ROWS[size], 256), ids(ROWS[size] * 256, ROWS[size]).reshape(-1, 256)]
+
+    def scattered(size: int) -> list[object]:
+        # No element twice: what it would get is for neither library to say.
+        order = np.random.default_rng(0).permuted(
+            np.tile(np.arange(256, dtype=np.int32), (ROWS[size], 1)), axis=1
+        )
+        return [(ROWS[size], 256), order, (ROWS[size], 256)]
+
+    def chosen(size: int) -> list[object]:
+        return [ids(ROWS[size], 1000), (1000, 256)]
+
+    def classes(size: int) -> list[object]:
+        return [ids(ROWS[size], 256)]
+
+    def sparse(size: int) -> list[object]:
+        return [ids(ROWS[size] * 256, 2).reshape(-1, 256)]
+
+    def a_shape(size: int) -> list[object]:
+        return [np.array([ROWS[size], 256], np.int32)]
+
+    def pixels(size: int) -> list[tuple[int, ...]]:
+        return [(ROWS[size] // 32, 64, 16, 8)]
+
+    def wide(size: int) -> list[tuple[int, ...]]:
+        return [(ROWS[size], 1)]
+
+    def unshuffled(x: torch.Tensor) -> torch.Tensor:
+        # DCR: the block's place comes before the channel.
+        n, c, h, w = x.shape
+        y = x.reshape(n, 2, 2, c // 4, h, w).permute(0, 3, 4, 1, 5, 2)
+        return y.reshape(n, c // 4, 2 * h, 2 * w)
+
+    def shuffled(x: torch.Tensor) -> torch.Tensor:
+        n, c, h, w = x.shape
+        y = x.reshape(n, c, h // 2, 2, w // 2, 2).permute(0, 3, 5, 1, 2, 4)
+        return y.reshape(n, 4 * c, h // 2, w // 2)
+
     return {
         ops.Reshape: Case(
-            lambda x: ops.reshape(x, (-1, 64)), lambda x: x.reshape(-1, 64), rows(), reason=VIEW
+            lambda x: ops.reshape(x, (-1, 64)), lambda x: x.reshape(-1, 64), one, reason=VIEW
         ),
         ops.Flatten: Case(
-            lambda x: ops.flatten(x, 0), lambda x: x.reshape(1, -1), rows(), reason=VIEW
+            lambda x: ops.flatten(x, 0), lambda x: x.reshape(1, -1), one, reason=VIEW
         ),
-        ops.Transpose: Case(lambda x: ops.transpose(x, (1, 0)), lambda x: x.T.contiguous(), rows()),
-        ops.Concat: Case(lambda *xs: ops.cat(xs, 1), lambda *xs: torch.cat(xs, 1), rows(2)),
-        ops.Cast: Case(lambda x: ops.cast(x, "float64"), lambda x: x.double(), rows()),
+        ops.Squeeze: Case(lambda x: ops.squeeze(x, 1), lambda x: x.squeeze(1), wide, reason=VIEW),
+        ops.Unsqueeze: Case(
+            lambda x: ops.unsqueeze(x, 1), lambda x: x.unsqueeze(1), one, reason=VIEW
+        ),
+        ops.Expand: Case(
+            lambda x: ops.expand(x, (len(x), 256)), lambda x: x.expand(-1, 256), wide, reason=VIEW
+        ),
+        ops.Transpose: Case(
+            lambda x: ops.transpose(x, (1, 0)),
+            lambda x: x.T.contiguous(),
+            one,
+            reason="backward: " + VIEW,
+        ),
+        ops.Cast: Case(lambda x: ops.cast(x, "float64"), lambda x: x.double(), one),
+        ops.Shape: Case(ops.shape, lambda x: torch.tensor(x.shape), one, differentiable=False),
+        ops.ConstantOfShape: Case(
+            ops.constant_of_shape,
+            lambda s: torch.zeros(s.tolist()),
+            a_shape,
+            differentiable=False,
+        ),
+        ops.Concat: Case(
+            lambda *xs: ops.cat(xs, 1),
+            lambda *xs: torch.cat(xs, 1),
+            two,
+            reason="backward: " + VIEW,
+        ),
+        ops.Stack: Case(
+            lambda *xs: ops.stack(xs),
+            lambda *xs: torch.stack(xs),
+            two,
+            reason="backward: " + VIEW,
+        ),
+        ops.Split: Case(
+            lambda x: ops.split(x, 1, (128, 128))[0],
+            lambda x: x.split(128, 1)[0],
+            one,
+            reason=VIEW,
+        ),
+        ops.Tile: Case(lambda x: ops.tile(x, (1, 2)), lambda x: x.tile(1, 2), one),
+        ops.Repeat: Case(lambda x: ops.repeat(x, 2, 1), lambda x: x.repeat_interleave(2, 1), one),
+        ops.Pad: Case(
+            lambda x: ops.pad(x, "constant", (0, 1, 0, 1)), lambda x: functional.pad(x, (1, 1)), one
+        ),
+        ops.Flip: Case(lambda x: ops.flip(x, 1), lambda x: x.flip(1), one),
+        ops.Roll: Case(lambda x: ops.roll(x, 3, 1), lambda x: x.roll(3, 1), one),
+        ops.Tril: Case(ops.tril, torch.tril, one),
+        ops.Triu: Case(ops.triu, torch.triu, one),
+        ops.DepthToSpace: Case(lambda x: ops.depth_to_space(x, 2), unshuffled, pixels),
+        ops.SpaceToDepth: Case(lambda x: ops.space_to_depth(x, 2), shuffled, pixels),
         ops.GetItem: Case(lambda x, i: x[i], lambda x, i: x[i], picked),
-        ops.ReduceSum: Case(
-            lambda x: ops.reduce_sum(x, 1, keepdims=False), lambda x: x.sum(1), rows()
+        ops.Slice: Case(
+            lambda x: ops.slice(x, [1], [-1], [1], [2]), lambda x: x[:, 1:-1:2], one, reason=VIEW
         ),
-        ops.ReduceMean: Case(
-            lambda x: ops.reduce_mean(x, 0, keepdims=False), lambda x: x.mean(0), rows()
+        ops.Gather: Case(
+            lambda x, i: ops.gather(x, 0, i), lambda x, i: x.index_select(0, i), picked
         ),
+        ops.GatherElements: Case(
+            ops.gather_elements, lambda x, i: x.gather(0, i.long()), per_element
+        ),
+        ops.ScatterElements: Case(
+            lambda x, i, u: ops.scatter_elements(x, i, u, 1),
+            lambda x, i, u: x.scatter(1, i.long(), u),
+            scattered,
+        ),
+        ops.Embedding: Case(ops.embedding, functional.embedding, chosen),
+        ops.OneHot: Case(
+            lambda i: ops.onehot(-1, i, 256),
+            lambda i: functional.one_hot(i.long(), 256).float(),
+            classes,
+            differentiable=False,
+        ),
+        ops.NonZero: Case(ops.nonzero, lambda x: x.nonzero().T, sparse, differentiable=False),
     }
