@@ -49,21 +49,24 @@ def main() -> None:
     cases = {kind.__name__: case for kind, case in complete(all_cases()).items()}
     names = [name for name in cases if not chosen.only or name in chosen.only]
     console = Console(width=None)
-    found = {
-        name: measure(name, cases[name], chosen.rounds)
-        for name in track(names, "Operations", console=console, transient=True)
-    }
+    found: dict[str, Times] = {}
+    for name in track(names, "Operations", console=console, transient=True):
+        found[name] = measure(name, cases[name], chosen.rounds)
+        if chosen.json:  # each as soon as it is known: all of them take long
+            _keep(chosen.json, name, cases[name], found[name], chosen.rounds)
     console.print(table(found))
     for name in names:
         if min(ratios(found[name])) < ENOUGH:
             console.print(f"{name}: {cases[name].reason or '[red]slower, and no reason given[/]'}")
-    if chosen.json:
-        about = machine.describe("cpu", contenders.THREADS) | {"rounds": chosen.rounds}
-        old = json.loads(chosen.json.read_text())["results"] if chosen.json.exists() else {}
-        results = {name: old[name] for name in cases if name in old}
-        for name, times in found.items():
-            results[name] = {"times": times, "reason": cases[name].reason}
-        chosen.json.write_text(json.dumps({"about": about, "results": results}, indent=1) + "\n")
+
+
+def _keep(file: Path, name: str, case: Case, times: Times, rounds: int) -> None:
+    """Bring the results of one operation up to date."""
+    results = json.loads(file.read_text())["results"] if file.exists() else {}
+    results[name] = {"times": times, "reason": case.reason}
+    about = machine.describe("cpu", contenders.THREADS) | {"rounds": rounds}
+    results = dict(sorted(results.items()))
+    file.write_text(json.dumps({"about": about, "results": results}, indent=1) + "\n")
 
 
 def complete(cases: dict[type, Case]) -> dict[type, Case]:
