@@ -21,6 +21,10 @@ def cases() -> dict[type, Case]:
         ops.Sub: Case(ops.sub, torch.sub, two),
         ops.Mul: Case(ops.mul, torch.mul, two),
         ops.Div: Case(ops.div, torch.div, two, low=0.5),
+        ops.FloorDivide: Case(
+            ops.floor_divide, torch.floor_divide, two, differentiable=False, low=0.5
+        ),
+        ops.Remainder: Case(ops.remainder, torch.remainder, two, low=0.5),
         ops.Pow: Case(ops.pow, torch.pow, two, low=0.5),
         ops.Negative: Case(ops.negative, torch.neg, one),
         ops.Abs: Case(ops.abs, torch.abs, one),

@@ -39,7 +39,7 @@ def cases() -> dict[type, Case]:
 
     def contrastive(a: torch.Tensor, b: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         far = functional.pairwise_distance(a, b, eps=0)
-        return (t * far**2 + (1 - t) * functional.relu(1 - far) ** 2).mean()
+        return (t * far**2 + (1 - t) * functional.relu(1 - far) ** 2).mean() / 2
 
     def negative_likelihood(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         return functional.nll_loss(x, t.long())

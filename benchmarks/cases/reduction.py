@@ -22,6 +22,12 @@ def cases() -> dict[type, Case]:
         ),
         ops.ReduceMax: Case(partial(ops.reduce_max, **flat), lambda x: x.amax(1), one),
         ops.ReduceMin: Case(partial(ops.reduce_min, **flat), lambda x: x.amin(1), one),
+        ops.ReduceAll: Case(
+            partial(ops.reduce_all, **flat), lambda x: (x != 0).all(1), one, differentiable=False
+        ),
+        ops.ReduceAny: Case(
+            partial(ops.reduce_any, **flat), lambda x: (x != 0).any(1), one, differentiable=False
+        ),
         ops.Var: Case(partial(ops.var, axis=1), partial(torch.var, dim=1, correction=0), one),
         ops.Std: Case(partial(ops.std, axis=1), partial(torch.std, dim=1, correction=0), one),
         ops.Norm: Case(partial(ops.norm, axis=1), lambda x: torch.linalg.norm(x, dim=1), one),
@@ -29,6 +35,6 @@ def cases() -> dict[type, Case]:
         ops.CumSum: Case(partial(ops.cumsum, axis=1), partial(torch.cumsum, dim=1), one),
         ops.ArgMax: Case(ops.argmax, lambda x: x.argmax(-1), one, differentiable=False),
         ops.ArgMin: Case(ops.argmin, lambda x: x.argmin(-1), one, differentiable=False),
-        ops.Sort: Case(ops.sort, lambda x: x.sort(-1)[0], one),
+        ops.Sort: Case(ops.sort, lambda x: x.sort(-1, stable=True)[0], one),
         ops.TopK: Case(lambda x: ops.topk(x, 10)[0], lambda x: x.topk(10)[0], one),
     }

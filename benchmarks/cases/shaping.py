@@ -21,6 +21,13 @@ def cases() -> dict[type, Case]:
     def picked(size: int) -> list[object]:
         return [(ROWS[size], 256), ids(ROWS[size] // 2, ROWS[size])]
 
+    def put(size: int) -> list[object]:
+        places = np.random.default_rng(0).permutation(ROWS[size])[: ROWS[size] // 2]
+        return [(ROWS[size], 256), places, (len(places), 256)]
+
+    def their_put(x: torch.Tensor, i: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+        return x.index_put((i,), v)
+
     def per_element(size: int) -> list[object]:
         return [(ROWS[size], 256), ids(ROWS[size] * 256, ROWS[size]).reshape(-1, 256)]
 
@@ -118,6 +125,7 @@ def cases() -> dict[type, Case]:
         ops.DepthToSpace: Case(lambda x: ops.depth_to_space(x, 2), unshuffled, pixels),
         ops.SpaceToDepth: Case(lambda x: ops.space_to_depth(x, 2), shuffled, pixels),
         ops.GetItem: Case(lambda x, i: x[i], lambda x, i: x[i], picked),
+        ops.SetItem: Case(lambda x, i, v: ops.setitem(x, i, v), their_put, put),
         ops.Slice: Case(
             lambda x: ops.slice(x, [1], [-1], [1], [2]), lambda x: x[:, 1:-1:2], one, reason=VIEW
         ),

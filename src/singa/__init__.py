@@ -1,7 +1,7 @@
 """Imperative autograd in the style of PyTorch, with SINGA's API, run by XLA."""
 
 from singa import autograd, device, errors, initializer, layer, metric, model, opt, tensor
-from singa.tensor import Tensor
+from singa._tensor import Tensor
 
 __version__ = "0.1.0"
 

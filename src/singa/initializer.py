@@ -20,8 +20,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from singa import _random
+from singa._tensor import Tensor
 from singa.errors import ArgumentError, ShapeError
-from singa.tensor import Tensor
 
 __all__ = [
     "constant", "eye", "gaussian", "glorot", "glorot_normal", "glorot_uniform", "he_normal",

@@ -29,6 +29,7 @@ _SETTINGS = (
 )
 
 _ON = "on (glibc mallopt)"
+_MUCH = 128 * 2**20  # bytes of arrays of new shapes
 _LARGEST = 60 * 2**20  # bytes of a block that such a heap has room for
 
 
@@ -66,4 +67,23 @@ def return_unused() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
+class _NewShapes:
+    """Gives free pages back from time to time, as long as arrays of new shapes turn up.
+
+    What the shapes before needed lies in pieces in the heaps of XLA's threads, where the new ones
+    do not fit: a program that meets many shapes would grow to ten times what it needs.
+    """
+
+    def __init__(self) -> None:
+        self._seen = 0
+
+    def __call__(self, size: int) -> None:
+        """Count the bytes of a new kernel's inputs and outputs."""
+        self._seen += size
+        if self._seen > _MUCH:
+            self._seen = 0
+            return_unused()
+
+
+new_shapes = _NewShapes()
 status = keep_scratch_mapped()

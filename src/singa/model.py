@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from singa import checkpoint, tape, tensor
+from singa._tensor import Tensor, random_key
 from singa.device import CTensor, DType, get_default_device, timed_devices
 from singa.errors import CaptureError, CheckpointError, DTypeError, ReportError
 from singa.graph import (
@@ -27,7 +28,6 @@ from singa.graph import (
 )
 from singa.layer import Layer
 from singa.opt import DecayScheduler, Optimizer
-from singa.tensor import Tensor
 from singa.watching import local
 
 
@@ -319,7 +319,7 @@ class Model(Layer):
 
     def _random_key(self) -> Tensor:
         first = next(iter(self.get_states().values()), None)
-        return tensor.random_key(first.device if first is not None else get_default_device())
+        return random_key(first.device if first is not None else get_default_device())
 
     def _training_states(self) -> dict[str, Tensor]:
         states = {_RANDOM: self._random_key()}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from singa import layer, model
+from singa._tensor import Tensor
 from singa.opt import Optimizer
-from singa.tensor import Tensor
 
 
 class Classifier(model.Model):

@@ -1,27 +1,31 @@
-"""Tensor: a named, mutable handle on an immutable array.
+"""The public face of Tensors: the class, the data types, what makes Tensors, SINGA's functions.
 
-``t.data`` is the array (a :data:`CTensor`). Assigning it is how everything "in place" happens:
-copying a batch in, an optimizer's update, batch norm's running mean. Nothing else in the package
-holds numeric state, which is what lets a training step be captured into one program: a capture
-(:mod:`singa.graph`) only has to watch which Tensors are read and which are assigned.
+``from singa import tensor``. The functions of one or more Tensors are recorded operations, the
+same as in :mod:`singa.autograd`; here they have SINGA's names and arguments. Where there is an
+``out`` or ``ret``, that Tensor becomes the result and is returned, instead of a new one.
 
-Arithmetic, indexing and the other recorded methods come from the floor above: importing
-:mod:`singa.operation` hands them down to this class.
+Methods and operators of Tensors are in ``operation/methods.py``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+import math
+import string
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from singa import _random
-from singa._arrays import as_ctensor, as_shape, converts, from_host, move, number_array, on_host
-from singa.device import CTensor as CTensor
-from singa.device import Device, DType, as_dtype, get_default_device, is_float
+from singa import operation
+from singa._arrays import as_shape
+from singa._tensor import ArrayLike as ArrayLike
+from singa._tensor import CTensor as CTensor
+from singa._tensor import Tensor as Tensor
+from singa._tensor import TensorLike as TensorLike
+from singa._tensor import as_tensor as as_tensor
+from singa.device import Device, as_dtype
 from singa.device import bfloat16 as bfloat16
 from singa.device import bool_ as bool_
 from singa.device import float16 as float16
@@ -32,390 +36,23 @@ from singa.device import int16 as int16
 from singa.device import int32 as int32
 from singa.device import int64 as int64
 from singa.device import uint8 as uint8
-from singa.errors import ArgumentError, CaptureError, DTypeError, ShapeError
-from singa.watching import concrete, local, structure
+from singa.errors import ArgumentError, BoundsError, ShapeError
+from singa.operation import abs as abs
+from singa.operation import ceil as ceil
+from singa.operation import exp as exp
+from singa.operation import log as log
+from singa.operation import repeat as repeat
+from singa.operation import sigmoid as sigmoid
+from singa.operation import sign as sign
+from singa.operation import sqrt as sqrt
+from singa.operation import square as square
+from singa.operation import tanh as tanh
+from singa.operation.methods import become
+from singa.operation.reduction import Axes
 
-if TYPE_CHECKING:
-    from singa.tape import Operation
-
-ArrayLike: TypeAlias = "np.ndarray[Any, Any] | jax.Array | float | Sequence[Any]"
-TensorLike: TypeAlias = "Tensor | ArrayLike"
-
-
-class Tensor:
-    """An array with a name, a device and a place in the record of operations.
-
-    Args:
-        shape: its shape, if there is no ``data``; the elements are then 0.
-        device: where it lives; the CPU if not given.
-        dtype: its data type; that of ``data`` if not given, or float32.
-        data: a NumPy array, a CTensor, a Tensor, a number or nested lists. It is copied, unless
-            it is a CTensor. Python floats become float32 and Python ints int32.
-        requires_grad: whether gradients may flow through it.
-        stores_grad: whether :func:`singa.autograd.backward` yields its gradient, as for a
-            parameter. Needs ``requires_grad``.
-        creator: the Operation that computed it; None for a leaf.
-        name: for people and checkpoints. Nothing is looked up by it.
-
-    Raises:
-        DTypeError: ``data`` is of a type that is not supported here.
-        ShapeError: both ``shape`` and ``data`` are given and do not fit.
-        ArgumentError: ``stores_grad`` without ``requires_grad``.
-    """
-
-    __slots__ = (
-        "__weakref__", "_data", "_requires_grad", "_stores_grad",
-        "creator", "device", "name", "output_index",
-    )  # fmt: skip
-
-    device: Device
-    creator: Operation | None
-    name: str | None
-    output_index: int  # which of its creator's outputs it is
-
-    def __init__(
-        self,
-        shape: Sequence[int] | int = (),
-        device: Device | None = None,
-        dtype: Any = None,
-        data: TensorLike | None = None,
-        requires_grad: bool = True,
-        stores_grad: bool = False,
-        creator: Operation | None = None,
-        name: str | None = None,
-    ) -> None:
-        if stores_grad and not requires_grad:
-            raise ArgumentError("Tensor: stores_grad=True needs requires_grad=True")
-        if device is None:
-            device = data.device if isinstance(data, Tensor) else get_default_device()
-        elif not isinstance(device, Device):
-            raise DTypeError(f"Tensor: device must be a Device, got {device!r}")
-        wanted = None if dtype is None else as_dtype(dtype)
-        if data is None:
-            with concrete():
-                self._data: CTensor = jnp.zeros(
-                    as_shape(shape), wanted or float32, device=device.jax_device
-                )
-        else:
-            source = data.data if isinstance(data, Tensor) else data
-            self._data = as_ctensor(source, device, wanted)
-            if shape not in ((), None) and as_shape(shape) != self._data.shape:
-                raise ShapeError(f"Tensor: shape {shape} given with data of {self._data.shape}")
-        self.device = device
-        self.creator = creator
-        self.output_index = 0
-        self.name = name
-        self._requires_grad = requires_grad
-        self._stores_grad = stores_grad
-        if local.capture is not None:
-            local.capture.made(self)
-
-    # -- what it is -------------------------------------------------------------------------
-
-    @property
-    def data(self) -> CTensor:
-        """The array. Assigning another one is how a Tensor changes."""
-        capture = local.capture
-        return self._data if capture is None else capture.read(self)
-
-    @data.setter
-    def data(self, value: CTensor) -> None:
-        if not isinstance(value, jax.Array):
-            raise DTypeError(
-                f"Tensor.data: a CTensor (jax.Array) is expected, got {type(value).__name__}; "
-                "copy_from_numpy takes NumPy arrays"
-            )
-        self.assign(value)
-
-    def assign(self, value: CTensor) -> None:
-        """``self.data = value``, unchecked: for what the package itself computed."""
-        here = local
-        if here.capture is not None:
-            here.capture.write(self, value)
-            return
-        if here.journal is not None:
-            here.journal.note(self)
-        self._data = value
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.data.shape
-
-    @property
-    def dtype(self) -> DType:
-        return self.data.dtype
-
-    def ndim(self) -> int:
-        """The number of axes (a method, as in SINGA)."""
-        return self.data.ndim
-
-    def size(self) -> int:
-        """The number of elements (a method, as in SINGA)."""
-        return self.data.size
-
-    def memsize(self) -> int:
-        """The number of bytes."""
-        return self.data.size * self.data.dtype.itemsize
-
-    @property
-    def requires_grad(self) -> bool:
-        """Whether gradients may flow through this Tensor. False freezes a parameter."""
-        return self._requires_grad
-
-    @requires_grad.setter
-    def requires_grad(self, value: bool) -> None:
-        if bool(value) != self._requires_grad:
-            self._requires_grad = bool(value)
-            structure.changed()
-
-    @property
-    def stores_grad(self) -> bool:
-        """Whether ``backward`` yields this Tensor's gradient. Setting it sets requires_grad too.
-
-        A frozen Tensor (requires_grad False) stores none; it does again when it is unfrozen.
-        """
-        return self._stores_grad and self._requires_grad
-
-    @stores_grad.setter
-    def stores_grad(self, value: bool) -> None:
-        if bool(value) != self.stores_grad:
-            self._stores_grad = bool(value)
-            self._requires_grad = self._requires_grad or self._stores_grad
-            structure.changed()
-
-    # -- changing it ------------------------------------------------------------------------
-
-    @property
-    def is_parameter(self) -> bool:
-        """Whether it was made to store its gradient, be it frozen at present or not."""
-        return self._stores_grad
-
-    def check_fits(self, array: np.ndarray[Any, Any], what: str) -> None:
-        """Raise what :meth:`copy_from_numpy` would raise for ``array``; ``what`` begins it."""
-        if array.shape != self.shape:
-            raise ShapeError(
-                f"{what}: the Tensor is of shape {self.shape}, the array of {array.shape}"
-            )
-        if array.dtype != self.dtype and not converts(array.dtype, self.dtype):
-            raise DTypeError(f"{what}: {array.dtype} values do not fit into a {self.dtype} Tensor")
-
-    def copy_from_numpy(self, array: np.ndarray[Any, Any]) -> Tensor:
-        """Copy ``array`` in. Its shape must be this Tensor's; its values are converted.
-
-        Raises:
-            ShapeError: another shape. For batches of several sizes make a Tensor for each.
-            DTypeError: the conversion would lose more than precision (float to int, say).
-        """
-        array = np.asarray(array)
-        self.check_fits(array, "copy_from_numpy")
-        self.data = from_host(array, self.device, self.dtype)
-        return self
-
-    def copy_data(self, other: Tensor) -> Tensor:
-        """Take over another Tensor's values; shape, data type and device stay."""
-        if other.shape != self.shape:
-            raise ShapeError(f"copy_data: {other.shape} into a Tensor of shape {self.shape}")
-        self.data = move(other.data.astype(self.dtype), self.device)
-        return self
-
-    copy_from = copy_data
-
-    def set_value(self, value: float) -> Tensor:
-        """Set every element to a number."""
-        with concrete():
-            device = self.device.jax_device
-            self.data = jnp.full(self.shape, value, self.dtype, device=device)
-        return self
-
-    def gaussian(self, mean: float = 0.0, std: float = 1.0) -> Tensor:
-        """Fill with numbers from the normal distribution, from the device's random stream."""
-        return self._draw(_random.normal, mean, std)
-
-    def uniform(self, low: float = 0.0, high: float = 1.0) -> Tensor:
-        """Fill with numbers that are uniform in [low, high)."""
-        return self._draw(_random.uniform, low, high)
-
-    def bernoulli(self, p: float) -> Tensor:
-        """Fill with ones, each with probability ``p``, and zeros."""
-        return self._draw(_random.bernoulli, p)
-
-    def _draw(self, distribution: Any, *parameters: float) -> Tensor:
-        if not is_float(self.dtype):
-            raise DTypeError(f"{distribution.__name__}: a float Tensor is needed, not {self.dtype}")
-        # As arrays of this data type, so that another mean does not compile another kernel.
-        numbers = [np.asarray(parameter, self.dtype) for parameter in parameters]
-        self.data = distribution(
-            next_key(self.device), *numbers, shape=self.shape, dtype=self.dtype
-        )
-        return self
-
-    def to_device(self, device: Device) -> Tensor:
-        """Move this Tensor to another device, in place."""
-        self.data = move(self.data, device)
-        self.device = device
-        structure.changed()
-        return self
-
-    def to_host(self) -> Tensor:
-        """Move this Tensor to the CPU, in place."""
-        return self.to_device(get_default_device())
-
-    def to_type(self, dtype: Any) -> Tensor:
-        """Convert this Tensor to another data type, in place."""
-        self.data = self.data.astype(as_dtype(dtype))
-        return self
-
-    # -- copies and other people's arrays -----------------------------------------------------
-
-    def clone(self) -> Tensor:
-        """A new leaf with the same values, which later changes of this one do not reach."""
-        return Tensor(
-            device=self.device, data=self.data, requires_grad=self._requires_grad,
-            stores_grad=self._stores_grad, name=self.name,
-        )  # fmt: skip
-
-    deepcopy = clone
-
-    def _value(self, what: str) -> np.ndarray[Any, Any]:
-        """The values, read-only and not copied if on the CPU."""
-        if isinstance(self._data, jax.core.Tracer) or local.capture is not None:
-            raise CaptureError(
-                f"{what}: this Tensor{f' ({self.name})' if self.name else ''} has no value yet: "
-                "its step is being compiled into one program. Return it from train_one_batch and "
-                "read it there, or run the step eagerly with model.graph(False)"
-            )
-        return on_host(self._data)
-
-    def to_numpy(self) -> np.ndarray[Any, Any]:
-        """The values as a NumPy array, which is the caller's own."""
-        return self._value("to_numpy").copy()
-
-    def item(self) -> float | int | bool:
-        """The value of a one-element Tensor as a Python number."""
-        value = self._value("item")
-        if value.size != 1:
-            raise ShapeError(f"item: one element is needed, the Tensor is of shape {self.shape}")
-        number: float | int | bool = value.item()
-        return number
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
-        return np.array(self._value("__array__"), dtype=dtype, copy=copy)
-
-    def __dlpack__(self, **kwargs: Any) -> Any:
-        self._value("__dlpack__")
-        return self._data.__dlpack__(**kwargs)
-
-    def __dlpack_device__(self) -> Any:
-        array: Any = self._data  # jax's abstract type does not mention this method
-        return array.__dlpack_device__()
-
-    def __float__(self) -> float:
-        return float(self.item())
-
-    def __int__(self) -> int:
-        return int(self.item())
-
-    def __bool__(self) -> bool:
-        return bool(self.item())
-
-    def __len__(self) -> int:
-        if not self.shape:
-            raise DTypeError("len: a Tensor without axes has no length")
-        return self.shape[0]
-
-    def __repr__(self) -> str:
-        about = f"shape={self.shape}, dtype={self.dtype}, device={self.device.name}"
-        about += f", name={self.name!r}" if self.name else ""
-        about += ", stores_grad=True" if self.stores_grad else ""
-        if isinstance(self._data, jax.core.Tracer) or local.capture is not None:
-            return f"Tensor(<computed in the step being compiled>, {about})"
-        values = np.array2string(np.asarray(self._data), prefix="Tensor(", separator=", ")
-        return f"Tensor({values}, {about})"
-
-    # Tensors are equal by value, element by element, but found by who they are.
-    __hash__ = object.__hash__
-
-    # From singa.operation.operators, which hands them down to this class:
-    if TYPE_CHECKING:
-
-        def __add__(self, other: TensorLike) -> Tensor: ...
-        def __radd__(self, other: ArrayLike) -> Tensor: ...
-        def __iadd__(self, other: TensorLike) -> Tensor: ...
-        def __sub__(self, other: TensorLike) -> Tensor: ...
-        def __rsub__(self, other: ArrayLike) -> Tensor: ...
-        def __isub__(self, other: TensorLike) -> Tensor: ...
-        def __mul__(self, other: TensorLike) -> Tensor: ...
-        def __rmul__(self, other: ArrayLike) -> Tensor: ...
-        def __imul__(self, other: TensorLike) -> Tensor: ...
-        def __truediv__(self, other: TensorLike) -> Tensor: ...
-        def __rtruediv__(self, other: ArrayLike) -> Tensor: ...
-        def __itruediv__(self, other: TensorLike) -> Tensor: ...
-        def __pow__(self, other: TensorLike) -> Tensor: ...
-        def __rpow__(self, other: ArrayLike) -> Tensor: ...
-        def __matmul__(self, other: TensorLike) -> Tensor: ...
-        def __rmatmul__(self, other: ArrayLike) -> Tensor: ...
-        def __neg__(self) -> Tensor: ...
-        def __lt__(self, other: TensorLike) -> Tensor: ...
-        def __le__(self, other: TensorLike) -> Tensor: ...
-        def __gt__(self, other: TensorLike) -> Tensor: ...
-        def __ge__(self, other: TensorLike) -> Tensor: ...
-        def __eq__(self, other: object) -> Any: ...
-        def __ne__(self, other: object) -> Any: ...
-        def __getitem__(self, index: Any) -> Tensor: ...
-        def __iter__(self) -> Iterator[Tensor]: ...
-        def reshape(self, shape: Sequence[int]) -> Tensor: ...
-        def transpose(self, axes: Sequence[int] | None = None) -> Tensor: ...
-        def T(self) -> Tensor: ...
-        def as_type(self, dtype: Any) -> Tensor: ...
-
+PlaceHolder = Tensor
 
 # -- making Tensors -----------------------------------------------------------------------------
-
-
-def wrap(
-    data: CTensor,
-    device: Device,
-    requires_grad: bool = False,
-    creator: Operation | None = None,
-    output_index: int = 0,
-) -> Tensor:
-    """A Tensor on this very array; the short way for what the package itself computes."""
-    tensor = Tensor.__new__(Tensor)
-    tensor._data = data
-    tensor.device = device
-    tensor.creator = creator
-    tensor.output_index = output_index
-    tensor.name = None
-    tensor._requires_grad = requires_grad
-    tensor._stores_grad = False
-    capture = local.capture
-    if capture is not None:
-        capture.made(tensor)
-    return tensor
-
-
-def number(value: float, dtype: DType, device: Device) -> Tensor:
-    """A constant of shape (); those that are used again and again are made once."""
-    return wrap(number_array(value, dtype, device), device)
-
-
-def as_tensor(value: TensorLike, like: Tensor) -> Tensor:
-    """``value`` itself if it is a Tensor, else a constant on ``like``'s device.
-
-    A Python number takes ``like``'s data type where that can hold it, as in NumPy.
-    """
-    if isinstance(value, Tensor):
-        return value
-    if isinstance(value, (bool, int, float)):
-        dtype = like.dtype
-        if isinstance(value, float) and not is_float(dtype):
-            dtype = float32
-        elif dtype == bool_:
-            dtype = as_dtype(type(value))
-        return number(value, dtype, like.device)
-    if isinstance(value, jax.core.Tracer):
-        return wrap(value, like.device)
-    return Tensor(data=value, device=like.device, requires_grad=False)
 
 
 def from_numpy(array: np.ndarray[Any, Any], dev: Device | None = None) -> Tensor:
@@ -469,17 +106,237 @@ def ones_like(t: Tensor) -> Tensor:
     return zeros_like(t).set_value(1)
 
 
-def random_key(device: Device) -> Tensor:
-    """The Tensor that holds the state of the device's random stream."""
-    if device.random_key is None:
-        device.random_key = wrap(device.initial_key(), device)
-        device.random_key.name = f"random_key.{device.name}"
-    key: Tensor = device.random_key
-    return key
+def full(
+    shape: Sequence[int] | int, value: float, device: Device | None = None, dtype: Any = None
+) -> Tensor:
+    """A Tensor whose elements are all ``value``."""
+    return Tensor(shape, device, dtype).set_value(value)
 
 
-def next_key(device: Device) -> CTensor:
-    """A fresh key, uint32 (2,), for jax.random; the device's stream moves on."""
-    state = random_key(device)
-    state.data, key = _random.split(state.data)
-    return key
+def arange(
+    start: float, stop: float | None = None, step: float = 1, device: Device | None = None
+) -> Tensor:
+    """The numbers from ``start`` (0 if only one is given) to before ``stop``: int32 or float32."""
+    numbers = np.arange(start, stop, step) if stop is not None else np.arange(start, step=step)
+    return Tensor(data=numbers, device=device, dtype=int32 if numbers.dtype.kind == "i" else None)
+
+
+def random(shape: Sequence[int] | int, device: Device | None = None) -> Tensor:
+    """Numbers that are uniform in [0, 1), float32, from the device's random stream."""
+    return Tensor(shape, device).uniform(0.0, 1.0)
+
+
+def gaussian(mean: float, std: float, t: Tensor) -> Tensor:
+    """Fill ``t`` with numbers from the normal distribution, and return it."""
+    return t.gaussian(mean, std)
+
+
+def uniform(low: float, high: float, t: Tensor) -> Tensor:
+    """Fill ``t`` with numbers that are uniform in [low, high), and return it."""
+    return t.uniform(low, high)
+
+
+def bernoulli(p: float, t: Tensor) -> Tensor:
+    """Fill ``t`` with ones, each with probability ``p``, and zeros, and return it."""
+    return t.bernoulli(p)
+
+
+# -- about shapes -------------------------------------------------------------------------------
+
+
+def product(shape: Sequence[int]) -> int:
+    """The number of elements of a shape."""
+    return math.prod(as_shape(shape))
+
+
+def sizeof(dtype: Any) -> int:
+    """The number of bytes of an element."""
+    return as_dtype(dtype).itemsize
+
+
+def contiguous(t: Tensor) -> Tensor:
+    """``t`` itself: every Tensor's elements are in order."""
+    return t
+
+
+def reshape(t: Tensor, s: Sequence[int]) -> Tensor:
+    """The same elements in another shape; -1 stands for what is left."""
+    return operation.reshape(t, s)
+
+
+def transpose(t: Tensor, axes: Sequence[int] | None = None) -> Tensor:
+    """With the axes in another order; reversed if none is given."""
+    return operation.transpose(t, axes)
+
+
+def concatenate(tensors: Sequence[Tensor], axis: int) -> Tensor:
+    """The Tensors one after the other along ``axis``."""
+    return operation.cat(tensors, axis)
+
+
+def copy_data_to_from(
+    dst: Tensor, src: Tensor, size: int, dst_offset: int = 0, src_offset: int = 0
+) -> None:
+    """Copy ``size`` elements, counted in a row, from ``src`` into ``dst``, in place.
+
+    Raises:
+        BoundsError: they are more than there are from the offset on.
+    """
+    for name, t, offset in (("dst", dst, dst_offset), ("src", src, src_offset)):
+        if min(size, offset) < 0 or offset + size > t.size():
+            raise BoundsError(
+                f"copy_data_to_from: {size} elements from {offset} on; {name} has {t.size()}"
+            )
+    part = jnp.ravel(src.data)[src_offset : src_offset + size].astype(dst.dtype)
+    flat = jnp.ravel(dst.data).at[dst_offset : dst_offset + size].set(part)
+    dst.data = flat.reshape(dst.shape)
+
+
+# -- arithmetic ---------------------------------------------------------------------------------
+
+
+def _into(out: Tensor | None, result: Tensor) -> Tensor:
+    return result if out is None else become(out, result)
+
+
+def add(lhs: Tensor, rhs: TensorLike, ret: Tensor | None = None) -> Tensor:
+    """Lhs + rhs, with broadcasting."""
+    return _into(ret, operation.add(lhs, rhs))
+
+
+def sub(lhs: Tensor, rhs: TensorLike, ret: Tensor | None = None) -> Tensor:
+    """Lhs - rhs, with broadcasting."""
+    return _into(ret, operation.sub(lhs, rhs))
+
+
+def eltwise_mult(lhs: Tensor, rhs: TensorLike, ret: Tensor | None = None) -> Tensor:
+    """Lhs times rhs, element by element, with broadcasting."""
+    return _into(ret, operation.mul(lhs, rhs))
+
+
+def div(lhs: Tensor, rhs: TensorLike, ret: Tensor | None = None) -> Tensor:
+    """Lhs / rhs, with broadcasting; integers are divided as float32."""
+    return _into(ret, operation.div(lhs, rhs))
+
+
+def pow(t: Tensor, x: TensorLike, out: Tensor | None = None) -> Tensor:
+    """``t ** x``, with broadcasting."""
+    return _into(out, operation.pow(t, x))
+
+
+def softmax(t: Tensor, out: Tensor | None = None) -> Tensor:
+    """``e ** t / sum(e ** t)`` along the last axis."""
+    return _into(out, operation.softmax(t, axis=-1))
+
+
+def lt(t: Tensor, x: TensorLike) -> Tensor:
+    """Whether t < x, as bool."""
+    return operation.less(t, x)
+
+
+def le(t: Tensor, x: TensorLike) -> Tensor:
+    """Whether t <= x, as bool."""
+    return operation.less_equal(t, x)
+
+
+def gt(t: Tensor, x: TensorLike) -> Tensor:
+    """Whether t > x, as bool."""
+    return operation.greater(t, x)
+
+
+def ge(t: Tensor, x: TensorLike) -> Tensor:
+    """Whether t >= x, as bool."""
+    return operation.greater_equal(t, x)
+
+
+def eq(t: Tensor, x: TensorLike) -> Tensor:
+    """Whether t == x, as bool."""
+    return operation.equal(t, x)
+
+
+def sum(t: Tensor, axis: Axes = None, out: Tensor | None = None) -> Tensor:
+    """The sum over ``axis``, which is dropped; over all axes if there is none: shape ()."""
+    return _into(out, t.sum(axis))
+
+
+def average(t: Tensor, axis: Axes = None) -> Tensor:
+    """The mean over ``axis``, which is dropped; over all axes if there is none: shape ()."""
+    return t.mean(axis)
+
+
+def sum_columns(M: Tensor) -> Tensor:
+    """The sum of a matrix's columns: (rows, columns) to (rows,)."""
+    return _matrix("sum_columns", M).sum(1)
+
+
+def sum_rows(M: Tensor) -> Tensor:
+    """The sum of a matrix's rows: (rows, columns) to (columns,)."""
+    return _matrix("sum_rows", M).sum(0)
+
+
+def _matrix(name: str, M: Tensor) -> Tensor:
+    if M.ndim() != 2:
+        raise ShapeError(f"{name}: a matrix is needed, got shape {M.shape}")
+    return M
+
+
+def axpy(alpha: float, x: Tensor, y: Tensor) -> Tensor:
+    """``y += alpha x``, in place; returns y."""
+    return become(y, y + x * alpha)
+
+
+def add_column(alpha: float, v: Tensor, beta: float, M: Tensor) -> Tensor:
+    """``M = alpha v + beta M`` for each column of a matrix, in place; returns M."""
+    return become(M, v.reshape((-1, 1)) * alpha + _matrix("add_column", M) * beta)
+
+
+def add_row(alpha: float, v: Tensor, beta: float, M: Tensor) -> Tensor:
+    """``M = alpha v + beta M`` for each row of a matrix, in place; returns M."""
+    return become(M, v * alpha + _matrix("add_row", M) * beta)
+
+
+# -- products -----------------------------------------------------------------------------------
+
+
+def mult(
+    A: Tensor, B: Tensor, C: Tensor | None = None, alpha: float = 1.0, beta: float = 0.0
+) -> Tensor:
+    """``alpha A B`` as matrices, of leading axes that broadcast.
+
+    With ``C``, which becomes the result, plus ``beta C``.
+    """
+    product = operation.matmul(A, B)
+    if alpha != 1.0:
+        product = product * alpha
+    if C is None:
+        return product
+    return become(C, product + C * beta if beta else product)
+
+
+def einsum(ops: str, *args: Tensor) -> Tensor:
+    """Einstein's sum of products, such as ``einsum("ij,jk->ik", A, B)``."""
+    return operation.einsum(ops, *args)
+
+
+def tensordot(A: Tensor, B: Tensor, axes: int | Sequence[Any] = 2) -> Tensor:
+    """Sum of products over pairs of axes, as NumPy's.
+
+    Args:
+        axes: how many of A's last axes meet as many of B's first; or the axes of A and those of B.
+
+    Raises:
+        ArgumentError: not as many axes of A as of B.
+        ShapeError: axes that meet are of different sizes.
+    """
+    if isinstance(axes, int):
+        ours, theirs = list(range(A.ndim() - axes, A.ndim())), list(range(axes))
+    else:
+        ours, theirs = (np.atleast_1d(part).tolist() for part in axes)
+    if len(ours) != len(theirs):
+        raise ArgumentError(f"tensordot: {len(ours)} axes of A for {len(theirs)} of B")
+    left = list(string.ascii_letters[: A.ndim()])
+    right = list(string.ascii_letters[A.ndim() : A.ndim() + B.ndim()])
+    for a, b in zip(ours, theirs, strict=True):
+        right[b] = left[a]
+    kept = [letter for letter in left + right if (letter in left) != (letter in right)]
+    return operation.einsum(f"{''.join(left)},{''.join(right)}->{''.join(kept)}", A, B)

@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from singa import metric, tensor
+from singa._tensor import Tensor
 from singa.data import DataLoader, Dataset
 from singa.device import Device, get_default_device
 from singa.errors import CheckpointError
 from singa.model import Model
-from singa.tensor import Tensor
 
 # What a checkpoint says of a training besides the model's own state: data type, number of axes.
 _AUX = {

@@ -16,7 +16,7 @@ import jax
 from singa.device import CTensor
 
 if TYPE_CHECKING:
-    from singa.tensor import Tensor
+    from singa._tensor import Tensor
 
 
 class Watcher(Protocol):

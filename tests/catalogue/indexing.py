@@ -9,4 +9,12 @@ IDS = np.array([2, 0, 3], np.int32)
 ROWS = {
     "getitem": Row(ops.GetItem, lambda x: x[1, ::-2], lambda x: x[1, ::-2], [(2, 5)]),
     "getitem by array": Row(ops.GetItem, lambda x: x[IDS, None], lambda x: x[IDS, None], [(4, 2)]),
+    "setitem": Row(
+        ops.SetItem, lambda x, v: ops.setitem(x, (1, slice(None, None, -2)), v),
+        lambda x, v: x.at[1, ::-2].set(v), [(2, 5), (3,)],
+    ),
+    "setitem by array": Row(
+        ops.SetItem, lambda x, v: ops.setitem(x, IDS, v), lambda x, v: x.at[IDS].set(v),
+        [(4, 2), (2,)],
+    ),
 }  # fmt: skip

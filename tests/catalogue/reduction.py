@@ -47,6 +47,15 @@ ROWS = {
         ops.LogSumExp, partial(ops.logsumexp, axis=(0, 2)),
         partial(jax.nn.logsumexp, axis=(0, 2)), X,
     ),
+    # The test wants a float and a gradient: the bool is added to 0 times the input.
+    "reduce_all": Row(
+        ops.ReduceAll, lambda x: x * 0.0 + ops.reduce_all(x > -1, 2),
+        lambda x: x * 0 + (x > -1).all(2, keepdims=True), X,
+    ),
+    "reduce_any": Row(
+        ops.ReduceAny, lambda x: x * 0.0 + ops.reduce_any(x > 1, (0, 2)),
+        lambda x: x * 0 + (x > 1).any((0, 2), keepdims=True), X,
+    ),
     "cumsum": Row(ops.CumSum, partial(ops.cumsum, axis=-1), partial(jnp.cumsum, axis=-1), X),
     "cumsum of what is later": Row(
         ops.CumSum, partial(ops.cumsum, axis=1, exclusive=True, reverse=True),

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from singa import autograd, device, tensor
+from singa import device, tensor
 from singa.errors import ArgumentError, DTypeError, ShapeError
 from singa.tensor import Tensor
 
@@ -194,76 +194,6 @@ def test_clone_is_a_leaf_of_its_own():
     a.set_value(0.0)
     np.testing.assert_array_equal(b, [1, 2])
     assert (b.name, b.stores_grad, b.creator) == ("a", True, None)
-
-
-def test_types_and_values_of_arithmetic_with_python_numbers():
-    f, i = Tensor(data=[1.0, 2.0]), Tensor(data=[1, 2])
-    half = Tensor(data=np.ones(2, np.float16))
-    assert str((f * 2 + 1 - 0.5).dtype) == "float32"
-    assert str((half * 2.5).dtype) == "float16"
-    assert str((i * 2).dtype) == "int32"
-    assert str((i + 0.5).dtype) == "float32"
-    assert str((i / 2).dtype) == "float32"
-    np.testing.assert_allclose(2 - f, [1, 0])
-    np.testing.assert_allclose(1 / f, [1, 0.5])
-    np.testing.assert_allclose(2**f, [2, 4])
-    np.testing.assert_allclose(-(f**2), [-1, -4])
-    np.testing.assert_allclose(np.ones((2, 2)) @ Tensor(data=np.ones((2, 1))), [[2], [2]])
-
-
-def test_in_place_arithmetic_updates_a_parameter_without_recording_it():
-    autograd.training = True
-    w, x = Tensor(data=[1.0, 2.0], stores_grad=True), Tensor(data=[3.0, 4.0])
-    same = w
-    for p, g in autograd.backward(autograd.reduce_sum(w * x)):
-        p -= 0.5 * g
-    autograd.training = False
-    assert same is w
-    assert w.creator is None
-    np.testing.assert_allclose(w, [-0.5, 0])
-
-
-def test_in_place_arithmetic_on_results_keeps_the_gradients_right():
-    autograd.training = True
-    w = Tensor(data=np.array([2.0]), stores_grad=True)
-    total = Tensor(data=np.zeros(1))
-    h = w * 3.0
-    total += h
-    h *= h
-    total += h
-    grads = autograd.gradients(total)
-    autograd.training = False
-    assert total.item() == 42.0
-    assert grads[w].item() == 3 + 2 * 9 * 2.0
-
-
-def test_in_place_arithmetic_cannot_change_the_shape():
-    t = Tensor((1, 2))
-    with pytest.raises(ShapeError, match="6 elements of shape"):
-        t += Tensor((3, 2))
-
-
-def test_operators_and_indexing_are_recorded():
-    autograd.training = True
-    a = Tensor(data=np.arange(6.0).reshape(2, 3), stores_grad=True)
-    y = ((a + a) * a - a / 2.0)[1, 1:].reshape((2, 1)).T()
-    autograd.training = False
-    grads = autograd.gradients(y, np.ones((1, 2)))[a].to_numpy()
-    np.testing.assert_allclose(grads, [[0, 0, 0], [0, 4 * 4 - 0.5, 4 * 5 - 0.5]])
-
-
-def test_walking_over_a_tensor_ends():
-    rows = list(Tensor(data=np.arange(6).reshape(3, 2)))
-    np.testing.assert_array_equal(
-        np.stack([row.to_numpy() for row in rows]), [[0, 1], [2, 3], [4, 5]]
-    )
-    with pytest.raises(DTypeError, match="without axes cannot be walked over"):
-        iter(Tensor())
-
-
-def test_transpose_without_axes_reverses_them():
-    assert Tensor((2, 3, 4)).transpose().shape == (4, 3, 2)
-    assert Tensor((2, 3, 4)).transpose((0, 2, 1)).shape == (2, 4, 3)
 
 
 def test_module_functions():

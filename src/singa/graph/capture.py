@@ -18,8 +18,8 @@ from typing import Any
 import jax
 from jax.extend.core import ClosedJaxpr, Primitive
 
+from singa._tensor import Tensor, wrap
 from singa.device import CTensor, Device
-from singa.tensor import Tensor, wrap
 from singa.watching import local
 
 # Stands in the recorded program for a Tensor's value before the step; ``index`` says which.

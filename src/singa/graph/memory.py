@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from singa._tensor import Tensor
 from singa.errors import ReportError
 from singa.graph.program import Program
-from singa.tensor import Tensor
 
 
 @dataclass(frozen=True)

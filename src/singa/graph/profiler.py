@@ -14,6 +14,7 @@ from typing import Any
 
 import jax
 
+from singa._tensor import Tensor
 from singa.device import CTensor, timed_devices
 from singa.errors import ArgumentError, DependencyError, ReportError
 from singa.graph.hlo import Instructions, Work
@@ -22,7 +23,6 @@ from singa.graph.program import Program
 from singa.graph.recording import OTHER, Key, Node, Recording, number_by_name, sort_out
 from singa.graph.step import Steps
 from singa.graph.trace import Event, Window, read, runs, time_by
-from singa.tensor import Tensor
 
 _MARK = "singa step"
 _LIMIT = 100  # steps that are timed for Device.PrintTimeProfiling

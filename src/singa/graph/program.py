@@ -11,11 +11,11 @@ import jax
 from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
 
 from singa import memory
+from singa._tensor import Tensor
 from singa.device import CTensor
 from singa.graph.capture import Capture, read_tensor
 from singa.graph.fusing import fuse
 from singa.tape.kernel import named
-from singa.tensor import Tensor
 
 # An array that only its Tensor holds, seen through a list of arrays: the Tensor's reference, the
 # list's and getrefcount's own argument.

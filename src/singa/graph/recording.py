@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 
 from jax.extend.core import Literal
 
+from singa._tensor import Tensor
 from singa.graph.capture import Capture, read_tensor
-from singa.tensor import Tensor
 
 FORWARD, BACKWARD, UPDATE, OTHER = "forward", "backward", "update", "other"
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import jax
 
+from singa._tensor import Tensor
 from singa.device import CTensor
 from singa.errors import CaptureError, RecompilationWarning, warn
 from singa.graph.program import Program
 from singa.tape import mode
-from singa.tensor import Tensor
 from singa.watching import Journal, local, structure
 
 MOST_PROGRAMS = 32

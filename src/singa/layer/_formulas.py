@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 
+from singa._tensor import Tensor, TensorLike, as_tensor, next_key, wrap
 from singa.device import CTensor, bool_
 from singa.tape import Operation, mode
-from singa.tensor import Tensor, TensorLike, as_tensor, next_key, wrap
 
 
 class _Normalize(Operation):

@@ -4,13 +4,13 @@ import math
 
 import numpy as np
 
+from singa._tensor import Tensor, TensorLike, as_tensor
 from singa.device import bool_
 from singa.errors import ArgumentError, DTypeError, ShapeError
 from singa.layer._formulas import attention, heads
 from singa.layer.base import Layer, expect_features, parameter, positive
 from singa.layer.linear import Linear
 from singa.operation import Dropout, affine, matmul, reshape, transpose
-from singa.tensor import Tensor, TensorLike, as_tensor
 
 
 class MultiHeadAttention(Layer):

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from singa._tensor import Tensor
 from singa.device import DType, float32, is_float
 from singa.errors import ArgumentError, DTypeError, ShapeError
-from singa.tensor import Tensor
 from singa.watching import Structural, outside_capture
 
 

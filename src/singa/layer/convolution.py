@@ -4,11 +4,11 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from singa._tensor import Tensor
 from singa.errors import ArgumentError, DTypeError, ShapeError
 from singa.layer.base import Layer, expect_features, parameter, positive
 from singa.layer.padding import checked_pad_mode, same_padding
 from singa.operation import checks, conv2d, relu
-from singa.tensor import Tensor
 
 
 class Conv2d(Layer):

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
+from singa._tensor import Tensor, TensorLike
 from singa.device import float32
 from singa.errors import ArgumentError, ShapeError
 from singa.layer.base import Layer, positive
-from singa.tensor import Tensor, TensorLike
 
 
 class Embedding(Layer):

@@ -4,10 +4,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from singa._tensor import Tensor
 from singa.errors import DTypeError, ShapeError
 from singa.layer.base import Layer, expect_features, parameter, positive
 from singa.operation import affine, flatten, matmul, transpose
-from singa.tensor import Tensor
 
 
 class Linear(Layer):

@@ -3,11 +3,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from singa._tensor import Tensor
 from singa.errors import ArgumentError, DTypeError, ShapeError
 from singa.layer._formulas import normalize
 from singa.layer.base import Layer, expect_features, parameter, positive, state
 from singa.operation import batchnorm_2d
-from singa.tensor import Tensor
 
 
 class BatchNorm2d(Layer):

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from singa._tensor import Tensor
 from singa.layer.base import Layer
 from singa.layer.padding import checked_pad_mode, same_padding
 from singa.operation import avg_pool_2d, max_pool_2d
-from singa.tensor import Tensor
 
 
 class Pooling2d(Layer):

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from singa._tensor import Tensor, TensorLike, as_tensor
 from singa.errors import ArgumentError, ShapeError
 from singa.layer.base import Layer, expect_features, parameter, positive
 from singa.operation import Dropout, cat, dropout, gru, lstm, reshape, rnn, transpose
-from singa.tensor import Tensor, TensorLike, as_tensor
 
 # What computes one layer in one direction, and its gates and states.
 _CELLS: dict[str, tuple[Callable[..., tuple[Tensor, ...]], int, int]] = {

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from singa import operation
+from singa._tensor import Tensor
 from singa.layer.base import Layer
-from singa.tensor import Tensor
 
 
 class ReLU(Layer):

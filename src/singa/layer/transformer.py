@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from singa._tensor import Tensor, TensorLike
 from singa.errors import ArgumentError
 from singa.layer._formulas import gelu
 from singa.layer.attention import MultiHeadAttention
@@ -13,7 +14,6 @@ from singa.layer.linear import Linear
 from singa.layer.normalization import LayerNorm
 from singa.layer.stateless import Dropout
 from singa.operation import relu
-from singa.tensor import Tensor, TensorLike
 
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": relu, "gelu": gelu}
 

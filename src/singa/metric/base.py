@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
+from singa._tensor import Tensor, TensorLike
 from singa.device import CTensor, Device, get_default_device
 from singa.errors import ArgumentError
 from singa.tape import Operation, training
-from singa.tensor import Tensor, TensorLike
 from singa.watching import outside_capture
 
 Array = Any

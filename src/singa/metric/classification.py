@@ -8,10 +8,10 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from singa._tensor import TensorLike
 from singa.errors import ArgumentError
 from singa.metric import formula
 from singa.metric.base import Array, Metric
-from singa.tensor import TensorLike
 
 Average = Literal["binary", "macro", "micro", "none"]
 

@@ -33,7 +33,7 @@ from singa.operation import (
     trigonometric,
     variadic,
 )
-from singa.operation import operators as operators
+from singa.operation import methods as methods
 from singa.operation.activation import *
 from singa.operation.arranging import *
 from singa.operation.attention import *

@@ -8,12 +8,12 @@ import jax
 import jax.numpy as jnp
 from jax.nn import sigmoid as logistic
 
+from singa._tensor import Tensor
 from singa.device import CTensor
 from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks
 from singa.operation.pointwise import Pointwise
 from singa.tape import Operation
-from singa.tensor import Tensor
 
 __all__ = [
     "GLU", "Elu", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "LogSigmoid", "LogSoftmax",

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 
+from singa._tensor import Tensor
 from singa.device import CTensor
 from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks
 from singa.tape import Operation
-from singa.tensor import Tensor
 
 __all__ = [
     "DepthToSpace", "Flip", "Roll", "SpaceToDepth", "Tril", "Triu", "depth_to_space", "flip",

@@ -7,11 +7,11 @@ import math
 import jax
 import jax.numpy as jnp
 
+from singa._tensor import Tensor, next_key, wrap
 from singa.device import CTensor, bool_, is_float
 from singa.errors import ArgumentError, DTypeError, ShapeError
 from singa.operation import checks
 from singa.tape import Operation, mode
-from singa.tensor import Tensor, next_key, wrap
 
 __all__ = ["ScaledDotProductAttention", "scaled_dot_product_attention"]
 

@@ -28,6 +28,13 @@ def broadcastable(operation: Operation, *xs: CTensor) -> None:
         ) from None
 
 
+def broadcasts_to(operation: Operation, what: str, x: CTensor, shape: tuple[int, ...]) -> None:
+    """``x`` broadcasts to this shape, which ``what`` names."""
+    lead = x.ndim - len(shape)
+    if lead > 0 or any(a not in (1, b) for a, b in zip(x.shape, shape[-lead:], strict=True)):
+        raise ShapeError(f"{operation.name}: shape {x.shape} does not broadcast to {what} {shape}")
+
+
 def rank(operation: Operation, what: str, x: CTensor, ndim: int, axes: str) -> None:
     """``x`` has this many axes; ``axes`` says which, such as ``(N, C, H, W)``."""
     if x.ndim != ndim:

@@ -10,13 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from singa import native
+from singa._tensor import Tensor
 from singa.device import CTensor
 from singa.errors import ArgumentError, ShapeError
 from singa.native import convolution as kernels
 from singa.operation import checks
 from singa.operation.checks import Sizes
 from singa.tape import Operation
-from singa.tensor import Tensor
 
 __all__ = [
     "Convolution", "Convolution2d", "ConvolutionTranspose", "conv1d", "conv2d", "conv3d",

@@ -5,11 +5,11 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
+from singa._tensor import Tensor
 from singa.device import CTensor, float32
 from singa.errors import ArgumentError, DTypeError, ShapeError
 from singa.operation import checks
 from singa.tape import Operation
-from singa.tensor import Tensor
 
 __all__ = ["CTC", "ctc_loss"]
 

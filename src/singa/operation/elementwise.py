@@ -10,17 +10,18 @@ import math
 import jax
 import jax.numpy as jnp
 
+from singa._tensor import Tensor, TensorLike, as_tensor
 from singa.device import CTensor, float32, is_float
 from singa.operation import checks
 from singa.operation.pointwise import Pointwise
 from singa.tape import Operation
-from singa.tensor import Tensor, TensorLike, as_tensor
 
 __all__ = [
-    "Abs", "Add", "Clip", "Div", "Erf", "Exp", "Expm1", "Identity", "Log", "Log1p", "Mul",
-    "Negative", "Pow", "Reciprocal", "Sign", "Sqrt", "Square", "Sub", "Where", "abs", "add", "clip",
-    "div", "erf", "exp", "expm1", "identity", "log", "log1p", "masked_fill", "mul", "negative",
-    "pow", "reciprocal", "sign", "sqrt", "square", "sub", "where",
+    "Abs", "Add", "Clip", "Div", "Erf", "Exp", "Expm1", "FloorDivide", "Identity", "Log", "Log1p",
+    "Mul", "Negative", "Pow", "Reciprocal", "Remainder", "Sign", "Sqrt", "Square", "Sub", "Where",
+    "abs", "add", "clip", "div", "erf", "exp", "expm1", "floor_divide", "identity", "log", "log1p",
+    "masked_fill", "mul", "negative", "pow", "reciprocal", "remainder", "sign", "sqrt", "square",
+    "sub", "where",
 ]  # fmt: skip
 
 
@@ -72,6 +73,29 @@ class Div(Operation):
     def backward(self, dy: CTensor) -> tuple[CTensor, CTensor]:
         da = dy / self.b
         return da, -da * self.y
+
+
+class FloorDivide(Operation):
+    """y = the largest integer not above a / b; its gradient is 0."""
+
+    def forward(self, a: CTensor, b: CTensor) -> CTensor:
+        checks.broadcastable(self, a, b)
+        return a // b
+
+    def backward(self, dy: CTensor) -> tuple[CTensor, CTensor]:
+        return jnp.zeros_like(dy), jnp.zeros_like(dy)
+
+
+class Remainder(Operation):
+    """y = a - b floor(a / b)."""
+
+    def forward(self, a: CTensor, b: CTensor) -> CTensor:
+        checks.broadcastable(self, a, b)
+        self.a, self.b = a, b
+        return a % b
+
+    def backward(self, dy: CTensor) -> tuple[CTensor, CTensor]:
+        return dy, -dy * (self.a // self.b)
 
 
 class Pow(Operation):
@@ -243,6 +267,16 @@ def div(a: Tensor, b: TensorLike) -> Tensor:
 def pow(a: Tensor, b: TensorLike) -> Tensor:
     """A ** b, with broadcasting. The gradient of b is 0 where a <= 0."""
     return Pow()(a, as_tensor(b, a))[0]
+
+
+def floor_divide(a: Tensor, b: TensorLike) -> Tensor:
+    """The largest integer not above a / b, with broadcasting; its gradient is 0."""
+    return FloorDivide()(a, as_tensor(b, a))[0]
+
+
+def remainder(a: Tensor, b: TensorLike) -> Tensor:
+    """A - b floor(a / b), which has the sign of b, with broadcasting."""
+    return Remainder()(a, as_tensor(b, a))[0]
 
 
 def negative(x: Tensor) -> Tensor:

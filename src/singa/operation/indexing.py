@@ -1,52 +1,70 @@
-"""Indexing: ``x[...]`` with all that NumPy takes."""
+"""Indexing: ``x[...]`` and ``x[...] = value`` with all that NumPy takes."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
+from singa._tensor import ArrayLike, Tensor, TensorLike, as_tensor, number
 from singa.device import CTensor, bool_, int32
 from singa.errors import ArgumentError, BoundsError, DTypeError
+from singa.operation import checks
 from singa.tape import Operation
-from singa.tensor import ArrayLike, Tensor, as_tensor, number
 
-__all__ = ["GetItem", "getitem"]
+__all__ = ["GetItem", "SetItem", "getitem", "setitem"]
 
+_WHERE = "Tensor[...]"  # where errors happened
 _ARRAY = "array"  # stands in the pattern for an index that is an input
 
 
-class GetItem(Operation):
-    """y = x[index].
+class _Indexed(Operation):
+    """Has ``pattern``, with an entry for each part of the index.
 
-    ``pattern`` has an entry for each part of the index: a ``(start, stop, step)`` for a slice,
-    None, Ellipsis, or ``"array"`` for integers that come in as a further input. Single integers
-    do too, so that a loop over ``x[i]`` runs one kernel.
+    A ``(start, stop, step)`` stands for a slice; None, Ellipsis; or ``"array"`` for integers that
+    come in as a further input. Single integers do too, so that a loop over ``x[i]`` runs one
+    kernel.
     """
 
     def __init__(self, pattern: tuple[Any, ...]) -> None:
         super().__init__()
         self.pattern = pattern
 
+    def index(self, arrays: Sequence[CTensor]) -> tuple[Any, ...]:
+        """The index that NumPy would take."""
+        left = iter(arrays)
+        return tuple(
+            slice(*part) if isinstance(part, tuple) else next(left) if part == _ARRAY else part
+            for part in self.pattern
+        )
+
+
+class GetItem(_Indexed):
+    """y = x[index]."""
+
     def forward(self, x: CTensor, *arrays: CTensor) -> CTensor:
         self.from_shape, self.arrays = x.shape, arrays
-        return x.at[self.index()].get(mode="clip")
+        return x.at[self.index(arrays)].get(mode="clip")
 
     def backward(self, dy: CTensor) -> tuple[CTensor | None, ...]:
-        place = jnp.zeros(self.from_shape, dy.dtype).at[self.index()]
+        place = jnp.zeros(self.from_shape, dy.dtype).at[self.index(self.arrays)]
         # Only arrays of integers can name an element twice; without them it is a plain copy.
         unique = all(array.ndim == 0 for array in self.arrays)
         dx = place.set(dy) if unique else place.add(dy, mode="clip")
         return dx, *[None] * len(self.arrays)
 
-    def index(self) -> tuple[Any, ...]:
-        """The index that NumPy would take."""
-        arrays = iter(self.arrays)
-        return tuple(
-            slice(*part) if isinstance(part, tuple) else next(arrays) if part == _ARRAY else part
-            for part in self.pattern
-        )
+
+class SetItem(_Indexed):
+    """y = x, but y[index] = value."""
+
+    def forward(self, x: CTensor, value: CTensor, *arrays: CTensor) -> CTensor:
+        place = x.at[self.index(arrays)]
+        elements = jax.eval_shape(lambda: place.get(mode="clip"))
+        checks.broadcasts_to(self, "the elements'", value, elements.shape)
+        return place.set(value.astype(x.dtype), mode="drop")
 
 
 def getitem(x: Tensor, index: Any) -> Tensor:
@@ -61,12 +79,33 @@ def getitem(x: Tensor, index: Any) -> Tensor:
         ArgumentError: a slice with a step of 0.
         DTypeError: something that cannot be an index.
     """
+    pattern, arrays = _parse(x, index)
+    return GetItem(pattern)(x, *arrays)[0]
+
+
+def setitem(x: Tensor, index: Any, value: TensorLike) -> Tensor:
+    """A copy of ``x`` in which ``x[index]`` is ``value``, broadcast and in ``x``'s type.
+
+    ``x[index] = value`` is ``x`` becoming that. The index is as in :func:`getitem`; a mask that
+    has to work in a compiled step is for :func:`where`. Integers in a Tensor that are out of
+    bounds name nothing. Of several values for one element one wins.
+
+    Raises:
+        ShapeError: the value does not broadcast to the elements' shape.
+        BoundsError, ArgumentError, DTypeError: as for :func:`getitem`.
+    """
+    pattern, arrays = _parse(x, index)
+    return SetItem(pattern)(x, as_tensor(value, x), *arrays)[0]
+
+
+def _parse(x: Tensor, index: Any) -> tuple[tuple[Any, ...], list[Tensor]]:
+    """The pattern of an index, and its integers."""
     parts = [_as_part(part) for part in (index if isinstance(index, tuple) else (index,))]
     used = sum(_axes_of(part) for part in parts)
     if used > x.ndim():
-        raise BoundsError(f"GetItem: {used} indices for a Tensor of shape {x.shape}")
+        raise BoundsError(f"{_WHERE}: {used} indices for a Tensor of shape {x.shape}")
     if sum(part is Ellipsis for part in parts) > 1:
-        raise BoundsError("GetItem: an index can have one ellipsis only")
+        raise BoundsError(f"{_WHERE}: an index can have one ellipsis only")
     pattern: list[Any] = []
     arrays: list[Tensor] = []
     axis = 0
@@ -78,14 +117,14 @@ def getitem(x: Tensor, index: Any) -> Tensor:
         else:
             pattern.append(part)
         axis += x.ndim() - used if part is Ellipsis else _axes_of(part)
-    return GetItem(tuple(pattern))(x, *arrays)[0]
+    return tuple(pattern), arrays
 
 
 def _as_part(part: Any) -> Any:
     """A part of an index as an int, None, Ellipsis, a tuple for a slice, an array or a Tensor."""
     if isinstance(part, slice):
         if part.step == 0:
-            raise ArgumentError("GetItem: a slice cannot have a step of 0")
+            raise ArgumentError(f"{_WHERE}: a slice cannot have a step of 0")
         return tuple(map(_as_int, (part.start, part.stop, part.step)))
     if part is None or part is Ellipsis:
         return part
@@ -95,9 +134,9 @@ def _as_part(part: Any) -> Any:
     if isinstance(array, np.ndarray) and not array.size and array.dtype != bool_:
         return array.astype(np.int32)  # an empty list is of a float type to NumPy
     if array.dtype.kind not in "biu":
-        raise DTypeError(f"GetItem: arrays of integers or bools can index, not {array.dtype}")
+        raise DTypeError(f"{_WHERE}: arrays of integers or bools can index, not {array.dtype}")
     if array.dtype == bool_ and not array.shape:
-        raise DTypeError("GetItem: a single bool is no index")
+        raise DTypeError(f"{_WHERE}: a single bool is no index")
     return array
 
 
@@ -113,15 +152,15 @@ def _integers(x: Tensor, part: Any, axis: int) -> list[Tensor]:
     """An index that is an int, integers or a mask, as integers: one Tensor for each axis."""
     size = x.shape[axis]
     if isinstance(part, int):
-        _check_bounds("GetItem", part, axis, size)
+        _check_bounds(_WHERE, part, axis, size)
         return [number(part % size, int32, x.device)]
     if part.dtype == bool_:
         wanted = x.shape[axis : axis + len(part.shape)]
         if part.shape != wanted:
-            raise BoundsError(f"GetItem: a mask of shape {part.shape} for axes of {wanted}")
+            raise BoundsError(f"{_WHERE}: a mask of shape {part.shape} for axes of {wanted}")
         mask = part.to_numpy() if isinstance(part, Tensor) else part
         return [as_tensor(place.astype(np.int32), x) for place in np.nonzero(mask)]
-    return [as_indices("GetItem", x, part, axis)]
+    return [as_indices(_WHERE, x, part, axis)]
 
 
 def as_indices(name: str, x: Tensor, values: Tensor | ArrayLike, axis: int) -> Tensor:
@@ -153,4 +192,4 @@ def _as_int(bound: Any) -> int | None:
     try:
         return int(bound.__index__())
     except AttributeError:
-        raise DTypeError(f"GetItem: slices are made of integers, got {bound!r}") from None
+        raise DTypeError(f"{_WHERE}: slices are made of integers, got {bound!r}") from None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
+from singa._tensor import Tensor, TensorLike, as_tensor
 from singa.device import CTensor
 from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks
 from singa.tape import Operation
-from singa.tensor import Tensor, TensorLike, as_tensor
 
 __all__ = [
     "AddBias", "Affine", "Einsum", "Gemm", "Matmul", "add_bias", "affine", "einsum", "gemm",

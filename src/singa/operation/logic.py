@@ -10,10 +10,10 @@ from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
+from singa._tensor import Tensor, TensorLike, as_tensor
 from singa.device import CTensor
 from singa.operation import checks
 from singa.tape import Operation
-from singa.tensor import Tensor, TensorLike, as_tensor
 
 __all__ = [
     "And", "Equal", "Greater", "GreaterOrEqual", "IsFinite", "IsInf", "IsNaN", "Less",

@@ -9,12 +9,12 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
+from singa._tensor import Tensor
 from singa.device import CTensor
 from singa.errors import ArgumentError, DTypeError, ShapeError
 from singa.operation import checks
 from singa.operation.elementwise import div
 from singa.tape import Operation
-from singa.tensor import Tensor
 
 __all__ = [
     "BinaryCrossEntropy", "BinaryCrossEntropyWithLogits", "CrossEntropy", "Hinge", "Huber",

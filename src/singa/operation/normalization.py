@@ -11,12 +11,12 @@ import jax
 import jax.numpy as jnp
 
 from singa import native
+from singa._tensor import Tensor
 from singa.device import CTensor
 from singa.errors import ArgumentError, ShapeError
 from singa.native import statistics
 from singa.operation import checks
 from singa.tape import Operation, mode
-from singa.tensor import Tensor
 
 __all__ = [
     "BatchNormalization2d", "FrozenBatchNormalization2d", "GroupNormalization",

@@ -9,11 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from singa._tensor import Tensor
 from singa.device import CTensor
 from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks
 from singa.tape import Operation
-from singa.tensor import Tensor
 
 __all__ = ["ArgMax", "ArgMin", "Sort", "TopK", "argmax", "argmin", "argsort", "sort", "topk"]
 

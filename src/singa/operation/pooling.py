@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from singa import native
+from singa._tensor import Tensor
 from singa.device import CTensor
 from singa.errors import ArgumentError, ShapeError
 from singa.native import pooling as kernels
@@ -24,7 +25,6 @@ from singa.operation.checks import Sizes
 from singa.operation.convolution import AXES, LETTERS, Padding, as_padding
 from singa.operation.fusion import apart
 from singa.tape import Operation
-from singa.tensor import Tensor
 
 __all__ = [
     "AdaptiveAveragePooling", "AdaptiveMaxPooling", "AveragePooling", "AveragePooling2d",

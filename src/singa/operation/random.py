@@ -5,11 +5,11 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
+from singa._tensor import Tensor, next_key, wrap
 from singa.device import CTensor
 from singa.errors import ArgumentError
 from singa.operation import checks
 from singa.tape import Operation, mode
-from singa.tensor import Tensor, next_key, wrap
 
 __all__ = ["Dropout", "dropout"]
 

@@ -13,11 +13,11 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
+from singa._tensor import Tensor, TensorLike, as_tensor, number
 from singa.device import CTensor
 from singa.errors import ArgumentError, DTypeError, ShapeError
 from singa.operation import checks
 from singa.tape import Operation
-from singa.tensor import Tensor, TensorLike, as_tensor, number
 
 __all__ = ["GRUSequence", "LSTMSequence", "RNNSequence", "gru", "lstm", "rnn"]
 

@@ -14,16 +14,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from singa._tensor import Tensor
 from singa.device import CTensor, DType, float32, is_float
 from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks
 from singa.tape import Operation
-from singa.tensor import Tensor
 
 __all__ = [
-    "CumSum", "LogSumExp", "Norm", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd",
-    "ReduceSum", "Std", "Var", "cumsum", "logsumexp", "norm", "reduce_max", "reduce_mean",
-    "reduce_min", "reduce_prod", "reduce_sum", "std", "var",
+    "CumSum", "LogSumExp", "Norm", "ReduceAll", "ReduceAny", "ReduceMax", "ReduceMean",
+    "ReduceMin", "ReduceProd", "ReduceSum", "Std", "Var", "cumsum", "logsumexp", "norm",
+    "reduce_all", "reduce_any", "reduce_max", "reduce_mean", "reduce_min", "reduce_prod",
+    "reduce_sum", "std", "var",
 ]  # fmt: skip
 
 Axes: TypeAlias = Sequence[int] | int | None
@@ -117,6 +118,26 @@ class ReduceMin(_Extreme):
 
     def chosen(self, x: CTensor, axes: tuple[int, ...]) -> CTensor:
         return x.min(axes, keepdims=True)
+
+
+class ReduceAll(_Reduction):
+    """y = whether all elements over some axes are true (not 0), as bool."""
+
+    def forward(self, x: CTensor) -> CTensor:
+        return x.astype(bool).all(self.reduces(x), keepdims=self.keepdims)
+
+    def backward(self, dy: CTensor) -> None:
+        return None
+
+
+class ReduceAny(_Reduction):
+    """y = whether some element over some axes is true (not 0), as bool."""
+
+    def forward(self, x: CTensor) -> CTensor:
+        return x.astype(bool).any(self.reduces(x), keepdims=self.keepdims)
+
+    def backward(self, dy: CTensor) -> None:
+        return None
 
 
 class Var(_Reduction):
@@ -250,6 +271,16 @@ def reduce_max(x: Tensor, axes: Axes = None, keepdims: bool = True) -> Tensor:
 def reduce_min(x: Tensor, axes: Axes = None, keepdims: bool = True) -> Tensor:
     """The smallest over ``axes`` (all if None); those that tie share the gradient equally."""
     return ReduceMin(axes, keepdims)(x)[0]
+
+
+def reduce_all(x: Tensor, axes: Axes = None, keepdims: bool = True) -> Tensor:
+    """Whether all elements over ``axes`` are true (not 0), as bool."""
+    return ReduceAll(axes, keepdims)(x)[0]
+
+
+def reduce_any(x: Tensor, axes: Axes = None, keepdims: bool = True) -> Tensor:
+    """Whether some element over ``axes`` is true (not 0), as bool."""
+    return ReduceAny(axes, keepdims)(x)[0]
 
 
 def var(x: Tensor, axis: Axes = None, keepdims: bool = False, ddof: int = 0) -> Tensor:

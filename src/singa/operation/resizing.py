@@ -8,12 +8,12 @@ from typing import Any, TypeAlias
 import jax.numpy as jnp
 import numpy as np
 
+from singa._tensor import Tensor
 from singa.device import CTensor
 from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks
 from singa.operation.convolution import LETTERS
 from singa.tape import Operation
-from singa.tensor import Tensor
 
 __all__ = ["Resize", "UpSample", "resize", "upsample"]
 

@@ -6,9 +6,9 @@ import jax.numpy as jnp
 from jax.lax import RoundingMethod
 from jax.lax import round as round_to
 
+from singa._tensor import Tensor
 from singa.device import CTensor
 from singa.operation.pointwise import Pointwise
-from singa.tensor import Tensor
 
 __all__ = ["Ceil", "Floor", "Round", "Rounde", "ceil", "floor", "round", "rounde"]
 

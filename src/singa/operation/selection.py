@@ -14,12 +14,12 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from singa._tensor import ArrayLike, Tensor, TensorLike, as_tensor
 from singa.device import CTensor
 from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks
 from singa.operation.indexing import as_indices
 from singa.tape import Operation
-from singa.tensor import ArrayLike, Tensor, TensorLike, as_tensor
 
 __all__ = [
     "Embedding", "Gather", "GatherElements", "NonZero", "OneHot", "ScatterElements", "Slice",

@@ -8,11 +8,11 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from singa._tensor import Tensor
 from singa.device import CTensor, DType, as_dtype, float32
 from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks
 from singa.tape import Operation
-from singa.tensor import Tensor
 
 __all__ = [
     "Cast", "ConstantOfShape", "Expand", "Flatten", "Reshape", "Shape", "Squeeze", "Transpose",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
+from singa._tensor import Tensor
 from singa.device import CTensor
 from singa.errors import ShapeError
 from singa.operation import checks
 from singa.tape import Operation
-from singa.tensor import Tensor
 
 __all__ = [
     "Contrastive", "CosSim", "CosineEmbedding", "RankingLoss", "Triplet", "contrastive_loss",

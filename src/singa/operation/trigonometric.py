@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
+from singa._tensor import Tensor
 from singa.device import CTensor
 from singa.operation.pointwise import Pointwise
-from singa.tensor import Tensor
 
 __all__ = [
     "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Cos", "Cosh", "Sin", "Sinh", "Tan", "acos",

@@ -11,10 +11,10 @@ from typing import ClassVar
 
 import jax.numpy as jnp
 
+from singa._tensor import Tensor, TensorLike, as_tensor
 from singa.device import CTensor, float32, is_float
 from singa.operation import checks
 from singa.tape import Operation
-from singa.tensor import Tensor, TensorLike, as_tensor
 
 __all__ = [
     "Max", "Mean", "Min", "Sum", "add_all", "max", "maximum", "mean", "min", "minimum", "sum",

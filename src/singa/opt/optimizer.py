@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from singa._tensor import Tensor, wrap
 from singa.device import CTensor, Device, float32, int32
 from singa.errors import ArgumentError, DTypeError, ShapeError
 from singa.opt.hyperparameter import Declared, Group, Hyperparameter, Values, is_on
@@ -19,7 +20,6 @@ from singa.opt.state import Kind, ParameterStates, check_fits
 from singa.opt.step import AVERAGE, SUM, State, count, update, wide
 from singa.tape import backward
 from singa.tape.kernel import named
-from singa.tensor import Tensor, wrap
 from singa.watching import outside_capture, structure
 
 Layout: TypeAlias = tuple[tuple[str, int], ...]

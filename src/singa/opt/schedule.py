@@ -15,10 +15,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from singa._tensor import Tensor, wrap
 from singa.device import CTensor, DType, float32
 from singa.errors import ArgumentError, DTypeError
 from singa.tape.kernel import named
-from singa.tensor import Tensor, wrap
 from singa.watching import Structural, outside_capture, structure
 
 

@@ -9,10 +9,10 @@ import jax
 import numpy as np
 
 from singa._arrays import converts
+from singa._tensor import Tensor
 from singa.device import CTensor, DType
 from singa.errors import DTypeError, ShapeError
 from singa.opt.step import State
-from singa.tensor import Tensor
 from singa.watching import outside_capture
 
 Kind: TypeAlias = tuple[tuple[int, ...], DType]

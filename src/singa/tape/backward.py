@@ -9,10 +9,10 @@ from itertools import repeat
 import jax
 import jax.numpy as jnp
 
+from singa._tensor import ArrayLike, Tensor, wrap
 from singa.device import CTensor, Device, DType
 from singa.errors import DTypeError, GradientError, ShapeError
 from singa.tape.operation import Operation, mode
-from singa.tensor import ArrayLike, Tensor, wrap
 
 _add = jax.jit(jnp.add)
 _NONE: dict[int, Tensor] = {}

@@ -19,9 +19,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from singa import memory
+from singa._tensor import Tensor
 from singa.device import CTensor, is_float
 from singa.errors import ArgumentError, CaptureError, DTypeError, GradientError
-from singa.tensor import Tensor
 from singa.watching import local
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class Kernel:
             if name not in self._operation.__dict__ or self._operation.__dict__[name] is not value
         }
         trace = Trace(self._operation, left, xs, ys)
+        memory.new_shapes(sum(array.size * array.dtype.itemsize for array in (*xs, *ys)))
         # A dict's keys are part of what jit remembers of its result: this is how each call gets
         # the trace that belongs to its shapes, without looking it up.
         return ys, {trace: trace.residuals(left, xs, ys)}

@@ -10,10 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from singa._tensor import Tensor, wrap
 from singa.device import CTensor, is_float
 from singa.errors import CaptureError, DeviceError, DTypeError
 from singa.tape.kernel import HostTrace, Kernel, Trace
-from singa.tensor import Tensor, wrap
 from singa.watching import local
 
 

@@ -1,0 +1,445 @@
+"""Tensor: a named, mutable handle on an immutable array.
+
+``t.data`` is the array (a :data:`CTensor`). Assigning it is how everything "in place" happens:
+copying a batch in, an optimizer's update, batch norm's running mean. Nothing else in the package
+holds numeric state, which is what lets a training step be captured into one program: a capture
+(:mod:`singa.graph`) only has to watch which Tensors are read and which are assigned.
+
+Arithmetic, indexing and the other recorded methods come from the floor above: importing
+:mod:`singa.operation` hands them down to this class (``operation/methods.py``). What users see is
+:mod:`singa.tensor`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from singa import _random
+from singa._arrays import as_ctensor, as_shape, converts, from_host, move, number_array, on_host
+from singa.device import CTensor as CTensor
+from singa.device import Device, DType, as_dtype, get_default_device, is_float
+from singa.device import bfloat16 as bfloat16
+from singa.device import bool_ as bool_
+from singa.device import float16 as float16
+from singa.device import float32 as float32
+from singa.device import float64 as float64
+from singa.device import int8 as int8
+from singa.device import int16 as int16
+from singa.device import int32 as int32
+from singa.device import int64 as int64
+from singa.device import uint8 as uint8
+from singa.errors import ArgumentError, CaptureError, DTypeError, ShapeError
+from singa.watching import concrete, local, structure
+
+if TYPE_CHECKING:
+    from singa.operation.methods import Recorded
+    from singa.tape import Operation
+else:
+    Recorded = object
+
+ArrayLike: TypeAlias = "np.ndarray[Any, Any] | jax.Array | float | Sequence[Any]"
+TensorLike: TypeAlias = "Tensor | ArrayLike"
+
+
+class Tensor(Recorded):
+    """An array with a name, a device and a place in the record of operations.
+
+    Args:
+        shape: its shape, if there is no ``data``; the elements are then 0.
+        device: where it lives; the CPU if not given.
+        dtype: its data type; that of ``data`` if not given, or float32.
+        data: a NumPy array, a CTensor, a Tensor, a number or nested lists. It is copied, unless
+            it is a CTensor. Python floats become float32 and Python ints int32.
+        requires_grad: whether gradients may flow through it.
+        stores_grad: whether :func:`singa.autograd.backward` yields its gradient, as for a
+            parameter. Needs ``requires_grad``.
+        creator: the Operation that computed it; None for a leaf.
+        name: for people and checkpoints. Nothing is looked up by it.
+
+    Raises:
+        DTypeError: ``data`` is of a type that is not supported here.
+        ShapeError: both ``shape`` and ``data`` are given and do not fit.
+        ArgumentError: ``stores_grad`` without ``requires_grad``.
+    """
+
+    __slots__ = (
+        "__weakref__", "_data", "_requires_grad", "_stores_grad",
+        "creator", "device", "name", "output_index",
+    )  # fmt: skip
+
+    device: Device
+    creator: Operation | None
+    name: str | None
+    output_index: int  # which of its creator's outputs it is
+
+    def __init__(
+        self,
+        shape: Sequence[int] | int = (),
+        device: Device | None = None,
+        dtype: Any = None,
+        data: TensorLike | None = None,
+        requires_grad: bool = True,
+        stores_grad: bool = False,
+        creator: Operation | None = None,
+        name: str | None = None,
+    ) -> None:
+        if stores_grad and not requires_grad:
+            raise ArgumentError("Tensor: stores_grad=True needs requires_grad=True")
+        if device is None:
+            device = data.device if isinstance(data, Tensor) else get_default_device()
+        elif not isinstance(device, Device):
+            raise DTypeError(f"Tensor: device must be a Device, got {device!r}")
+        wanted = None if dtype is None else as_dtype(dtype)
+        if data is None:
+            with concrete():
+                self._data: CTensor = jnp.zeros(
+                    as_shape(shape), wanted or float32, device=device.jax_device
+                )
+        else:
+            source = data.data if isinstance(data, Tensor) else data
+            self._data = as_ctensor(source, device, wanted)
+            if shape not in ((), None) and as_shape(shape) != self._data.shape:
+                raise ShapeError(f"Tensor: shape {shape} given with data of {self._data.shape}")
+        self.device = device
+        self.creator = creator
+        self.output_index = 0
+        self.name = name
+        self._requires_grad = requires_grad
+        self._stores_grad = stores_grad
+        if local.capture is not None:
+            local.capture.made(self)
+
+    # -- what it is -------------------------------------------------------------------------
+
+    @property
+    def data(self) -> CTensor:
+        """The array. Assigning another one is how a Tensor changes."""
+        capture = local.capture
+        return self._data if capture is None else capture.read(self)
+
+    @data.setter
+    def data(self, value: CTensor) -> None:
+        if not isinstance(value, jax.Array):
+            raise DTypeError(
+                f"Tensor.data: a CTensor (jax.Array) is expected, got {type(value).__name__}; "
+                "copy_from_numpy takes NumPy arrays"
+            )
+        self.assign(value)
+
+    def assign(self, value: CTensor) -> None:
+        """``self.data = value``, unchecked: for what the package itself computed."""
+        here = local
+        if here.capture is not None:
+            here.capture.write(self, value)
+            return
+        if here.journal is not None:
+            here.journal.note(self)
+        self._data = value
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.data.shape
+
+    @property
+    def dtype(self) -> DType:
+        return self.data.dtype
+
+    def ndim(self) -> int:
+        """The number of axes (a method, as in SINGA)."""
+        return self.data.ndim
+
+    def size(self) -> int:
+        """The number of elements (a method, as in SINGA)."""
+        return self.data.size
+
+    def memsize(self) -> int:
+        """The number of bytes."""
+        return self.data.size * self.data.dtype.itemsize
+
+    def is_empty(self) -> bool:
+        """Whether there are no elements."""
+        return not self.size()
+
+    def is_dummy(self) -> bool:
+        """Whether this is a leaf: nothing recorded has computed it."""
+        return self.creator is None
+
+    def is_transpose(self) -> bool:
+        """False: a transposed Tensor has its elements in order, like every other."""
+        return False
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether gradients may flow through this Tensor. False freezes a parameter."""
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        if bool(value) != self._requires_grad:
+            self._requires_grad = bool(value)
+            structure.changed()
+
+    @property
+    def stores_grad(self) -> bool:
+        """Whether ``backward`` yields this Tensor's gradient. Setting it sets requires_grad too.
+
+        A frozen Tensor (requires_grad False) stores none; it does again when it is unfrozen.
+        """
+        return self._stores_grad and self._requires_grad
+
+    @stores_grad.setter
+    def stores_grad(self, value: bool) -> None:
+        if bool(value) != self.stores_grad:
+            self._stores_grad = bool(value)
+            self._requires_grad = self._requires_grad or self._stores_grad
+            structure.changed()
+
+    # -- changing it ------------------------------------------------------------------------
+
+    @property
+    def is_parameter(self) -> bool:
+        """Whether it was made to store its gradient, be it frozen at present or not."""
+        return self._stores_grad
+
+    def check_fits(self, array: np.ndarray[Any, Any], what: str) -> None:
+        """Raise what :meth:`copy_from_numpy` would raise for ``array``; ``what`` begins it."""
+        if array.shape != self.shape:
+            raise ShapeError(
+                f"{what}: the Tensor is of shape {self.shape}, the array of {array.shape}"
+            )
+        if array.dtype != self.dtype and not converts(array.dtype, self.dtype):
+            raise DTypeError(f"{what}: {array.dtype} values do not fit into a {self.dtype} Tensor")
+
+    def copy_from_numpy(self, array: np.ndarray[Any, Any]) -> Tensor:
+        """Copy ``array`` in. Its shape must be this Tensor's; its values are converted.
+
+        Raises:
+            ShapeError: another shape. For batches of several sizes make a Tensor for each.
+            DTypeError: the conversion would lose more than precision (float to int, say).
+        """
+        array = np.asarray(array)
+        self.check_fits(array, "copy_from_numpy")
+        self.data = from_host(array, self.device, self.dtype)
+        return self
+
+    def copy_data(self, other: Tensor) -> Tensor:
+        """Take over another Tensor's values; shape, data type and device stay."""
+        if other.shape != self.shape:
+            raise ShapeError(f"copy_data: {other.shape} into a Tensor of shape {self.shape}")
+        self.data = move(other.data.astype(self.dtype), self.device)
+        return self
+
+    copy_from = copy_data
+
+    def set_value(self, value: float) -> Tensor:
+        """Set every element to a number."""
+        with concrete():
+            device = self.device.jax_device
+            self.data = jnp.full(self.shape, value, self.dtype, device=device)
+        return self
+
+    def gaussian(self, mean: float = 0.0, std: float = 1.0) -> Tensor:
+        """Fill with numbers from the normal distribution, from the device's random stream."""
+        return self._draw(_random.normal, mean, std)
+
+    def uniform(self, low: float = 0.0, high: float = 1.0) -> Tensor:
+        """Fill with numbers that are uniform in [low, high)."""
+        return self._draw(_random.uniform, low, high)
+
+    def bernoulli(self, p: float) -> Tensor:
+        """Fill with ones, each with probability ``p``, and zeros."""
+        return self._draw(_random.bernoulli, p)
+
+    def _draw(self, distribution: Any, *parameters: float) -> Tensor:
+        if not is_float(self.dtype):
+            raise DTypeError(f"{distribution.__name__}: a float Tensor is needed, not {self.dtype}")
+        # As arrays of this data type, so that another mean does not compile another kernel.
+        numbers = [np.asarray(parameter, self.dtype) for parameter in parameters]
+        self.data = distribution(
+            next_key(self.device), *numbers, shape=self.shape, dtype=self.dtype
+        )
+        return self
+
+    def reset_like(self, other: Tensor) -> Tensor:
+        """Become zeros of another Tensor's shape and data type, on its device."""
+        self.data = Tensor(other.shape, other.device, other.dtype).data
+        self.device = other.device
+        structure.changed()
+        return self
+
+    def to_device(self, device: Device) -> Tensor:
+        """Move this Tensor to another device, in place."""
+        self.data = move(self.data, device)
+        self.device = device
+        structure.changed()
+        return self
+
+    def to_host(self) -> Tensor:
+        """Move this Tensor to the CPU, in place."""
+        return self.to_device(get_default_device())
+
+    def to_type(self, dtype: Any) -> Tensor:
+        """Convert this Tensor to another data type, in place."""
+        self.data = self.data.astype(as_dtype(dtype))
+        return self
+
+    # -- copies and other people's arrays -----------------------------------------------------
+
+    def clone(self) -> Tensor:
+        """A new leaf with the same values, which later changes of this one do not reach."""
+        return Tensor(
+            device=self.device, data=self.data, requires_grad=self._requires_grad,
+            stores_grad=self._stores_grad, name=self.name,
+        )  # fmt: skip
+
+    deepcopy = clone
+    copy = clone
+
+    def contiguous(self) -> Tensor:
+        """Itself: every Tensor's elements are in order."""
+        return self
+
+    def detach(self) -> Tensor:
+        """A Tensor with the same values, through which no gradient flows."""
+        return wrap(self.data, self.device)
+
+    def _value(self, what: str) -> np.ndarray[Any, Any]:
+        """The values, read-only and not copied if on the CPU."""
+        if isinstance(self._data, jax.core.Tracer) or local.capture is not None:
+            raise CaptureError(
+                f"{what}: this Tensor{f' ({self.name})' if self.name else ''} has no value yet: "
+                "its step is being compiled into one program. Return it from train_one_batch and "
+                "read it there, or run the step eagerly with model.graph(False)"
+            )
+        return on_host(self._data)
+
+    def to_numpy(self) -> np.ndarray[Any, Any]:
+        """The values as a NumPy array, which is the caller's own."""
+        return self._value("to_numpy").copy()
+
+    def item(self) -> float | int | bool:
+        """The value of a one-element Tensor as a Python number."""
+        value = self._value("item")
+        if value.size != 1:
+            raise ShapeError(f"item: one element is needed, the Tensor is of shape {self.shape}")
+        number: float | int | bool = value.item()
+        return number
+
+    def tolist(self) -> Any:
+        """The values as nested lists of Python numbers; a number if there are no axes."""
+        return self._value("tolist").tolist()
+
+    def l1(self) -> float:
+        """The sum of the elements' absolute values, as a Python number."""
+        return float(np.abs(self._value("l1")).sum(dtype=np.float64))
+
+    def l2(self) -> float:
+        """The square root of the sum of the elements' squares, as a Python number."""
+        return float(np.sqrt(np.square(self._value("l2"), dtype=np.float64).sum()))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        return np.array(self._value("__array__"), dtype=dtype, copy=copy)
+
+    def __dlpack__(self, **kwargs: Any) -> Any:
+        self._value("__dlpack__")
+        return self._data.__dlpack__(**kwargs)
+
+    def __dlpack_device__(self) -> Any:
+        array: Any = self._data  # jax's abstract type does not mention this method
+        return array.__dlpack_device__()
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __bool__(self) -> bool:
+        return bool(self.item())
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise DTypeError("len: a Tensor without axes has no length")
+        return self.shape[0]
+
+    def __repr__(self) -> str:
+        about = f"shape={self.shape}, dtype={self.dtype}, device={self.device.name}"
+        about += f", name={self.name!r}" if self.name else ""
+        about += ", stores_grad=True" if self.stores_grad else ""
+        if isinstance(self._data, jax.core.Tracer) or local.capture is not None:
+            return f"Tensor(<computed in the step being compiled>, {about})"
+        values = np.array2string(np.asarray(self._data), prefix="Tensor(", separator=", ")
+        return f"Tensor({values}, {about})"
+
+    # Tensors are equal by value, element by element, but found by who they are.
+    __hash__ = object.__hash__
+
+
+# -- making Tensors -----------------------------------------------------------------------------
+
+
+def wrap(
+    data: CTensor,
+    device: Device,
+    requires_grad: bool = False,
+    creator: Operation | None = None,
+    output_index: int = 0,
+) -> Tensor:
+    """A Tensor on this very array; the short way for what the package itself computes."""
+    tensor = Tensor.__new__(Tensor)
+    tensor._data = data
+    tensor.device = device
+    tensor.creator = creator
+    tensor.output_index = output_index
+    tensor.name = None
+    tensor._requires_grad = requires_grad
+    tensor._stores_grad = False
+    capture = local.capture
+    if capture is not None:
+        capture.made(tensor)
+    return tensor
+
+
+def number(value: float, dtype: DType, device: Device) -> Tensor:
+    """A constant of shape (); those that are used again and again are made once."""
+    return wrap(number_array(value, dtype, device), device)
+
+
+def as_tensor(value: TensorLike, like: Tensor) -> Tensor:
+    """``value`` itself if it is a Tensor, else a constant on ``like``'s device.
+
+    A Python number takes ``like``'s data type where that can hold it, as in NumPy.
+    """
+    if isinstance(value, Tensor):
+        return value
+    if isinstance(value, (bool, int, float)):
+        dtype = like.dtype
+        if isinstance(value, float) and not is_float(dtype):
+            dtype = float32
+        elif dtype == bool_:
+            dtype = as_dtype(type(value))
+        return number(value, dtype, like.device)
+    if isinstance(value, jax.core.Tracer):
+        return wrap(value, like.device)
+    return Tensor(data=value, device=like.device, requires_grad=False)
+
+
+def random_key(device: Device) -> Tensor:
+    """The Tensor that holds the state of the device's random stream."""
+    if device.random_key is None:
+        device.random_key = wrap(device.initial_key(), device)
+        device.random_key.name = f"random_key.{device.name}"
+    key: Tensor = device.random_key
+    return key
+
+
+def next_key(device: Device) -> CTensor:
+    """A fresh key, uint32 (2,), for jax.random; the device's stream moves on."""
+    state = random_key(device)
+    state.data, key = _random.split(state.data)
+    return key

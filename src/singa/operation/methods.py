@@ -1,0 +1,267 @@
+"""What Tensors do that is recorded: their operators and methods, as a catalogue.
+
+They are operations, so they live on this floor; importing it hands them down to the Tensor class.
+Type checkers are told that Tensor inherits them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
+
+import jax
+
+from singa._tensor import Tensor, TensorLike, as_tensor
+from singa.device import CTensor, Device, bool_
+from singa.errors import DTypeError
+from singa.operation import (
+    activation,
+    elementwise,
+    indexing,
+    joining,
+    linear,
+    logic,
+    ordering,
+    reduction,
+    rounding,
+    shaping,
+)
+from singa.operation.reduction import Axes
+from singa.tape import Operation
+
+
+class _Reducing(Protocol):
+    def __call__(self, axis: Axes = None, keepdims: bool = False) -> Tensor: ...
+
+
+class _Locating(Protocol):
+    def __call__(self, axis: int | None = None, keepdims: bool = False) -> Tensor: ...
+
+
+class _Shaping(Protocol):
+    def __call__(self, shape: int | Sequence[int], *more: int) -> Tensor: ...
+
+
+def _reflected(function: Callable[[Tensor, TensorLike], Tensor]) -> Callable[..., Tensor]:
+    def method(self: Tensor, other: TensorLike) -> Tensor:
+        return function(as_tensor(other, self), self)
+
+    return method
+
+
+def become(target: Tensor, result: Tensor) -> Tensor:
+    """Let ``target`` stand for ``result`` from here on; its shape, type and device stay.
+
+    Raises:
+        ShapeError: the result is of another shape.
+    """
+    if result.shape != target.shape:
+        result = shaping.reshape(result, target.shape)  # raises: it would not be in place
+    target.data = result.data.astype(target.dtype)
+    if not target.stores_grad or target.creator is not None:
+        # A parameter stays a leaf: assigning it is an update, not a part of what is differentiated.
+        target.creator, target.output_index = result.creator, result.output_index
+        target._requires_grad = target._requires_grad or result._requires_grad
+    return target
+
+
+def _in_place(function: Callable[[Tensor, TensorLike], Tensor]) -> Callable[..., Tensor]:
+    return lambda self, other: become(self, function(self, other))
+
+
+def _comparison(function: Callable[[Tensor, TensorLike], Tensor]) -> Callable[..., Any]:
+    def method(self: Tensor, other: Any) -> Any:
+        if other is None or isinstance(other, str):
+            return NotImplemented
+        return function(self, other)
+
+    return method
+
+
+def _reducing(function: Callable[[Tensor, Axes, bool], Tensor]) -> _Reducing:
+    def method(self: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
+        return function(self, axis, keepdims)
+
+    bound: Any = method  # once it is a method, which Protocols cannot say
+    return bound
+
+
+def _locating(function: Callable[[Tensor, int, bool], Tensor]) -> _Locating:
+    """Along an axis, or of all elements in a row if there is none."""
+
+    def method(self: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor:
+        if axis is not None:
+            return function(self, axis, keepdims)
+        found = function(shaping.reshape(self, (-1,)), 0, keepdims)
+        return shaping.reshape(found, (1,) * self.ndim()) if keepdims else found
+
+    bound: Any = method
+    return bound
+
+
+def _shaping(function: Callable[[Tensor, Sequence[int]], Tensor]) -> _Shaping:
+    """With the sizes as one sequence or one by one."""
+
+    def method(self: Tensor, shape: int | Sequence[int], *more: int) -> Tensor:
+        return function(self, (shape, *more) if isinstance(shape, int) else shape)
+
+    bound: Any = method
+    return bound
+
+
+def _logical(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """For bools only: of integers, everybody else's ``&`` is made bit by bit."""
+
+    def method(self: Tensor, *other: TensorLike) -> Tensor:
+        xs = [self, *[as_tensor(x, self) for x in other]]
+        if any(x.dtype != bool_ for x in xs):
+            types = " and ".join(str(x.dtype) for x in xs)
+            raise DTypeError(f"Tensor: & | ^ ~ are for bool Tensors, got {types}; x != 0 makes one")
+        return function(*xs)
+
+    return method
+
+
+def _set(self: Tensor, index: Any, value: TensorLike) -> None:
+    become(self, indexing.setitem(self, index, value))
+
+
+def _iterate(self: Tensor) -> Iterator[Tensor]:
+    if not self.shape:
+        raise DTypeError("iter: a Tensor without axes cannot be walked over")
+    return (indexing.getitem(self, i) for i in range(self.shape[0]))
+
+
+def _column(function: Callable[[Tensor, TensorLike], Tensor]) -> Callable[..., Tensor]:
+    """In place, with a vector that has an element for each row of a matrix."""
+    return lambda self, v: become(self, function(self, shaping.reshape(v, (-1, 1))))
+
+
+class _Move(Operation):
+    """y = x on another device; its gradient comes back."""
+
+    traceable = False
+
+    def __init__(self, device: Device) -> None:
+        super().__init__()
+        self.device = device
+
+    def forward(self, x: CTensor) -> CTensor:
+        [self.origin] = x.devices()
+        return jax.device_put(x, self.device.jax_device)
+
+    def backward(self, dy: CTensor) -> CTensor:
+        return jax.device_put(dy, self.origin)
+
+
+def _to(self: Tensor, target: Any) -> Tensor:
+    """This Tensor on another device, or in another data type; itself where it is so already."""
+    if not isinstance(target, Device):
+        return shaping.cast(self, target)
+    if target is self.device:
+        return self
+    (moved,) = _Move(target)(self)
+    moved.device = target
+    return moved
+
+
+class Recorded:
+    """The recorded half of :class:`singa.tensor.Tensor`.
+
+    Operators broadcast and promote types as NumPy's do; Python's numbers take the Tensor's type
+    where it can hold them. ``sum`` and the other reductions drop the axes, unless ``keepdims``.
+    """
+
+    __add__ = elementwise.add
+    __sub__ = elementwise.sub
+    __mul__ = elementwise.mul
+    __truediv__ = elementwise.div
+    __floordiv__ = elementwise.floor_divide
+    __mod__ = elementwise.remainder
+    __pow__ = elementwise.pow
+    __matmul__ = linear.matmul
+    __radd__ = _reflected(elementwise.add)
+    __rsub__ = _reflected(elementwise.sub)
+    __rmul__ = _reflected(elementwise.mul)
+    __rtruediv__ = _reflected(elementwise.div)
+    __rfloordiv__ = _reflected(elementwise.floor_divide)
+    __rmod__ = _reflected(elementwise.remainder)
+    __rpow__ = _reflected(elementwise.pow)
+    __rmatmul__ = _reflected(linear.matmul)
+    __iadd__ = _in_place(elementwise.add)
+    __isub__ = _in_place(elementwise.sub)
+    __imul__ = _in_place(elementwise.mul)
+    __itruediv__ = _in_place(elementwise.div)
+    __neg__ = elementwise.negative
+    __abs__ = elementwise.abs
+
+    __lt__ = _comparison(logic.less)
+    __le__ = _comparison(logic.less_equal)
+    __gt__ = _comparison(logic.greater)
+    __ge__ = _comparison(logic.greater_equal)
+    __eq__ = _comparison(logic.equal)
+    __ne__ = _comparison(logic.not_equal)
+    __and__ = _logical(logic._and)
+    __or__ = _logical(logic._or)
+    __xor__ = _logical(logic._xor)
+    __invert__ = _logical(logic._not)
+
+    __getitem__ = indexing.getitem
+    __setitem__ = _set
+    __iter__ = _iterate
+
+    reshape = _shaping(shaping.reshape)
+    expand = _shaping(shaping.expand)
+    flatten = shaping.flatten
+    squeeze = shaping.squeeze
+    unsqueeze = shaping.unsqueeze
+    transpose = shaping.transpose
+    T = shaping.transpose
+    repeat = joining.repeat
+    as_type = shaping.cast
+    astype = shaping.cast
+    to = _to
+
+    sum = _reducing(reduction.reduce_sum)
+    mean = _reducing(reduction.reduce_mean)
+    prod = _reducing(reduction.reduce_prod)
+    max = _reducing(reduction.reduce_max)
+    min = _reducing(reduction.reduce_min)
+    all = _reducing(reduction.reduce_all)
+    any = _reducing(reduction.reduce_any)
+    var = reduction.var
+    std = reduction.std
+    norm = reduction.norm
+    cumsum = reduction.cumsum
+    argmax = _locating(ordering.argmax)
+    argmin = _locating(ordering.argmin)
+
+    matmul = linear.matmul
+    pow = elementwise.pow
+    abs = elementwise.abs
+    exp = elementwise.exp
+    log = elementwise.log
+    sqrt = elementwise.sqrt
+    square = elementwise.square
+    clip = elementwise.clip
+    masked_fill = elementwise.masked_fill
+    floor = rounding.floor
+    ceil = rounding.ceil
+    round = rounding.rounde
+    relu = activation.relu
+    sigmoid = activation.sigmoid
+    tanh = activation.tanh
+    softmax = activation.softmax
+
+    # SINGA's, in place: a row or a column with each of a matrix.
+    add_row = _in_place(elementwise.add)
+    mult_row = _in_place(elementwise.mul)
+    div_row = _in_place(elementwise.div)
+    add_column = _column(elementwise.add)
+    mult_column = _column(elementwise.mul)
+    div_column = _column(elementwise.div)
+
+
+for _name, _method in vars(Recorded).items():
+    if callable(_method):
+        setattr(Tensor, _name, _method)
