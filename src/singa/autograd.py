@@ -14,7 +14,20 @@ from typing import TYPE_CHECKING, Any
 
 from singa import operation as _operation
 from singa.operation import *  # noqa: F403  (its __all__ is what this face shows)
-from singa.tape import Operation, backward, gradients
+from singa.tape import (
+    Operation,
+    backward,
+    check_gradients,
+    enable_grad,
+    grad,
+    gradients,
+    hessian,
+    hvp,
+    jacobian,
+    jvp,
+    no_grad,
+    vjp,
+)
 from singa.tape import mode as _mode
 
 if TYPE_CHECKING:
@@ -42,7 +55,8 @@ __all__ = [
     *_operation.__all__,
     "AvgPool1d", "AvgPool2d", "BatchNorm2d", "Conv2d", "LSTM", "Layer", "Linear", "MaxPool1d",
     "MaxPool2d", "Operation", "Operator", "Pooling2d", "RNN", "RNN_Base", "SeparableConv2d",
-    "backward", "gradients", "training",
+    "backward", "check_gradients", "enable_grad", "grad", "gradients", "hessian", "hvp",
+    "jacobian", "jvp", "no_grad", "training", "vjp",
 ]  # fmt: skip
 
 

@@ -25,6 +25,7 @@ from singa._tensor import CTensor as CTensor
 from singa._tensor import Tensor as Tensor
 from singa._tensor import TensorLike as TensorLike
 from singa._tensor import as_tensor as as_tensor
+from singa._tensor import random_key as random_key
 from singa.device import Device, as_dtype
 from singa.device import bfloat16 as bfloat16
 from singa.device import bool_ as bool_

@@ -39,6 +39,7 @@ class _Local(threading.local):
     capture: Watcher | None = None  # a step that is being captured
     journal: Journal | None = None  # an eager step that may be rolled back
     training: bool | None = None  # a model's step, which has its own mode
+    recording: bool | None = None  # a block in which operations are recorded, or are not
 
 
 local = _Local()

@@ -18,7 +18,7 @@ from singa.opt.hyperparameter import Declared, Group, Hyperparameter, Values, is
 from singa.opt.schedule import DecayScheduler, Number
 from singa.opt.state import Kind, ParameterStates, check_fits
 from singa.opt.step import AVERAGE, SUM, State, count, update, wide
-from singa.tape import backward
+from singa.tape.backward import backward
 from singa.tape.kernel import named
 from singa.watching import outside_capture, structure
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import repeat
+from typing import Generic, NamedTuple, TypeVar, overload
 
 import jax
 import jax.numpy as jnp
@@ -12,13 +13,17 @@ import jax.numpy as jnp
 from singa._tensor import ArrayLike, Tensor, wrap
 from singa.device import CTensor, Device, DType
 from singa.errors import DTypeError, GradientError, ShapeError
-from singa.tape.operation import Operation, mode
+from singa.tape.gradient import recorded_gradients
+from singa.tape.modes import enable_grad, mode
+from singa.tape.operation import Edge, Operation
 
 _add = jax.jit(jnp.add)
 _NONE: dict[int, Tensor] = {}
 
 
-def backward(y: Tensor, dy: Tensor | ArrayLike | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+def backward(
+    y: Tensor, dy: Tensor | ArrayLike | None = None, create_graph: bool = False
+) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield ``(tensor, gradient)`` for every Tensor with stores_grad that ``y`` depends on.
 
     Each comes the moment its last use has delivered, that is in reverse order of use and while
@@ -28,41 +33,112 @@ def backward(y: Tensor, dy: Tensor | ArrayLike | None = None) -> Iterator[tuple[
     Args:
         y: the Tensor to differentiate; a scalar, unless ``dy`` is given.
         dy: the gradient of ``y`` to start from, of its shape; 1 if not given.
+        create_graph: record the backward pass too, so that the gradients can be differentiated.
 
     Raises:
         GradientError: nothing was recorded, or ``y`` is not a scalar and there is no ``dy``.
         ShapeError: ``dy`` is not of ``y``'s shape.
     """
+    # Checked here and not in the generator, so that a mistake shows at the call.
+    start = _initial_gradient("backward", y, dy)
+    if create_graph:
+        return _walk(y, start, _recorded)
+    return _walk(y, start.data, _computed)
+
+
+def gradients(
+    y: Tensor, dy: Tensor | ArrayLike | None = None, create_graph: bool = False
+) -> dict[Tensor, Tensor]:
+    """All that :func:`backward` yields, as a dict from Tensor to gradient."""
+    return dict(backward(y, dy, create_graph))
+
+
+@overload
+def grad(
+    y: Tensor,
+    xs: Tensor,
+    dy: Tensor | ArrayLike | None = ...,
+    create_graph: bool = ...,
+) -> Tensor: ...
+@overload
+def grad(
+    y: Tensor,
+    xs: Sequence[Tensor],
+    dy: Tensor | ArrayLike | None = ...,
+    create_graph: bool = ...,
+) -> list[Tensor]: ...
+def grad(
+    y: Tensor,
+    xs: Tensor | Sequence[Tensor],
+    dy: Tensor | ArrayLike | None = None,
+    create_graph: bool = False,
+) -> Tensor | list[Tensor]:
+    """The gradients of ``y`` with respect to ``xs``, and nothing that they do not need.
+
+    Args:
+        y: the Tensor to differentiate; a scalar, unless ``dy`` is given.
+        xs: one Tensor or several: leaves with stores_grad, or recorded results, be it with
+            stores_grad or without.
+        dy: the gradient of ``y`` to start from, of its shape; 1 if not given.
+        create_graph: record the backward pass too, so that the gradients can be differentiated.
+
+    Returns:
+        A Tensor of each one's shape and type: zeros for one that ``y`` was computed without.
+
+    Raises:
+        GradientError: nothing was recorded; ``y`` is not a scalar and there is no ``dy``; one of
+            ``xs`` cannot have a gradient.
+        ShapeError: ``dy`` is not of ``y``'s shape.
+    """
+    wanted = [xs] if isinstance(xs, Tensor) else list(xs)
+    for i, x in enumerate(wanted):
+        if not x.requires_grad or (x.creator is None and not x.stores_grad):
+            raise GradientError(
+                f"grad: xs[{i}], of shape {x.shape}, has no gradient: it is a leaf without "
+                "stores_grad=True, or nothing of it was recorded"
+            )
+    start = _initial_gradient("grad", y, dy)
+    if create_graph:
+        walk = _walk(y, start, _recorded, wanted)
+    else:
+        walk = _walk(y, start.data, _computed, wanted)
+    found = {_identity(x): dx for x, dx in walk}
+    dxs = [found[_identity(x)] if _identity(x) in found else _zeros_like(x) for x in wanted]
+    return dxs[0] if isinstance(xs, Tensor) else dxs
+
+
+def _zeros_like(x: Tensor) -> Tensor:
+    return Tensor(x.shape, x.device, x.dtype, requires_grad=False)
+
+
+def _identity(x: Tensor) -> object:
+    """What the record knows a Tensor by; several handles may stand for one result."""
+    return x if x.creator is None else (x.creator, x.output_index)
+
+
+def _initial_gradient(what: str, y: Tensor, dy: Tensor | ArrayLike | None) -> Tensor:
     if not isinstance(y, Tensor):
-        raise DTypeError(f"backward: a Tensor is expected, got {type(y).__name__}")
+        raise DTypeError(f"{what}: a Tensor is expected, got {type(y).__name__}")
     if not y.requires_grad or (y.creator is None and not y.stores_grad):
         why = (
             "none of the Tensors it was computed from has stores_grad=True"
-            if mode.training
-            else "autograd.training was False"
+            if mode.recording
+            else "autograd.training was False, or it was in a block of no_grad"
         )
-        raise GradientError(f"backward: nothing was recorded for this Tensor: {why}")
-    # Checked here and not in the generator, so that a mistake shows at the call.
-    return _walk(y, _initial_gradient(y, dy))
-
-
-def gradients(y: Tensor, dy: Tensor | ArrayLike | None = None) -> dict[Tensor, Tensor]:
-    """All that :func:`backward` yields, as a dict from Tensor to gradient."""
-    return dict(backward(y, dy))
-
-
-def _initial_gradient(y: Tensor, dy: Tensor | ArrayLike | None) -> CTensor:
+        raise GradientError(f"{what}: nothing was recorded for this Tensor: {why}")
     if dy is None:
         if y.size() != 1:
             raise GradientError(
-                f"backward: y is of shape {y.shape}; without dy a scalar is needed "
+                f"{what}: y is of shape {y.shape}; without dy a scalar is needed "
                 "(reduce_sum or reduce_mean makes one)"
             )
-        return _one(y.shape, y.dtype, y.device)
+        return wrap(_one(y.shape, y.dtype, y.device), y.device)
     given = dy.data if isinstance(dy, Tensor) else jnp.asarray(dy)
     if given.shape != y.shape and not (isinstance(dy, (int, float)) and y.size() == 1):
-        raise ShapeError(f"backward: dy is of shape {given.shape}, y of {y.shape}")
-    return jnp.broadcast_to(given, y.shape).astype(y.dtype)
+        raise ShapeError(f"{what}: dy is of shape {given.shape}, y of {y.shape}")
+    if isinstance(dy, Tensor) and dy.dtype == y.dtype:
+        return dy
+    return wrap(jnp.broadcast_to(given, y.shape).astype(y.dtype), y.device)
 
 
 @cache
@@ -71,16 +147,53 @@ def _one(shape: tuple[int, ...], dtype: DType, device: Device) -> CTensor:
         return jnp.ones(shape, dtype, device=device.jax_device)
 
 
-def _walk(y: Tensor, dy: CTensor) -> Iterator[tuple[Tensor, Tensor]]:
+G = TypeVar("G", CTensor, Tensor)
+"""What gradients are while they are on their way: arrays, or Tensors that are recorded."""
+
+
+class _Arithmetic(NamedTuple, Generic[G]):
+    """How the walk computes with gradients."""
+
+    input_gradients: Callable[[Operation, dict[int, G], tuple[bool, ...]], Sequence[G | None]]
+    add: Callable[[G, G], G]
+    as_tensor: Callable[[G, Device], Tensor]
+
+
+class _Sum(Operation):
+    """Two gradients of the same value, added up."""
+
+    def forward(self, a: CTensor, b: CTensor) -> CTensor:
+        return a + b
+
+    def backward(self, dy: CTensor) -> tuple[CTensor, CTensor]:
+        return dy, dy
+
+
+def _recorded_sum(a: Tensor, b: Tensor) -> Tensor:
+    with enable_grad():
+        return _Sum()(a, b)[0]
+
+
+_computed: _Arithmetic[CTensor] = _Arithmetic(Operation.input_gradients, _add, wrap)
+_recorded: _Arithmetic[Tensor] = _Arithmetic(recorded_gradients, _recorded_sum, lambda dx, _: dx)
+
+
+def _walk(
+    y: Tensor, dy: G, arithmetic: _Arithmetic[G], wanted: Sequence[Tensor] | None = None
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the gradients of what is wanted, or else of all Tensors that store theirs."""
+    input_gradients, add, as_tensor = arithmetic
     if y.creator is None:
-        yield y, wrap(dy, y.device)
+        yield y, as_tensor(dy, y.device)
         return
-    uses, leaf_uses, stored = _count_uses(y.creator)
-    if y.stores_grad:
-        stored.setdefault(y.creator, {})[y.output_index] = y
+    edges = {} if wanted is None else _edges_to(y.creator, wanted)
+    uses, leaf_uses, stored = _count_uses(y.creator, edges)
+    for x in [y] if wanted is None else wanted:
+        if x.creator in uses and (wanted is not None or x.stores_grad):
+            stored.setdefault(x.creator, {})[x.output_index] = x
     # Gradients that have arrived: for each operation one per output, for each leaf its own.
-    arrived: dict[Operation, dict[int, CTensor]] = {y.creator: {y.output_index: dy}}
-    leaf_gradients: dict[Tensor, CTensor] = {}
+    arrived: dict[Operation, dict[int, G]] = {y.creator: {y.output_index: dy}}
+    leaf_gradients: dict[Tensor, G] = {}
     ready = [y.creator]
     while ready:
         operation = ready.pop()
@@ -88,9 +201,13 @@ def _walk(y: Tensor, dy: CTensor) -> Iterator[tuple[Tensor, Tensor]]:
         if stored and dys:
             for index, kept in stored.get(operation, _NONE).items():
                 if index in dys:
-                    yield kept, wrap(dys[index], kept.device)
-        dxs = iter(operation.needed_gradients(dys) if dys else repeat(None))
-        for edge in operation.src:
+                    yield kept, as_tensor(dys[index], kept.device)
+        src, needed = operation.src, operation._needed
+        if edges:
+            src = edges[operation]
+            needed = tuple([edge is not None for edge in src])
+        dxs = iter(input_gradients(operation, dys, needed) if dys and any(needed) else repeat(None))
+        for edge in src:
             if edge is None:
                 continue
             creator, index, tensor = edge
@@ -101,7 +218,7 @@ def _walk(y: Tensor, dy: CTensor) -> Iterator[tuple[Tensor, Tensor]]:
                     if into is None:
                         arrived[creator] = {index: dx}
                     else:
-                        into[index] = _add(into[index], dx) if index in into else dx
+                        into[index] = add(into[index], dx) if index in into else dx
                 uses[creator] -= 1
                 if not uses[creator]:
                     ready.append(creator)
@@ -109,14 +226,41 @@ def _walk(y: Tensor, dy: CTensor) -> Iterator[tuple[Tensor, Tensor]]:
                 assert tensor is not None  # a leaf has an edge because it stores its gradient
                 if dx is not None:
                     sofar = leaf_gradients.get(tensor)
-                    leaf_gradients[tensor] = dx if sofar is None else _add(sofar, dx)
+                    leaf_gradients[tensor] = dx if sofar is None else add(sofar, dx)
                 leaf_uses[tensor] -= 1
                 if not leaf_uses[tensor] and tensor in leaf_gradients:
-                    yield tensor, wrap(leaf_gradients.pop(tensor), tensor.device)
+                    yield tensor, as_tensor(leaf_gradients.pop(tensor), tensor.device)
+
+
+def _edges_to(last: Operation, wanted: Sequence[Tensor]) -> dict[Operation, tuple[Edge, ...]]:
+    """For each operation that ``last`` depends on, its edges; None for those that lead nowhere."""
+    results = {(x.creator, x.output_index) for x in wanted if x.creator is not None}
+    leaves = {x for x in wanted if x.creator is None}
+    edges: dict[Operation, tuple[Edge, ...]] = {}
+    stack = [(last, False)]
+    while stack:
+        operation, inputs_are_done = stack.pop()
+        if inputs_are_done:
+            edges[operation] = tuple(
+                edge
+                if edge is not None
+                and (
+                    edge[2] in leaves
+                    if edge[0] is None
+                    else edge[:2] in results or any(edges[edge[0]])
+                )
+                else None
+                for edge in operation.src
+            )
+        elif operation not in edges:
+            edges[operation] = ()  # until its inputs are done
+            stack.append((operation, True))
+            stack += [(edge[0], False) for edge in operation.src if edge and edge[0] is not None]
+    return edges
 
 
 def _count_uses(
-    last: Operation,
+    last: Operation, edges: Mapping[Operation, tuple[Edge, ...]]
 ) -> tuple[dict[Operation, int], dict[Tensor, int], dict[Operation, dict[int, Tensor]]]:
     """How often each operation and each leaf is used on the way to ``last``.
 
@@ -127,7 +271,8 @@ def _count_uses(
     stored: dict[Operation, dict[int, Tensor]] = {}
     stack = [last]
     while stack:
-        for edge in stack.pop().src:
+        operation = stack.pop()
+        for edge in edges[operation] if edges else operation.src:
             if edge is None:
                 continue
             creator, index, tensor = edge

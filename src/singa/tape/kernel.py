@@ -55,42 +55,67 @@ class Kernel:
         self.infer: Callable[..., Arrays] = jax.jit(named(self._infer, title))
 
     def _infer(self, arrays: dict[str, CTensor], *xs: CTensor) -> Arrays:
-        operation = self._operation.copy(arrays)
-        with _arrays_only(operation):
-            return _as_outputs(operation, operation.forward(*xs))
+        return _forward(self._operation.copy(arrays), *xs)
 
     def _record(
         self, arrays: dict[str, CTensor], *xs: CTensor
     ) -> tuple[Arrays, dict[Trace, Arrays]]:
         operation = self._operation.copy(arrays)
-        if operation.derives_backward:
-            ys, pullback = jax.vjp(lambda *xs: self._infer(arrays, *xs), *xs)
-            operation.__dict__["_pullback"] = pullback
-        else:
-            with _arrays_only(operation):
-                ys = _as_outputs(operation, operation.forward(*xs))
+        ys = _forward_for_backward(operation, xs)
         left = {
             name: value
             for name, value in operation.__dict__.items()
             if name not in self._operation.__dict__ or self._operation.__dict__[name] is not value
         }
-        trace = Trace(self._operation, left, xs, ys)
+        trace = Trace(self._operation, left, xs, ys, tuple(arrays))
         memory.new_shapes(sum(array.size * array.dtype.itemsize for array in (*xs, *ys)))
         # A dict's keys are part of what jit remembers of its result: this is how each call gets
         # the trace that belongs to its shapes, without looking it up.
         return ys, {trace: trace.residuals(left, xs, ys)}
 
 
+def _forward(operation: Operation, *xs: CTensor) -> Arrays:
+    with _arrays_only(operation):
+        return _as_outputs(operation, operation.forward(*xs))
+
+
+def _forward_for_backward(operation: Operation, xs: Arrays) -> Arrays:
+    """The outputs; what backward will need is left on the operation."""
+    if not operation.derives_backward:
+        return _forward(operation, *xs)
+    ys: Arrays
+    ys, pullback = jax.vjp(partial(_forward, operation.copy()), *xs)
+    operation.__dict__["_pullback"] = pullback
+    return ys
+
+
 class Trace:
-    """What one tracing of forward found out: the layout of what it left for backward."""
+    """What one tracing of forward found out: the layout of what it left for backward.
+
+    Attributes:
+        recomputes: whether derivatives of backward need the inputs, because it uses values that
+            forward has computed and that are no outputs.
+        exist: by which outputs' gradients are given and which inputs' are needed, the ones that
+            a recorded backward has.
+    """
 
     __slots__ = (
-        "_backwards", "_constants", "_operation", "_places", "_treedef",
-        "input_avals", "output_avals", "outputs_are_float",
+        "_backwards", "_constants", "_given_as_arrays", "_operation", "_places", "_treedef",
+        "exist", "input_avals", "output_avals", "outputs_are_float", "recomputes",
     )  # fmt: skip
 
-    def __init__(self, operation: Operation, left: dict[str, Any], xs: Arrays, ys: Arrays) -> None:
+    def __init__(
+        self,
+        operation: Operation,
+        left: dict[str, Any],
+        xs: Arrays,
+        ys: Arrays,
+        given_as_arrays: tuple[str, ...],
+    ) -> None:
         self._operation = operation
+        self._given_as_arrays = given_as_arrays
+        self.recomputes = False
+        self.exist: dict[tuple[tuple[int, ...], tuple[bool, ...]], tuple[bool, ...]] = {}
         self.input_avals = tuple(jax.typeof(x) for x in xs)
         self.output_avals = tuple(jax.typeof(y) for y in ys)
         self.outputs_are_float = tuple(is_float(y.dtype) for y in ys)
@@ -108,6 +133,7 @@ class Trace:
             place = next((i for i, array in enumerate(known) if array is leaf), len(known))
             if place == len(known):
                 known.append(leaf)
+                self.recomputes = self.recomputes or is_float(leaf.dtype)
             self._places.append(place)
 
     def residuals(self, left: dict[str, Any], xs: Arrays, ys: Arrays) -> Arrays:
@@ -132,6 +158,29 @@ class Trace:
         leaves = [next(arrays) if constant is None else constant for constant in self._constants]
         attributes: dict[str, Any] = jax.tree.unflatten(self._treedef, leaves)
         return attributes
+
+    def sources(self, operation: Operation) -> Iterator[tuple[CTensor, int | None, int | None]]:
+        """What backward depends on: the arrays, and which input or output each of them is."""
+        inputs, outputs = len(self.input_avals), len(self.output_avals)
+        if self.recomputes:
+            yield from ((x, i, None) for i, x in enumerate(operation._inputs))
+        for place, array in zip(self._places, operation._saved, strict=True):
+            if place < inputs and not self.recomputes:
+                yield array, place, None
+            elif inputs <= place < inputs + outputs and not self.recomputes:
+                yield array, None, place - inputs
+            else:
+                yield array, None, None
+
+    def after_forward(self, sources: Sequence[CTensor]) -> Operation:
+        """The operation as forward left it, as a differentiable function of its ``sources``."""
+        if not self.recomputes:
+            return self._operation.copy(self.left(sources))
+        count = len(self.input_avals)
+        left = self.left(sources[count:])
+        operation = self._operation.copy({name: left[name] for name in self._given_as_arrays})
+        _forward_for_backward(operation, tuple(sources[:count]))
+        return operation
 
     def backward(
         self, operation: Operation, dys: dict[int, CTensor], needed: tuple[bool, ...]
@@ -185,6 +234,7 @@ class HostTrace:
     """
 
     __slots__ = ("input_avals", "output_avals", "outputs_are_float")
+    recomputes = False
 
     def __init__(self, xs: Sequence[CTensor], ys: Arrays) -> None:
         self.input_avals = tuple(jax.typeof(x) for x in xs)

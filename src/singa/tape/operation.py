@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import jax
@@ -14,43 +13,8 @@ from singa._tensor import Tensor, wrap
 from singa.device import CTensor, is_float
 from singa.errors import CaptureError, DeviceError, DTypeError
 from singa.tape.kernel import HostTrace, Kernel, Trace
+from singa.tape.modes import mode
 from singa.watching import local
-
-
-class Mode:
-    """Whether operations record themselves, and layers behave as in training.
-
-    One switch for the process. While a model's step runs, the model's own setting is in force in
-    its thread.
-    """
-
-    __slots__ = ("default",)
-
-    def __init__(self) -> None:
-        self.default = False
-
-    @property
-    def training(self) -> bool:
-        here = local.training
-        return self.default if here is None else here
-
-    @training.setter
-    def training(self, value: bool) -> None:
-        self.default = bool(value)
-
-
-mode = Mode()
-
-
-@contextmanager
-def training(value: bool) -> Iterator[None]:
-    """Let ``mode.training`` be ``value`` in this thread for a while."""
-    before, local.training = local.training, bool(value)
-    try:
-        yield
-    finally:
-        local.training = before
-
 
 Edge: TypeAlias = "tuple[Operation | None, int, Tensor | None] | None"
 """Where an input came from: its creator, which of the creator's outputs it is, and the Tensor
@@ -82,11 +46,21 @@ class Operation:
         traceable: whether forward and backward are compiled.
     """
 
-    __slots__ = ("__dict__", "__weakref__", "_name", "_needed", "_saved", "_trace", "src")
+    __slots__ = (
+        "__dict__",
+        "__weakref__",
+        "_inputs",
+        "_name",
+        "_needed",
+        "_saved",
+        "_trace",
+        "src",
+    )
 
     traceable: bool = True
     derives_backward: bool = True  # set for each subclass: it has no backward of its own
 
+    _inputs: list[CTensor]  # the inputs' arrays, if the trace says that it recomputes
     _name: str | None
     _needed: tuple[bool, ...]  # which inputs have an edge
     _saved: list[CTensor]  # the arrays that backward takes
@@ -145,7 +119,7 @@ class Operation:
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __call__(self, *xs: Tensor) -> tuple[Tensor, ...]:
-        """Run forward on Tensors, and record it if ``training`` is on and a gradient is wanted.
+        """Run forward on Tensors, and record it if recording is on and a gradient is wanted.
 
         Raises:
             DeviceError: the inputs are on different devices.
@@ -162,7 +136,7 @@ class Operation:
             if x.device is not device:
                 raise DeviceError(_many_devices(operation, xs))
         recording = False
-        if mode.training:
+        if mode.recording:
             edges: list[Edge] = []
             needed: list[bool] = []
             for x in xs:
@@ -189,6 +163,8 @@ class Operation:
                     [(traced, residuals)] = found.items()
                     operation._saved = traced.saved(arrays, ys, residuals)
                     operation._trace = trace = traced
+                    if traced.recomputes:
+                        operation._inputs = arrays
         except Exception as error:
             error.add_note(f"in {operation.name}({', '.join(map(describe, xs))})")
             raise
@@ -206,13 +182,15 @@ class Operation:
             ]
         )
 
-    def needed_gradients(self, dys: dict[int, CTensor]) -> Sequence[CTensor | None]:
-        """The gradients of those inputs that have an edge in ``src``, in order.
+    def input_gradients(
+        self, dys: dict[int, CTensor], needed: tuple[bool, ...]
+    ) -> Sequence[CTensor | None]:
+        """The gradients of the needed inputs, in order; None where there is none.
 
         ``dys`` holds the gradients of the outputs that somebody used, by number.
         """
         assert self._trace is not None  # only what was recorded is walked
-        return self._trace.backward(self, dys, self._needed)
+        return self._trace.backward(self, dys, needed)
 
     def __repr__(self) -> str:
         config = ", ".join(f"{name}={value!r}" for name, value in self.__dict__.items())

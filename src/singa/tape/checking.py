@@ -1,0 +1,104 @@
+"""Whether a backward is the slope of its forward."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from singa._tensor import Tensor, TensorLike
+from singa.device import float64, is_float
+from singa.errors import GradientError
+from singa.tape.backward import gradients
+from singa.tape.derivatives import vjp
+from singa.tape.modes import enable_grad, no_grad
+from singa.tape.operation import Operation
+
+
+def check_gradients(
+    op: Operation | Callable[..., Tensor | Sequence[Tensor]],
+    inputs: Sequence[TensorLike],
+    rtol: float = 1e-5,
+    atol: float = 1e-7,
+    step: float = 1e-6,
+    order: int = 1,
+) -> None:
+    """Compare every gradient of an Operation, or of any function of Tensors, with its slope.
+
+    The outputs are added up with random weights. The gradient of that sum by each element of each
+    float input is compared with the central difference, in float64. That takes two calls for each
+    element, so the inputs should be small; and they should not be at a kink.
+
+    Args:
+        op: an Operation, or a function from Tensors to one or several.
+        inputs: what it is called with. Floats become float64; others are constants.
+        rtol, atol: by how much the two may differ, relatively and absolutely.
+        step: how far the central differences go to each side.
+        order: 2 checks the gradients' gradients as well.
+
+    Raises:
+        GradientError: they differ, and the message has the worst element of all and both values;
+            or two calls with the same inputs gave different results, so that there is no slope.
+    """
+    arrays = [x.to_numpy() if isinstance(x, Tensor) else np.asarray(x) for x in inputs]
+    arrays = [a.astype(float64) if is_float(a.dtype) else a for a in arrays]
+    name = op.name if isinstance(op, Operation) else getattr(op, "__name__", repr(op))
+    weights: list[np.ndarray[Any, Any]] = []
+    rng = np.random.default_rng(0)
+
+    def total(*xs: Tensor) -> Tensor:
+        results = op(*xs)
+        ys = [results] if isinstance(results, Tensor) else results
+        ys = [y for y in ys if is_float(y.dtype)]
+        if not weights:
+            weights.extend(np.asarray(rng.uniform(0.5, 1.5, y.shape)) for y in ys)
+        terms = [(y * Tensor(data=w)).sum() for y, w in zip(ys, weights, strict=True)]
+        return sum(terms[1:], start=terms[0])
+
+    def value(changed: Sequence[np.ndarray[Any, Any]]) -> float:
+        with no_grad():
+            return float(total(*[Tensor(data=a) for a in changed]))
+
+    if value(arrays) != value(arrays):
+        raise GradientError(
+            f"check_gradients: {name} gives different results for the same inputs (random numbers, "
+            "or state that it changes), and so has no slope"
+        )
+    leaves = [Tensor(data=a, stores_grad=is_float(a.dtype)) for a in arrays]
+    with enable_grad():
+        found = gradients(total(*leaves))
+    worst, message = 1.0, ""
+    for i, (leaf, array) in enumerate(zip(leaves, arrays, strict=True)):
+        if not is_float(array.dtype):
+            continue
+        analytic = found[leaf].to_numpy() if leaf in found else np.zeros(array.shape)
+        for place in np.ndindex(array.shape):
+            above, below = array.copy(), array.copy()
+            above[place] += step
+            below[place] -= step
+            ends = [value([*arrays[:i], end, *arrays[i + 1 :]]) for end in (above, below)]
+            numeric = (ends[0] - ends[1]) / (above[place] - below[place])
+            error = abs(analytic[place] - numeric) / (atol + rtol * abs(numeric))
+            if not error <= worst:
+                worst = error if np.isfinite(error) else np.inf
+                message = (
+                    f"input {i}, element {place}, where it is {array[place]:.6g}: backward gives "
+                    f"{analytic[place]:.9g}, the slope of forward is {numeric:.9g}"
+                )
+    if message:
+        raise GradientError(f"check_gradients: {name}: {message}")
+    if order > 1:
+        floats = [i for i, a in enumerate(arrays) if is_float(a.dtype)]
+
+        def gradient(*xs: Tensor) -> list[Tensor]:
+            def of_floats(*moved: Tensor) -> Tensor:
+                all_of_them = list(xs)
+                for i, x in zip(floats, moved, strict=True):
+                    all_of_them[i] = x
+                return total(*all_of_them)
+
+            return vjp(of_floats, [xs[i] for i in floats])[1]
+
+        gradient.__name__ = f"the gradient of {name}"
+        check_gradients(gradient, arrays, rtol, atol, step, order - 1)

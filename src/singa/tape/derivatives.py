@@ -1,0 +1,111 @@
+"""Derivatives of functions of Tensors, built from ``grad`` alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import jax.numpy as jnp
+import numpy as np
+
+from singa._tensor import Tensor, TensorLike, as_tensor, wrap
+from singa.errors import GradientError, ShapeError
+from singa.tape.backward import grad
+from singa.tape.modes import enable_grad
+
+
+def _leaf(x: Tensor) -> Tensor:
+    """A Tensor that a function can be differentiated by: itself where it can be, else a leaf."""
+    if x.requires_grad and (x.creator is not None or x.stores_grad):
+        return x
+    return Tensor(data=x.data, device=x.device, stores_grad=True)
+
+
+def _called(what: str, f: Callable[..., Tensor], xs: Sequence[Tensor]) -> Tensor:
+    with enable_grad():
+        y = f(*xs)
+    if not isinstance(y, Tensor):
+        raise GradientError(f"{what}: the function must return a Tensor, got {type(y).__name__}")
+    return y
+
+
+def _is_constant(y: Tensor) -> bool:
+    return not y.requires_grad or (y.creator is None and not y.stores_grad)
+
+
+def vjp(
+    f: Callable[..., Tensor], xs: Sequence[Tensor], dy: TensorLike | None = None
+) -> tuple[Tensor, list[Tensor]]:
+    """``f(*xs)``, and the gradients of ``sum(f(*xs) * dy)`` with respect to each of ``xs``.
+
+    Args:
+        f: from Tensors to one Tensor.
+        xs: where; they need not store gradients.
+        dy: of the result's shape; 1 for a scalar if not given.
+    """
+    leaves = [_leaf(x) for x in xs]
+    y = _called("vjp", f, leaves)
+    return y, grad(y, leaves, None if dy is None else as_tensor(dy, y), create_graph=True)
+
+
+def jvp(
+    f: Callable[..., Tensor], xs: Sequence[Tensor], vs: Sequence[TensorLike]
+) -> tuple[Tensor, Tensor]:
+    """``f(*xs)``, and its derivative as the ``xs`` move in the direction ``vs``, of its shape.
+
+    It is the derivative of a vector-Jacobian product by the vector: two backward passes.
+
+    Raises:
+        ShapeError: a direction is not of the shape of what it moves.
+    """
+    leaves = [_leaf(x) for x in xs]
+    directions = [as_tensor(v, x) for x, v in zip(leaves, vs, strict=True)]
+    for i, (x, v) in enumerate(zip(leaves, directions, strict=True)):
+        if x.shape != v.shape:
+            raise ShapeError(f"jvp: vs[{i}] is of shape {v.shape}, xs[{i}] of {x.shape}")
+    y = _called("jvp", f, leaves)
+    dy = Tensor(y.shape, y.device, y.dtype, stores_grad=True)
+    still = Tensor(y.shape, y.device, y.dtype, requires_grad=False)
+    if _is_constant(y):
+        return y, still
+    moved = still
+    for dx, v in zip(grad(y, leaves, dy, create_graph=True), directions, strict=True):
+        if not _is_constant(dx):
+            with enable_grad():
+                moved = moved + grad(dx, dy, v, create_graph=True)
+    return y, moved
+
+
+def jacobian(f: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """All derivatives of ``f(x)``'s elements by ``x``'s: shape ``(*f(x).shape, *x.shape)``.
+
+    One backward pass for each element of ``f(x)``.
+    """
+    leaf = _leaf(x)
+    y = _called("jacobian", f, [leaf])
+    size, shape = y.size(), (*y.shape, *leaf.shape)
+    if not size or _is_constant(y):
+        return Tensor(shape, y.device, y.dtype, requires_grad=False)
+    units = np.eye(size, dtype=y.dtype).reshape(size, *y.shape)
+    rows = [grad(y, leaf, unit).data for unit in units]
+    return wrap(jnp.stack(rows).reshape(shape), y.device)
+
+
+def hessian(f: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """All second derivatives of a scalar ``f(x)``: shape ``(*x.shape, *x.shape)``."""
+
+    def gradient(x: Tensor) -> Tensor:
+        return vjp(f, [x])[1][0]
+
+    return jacobian(gradient, x)
+
+
+def hvp(f: Callable[[Tensor], Tensor], x: Tensor, v: TensorLike) -> Tensor:
+    """The Hessian of a scalar ``f`` at ``x`` times ``v``, which is of ``x``'s shape.
+
+    Two backward passes, whatever the size.
+    """
+    leaf = _leaf(x)
+    _, (dx,) = vjp(f, [leaf])
+    if _is_constant(dx):
+        return Tensor(x.shape, x.device, x.dtype, requires_grad=False)
+    return grad(dx, leaf, as_tensor(v, x), create_graph=True)

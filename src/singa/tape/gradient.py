@@ -1,0 +1,71 @@
+"""An operation's backward as an operation, so that the backward pass can itself be recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from singa._tensor import Tensor, wrap
+from singa.device import CTensor, Device
+from singa.errors import GradientError
+from singa.tape.kernel import HostTrace, Trace, input_gradients
+from singa.tape.modes import enable_grad
+from singa.tape.operation import Edge, Operation
+
+
+class Gradient(Operation):
+    """What an operation's backward computes, of all that it depends on.
+
+    Those are inputs, outputs or further arrays of the operation, and the outputs' gradients.
+    jax derives its derivatives, and those of them.
+    """
+
+    def __init__(self, trace: Trace, given: tuple[int, ...], needed: tuple[bool, ...]) -> None:
+        super().__init__()
+        self.trace, self.given, self.needed = trace, given, needed
+
+    def forward(self, *arrays: CTensor) -> tuple[CTensor, ...]:
+        trace, count = self.trace, len(arrays) - len(self.given)
+        dys = dict(zip(self.given, arrays[count:], strict=True))
+        operation = trace.after_forward(arrays[:count])
+        dxs = input_gradients(operation, dys, trace.input_avals, trace.output_avals, self.needed)
+        trace.exist[self.given, self.needed] = tuple(dx is not None for dx in dxs)
+        return tuple(dx for dx in dxs if dx is not None)
+
+
+def recorded_gradients(
+    operation: Operation, dys: dict[int, Tensor], needed: tuple[bool, ...]
+) -> Sequence[Tensor | None]:
+    """What :meth:`Operation.input_gradients` computes, recorded: from Tensors to Tensors."""
+    trace = operation._trace
+    if not isinstance(trace, Trace):
+        assert isinstance(trace, HostTrace)
+        raise GradientError(
+            f"{operation.name} runs as Python on the host (traceable = False): its backward cannot "
+            "be recorded, so create_graph=True is not possible here"
+        )
+    arrived = list(dys.values())
+    sources, edges = _sources(operation, trace, arrived[0].device)
+    given = tuple(dys)
+    with enable_grad():
+        dxs = Gradient(trace, given, needed)(*sources, *arrived)
+    if dxs and (creator := dxs[0].creator) is not None:
+        # The handles have served. What they stand for may have another value by now.
+        creator.src = (*edges, *creator.src[len(edges) :])
+    found = iter(dxs)
+    return [next(found) if exists else None for exists in trace.exist[given, needed]]
+
+
+def _sources(operation: Operation, trace: Trace, device: Device) -> tuple[list[Tensor], list[Edge]]:
+    """Handles of the values that the backward depends on, as they were, and where they are from."""
+    handles, edges = [], []
+    for array, number, output in trace.sources(operation):
+        edge: Edge = None
+        if number is not None:
+            edge = operation.src[number]
+        elif output is not None and trace.outputs_are_float[output]:
+            edge = (operation, output, None)
+        handle = wrap(array, device, edge is not None)
+        handle._stores_grad = edge is not None
+        handles.append(handle)
+        edges.append(edge)
+    return handles, edges

@@ -1,0 +1,76 @@
+"""Whether operations record themselves, and whether layers behave as in training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import _GeneratorContextManager, contextmanager
+
+from singa.watching import local
+
+
+class Mode:
+    """Two switches, of which the second follows the first unless somebody says otherwise.
+
+    ``training`` is one for the process. While a model's step runs, the model's own setting is in
+    force in its thread.
+    """
+
+    __slots__ = ("default",)
+
+    def __init__(self) -> None:
+        self.default = False
+
+    @property
+    def training(self) -> bool:
+        """Whether layers behave as in training: dropout drops, batch norm looks at the batch."""
+        here = local.training
+        return self.default if here is None else here
+
+    @training.setter
+    def training(self, value: bool) -> None:
+        self.default = bool(value)
+
+    @property
+    def recording(self) -> bool:
+        """Whether operations record themselves, so that there is something to walk back over."""
+        here = local.recording
+        return self.training if here is None else here
+
+
+mode = Mode()
+
+
+@contextmanager
+def training(value: bool) -> Iterator[None]:
+    """Let ``mode.training`` be ``value`` in this thread for a while."""
+    before, local.training = local.training, bool(value)
+    try:
+        yield
+    finally:
+        local.training = before
+
+
+@contextmanager
+def _recording(value: bool) -> Iterator[None]:
+    before, local.recording = local.recording, value
+    try:
+        yield
+    finally:
+        local.recording = before
+
+
+def no_grad() -> _GeneratorContextManager[None]:
+    """A block, or with ``@no_grad()`` a function, in which nothing is recorded in this thread.
+
+    Layers go on behaving as in training, if that is on.
+    """
+    return _recording(False)
+
+
+def enable_grad() -> _GeneratorContextManager[None]:
+    """A block, or with ``@enable_grad()`` a function, in which operations are recorded.
+
+    Whatever surrounds it: :func:`no_grad`, or ``autograd.training = False``, under which layers
+    go on behaving as in evaluation.
+    """
+    return _recording(True)
