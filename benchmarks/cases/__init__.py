@@ -6,6 +6,7 @@ as one has none.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -45,10 +46,14 @@ class Case:
 
     def arrays(self, size: int) -> list[Drawn]:
         rng = np.random.default_rng(size)
+
+        def drawn(shape: tuple[int, ...]) -> np.ndarray:
+            """No two alike: which of two equal ones is the largest is anybody's choice."""
+            numbers = np.linspace(self.low, self.high, math.prod(shape), dtype=np.float32)
+            return rng.permutation(numbers).reshape(shape)
+
         return [
-            (rng.uniform(self.low, self.high, part).astype(np.float32), True)
-            if isinstance(part, tuple)
-            else (part, False)
+            (drawn(part), True) if isinstance(part, tuple) else (part, False)
             for part in self.inputs(size)
         ]
 
