@@ -101,6 +101,11 @@ class TopK(Sort):
         axis = checks.axis(self, self.axis, x.ndim)
         if self.k > x.shape[axis]:
             raise ShapeError(f"{self.name}: k is {self.k}, axis {axis} of size {x.shape[axis]}")
+        if self.descending:  # which XLA knows a way of its own for
+            self.from_shape = x.shape
+            y, order = jax.lax.top_k(jnp.moveaxis(x, axis, -1), self.k)
+            self.order = jnp.moveaxis(order, -1, axis)
+            return jnp.moveaxis(y, -1, axis), self.order
         y, order = super().forward(x)
         self.order = jax.lax.slice_in_dim(order, 0, self.k, axis=axis)
         return jax.lax.slice_in_dim(y, 0, self.k, axis=axis), self.order
