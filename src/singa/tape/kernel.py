@@ -336,6 +336,9 @@ class _Refusal:
             "be frozen at its present value. Pass it as an input of the operation"
         )
 
+    def check(self, holds: CTensor, message: str) -> None:
+        raise CaptureError(self._message)
+
     def made(self, tensor: Tensor) -> None:
         raise CaptureError(self._message)
 
