@@ -1,5 +1,6 @@
 """check_gradients finds a wrong backward, and says where."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -42,7 +43,7 @@ def test_a_right_backward_passes_in_both_orders():
 def test_the_worst_element_of_a_wrong_one_is_shown():
     expected = (
         r"check_gradients: WrongAtOnePlace: input 0, element \(1, 0\), where it is 2: backward "
-        r"gives 1\d\.\d+, the slope of forward is 1\d\.\d+"
+        r"gives 6\.99\d+, the slope of forward is 6\.49\d+"
     )
     with pytest.raises(GradientError, match=expected):
         autograd.check_gradients(WrongAtOnePlace(), [X])
@@ -51,8 +52,7 @@ def test_the_worst_element_of_a_wrong_one_is_shown():
 def test_a_wrong_second_derivative_is_found():
     class Broken(Cube):
         def backward(self, dy):
-            # Right in value, but as if it did not depend on x.
-            return 3 * dy * jnp.asarray(np.asarray([[0.25, 1.0], [4.0, 0.0625]]))
+            return 3 * dy * jax.lax.stop_gradient(self.x) ** 2
 
     autograd.check_gradients(Broken(), [X])
     with pytest.raises(GradientError, match=r"the gradient of Broken: input 0, element"):
@@ -68,5 +68,5 @@ def test_what_is_random_has_no_slope():
 
 
 def test_a_missing_gradient_is_one_of_zero():
-    with pytest.raises(GradientError, match=r"input 1, element \(0, 0\).*backward gives 0,"):
+    with pytest.raises(GradientError, match=r"input 1, element \(1, 0\).*backward gives 0,"):
         autograd.check_gradients(lambda a, b: a * b.detach(), [X, X])
