@@ -28,6 +28,7 @@ from singa.operation import (
 )
 from singa.operation.reduction import Axes
 from singa.tape import Operation
+from singa.tape.hooks import register_hook
 
 
 class _Reducing(Protocol):
@@ -223,6 +224,8 @@ class Recorded:
     transpose = _transposed
     T = _transposed
     repeat = joining.repeat
+    register_hook = register_hook
+
     as_type = shaping.cast
     astype = shaping.cast
     to = _to
