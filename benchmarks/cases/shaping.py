@@ -107,6 +107,12 @@ def cases() -> dict[type, Case]:
             two,
             reason="backward: " + VIEW,
         ),
+        ops.Unstack: Case(
+            lambda x: ops.unstack(x)[0],
+            lambda x: x.unbind()[0],
+            one,
+            reason=VIEW,
+        ),
         ops.Split: Case(
             lambda x: ops.split(x, 1, (128, 128))[0],
             lambda x: x.split(128, 1)[0],

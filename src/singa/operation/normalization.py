@@ -130,33 +130,41 @@ class LayerNormalization(Operation):
     """y = scale (x - mean) / sqrt(var + eps) + bias, over the axes that scale and bias have.
 
     These are the last ones of x (Ba et al., 2016; ONNX LayerNormalization). The mean and the
-    variance are float32 at least.
+    variance are float32 at least. There need not be a bias.
     """
+
+    centered = True
 
     def __init__(self, eps: float = 1e-5) -> None:
         super().__init__()
         self.eps = float(eps)
 
-    def forward(self, x: CTensor, scale: CTensor, bias: CTensor) -> CTensor:
-        _check_trailing(self, x, scale=scale, bias=bias)
+    def forward(self, x: CTensor, scale: CTensor, *bias: CTensor) -> CTensor:
+        checks.float_input(self, "the input", x)
+        for what, vector in zip(("scale", "bias"), (scale, *bias), strict=False):
+            if not scale.ndim or not vector.shape == scale.shape == x.shape[-scale.ndim :]:
+                raise ShapeError(
+                    f"{self.name}: {what} must have the last axes of an input of shape {x.shape}, "
+                    f"got {vector.shape}"
+                )
         self.x = x
-        return self.normalize(x, scale, bias, tuple(range(-scale.ndim, 0))).astype(x.dtype)
+        return self.normalize(x, tuple(range(-scale.ndim, 0)), scale, *bias).astype(x.dtype)
 
-    def backward(self, dy: CTensor) -> tuple[CTensor, CTensor, CTensor]:
+    def backward(self, dy: CTensor) -> tuple[CTensor, ...]:
         dx, product = self.gradients(dy, self.x)
-        return dx, product, dy  # the tape takes the sums
+        return (dx, product, dy)[: self.inputs]  # the tape takes the sums
 
     def normalize(
-        self, x: CTensor, scale: CTensor, bias: CTensor, axes: tuple[int, ...]
+        self, x: CTensor, axes: tuple[int, ...], scale: CTensor, *bias: CTensor
     ) -> CTensor:
         """The formula, for a scale and a bias that broadcast with x."""
+        self.scale, self.axes, self.inputs = scale, axes, 2 + len(bias)
         wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-        self.scale, self.axes = scale, axes
-        self.mean = wide.mean(axes, keepdims=True)
+        self.mean = wide.mean(axes, keepdims=True) if self.centered else 0
         centered = wide - self.mean
         var = (centered * centered).mean(axes, keepdims=True)
         self.rstd = jax.lax.rsqrt(var + self.eps)
-        return centered * self.rstd * scale + bias
+        return sum(bias, start=centered * self.rstd * scale)
 
     def gradients(self, dy: CTensor, x: CTensor) -> tuple[CTensor, CTensor]:
         """The gradient of x, and that of scale before it is summed over the samples."""
@@ -164,9 +172,19 @@ class LayerNormalization(Operation):
         dy = dy.astype(self.rstd.dtype)
         inner = dy * self.scale
         # Changing one x also moves the mean and the variance that all the others see.
-        moved = inner.mean(self.axes, keepdims=True)
-        moved += normalized * (inner * normalized).mean(self.axes, keepdims=True)
+        moved = normalized * (inner * normalized).mean(self.axes, keepdims=True)
+        if self.centered:
+            moved += inner.mean(self.axes, keepdims=True)
         return (inner - moved) * self.rstd, dy * normalized
+
+
+class RMSNormalization(LayerNormalization):
+    """y = scale x / sqrt(mean of x^2 + eps) + bias, over the axes that scale and bias have.
+
+    (Zhang and Sennrich, 2019; ONNX RMSNormalization.)
+    """
+
+    centered = False
 
 
 class GroupNormalization(LayerNormalization):
@@ -181,27 +199,27 @@ class GroupNormalization(LayerNormalization):
             raise ArgumentError(f"{self.name}: groups must be 1 or more, got {groups!r}")
         self.groups = int(groups)
 
-    def forward(self, x: CTensor, scale: CTensor, bias: CTensor) -> CTensor:
+    def forward(self, x: CTensor, *vectors: CTensor) -> CTensor:
         checks.float_input(self, "the input", x)
-        if x.ndim < 2 or not scale.shape == bias.shape == x.shape[1:2]:
+        if x.ndim < 2 or any(vector.shape != x.shape[1:2] for vector in vectors):
             raise ShapeError(
-                f"{self.name}: the input must be (N, C, ...), scale and bias (C,), got {x.shape}, "
-                f"{scale.shape} and {bias.shape}"
+                f"{self.name}: the input must be (N, C, ...), scale and bias (C,), got "
+                f"{', '.join(str(each.shape) for each in (x, *vectors))}"
             )
         groups = self.count(x)
         if x.shape[1] % groups:
             raise ShapeError(f"{self.name}: {x.shape[1]} channels in {groups} groups")
         self.x = x
         self.grouped = (x.shape[0], groups, x.shape[1] // groups, math.prod(x.shape[2:]))
-        scale, bias = (vector.reshape(*self.grouped[1:3], 1) for vector in (scale, bias))
-        y = self.normalize(x.reshape(self.grouped), scale, bias, (2, 3))
+        scale, *bias = (vector.reshape(*self.grouped[1:3], 1) for vector in vectors)
+        y = self.normalize(x.reshape(self.grouped), (2, 3), scale, *bias)
         return y.reshape(x.shape).astype(x.dtype)
 
-    def backward(self, dy: CTensor) -> tuple[CTensor, CTensor, CTensor]:
+    def backward(self, dy: CTensor) -> tuple[CTensor, ...]:
         dy = dy.reshape(self.grouped)
         dx, product = self.gradients(dy, self.x.reshape(self.grouped))
-        dscale, dbias = (d.sum((0, 3)).reshape(-1) for d in (product, dy))
-        return dx.reshape(self.x.shape), dscale, dbias
+        dvectors = (d.sum((0, 3)).reshape(-1) for d in (product, dy)[: self.inputs - 1])
+        return dx.reshape(self.x.shape), *dvectors
 
     def count(self, x: CTensor) -> int:
         """How many groups there are."""
@@ -216,43 +234,6 @@ class InstanceNormalization(GroupNormalization):
 
     def count(self, x: CTensor) -> int:
         return max(x.shape[1], 1)
-
-
-class RMSNormalization(Operation):
-    """y = scale x / sqrt(mean of x^2 + eps), over the axes that scale has: the last ones of x.
-
-    (Zhang and Sennrich, 2019; ONNX RMSNormalization.)
-    """
-
-    def __init__(self, eps: float = 1e-5) -> None:
-        super().__init__()
-        self.eps = float(eps)
-
-    def forward(self, x: CTensor, scale: CTensor) -> CTensor:
-        _check_trailing(self, x, scale=scale)
-        wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-        self.x, self.scale, self.axes = x, scale, tuple(range(-scale.ndim, 0))
-        self.rstd = jax.lax.rsqrt((wide * wide).mean(self.axes, keepdims=True) + self.eps)
-        return (wide * self.rstd * scale).astype(x.dtype)
-
-    def backward(self, dy: CTensor) -> tuple[CTensor, CTensor]:
-        normalized = self.x.astype(self.rstd.dtype) * self.rstd
-        dy = dy.astype(self.rstd.dtype)
-        inner = dy * self.scale
-        moved = normalized * (inner * normalized).mean(self.axes, keepdims=True)
-        return (inner - moved) * self.rstd, dy * normalized
-
-
-def _check_trailing(operation: Operation, x: CTensor, **vectors: CTensor) -> None:
-    """Scale and bias have the shape of x's last axes, at least one."""
-    checks.float_input(operation, "the input", x)
-    for what, vector in vectors.items():
-        shape = vectors["scale"].shape
-        if not shape or shape != x.shape[-len(shape) :] or vector.shape != shape:
-            raise ShapeError(
-                f"{operation.name}: {what} must have the last axes of an input of shape {x.shape}, "
-                f"got {vector.shape}"
-            )
 
 
 def batchnorm_2d(
@@ -293,19 +274,22 @@ def _blend(old: CTensor, new: CTensor, momentum: float) -> CTensor:
     return (momentum * old + (1 - momentum) * new).astype(old.dtype)
 
 
-def layer_norm(x: Tensor, scale: Tensor, bias: Tensor, epsilon: float = 1e-5) -> Tensor:
+def layer_norm(
+    x: Tensor, scale: Tensor, bias: Tensor | None = None, epsilon: float = 1e-5
+) -> Tensor:
     """Normalize each sample over its last axes, then scale and shift it (ONNX LayerNormalization).
 
     Args:
         x: (..., *features).
         scale, bias: (*features); how many axes they have says over how many x is normalized.
+            Without a bias there is no shift, here and in the other norms.
         epsilon: added to the variance.
     """
-    return LayerNormalization(epsilon)(x, scale, bias)[0]
+    return _normalized(LayerNormalization(epsilon), x, scale, bias)
 
 
 def group_norm(
-    x: Tensor, groups: int, scale: Tensor, bias: Tensor, epsilon: float = 1e-5
+    x: Tensor, groups: int, scale: Tensor, bias: Tensor | None = None, epsilon: float = 1e-5
 ) -> Tensor:
     """Normalize each group of channels of each sample, then scale and shift each channel.
 
@@ -315,10 +299,12 @@ def group_norm(
         scale, bias: (C,).
         epsilon: added to the variance.
     """
-    return GroupNormalization(groups, epsilon)(x, scale, bias)[0]
+    return _normalized(GroupNormalization(groups, epsilon), x, scale, bias)
 
 
-def instance_norm(x: Tensor, scale: Tensor, bias: Tensor, epsilon: float = 1e-5) -> Tensor:
+def instance_norm(
+    x: Tensor, scale: Tensor, bias: Tensor | None = None, epsilon: float = 1e-5
+) -> Tensor:
     """Normalize each channel of each sample, then scale and shift it.
 
     Args:
@@ -326,15 +312,19 @@ def instance_norm(x: Tensor, scale: Tensor, bias: Tensor, epsilon: float = 1e-5)
         scale, bias: (C,).
         epsilon: added to the variance.
     """
-    return InstanceNormalization(epsilon)(x, scale, bias)[0]
+    return _normalized(InstanceNormalization(epsilon), x, scale, bias)
 
 
-def rms_norm(x: Tensor, scale: Tensor, epsilon: float = 1e-5) -> Tensor:
+def rms_norm(x: Tensor, scale: Tensor, bias: Tensor | None = None, epsilon: float = 1e-5) -> Tensor:
     """Divide each sample by the root of its mean square over its last axes, then scale it.
 
     Args:
         x: (..., *features).
-        scale: (*features).
+        scale, bias: (*features).
         epsilon: added to the mean square.
     """
-    return RMSNormalization(epsilon)(x, scale)[0]
+    return _normalized(RMSNormalization(epsilon), x, scale, bias)
+
+
+def _normalized(operation: Operation, x: Tensor, scale: Tensor, bias: Tensor | None) -> Tensor:
+    return operation(x, scale)[0] if bias is None else operation(x, scale, bias)[0]
