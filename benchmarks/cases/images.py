@@ -9,10 +9,6 @@ from benchmarks.cases import IMAGES, Case, images
 CHANNELS = [shape[1] for shape in IMAGES]
 LINES = ((16, 32, 256), (32, 32, 1024), (64, 64, 1024))  # one axis of space
 SHAPES = {1: LINES, 2: IMAGES}
-ORDER = (
-    "On its own it has to change the order of the channels, before and after. In a step with other "
-    "operations on images this happens once."
-)
 
 
 def cases() -> dict[type, Case]:
@@ -45,25 +41,21 @@ def cases() -> dict[type, Case]:
             partial(ops.conv2d, padding=1),
             partial(functional.conv2d, padding=1),
             partial(convolved, 2),
-            reason=ORDER,
         ),
         ops.Convolution: Case(
             partial(ops.conv1d, padding=1),
             partial(functional.conv1d, padding=1),
             partial(convolved, 1),
-            reason="It is XLA's convolution: native kernels have two axes.",
         ),
         ops.ConvolutionTranspose: Case(
             partial(ops.conv_transpose, padding=1),
             partial(functional.conv_transpose2d, padding=1),
             partial(convolved, 2),
-            reason=ORDER,
         ),
         ops.MaxPooling2d: Case(
             partial(ops.max_pool_2d, **window),
             partial(functional.max_pool2d, **window),
             images(),
-            reason=ORDER,
         ),
         ops.MaxPooling: Case(
             partial(ops.max_pool_1d, **window), partial(functional.max_pool1d, **window), lines
@@ -72,7 +64,6 @@ def cases() -> dict[type, Case]:
             partial(ops.avg_pool_2d, **window),
             partial(functional.avg_pool2d, **mean),
             images(),
-            reason=ORDER,
         ),
         ops.AveragePooling: Case(
             partial(ops.avg_pool_1d, **window), partial(functional.avg_pool1d, **mean), lines
@@ -104,13 +95,11 @@ def cases() -> dict[type, Case]:
             lambda *xs: ops.BatchNormalization2d(1e-5)(*xs)[0],
             lambda x, w, b: functional.batch_norm(x, None, None, w, b, training=True),
             per_channel,
-            reason=ORDER,
         ),
         ops.FrozenBatchNormalization2d: Case(
             lambda *xs: ops.FrozenBatchNormalization2d(1e-5)(*xs)[0],
             lambda x, w, b, m, v: torch.batch_norm(x, w, b, m, v, False, 0.1, 1e-5, False),
             frozen,
-            reason=ORDER,
         ),
         ops.GroupNormalization: Case(
             lambda x, w, b: ops.group_norm(x, 8, w, b),

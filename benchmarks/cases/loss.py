@@ -66,7 +66,7 @@ def cases() -> dict[type, Case]:
         ops.MeanSquareError: Case(ops.mse_loss, functional.mse_loss, two),
         ops.MeanAbsoluteError: Case(ops.l1_loss, functional.l1_loss, two),
         ops.Huber: Case(ops.huber_loss, functional.huber_loss, two),
-        ops.BinaryCrossEntropy: Case(ops.binary_cross_entropy, rows_of, two, low=0.1),
+        ops.BinaryCrossEntropy: Case(ops.binary_cross_entropy, rows_of, two, low=0.1, high=0.9),
         ops.BinaryCrossEntropyWithLogits: Case(
             ops.binary_cross_entropy_with_logits, rows_of_logits, two, low=0.1
         ),

@@ -4,11 +4,6 @@ import numpy as np
 
 from benchmarks.cases import ROWS, Case, ids, rows
 
-VIEW = (
-    "PyTorch returns a view. Arrays of XLA have none between programs; within a compiled step "
-    "it costs nothing here either."
-)
-
 
 def cases() -> dict[type, Case]:
     import torch
@@ -68,24 +63,15 @@ def cases() -> dict[type, Case]:
         return y.reshape(n, 4 * c, h // 2, w // 2)
 
     return {
-        ops.Reshape: Case(
-            lambda x: ops.reshape(x, (-1, 64)), lambda x: x.reshape(-1, 64), one, reason=VIEW
-        ),
-        ops.Flatten: Case(
-            lambda x: ops.flatten(x, 0), lambda x: x.reshape(1, -1), one, reason=VIEW
-        ),
-        ops.Squeeze: Case(lambda x: ops.squeeze(x, 1), lambda x: x.squeeze(1), wide, reason=VIEW),
-        ops.Unsqueeze: Case(
-            lambda x: ops.unsqueeze(x, 1), lambda x: x.unsqueeze(1), one, reason=VIEW
-        ),
-        ops.Expand: Case(
-            lambda x: ops.expand(x, (len(x), 256)), lambda x: x.expand(-1, 256), wide, reason=VIEW
-        ),
+        ops.Reshape: Case(lambda x: ops.reshape(x, (-1, 64)), lambda x: x.reshape(-1, 64), one),
+        ops.Flatten: Case(lambda x: ops.flatten(x, 0), lambda x: x.reshape(1, -1), one),
+        ops.Squeeze: Case(lambda x: ops.squeeze(x, 1), lambda x: x.squeeze(1), wide),
+        ops.Unsqueeze: Case(lambda x: ops.unsqueeze(x, 1), lambda x: x.unsqueeze(1), one),
+        ops.Expand: Case(lambda x: ops.expand(x, (len(x), 256)), lambda x: x.expand(-1, 256), wide),
         ops.Transpose: Case(
             lambda x: ops.transpose(x, (1, 0)),
             lambda x: x.T.contiguous(),
             one,
-            reason="backward: " + VIEW,
         ),
         ops.Cast: Case(lambda x: ops.cast(x, "float64"), lambda x: x.double(), one),
         ops.Shape: Case(ops.shape, lambda x: torch.tensor(x.shape), one, differentiable=False),
@@ -99,25 +85,21 @@ def cases() -> dict[type, Case]:
             lambda *xs: ops.cat(xs, 1),
             lambda *xs: torch.cat(xs, 1),
             two,
-            reason="backward: " + VIEW,
         ),
         ops.Stack: Case(
             lambda *xs: ops.stack(xs),
             lambda *xs: torch.stack(xs),
             two,
-            reason="backward: " + VIEW,
         ),
         ops.Unstack: Case(
             lambda x: ops.unstack(x)[0],
             lambda x: x.unbind()[0],
             one,
-            reason=VIEW,
         ),
         ops.Split: Case(
             lambda x: ops.split(x, 1, (128, 128))[0],
             lambda x: x.split(128, 1)[0],
             one,
-            reason=VIEW,
         ),
         ops.Tile: Case(lambda x: ops.tile(x, (1, 2)), lambda x: x.tile(1, 2), one),
         ops.Repeat: Case(lambda x: ops.repeat(x, 2, 1), lambda x: x.repeat_interleave(2, 1), one),
@@ -132,9 +114,7 @@ def cases() -> dict[type, Case]:
         ops.SpaceToDepth: Case(lambda x: ops.space_to_depth(x, 2), shuffled, pixels),
         ops.GetItem: Case(lambda x, i: x[i], lambda x, i: x[i], picked),
         ops.SetItem: Case(lambda x, i, v: ops.setitem(x, i, v), their_put, put),
-        ops.Slice: Case(
-            lambda x: ops.slice(x, [1], [-1], [1], [2]), lambda x: x[:, 1:-1:2], one, reason=VIEW
-        ),
+        ops.Slice: Case(lambda x: ops.slice(x, [1], [-1], [1], [2]), lambda x: x[:, 1:-1:2], one),
         ops.Gather: Case(
             lambda x, i: ops.gather(x, 0, i), lambda x, i: x.index_select(0, i), picked
         ),

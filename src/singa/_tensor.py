@@ -345,6 +345,9 @@ class Tensor(Recorded):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         return np.array(self._value("__array__"), dtype=dtype, copy=copy)
 
+    def __jax_array__(self) -> CTensor:
+        return self.data
+
     def __dlpack__(self, **kwargs: Any) -> Any:
         self._value("__dlpack__")
         return self._data.__dlpack__(**kwargs)

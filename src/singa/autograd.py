@@ -18,7 +18,9 @@ from singa.tape import (
     Operation,
     backward,
     check_gradients,
+    detect_anomaly,
     enable_grad,
+    from_jax,
     grad,
     gradients,
     hessian,
@@ -26,6 +28,7 @@ from singa.tape import (
     jacobian,
     jvp,
     no_grad,
+    to_jax,
     vjp,
 )
 from singa.tape import mode as _mode
@@ -55,8 +58,8 @@ __all__ = [
     *_operation.__all__,
     "AvgPool1d", "AvgPool2d", "BatchNorm2d", "Conv2d", "LSTM", "Layer", "Linear", "MaxPool1d",
     "MaxPool2d", "Operation", "Operator", "Pooling2d", "RNN", "RNN_Base", "SeparableConv2d",
-    "backward", "check_gradients", "enable_grad", "grad", "gradients", "hessian", "hvp",
-    "jacobian", "jvp", "no_grad", "training", "vjp",
+    "backward", "check_gradients", "detect_anomaly", "enable_grad", "from_jax", "grad",
+    "gradients", "hessian", "hvp", "jacobian", "jvp", "no_grad", "to_jax", "training", "vjp",
 ]  # fmt: skip
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import jax
 import numpy as np
 
-# Both set up the process before the first array is made.
+# These set up the process before the first array is made.
 from singa import compilation_cache as compilation_cache
+from singa import compiler as compiler
 from singa import memory as memory
 from singa.errors import ArgumentError, DeviceError, DTypeError
 

@@ -39,6 +39,10 @@ class GradientError(SingaError, RuntimeError):
     """A backward pass that cannot be done: nothing recorded, a missing or misshapen gradient."""
 
 
+class NumericalError(SingaError, ArithmeticError):
+    """A NaN or an infinity, where :func:`singa.autograd.detect_anomaly` looks for them."""
+
+
 class CaptureError(SingaError, RuntimeError):
     """Something that a step compiled into one program cannot do, such as reading a value."""
 
@@ -73,6 +77,14 @@ def warn(message: str, category: type[Warning]) -> None:
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, category, stacklevel=level)
+
+
+def users_line() -> str:
+    """The line of the caller's code that led here: the nearest one outside this package."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
 _PACKAGE = os.path.dirname(__file__) + os.sep

@@ -20,8 +20,13 @@ if TYPE_CHECKING:
 
 
 class Watcher(Protocol):
-    """What is told of every Tensor that is made, read or assigned in a captured step."""
+    """What is told of every Tensor that is made, read or assigned in a captured step.
 
+    And of conditions that have to hold when it runs: if one does not, its message is raised as a
+    NumericalError, and nothing is assigned.
+    """
+
+    def check(self, holds: CTensor, message: str) -> None: ...
     def made(self, tensor: Tensor) -> None: ...
     def read(self, tensor: Tensor) -> CTensor: ...
     def write(self, tensor: Tensor, value: CTensor) -> None: ...
@@ -39,6 +44,7 @@ class _Local(threading.local):
     capture: Watcher | None = None  # a step that is being captured
     journal: Journal | None = None  # an eager step that may be rolled back
     training: bool | None = None  # a model's step, which has its own mode
+    anomaly: bool = False  # a block in which NaN and infinity are looked for
     recording: bool | None = None  # a block in which operations are recorded, or are not
 
 

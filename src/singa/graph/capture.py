@@ -38,6 +38,8 @@ class Capture:
             made itself and did not keep.
         written: the Tensors outside that it assigned, or made and left there.
         written_args: the numbers of the arguments that it assigned.
+        messages: what to say when a condition does not hold; its outputs, after all others, are
+            whether each does.
         result: how to make from the results' arrays what the function returned.
     """
 
@@ -45,12 +47,14 @@ class Capture:
         self.inputs: list[Tensor | CTensor] = []
         self.written: list[Tensor] = []
         self.written_args: list[int] = []
+        self.messages: list[str] = []
         self.result: Result
         # What the step sees of Tensors that were there before: by Tensor, the value that it read
         # or assigned, and which of them it assigned.
         self._values: dict[Tensor, CTensor] = {}
         self._assigned: dict[Tensor, None] = {}
         self._made: list[weakref.ref[Tensor]] = []
+        self._conditions: list[CTensor] = []
 
         def run(*values: CTensor) -> list[CTensor]:
             # Fresh Tensors stand for the arguments: the next call will bring others.
@@ -64,9 +68,13 @@ class Capture:
 
         avals = [jax.ShapeDtypeStruct(arg.shape, arg.dtype) for arg in args]
         self.jaxpr: ClosedJaxpr = jax.make_jaxpr(run)(*avals)
-        del self._values, self._assigned, self._made
+        del self._values, self._assigned, self._made, self._conditions
 
     # -- what Tensors tell it -----------------------------------------------------------------
+
+    def check(self, holds: CTensor, message: str) -> None:
+        self._conditions.append(holds)
+        self.messages.append(message)
 
     def made(self, tensor: Tensor) -> None:
         self._made.append(weakref.ref(tensor))
@@ -125,7 +133,7 @@ class Capture:
                 tensor.creator = None  # the record has served; it would keep the tracers alive
                 self.written.append(tensor)
                 new_values.append(value)
-        return [*new_values, *outputs]
+        return [*new_values, *outputs, *self._conditions]
 
 
 def _kept(ref: weakref.ref[Tensor], data: CTensor) -> Tensor | CTensor:

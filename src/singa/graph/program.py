@@ -13,6 +13,7 @@ from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
 from singa import memory
 from singa._tensor import Tensor
 from singa.device import CTensor
+from singa.errors import NumericalError
 from singa.graph.capture import Capture, read_tensor
 from singa.graph.fusing import fuse
 from singa.tape.kernel import named
@@ -27,7 +28,8 @@ class Program:
 
     The arrays of Tensors that it both reads and assigns are donated: XLA writes the new values
     into their memory. One that somebody else holds too (a ``t.data`` that was kept, a second
-    Tensor on it) is copied first.
+    Tensor on it) is copied first. Nothing is donated to a program that checks conditions: if one
+    does not hold, all is to be as before.
 
     Args:
         function: the step: Tensors in, any nesting of Tensors out.
@@ -68,7 +70,8 @@ class Program:
         elif previous is not None and previous._does_the_same(self):
             self._run = previous._run
         else:
-            run = jax.jit(named(self._evaluate, "step"), donate_argnums=0)
+            donated = () if capture.messages else (0,)
+            run = jax.jit(named(self._evaluate, "step"), donate_argnums=donated)
             self._run = run.lower(*self._arrays(args)).compile(self._compiler_options())
             memory.return_unused()
             self.is_compiled_anew = True
@@ -81,12 +84,22 @@ class Program:
             for i in range(len(donated)):
                 if shared[i]:
                     donated[i] = donated[i].copy()
-        outputs = iter(self._run(donated, kept, consts, values))
+        results = self._run(donated, kept, consts, values)
+        if self.capture.messages:
+            self._check(results)
+        outputs = iter(results)
         for tensor, value in zip(self._written, outputs, strict=False):
             tensor._data = value
         for i, value in zip(self.capture.written_args, outputs, strict=False):
             args[i]._data = value
         return self.capture.result.fill(outputs)
+
+    def _check(self, results: Sequence[CTensor]) -> None:
+        """Raise the message of the first condition that did not hold."""
+        messages = self.capture.messages
+        for holds, message in zip(results[-len(messages) :], messages, strict=True):
+            if not holds:
+                raise NumericalError(message)
 
     @property
     def compiled(self) -> Any:

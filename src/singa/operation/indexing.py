@@ -64,7 +64,18 @@ class SetItem(_Indexed):
         place = x.at[self.index(arrays)]
         elements = jax.eval_shape(lambda: place.get(mode="clip"))
         checks.broadcasts_to(self, "the elements'", value, elements.shape)
+        self.arrays, self.elements = arrays, elements.shape
         return place.set(value.astype(x.dtype), mode="drop")
+
+    def backward(self, dy: CTensor) -> tuple[CTensor | None, ...]:
+        index = self.index(self.arrays)
+        dvalue = dy.at[index].get(mode="fill", fill_value=0)
+        if any(array.ndim for array in self.arrays):
+            # They can name an element twice. The value that is in it now is the one that counts.
+            number = jnp.arange(dvalue.size, dtype=np.int32).reshape(self.elements)
+            winner = jnp.zeros(dy.shape, np.int32).at[index].set(number, mode="drop")
+            dvalue = jnp.where(winner.at[index].get(mode="clip") == number, dvalue, 0)
+        return dy.at[index].set(0, mode="drop"), dvalue, *[None] * len(self.arrays)
 
 
 def getitem(x: Tensor, index: Any) -> Tensor:

@@ -28,6 +28,7 @@ from singa.operation import (
 )
 from singa.operation.reduction import Axes
 from singa.tape import Operation
+from singa.tape.hooks import register_hook
 
 
 class _Reducing(Protocol):
@@ -218,6 +219,8 @@ class Recorded:
     transpose = shaping.transpose
     T = shaping.transpose
     repeat = joining.repeat
+    register_hook = register_hook
+
     as_type = shaping.cast
     astype = shaping.cast
     to = _to

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from singa._tensor import Tensor
-from singa.device import CTensor
+from singa.device import CTensor, is_float
 from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks
 from singa.tape import Operation
@@ -19,7 +19,7 @@ __all__ = ["ArgMax", "ArgMin", "Sort", "TopK", "argmax", "argmin", "argsort", "s
 
 
 class _ArgExtreme(Operation):
-    find: ClassVar[Callable[..., CTensor]]
+    extreme: ClassVar[Callable[..., CTensor]]
 
     def __init__(
         self, axis: int = 0, keepdims: bool = True, select_last_index: bool = False
@@ -33,11 +33,14 @@ class _ArgExtreme(Operation):
         size = x.shape[axis]
         if not size:
             raise ShapeError(f"{self.name}: there is nothing along axis {axis} of {x.shape}")
+        # Two passes that XLA runs in vectors; its own search takes one element at a time.
+        hit = x == type(self).extreme(x, axis, keepdims=True)
+        if is_float(x.dtype):
+            hit |= jnp.isnan(x)  # then the extreme is NaN, and equals nothing
+        places = jax.lax.broadcasted_iota(np.int32, x.shape, axis)
         if self.select_last_index:
-            index = size - 1 - type(self).find(jnp.flip(x, axis), axis, np.int32)
-        else:
-            index = type(self).find(x, axis, np.int32)
-        return jnp.expand_dims(index, axis) if self.keepdims else index
+            return jnp.where(hit, places, -1).max(axis, keepdims=self.keepdims)
+        return jnp.where(hit, places, size).min(axis, keepdims=self.keepdims)
 
     def backward(self, dy: CTensor) -> None:
         return None
@@ -46,13 +49,13 @@ class _ArgExtreme(Operation):
 class ArgMax(_ArgExtreme):
     """y = the index of the largest along an axis; of several, the first or the last."""
 
-    find = staticmethod(jax.lax.argmax)
+    extreme = staticmethod(jnp.max)
 
 
 class ArgMin(_ArgExtreme):
     """y = the index of the smallest along an axis; of several, the first or the last."""
 
-    find = staticmethod(jax.lax.argmin)
+    extreme = staticmethod(jnp.min)
 
 
 class Sort(Operation):
@@ -98,6 +101,11 @@ class TopK(Sort):
         axis = checks.axis(self, self.axis, x.ndim)
         if self.k > x.shape[axis]:
             raise ShapeError(f"{self.name}: k is {self.k}, axis {axis} of size {x.shape[axis]}")
+        if self.descending:  # which XLA knows a way of its own for
+            self.from_shape = x.shape
+            y, order = jax.lax.top_k(jnp.moveaxis(x, axis, -1), self.k)
+            self.order = jnp.moveaxis(order, -1, axis)
+            return jnp.moveaxis(y, -1, axis), self.order
         y, order = super().forward(x)
         self.order = jax.lax.slice_in_dim(order, 0, self.k, axis=axis)
         return jax.lax.slice_in_dim(y, 0, self.k, axis=axis), self.order

@@ -83,9 +83,17 @@ class ReduceMean(_Reduction):
 class ReduceProd(_Reduction):
     """y = the product over some axes (ONNX ReduceProd)."""
 
-    # Without a backward: jax's does not divide, and so bears zeros.
     def forward(self, x: CTensor) -> CTensor:
+        self.x = x
         return x.prod(self.reduces(x), keepdims=self.keepdims, dtype=_summed(x))
+
+    def backward(self, dy: CTensor) -> CTensor:
+        # The product of the others. Beside one zero all but its own are 0, beside two all.
+        zero = self.x == 0
+        zeros = zero.sum(self.reduced, keepdims=True, dtype=np.int32)
+        x = jnp.where(zero, 1, self.x)
+        others = x.prod(self.reduced, keepdims=True) / x
+        return self.expand(dy) * jnp.where(zeros == zero, others, 0)
 
 
 class _Extreme(_Reduction):

@@ -13,12 +13,14 @@ import jax.numpy as jnp
 from singa._tensor import ArrayLike, Tensor, wrap
 from singa.device import CTensor, Device, DType
 from singa.errors import DTypeError, GradientError, ShapeError
+from singa.tape import hooks
 from singa.tape.gradient import recorded_gradients
 from singa.tape.modes import enable_grad, mode
 from singa.tape.operation import Edge, Operation
 
 _add = jax.jit(jnp.add)
 _NONE: dict[int, Tensor] = {}
+_NO_HOOKS: hooks.ByOutput = {}
 
 
 def backward(
@@ -157,6 +159,7 @@ class _Arithmetic(NamedTuple, Generic[G]):
     input_gradients: Callable[[Operation, dict[int, G], tuple[bool, ...]], Sequence[G | None]]
     add: Callable[[G, G], G]
     as_tensor: Callable[[G, Device], Tensor]
+    from_tensor: Callable[[Tensor], G]
 
 
 class _Sum(Operation):
@@ -174,17 +177,22 @@ def _recorded_sum(a: Tensor, b: Tensor) -> Tensor:
         return _Sum()(a, b)[0]
 
 
-_computed: _Arithmetic[CTensor] = _Arithmetic(Operation.input_gradients, _add, wrap)
-_recorded: _Arithmetic[Tensor] = _Arithmetic(recorded_gradients, _recorded_sum, lambda dx, _: dx)
+_computed: _Arithmetic[CTensor] = _Arithmetic(
+    Operation.input_gradients, _add, wrap, lambda dx: dx.data
+)
+_recorded: _Arithmetic[Tensor] = _Arithmetic(
+    recorded_gradients, _recorded_sum, lambda dx, _: dx, lambda dx: dx
+)
 
 
 def _walk(
     y: Tensor, dy: G, arithmetic: _Arithmetic[G], wanted: Sequence[Tensor] | None = None
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the gradients of what is wanted, or else of all Tensors that store theirs."""
-    input_gradients, add, as_tensor = arithmetic
+    input_gradients, add, as_tensor, from_tensor = arithmetic
+    hooks_of = hooks.of_gradients
     if y.creator is None:
-        yield y, as_tensor(dy, y.device)
+        yield y, hooks.hooked(hooks_of.get(id(y), _NO_HOOKS).get(0, ()), as_tensor(dy, y.device))
         return
     edges = {} if wanted is None else _edges_to(y.creator, wanted)
     uses, leaf_uses, stored = _count_uses(y.creator, edges)
@@ -198,6 +206,11 @@ def _walk(
     while ready:
         operation = ready.pop()
         dys = arrived.pop(operation, None)
+        if hooks_of and dys:
+            for index, of_output in hooks_of.get(id(operation), _NO_HOOKS).items():
+                if index in dys:
+                    looked_at = hooks.hooked(of_output, as_tensor(dys[index], y.device))
+                    dys[index] = from_tensor(looked_at)
         if stored and dys:
             for index, kept in stored.get(operation, _NONE).items():
                 if index in dys:
@@ -206,7 +219,10 @@ def _walk(
         if edges:
             src = edges[operation]
             needed = tuple([edge is not None for edge in src])
-        dxs = iter(input_gradients(operation, dys, needed) if dys and any(needed) else repeat(None))
+        found = input_gradients(operation, dys, needed) if dys and any(needed) else None
+        if hooks.backward and found is not None and dys:
+            _tell(operation, found, dys, lambda g: None if g is None else as_tensor(g, y.device))
+        dxs = repeat(None) if found is None else iter(found)
         for edge in src:
             if edge is None:
                 continue
@@ -229,7 +245,21 @@ def _walk(
                     leaf_gradients[tensor] = dx if sofar is None else add(sofar, dx)
                 leaf_uses[tensor] -= 1
                 if not leaf_uses[tensor] and tensor in leaf_gradients:
-                    yield tensor, as_tensor(leaf_gradients.pop(tensor), tensor.device)
+                    gradient = as_tensor(leaf_gradients.pop(tensor), tensor.device)
+                    if hooks_of and id(tensor) in hooks_of:
+                        gradient = hooks.hooked(hooks_of[id(tensor)][0], gradient)
+                    yield tensor, gradient
+
+
+def _tell(
+    operation: Operation,
+    dxs: Sequence[G | None],
+    dys: dict[int, G],
+    as_tensor: Callable[[G | None], Tensor | None],
+) -> None:
+    """Call the hooks that look at the backward passes of such operations."""
+    for hook in hooks.for_class(hooks.backward, type(operation)):
+        hook(operation, [*map(as_tensor, dxs)], [*map(as_tensor, dys.values())])
 
 
 def _edges_to(last: Operation, wanted: Sequence[Tensor]) -> dict[Operation, tuple[Edge, ...]]:

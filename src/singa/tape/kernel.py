@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from singa.tape.operation import Operation
 
 Arrays: TypeAlias = tuple[CTensor, ...]
-PassedOn: TypeAlias = tuple[tuple[int, int], ...]
-"""Which of a backward's results are the outputs' gradients as they arrived: pairs of numbers."""
+Layout: TypeAlias = tuple[int, ...]
+"""For each gradient of an input, which it is of the outputs' gradients and what was computed."""
 
 
 class Kernel:
@@ -119,7 +119,7 @@ class Trace:
         self.input_avals = tuple(jax.typeof(x) for x in xs)
         self.output_avals = tuple(jax.typeof(y) for y in ys)
         self.outputs_are_float = tuple(is_float(y.dtype) for y in ys)
-        self._backwards: dict[Any, Callable[..., dict[PassedOn, list[CTensor]]]] = {}
+        self._backwards: dict[Any, Callable[..., dict[Layout, list[CTensor]]]] = {}
         leaves, self._treedef = jax.tree.flatten(left)
         # For each array among the leaves: where it is in (*inputs, *outputs, *residuals).
         known = [*xs, *ys]
@@ -195,14 +195,13 @@ class Trace:
         kernel = self._backwards.get(key)
         if kernel is None:
             kernel = self._compile(tuple(dys), needed)
-            ((passed_on, computed),) = jax.eval_shape(kernel, operation._saved, arrived).items()
+            ((layout, computed),) = jax.eval_shape(kernel, operation._saved, arrived).items()
             if not computed:
-                kernel = partial(_nothing_but, passed_on)
+                kernel = partial(_nothing_but, layout)
             self._backwards[key] = kernel
-        ((passed_on, computed),) = kernel(operation._saved, arrived).items()
-        for place, dy in passed_on:
-            computed.insert(place, arrived[dy])
-        return computed
+        ((layout, computed),) = kernel(operation._saved, arrived).items()
+        arrived += computed
+        return [arrived[i] for i in layout]
 
     def _compile(self, given: tuple[int, ...], needed: tuple[bool, ...]) -> Callable[..., Any]:
         def backward(saved: list[CTensor], dys: list[CTensor]) -> Any:
@@ -212,19 +211,23 @@ class Trace:
                 dxs = input_gradients(
                     operation, arrived, self.input_avals, self.output_avals, needed
                 )
-            # A gradient that is handed on as it came is no result: XLA would copy it.
-            passed_on = tuple(
-                (place, i) for place, dx in enumerate(dxs) for i, dy in enumerate(dys) if dx is dy
-            )
-            places = [place for place, _ in passed_on]
-            return {passed_on: [dx for place, dx in enumerate(dxs) if place not in places]}
+            # A gradient that is handed on as it came, or to several inputs, is one result less:
+            # XLA would copy it.
+            known: list[CTensor | None] = [*dys]
+            layout = []
+            for dx in dxs:
+                place = next((i for i, array in enumerate(known) if array is dx), len(known))
+                if place == len(known):
+                    known.append(dx)
+                layout.append(place)
+            return {tuple(layout): known[len(dys) :]}
 
         return jax.jit(named(backward, f"{type(self._operation).__name__}_backward"))
 
 
-def _nothing_but(passed_on: PassedOn, *_: Any) -> dict[PassedOn, list[CTensor]]:
+def _nothing_but(layout: Layout, *_: Any) -> dict[Layout, list[CTensor]]:
     """A backward that computes nothing."""
-    return {passed_on: []}
+    return {layout: []}
 
 
 class HostTrace:
@@ -332,6 +335,9 @@ class _Refusal:
             f"{operation.name}: forward and backward compute with CTensors; a Tensor in them would "
             "be frozen at its present value. Pass it as an input of the operation"
         )
+
+    def check(self, holds: CTensor, message: str) -> None:
+        raise CaptureError(self._message)
 
     def made(self, tensor: Tensor) -> None:
         raise CaptureError(self._message)

@@ -12,6 +12,7 @@ import numpy as np
 from singa._tensor import Tensor, wrap
 from singa.device import CTensor, is_float
 from singa.errors import CaptureError, DeviceError, DTypeError
+from singa.tape import hooks
 from singa.tape.kernel import HostTrace, Kernel, Trace
 from singa.tape.modes import mode
 from singa.watching import local
@@ -182,6 +183,32 @@ class Operation:
             ]
         )
 
+    @classmethod
+    def register_forward_pre_hook(cls, hook: hooks.PreHook) -> hooks.Handle:
+        """Call ``hook(operation, xs)`` before each call of an operation of this class.
+
+        Of ``Operation`` itself: of all operations. What the hook returns, if it is not None, are
+        the inputs in their place. In a compiled step hooks run once, while it is captured.
+
+        Returns:
+            A handle, whose ``remove()`` ends it.
+        """
+        return hooks.register(hooks.before, cls, hook, _choose_call)
+
+    @classmethod
+    def register_forward_hook(cls, hook: hooks.PostHook) -> hooks.Handle:
+        """Call ``hook(operation, xs, ys)`` after each call of an operation of this class."""
+        return hooks.register(hooks.after, cls, hook, _choose_call)
+
+    @classmethod
+    def register_backward_hook(cls, hook: hooks.BackwardHook) -> hooks.Handle:
+        """Call ``hook(operation, dxs, dys)`` after each backward pass through such an operation.
+
+        ``dxs`` are the gradients of the inputs that need one, None where there is none; ``dys``
+        those of the outputs that were used.
+        """
+        return hooks.register(hooks.backward, cls, hook, _choose_call)
+
     def input_gradients(
         self, dys: dict[int, CTensor], needed: tuple[bool, ...]
     ) -> Sequence[CTensor | None]:
@@ -195,6 +222,25 @@ class Operation:
     def __repr__(self) -> str:
         config = ", ".join(f"{name}={value!r}" for name, value in self.__dict__.items())
         return f"{type(self).__name__}({config})"
+
+
+_call = Operation.__call__
+
+
+def _call_with_hooks(self: Operation, *xs: Tensor) -> tuple[Tensor, ...]:
+    for before in hooks.for_class(hooks.before, type(self)):
+        given = before(self, xs)
+        xs = xs if given is None else tuple(given)
+    ys = _call(self, *xs)
+    for after in hooks.for_class(hooks.after, type(self)):
+        after(self, xs, ys)
+    return ys
+
+
+def _choose_call() -> None:
+    """Calls look for hooks only as long as there are any."""
+    call = _call_with_hooks if hooks.before or hooks.after else _call
+    Operation.__call__ = call  # type: ignore[method-assign]
 
 
 def _not_tensors(operation: Operation, xs: Sequence[Any]) -> str:

@@ -1,0 +1,49 @@
+"""Why some operations are slower than PyTorch's, each sentence with its operations.
+
+What holds for all: a compiled kernel takes 5 to 10 us to start where PyTorch's take 1 to 3, which
+shows in small sizes; and XLA gives a second thread work only from some hundred thousand elements
+on, which shows in medium ones. So it is the large size that wants a reason.
+"""
+
+from __future__ import annotations
+
+_REASONS = {
+    "PyTorch returns a view. Arrays of XLA have none between programs; within a compiled step it "
+    "costs nothing here either.": (
+        "Concat Expand Flatten Reshape Slice Split Squeeze Stack Transpose Unsqueeze ReduceSum "
+        "ReduceMean GetItem Unstack"
+    ),
+    "On its own it has to change the order of the channels, before and after. In a step with "
+    "other operations on images this happens once.": (
+        "BatchNormalization2d FrozenBatchNormalization2d Convolution2d ConvolutionTranspose "
+        "MaxPooling2d AveragePooling2d"
+    ),
+    "It is XLA's convolution: the native kernels are for images, over two axes.": "Convolution",
+    "XLA has no vector code for it on CPUs, and calls the C library for each element.": (
+        "Acos Asin Atan Cos Sin Tan FloorDivide Remainder"
+    ),
+    "XLA's formula for it is longer than that of the vector library which PyTorch calls.": (
+        "Atanh Gelu Log1p LogSigmoid Pow Sinh SoftPlus"
+    ),
+    "XLA's sort on CPUs compares pair by pair.": "Sort",
+    "XLA adds in rounds, each over all elements, where PyTorch goes through them once.": "CumSum",
+    "XLA reads the data once for each sum in it, PyTorch's kernel once for all of them.": (
+        "LayerNormalization GroupNormalization InstanceNormalization SoftMax SoftMaxCrossEntropy "
+        "CrossEntropy CosineEmbedding Triplet Contrastive Huber"
+    ),
+    "XLA's loop over a row; as a product with ones it is faster at some sizes, slower at others.": (
+        "ReduceMax ReduceMin ReduceProd Norm"
+    ),
+    "A part of the image is cut out for each element of the result.": (
+        "AdaptiveAveragePooling AdaptiveMaxPooling"
+    ),
+    "The gradient is added up by a formula of slices, or of scattered elements, not by a kernel.": (
+        "UpSample ScatterElements SetItem"
+    ),
+    "The shape of the result depends on values: it is computed on the host.": (
+        "NonZero ConstantOfShape"
+    ),
+    "Nothing is computed; what it costs is the call.": "Shape",
+}
+
+REASONS = {name: reason for reason, names in _REASONS.items() for name in names.split()}

@@ -1,0 +1,77 @@
+"""Finding the operation that made the first NaN or infinity."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from weakref import WeakKeyDictionary
+
+import jax
+import jax.numpy as jnp
+
+from singa._tensor import Tensor
+from singa.device import CTensor, is_float
+from singa.errors import NumericalError, users_line
+from singa.tape.operation import Operation, describe
+from singa.watching import local
+
+_lines: WeakKeyDictionary[Operation, str] = WeakKeyDictionary()
+"""Where in the user's code an operation was recorded."""
+
+
+@contextmanager
+def detect_anomaly() -> Iterator[None]:
+    """A block in which the first NaN or infinity is an error that says where it was made.
+
+    The error names the operation, forward or backward, and the line of your code that called it.
+    In a compiled step the checks are part of the program, which is compiled anew for it: the error
+    comes after the step, and no Tensor has changed. Eagerly it comes at once. Either way steps
+    take longer.
+
+    Raises:
+        NumericalError: an operation gave a NaN or an infinity, or its backward did.
+    """
+    before, local.anomaly = local.anomaly, True
+    try:
+        with ExitStack() as hooks:
+            hooks.enter_context(Operation.register_forward_hook(_check_forward))
+            hooks.enter_context(Operation.register_backward_hook(_check_backward))
+            yield
+    finally:
+        local.anomaly = before
+
+
+def _check_forward(operation: Operation, xs: Sequence[Tensor], ys: Sequence[Tensor]) -> None:
+    if not local.anomaly:
+        return  # another thread's block
+    line = users_line()
+    for y in ys:
+        if y.creator is not None:
+            _lines[y.creator] = line
+    about = f"{operation.name}({', '.join(map(describe, xs))}), called at {line}"
+    _check(ys, f"forward of {about}")
+
+
+def _check_backward(
+    operation: Operation, dxs: Sequence[Tensor | None], dys: Sequence[Tensor | None]
+) -> None:
+    if local.anomaly:
+        line = _lines.get(operation, "a line before detect_anomaly began")
+        _check(dxs, f"backward of {operation.name}, which was called at {line}")
+
+
+def _check(tensors: Sequence[Tensor | None], where: str) -> None:
+    floats = [t.data for t in tensors if t is not None and is_float(t.dtype) and t.size()]
+    if not floats:
+        return
+    holds = _finite(floats)
+    message = f"detect_anomaly: the first NaN or infinity was made in {where}"
+    if local.capture is not None:
+        local.capture.check(holds, message)
+    elif not holds:
+        raise NumericalError(message)
+
+
+@jax.jit
+def _finite(arrays: list[CTensor]) -> CTensor:
+    return jnp.stack([jnp.isfinite(array).all() for array in arrays]).all()

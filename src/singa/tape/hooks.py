@@ -1,0 +1,126 @@
+"""Hooks: functions of the user's that are called when gradients and operations come by.
+
+There are none as a rule, and then they cost nothing: operations call ``run`` directly, and the walk
+back looks at one empty dictionary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+from weakref import finalize
+
+from singa._tensor import Tensor
+from singa.errors import DTypeError, GradientError, ShapeError
+from singa.watching import structure
+
+GradientHook: TypeAlias = Callable[[Tensor], Tensor | None]
+PreHook: TypeAlias = Callable[[Any, tuple[Tensor, ...]], Sequence[Tensor] | None]
+PostHook: TypeAlias = Callable[[Any, tuple[Tensor, ...], tuple[Tensor, ...]], None]
+BackwardHook: TypeAlias = Callable[[Any, list[Tensor | None], list[Tensor | None]], None]
+
+
+class Handle:
+    """Removes a hook, by ``remove()`` or at the end of a ``with`` block."""
+
+    def __init__(self, hooks: list[Any], hook: Any, removed: Callable[[], None]) -> None:
+        self._hooks, self._hook, self._removed = hooks, hook, removed
+
+    def remove(self) -> None:
+        """Call the hook no more. A second time does nothing."""
+        if self._hook in self._hooks:
+            self._hooks.remove(self._hook)
+            self._removed()
+
+    def __enter__(self) -> Handle:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()
+
+
+ByOutput: TypeAlias = dict[int, list[GradientHook]]
+
+of_gradients: dict[int, ByOutput] = {}
+"""Of complete gradients, by the ``id`` of a leaf (and 0) or of an operation (and its output).
+
+An entry goes with its owner. (Tensors are compared by value, so that no weak dictionary has them.)
+"""
+
+before: dict[type, list[PreHook]] = {}
+after: dict[type, list[PostHook]] = {}
+backward: dict[type, list[BackwardHook]] = {}
+"""By class of operations; they hold for its subclasses too."""
+
+
+def register_hook(tensor: Tensor, hook: GradientHook) -> Handle:
+    """Call ``hook(gradient)`` when this Tensor's gradient is complete, in each backward pass.
+
+    What it returns takes the gradient's place, for everything that comes after. None leaves it as
+    it is. In a compiled step the hook runs once, while the step is captured, and what it computes
+    with Tensors becomes a part of the step.
+
+    Args:
+        tensor: a leaf that stores its gradient, or a recorded result.
+        hook: from a gradient of this Tensor's shape and type to another one, or None.
+
+    Returns:
+        A handle, whose ``remove()`` ends it.
+
+    Raises:
+        GradientError: no gradient will ever come by.
+    """
+    if not tensor.requires_grad or (tensor.creator is None and not tensor.stores_grad):
+        raise GradientError(
+            "register_hook: this Tensor has no gradient: it is a leaf without stores_grad=True, or "
+            "nothing of it was recorded"
+        )
+    owner: Any = tensor if tensor.creator is None else tensor.creator
+    if id(owner) not in of_gradients:
+        of_gradients[id(owner)] = {}
+        finalize(owner, of_gradients.pop, id(owner), None)
+    hooks = of_gradients[id(owner)].setdefault(tensor.output_index, [])
+    hooks.append(hook)
+    structure.changed()
+    return Handle(hooks, hook, structure.changed)
+
+
+def register(kind: dict[type, list[Any]], cls: type, hook: Any, changed: Any) -> Handle:
+    """Add a hook for a class of operations; ``changed`` is called then and when it is removed."""
+    hooks = kind.setdefault(cls, [])
+
+    def removed() -> None:
+        if not hooks:
+            kind.pop(cls, None)
+        structure.changed()
+        changed()
+
+    hooks.append(hook)
+    structure.changed()
+    changed()
+    return Handle(hooks, hook, removed)
+
+
+def for_class(kind: dict[type, list[Any]], cls: type) -> list[Any]:
+    """The hooks that hold for a class: its own, and those of the classes above it."""
+    return [hook for above in cls.__mro__ for hook in kind.get(above, ())]
+
+
+def hooked(hooks: Sequence[GradientHook], gradient: Tensor) -> Tensor:
+    """The gradient that the hooks make of one."""
+    for hook in hooks:
+        result = hook(gradient)
+        if result is None:
+            continue
+        if not isinstance(result, Tensor):
+            raise DTypeError(
+                f"register_hook: the hook returned {type(result).__name__}; a Tensor or None is "
+                "expected"
+            )
+        if result.shape != gradient.shape or result.dtype != gradient.dtype:
+            raise ShapeError(
+                f"register_hook: the hook returned {result.dtype} of shape {result.shape} for a "
+                f"gradient that is {gradient.dtype} of shape {gradient.shape}"
+            )
+        gradient = result
+    return gradient

@@ -1,0 +1,104 @@
+"""jax's functions among ours, and ours among jax's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import jax
+
+from singa._tensor import Tensor, wrap
+from singa.device import CTensor, get_default_device
+from singa.errors import CaptureError, DTypeError
+from singa.tape.operation import Operation
+from singa.watching import local
+
+
+class FromJax(Operation):
+    """A function of arrays as an operation; jax derives its backward."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(getattr(function, "__name__", None))
+        self.function = function
+
+    def forward(self, *xs: CTensor) -> Any:
+        return self.function(*xs)
+
+
+def from_jax(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of jax arrays as a function of Tensors, which is recorded and differentiable.
+
+    Args:
+        function: from arrays to one array or a tuple of them; pure, as jax wants it. Everything
+            else than arrays is bound beforehand, with ``functools.partial``. Give the same
+            function object each time: it is compiled once for each.
+
+    Returns:
+        From Tensors to a Tensor, or a tuple of them if ``function`` gives one.
+    """
+
+    @wraps(function)
+    def operation(*xs: Tensor) -> Tensor | tuple[Tensor, ...]:
+        kinds = jax.eval_shape(function, *[x.data for x in xs])
+        ys = FromJax(function)(*xs)
+        return ys if isinstance(kinds, (tuple, list)) else ys[0]
+
+    return operation
+
+
+def to_jax(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of Tensors as a function of jax arrays, for ``jax.jit``, ``jax.grad``, ``vmap``.
+
+    Derivatives are those that jax derives of the forward formulas. Tensors that the function reads
+    besides its arguments (parameters) are constants, as they are when jax traces it.
+
+    Args:
+        function: from Tensors to Tensors in any nesting. It assigns no Tensor of outside.
+
+    Raises:
+        CaptureError: it does assign one: a running mean, the state of random numbers.
+    """
+
+    @wraps(function)
+    def pure(*arrays: CTensor) -> Any:
+        outer, local.capture = local.capture, _Pure()
+        try:
+            xs = [wrap(array, get_default_device()) for array in arrays]
+            result = function(*xs)
+            return jax.tree.map(_array, result, is_leaf=lambda leaf: isinstance(leaf, Tensor))
+        finally:
+            local.capture = outer
+
+    return pure
+
+
+def _array(leaf: Any) -> CTensor:
+    if not isinstance(leaf, Tensor):
+        raise DTypeError(f"to_jax: the function must return Tensors, got {type(leaf).__name__}")
+    return leaf._data
+
+
+class _Pure:
+    """Lets Tensors be read, and those be assigned that were made in the same call."""
+
+    def __init__(self) -> None:
+        self._made: set[Tensor] = set()
+
+    def check(self, holds: CTensor, message: str) -> None:
+        raise CaptureError("to_jax: detect_anomaly cannot look into a function that jax traces")
+
+    def made(self, tensor: Tensor) -> None:
+        self._made.add(tensor)
+
+    def read(self, tensor: Tensor) -> CTensor:
+        return tensor._data
+
+    def write(self, tensor: Tensor, value: CTensor) -> None:
+        if tensor not in self._made:
+            name = f" ({tensor.name})" if tensor.name else ""
+            raise CaptureError(
+                f"to_jax: the function assigns a Tensor{name} of outside; jax wants functions that "
+                "change nothing. Batch norm and dropout do so in training only"
+            )
+        tensor._data = value
