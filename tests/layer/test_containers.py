@@ -222,5 +222,5 @@ def test_pretrained_embeddings_are_taken_and_frozen(recording, called_before):
     assert list(net.get_params()) == ["W"]
     with pytest.raises(ShapeError, match=r"must be \(3, 2\), got \(2, 3\)"):
         net.from_pretrained(vectors.T)
-    with pytest.raises(ArgumentError, match="must be 'gaussian' or 'uniform', got 'zeros'"):
+    with pytest.raises(ArgumentError, match="'gaussian', 'uniform' or a function, got 'zeros'"):
         layer.Embedding(3, 2, "zeros")

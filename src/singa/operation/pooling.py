@@ -246,7 +246,8 @@ class GlobalAveragePool(Operation):
 
     def __init__(self, data_format: str = "channels_first") -> None:
         super().__init__()
-        if data_format not in ("channels_first", "channels_last"):
+        # SINGA's own tests leave out an s.
+        if data_format not in ("channels_first", "channels_last", "channel_last"):
             raise ArgumentError(
                 f"{self.name}: data_format must be 'channels_first' or 'channels_last', "
                 f"got {data_format!r}"
