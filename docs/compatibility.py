@@ -79,7 +79,8 @@ def compare(section: str, table: dict[str, Any]) -> Iterator[Name | str]:
         else:
             kind = "same" if here else "missing"
         if (kind == "arguments") != (name in said["arguments"]):
-            yield f"{section}.{text}: {wrong or 'its arguments are the same, and declared different'}"
+            wrong = wrong or "its arguments are the same, and declared different"
+            yield f"{section}.{text}: {wrong}"
         if name in said["behaviour"] and kind != "arguments":
             kind = "behaviour"
         yield Name(name, text, kind, sentences)
@@ -175,11 +176,12 @@ Code for SINGA runs here. Every public name of SINGA 5.1 is listed below, with w
 Where this library deliberately does something else, it says so; what SINGA does wrong is simply
 right here, and each such defect has a test. An argument more, after SINGA's, is no difference."""
 
-_DEFECTS = """The defects of SINGA that apply here, each with a test that keeps it away; and the others, with
-the reason why they cannot be here."""
+_DEFECTS = """The defects of SINGA that apply here, each with a test that keeps it away; and the
+others, with the reason why they cannot be here."""
 
 
 def table_of_counts(sections: dict[str, list[Name]]) -> str:
+    """How many names of each section are what."""
     rows = [["", "names", *KINDS.values()], ["---", *["--:"] * (1 + len(KINDS))]]
     for section, names in sections.items():
         counts = [sum(name.kind == kind for name in names) for kind in KINDS]
@@ -203,6 +205,7 @@ def differences(names: list[Name], part: dict[str, Any]) -> list[str]:
 
 
 def lists(names: list[Name], renamed: dict[str, str]) -> Iterator[str]:
+    """A paragraph for each kind of names."""
     for kind, title in KINDS.items():
         texts = [name.text for name in names if name.kind == kind]
         if kind == "renamed":
@@ -223,6 +226,7 @@ def _rows(rows: list[list[str]]) -> str:
 
 
 def table_of_defects(defects: dict[str, Any]) -> str:
+    """A row for each defect, with its tests or the reason why there is none."""
     rows = [["", "what was wrong", "what keeps it away"], ["--:", "---", "---"]]
     for number, defect in defects.items():
         tests = [test.partition("::") for test in defect.get("tests", [])]

@@ -39,7 +39,10 @@ def test_every_sentence_is_on_the_page(table):
         (lambda part: part["missing"].update(abs="gone"), "singa.tensor.abs is here"),
         (lambda part: part.pop("renamed"), r"singa.tensor.abs\(t\): t is called x"),
         (lambda part: part.pop("arguments"), "singa.tensor.Tensor.*the default of dtype is None"),
-        (lambda part: part["arguments"].update(to_numpy="-"), r".*to_numpy\(t\): its arguments are the same"),
+        (
+            lambda part: part["arguments"].update(to_numpy="-"),
+            r".*to_numpy\(t\): its arguments are the same",
+        ),
         (lambda part: part["behaviour"].update(flat="-"), ".*'flat', which is none of its names"),
     ],
 )

@@ -88,9 +88,24 @@ class _Convolution(_Filters):
     """What the convolutions share."""
 
     def __init__(
-        self, *args: Any, pad_mode: str = "NOTSET", activation: str = "NOTSET", **options: Any
+        self,
+        nb_kernels: int,
+        kernel_size: Sizes,
+        *args: Any,
+        stride: Sizes = 1,
+        padding: Sizes = 0,
+        dilation: Sizes = 1,
+        group: int = 1,
+        bias: bool = True,
+        pad_mode: str = "NOTSET",
+        activation: str = "NOTSET",
+        initializer: Initializer | None = None,
     ) -> None:
-        super().__init__(*args, **options)
+        super().__init__(
+            nb_kernels, kernel_size, *args,
+            stride=stride, padding=padding, dilation=dilation, group=group, bias=bias,
+            initializer=initializer,
+        )  # fmt: skip
         name = type(self).__name__
         self.pad_mode = checked_pad_mode(name, pad_mode)
         if activation not in ("NOTSET", "RELU"):
@@ -153,8 +168,24 @@ class Conv3d(_Convolution):
 class _ConvolutionTranspose(_Filters):
     """What the transposed convolutions share."""
 
-    def __init__(self, *args: Any, output_padding: Sizes = 0, **options: Any) -> None:
-        super().__init__(*args, **options)
+    def __init__(
+        self,
+        nb_kernels: int,
+        kernel_size: Sizes,
+        *args: Any,
+        stride: Sizes = 1,
+        padding: Sizes = 0,
+        output_padding: Sizes = 0,
+        dilation: Sizes = 1,
+        group: int = 1,
+        bias: bool = True,
+        initializer: Initializer | None = None,
+    ) -> None:
+        super().__init__(
+            nb_kernels, kernel_size, *args,
+            stride=stride, padding=padding, dilation=dilation, group=group, bias=bias,
+            initializer=initializer,
+        )  # fmt: skip
         self.output_padding = output_padding
 
     def ends(self, channels: int) -> tuple[int, int]:

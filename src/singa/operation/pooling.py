@@ -220,13 +220,14 @@ class _AdaptivePooling(Operation):
             raise ShapeError(f"{self.name}: there is nothing to pool in shape {x.shape}")
         self.stages = [self.stage(x)]
         for axis, count in enumerate(self.size, 2):
-            x = apart(self.pooled(x, axis, count))
+            x = apart(partial(self.pooled, axis=axis, count=count), x)
             self.stages.append(self.stage(x))
         return x
 
     def backward(self, dy: CTensor) -> CTensor:
         for axis in reversed(range(2, 2 + len(self.size))):
-            dy = apart(self.pooled_gradient(dy, axis, *self.stages[axis - 2 : axis]))
+            x, y = self.stages[axis - 2 : axis]
+            dy = apart(partial(self.pooled_gradient, axis=axis, x=x, y=y), dy)
         return dy
 
     def pooled(self, x: CTensor, axis: int, count: int) -> CTensor:
@@ -271,7 +272,7 @@ class AdaptiveMaxPooling(_AdaptivePooling):
     def pooled_gradient(self, dy: CTensor, axis: int, x: CTensor, y: CTensor) -> CTensor:
         inside, seen = _windows(x, axis, *_ends(x.shape[axis], y.shape[axis]))
         largest = inside & (seen == jnp.expand_dims(y, axis + 1))
-        share = apart(dy / largest.sum(axis + 1))
+        share = apart(jnp.divide, dy, largest.sum(axis + 1, dtype=dy.dtype))
         ends = _ends(y.shape[axis], x.shape[axis])
         inside, of_each = _windows(share, axis, *ends)
         largest = inside & (_windows(y, axis, *ends)[1] == jnp.expand_dims(x, axis + 1))
@@ -290,16 +291,15 @@ def _sizes(x: CTensor, axis: int, size: int, count: int) -> CTensor:
     return jnp.asarray(end - start, x.dtype).reshape(-1, *[1] * (x.ndim - axis - 1))
 
 
-def _windows(
-    x: CTensor, axis: int, start: np.ndarray, end: np.ndarray
-) -> tuple[CTensor, CTensor]:
+def _windows(x: CTensor, axis: int, start: np.ndarray, end: np.ndarray) -> tuple[CTensor, CTensor]:
     """What all windows see, on a new axis behind the windows', and whether it is inside.
 
     A window that is shorter than others sees its last element again, outside.
     """
     at = start[:, None] + np.arange((end - start).max(initial=1))
     inside = jnp.asarray(at < end[:, None]).reshape(*at.shape, *[1] * (x.ndim - axis - 1))
-    return inside, jnp.take(x, jnp.asarray(np.minimum(at, end[:, None] - 1)), axis)
+    at = np.minimum(at, end[:, None] - 1).astype(np.int32)
+    return inside, jnp.take(x, jnp.asarray(at), axis, mode="clip")
 
 
 class GlobalAveragePool(Operation):
