@@ -10,7 +10,7 @@ PIP_INSTALL := $(VENV)/bin/python -m pip --disable-pip-version-check install --q
 	--constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint docs bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ lint: $(VENV)/.dev-installed ## check style, formatting and types
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
+
+docs: $(VENV)/.dev-installed ## write the pages that are made from the code: docs/compatibility.md
+	$(VENV)/bin/python -m docs.compatibility
 
 bench: $(VENV)/.dev-installed $(VENV)/.kernels-built ## time training steps beside their peers; writes bench.json
 	$(VENV)/bin/python -m benchmarks.steps --json bench.json

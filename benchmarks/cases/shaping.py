@@ -91,6 +91,11 @@ def cases() -> dict[type, Case]:
             lambda *xs: torch.stack(xs),
             two,
         ),
+        ops.Unstack: Case(
+            lambda x: ops.unstack(x)[0],
+            lambda x: x.unbind()[0],
+            one,
+        ),
         ops.Split: Case(
             lambda x: ops.split(x, 1, (128, 128))[0],
             lambda x: x.split(128, 1)[0],

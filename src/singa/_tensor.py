@@ -215,32 +215,34 @@ class Tensor(Recorded):
         if array.dtype != self.dtype and not converts(array.dtype, self.dtype):
             raise DTypeError(f"{what}: {array.dtype} values do not fit into a {self.dtype} Tensor")
 
-    def copy_from_numpy(self, array: np.ndarray[Any, Any]) -> Tensor:
-        """Copy ``array`` in. Its shape must be this Tensor's; its values are converted.
+    def copy_from_numpy(self, np_array: np.ndarray[Any, Any]) -> Tensor:
+        """Copy an array in. Its shape must be this Tensor's; its values are converted.
 
         Raises:
             ShapeError: another shape. For batches of several sizes make a Tensor for each.
             DTypeError: the conversion would lose more than precision (float to int, say).
         """
-        array = np.asarray(array)
+        array = np.asarray(np_array)
         self.check_fits(array, "copy_from_numpy")
         self.data = from_host(array, self.device, self.dtype)
         return self
 
-    def copy_data(self, other: Tensor) -> Tensor:
+    def copy_data(self, t: Tensor) -> Tensor:
         """Take over another Tensor's values; shape, data type and device stay."""
-        if other.shape != self.shape:
-            raise ShapeError(f"copy_data: {other.shape} into a Tensor of shape {self.shape}")
-        self.data = move(other.data.astype(self.dtype), self.device)
+        if t.shape != self.shape:
+            raise ShapeError(f"copy_data: {t.shape} into a Tensor of shape {self.shape}")
+        self.data = move(t.data.astype(self.dtype), self.device)
         return self
 
-    copy_from = copy_data
+    def copy_from(self, t: Tensor | np.ndarray[Any, Any]) -> Tensor:
+        """:meth:`copy_data` of a Tensor, :meth:`copy_from_numpy` of an array."""
+        return self.copy_data(t) if isinstance(t, Tensor) else self.copy_from_numpy(t)
 
-    def set_value(self, value: float) -> Tensor:
+    def set_value(self, x: float) -> Tensor:
         """Set every element to a number."""
         with concrete():
             device = self.device.jax_device
-            self.data = jnp.full(self.shape, value, self.dtype, device=device)
+            self.data = jnp.full(self.shape, x, self.dtype, device=device)
         return self
 
     def gaussian(self, mean: float = 0.0, std: float = 1.0) -> Tensor:
@@ -265,10 +267,10 @@ class Tensor(Recorded):
         )
         return self
 
-    def reset_like(self, other: Tensor) -> Tensor:
+    def reset_like(self, t: Tensor) -> Tensor:
         """Become zeros of another Tensor's shape and data type, on its device."""
-        self.data = Tensor(other.shape, other.device, other.dtype).data
-        self.device = other.device
+        self.data = Tensor(t.shape, t.device, t.dtype).data
+        self.device = t.device
         structure.changed()
         return self
 

@@ -56,9 +56,9 @@ PlaceHolder = Tensor
 # -- making Tensors -----------------------------------------------------------------------------
 
 
-def from_numpy(array: np.ndarray[Any, Any], dev: Device | None = None) -> Tensor:
-    """A Tensor with a copy of ``array``'s values, of the same data type."""
-    return Tensor(data=np.asarray(array), device=dev)
+def from_numpy(np_array: np.ndarray[Any, Any], dev: Device | None = None) -> Tensor:
+    """A Tensor with a copy of the array's values, of the same data type."""
+    return Tensor(data=np.asarray(np_array), device=dev)
 
 
 def from_dlpack(array: Any) -> Tensor:
@@ -67,14 +67,14 @@ def from_dlpack(array: Any) -> Tensor:
     return from_raw_tensor(data)
 
 
-def from_raw_tensor(ctensor: CTensor) -> Tensor:
+def from_raw_tensor(t: CTensor) -> Tensor:
     """A Tensor on this very CTensor."""
-    return Tensor(data=ctensor)
+    return Tensor(data=t)
 
 
-def from_raw_tensors(ctensors: Iterable[CTensor]) -> list[Tensor]:
+def from_raw_tensors(tt: Iterable[CTensor]) -> list[Tensor]:
     """A Tensor on each of these CTensors."""
-    return [from_raw_tensor(ctensor) for ctensor in ctensors]
+    return [from_raw_tensor(t) for t in tt]
 
 
 def to_numpy(t: Tensor) -> np.ndarray[Any, Any]:
@@ -155,14 +155,14 @@ def sizeof(dtype: Any) -> int:
     return as_dtype(dtype).itemsize
 
 
-def contiguous(t: Tensor) -> Tensor:
-    """``t`` itself: every Tensor's elements are in order."""
-    return t
+def contiguous(tensor: Tensor) -> Tensor:
+    """``tensor`` itself: every Tensor's elements are in order."""
+    return tensor
 
 
-def reshape(t: Tensor, s: Sequence[int]) -> Tensor:
+def reshape(tensor: Tensor, shape: Sequence[int]) -> Tensor:
     """The same elements in another shape; -1 stands for what is left."""
-    return operation.reshape(t, s)
+    return operation.reshape(tensor, shape)
 
 
 def transpose(t: Tensor, axes: Sequence[int] | None = None) -> Tensor:

@@ -18,6 +18,10 @@ ROWS = {
     "stack": Row(
         ops.Stack, lambda *xs: ops.stack(xs, -1), lambda *xs: jnp.stack(xs, -1), [(2, 3), (2, 3)]
     ),
+    "unstack": Row(
+        ops.Unstack, lambda x: ops.cat(ops.unstack(x, 1)[::-1], 0),
+        lambda x: jnp.concatenate([x[:, i] for i in (2, 1, 0)]), [(2, 3, 2)],
+    ),
     "split": Row(
         ops.Split, lambda x: ops.cat(ops.split(x, 1, [1, 3])[::-1], 1),
         lambda x: jnp.roll(x, -1, 1), [(2, 4)],

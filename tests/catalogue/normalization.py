@@ -1,3 +1,5 @@
+from functools import partial
+
 import jax.numpy as jnp
 
 from catalogue.row import Row
@@ -22,21 +24,21 @@ def frozen(x, scale, bias):
     return ops.FrozenBatchNormalization2d(1e-5)(x, scale, bias, mean, mean + 2.0)[0]
 
 
-def plain_layer(x, scale, bias):
+def plain_layer(x, scale, bias=0):
     axes = tuple(range(-scale.ndim, 0))
     mean, var = x.mean(axes, keepdims=True), x.var(axes, keepdims=True)
     return (x - mean) / jnp.sqrt(var + 1e-5) * scale + bias
 
 
-def plain_group(x, scale, bias, groups):
+def plain_group(x, scale, bias=None, groups=1):
     grouped = x.reshape(x.shape[0], groups, -1)
     ones = jnp.ones(grouped.shape[-1], x.dtype)
     normalized = plain_layer(grouped, ones, 0 * ones).reshape(x.shape)
-    return normalized * scale[:, None, None] + bias[:, None, None]
+    return normalized * scale[:, None, None] + (0 if bias is None else bias[:, None, None])
 
 
-def plain_rms(x, scale):
-    return x / jnp.sqrt((x * x).mean(-1, keepdims=True) + 1e-5) * scale
+def plain_rms(x, scale, bias=0):
+    return x / jnp.sqrt((x * x).mean(-1, keepdims=True) + 1e-5) * scale + bias
 
 
 ROWS = {
@@ -56,11 +58,23 @@ ROWS = {
     ),
     "group_norm": Row(
         ops.GroupNormalization, lambda x, *vectors: ops.group_norm(x, 2, *vectors),
-        lambda *xs: plain_group(*xs, 2), [(2, 4, 2, 3), (4,), (4,)],
+        partial(plain_group, groups=2), [(2, 4, 2, 3), (4,), (4,)],
     ),
     "instance_norm": Row(
-        ops.InstanceNormalization, ops.instance_norm, lambda *xs: plain_group(*xs, 3),
+        ops.InstanceNormalization, ops.instance_norm, partial(plain_group, groups=3),
         [(2, 3, 2, 2), (3,), (3,)],
     ),
-    "rms_norm": Row(ops.RMSNormalization, ops.rms_norm, plain_rms, [(2, 3, 4), (4,)]),
+    "rms_norm": Row(ops.RMSNormalization, ops.rms_norm, plain_rms, [(2, 3, 4), (4,), (4,)]),
+    "layer_norm without bias": Row(
+        ops.LayerNormalization, ops.layer_norm, plain_layer, [(2, 3, 4), (3, 4)]
+    ),
+    "group_norm without bias": Row(
+        ops.GroupNormalization, lambda x, scale: ops.group_norm(x, 2, scale),
+        partial(plain_group, groups=2), [(2, 4, 2, 3), (4,)],
+    ),
+    "instance_norm without bias": Row(
+        ops.InstanceNormalization, ops.instance_norm, partial(plain_group, groups=3),
+        [(2, 3, 2, 2), (3,)],
+    ),
+    "rms_norm without bias": Row(ops.RMSNormalization, ops.rms_norm, plain_rms, [(2, 3, 4), (4,)]),
 }  # fmt: skip

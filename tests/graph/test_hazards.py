@@ -579,3 +579,40 @@ def test_a_step_of_many_operations_compiles():
 
     net, eager = compiled(Deep()), compiled(Deep(), graph=False)
     np.testing.assert_allclose(net(*batch()).item(), eager(*batch()).item(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("sequential", [False, True])
+def test_defect_47_a_convolution_without_a_bias_trains_in_a_compiled_step(sequential):
+    """The recorded call held the address of a bias that had been freed: a crash."""
+
+    class Images(Net):
+        def __init__(self):
+            super().__init__()
+            self.conv = layer.Conv2d(2, 3, bias=False)
+
+        def forward(self, x):
+            return self.linear(autograd.flatten(self.conv(x)))
+
+    x = np.linspace(-1, 1, 4 * 25, dtype=np.float32).reshape(4, 1, 5, 5)
+    losses = []
+    for use_graph in (False, True):
+        CPU.set_rand_seed(3)
+        net = Images()
+        net.compile([Tensor(data=x)], use_graph=use_graph, sequential=sequential)
+        losses.append([net(Tensor(data=x), Tensor(data=Y)).item() for _ in range(5)])
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-4)
+    assert losses[0][-1] < losses[0][0]
+
+
+def test_defect_49_a_model_that_fails_to_compile_does_not_disturb_the_next():
+    """The device stayed in graph mode, and the next model aborted the process."""
+
+    class Broken(Net):
+        def forward(self, x):
+            raise KeyError("no such thing")
+
+    expected = compiled(Net())(*batch()).item()
+    with pytest.raises(KeyError, match="no such thing"):
+        compiled(Broken())
+    assert not autograd.training
+    assert compiled(Net())(*batch()).item() == expected

@@ -89,6 +89,17 @@ def test_layers_are_registered_under_given_names_that_are_free():
     assert dict(net.sublayers()) == {"one": one, "two": two}
 
 
+def test_defect_1_parameters_made_in_the_first_pass_all_get_their_gradients(recording):
+    for _ in range(20):
+        layers = [layer.Linear(4) for _ in range(4)]
+        y = ones(2, 4)
+        for each in layers:
+            y = each(y * 1.0)  # temporaries die, and others take their place in memory
+        found = autograd.gradients(autograd.reduce_sum(y))
+        assert set(found) == {p for each in layers for p in each.get_params().values()}
+        assert len(found) == 8
+
+
 def test_defect_14_layers_of_the_same_names_have_optimizer_states_of_their_own(recording):
     """Two stand-alone layers have four parameters named W and b, and four momentum buffers."""
     one, two = layer.Linear(3), layer.Linear(3)
@@ -211,5 +222,5 @@ def test_pretrained_embeddings_are_taken_and_frozen(recording, called_before):
     assert list(net.get_params()) == ["W"]
     with pytest.raises(ShapeError, match=r"must be \(3, 2\), got \(2, 3\)"):
         net.from_pretrained(vectors.T)
-    with pytest.raises(ArgumentError, match="must be 'gaussian' or 'uniform', got 'zeros'"):
+    with pytest.raises(ArgumentError, match="'gaussian', 'uniform' or a function, got 'zeros'"):
         layer.Embedding(3, 2, "zeros")

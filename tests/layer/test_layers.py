@@ -240,3 +240,16 @@ def test_training_after_a_change_of_batch_size():
         grads = autograd.gradients(autograd.reduce_sum(linear(x)))
         np.testing.assert_allclose(grads[linear.W], np.full((3, 1), n))
     autograd.training = False
+
+
+def test_defect_16_momentum_by_position_is_not_lost():
+    x = images(4, 3, 5, 5)
+    by_place, by_name, default = (
+        layer.BatchNorm2d(3, 0.5), layer.BatchNorm2d(momentum=0.5), layer.BatchNorm2d(3)
+    )  # fmt: skip
+    autograd.training = True
+    for bn in (by_place, by_name, default):
+        bn(x)
+    autograd.training = False
+    np.testing.assert_array_equal(by_place.running_mean, by_name.running_mean)
+    assert (by_place.running_mean.to_numpy() != default.running_mean.to_numpy()).all()

@@ -277,3 +277,12 @@ def test_a_failed_first_call_decides_nothing():
         net(Tensor((3, 7)))
     assert net.get_params() == {}
     assert net(Tensor((2, 3, 4))).shape == (2, 3, 2)
+
+
+def test_defect_27_parameters_of_cudnn_rnn_can_be_set():
+    one, other = (layer.CudnnRNN(HIDDEN, rnn_mode="gru") for _ in range(2))
+    x = doubles(BATCH, STEPS, FEATURES)
+    y = one(x).to_numpy()
+    assert (other(x).to_numpy() != y).any()
+    other.set_params(one.get_params())
+    np.testing.assert_array_equal(other(x), y)

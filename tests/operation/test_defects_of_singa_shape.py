@@ -3,6 +3,9 @@
 Named after the behaviour that is right.
 """
 
+import re
+from collections import Counter
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -212,6 +215,20 @@ def test_operations_with_indices_never_look_at_values_on_the_host():
     compiled = Steps()(step, (x, w, ids), {}, False)
     for one, other in zip(compiled, step(x, w, ids), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_a_convolution_without_a_bias_adds_none():
+    # 33: zeros were allocated, filled and added on every call
+    x, w, b = param(1, 1, 3, 3), param(1, 1, 2, 2), param(1)
+
+    def primitives(*args):
+        jaxpr = Capture(autograd.conv2d, args).jaxpr.jaxpr
+        return Counter(re.findall(r"= (\w+)", str(jaxpr)))
+
+    added = primitives(x, w, b) - primitives(x, w)
+    assert added["add"] == 1
+    assert primitives(x, w)["add"] == 0
+    assert autograd.conv2d(x, w).creator.src[2:] == ()
 
 
 def test_scatter_elements_has_a_gradient_for_updates_and_any_rank():

@@ -163,8 +163,8 @@ MISTAKES = [
         "ScaledDotProductAttention: a mask of shape (3, 2) for weights of (2, 2)",
     ),
     (
-        lambda: autograd.scaled_dot_product_attention(*[t(2, 3)] * 3, dropout=1), ArgumentError,
-        "ScaledDotProductAttention: dropout is a probability below 1, got 1",
+        lambda: autograd.scaled_dot_product_attention(*[t(2, 3)] * 3, dropout=1.5), ArgumentError,
+        "ScaledDotProductAttention: dropout is a probability, got 1.5",
     ),
     (lambda: autograd.max_pool_2d(t(2, 3), 2), ShapeError, "MaxPooling2d: the input must be (N, C"),
     (lambda: autograd.avg_pool_2d(t(1, 1, 2, 2), 3), ShapeError, "AveragePooling2d: the window is"),

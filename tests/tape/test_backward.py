@@ -241,6 +241,53 @@ def test_a_loss_that_goes_out_of_scope_frees_its_record_without_the_collector():
         gc.enable()
 
 
+def test_defect_17_a_chain_with_a_shortcut_around_every_block_takes_one_step_for_each_operation():
+    """It took two to the power of the number of blocks, and recursed."""
+    walked = []
+    blocks = 3000
+    y = a = param(1.0)
+    for _ in range(blocks):
+        y = y + autograd.negative(y)
+    with autograd.Operation.register_backward_hook(lambda operation, *_: walked.append(operation)):
+        assert autograd.gradients(y, np.ones(1))[a].item() == 0
+    assert len(walked) == len(set(walked)) == 2 * blocks
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        autograd.reduce_sum,
+        lambda y: autograd.reduce_mean(y, keepdims=False),
+        lambda y: autograd.matmul(y.reshape(1, 2), y.reshape(2, 1)),
+        lambda y: autograd.split(y, 0, [1, 1])[1],
+    ],
+    ids=["reduce_sum", "reduce_mean", "matmul", "split"],
+)
+def test_defect_25_any_single_number_is_differentiated_without_dy(last):
+    """Only losses were; and y.stores_grad, or an output that nobody used, was a crash."""
+    a = param(1.0, 2.0)
+    y = last(a * 3.0)
+    y.stores_grad = True
+    found, given = autograd.gradients(y), autograd.gradients(y, np.ones(y.shape))
+    assert list(found) == [y, a]
+    np.testing.assert_array_equal(found[y], np.ones(y.shape))
+    np.testing.assert_array_equal(found[a], given[a])
+    assert np.abs(found[a].to_numpy()).max() > 0
+
+
+def test_defect_32_temporary_tensors_are_freed_without_the_collector():
+    gc.disable()
+    try:
+        a = param(1.0)
+        leaf = Tensor(data=np.ones(3))
+        temporary = a * leaf
+        freed = [weakref.ref(t) for t in (leaf, leaf.data, temporary, temporary.data)]
+        del leaf, temporary
+        assert [ref() for ref in freed] == [None] * 4
+    finally:
+        gc.enable()
+
+
 def test_inputs_on_different_devices_are_refused():
     other = object.__new__(device.Device)
     other.jax_device, other.seed, other.random_key = jax.devices()[0], 0, None

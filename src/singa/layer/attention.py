@@ -2,15 +2,21 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from singa._tensor import Tensor, TensorLike, as_tensor
 from singa.device import bool_
 from singa.errors import ArgumentError, DTypeError, ShapeError
-from singa.layer._formulas import attention, heads
 from singa.layer.base import Layer, expect_features, parameter, positive
 from singa.layer.linear import Linear
-from singa.operation import Dropout, affine, matmul, reshape, transpose
+from singa.operation import (
+    Dropout,
+    affine,
+    matmul,
+    reshape,
+    scaled_dot_product_attention,
+    transpose,
+    unstack,
+    where,
+)  # fmt: skip
 
 
 class MultiHeadAttention(Layer):
@@ -26,7 +32,8 @@ class MultiHeadAttention(Layer):
         query, y: (batch, queries, embed_dim).
         key, value: (batch, keys, embed_dim); the query itself if None, and the key.
         mask: true where a query may look at a key, or numbers that are added to the scores:
-            (queries, keys), or what broadcasts to (batch, heads, queries, keys).
+            (queries, keys), or what broadcasts to (batch, heads, queries, keys). A query that may
+            look nowhere attends to nothing: to values of 0.
         key_mask: (batch, keys), true where there is a key and no padding.
         causal: whether a query sees only the keys up to its own place.
 
@@ -78,31 +85,47 @@ class MultiHeadAttention(Layer):
                     f"{x.shape}"
                 )
             expect_features("MultiHeadAttention", "features", x, x.shape[-1], self.embed_dim)
-        masks = [] if mask is None else [mask]
-        if key_mask is not None:
-            is_key = as_tensor(key_mask, query)
-            if is_key.dtype != bool_ or is_key.shape != key.shape[:2]:
-                raise DTypeError(
-                    f"MultiHeadAttention: key_mask must be bools of shape {key.shape[:2]}, got "
-                    f"{is_key.dtype} of {is_key.shape}"
-                )
-            masks.append(is_key[:, None, None])
-        if causal:
-            masks.append(np.tri(query.shape[1], key.shape[1], dtype=bool))
         q, k, v = self._heads(query, key, value)
-        y = transpose(attention(q, k, v, masks, self.dropout), (0, 2, 1, 3))
-        return self.out_proj(reshape(y, query.shape))
+        mask = self._joined(mask, key_mask, key)
+        y = scaled_dot_product_attention(q, k, v, mask, causal, self.dropout)
+        return self.out_proj(reshape(transpose(y, (0, 2, 1, 3)), query.shape))
+
+    def _joined(
+        self, mask: TensorLike | None, key_mask: TensorLike | None, key: Tensor
+    ) -> Tensor | None:
+        """Both masks in one, that broadcasts to (batch, heads, queries, keys)."""
+        seen = None if mask is None else as_tensor(mask, key)
+        if key_mask is None:
+            return seen
+        is_key = as_tensor(key_mask, key)
+        if is_key.dtype != bool_ or is_key.shape != key.shape[:2]:
+            raise DTypeError(
+                f"MultiHeadAttention: key_mask must be bools of shape {key.shape[:2]}, got "
+                f"{is_key.dtype} of {is_key.shape}"
+            )
+        is_key = reshape(is_key, (len(key), 1, 1, key.shape[1]))
+        if seen is None:
+            return is_key
+        if seen.dtype == bool_:
+            return seen & is_key
+        return where(seen, -math.inf, is_key)
 
     def _heads(self, *xs: Tensor) -> tuple[Tensor, ...]:
         """Queries, keys and values, projected: (batch, heads, places, size) each."""
         if xs[0] is xs[1] is xs[2]:
-            return heads(self._project(xs[0]), 3, self.num_heads)  # one product instead of three
+            y = self._split(self._project(xs[0]), 3)  # one product instead of three
+            return unstack(transpose(y, (2, 0, 3, 1, 4)))
         size = self.embed_dim
         parts = (slice(i * size, (i + 1) * size) for i in range(3))
         return tuple(
-            heads(self._project(x, part), 1, self.num_heads)[0]
+            transpose(self._split(self._project(x, part)), (0, 2, 1, 3))
             for x, part in zip(xs, parts, strict=True)
         )
+
+    def _split(self, x: Tensor, *parts: int) -> Tensor:
+        """(batch, places, parts * features) as (batch, places, parts, heads, size)."""
+        size = self.embed_dim // self.num_heads
+        return reshape(x, (*x.shape[:2], *parts, self.num_heads, size))
 
     def _project(self, x: Tensor, part: slice | None = None) -> Tensor:
         weight, bias = self.in_proj_weight, self.in_proj_bias

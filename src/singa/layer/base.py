@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from singa._tensor import Tensor
 from singa.device import DType, float32, is_float
 from singa.errors import ArgumentError, DTypeError, ShapeError
 from singa.watching import Structural, outside_capture
+
+Initializer: TypeAlias = Callable[[Tensor], Any]
+"""A function of :mod:`singa.initializer`, or another one that fills a Tensor in place."""
 
 
 class Layer(Structural):
@@ -177,6 +180,17 @@ def param_dtype(x: Tensor) -> DType:
 def parameter(shape: tuple[int, ...], like: Tensor) -> Tensor:
     """A new parameter of zeros, on the device and of the float type of ``like``."""
     return Tensor(shape, like.device, param_dtype(like), stores_grad=True)
+
+
+def weight(
+    shape: tuple[int, ...], like: Tensor, std: float, initializer: Initializer | None
+) -> Tensor:
+    """A new parameter, as the initializer fills it; normal with this standard deviation if None."""
+    param = parameter(shape, like)
+    if initializer is None:
+        return param.gaussian(0.0, std)
+    initializer(param)
+    return param
 
 
 def state(shape: tuple[int, ...], like: Tensor) -> Tensor:

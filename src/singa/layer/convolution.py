@@ -1,17 +1,129 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 from singa._tensor import Tensor
 from singa.errors import ArgumentError, DTypeError, ShapeError
-from singa.layer.base import Layer, expect_features, parameter, positive
+from singa.layer.base import Initializer, Layer, expect_features, parameter, positive, weight
 from singa.layer.padding import checked_pad_mode, same_padding
-from singa.operation import checks, conv2d, relu
+from singa.operation import checks, conv1d, conv2d, conv3d, conv_transpose, relu
+from singa.operation.checks import Sizes
+from singa.operation.convolution import LETTERS
+
+_CONVOLVE = {1: conv1d, 2: conv2d, 3: conv3d}
 
 
-class Conv2d(Layer):
+class _Filters(Layer):
+    """What convolutions and transposed ones share, over ``rank`` axes of space."""
+
+    rank: int
+
+    def __init__(
+        self,
+        nb_kernels: int,
+        kernel_size: Sizes,
+        *args: Any,
+        stride: Sizes = 1,
+        padding: Sizes = 0,
+        dilation: Sizes = 1,
+        group: int = 1,
+        bias: bool = True,
+        initializer: Initializer | None = None,
+    ) -> None:
+        name = type(self).__name__
+        self.in_channels: int | None = None
+        if args:
+            self.in_channels = positive(name, "in_channels", nb_kernels)
+            nb_kernels, kernel_size = positive(name, "nb_kernels", kernel_size), args[0]
+        if len(args) > 1:
+            stride = args[1]
+        if len(args) > 2:
+            padding = args[2]
+        if len(args) > 3:
+            raise DTypeError(
+                f"{name}: (in, out, kernel_size, stride, padding) at most by position, "
+                f"got {len(args) + 2} arguments"
+            )
+        self.nb_kernels = positive(name, "nb_kernels", nb_kernels)
+        self.kernel_size = checks.each(f"{name}: kernel_size", kernel_size, self.rank, 1)
+        self.stride = stride
+        self.padding = padding
+        self.dilation = dilation
+        self.group = positive(name, "group", group)
+        if self.nb_kernels % self.group or (self.in_channels or 0) % self.group:
+            raise ArgumentError(
+                f"{name}: {self.in_channels or 'the'} input and {self.nb_kernels} output channels "
+                f"must be multiples of group={self.group}"
+            )
+        self.bias = bool(bias)
+        self.initializer = initializer
+        self.W: Tensor
+        self.b: Tensor | None = None
+
+    def initialize(self, x: Tensor) -> None:
+        name = type(self).__name__
+        if x.ndim() != 2 + self.rank:
+            raise ShapeError(
+                f"{name}: the input must be (N, C, {LETTERS[self.rank]}), got shape {x.shape}"
+            )
+        channels = x.shape[1]
+        expect_features(name, "channels", x, channels, self.in_channels)
+        if channels % self.group:
+            raise ShapeError(f"{name}: {channels} channels are no multiple of group={self.group}")
+        self.in_channels = channels
+        fan_in = channels // self.group * math.prod(self.kernel_size)
+        std = math.sqrt(2.0 / (fan_in + self.nb_kernels))
+        shape = (*self.ends(channels), *self.kernel_size)
+        self.W = weight(shape, x, std, self.initializer)
+        if self.bias:
+            self.b = parameter((self.nb_kernels,), x)
+
+    def ends(self, channels: int) -> tuple[int, int]:
+        """The first two axes of W."""
+        return self.nb_kernels, channels // self.group
+
+
+class _Convolution(_Filters):
+    """What the convolutions share."""
+
+    def __init__(
+        self,
+        nb_kernels: int,
+        kernel_size: Sizes,
+        *args: Any,
+        stride: Sizes = 1,
+        padding: Sizes = 0,
+        dilation: Sizes = 1,
+        group: int = 1,
+        bias: bool = True,
+        pad_mode: str = "NOTSET",
+        activation: str = "NOTSET",
+        initializer: Initializer | None = None,
+    ) -> None:
+        super().__init__(
+            nb_kernels, kernel_size, *args,
+            stride=stride, padding=padding, dilation=dilation, group=group, bias=bias,
+            initializer=initializer,
+        )  # fmt: skip
+        name = type(self).__name__
+        self.pad_mode = checked_pad_mode(name, pad_mode)
+        if activation not in ("NOTSET", "RELU"):
+            raise ArgumentError(f"{name}: activation must be NOTSET or RELU, got {activation!r}")
+        self.activation = activation
+
+    def forward(self, x: Tensor) -> Tensor:
+        padding = self.padding
+        if self.pad_mode != "NOTSET":
+            padding = same_padding(
+                self.pad_mode, x.shape, self.kernel_size, self.stride, self.dilation
+            )
+        convolve = _CONVOLVE[self.rank]
+        y = convolve(x, self.W, self.b, self.stride, padding, self.dilation, self.group)
+        return relu(y) if self.activation == "RELU" else y
+
+
+class Conv2d(_Convolution):
     """Convolution of images with learned filters (ONNX Conv).
 
     ``Conv2d(filters, kernel_size)`` takes the number of input channels from its first input;
@@ -26,83 +138,99 @@ class Conv2d(Layer):
         pad_mode: ``"SAME_UPPER"`` or ``"SAME_LOWER"`` pads by itself, in place of ``padding``, so
             that H' = H / stride, rounded up; what is odd goes below and right, or above and left.
         activation: ``"RELU"`` for max(y, 0).
+        initializer: fills W, such as ``initializer.he_normal``.
 
     Shapes:
         x: (N, C, H, W).
         y: (N, O, H', W') with H' = (H + pads - dilation (KH - 1) - 1) // stride + 1.
 
     Parameters:
-        W: (O, C / group, KH, KW), at first normal with variance 2 / (C / group KH KW + O).
+        W: (O, C / group, KH, KW), at first normal with variance 2 / (C / group KH KW + O) unless
+            an initializer is given.
         b: (O,), at first 0; absent with ``bias=False``.
     """
+
+    rank = 2
+
+
+class Conv1d(_Convolution):
+    """Convolution of sequences (N, C, W). See :class:`Conv2d`; padding may be (before, after)."""
+
+    rank = 1
+
+
+class Conv3d(_Convolution):
+    """Convolution of volumes (N, C, D, H, W). See :class:`Conv2d`."""
+
+    rank = 3
+
+
+class _ConvolutionTranspose(_Filters):
+    """What the transposed convolutions share."""
 
     def __init__(
         self,
         nb_kernels: int,
-        kernel_size: int | Sequence[int],
+        kernel_size: Sizes,
         *args: Any,
-        stride: int | Sequence[int] = 1,
-        padding: int | Sequence[int] = 0,
-        dilation: int | Sequence[int] = 1,
+        stride: Sizes = 1,
+        padding: Sizes = 0,
+        output_padding: Sizes = 0,
+        dilation: Sizes = 1,
         group: int = 1,
         bias: bool = True,
-        pad_mode: str = "NOTSET",
-        activation: str = "NOTSET",
+        initializer: Initializer | None = None,
     ) -> None:
-        self.in_channels: int | None = None
-        if args:
-            self.in_channels = positive("Conv2d", "in_channels", nb_kernels)
-            nb_kernels, kernel_size = positive("Conv2d", "nb_kernels", kernel_size), args[0]
-        if len(args) > 1:
-            stride = args[1]
-        if len(args) > 2:
-            padding = args[2]
-        if len(args) > 3:
-            raise DTypeError(
-                "Conv2d: (in, out, kernel_size, stride, padding) at most by position, "
-                f"got {len(args) + 2} arguments"
-            )
-        self.nb_kernels = positive("Conv2d", "nb_kernels", nb_kernels)
-        self.kernel_size = checks.pair("Conv2d: kernel_size", kernel_size, 1)
-        self.stride = stride
-        self.padding = padding
-        self.dilation = dilation
-        self.group = positive("Conv2d", "group", group)
-        if self.nb_kernels % self.group or (self.in_channels or 0) % self.group:
-            raise ArgumentError(
-                f"Conv2d: {self.in_channels or 'the'} input and {self.nb_kernels} output channels "
-                f"must be multiples of group={self.group}"
-            )
-        self.bias = bool(bias)
-        self.pad_mode = checked_pad_mode("Conv2d", pad_mode)
-        if activation not in ("NOTSET", "RELU"):
-            raise ArgumentError(f"Conv2d: activation must be NOTSET or RELU, got {activation!r}")
-        self.activation = activation
-        self.W: Tensor
-        self.b: Tensor | None = None
+        super().__init__(
+            nb_kernels, kernel_size, *args,
+            stride=stride, padding=padding, dilation=dilation, group=group, bias=bias,
+            initializer=initializer,
+        )  # fmt: skip
+        self.output_padding = output_padding
 
-    def initialize(self, x: Tensor) -> None:
-        if x.ndim() != 4:
-            raise ShapeError(f"Conv2d: the input must be (N, C, H, W), got shape {x.shape}")
-        channels = x.shape[1]
-        expect_features("Conv2d", "channels", x, channels, self.in_channels)
-        if channels % self.group:
-            raise ShapeError(f"Conv2d: {channels} channels are no multiple of group={self.group}")
-        self.in_channels = channels
-        self.W = parameter((self.nb_kernels, channels // self.group, *self.kernel_size), x)
-        fan_in = channels // self.group * self.kernel_size[0] * self.kernel_size[1]
-        self.W.gaussian(0.0, math.sqrt(2.0 / (fan_in + self.nb_kernels)))
-        if self.bias:
-            self.b = parameter((self.nb_kernels,), x)
+    def ends(self, channels: int) -> tuple[int, int]:
+        return channels, self.nb_kernels // self.group
 
     def forward(self, x: Tensor) -> Tensor:
-        padding = self.padding
-        if self.pad_mode != "NOTSET":
-            padding = same_padding(
-                self.pad_mode, x.shape, self.kernel_size, self.stride, self.dilation
-            )
-        y = conv2d(x, self.W, self.b, self.stride, padding, self.dilation, self.group)
-        return relu(y) if self.activation == "RELU" else y
+        return conv_transpose(
+            x, self.W, self.b,
+            self.stride, self.padding, self.output_padding, self.group, self.dilation,
+        )  # fmt: skip
+
+
+class ConvTranspose2d(_ConvolutionTranspose):
+    """What a :class:`Conv2d` does to gradients, done to images: it makes them larger.
+
+    Its forms and arguments are those of Conv2d, without ``pad_mode`` and ``activation``.
+
+    Args:
+        padding: how much the result is cut.
+        output_padding: how much is added to its far ends again; less than the stride.
+
+    Shapes:
+        x: (N, C, H, W).
+        y: (N, O, H', W') with
+            H' = (H - 1) stride - pads + dilation (KH - 1) + 1 + output_padding.
+
+    Parameters:
+        W: (C, O / group, KH, KW), at first normal with variance 2 / (C / group KH KW + O) unless
+            an initializer is given; the axes are those of its ``data_format="transposed"``.
+        b: (O,), at first 0; absent with ``bias=False``.
+    """
+
+    rank = 2
+
+
+class ConvTranspose1d(_ConvolutionTranspose):
+    """The same for sequences (N, C, W). See :class:`ConvTranspose2d`."""
+
+    rank = 1
+
+
+class ConvTranspose3d(_ConvolutionTranspose):
+    """The same for volumes (N, C, D, H, W). See :class:`ConvTranspose2d`."""
+
+    rank = 3
 
 
 class SeparableConv2d(Layer):
@@ -128,13 +256,13 @@ class SeparableConv2d(Layer):
     def __init__(
         self,
         nb_kernels: int,
-        kernel_size: int | Sequence[int],
+        kernel_size: Sizes,
         *args: Any,
-        stride: int | Sequence[int] = 1,
-        padding: int | Sequence[int] = 0,
+        stride: Sizes = 1,
+        padding: Sizes = 0,
         bias: bool = False,
     ) -> None:
-        self.depthwise_conv = _DepthwiseConv2d(
+        self.depthwise_conv = DepthwiseConv2d(
             nb_kernels, kernel_size, *args, stride=stride, padding=padding, bias=bias
         )
         self.point_conv = Conv2d(self.depthwise_conv.nb_kernels, 1, bias=bias)
@@ -143,7 +271,7 @@ class SeparableConv2d(Layer):
         return self.point_conv(self.depthwise_conv(x))
 
 
-class _DepthwiseConv2d(Conv2d):
+class DepthwiseConv2d(Conv2d):
     """A convolution with one filter for each channel, however many there are."""
 
     def initialize(self, x: Tensor) -> None:

@@ -1,9 +1,17 @@
 from __future__ import annotations
 
+from functools import partial
+
+from singa import initializer, operation
 from singa._tensor import Tensor, TensorLike
 from singa.device import float32
 from singa.errors import ArgumentError, ShapeError
-from singa.layer.base import Layer, positive
+from singa.layer.base import Initializer, Layer, positive
+
+_INITIALIZERS: dict[str, Initializer] = {
+    "gaussian": initializer.normal,
+    "uniform": partial(initializer.uniform, low=-1.0, high=1.0),
+}
 
 
 class Embedding(Layer):
@@ -12,7 +20,8 @@ class Embedding(Layer):
     Args:
         input_dim: how many integers there are: 0 to input_dim - 1. Others are clamped.
         output_dim: the vectors' size.
-        initializer: ``"gaussian"`` with mean 0 and variance 1, or ``"uniform"`` from -1 to 1.
+        initializer: ``"gaussian"`` with mean 0 and variance 1, ``"uniform"`` from -1 to 1, or a
+            function of :mod:`singa.initializer`.
 
     Shapes:
         x: (...), integers.
@@ -22,12 +31,15 @@ class Embedding(Layer):
         W: (input_dim, output_dim).
     """
 
-    def __init__(self, input_dim: int, output_dim: int, initializer: str = "gaussian") -> None:
+    def __init__(
+        self, input_dim: int, output_dim: int, initializer: str | Initializer = "gaussian"
+    ) -> None:
         self.input_dim = positive("Embedding", "input_dim", input_dim)
         self.output_dim = positive("Embedding", "output_dim", output_dim)
-        if initializer not in ("gaussian", "uniform"):
+        if not callable(initializer) and initializer not in _INITIALIZERS:
             raise ArgumentError(
-                f"Embedding: initializer must be 'gaussian' or 'uniform', got {initializer!r}"
+                "Embedding: initializer must be 'gaussian', 'uniform' or a function, got "
+                f"{initializer!r}"
             )
         self.initializer = initializer
         self.W: Tensor
@@ -37,10 +49,8 @@ class Embedding(Layer):
             self.W.to_device(x.device)
             return
         self.W = Tensor((self.input_dim, self.output_dim), x.device, float32, stores_grad=True)
-        if self.initializer == "gaussian":
-            self.W.gaussian(0.0, 1.0)
-        else:
-            self.W.uniform(-1.0, 1.0)
+        fill = self.initializer
+        (fill if callable(fill) else _INITIALIZERS[fill])(self.W)
 
     def from_pretrained(self, W: TensorLike, freeze: bool = True) -> None:
         """Take over these vectors, (input_dim, output_dim), and leave them so if ``freeze``.
@@ -61,4 +71,4 @@ class Embedding(Layer):
         self.W.requires_grad = not freeze
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.W[x]
+        return operation.embedding(x, self.W)

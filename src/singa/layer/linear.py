@@ -6,7 +6,7 @@ from typing import Any
 
 from singa._tensor import Tensor
 from singa.errors import DTypeError, ShapeError
-from singa.layer.base import Layer, expect_features, parameter, positive
+from singa.layer.base import Initializer, Layer, expect_features, parameter, positive, weight
 from singa.operation import affine, flatten, matmul, transpose
 
 
@@ -16,17 +16,28 @@ class Linear(Layer):
     ``Linear(out)`` takes the number of input features from its first input; ``Linear(in, out)``
     and ``Linear(in, out, bias)`` are SINGA's older form.
 
+    Args:
+        bias: whether to add b.
+        initializer: fills W, such as ``initializer.he_normal``.
+
     Shapes:
         x: (N, in), or (N, ..., in): all axes but the last are batches. Images (N, C, H, W), with
             in = C H W, are flattened.
         y: (N, out), or (N, ..., out).
 
     Parameters:
-        W: (in, out), at first normal with variance 2 / (in + out) (Glorot and Bengio, 2010).
+        W: (in, out), at first normal with variance 2 / (in + out) (Glorot and Bengio, 2010),
+            unless an initializer is given.
         b: (out,), at first 0; absent with ``bias=False``.
     """
 
-    def __init__(self, out_features: int, *args: Any, bias: bool = True) -> None:
+    def __init__(
+        self,
+        out_features: int,
+        *args: Any,
+        bias: bool = True,
+        initializer: Initializer | None = None,
+    ) -> None:
         self.in_features: int | None = None
         if args:
             self.in_features = positive("Linear", "in_features", out_features)
@@ -37,6 +48,7 @@ class Linear(Layer):
             raise DTypeError(f"Linear: (in, out, bias) at most, got {len(args) + 1} arguments")
         self.out_features = positive("Linear", "out_features", out_features)
         self.bias = bool(bias)
+        self.initializer = initializer
         self.W: Tensor
         self.b: Tensor | None = None
 
@@ -46,8 +58,8 @@ class Linear(Layer):
         features = self._as_rows(x).shape[-1]
         expect_features("Linear", "features", x, features, self.in_features)
         self.in_features = features
-        self.W = parameter((features, self.out_features), x)
-        self.W.gaussian(0.0, math.sqrt(2.0 / (features + self.out_features)))
+        std = math.sqrt(2.0 / (features + self.out_features))
+        self.W = weight((features, self.out_features), x, std, self.initializer)
         if self.bias:
             self.b = parameter((self.out_features,), x)
 

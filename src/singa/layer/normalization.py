@@ -5,9 +5,8 @@ from typing import Any
 
 from singa._tensor import Tensor
 from singa.errors import ArgumentError, DTypeError, ShapeError
-from singa.layer._formulas import normalize
 from singa.layer.base import Layer, expect_features, parameter, positive, state
-from singa.operation import batchnorm_2d
+from singa.operation import batchnorm_2d, group_norm, layer_norm, rms_norm
 
 
 class BatchNorm2d(Layer):
@@ -104,7 +103,7 @@ class LayerNorm(_OwnNorm):
         x, y: (..., *normalized_shape).
     """
 
-    centered = True
+    normalize = staticmethod(layer_norm)
 
     def __init__(
         self,
@@ -128,7 +127,7 @@ class LayerNorm(_OwnNorm):
                 f"{type(self).__name__}: an input of shape (..., {', '.join(map(str, shape))}) "
                 f"expected, got {x.shape}"
             )
-        return normalize(x, self.scale, self.bias, self.eps, self.centered)
+        return self.normalize(x, self.scale, self.bias, self.eps)
 
 
 class RMSNorm(LayerNorm):
@@ -137,7 +136,7 @@ class RMSNorm(LayerNorm):
     Its arguments are those of :class:`LayerNorm`, but that there is no bias unless asked for.
     """
 
-    centered = False
+    normalize = staticmethod(rms_norm)
 
     def __init__(
         self,
@@ -187,7 +186,7 @@ class GroupNorm(_OwnNorm):
     def forward(self, x: Tensor) -> Tensor:
         channels = self.scale.shape[0]
         expect_features(type(self).__name__, "channels", x, x.shape[1], channels)
-        return normalize(x, self.scale, self.bias, self.eps, groups=self.num_groups)
+        return group_norm(x, self.num_groups, self.scale, self.bias, self.eps)
 
 
 class InstanceNorm(GroupNorm):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from singa.errors import ArgumentError
 from singa.operation import checks
+from singa.operation.checks import Sizes
 
 _MODES = ("NOTSET", "SAME_UPPER", "SAME_LOWER")
 
@@ -20,14 +19,17 @@ def checked_pad_mode(name: str, mode: str) -> str:
 def same_padding(
     mode: str,
     shape: tuple[int, ...],
-    window: int | Sequence[int],
-    stride: int | Sequence[int],
-    dilation: int | Sequence[int] = 1,
+    window: Sizes,
+    stride: Sizes,
+    dilation: Sizes = 1,
 ) -> tuple[int, ...]:
-    """(top, bottom, left, right), so that there are size / stride windows, rounded up."""
+    """Before and after each axis of space, so that there are size / stride windows, rounded up."""
     pads = []
-    pairs = (checks.pair(f"pad_mode {mode}", each, 1) for each in (window, stride, dilation))
-    for size, length, step, apart in zip(shape[-2:], *pairs, strict=True):
+    space = shape[2:]
+    sizes = (
+        checks.each(f"pad_mode {mode}", each, len(space), 1) for each in (window, stride, dilation)
+    )
+    for size, length, step, apart in zip(space, *sizes, strict=True):
         reach = (-(-size // step) - 1) * step + apart * (length - 1) + 1
         total = max(reach - size, 0)
         less, more = total // 2, total - total // 2

@@ -1,14 +1,46 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
-
+from singa import operation
 from singa._tensor import Tensor
 from singa.layer.base import Layer
+from singa.layer.function import Function
 from singa.layer.padding import checked_pad_mode, same_padding
-from singa.operation import avg_pool_2d, max_pool_2d
+from singa.operation import avg_pool_2d, avg_pool_3d, max_pool_2d, max_pool_3d, squeeze, unsqueeze
+from singa.operation.checks import Sizes
+
+_LARGEST = {2: max_pool_2d, 3: max_pool_3d}
+_MEAN = {2: avg_pool_2d, 3: avg_pool_3d}
 
 
-class Pooling2d(Layer):
+class _Pooling(Layer):
+    """What the poolings share, over ``rank`` axes of space."""
+
+    rank = 2
+
+    def __init__(
+        self,
+        kernel_size: Sizes,
+        stride: Sizes | None = None,
+        padding: Sizes = 0,
+        is_max: bool = True,
+        pad_mode: str = "NOTSET",
+    ) -> None:
+        self.kernel_size = kernel_size
+        self.stride = stride
+        self.padding = padding
+        self.is_max = bool(is_max)
+        self.pad_mode = checked_pad_mode(type(self).__name__, pad_mode)
+
+    def forward(self, x: Tensor) -> Tensor:
+        stride = self.kernel_size if self.stride is None else self.stride
+        padding = self.padding
+        if self.pad_mode != "NOTSET":
+            padding = same_padding(self.pad_mode, x.shape, self.kernel_size, stride)
+        pool = (_LARGEST if self.is_max else _MEAN)[self.rank]
+        return pool(x, self.kernel_size, stride, padding)
+
+
+class Pooling2d(_Pooling):
     """The largest element, or the mean, of each window of an image.
 
     Args:
@@ -25,64 +57,55 @@ class Pooling2d(Layer):
         y: (N, C, H', W') with H' = (H + pads - KH) // stride + 1.
     """
 
+
+class _OneKind(_Pooling):
+    """A pooling whose class says whether it is of the largest elements or of the means."""
+
+    is_largest = True
+
     def __init__(
         self,
-        kernel_size: int | Sequence[int],
-        stride: int | Sequence[int] | None = None,
-        padding: int | Sequence[int] = 0,
-        is_max: bool = True,
+        kernel_size: Sizes,
+        stride: Sizes | None = None,
+        padding: Sizes = 0,
         pad_mode: str = "NOTSET",
     ) -> None:
-        self.kernel_size = kernel_size
-        self.stride = stride
-        self.padding = padding
-        self.is_max = bool(is_max)
-        self.pad_mode = checked_pad_mode(type(self).__name__, pad_mode)
-
-    def forward(self, x: Tensor) -> Tensor:
-        stride = self.kernel_size if self.stride is None else self.stride
-        padding = self.padding
-        if self.pad_mode != "NOTSET":
-            padding = same_padding(self.pad_mode, x.shape, self.kernel_size, stride)
-        pool = max_pool_2d if self.is_max else avg_pool_2d
-        return pool(x, self.kernel_size, stride, padding)
+        super().__init__(kernel_size, stride, padding, self.is_largest, pad_mode)
 
 
-class MaxPool2d(Pooling2d):
+class MaxPool2d(_OneKind, Pooling2d):
     """The largest element of each window. See :class:`Pooling2d`."""
 
-    def __init__(
-        self,
-        kernel_size: int | Sequence[int],
-        stride: int | Sequence[int] | None = None,
-        padding: int | Sequence[int] = 0,
-        pad_mode: str = "NOTSET",
-    ) -> None:
-        super().__init__(kernel_size, stride, padding, True, pad_mode)
 
-
-class AvgPool2d(Pooling2d):
+class AvgPool2d(_OneKind, Pooling2d):
     """The mean of each window. See :class:`Pooling2d`."""
 
-    def __init__(
-        self,
-        kernel_size: int | Sequence[int],
-        stride: int | Sequence[int] | None = None,
-        padding: int | Sequence[int] = 0,
-        pad_mode: str = "NOTSET",
-    ) -> None:
-        super().__init__(kernel_size, stride, padding, False, pad_mode)
+    is_largest = False
 
 
-class MaxPool1d(Pooling2d):
-    """The largest element of each window along the last axis, of (N, C, H, W) as in SINGA.
+class MaxPool3d(_OneKind):
+    """The largest element of each window of (N, C, D, H, W). See :class:`Pooling2d`."""
+
+    rank = 3
+
+
+class AvgPool3d(_OneKind):
+    """The mean of each window of (N, C, D, H, W). See :class:`Pooling2d`."""
+
+    rank = 3
+    is_largest = False
+
+
+class MaxPool1d(_OneKind, Pooling2d):
+    """The largest element of each window along the last axis.
 
     Args:
         kernel_size, stride, padding: numbers, for windows of (1, kernel_size).
         pad_mode: see :class:`Pooling2d`.
-    """
 
-    is_largest = True
+    Shapes:
+        x: (N, C, W), or (N, C, H, W) as in SINGA.
+    """
 
     def __init__(
         self,
@@ -92,10 +115,51 @@ class MaxPool1d(Pooling2d):
         pad_mode: str = "NOTSET",
     ) -> None:
         steps = None if stride is None else (1, stride)
-        super().__init__((1, kernel_size), steps, (0, padding), self.is_largest, pad_mode)
+        super().__init__((1, kernel_size), steps, (0, padding), pad_mode)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.ndim() != 3:
+            return super().forward(x)
+        return squeeze(super().forward(unsqueeze(x, 2)), 2)
 
 
 class AvgPool1d(MaxPool1d):
     """The mean of each window along the last axis. See :class:`MaxPool1d`."""
 
     is_largest = False
+
+
+class GlobalAvgPool(Function, operation=operation.GlobalAveragePool):
+    """The mean over all axes of space, which stay with size 1 (ONNX GlobalAveragePool).
+
+    Args:
+        data_format: ``"channels_first"`` for (N, C, ...), or ``"channels_last"``.
+    """
+
+
+class AdaptiveAvgPool(Layer):
+    """The means of windows that are as large as it takes to get a result of ``size``.
+
+    See :func:`singa.autograd.adaptive_avg_pool`.
+
+    Args:
+        size: of the result: one number, or one for each axis of space.
+
+    Shapes:
+        x: (N, C, W), (N, C, H, W) or (N, C, D, H, W).
+        y: (N, C, *size).
+    """
+
+    pool = staticmethod(operation.adaptive_avg_pool)
+
+    def __init__(self, size: Sizes) -> None:
+        self.size = size
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.pool(x, self.size)
+
+
+class AdaptiveMaxPool(AdaptiveAvgPool):
+    """The largest elements of such windows. See :class:`AdaptiveAvgPool`."""
+
+    pool = staticmethod(operation.adaptive_max_pool)

@@ -10,7 +10,7 @@ from typing import Any
 from singa._tensor import Tensor, TensorLike, as_tensor
 from singa.errors import ArgumentError, ShapeError
 from singa.layer.base import Layer, expect_features, parameter, positive
-from singa.operation import Dropout, cat, dropout, gru, lstm, reshape, rnn, transpose
+from singa.operation import Dropout, cat, dropout, gru, lstm, rnn, stack, transpose, unstack
 
 # What computes one layer in one direction, and its gates and states.
 _CELLS: dict[str, tuple[Callable[..., tuple[Tensor, ...]], int, int]] = {
@@ -90,18 +90,15 @@ class RNN_Base(Layer):
     ) -> tuple[Any, tuple[Tensor, ...]]:
         """The outputs and the last states, for the inputs and each kind of initial state."""
         self._checked(xs)
-        if isinstance(xs, Tensor):
-            x = self._turned(xs)
-        else:
-            x = reshape(cat(xs, 0), (len(xs), *xs[0].shape))
+        x = self._turned(xs) if isinstance(xs, Tensor) else stack(xs)
         expect_features(type(self).__name__, "features", x, x.shape[-1], self.input_size)
         initial = [self._each(state, x.shape[1]) for state in given]
         y, last = self._run(x, initial, lengths)
         if isinstance(xs, Tensor):
-            return self._turned(y), tuple(map(self._together, last))
+            return self._turned(y), tuple(map(stack, last))
         if len(last[0]) == 1:
-            return list(y), tuple(states[0] for states in last)
-        return list(y), tuple(map(self._together, last))
+            return list(unstack(y)), tuple(states[0] for states in last)
+        return list(unstack(y)), tuple(map(stack, last))
 
     def _checked(self, xs: Tensor | Sequence[Tensor]) -> Tensor:
         """The inputs, or those of the first step, if they have the axes that they must have."""
@@ -150,13 +147,7 @@ class RNN_Base(Layer):
                 f"{type(self).__name__}: an initial state must be (layers * directions, batch, "
                 f"hidden_size) = {(count, batch, self.hidden_size)}, got {state.shape}"
             )
-        return list(state)
-
-    @staticmethod
-    def _together(states: list[Tensor]) -> Tensor:
-        """(layers * directions, batch, hidden_size)."""
-        joined = states[0] if len(states) == 1 else cat(states, 0)
-        return reshape(joined, (len(states), *states[0].shape))
+        return list(unstack(state))
 
 
 class _Recurrent(RNN_Base):

@@ -1,4 +1,4 @@
-"""Layers without parameters: each an operation, so that a model can list it among its parts."""
+"""Layers without parameters that put Tensors together, or into another shape."""
 
 from __future__ import annotations
 
@@ -8,47 +8,11 @@ from typing import Any
 from singa import operation
 from singa._tensor import Tensor
 from singa.layer.base import Layer
+from singa.layer.function import Function
 
 
-class ReLU(Layer):
-    """max(x, 0), element by element."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return operation.relu(x)
-
-
-class Sigmoid(Layer):
-    """1 / (1 + e ** -x), element by element."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return operation.sigmoid(x)
-
-
-class Tanh(Layer):
-    """The hyperbolic tangent, element by element."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return operation.tanh(x)
-
-
-class SoftMax(Layer):
-    """e ** x / sum(e ** x) along ``axis``."""
-
-    def __init__(self, axis: int = 1) -> None:
-        self.axis = axis
-
-    def forward(self, x: Tensor) -> Tensor:
-        return operation.softmax(x, self.axis)
-
-
-class Flatten(Layer):
-    """(N, ...) to (N, everything else); ``axis`` is where the second part begins."""
-
-    def __init__(self, axis: int = 1) -> None:
-        self.axis = axis
-
-    def forward(self, x: Tensor) -> Tensor:
-        return operation.flatten(x, self.axis)
+class Flatten(Function, operation=operation.Flatten):
+    """(N, ...) to (N, everything else); ``axis`` is where the second part begins, as a rule 1."""
 
 
 class Reshape(Layer):
@@ -90,26 +54,4 @@ class Dropout(Layer):
         self.ratio = ratio
 
     def forward(self, x: Tensor) -> Tensor:
-        # Random numbers are drawn for nothing otherwise.
-        return operation.dropout(x, self.ratio) if self.ratio else x
-
-
-class SoftMaxCrossEntropy(Layer):
-    """The mean of -sum(t log softmax(x)); see :func:`singa.autograd.softmax_cross_entropy`."""
-
-    def forward(self, x: Tensor, t: Tensor) -> Tensor:
-        return operation.softmax_cross_entropy(x, t)
-
-
-class MeanSquareError(Layer):
-    """The mean of (x - t) ** 2 over all elements."""
-
-    def forward(self, x: Tensor, t: Tensor) -> Tensor:
-        return operation.mse_loss(x, t)
-
-
-class BinaryCrossEntropy(Layer):
-    """The cross entropy of probabilities; see :func:`singa.autograd.binary_cross_entropy`."""
-
-    def forward(self, x: Tensor, t: Tensor) -> Tensor:
-        return operation.binary_cross_entropy(x, t)
+        return operation.dropout(x, self.ratio)

@@ -7,13 +7,12 @@ from typing import Any
 
 from singa._tensor import Tensor, TensorLike
 from singa.errors import ArgumentError
-from singa.layer._formulas import gelu
 from singa.layer.attention import MultiHeadAttention
 from singa.layer.base import Layer
 from singa.layer.linear import Linear
 from singa.layer.normalization import LayerNorm
 from singa.layer.stateless import Dropout
-from singa.operation import relu
+from singa.operation import gelu, relu
 
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": relu, "gelu": gelu}
 

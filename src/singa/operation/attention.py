@@ -37,8 +37,8 @@ class ScaledDotProductAttention(Operation):
         masked: bool = False,
     ) -> None:
         super().__init__()
-        if not 0 <= dropout < 1:
-            raise ArgumentError(f"{self.name}: dropout is a probability below 1, got {dropout!r}")
+        if not 0 <= dropout <= 1:
+            raise ArgumentError(f"{self.name}: dropout is a probability, got {dropout!r}")
         self.causal = bool(causal)
         self.dropout = float(dropout)
         self.scale = None if scale is None else float(scale)
@@ -87,7 +87,7 @@ class ScaledDotProductAttention(Operation):
     def dropped(self, weights: CTensor) -> CTensor:
         if self.kept is None:
             return weights
-        return jnp.where(self.kept, weights / (1 - self.dropout), 0)
+        return jnp.where(self.kept, weights / (1 - self.dropout or 1), 0)
 
     def check(self, q: CTensor, k: CTensor, v: CTensor, mask: CTensor | None) -> None:
         for what, x in (("q", q), ("k", k), ("v", v)):

@@ -19,8 +19,8 @@ from singa.operation import checks
 from singa.tape import Operation
 
 __all__ = [
-    "Concat", "Pad", "Repeat", "Split", "Stack", "Tile", "cat", "pad", "repeat", "split", "stack",
-    "tile",
+    "Concat", "Pad", "Repeat", "Split", "Stack", "Tile", "Unstack", "cat", "pad", "repeat",
+    "split", "stack", "tile", "unstack",
 ]  # fmt: skip
 
 
@@ -66,6 +66,23 @@ class Stack(Operation):
 
     def backward(self, dy: CTensor) -> tuple[CTensor, ...]:
         return tuple(jnp.moveaxis(dy, self.axis, 0))
+
+
+class Unstack(Operation):
+    """What was stacked along an axis: an output for each of its places, without that axis."""
+
+    def __init__(self, axis: int = 0) -> None:
+        super().__init__()
+        self.axis = axis
+
+    def forward(self, x: CTensor) -> tuple[CTensor, ...]:
+        axis = checks.axis(self, self.axis, x.ndim)
+        if not x.shape[axis]:
+            raise ShapeError(f"{self.name}: there is nothing along axis {axis} of {x.shape}")
+        return tuple(jnp.moveaxis(x, axis, 0))
+
+    def backward(self, *dys: CTensor) -> CTensor:
+        return jnp.stack(dys, self.axis)
 
 
 class Split(Operation):
@@ -173,6 +190,15 @@ def cat(xs: Sequence[Tensor], axis: int = 0) -> Tensor:
 def stack(xs: Sequence[Tensor], axis: int = 0) -> Tensor:
     """The Tensors of ``xs``, which are of one shape, along a new axis of the result."""
     return Stack(axis)(*_several("stack", xs))[0]
+
+
+def unstack(x: Tensor, axis: int = 0) -> tuple[Tensor, ...]:
+    """A Tensor for each place along an axis, which they lack: what :func:`stack` has joined.
+
+    Raises:
+        ShapeError: the axis is of size 0.
+    """
+    return Unstack(axis)(x)
 
 
 def split(

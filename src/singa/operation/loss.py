@@ -31,44 +31,85 @@ class NegativeLogLikelihood(Operation):
     """y = -mean over the batch of sum(t log_p).
 
     The targets are class ids (integers of log_p's shape without its last axis), one-hot rows or
-    soft labels (of log_p's shape, of any type). An id that is no class makes the loss NaN.
+    soft labels (of log_p's shape, of any type). An id that is no class makes the loss NaN. A third
+    input is a weight for each class: the mean of ids is then weighted with the weights of theirs.
+
+    Args:
+        ignore_index: the id of rows that do not count.
+        label_smoothing: the share of each target that goes to all classes alike.
     """
 
-    def forward(self, x: CTensor, t: CTensor) -> CTensor:
+    def __init__(self, ignore_index: int | None = None, label_smoothing: float = 0.0) -> None:
+        super().__init__()
+        if not 0 <= label_smoothing <= 1:
+            raise ArgumentError(
+                f"{self.name}: label_smoothing must be from 0 to 1, got {label_smoothing!r}"
+            )
+        self.ignore_index, self.label_smoothing = ignore_index, float(label_smoothing)
+
+    def forward(self, x: CTensor, t: CTensor, *weight: CTensor) -> CTensor:
         checks.float_input(self, "x", x)
         if x.ndim < 2 or not x.size:
             raise ShapeError(f"{self.name}: x must be (N, classes), and not empty; got {x.shape}")
-        by_id = t.shape in (x.shape[:-1], (*x.shape[:-1], 1)) and t.shape != x.shape
-        if not by_id and t.shape != x.shape:
+        self.by_id = t.shape in (x.shape[:-1], (*x.shape[:-1], 1)) and t.shape != x.shape
+        if not self.by_id and t.shape != x.shape:
             raise ShapeError(
                 f"{self.name}: for x of shape {x.shape} the targets are class ids of shape "
                 f"{x.shape[:-1]}, or one-hot or soft labels of shape {x.shape}; got {t.shape}"
             )
-        if by_id and not jnp.issubdtype(t.dtype, jnp.integer):
+        if self.by_id and not jnp.issubdtype(t.dtype, jnp.integer):
             raise DTypeError(f"{self.name}: class ids must be integers, got {t.dtype}")
-        self.by_id, self.t = by_id, t
-        self.rows = x.size // x.shape[-1]
+        if self.ignore_index is not None and not self.by_id:
+            raise ArgumentError(f"{self.name}: ignore_index is for class ids; t is {t.shape}")
+        if weight and weight[0].shape != x.shape[-1:]:
+            raise ShapeError(
+                f"{self.name}: weight must be ({x.shape[-1]},), one for each class, got "
+                f"{weight[0].shape}"
+            )
+        self.t, self.weight = t, weight
         self.log_p = self.log_probabilities(x)
         labels = self.labels()
+        self.total = self.count()
         # A class that is not wanted may be impossible: 0 times -inf is 0 here.
-        return -jnp.where(labels == 0, 0, labels * self.log_p).sum() / self.rows
+        return -jnp.where(labels == 0, 0, labels * self.log_p).sum() / self.total
 
-    def backward(self, dy: CTensor) -> tuple[CTensor, CTensor]:
-        dy = -dy / self.rows
-        return dy * self.labels(), dy * self.log_p
+    def backward(self, dy: CTensor) -> tuple[CTensor | None, ...]:
+        return *self.gradients(dy), *[None for _ in self.weight]
+
+    def gradients(self, dy: CTensor) -> tuple[CTensor, CTensor]:
+        """Of the logarithms and of the targets."""
+        dy = -dy / self.total
+        return dy * self.labels(), self.weighted(dy * (1 - self.label_smoothing) * self.log_p)
 
     def log_probabilities(self, x: CTensor) -> CTensor:
         return x
 
     def labels(self) -> CTensor:
-        """The targets as probabilities of each class."""
-        if not self.by_id:
-            return self.t.astype(self.log_p.dtype)
-        classes = self.log_p.shape[-1]
-        ids = self.t.reshape(self.log_p.shape[:-1])
-        valid = (ids >= 0) & (ids < classes)
-        one_hot = jax.nn.one_hot(ids, classes, dtype=self.log_p.dtype)
-        return jnp.where(valid[..., None], one_hot, jnp.asarray(jnp.nan, one_hot.dtype))
+        """What each class' logarithm counts: the targets, smoothed and weighted."""
+        classes, dtype = self.log_p.shape[-1], self.log_p.dtype
+        if self.by_id:
+            ids = self.t.reshape(self.log_p.shape[:-1])[..., None]
+            one_hot = jax.nn.one_hot(ids[..., 0], classes, dtype=dtype)
+            labels = jnp.where((ids >= 0) & (ids < classes), one_hot, jnp.asarray(jnp.nan, dtype))
+        else:
+            labels = self.t.astype(dtype)
+        labels = labels * (1 - self.label_smoothing) + self.label_smoothing / classes
+        if self.ignore_index is not None:
+            labels = jnp.where(ids == self.ignore_index, 0, labels)
+        return self.weighted(labels)
+
+    def weighted(self, labels: CTensor) -> CTensor:
+        return labels * self.weight[0].astype(labels.dtype) if self.weight else labels
+
+    def count(self) -> CTensor | int:
+        """How many rows there are; of class ids those that count, as much as they weigh."""
+        rows = self.log_p.size // self.log_p.shape[-1]
+        if not self.by_id or (self.ignore_index is None and not self.weight):
+            return rows
+        weights = self.weight[0][self.t] if self.weight else jnp.ones_like(self.t)
+        if self.ignore_index is not None:
+            weights = jnp.where(self.t == self.ignore_index, 0, weights)
+        return weights.sum(dtype=self.log_p.dtype)
 
 
 class SoftMaxCrossEntropy(NegativeLogLikelihood):
@@ -77,8 +118,8 @@ class SoftMaxCrossEntropy(NegativeLogLikelihood):
     def log_probabilities(self, x: CTensor) -> CTensor:
         return jax.nn.log_softmax(x, -1)
 
-    def backward(self, dy: CTensor) -> tuple[CTensor, CTensor]:
-        dlog_p, dt = super().backward(dy)
+    def gradients(self, dy: CTensor) -> tuple[CTensor, CTensor]:
+        dlog_p, dt = super().gradients(dy)
         # Soft labels need not sum to 1.
         return dlog_p - jnp.exp(self.log_p) * dlog_p.sum(-1, keepdims=True), dt
 
@@ -94,8 +135,8 @@ class CrossEntropy(NegativeLogLikelihood):
         self.x = x
         return jnp.maximum(jnp.log(x), _LEAST_LOG)
 
-    def backward(self, dy: CTensor) -> tuple[CTensor, CTensor]:
-        dlog_p, dt = super().backward(dy)
+    def gradients(self, dy: CTensor) -> tuple[CTensor, CTensor]:
+        dlog_p, dt = super().gradients(dy)
         return dlog_p / jnp.maximum(self.x, _least(self.x)), dt
 
 
@@ -232,14 +273,29 @@ def _least(x: CTensor) -> float:
     return max(1e-12, float(jnp.finfo(x.dtype).tiny))
 
 
-def softmax_cross_entropy(x: Tensor, t: Tensor) -> Tensor:
+def softmax_cross_entropy(
+    x: Tensor,
+    t: Tensor,
+    weight: Tensor | None = None,
+    ignore_index: int | None = None,
+    label_smoothing: float = 0.0,
+) -> Tensor:
     """The mean over the batch of -sum(t log softmax(x)).
 
     Args:
         x: (N, classes) logits; further leading axes are part of the batch.
         t: class ids (N,) of an integer type, or one-hot or soft labels (N, classes).
+        weight: (classes,), how much each class counts; the mean of class ids is weighted likewise.
+        ignore_index: the class id of rows that do not count.
+        label_smoothing: the share of each target that goes to all classes alike, from 0 to 1.
     """
-    return SoftMaxCrossEntropy()(x, t)[0]
+    return _of_classes(SoftMaxCrossEntropy(ignore_index, label_smoothing), x, t, weight)
+
+
+def _of_classes(
+    operation: NegativeLogLikelihood, x: Tensor, t: Tensor, weight: Tensor | None
+) -> Tensor:
+    return operation(x, t)[0] if weight is None else operation(x, t, weight)[0]
 
 
 def mse_loss(x: Tensor, t: Tensor) -> Tensor:
@@ -257,24 +313,38 @@ def binary_cross_entropy(x: Tensor, t: Tensor) -> Tensor:
     return BinaryCrossEntropy()(x, t)[0]
 
 
-def cross_entropy(x: Tensor, t: Tensor) -> Tensor:
+def cross_entropy(
+    x: Tensor,
+    t: Tensor,
+    weight: Tensor | None = None,
+    ignore_index: int | None = None,
+    label_smoothing: float = 0.0,
+) -> Tensor:
     """The mean over the batch of -sum(t log x).
 
     Args:
         x: (N, classes) probabilities; further leading axes are part of the batch.
         t: class ids (N,) of an integer type, or one-hot or soft labels (N, classes).
+        weight, ignore_index, label_smoothing: as in :func:`softmax_cross_entropy`.
     """
-    return CrossEntropy()(x, t)[0]
+    return _of_classes(CrossEntropy(ignore_index, label_smoothing), x, t, weight)
 
 
-def nll_loss(x: Tensor, t: Tensor) -> Tensor:
+def nll_loss(
+    x: Tensor,
+    t: Tensor,
+    weight: Tensor | None = None,
+    ignore_index: int | None = None,
+    label_smoothing: float = 0.0,
+) -> Tensor:
     """The mean over the batch of -sum(t x).
 
     Args:
         x: (N, classes) log-probabilities, such as :func:`log_softmax` gives.
         t: class ids (N,) of an integer type, or one-hot or soft labels (N, classes).
+        weight, ignore_index, label_smoothing: as in :func:`softmax_cross_entropy`.
     """
-    return NegativeLogLikelihood()(x, t)[0]
+    return _of_classes(NegativeLogLikelihood(ignore_index, label_smoothing), x, t, weight)
 
 
 def binary_cross_entropy_with_logits(x: Tensor, t: Tensor) -> Tensor:

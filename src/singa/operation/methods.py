@@ -133,6 +133,11 @@ def _iterate(self: Tensor) -> Iterator[Tensor]:
     return (indexing.getitem(self, i) for i in range(self.shape[0]))
 
 
+def _transposed(self: Tensor, axes: Sequence[int] | None = None) -> Tensor:
+    """The axes in this order; reversed if none is given."""
+    return shaping.transpose(self, axes)
+
+
 def _column(function: Callable[[Tensor, TensorLike], Tensor]) -> Callable[..., Tensor]:
     """In place, with a vector that has an element for each row of a matrix."""
     return lambda self, v: become(self, function(self, shaping.reshape(v, (-1, 1))))
@@ -216,8 +221,8 @@ class Recorded:
     flatten = shaping.flatten
     squeeze = shaping.squeeze
     unsqueeze = shaping.unsqueeze
-    transpose = shaping.transpose
-    T = shaping.transpose
+    transpose = _transposed
+    T = _transposed
     repeat = joining.repeat
     register_hook = register_hook
 

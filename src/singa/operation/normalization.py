@@ -130,29 +130,40 @@ class LayerNormalization(Operation):
     """y = scale (x - mean) / sqrt(var + eps) + bias, over the axes that scale and bias have.
 
     These are the last ones of x (Ba et al., 2016; ONNX LayerNormalization). The mean and the
-    variance are float32 at least.
+    variance are float32 at least. There need not be a bias.
     """
+
+    centered = True
 
     def __init__(self, eps: float = 1e-5) -> None:
         super().__init__()
         self.eps = float(eps)
 
-    def forward(self, x: CTensor, scale: CTensor, bias: CTensor) -> CTensor:
-        _check_trailing(self, x, scale=scale, bias=bias)
+    def forward(self, x: CTensor, scale: CTensor, *bias: CTensor) -> CTensor:
+        checks.float_input(self, "the input", x)
+        for what, vector in zip(("scale", "bias"), (scale, *bias), strict=False):
+            if not scale.ndim or not vector.shape == scale.shape == x.shape[-scale.ndim :]:
+                raise ShapeError(
+                    f"{self.name}: {what} must have the last axes of an input of shape {x.shape}, "
+                    f"got {vector.shape}"
+                )
+        self.x, self.scale, self.inputs = x, scale, 2 + len(bias)
         wide, axes = _wide(x), tuple(range(-scale.ndim, 0))
-        self.x, self.scale = x, scale
-        self.mean = wide.mean(axes, keepdims=True)
-        centered = wide - self.mean
-        self.rstd = jax.lax.rsqrt((centered * centered).mean(axes, keepdims=True) + self.eps)
-        return (centered * self.rstd * scale + bias).astype(x.dtype)
+        self.mean = wide.mean(axes, keepdims=True) if self.centered else 0
+        wide = wide - self.mean
+        self.rstd = jax.lax.rsqrt((wide * wide).mean(axes, keepdims=True) + self.eps)
+        return sum(bias, start=wide * self.rstd * scale).astype(x.dtype)
 
-    def backward(self, dy: CTensor) -> tuple[CTensor, CTensor, CTensor]:
+    def backward(self, dy: CTensor) -> tuple[CTensor, ...]:
         normalized = (_wide(self.x) - self.mean) * self.rstd
         dy = dy.astype(self.rstd.dtype)
         product = dy * normalized
         # Changing one x also moves the mean and the variance that all the others see.
-        moved = self.scaled_mean(dy) + normalized * self.scaled_mean(product)
-        return (dy * self.scale - moved) * self.rstd, product, dy  # the tape takes the sums
+        moved = normalized * self.scaled_mean(product)
+        if self.centered:
+            moved += self.scaled_mean(dy)
+        dx = (dy * self.scale - moved) * self.rstd
+        return (dx, product, dy)[: self.inputs]  # the tape takes the sums
 
     def scaled_mean(self, rows: CTensor) -> CTensor:
         """The mean of scale times each row: as a matrix's product, which is faster."""
@@ -161,8 +172,17 @@ class LayerNormalization(Operation):
         return (total / max(self.scale.size, 1)).reshape(self.rstd.shape)
 
 
+class RMSNormalization(LayerNormalization):
+    """y = scale x / sqrt(mean of x^2 + eps) + bias, over the axes that scale and bias have.
+
+    (Zhang and Sennrich, 2019; ONNX RMSNormalization.)
+    """
+
+    centered = False
+
+
 class GroupNormalization(Operation):
-    """The same over groups of channels and all of space (Wu and He, 2018).
+    """The same as LayerNormalization over groups of channels and all of space (Wu and He, 2018).
 
     x is (N, C, ...), scale and bias are (C,) (ONNX GroupNormalization).
     """
@@ -173,26 +193,26 @@ class GroupNormalization(Operation):
             raise ArgumentError(f"{self.name}: groups must be 1 or more, got {groups!r}")
         self.groups, self.eps = int(groups), float(eps)
 
-    def forward(self, x: CTensor, scale: CTensor, bias: CTensor) -> CTensor:
+    def forward(self, x: CTensor, *vectors: CTensor) -> CTensor:
         checks.float_input(self, "the input", x)
-        if x.ndim < 2 or not scale.shape == bias.shape == x.shape[1:2]:
+        if x.ndim < 2 or any(vector.shape != x.shape[1:2] for vector in vectors):
             raise ShapeError(
-                f"{self.name}: the input must be (N, C, ...), scale and bias (C,), got {x.shape}, "
-                f"{scale.shape} and {bias.shape}"
+                f"{self.name}: the input must be (N, C, ...), scale and bias (C,), got "
+                f"{', '.join(str(each.shape) for each in (x, *vectors))}"
             )
         groups = self.count(x)
         if x.shape[1] % groups:
             raise ShapeError(f"{self.name}: {x.shape[1]} channels in {groups} groups")
         self.grouped = (x.shape[0], groups, x.shape[1] // groups, math.prod(x.shape[2:]))
-        self.x, self.scale = x, scale
+        self.x, self.scale, self.inputs = x, vectors[0], 1 + len(vectors)
         rows = self.rows(x)
         self.mean = self.shared(rows.sum(1))
         centered = rows - self.mean
         self.rstd = jax.lax.rsqrt(self.shared((centered * centered).sum(1)) + self.eps)
-        y = centered * self.rstd * self.each(scale) + self.each(bias)
-        return y.reshape(x.shape).astype(x.dtype)
+        scale, *bias = map(self.each, vectors)
+        return sum(bias, start=centered * self.rstd * scale).reshape(x.shape).astype(x.dtype)
 
-    def backward(self, dy: CTensor) -> tuple[CTensor, CTensor, CTensor]:
+    def backward(self, dy: CTensor) -> tuple[CTensor, ...]:
         dy, scale = self.rows(dy), self.each(self.scale)
         normalized = (self.rows(self.x) - self.mean) * self.rstd
         total, product = dy.sum(1), (dy * normalized).sum(1)
@@ -200,7 +220,7 @@ class GroupNormalization(Operation):
         moved += normalized * self.shared(scale[:, 0] * product)
         dx = (dy * scale - moved) * self.rstd
         dscale, dbias = (d.reshape(self.x.shape[:2]).sum(0) for d in (product, total))
-        return dx.reshape(self.x.shape), dscale, dbias
+        return (dx.reshape(self.x.shape), dscale, dbias)[: self.inputs]
 
     def count(self, x: CTensor) -> int:
         """How many groups there are."""
@@ -233,46 +253,9 @@ class InstanceNormalization(GroupNormalization):
         return max(x.shape[1], 1)
 
 
-class RMSNormalization(Operation):
-    """y = scale x / sqrt(mean of x^2 + eps), over the axes that scale has: the last ones of x.
-
-    (Zhang and Sennrich, 2019; ONNX RMSNormalization.)
-    """
-
-    def __init__(self, eps: float = 1e-5) -> None:
-        super().__init__()
-        self.eps = float(eps)
-
-    def forward(self, x: CTensor, scale: CTensor) -> CTensor:
-        _check_trailing(self, x, scale=scale)
-        wide = _wide(x)
-        self.x, self.scale, self.axes = x, scale, tuple(range(-scale.ndim, 0))
-        self.rstd = jax.lax.rsqrt((wide * wide).mean(self.axes, keepdims=True) + self.eps)
-        return (wide * self.rstd * scale).astype(x.dtype)
-
-    def backward(self, dy: CTensor) -> tuple[CTensor, CTensor]:
-        normalized = _wide(self.x) * self.rstd
-        dy = dy.astype(self.rstd.dtype)
-        inner = dy * self.scale
-        moved = normalized * (inner * normalized).mean(self.axes, keepdims=True)
-        return (inner - moved) * self.rstd, dy * normalized
-
-
 def _wide(x: CTensor) -> CTensor:
     """In float32 at least, in which statistics of half-precision values are taken."""
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
-
-
-def _check_trailing(operation: Operation, x: CTensor, **vectors: CTensor) -> None:
-    """Scale and bias have the shape of x's last axes, at least one."""
-    checks.float_input(operation, "the input", x)
-    for what, vector in vectors.items():
-        shape = vectors["scale"].shape
-        if not shape or shape != x.shape[-len(shape) :] or vector.shape != shape:
-            raise ShapeError(
-                f"{operation.name}: {what} must have the last axes of an input of shape {x.shape}, "
-                f"got {vector.shape}"
-            )
 
 
 def batchnorm_2d(
@@ -313,19 +296,22 @@ def _blend(old: CTensor, new: CTensor, momentum: float) -> CTensor:
     return (momentum * old + (1 - momentum) * new).astype(old.dtype)
 
 
-def layer_norm(x: Tensor, scale: Tensor, bias: Tensor, epsilon: float = 1e-5) -> Tensor:
+def layer_norm(
+    x: Tensor, scale: Tensor, bias: Tensor | None = None, epsilon: float = 1e-5
+) -> Tensor:
     """Normalize each sample over its last axes, then scale and shift it (ONNX LayerNormalization).
 
     Args:
         x: (..., *features).
         scale, bias: (*features); how many axes they have says over how many x is normalized.
+            Without a bias there is no shift, here and in the other norms.
         epsilon: added to the variance.
     """
-    return LayerNormalization(epsilon)(x, scale, bias)[0]
+    return _normalized(LayerNormalization(epsilon), x, scale, bias)
 
 
 def group_norm(
-    x: Tensor, groups: int, scale: Tensor, bias: Tensor, epsilon: float = 1e-5
+    x: Tensor, groups: int, scale: Tensor, bias: Tensor | None = None, epsilon: float = 1e-5
 ) -> Tensor:
     """Normalize each group of channels of each sample, then scale and shift each channel.
 
@@ -335,10 +321,12 @@ def group_norm(
         scale, bias: (C,).
         epsilon: added to the variance.
     """
-    return GroupNormalization(groups, epsilon)(x, scale, bias)[0]
+    return _normalized(GroupNormalization(groups, epsilon), x, scale, bias)
 
 
-def instance_norm(x: Tensor, scale: Tensor, bias: Tensor, epsilon: float = 1e-5) -> Tensor:
+def instance_norm(
+    x: Tensor, scale: Tensor, bias: Tensor | None = None, epsilon: float = 1e-5
+) -> Tensor:
     """Normalize each channel of each sample, then scale and shift it.
 
     Args:
@@ -346,15 +334,19 @@ def instance_norm(x: Tensor, scale: Tensor, bias: Tensor, epsilon: float = 1e-5)
         scale, bias: (C,).
         epsilon: added to the variance.
     """
-    return InstanceNormalization(epsilon)(x, scale, bias)[0]
+    return _normalized(InstanceNormalization(epsilon), x, scale, bias)
 
 
-def rms_norm(x: Tensor, scale: Tensor, epsilon: float = 1e-5) -> Tensor:
+def rms_norm(x: Tensor, scale: Tensor, bias: Tensor | None = None, epsilon: float = 1e-5) -> Tensor:
     """Divide each sample by the root of its mean square over its last axes, then scale it.
 
     Args:
         x: (..., *features).
-        scale: (*features).
+        scale, bias: (*features).
         epsilon: added to the mean square.
     """
-    return RMSNormalization(epsilon)(x, scale)[0]
+    return _normalized(RMSNormalization(epsilon), x, scale, bias)
+
+
+def _normalized(operation: Operation, x: Tensor, scale: Tensor, bias: Tensor | None) -> Tensor:
+    return operation(x, scale)[0] if bias is None else operation(x, scale, bias)[0]

@@ -8,8 +8,9 @@ the sums and comparisons of all offsets fuse into one loop.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial, reduce
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -205,40 +206,100 @@ class _AdaptivePooling(Operation):
     """Windows as large as it takes to get results of a size; neighbours may share an element.
 
     The i-th of n windows over an axis of size s is from floor(i s / n) up to ceil((i + 1) s / n).
+    The axes of space are pooled one after the other.
     """
 
     def __init__(self, size: tuple[int, ...]) -> None:
         super().__init__()
         self.size = size
 
-    def pooled(self, x: CTensor, function: Callable[..., CTensor]) -> CTensor:
-        """``function`` of the windows along each axis of space, one axis after the other."""
+    def forward(self, x: CTensor) -> CTensor:
         checks.float_input(self, "the input", x)
         checks.rank(self, "the input", x, 2 + len(self.size), f"(N, C, {LETTERS[len(self.size)]})")
         if 0 in x.shape[2:]:
             raise ShapeError(f"{self.name}: there is nothing to pool in shape {x.shape}")
+        self.stages = [self.stage(x)]
         for axis, count in enumerate(self.size, 2):
-            size = x.shape[axis]
-            windows = [
-                jax.lax.slice_in_dim(x, i * size // count, -(-(i + 1) * size // count), axis=axis)
-                for i in range(count)
-            ]
-            x = jnp.stack([function(window, axis) for window in windows], axis)
+            x = apart(partial(self.pooled, axis=axis, count=count), x)
+            self.stages.append(self.stage(x))
         return x
+
+    def backward(self, dy: CTensor) -> CTensor:
+        for axis in reversed(range(2, 2 + len(self.size))):
+            x, y = self.stages[axis - 2 : axis]
+            dy = apart(partial(self.pooled_gradient, axis=axis, x=x, y=y), dy)
+        return dy
+
+    def pooled(self, x: CTensor, axis: int, count: int) -> CTensor:
+        raise NotImplementedError
+
+    def stage(self, x: CTensor) -> Any:
+        """What backward needs of the input, and of each axis' result."""
+        raise NotImplementedError
+
+    def pooled_gradient(self, dy: CTensor, axis: int, x: Any, y: Any) -> CTensor:
+        raise NotImplementedError
 
 
 class AdaptiveAveragePooling(_AdaptivePooling):
     """y = the means of windows that are as large as the size of the result wants."""
 
-    def forward(self, x: CTensor) -> CTensor:
-        return self.pooled(x, jnp.mean)
+    def pooled(self, x: CTensor, axis: int, count: int) -> CTensor:
+        inside, seen = _windows(x, axis, *_ends(x.shape[axis], count))
+        return jnp.where(inside, seen, 0).sum(axis + 1) / _sizes(x, axis, x.shape[axis], count)
+
+    def stage(self, x: CTensor) -> tuple[int, ...]:
+        return x.shape
+
+    def pooled_gradient(
+        self, dy: CTensor, axis: int, x: tuple[int, ...], y: tuple[int, ...]
+    ) -> CTensor:
+        share = dy / _sizes(dy, axis, x[axis], y[axis])
+        inside, of_each = _windows(share, axis, *_ends(y[axis], x[axis]))
+        return jnp.where(inside, of_each, 0).sum(axis + 1)
 
 
 class AdaptiveMaxPooling(_AdaptivePooling):
     """y = the largest elements of such windows. Equal ones share the gradient."""
 
-    def forward(self, x: CTensor) -> CTensor:
-        return self.pooled(x, jnp.max)
+    def pooled(self, x: CTensor, axis: int, count: int) -> CTensor:
+        # A window that is shorter than others sees its last element again.
+        return _windows(x, axis, *_ends(x.shape[axis], count))[1].max(axis + 1)
+
+    def stage(self, x: CTensor) -> CTensor:
+        return x
+
+    def pooled_gradient(self, dy: CTensor, axis: int, x: CTensor, y: CTensor) -> CTensor:
+        inside, seen = _windows(x, axis, *_ends(x.shape[axis], y.shape[axis]))
+        largest = inside & (seen == jnp.expand_dims(y, axis + 1))
+        share = apart(jnp.divide, dy, largest.sum(axis + 1, dtype=dy.dtype))
+        ends = _ends(y.shape[axis], x.shape[axis])
+        inside, of_each = _windows(share, axis, *ends)
+        largest = inside & (_windows(y, axis, *ends)[1] == jnp.expand_dims(x, axis + 1))
+        return jnp.where(largest, of_each, 0).sum(axis + 1)
+
+
+def _ends(size: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Where the windows start and end. Swapped, the windows that an element is in."""
+    i = np.arange(count)
+    return i * size // count, -(-(i + 1) * size // count)
+
+
+def _sizes(x: CTensor, axis: int, size: int, count: int) -> CTensor:
+    """The sizes of an axis' windows, to go with x."""
+    start, end = _ends(size, count)
+    return jnp.asarray(end - start, x.dtype).reshape(-1, *[1] * (x.ndim - axis - 1))
+
+
+def _windows(x: CTensor, axis: int, start: np.ndarray, end: np.ndarray) -> tuple[CTensor, CTensor]:
+    """What all windows see, on a new axis behind the windows', and whether it is inside.
+
+    A window that is shorter than others sees its last element again, outside.
+    """
+    at = start[:, None] + np.arange((end - start).max(initial=1))
+    inside = jnp.asarray(at < end[:, None]).reshape(*at.shape, *[1] * (x.ndim - axis - 1))
+    at = np.minimum(at, end[:, None] - 1).astype(np.int32)
+    return inside, jnp.take(x, jnp.asarray(at), axis, mode="clip")
 
 
 class GlobalAveragePool(Operation):
@@ -246,7 +307,8 @@ class GlobalAveragePool(Operation):
 
     def __init__(self, data_format: str = "channels_first") -> None:
         super().__init__()
-        if data_format not in ("channels_first", "channels_last"):
+        # SINGA's own tests leave out an s.
+        if data_format not in ("channels_first", "channels_last", "channel_last"):
             raise ArgumentError(
                 f"{self.name}: data_format must be 'channels_first' or 'channels_last', "
                 f"got {data_format!r}"

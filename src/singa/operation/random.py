@@ -41,7 +41,10 @@ class Dropout(Operation):
 def dropout(x: Tensor, ratio: float = 0.5) -> Tensor:
     """Set each element to 0 with probability ``ratio``, and scale the others to keep the mean.
 
-    Draws from the random stream of ``x``'s device. Outside of training it returns ``x``.
+    Draws from the random stream of ``x``'s device. Outside of training, and for a ratio of 0, it
+    returns ``x``.
     """
     operation = Dropout(ratio)
-    return operation(x, wrap(next_key(x.device), x.device))[0] if mode.training else x
+    if not ratio or not mode.training:
+        return x
+    return operation(x, wrap(next_key(x.device), x.device))[0]

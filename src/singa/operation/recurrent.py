@@ -104,11 +104,14 @@ class _Sequence(Operation):
 
     def gradients(self, da: CTensor, da_hidden: CTensor, *dstates: CTensor) -> tuple[Any, ...]:
         """Of all inputs, from those of the gates' sums: the input's part and the state's part."""
-        rows, rows_hidden = (self.valid(a).reshape(-1, a.shape[-1]) for a in (da, da_hidden))
+        rows, rows_hidden, x, h = (
+            a.reshape(-1, a.shape[-1])
+            for a in (self.valid(da), self.valid(da_hidden), self.x, self.h_before)
+        )
         return (
             (rows @ self.w_ih.T).reshape(self.x.shape),
-            self.x.reshape(len(rows), -1).T @ rows,
-            self.h_before.reshape(len(rows), -1).T @ rows_hidden,
+            x.T @ rows,
+            h.T @ rows_hidden,
             rows.sum(0),
             rows_hidden.sum(0),
             *dstates,

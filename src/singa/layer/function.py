@@ -1,0 +1,44 @@
+"""Operations as layers."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, ClassVar
+
+from singa._tensor import Tensor
+from singa.layer.base import Layer
+from singa.tape import Operation
+
+
+class Function(Layer):
+    """An operation as a layer without parameters, so that a model can list it among its parts.
+
+    Which one is stated with the class: ``class Tanh(Function, operation=operation.Tanh)``. The
+    layer takes the operation's arguments and keeps them as attributes; a call takes its inputs.
+    """
+
+    _operation: ClassVar[type[Operation]]
+    _options: ClassVar[inspect.Signature]
+
+    def __init_subclass__(cls, operation: type[Operation] | None = None, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if operation is not None:
+            _, *options = inspect.signature(operation.__init__).parameters.values()
+            cls._operation, cls._options = operation, inspect.Signature(options)
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        given = self._options.bind(*args, **options)
+        given.apply_defaults()
+        for name, value in given.arguments.items():
+            setattr(self, name, value)
+        self._configured()  # says at once what is wrong with them
+
+    def forward(self, *xs: Tensor) -> Tensor:
+        return self._configured()(*xs)[0]
+
+    def _configured(self) -> Operation:
+        return self._operation(**{name: getattr(self, name) for name in self._options.parameters})
+
+    def __repr__(self) -> str:
+        options = (f"{name}={getattr(self, name)!r}" for name in self._options.parameters)
+        return f"{type(self).__name__}({', '.join(options)})"
