@@ -23,23 +23,28 @@ _REASONS = {
         "Acos Asin Atan Cos Sin Tan FloorDivide Remainder"
     ),
     "XLA's formula for it is longer than that of the vector library which PyTorch calls.": (
-        "Atanh Gelu Log1p LogSigmoid Pow Sinh SoftPlus"
+        "Atanh BinaryCrossEntropyWithLogits Gelu Log1p LogSigmoid Pow Sinh SoftPlus"
     ),
     "XLA's sort on CPUs compares pair by pair.": "Sort",
     "XLA adds in rounds, each over all elements, where PyTorch goes through them once.": "CumSum",
     "XLA reads the data once for each sum in it, PyTorch's kernel once for all of them.": (
-        "LayerNormalization GroupNormalization InstanceNormalization SoftMax SoftMaxCrossEntropy "
+        "LayerNormalization GroupNormalization InstanceNormalization SoftMax LogSoftmax "
+        "SoftMaxCrossEntropy "
         "CrossEntropy CosineEmbedding Triplet Contrastive Huber"
     ),
     "XLA's loop over a row; as a product with ones it is faster at some sizes, slower at others.": (
         "ReduceMax ReduceMin ReduceProd Norm"
     ),
-    "A part of the image is cut out for each element of the result.": (
+    "Windows of uneven sizes are gathered element by element, one axis after the other.": (
         "AdaptiveAveragePooling AdaptiveMaxPooling"
     ),
     "The gradient is added up by a formula of slices, or of scattered elements, not by a kernel.": (
         "UpSample ScatterElements SetItem"
     ),
+    "All classes of a row are read, where PyTorch looks one of them up.": "NegativeLogLikelihood",
+    "The pieces are joined by a choice for each element, not copied one by one.": "Roll",
+    "XLA's second thread sleeps between operations; waking it for a million elements takes as long "
+    "as it saves. PyTorch's wait busily.": "Abs Add Div Elu Exp LeakyRelu Mul",
     "The shape of the result depends on values: it is computed on the host.": (
         "NonZero ConstantOfShape"
     ),

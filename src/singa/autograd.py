@@ -18,6 +18,7 @@ from singa.tape import (
     Operation,
     backward,
     check_gradients,
+    checkpoint,
     detect_anomaly,
     enable_grad,
     from_jax,
@@ -58,8 +59,8 @@ __all__ = [
     *_operation.__all__,
     "AvgPool1d", "AvgPool2d", "BatchNorm2d", "Conv2d", "LSTM", "Layer", "Linear", "MaxPool1d",
     "MaxPool2d", "Operation", "Operator", "Pooling2d", "RNN", "RNN_Base", "SeparableConv2d",
-    "backward", "check_gradients", "detect_anomaly", "enable_grad", "from_jax", "grad",
-    "gradients", "hessian", "hvp", "jacobian", "jvp", "no_grad", "to_jax", "training", "vjp",
+    "backward", "check_gradients", "checkpoint", "detect_anomaly", "enable_grad", "from_jax",
+    "grad", "gradients", "hessian", "hvp", "jacobian", "jvp", "no_grad", "to_jax", "training", "vjp",
 ]  # fmt: skip
 
 

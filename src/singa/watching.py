@@ -38,10 +38,17 @@ class Journal(Protocol):
     def note(self, tensor: Tensor) -> None: ...
 
 
+class Segment(Protocol):
+    """What is told of every operation that is recorded, once it has been."""
+
+    def add(self, operation: Any, kernel: Any, arrays: list[CTensor], xs: Any) -> None: ...
+
+
 class _Local(threading.local):
     """What this thread is in the middle of."""
 
     capture: Watcher | None = None  # a step that is being captured
+    segment: Segment | None = None  # what is computed again in the backward pass
     journal: Journal | None = None  # an eager step that may be rolled back
     training: bool | None = None  # a model's step, which has its own mode
     anomaly: bool = False  # a block in which NaN and infinity are looked for

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import html
 import os
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
-from xml.sax.saxutils import escape, quoteattr
 
 FONT = "Helvetica, Arial, 'DejaVu Sans', sans-serif"
 
@@ -29,7 +29,7 @@ class Canvas:
     @contextmanager
     def group(self, kind: str, tooltip: str) -> Iterator[None]:
         """What is drawn meanwhile belongs together: a class, and a text that hovering shows."""
-        self._parts.append(f"<g class={quoteattr(kind)}><title>{escape(tooltip)}</title>")
+        self._parts.append(f'<g class="{html.escape(kind)}"><title>{html.escape(tooltip)}</title>')
         yield
         self._parts.append("</g>")
 
@@ -63,7 +63,7 @@ class Canvas:
         weight = ' font-weight="bold"' if bold else ""
         self._parts.append(
             f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size:g}" text-anchor="{anchor}"'
-            f' fill="{fill}"{weight}>{escape(text)}</text>'
+            f' fill="{fill}"{weight}>{html.escape(text)}</text>'
         )
 
     def line(
@@ -99,7 +99,7 @@ class Canvas:
                 '<?xml version="1.0" encoding="UTF-8"?>',
                 f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}"'
                 f' viewBox="0 0 {width:.0f} {height:.0f}" font-family="{FONT}">',
-                f"<title>{escape(title)}</title>",
+                f"<title>{html.escape(title)}</title>",
                 '<defs><marker id="arrow" viewBox="0 0 8 8" refX="7.5" refY="4" markerWidth="6"'
                 ' markerHeight="6" orient="auto"><path d="M0,0.5 L8,4 L0,7.5 z" fill="#555555"/>'
                 "</marker></defs>",

@@ -24,7 +24,7 @@ from singa.native import pooling as kernels
 from singa.operation import checks
 from singa.operation.checks import Sizes
 from singa.operation.convolution import AXES, LETTERS, Padding, as_padding
-from singa.operation.fusion import apart
+from singa.fusion import apart
 from singa.tape import Operation
 
 __all__ = [

@@ -6,6 +6,7 @@
 - ``gradient.py``: an operation's backward as an operation, for a record of the backward pass.
 - ``derivatives.py``: Jacobians, Hessians, and products with them.
 - ``checking.py``: gradients compared with central differences.
+- ``checkpointing.py``: segments that are computed again in the backward pass.
 - ``hooks.py``: functions that are called when gradients and operations come by.
 - ``anomaly.py``: the search for the first NaN.
 - ``jax_functions.py``: jax's functions as operations, and the other way round.
@@ -15,13 +16,14 @@
 from singa.tape.anomaly import detect_anomaly
 from singa.tape.backward import backward, grad, gradients
 from singa.tape.checking import check_gradients
+from singa.tape.checkpointing import checkpoint
 from singa.tape.derivatives import hessian, hvp, jacobian, jvp, vjp
 from singa.tape.jax_functions import FromJax, from_jax, to_jax
 from singa.tape.modes import enable_grad, mode, no_grad, training
 from singa.tape.operation import Operation
 
 __all__ = [
-    "FromJax", "Operation", "backward", "check_gradients", "detect_anomaly", "enable_grad",
-    "from_jax", "grad", "gradients", "hessian", "hvp", "jacobian", "jvp", "mode", "no_grad",
+    "FromJax", "Operation", "backward", "check_gradients", "checkpoint", "detect_anomaly",
+    "enable_grad", "from_jax", "grad", "gradients", "hessian", "hvp", "jacobian", "jvp", "mode", "no_grad",
     "to_jax", "training", "vjp",
 ]  # fmt: skip

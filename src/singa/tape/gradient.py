@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from singa._tensor import Tensor, wrap
 from singa.device import CTensor, Device
 from singa.errors import GradientError
+from singa.tape.checkpointing import Recomputed
 from singa.tape.kernel import HostTrace, Trace, input_gradients
 from singa.tape.modes import enable_grad
 from singa.tape.operation import Edge, Operation
@@ -37,6 +38,9 @@ def recorded_gradients(
 ) -> Sequence[Tensor | None]:
     """What :meth:`Operation.input_gradients` computes, recorded: from Tensors to Tensors."""
     trace = operation._trace
+    if isinstance(trace, Recomputed):
+        with trace.restored(operation, [dy.data for dy in dys.values()]):
+            return recorded_gradients(operation, dys, needed)
     if not isinstance(trace, Trace):
         assert isinstance(trace, HostTrace)
         raise GradientError(

@@ -152,8 +152,11 @@ class Trace:
         known = (*xs, *ys, *residuals)
         return [known[place] for place in self._places]
 
-    def left(self, saved: Sequence[CTensor]) -> dict[str, Any]:
+    def left(self, operation: Operation) -> dict[str, Any]:
         """The attributes that forward left behind."""
+        return self._attributes(operation._saved)
+
+    def _attributes(self, saved: Sequence[CTensor]) -> dict[str, Any]:
         arrays = iter(saved)
         leaves = [next(arrays) if constant is None else constant for constant in self._constants]
         attributes: dict[str, Any] = jax.tree.unflatten(self._treedef, leaves)
@@ -175,9 +178,9 @@ class Trace:
     def after_forward(self, sources: Sequence[CTensor]) -> Operation:
         """The operation as forward left it, as a differentiable function of its ``sources``."""
         if not self.recomputes:
-            return self._operation.copy(self.left(sources))
+            return self._operation.copy(self._attributes(sources))
         count = len(self.input_avals)
-        left = self.left(sources[count:])
+        left = self._attributes(sources[count:])
         operation = self._operation.copy({name: left[name] for name in self._given_as_arrays})
         _forward_for_backward(operation, tuple(sources[:count]))
         return operation
@@ -205,7 +208,7 @@ class Trace:
 
     def _compile(self, given: tuple[int, ...], needed: tuple[bool, ...]) -> Callable[..., Any]:
         def backward(saved: list[CTensor], dys: list[CTensor]) -> Any:
-            operation = self._operation.copy(self.left(saved))
+            operation = self._operation.copy(self._attributes(saved))
             arrived = dict(zip(given, dys, strict=True))
             with _arrays_only(operation):
                 dxs = input_gradients(
@@ -244,7 +247,7 @@ class HostTrace:
         self.output_avals = tuple(jax.typeof(y) for y in ys)
         self.outputs_are_float = tuple(is_float(y.dtype) for y in ys)
 
-    def left(self, saved: Sequence[CTensor]) -> dict[str, Any]:
+    def left(self, operation: Operation) -> dict[str, Any]:
         return {}
 
     def backward(

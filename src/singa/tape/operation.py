@@ -13,6 +13,7 @@ from singa._tensor import Tensor, wrap
 from singa.device import CTensor, is_float
 from singa.errors import CaptureError, DeviceError, DTypeError
 from singa.tape import hooks
+from singa.tape.checkpointing import Recomputed
 from singa.tape.kernel import HostTrace, Kernel, Trace
 from singa.tape.modes import mode
 from singa.watching import local
@@ -65,7 +66,7 @@ class Operation:
     _name: str | None
     _needed: tuple[bool, ...]  # which inputs have an edge
     _saved: list[CTensor]  # the arrays that backward takes
-    _trace: Trace | HostTrace | None  # the layout of what forward left; set when recorded
+    _trace: Trace | HostTrace | Recomputed | None  # the layout of what forward left; set when recorded
     src: tuple[Edge, ...]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Operation:
@@ -114,7 +115,7 @@ class Operation:
     def __getattr__(self, name: str) -> Any:
         # What forward left behind went through the compiled kernel, and is looked up on demand.
         if self._trace is not None:
-            left = self._trace.left(self._saved)
+            left = self._trace.left(self)
             if name in left:
                 return left[name]
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
@@ -166,6 +167,8 @@ class Operation:
                     operation._trace = trace = traced
                     if traced.recomputes:
                         operation._inputs = arrays
+                    if local.segment is not None:
+                        local.segment.add(operation, (kernel, attributes), arrays, xs)
         except Exception as error:
             error.add_note(f"in {operation.name}({', '.join(map(describe, xs))})")
             raise

@@ -1,0 +1,145 @@
+"""checkpoint: memory for compute. What backward needs of a segment is made again when it is due."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+import jax
+
+from singa._tensor import Tensor
+from singa.device import CTensor
+from singa.fusion import apart
+from singa.tape.kernel import Arrays, Kernel, Trace
+from singa.watching import local
+
+if TYPE_CHECKING:
+    from singa.tape.operation import Operation
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def checkpoint(function: Callable[P, R], *xs: P.args, **options: P.kwargs) -> R:
+    """``function(*xs)``, which keeps nothing for the backward pass but what goes into it.
+
+    When the backward pass comes to one of the function's operations, all of them are computed
+    again, from the same arrays: parameters, inputs and random keys as they were. So the gradients
+    are what they would be without. The function's Python is not run again: what it assigns, such
+    as running statistics, is assigned once. What takes memory is one such segment at a time, and
+    what lies between segments; in eager and in compiled steps.
+
+    A checkpoint within another one is a part of it. Operations that run on the host keep what
+    they have, and so does everything once it has been walked with ``create_graph=True``.
+
+    Args:
+        function: any function, layer or model that computes with Tensors.
+        xs, options: its arguments.
+
+    Returns:
+        What the function returns.
+
+    Source: Chen et al., Training Deep Nets with Sublinear Memory Cost, 2016.
+    """
+    if local.segment is not None:
+        return function(*xs, **options)
+    local.segment = segment = Segment()
+    try:
+        return function(*xs, **options)
+    finally:
+        local.segment = None
+        segment.end()
+
+
+class Segment:
+    """The operations that a function recorded, and how to compute them again.
+
+    It knows kernels and numbers, not the operations: those know it.
+    """
+
+    def __init__(self) -> None:
+        self._kernels: list[tuple[Kernel, dict[str, Any]]] = []
+        # For each input: the array, or by which of the operations it was made, as which output.
+        self._inputs: list[list[CTensor | tuple[int, int]]] = []
+        self._numbers: dict[Operation, int] = {}
+        self._made: dict[int, tuple[list[CTensor], list[CTensor]]] = {}
+
+    def add(
+        self,
+        operation: Operation,
+        kernel: tuple[Kernel, dict[str, Any]],
+        arrays: list[CTensor],
+        xs: Sequence[Tensor],
+    ) -> None:
+        """Note an operation that has just been called, and let it forget what it has saved."""
+        trace = operation._trace
+        assert isinstance(trace, Trace)
+        self._inputs.append(
+            [
+                (self._numbers[x.creator], x.output_index) if x.creator in self._numbers else array
+                for x, array in zip(xs, arrays, strict=True)
+            ]
+        )
+        operation._trace = Recomputed(trace, self, len(self._kernels))
+        operation._saved = operation._inputs = []
+        self._numbers[operation] = len(self._kernels)
+        self._kernels.append(kernel)
+
+    def end(self) -> None:
+        """No more operations will come. (Their numbers would hold on to them.)"""
+        self._numbers = {}
+
+    def take(self, number: int, dys: Sequence[CTensor]) -> tuple[list[CTensor], list[CTensor]]:
+        """The inputs of an operation and what it saves, for this once."""
+        if number not in self._made:
+            self._make(dys)
+        return self._made.pop(number)
+
+    def _make(self, dys: Sequence[CTensor]) -> None:
+        given = [x for xs in self._inputs for x in xs if not isinstance(x, tuple)]
+        if any(isinstance(array, jax.core.Tracer) for array in (*given, *dys)):
+            # XLA would see that this was computed before, and keep that instead. To it these are
+            # other arrays, which are not there before the gradient is.
+            _, *given = apart(lambda *arrays: arrays, *dys[:1], *given)
+        arrays = iter(given)
+        outputs: list[Arrays] = []
+        for number, (kernel, attributes) in enumerate(self._kernels):
+            xs = [
+                outputs[x[0]][x[1]] if isinstance(x, tuple) else next(arrays)
+                for x in self._inputs[number]
+            ]
+            ys, found = kernel.record(attributes, *xs)
+            [(trace, residuals)] = found.items()
+            self._made[number] = xs if trace.recomputes else [], trace.saved(xs, ys, residuals)
+            outputs.append(ys)
+
+
+class Recomputed:
+    """What stands on an operation in place of its :class:`Trace` when nothing is saved."""
+
+    __slots__ = ("_number", "_segment", "_trace")
+
+    def __init__(self, trace: Trace, segment: Segment, number: int) -> None:
+        self._trace, self._segment, self._number = trace, segment, number
+
+    @contextmanager
+    def restored(self, operation: Operation, dys: Sequence[CTensor] = ()) -> Iterator[Trace]:
+        """Let the operation have for a while what it would have had."""
+        operation._inputs, operation._saved = self._segment.take(self._number, dys)
+        operation._trace = self._trace
+        try:
+            yield self._trace
+        finally:
+            operation._trace = self
+            operation._saved = operation._inputs = []
+
+    def left(self, operation: Operation) -> dict[str, Any]:
+        with self.restored(operation) as trace:
+            return trace.left(operation)
+
+    def backward(
+        self, operation: Operation, dys: dict[int, CTensor], needed: tuple[bool, ...]
+    ) -> Sequence[CTensor | None]:
+        with self.restored(operation, list(dys.values())) as trace:
+            return trace.backward(operation, dys, needed)
