@@ -7,7 +7,7 @@ may have to be undone.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 class Watcher(Protocol):
     """What is told of every Tensor that is made, read or assigned in a captured step.
 
-    And of conditions that have to hold when it runs: if one does not, its message is raised as a
-    NumericalError, and nothing is assigned.
+    And of conditions that have to hold when it runs: if one does not, its error is made and raised,
+    and nothing is assigned.
     """
 
-    def check(self, holds: CTensor, message: str) -> None: ...
+    def check(self, holds: CTensor, error: Callable[[], Exception]) -> None: ...
     def made(self, tensor: Tensor) -> None: ...
     def read(self, tensor: Tensor) -> CTensor: ...
     def write(self, tensor: Tensor, value: CTensor) -> None: ...

@@ -38,8 +38,8 @@ class Capture:
             made itself and did not keep.
         written: the Tensors outside that it assigned, or made and left there.
         written_args: the numbers of the arguments that it assigned.
-        messages: what to say when a condition does not hold; its outputs, after all others, are
-            whether each does.
+        errors: for each condition, what makes the error to raise if it does not hold. Its outputs,
+            after all others, are whether each does.
         result: how to make from the results' arrays what the function returned.
     """
 
@@ -47,7 +47,7 @@ class Capture:
         self.inputs: list[Tensor | CTensor] = []
         self.written: list[Tensor] = []
         self.written_args: list[int] = []
-        self.messages: list[str] = []
+        self.errors: list[Callable[[], Exception]] = []
         self.result: Result
         # What the step sees of Tensors that were there before: by Tensor, the value that it read
         # or assigned, and which of them it assigned.
@@ -72,9 +72,9 @@ class Capture:
 
     # -- what Tensors tell it -----------------------------------------------------------------
 
-    def check(self, holds: CTensor, message: str) -> None:
+    def check(self, holds: CTensor, error: Callable[[], Exception]) -> None:
         self._conditions.append(holds)
-        self.messages.append(message)
+        self.errors.append(error)
 
     def made(self, tensor: Tensor) -> None:
         self._made.append(weakref.ref(tensor))

@@ -13,7 +13,6 @@ from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
 from singa import memory
 from singa._tensor import Tensor
 from singa.device import CTensor
-from singa.errors import NumericalError
 from singa.graph.capture import Capture, read_tensor
 from singa.graph.fusing import fuse
 from singa.tape.kernel import named
@@ -70,7 +69,7 @@ class Program:
         elif previous is not None and previous._does_the_same(self):
             self._run = previous._run
         else:
-            donated = () if capture.messages else (0,)
+            donated = () if capture.errors else (0,)
             run = jax.jit(named(self._evaluate, "step"), donate_argnums=donated)
             self._run = run.lower(*self._arrays(args)).compile(self._compiler_options())
             memory.return_unused()
@@ -85,7 +84,7 @@ class Program:
                 if shared[i]:
                     donated[i] = donated[i].copy()
         results = self._run(donated, kept, consts, values)
-        if self.capture.messages:
+        if self.capture.errors:
             self._check(results)
         outputs = iter(results)
         for tensor, value in zip(self._written, outputs, strict=False):
@@ -95,11 +94,11 @@ class Program:
         return self.capture.result.fill(outputs)
 
     def _check(self, results: Sequence[CTensor]) -> None:
-        """Raise the message of the first condition that did not hold."""
-        messages = self.capture.messages
-        for holds, message in zip(results[-len(messages) :], messages, strict=True):
+        """Raise the error of the first condition that did not hold."""
+        errors = self.capture.errors
+        for holds, error in zip(results[-len(errors) :], errors, strict=True):
             if not holds:
-                raise NumericalError(message)
+                raise error()
 
     @property
     def compiled(self) -> Any:

@@ -20,11 +20,11 @@ from singa import native
 from singa._tensor import Tensor
 from singa.device import CTensor
 from singa.errors import ArgumentError, ShapeError
+from singa.fusion import apart
 from singa.native import pooling as kernels
 from singa.operation import checks
 from singa.operation.checks import Sizes
 from singa.operation.convolution import AXES, LETTERS, Padding, as_padding
-from singa.fusion import apart
 from singa.tape import Operation
 
 __all__ = [

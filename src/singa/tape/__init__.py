@@ -9,6 +9,7 @@
 - ``checkpointing.py``: segments that are computed again in the backward pass.
 - ``hooks.py``: functions that are called when gradients and operations come by.
 - ``anomaly.py``: the search for the first NaN.
+- ``host.py``: operations that run as Python on the host.
 - ``jax_functions.py``: jax's functions as operations, and the other way round.
 - ``modes.py``: whether operations are recorded, and layers behave as in training.
 """
@@ -24,6 +25,6 @@ from singa.tape.operation import Operation
 
 __all__ = [
     "FromJax", "Operation", "backward", "check_gradients", "checkpoint", "detect_anomaly",
-    "enable_grad", "from_jax", "grad", "gradients", "hessian", "hvp", "jacobian", "jvp", "mode", "no_grad",
-    "to_jax", "training", "vjp",
+    "enable_grad", "from_jax", "grad", "gradients", "hessian", "hvp", "jacobian", "jvp", "mode",
+    "no_grad", "to_jax", "training", "vjp",
 ]  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from weakref import WeakKeyDictionary
 
 import jax
@@ -67,7 +68,7 @@ def _check(tensors: Sequence[Tensor | None], where: str) -> None:
     holds = _finite(floats)
     message = f"detect_anomaly: the first NaN or infinity was made in {where}"
     if local.capture is not None:
-        local.capture.check(holds, message)
+        local.capture.check(holds, partial(NumericalError, message))
     elif not holds:
         raise NumericalError(message)
 

@@ -87,7 +87,7 @@ class Segment:
         self._kernels.append(kernel)
 
     def end(self) -> None:
-        """No more operations will come. (Their numbers would hold on to them.)"""
+        """No more operations will come: let go of those that did."""
         self._numbers = {}
 
     def take(self, number: int, dys: Sequence[CTensor]) -> tuple[list[CTensor], list[CTensor]]:

@@ -8,7 +8,8 @@ from singa._tensor import Tensor, wrap
 from singa.device import CTensor, Device
 from singa.errors import GradientError
 from singa.tape.checkpointing import Recomputed
-from singa.tape.kernel import HostTrace, Trace, input_gradients
+from singa.tape.host import HostTrace
+from singa.tape.kernel import Trace, input_gradients
 from singa.tape.modes import enable_grad
 from singa.tape.operation import Edge, Operation
 

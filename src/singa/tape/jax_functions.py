@@ -85,7 +85,7 @@ class _Pure:
     def __init__(self) -> None:
         self._made: set[Tensor] = set()
 
-    def check(self, holds: CTensor, message: str) -> None:
+    def check(self, holds: CTensor, error: Callable[[], Exception]) -> None:
         raise CaptureError("to_jax: detect_anomaly cannot look into a function that jax traces")
 
     def made(self, tensor: Tensor) -> None:

@@ -233,29 +233,6 @@ def _nothing_but(layout: Layout, *_: Any) -> dict[Layout, list[CTensor]]:
     return {layout: []}
 
 
-class HostTrace:
-    """The counterpart of :class:`Trace` for an operation that runs as Python on the host.
-
-    What forward left is simply on the operation, and backward is called as it is.
-    """
-
-    __slots__ = ("input_avals", "output_avals", "outputs_are_float")
-    recomputes = False
-
-    def __init__(self, xs: Sequence[CTensor], ys: Arrays) -> None:
-        self.input_avals = tuple(jax.typeof(x) for x in xs)
-        self.output_avals = tuple(jax.typeof(y) for y in ys)
-        self.outputs_are_float = tuple(is_float(y.dtype) for y in ys)
-
-    def left(self, operation: Operation) -> dict[str, Any]:
-        return {}
-
-    def backward(
-        self, operation: Operation, dys: dict[int, CTensor], needed: tuple[bool, ...]
-    ) -> Sequence[CTensor | None]:
-        return input_gradients(operation, dys, self.input_avals, self.output_avals, needed)
-
-
 def input_gradients(
     operation: Operation,
     dys: dict[int, CTensor],
@@ -313,9 +290,8 @@ def _fit(operation: Operation, i: int, dx: Any, aval: Any) -> CTensor | None:
             )
         axes = tuple(sorted({*range(lead), *stretched}))
         dx = dx.sum(axes, keepdims=True).reshape(aval.shape)
-    if isinstance(dx, jax.Array) and dx.dtype == aval.dtype:
-        return dx  # the very same: what is handed on is known by that
-    return jnp.asarray(dx, aval.dtype)
+    # If nothing is to be converted, the very same: what is handed on is known by that.
+    return dx if dx.dtype == aval.dtype else dx.astype(aval.dtype)
 
 
 def _as_outputs(operation: Operation, ys: Any) -> Arrays:
@@ -339,7 +315,7 @@ class _Refusal:
             "be frozen at its present value. Pass it as an input of the operation"
         )
 
-    def check(self, holds: CTensor, message: str) -> None:
+    def check(self, holds: CTensor, error: Callable[[], Exception]) -> None:
         raise CaptureError(self._message)
 
     def made(self, tensor: Tensor) -> None:

@@ -6,15 +6,14 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from singa._tensor import Tensor, wrap
 from singa.device import CTensor, is_float
-from singa.errors import CaptureError, DeviceError, DTypeError
-from singa.tape import hooks
+from singa.errors import DeviceError, DTypeError
+from singa.tape import hooks, host
 from singa.tape.checkpointing import Recomputed
-from singa.tape.kernel import HostTrace, Kernel, Trace
+from singa.tape.kernel import Kernel, Trace
 from singa.tape.modes import mode
 from singa.watching import local
 
@@ -66,7 +65,9 @@ class Operation:
     _name: str | None
     _needed: tuple[bool, ...]  # which inputs have an edge
     _saved: list[CTensor]  # the arrays that backward takes
-    _trace: Trace | HostTrace | Recomputed | None  # the layout of what forward left; set when recorded
+    _trace: (
+        Trace | host.HostTrace | Recomputed | None
+    )  # the layout of what forward left; set when recorded
     src: tuple[Edge, ...]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Operation:
@@ -102,6 +103,17 @@ class Operation:
             tuple(dy if is_float(dy.dtype) else np.zeros(dy.shape, jax.dtypes.float0) for dy in dys)
         )
         return tuple(None if dx.dtype == jax.dtypes.float0 else dx for dx in dxs)
+
+    def outputs_like(self, *xs: jax.ShapeDtypeStruct) -> Any:
+        """What forward will return, for compiled steps with an operation that is not traceable.
+
+        Args:
+            xs: the shapes and types of the inputs.
+
+        Returns:
+            Of each output the same: anything with a shape and a dtype. One, or a tuple.
+        """
+        raise NotImplementedError
 
     def copy(self, attributes: dict[str, Any] | None = None) -> Operation:
         """One that is configured alike and has not been called, with more attributes."""
@@ -150,12 +162,12 @@ class Operation:
                     edges.append(None)
                     needed.append(False)
         try:
-            trace: Trace | HostTrace
+            trace: Trace | host.HostTrace
             if not operation.traceable:
                 operation = operation.copy()  # its attributes are what forward leaves on it
-                ys = _forward_on_host(operation, arrays)
+                ys = host.forward(operation, arrays)
                 operation._saved = []
-                operation._trace = trace = HostTrace(arrays, ys)
+                operation._trace = trace = host.HostTrace(arrays, ys)
             else:
                 kernel, attributes = _kernel_of(operation)
                 if not recording:
@@ -297,18 +309,6 @@ def _frozen(value: Any) -> Any:
         return frozenset(value)
     hash(value)
     return value
-
-
-def _forward_on_host(operation: Operation, arrays: list[CTensor]) -> tuple[CTensor, ...]:
-    if local.capture is not None:
-        raise CaptureError(
-            f"{operation.name} runs as Python on the host (traceable = False) and cannot become "
-            "part of a compiled step; run it eagerly with model.graph(False)"
-        )
-    ys = operation.forward(*arrays)
-    if not isinstance(ys, (tuple, list)):
-        ys = (ys,)
-    return tuple(jnp.asarray(y) for y in ys)
 
 
 def describe(x: Tensor) -> str:
