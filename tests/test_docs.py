@@ -1,7 +1,9 @@
-"""What docs/reports.md shows runs."""
+"""What the pages in docs/ show runs."""
 
 import re
 from pathlib import Path
+
+import pytest
 
 from singa import autograd, device
 
@@ -35,7 +37,18 @@ def _form(line):
     return re.sub(r"[\d.]+", "#", line).split()
 
 
-def test_links_lead_somewhere():
-    links = re.findall(r"\]\(([^)#]+)", PAGE)
-    assert links
+def test_the_blocks_of_autograd_print_what_is_shown(monkeypatch, capsys):
+    monkeypatch.setattr(autograd, "training", False)  # put back afterwards
+    page = (ROOT / "docs/autograd.md").read_text(encoding="utf-8")
+    names = {}
+    for block in re.findall(r"```python\n(.*?)```(?:\n\n```\n(.*?)```)?", page, re.DOTALL):
+        code, shown = block
+        exec(code, names)
+        assert capsys.readouterr().out == shown, code
+
+
+@pytest.mark.parametrize("page", sorted(path.name for path in (ROOT / "docs").glob("*.md")))
+def test_links_lead_somewhere(page):
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    links = [link for link in re.findall(r"\]\(([^)#]+)", text) if "://" not in link]
     assert not [link for link in links if not (ROOT / "docs" / link).exists()]

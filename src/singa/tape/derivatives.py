@@ -13,8 +13,10 @@ from singa.tape.backward import grad
 from singa.tape.modes import enable_grad
 
 
-def _leaf(x: Tensor) -> Tensor:
+def _leaf(x: TensorLike) -> Tensor:
     """A Tensor that a function can be differentiated by: itself where it can be, else a leaf."""
+    if not isinstance(x, Tensor):
+        return Tensor(data=x, stores_grad=True)
     if x.requires_grad and (x.creator is not None or x.stores_grad):
         return x
     return Tensor(data=x.data, device=x.device, stores_grad=True)
@@ -33,7 +35,7 @@ def _is_constant(y: Tensor) -> bool:
 
 
 def vjp(
-    f: Callable[..., Tensor], xs: Sequence[Tensor], dy: TensorLike | None = None
+    f: Callable[..., Tensor], xs: Sequence[TensorLike], dy: TensorLike | None = None
 ) -> tuple[Tensor, list[Tensor]]:
     """``f(*xs)``, and the gradients of ``sum(f(*xs) * dy)`` with respect to each of ``xs``.
 
@@ -48,7 +50,7 @@ def vjp(
 
 
 def jvp(
-    f: Callable[..., Tensor], xs: Sequence[Tensor], vs: Sequence[TensorLike]
+    f: Callable[..., Tensor], xs: Sequence[TensorLike], vs: Sequence[TensorLike]
 ) -> tuple[Tensor, Tensor]:
     """``f(*xs)``, and its derivative as the ``xs`` move in the direction ``vs``, of its shape.
 
@@ -75,7 +77,7 @@ def jvp(
     return y, moved
 
 
-def jacobian(f: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+def jacobian(f: Callable[[Tensor], Tensor], x: TensorLike) -> Tensor:
     """All derivatives of ``f(x)``'s elements by ``x``'s: shape ``(*f(x).shape, *x.shape)``.
 
     One backward pass for each element of ``f(x)``.
@@ -90,7 +92,7 @@ def jacobian(f: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     return wrap(jnp.stack(rows).reshape(shape), y.device)
 
 
-def hessian(f: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+def hessian(f: Callable[[Tensor], Tensor], x: TensorLike) -> Tensor:
     """All second derivatives of a scalar ``f(x)``: shape ``(*x.shape, *x.shape)``."""
 
     def gradient(x: Tensor) -> Tensor:
@@ -99,7 +101,7 @@ def hessian(f: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     return jacobian(gradient, x)
 
 
-def hvp(f: Callable[[Tensor], Tensor], x: Tensor, v: TensorLike) -> Tensor:
+def hvp(f: Callable[[Tensor], Tensor], x: TensorLike, v: TensorLike) -> Tensor:
     """The Hessian of a scalar ``f`` at ``x`` times ``v``, which is of ``x``'s shape.
 
     Two backward passes, whatever the size.
@@ -107,5 +109,5 @@ def hvp(f: Callable[[Tensor], Tensor], x: Tensor, v: TensorLike) -> Tensor:
     leaf = _leaf(x)
     _, (dx,) = vjp(f, [leaf])
     if _is_constant(dx):
-        return Tensor(x.shape, x.device, x.dtype, requires_grad=False)
-    return grad(dx, leaf, as_tensor(v, x), create_graph=True)
+        return Tensor(leaf.shape, leaf.device, leaf.dtype, requires_grad=False)
+    return grad(dx, leaf, as_tensor(v, leaf), create_graph=True)
