@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from functools import cache
 from typing import Any
 
@@ -72,25 +73,33 @@ def is_float(dtype: DType) -> bool:
     return bool(jax.numpy.issubdtype(dtype, np.floating))
 
 
+class _Stream(threading.local):
+    """Where a thread is in its random numbers."""
+
+    seed: int | None = None
+    key: Any = None
+
+
 class Device:
     """A place where arrays live and operations run. There is one object per physical device.
 
+    Each thread has a random stream of its own, so that what it draws does not depend on what the
+    others do. It begins with the seed that the thread has set, or else with the main thread's. (A
+    compiled step goes on with the stream of the thread that ran it first.)
+
     Attributes:
         jax_device: the device in jax's words.
-        seed: what the random stream was last seeded with.
-        random_key: the stream's state, a Tensor (so that a compiled step reads and advances it
-            like any other state); None until the first number is drawn.
         verbosity: what :meth:`print_time_profiling` will show; 0 for nothing.
         skip_iteration: how many steps are not timed at first.
         profiler: who takes the time (:mod:`singa.graph.profiler`); None until a step is timed.
     """
 
-    __slots__ = ("jax_device", "profiler", "random_key", "seed", "skip_iteration", "verbosity")
+    __slots__ = ("_seed", "_stream", "jax_device", "profiler", "skip_iteration", "verbosity")
 
     def __init__(self, jax_device: jax.Device) -> None:
         self.jax_device = jax_device
-        self.seed = 0
-        self.random_key: Any = None
+        self._seed = 0  # the main thread's
+        self._stream = _Stream()
         self.verbosity = 0
         self.skip_iteration = 5
         self.profiler: Any = None
@@ -107,18 +116,37 @@ class Device:
         """The GPU's number; -1 for the CPU, as in SINGA."""
         return -1 if self.jax_device.platform == "cpu" else self.jax_device.id
 
+    @property
+    def seed(self) -> int:
+        """What this thread's random stream was last seeded with."""
+        return self._seed if self._stream.seed is None else self._stream.seed
+
+    @property
+    def random_key(self) -> Any:
+        """The state of this thread's random stream; None until the first number is drawn.
+
+        A Tensor, so that a compiled step reads and advances it like any other state.
+        """
+        return self._stream.key
+
+    @random_key.setter
+    def random_key(self, key: Any) -> None:
+        self._stream.key = key
+
     def set_rand_seed(self, seed: int) -> None:
-        """Start this device's random stream anew; the same seed gives the same numbers."""
+        """Start this thread's random stream anew; the same seed gives the same numbers."""
         if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
             raise DTypeError(f"set_rand_seed: an integer is expected, got {seed!r}")
         if not -(2**63) <= seed < 2**63:
             raise ArgumentError(f"set_rand_seed: {seed} does not fit into 64 bits")
-        self.seed = int(seed)
+        self._stream.seed = int(seed)
+        if threading.current_thread() is threading.main_thread():
+            self._seed = int(seed)
         if self.random_key is not None:
             self.random_key.data = self.initial_key()
 
     def initial_key(self) -> CTensor:
-        """The state of a random stream that starts from this device's seed: uint32 (2,)."""
+        """The state of a random stream that starts from this thread's seed: uint32 (2,)."""
         with jax.ensure_compile_time_eval():
             return jax.device_put(jax.random.PRNGKey(self.seed), self.jax_device)
 

@@ -1,0 +1,130 @@
+"""Long runs, long chains, and several threads at once."""
+
+import gc
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from singa import autograd, device, layer, model, opt
+from singa.tensor import Tensor
+
+
+class Net(model.Model):
+    def __init__(self, width):
+        super().__init__()
+        self.hidden = layer.Linear(width)
+        self.out = layer.Linear(3)
+        self.loss = layer.SoftMaxCrossEntropy()
+
+    def forward(self, x):
+        return self.out(autograd.dropout(autograd.relu(self.hidden(x)), 0.2))
+
+    def train_one_batch(self, x, t):
+        loss = self.loss(self.forward(x), t)
+        self.optimizer(loss)
+        return loss
+
+
+def made(width, use_graph, seed=0):
+    device.get_default_device().set_rand_seed(seed)
+    rng = np.random.default_rng(seed)
+    x = Tensor(data=rng.standard_normal((16, 8), np.float32))
+    t = Tensor(data=rng.integers(0, 3, 16, np.int32))
+    net = Net(width)
+    net.optimizer = opt.SGD(0.05, momentum=0.9)
+    net.compile([x], is_train=True, use_graph=use_graph)
+    return net, x, t
+
+
+def resident():
+    """The memory of this process, in bytes."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * 4096
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux's /proc")
+@pytest.mark.parametrize("use_graph", [False, True])
+def test_ten_thousand_steps_do_not_make_the_process_grow(use_graph):
+    net, x, t = made(16, use_graph)
+    for _ in range(1000):
+        net(x, t)
+    before = resident()
+    for _ in range(9000):
+        loss = net(x, t)
+    assert np.isfinite(loss.item())
+    assert resident() - before < 2**23  # what one byte and a half for each operation would take
+
+
+def test_a_chain_of_a_hundred_thousand_operations():
+    a = Tensor(data=np.ones(2), stores_grad=True)
+    autograd.training = True
+    try:
+        y = a
+        for _ in range(100_000):
+            y = y + 1e-5
+        assert autograd.gradients(y, np.ones(2))[a].to_numpy().tolist() == [1, 1]
+        np.testing.assert_allclose(y, [2, 2])
+    finally:
+        autograd.training = False
+    del y  # a recursive deallocation would be the end of the process
+
+
+def test_the_record_of_a_step_is_freed_without_the_collector():
+    net, x, t = made(4, use_graph=False)
+    net(x, t)
+    gc.collect()
+    gc.disable()
+    try:
+        before = sum(isinstance(o, autograd.Operation) for o in gc.get_objects())
+        for _ in range(5):
+            net(x, t)
+        after = sum(isinstance(o, autograd.Operation) for o in gc.get_objects())
+    finally:
+        gc.enable()
+    assert after == before
+
+
+STEPS = 500
+
+
+def trained(width, use_graph, seed):
+    net, x, t = made(width, use_graph, seed)
+    losses = [net(x, t) for _ in range(STEPS)]
+    return [loss.item() for loss in losses], net.hidden.W.to_numpy()
+
+
+@pytest.mark.parametrize("use_graph", [False, True])
+def test_two_threads_train_two_models_as_if_each_were_alone(use_graph):
+    """One in training, next to one that goes back and forth between training and evaluation."""
+    alone = [trained(8, use_graph, 1), trained(12, use_graph, 2)]
+    together = [None, None]
+    start = threading.Barrier(3)
+    stop = threading.Event()
+
+    def train(i, width, seed):
+        start.wait()
+        together[i] = trained(width, use_graph, seed)
+
+    def evaluate():
+        net, x, _ = made(4, use_graph)
+        net.eval()
+        start.wait()
+        while not stop.is_set():
+            net(x)
+
+    threads = [
+        threading.Thread(target=train, args=(0, 8, 1)),
+        threading.Thread(target=train, args=(1, 12, 2)),
+        threading.Thread(target=evaluate),
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads[:2]:
+        thread.join()
+    stop.set()
+    threads[2].join()
+    for (losses, weights), (expected_losses, expected_weights) in zip(together, alone, strict=True):
+        assert losses == expected_losses
+        np.testing.assert_array_equal(weights, expected_weights)
