@@ -1,6 +1,5 @@
 import os
 
-import pytest
 from hypothesis import settings
 
 # Before singa is imported: what a test compiles is compiled, and the user's cache is left alone.
@@ -10,13 +9,3 @@ os.environ["SINGA_CACHE"] = "0"
 # next. In CI the examples are the same in every run, so that a red run is about its change.
 settings.register_profile("singa", deadline=None, derandomize=os.environ.get("CI") == "true")
 settings.load_profile("singa")
-
-
-@pytest.fixture(autouse=True)
-def _not_in_training():
-    """Each test begins with recording off, whatever the one before has left behind."""
-    from singa import autograd
-
-    autograd.training = False
-    yield
-    autograd.training = False
