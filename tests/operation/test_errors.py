@@ -140,6 +140,18 @@ MISTAKES = [
     (lambda: autograd.conv_transpose(t(1, 2, 3), t(2, 2, 1), padding=2), ShapeError, "would becom"),
     (lambda: autograd.max_pool_3d(t(2, 3), 2), ShapeError, "must be (N, C, D, H, W), got shape"),
     (lambda: autograd.adaptive_avg_pool(t(2, 3), 2), ShapeError, "must be (N, C, ...) with 3 to 5"),
+    (
+        lambda: autograd.nll_loss(t(2, 3), t(2, 3), label_smoothing=2), ArgumentError,
+        "NegativeLogLikelihood: label_smoothing must be from 0 to 1, got 2",
+    ),
+    (
+        lambda: autograd.softmax_cross_entropy(t(2, 3), t(2, 3), t(2)), ShapeError,
+        "SoftMaxCrossEntropy: weight must be (3,), one for each class, got (2,)",
+    ),
+    (
+        lambda: autograd.softmax_cross_entropy(t(2, 3), t(2, 3), ignore_index=0), ArgumentError,
+        "SoftMaxCrossEntropy: ignore_index is for class ids; t is (2, 3)",
+    ),
     (lambda: autograd.adaptive_max_pool(t(1, 1, 0), 2), ShapeError, "there is nothing to pool in"),
     (lambda: autograd.globalaveragepool(t(2, 3)), ShapeError, "GlobalAveragePool: the input must"),
     (lambda: autograd.globalaveragepool(t(2), "last"), ArgumentError, "data_format must be 'chann"),
