@@ -28,6 +28,7 @@ from singa.tape import (
     hvp,
     jacobian,
     jvp,
+    mixed_precision,
     no_grad,
     to_jax,
     vjp,
@@ -60,8 +61,8 @@ __all__ = [
     "AvgPool1d", "AvgPool2d", "BatchNorm2d", "Conv2d", "LSTM", "Layer", "Linear", "MaxPool1d",
     "MaxPool2d", "Operation", "Operator", "Pooling2d", "RNN", "RNN_Base", "SeparableConv2d",
     "backward", "check_gradients", "checkpoint", "detect_anomaly", "enable_grad", "from_jax",
-    "grad", "gradients", "hessian", "hvp", "jacobian", "jvp", "no_grad", "to_jax", "training",
-    "vjp",
+    "grad", "gradients", "hessian", "hvp", "jacobian", "jvp", "mixed_precision", "no_grad",
+    "to_jax", "training", "vjp",
 ]  # fmt: skip
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from singa import checkpoint, tape, tensor
 from singa._tensor import Tensor, random_key
-from singa.device import CTensor, DType, get_default_device, timed_devices
+from singa.device import CTensor, DType, float32, get_default_device, timed_devices
 from singa.errors import CaptureError, CheckpointError, DTypeError, ReportError
 from singa.graph import (
     Capture,
@@ -47,11 +47,13 @@ class Model(Layer):
             layer then, and runs eagerly.
         graph_mode: whether a call runs as a compiled program.
         sequential: whether that program's operations run one by one, in recorded order.
+        precision: the short type of matrix products and convolutions; None for float32.
     """
 
     training: bool | None = None
     graph_mode = False
     sequential = False
+    precision: DType | None = None
     _profiler: Profiler | None = None
 
     def compile(
@@ -60,6 +62,7 @@ class Model(Layer):
         is_train: bool = True,
         use_graph: bool = False,
         sequential: bool = False,
+        precision: Any = float32,
     ) -> None:
         """Make the parameters and name them by their paths, and say how calls are to run.
 
@@ -69,10 +72,17 @@ class Model(Layer):
             inputs: Tensors such as ``forward`` will get; their values do not matter.
             is_train: see :meth:`train`.
             use_graph, sequential: see :meth:`graph`.
+            precision: ``"bfloat16"`` or ``"float16"`` for mixed precision, see
+                :func:`singa.autograd.mixed_precision`. The parameters stay float32.
+
+        Raises:
+            DTypeError: the inputs are not a list of Tensors; the precision is no type.
+            ArgumentError: the precision is another type.
         """
         if isinstance(inputs, Tensor) or not all(isinstance(x, Tensor) for x in inputs):
             raise DTypeError("Model.compile: a list of Tensors is expected: compile([tx])")
-        with tape.training(is_train):
+        self._switch("precision", tape.as_precision(precision))
+        with tape.training(is_train), tape.mixed_precision(self.precision or float32):
             try:
                 Capture(partial(Layer.__call__, self), inputs)
             except CaptureError:
@@ -111,7 +121,7 @@ class Model(Layer):
         self._switch("graph_mode", bool(mode))
         self._switch("sequential", bool(sequential))
 
-    def _switch(self, name: str, value: bool) -> None:
+    def _switch(self, name: str, value: Any) -> None:
         # Programs are chosen by these. They are not among what a captured step depends on, so
         # that going from training to evaluation and back captures nothing anew.
         object.__setattr__(self, name, value)
@@ -136,7 +146,7 @@ class Model(Layer):
     def _run(self, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         assert self.training is not None
         function = self.train_one_batch if self.training else super().__call__
-        with tape.training(self.training):
+        with tape.training(self.training), tape.mixed_precision(self.precision or float32):
             if self.graph_mode:
                 return self._steps(function, args, options, self.sequential)
             with Rollback():

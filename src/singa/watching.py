@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import jax
 
-from singa.device import CTensor
+from singa.device import CTensor, DType
 
 if TYPE_CHECKING:
     from singa._tensor import Tensor
@@ -51,6 +51,7 @@ class _Local(threading.local):
     segment: Segment | None = None  # what is computed again in the backward pass
     journal: Journal | None = None  # an eager step that may be rolled back
     training: bool | None = None  # a model's step, which has its own mode
+    precision: DType | None = None  # a block of mixed precision, in this short type
     anomaly: bool = False  # a block in which NaN and infinity are looked for
     recording: bool | None = None  # a block in which operations are recorded, or are not
 

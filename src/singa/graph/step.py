@@ -18,7 +18,7 @@ MOST_PROGRAMS = 32
 """So many programs of one model are kept; the one that was not used for longest is dropped."""
 
 _WARN_AT = {10, 100, 1000}  # captures
-_LEAVES = 6  # where in a key the arguments begin
+_LEAVES = 7  # where in a key the arguments begin
 
 
 class Steps:
@@ -72,6 +72,7 @@ class Steps:
             mode.training,
             mode.recording,
             local.anomaly,
+            local.precision,
             sequential,
             # From here on (_LEAVES) the arguments.
             *[

@@ -10,7 +10,7 @@ import numpy as np
 from singa._tensor import Tensor
 from singa.device import DType, float32, is_float
 from singa.errors import ArgumentError, DTypeError, ShapeError
-from singa.watching import Structural, outside_capture
+from singa.watching import Structural, local, outside_capture
 
 Initializer: TypeAlias = Callable[[Tensor], Any]
 """A function of :mod:`singa.initializer`, or another one that fills a Tensor in place."""
@@ -173,8 +173,11 @@ class Layer(Structural):
 
 
 def param_dtype(x: Tensor) -> DType:
-    """The type for the parameters of a layer with input ``x``: its own if it is a float type."""
-    return x.dtype if is_float(x.dtype) else float32
+    """The type for the parameters of a layer with input ``x``: its own if it is a float type.
+
+    In mixed precision float32, whatever the operation before has computed in.
+    """
+    return x.dtype if is_float(x.dtype) and local.precision is None else float32
 
 
 def parameter(shape: tuple[int, ...], like: Tensor) -> Tensor:

@@ -62,6 +62,8 @@ class Tanh(Operation):
 class SoftMax(Operation):
     """y = e ** x / sum(e ** x) along an axis, shifted by the largest x so as not to overflow."""
 
+    arithmetic = "wide"
+
     def __init__(self, axis: int = 1) -> None:
         super().__init__()
         self.axis = axis
@@ -77,6 +79,8 @@ class SoftMax(Operation):
 
 class LogSoftmax(Operation):
     """y = log(softmax(x)) along an axis, finite where the softmax itself would be 0."""
+
+    arithmetic = "wide"
 
     def __init__(self, axis: int = 1) -> None:
         super().__init__()

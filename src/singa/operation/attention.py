@@ -29,6 +29,8 @@ class ScaledDotProductAttention(Operation):
             a key to draw random numbers with; without it nothing is dropped.
     """
 
+    arithmetic = "low"
+
     def __init__(
         self,
         causal: bool = False,

@@ -40,6 +40,8 @@ class _Filters(Operation):
     of them there may be native kernels.
     """
 
+    arithmetic = "low"
+
     def __init__(
         self,
         stride: tuple[int, ...],

@@ -23,6 +23,8 @@ class CTC(Operation):
     gradient. The gradient is jax's, of the scan over the frames.
     """
 
+    arithmetic = "wide"
+
     def __init__(self, blank: int = 0) -> None:
         super().__init__()
         self.blank = int(blank)

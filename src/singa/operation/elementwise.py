@@ -101,6 +101,8 @@ class Remainder(Operation):
 class Pow(Operation):
     """y = a ** b. The gradient of b is 0 where a <= 0, where the logarithm does not exist."""
 
+    arithmetic = "wide"
+
     def forward(self, a: CTensor, b: CTensor) -> CTensor:
         checks.broadcastable(self, a, b)
         self.a, self.b = a, b
@@ -139,6 +141,8 @@ class Abs(Operation):
 class Exp(Operation):
     """y = e ** x."""
 
+    arithmetic = "wide"
+
     def forward(self, x: CTensor) -> CTensor:
         checks.float_input(self, "its input", x)
         self.y = jnp.exp(x)
@@ -151,17 +155,25 @@ class Exp(Operation):
 class Log(Pointwise, formula=jnp.log, slope=lambda x: 1 / x):
     """y = ln x."""
 
+    arithmetic = "wide"
+
 
 class Log1p(Pointwise, formula=jnp.log1p, slope=lambda x: 1 / (1 + x)):
     """y = ln (1 + x), precise near 0."""
+
+    arithmetic = "wide"
 
 
 class Expm1(Pointwise, formula=jnp.expm1, slope=jnp.exp):
     """y = e ** x - 1, precise near 0."""
 
+    arithmetic = "wide"
+
 
 class Reciprocal(Pointwise, formula=lambda x: 1 / x, slope=lambda x: -1 / (x * x)):
     """y = 1 / x."""
+
+    arithmetic = "wide"
 
 
 def _erf_slope(x: CTensor) -> CTensor:

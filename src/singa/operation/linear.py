@@ -19,6 +19,8 @@ __all__ = [
 class Matmul(Operation):
     """y = a b, a matrix product by NumPy's rules: leading axes are batches and broadcast."""
 
+    arithmetic = "low"
+
     def forward(self, a: CTensor, b: CTensor) -> CTensor:
         if not a.ndim or not b.ndim:
             raise ShapeError(f"{self.name}: got shapes {a.shape} and {b.shape}, one has no axes")
@@ -65,6 +67,8 @@ class Affine(Operation):
     All axes of x but the last are batches.
     """
 
+    arithmetic = "low"
+
     def forward(self, x: CTensor, w: CTensor, b: CTensor) -> CTensor:
         checks.rank(self, "the weight", w, 2, "(features, outputs)")
         if not x.ndim or x.shape[-1] != w.shape[0]:
@@ -84,6 +88,8 @@ class Affine(Operation):
 
 class AddBias(Operation):
     """y = x + b, with b along the last axis of x (axis 0) or along its first (axis 1)."""
+
+    arithmetic = "low"
 
     def __init__(self, axis: int = 0) -> None:
         super().__init__()
@@ -113,6 +119,8 @@ class AddBias(Operation):
 
 class Gemm(Operation):
     """y = alpha A B + beta C, of matrices, with A and B transposed if wanted (ONNX Gemm)."""
+
+    arithmetic = "low"
 
     def __init__(
         self, alpha: float = 1.0, beta: float = 1.0, transA: bool = False, transB: bool = False
@@ -155,6 +163,8 @@ class Gemm(Operation):
 
 class Einsum(Operation):
     """y = a sum of products, with axes named by letters (Einstein's convention, as in NumPy)."""
+
+    arithmetic = "low"
 
     def __init__(self, equation: str) -> None:
         super().__init__()

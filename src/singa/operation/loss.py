@@ -39,6 +39,8 @@ class NegativeLogLikelihood(Operation):
         label_smoothing: the share of each target that goes to all classes alike.
     """
 
+    arithmetic = "wide"
+
     def __init__(self, ignore_index: int | None = None, label_smoothing: float = 0.0) -> None:
         super().__init__()
         if not 0 <= label_smoothing <= 1:
@@ -143,6 +145,8 @@ class CrossEntropy(NegativeLogLikelihood):
 class MeanSquareError(Operation):
     """y = mean((x - t) ** 2) over all elements."""
 
+    arithmetic = "wide"
+
     def forward(self, x: CTensor, t: CTensor) -> CTensor:
         _check(self, x, t)
         self.error = x - t
@@ -195,6 +199,8 @@ class BinaryCrossEntropy(Operation):
     The logarithms are cut off at -100, so that the loss stays finite for x = 0 and x = 1.
     """
 
+    arithmetic = "wide"
+
     def forward(self, x: CTensor, t: CTensor) -> CTensor:
         _check_batch(self, x, t)
         self.x, self.t = x, t
@@ -214,6 +220,8 @@ class BinaryCrossEntropy(Operation):
 class BinaryCrossEntropyWithLogits(Operation):
     """y = the binary cross-entropy of sigmoid(x), exact for logits x of any size."""
 
+    arithmetic = "wide"
+
     def forward(self, x: CTensor, t: CTensor) -> CTensor:
         _check_batch(self, x, t)
         self.x, self.t = x, t
@@ -230,6 +238,8 @@ class KLDivergence(Operation):
     Where t is 0 so is its part of the sum.
     """
 
+    arithmetic = "wide"
+
     def forward(self, x: CTensor, t: CTensor) -> CTensor:
         _check_batch(self, x, t)
         self.t, self.log_ratio = t, jnp.where(t == 0, 0, jnp.log(t) - x)
@@ -242,6 +252,8 @@ class KLDivergence(Operation):
 
 class Hinge(Operation):
     """y = mean(max(0, 1 - t x)) over all elements, for t of 1 and -1."""
+
+    arithmetic = "wide"
 
     def forward(self, x: CTensor, t: CTensor) -> CTensor:
         _check(self, x, t)

@@ -34,6 +34,8 @@ class _Sequence(Operation):
     last step comes first; outputs are where their inputs are.
     """
 
+    arithmetic = "low"
+
     gates: ClassVar[int] = 1
     states: ClassVar[int] = 1
 

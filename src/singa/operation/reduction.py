@@ -36,6 +36,8 @@ def _summed(x: CTensor) -> DType:
 
 
 class _Reduction(Operation):
+    arithmetic = "wide"
+
     def __init__(self, axes: Axes = None, keepdims: bool = True) -> None:
         super().__init__()
         if isinstance(axes, (int, np.integer)):
@@ -234,6 +236,8 @@ class CumSum(Operation):
 
     ``exclusive`` leaves out the element itself; ``reverse`` begins at the end.
     """
+
+    arithmetic = "wide"
 
     def __init__(self, axis: int = 0, exclusive: bool = False, reverse: bool = False) -> None:
         super().__init__()

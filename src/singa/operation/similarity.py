@@ -19,6 +19,8 @@ __all__ = [
 class RankingLoss(Operation):
     """y = mean(max(0, M - pos + neg)): each pos should be above its neg by the margin M."""
 
+    arithmetic = "wide"
+
     def __init__(self, M: float = 0.2) -> None:
         super().__init__()
         self.M = float(M)
@@ -37,6 +39,8 @@ class RankingLoss(Operation):
 
 class CosSim(Operation):
     """y = a b / (|a| |b|), the cosine between vectors; 0, without a gradient, for a zero vector."""
+
+    arithmetic = "wide"
 
     def forward(self, a: CTensor, b: CTensor) -> CTensor:
         checks.float_input(self, "a", a)
@@ -78,6 +82,8 @@ class Triplet(Operation):
     The distances are Euclidean; at distance 0 their gradient is 0.
     """
 
+    arithmetic = "wide"
+
     def __init__(self, margin: float = 1.0) -> None:
         super().__init__()
         self.margin = float(margin)
@@ -103,6 +109,8 @@ class Contrastive(Operation):
 
     d is the Euclidean distance of a and b (Hadsell et al., 2006); at 0 its gradient is 0.
     """
+
+    arithmetic = "wide"
 
     def __init__(self, margin: float = 1.0) -> None:
         super().__init__()

@@ -12,15 +12,25 @@ import jax.numpy as jnp
 import numpy as np
 
 from singa._tensor import Tensor, wrap
-from singa.device import CTensor, Device, float32, int32
+from singa.device import CTensor, Device, float16, float32, int32
 from singa.errors import ArgumentError, DTypeError, ShapeError
 from singa.opt.hyperparameter import Declared, Group, Hyperparameter, Values, is_on
 from singa.opt.schedule import DecayScheduler, Number
 from singa.opt.state import Kind, ParameterStates, check_fits
-from singa.opt.step import AVERAGE, SUM, State, count, update, wide
+from singa.opt.step import (
+    AVERAGE,
+    FIRST_SCALE,
+    SUM,
+    State,
+    count,
+    unless_overflown,
+    unscaled,
+    update,
+    wide,
+)  # fmt: skip
 from singa.tape.backward import backward
 from singa.tape.kernel import named
-from singa.watching import outside_capture, structure
+from singa.watching import local, outside_capture, structure
 
 Layout: TypeAlias = tuple[tuple[str, int], ...]
 """One parameter's hyper-parameters: their names, and their places among all values of a step."""
@@ -65,6 +75,10 @@ class Optimizer(Declared):
         step_counter: how many steps have begun: an int32 Tensor of shape (). With micro-batches,
             how many have begun their last one.
         micro_step: how many micro-batches of the present step have begun: an int32 Tensor.
+        loss_scale: what ``optimizer(loss)`` multiplies the loss with in mixed precision of float16,
+            so that small gradients do not vanish: a float32 Tensor. A step whose gradients are not
+            all finite is left out, and halves it; 2,000 good ones in a row double it.
+        good_steps: how many there were in a row: an int32 Tensor.
 
     Raises:
         ArgumentError: a number outside of its range.
@@ -85,6 +99,8 @@ class Optimizer(Declared):
         super().__init__(*args, **options)
         self.step_counter = Tensor((), dtype=int32, requires_grad=False)
         self.micro_step = Tensor((), dtype=int32, requires_grad=False)
+        self.loss_scale = Tensor(data=FIRST_SCALE, dtype=float32, requires_grad=False)
+        self.good_steps = Tensor((), dtype=int32, requires_grad=False)
         self._groups: tuple[Group, ...] = ()
         self._state = ParameterStates(self._initial, self.plain_values)
         self._updated: set[Tensor] = set()  # the parameters that had their turn in this step
@@ -131,7 +147,14 @@ class Optimizer(Declared):
 
     def __call__(self, loss: Tensor) -> None:
         """Walk back from ``loss`` and update every parameter that it depends on."""
-        self.update_all([(p, g) for p, g in backward(loss) if p.creator is None])
+        if local.precision != float16:
+            self.update_all(_leaves(backward(loss)))
+            return
+        with outside_capture():
+            for tensor in (self.loss_scale, self.good_steps):
+                tensor.to_device(loss.device)
+        start = wrap(jnp.broadcast_to(self.loss_scale.data, loss.shape), loss.device)
+        self._update_all(_leaves(backward(loss, start.as_type(loss.dtype))), is_scaled=True)
 
     def call(self, loss: Tensor) -> None:
         """``optimizer(loss)``, in SINGA's words."""
@@ -148,13 +171,15 @@ class Optimizer(Declared):
             DTypeError, ShapeError: see :meth:`update`.
             ArgumentError: a parameter that is there twice.
         """
-        pairs = list(pairs)
+        self._update_all(list(pairs))
+
+    def _update_all(self, pairs: list[tuple[Tensor, Tensor]], is_scaled: bool = False) -> None:
         for param, grad in pairs:
             self._check(param, grad)
         if len({param for param, _ in pairs}) != len(pairs):
             raise ArgumentError(f"{type(self).__name__}.update_all: a parameter is there twice")
         self.step()
-        self._apply(pairs)
+        self._apply(pairs, is_scaled)
 
     def update(self, param: Tensor, grad: Tensor) -> None:
         """Update one parameter. A new step begins with the first one that had its turn already.
@@ -263,7 +288,7 @@ class Optimizer(Declared):
                 f"its gradient of {grad.shape}"
             )
 
-    def _apply(self, pairs: Sequence[tuple[Tensor, Tensor]]) -> None:
+    def _apply(self, pairs: Sequence[tuple[Tensor, Tensor]], is_scaled: bool = False) -> None:
         if not pairs:
             return
         params = [param for param, _ in pairs]
@@ -272,14 +297,17 @@ class Optimizer(Declared):
         begins = not self._updated
         step = self.step_counter if begins else self._present_step(counters)
         schedules, states, kernel = self._plan(params, begins)
-        new_params, new_states, new_counters = kernel(
+        scaling = [self.loss_scale, self.good_steps] if is_scaled else []
+        new_params, new_states, new_counters, new_scaling = kernel(
             [param.data for param in params],
             [grad.data for _, grad in pairs],
             [{slot: tensor.data for slot, tensor in state.items()} for state in states],
             [schedule(step).data for schedule in schedules],
             [counter.data for counter in counters],
+            [tensor.data for tensor in scaling],
         )
-        for tensor, value in zip((*params, *counters), (*new_params, *new_counters), strict=True):
+        changed = (*params, *counters, *scaling)
+        for tensor, value in zip(changed, (*new_params, *new_counters, *new_scaling), strict=True):
             tensor.assign(value)
         for state, values in zip(states, new_states, strict=True):
             for slot, tensor in state.items():
@@ -345,11 +373,14 @@ class Optimizer(Declared):
                 states: list[State],
                 values: list[CTensor],
                 counters: list[CTensor],
+                scaling: list[CTensor],
             ) -> Any:
                 hypers = [Values({name: values[i] for name, i in layout}) for layout in layouts]
-                step, is_last, counters = count(counters, begins, micro_batches)
+                step, is_last, new_counters = count(counters, begins, micro_batches)
+                grads = unscaled(grads, scaling)
                 new = update(self.rule, micro_batches, params, grads, states, hypers, step, is_last)
-                return *new, counters
+                before = params, states, counters
+                return unless_overflown(grads, (*new, new_counters), before, scaling)
 
             self._kernels[key] = jax.jit(named(run, f"{type(self).__name__}_update"))
         return self._kernels[key]
@@ -380,8 +411,10 @@ class Optimizer(Declared):
             yield param, name, _names(layout)
 
     def _counters_by_name(self) -> dict[str, Tensor]:
-        counters = {"step_counter": self.step_counter, "micro_step": self.micro_step}
-        return counters if self.accumulate > 1 else {"step_counter": self.step_counter}
+        counters = {"step_counter": self.step_counter}
+        if self.accumulate > 1:
+            counters["micro_step"] = self.micro_step
+        return counters
 
     def get_states(self, names: Mapping[Tensor, str] | None = None) -> dict[str, Tensor]:
         """All of its Tensors by name: ``step_counter``, and ``parameter:slot``.
@@ -425,6 +458,10 @@ class Optimizer(Declared):
 
     def _numbered(self) -> dict[Tensor, str]:
         return {param: str(i) for i, param in enumerate(self._state)}
+
+
+def _leaves(found: Iterable[tuple[Tensor, Tensor]]) -> list[tuple[Tensor, Tensor]]:
+    return [(tensor, gradient) for tensor, gradient in found if tensor.creator is None]
 
 
 def _names(layout: Layout) -> tuple[str, ...]:

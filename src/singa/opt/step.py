@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +21,9 @@ Rule: TypeAlias = Callable[[CTensor, CTensor, State, Values, CTensor], tuple[CTe
 
 SUM, AVERAGE = "gradient_sum", "average"
 """The slots that are not the rule's."""
+
+FIRST_SCALE, GOOD_STEPS = 2.0**15, 2000
+"""The loss scale at first, and how many good steps in a row double it."""
 
 
 def wide(dtype: DType) -> DType:
@@ -95,6 +98,30 @@ def _update_one(
     if SUM in state:
         new = new | {SUM: jnp.zeros_like(state[SUM])}
     return p.astype(param.dtype), {slot: new[slot].astype(old.dtype) for slot, old in state.items()}
+
+
+def unscaled(grads: list[CTensor], scaling: list[CTensor]) -> list[CTensor]:
+    """The gradients of the loss, from those of the loss times the scale, if there is one."""
+    return [grad.astype(wide(grad.dtype)) / scaling[0] for grad in grads] if scaling else grads
+
+
+def unless_overflown(grads: list[CTensor], new: Any, before: Any, scaling: list[CTensor]) -> Any:
+    """What is new if all gradients are finite, else what was before; and the new scaling.
+
+    Args:
+        grads: the gradients of the loss.
+        new, before: parameters, states, counters.
+        scaling: the scale and the number of good steps; empty if losses are not scaled.
+    """
+    if not scaling:
+        return *new, scaling
+    scale, good = scaling
+    is_good = jnp.stack([jnp.isfinite(grad).all() for grad in grads]).all()
+    good = jnp.where(is_good, good + 1, 0)
+    is_long = good >= GOOD_STEPS
+    scale = jnp.where(is_good, jnp.where(is_long, scale * 2, scale), jnp.maximum(scale / 2, 1))
+    kept = jax.tree.map(lambda a, b: jnp.where(is_good, a, b), tuple(new), tuple(before))
+    return *kept, [scale, jnp.where(is_long, 0, good)]
 
 
 def clip(grads: Sequence[CTensor], hypers: Sequence[Values]) -> list[CTensor]:

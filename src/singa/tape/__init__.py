@@ -11,6 +11,7 @@
 - ``anomaly.py``: the search for the first NaN.
 - ``host.py``: operations that run as Python on the host.
 - ``jax_functions.py``: jax's functions as operations, and the other way round.
+- ``precision.py``: which operations compute in short types.
 - ``modes.py``: whether operations are recorded, and layers behave as in training.
 """
 
@@ -22,9 +23,10 @@ from singa.tape.derivatives import hessian, hvp, jacobian, jvp, vjp
 from singa.tape.jax_functions import FromJax, from_jax, to_jax
 from singa.tape.modes import enable_grad, mode, no_grad, training
 from singa.tape.operation import Operation
+from singa.tape.precision import as_precision, mixed_precision
 
 __all__ = [
-    "FromJax", "Operation", "backward", "check_gradients", "checkpoint", "detect_anomaly",
-    "enable_grad", "from_jax", "grad", "gradients", "hessian", "hvp", "jacobian", "jvp", "mode",
-    "no_grad", "to_jax", "training", "vjp",
+    "FromJax", "Operation", "as_precision", "backward", "check_gradients", "checkpoint",
+    "detect_anomaly", "enable_grad", "from_jax", "grad", "gradients", "hessian", "hvp", "jacobian",
+    "jvp", "mixed_precision", "mode", "no_grad", "to_jax", "training", "vjp",
 ]  # fmt: skip

@@ -23,6 +23,7 @@ from singa import memory
 from singa._tensor import Tensor
 from singa.device import CTensor, is_float
 from singa.errors import ArgumentError, CaptureError, DTypeError, GradientError
+from singa.tape.precision import converted
 from singa.watching import local
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ class Kernel:
 
 
 def _forward(operation: Operation, *xs: CTensor) -> Arrays:
+    xs = converted(xs, operation._precision)
     with _arrays_only(operation):
         return _as_outputs(operation, operation.forward(*xs))
 

@@ -9,12 +9,13 @@ import jax
 import numpy as np
 
 from singa._tensor import Tensor, wrap
-from singa.device import CTensor, is_float
+from singa.device import CTensor, DType, is_float
 from singa.errors import DeviceError, DTypeError
 from singa.tape import hooks, host
 from singa.tape.checkpointing import Recomputed
 from singa.tape.kernel import Kernel, Trace
 from singa.tape.modes import mode
+from singa.tape.precision import computing_type
 from singa.watching import local
 
 Edge: TypeAlias = "tuple[Operation | None, int, Tensor | None] | None"
@@ -45,6 +46,8 @@ class Operation:
         name: for people: the class's name unless given.
         src: where the inputs came from, an :data:`Edge` each; empty if nothing was recorded.
         traceable: whether forward and backward are compiled.
+        arithmetic: in mixed precision, ``"low"`` for what computes in the short type, ``"wide"``
+            for what computes in float32; None for what takes its inputs as they are.
     """
 
     __slots__ = (
@@ -53,17 +56,20 @@ class Operation:
         "_inputs",
         "_name",
         "_needed",
+        "_precision",
         "_saved",
         "_trace",
         "src",
     )
 
     traceable: bool = True
+    arithmetic: str | None = None
     derives_backward: bool = True  # set for each subclass: it has no backward of its own
 
     _inputs: list[CTensor]  # the inputs' arrays, if the trace says that it recomputes
     _name: str | None
     _needed: tuple[bool, ...]  # which inputs have an edge
+    _precision: DType | None  # what its kernel converts its inputs to
     _saved: list[CTensor]  # the arrays that backward takes
     _trace: (
         Trace | host.HostTrace | Recomputed | None
@@ -72,7 +78,7 @@ class Operation:
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Operation:
         operation = object.__new__(cls)
-        operation._name = operation._trace = None
+        operation._name = operation._trace = operation._precision = None
         operation.src = ()
         return operation
 
@@ -119,6 +125,7 @@ class Operation:
         """One that is configured alike and has not been called, with more attributes."""
         fresh = Operation.__new__(type(self))
         fresh._name = self._name
+        fresh._precision = self._precision
         fresh.__dict__.update(self.__dict__)
         if attributes:
             fresh.__dict__.update(attributes)
@@ -149,6 +156,8 @@ class Operation:
         for x in xs:
             if x.device is not device:
                 raise DeviceError(_many_devices(operation, xs))
+        low = local.precision
+        operation._precision = None if low is None else computing_type(self.arithmetic, low)
         recording = False
         if mode.recording:
             edges: list[Edge] = []
@@ -278,7 +287,13 @@ def _kernel_of(operation: Operation) -> tuple[Kernel, dict[str, Any]]:
     config = operation.__dict__
     arrays: dict[str, Any] = {}
     # The types belong to the key because 1, 1.0 and True are equal.
-    key = (operation.__class__, *config, *config.values(), *map(type, config.values()))
+    key = (
+        operation.__class__,
+        operation._precision,
+        *config,
+        *config.values(),
+        *map(type, config.values()),
+    )
     try:
         kernel = _kernels.get(key)
     except TypeError:  # something that cannot be hashed
@@ -289,6 +304,7 @@ def _kernel_of(operation: Operation) -> tuple[Kernel, dict[str, Any]]:
         }
         key = (
             operation.__class__,
+            operation._precision,
             *config,
             *[None if name in arrays else _frozen(value) for name, value in config.items()],
             *map(type, config.values()),

@@ -1,0 +1,64 @@
+"""Mixed precision: which operations compute in a short type, and which in float32."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from singa.device import CTensor, DType, as_dtype, bfloat16, float16, float32
+from singa.errors import ArgumentError
+from singa.watching import local
+
+LOW, WIDE = "low", "wide"
+_HALF = (float16, bfloat16)
+
+
+def as_precision(precision: Any) -> DType | None:
+    """The short type of a setting: float16 or bfloat16; None for float32, which is no mixture.
+
+    Raises:
+        ArgumentError: another type.
+        DTypeError: no type.
+    """
+    dtype = as_dtype(precision)
+    if dtype not in (float32, *_HALF):
+        raise ArgumentError(f"precision must be float32, bfloat16 or float16, got {dtype}")
+    return None if dtype == float32 else dtype
+
+
+@contextmanager
+def mixed_precision(precision: Any) -> Iterator[None]:
+    """A block in which matrix products and convolutions compute in a short type.
+
+    Their float32 inputs are converted within their kernels, and the gradients come back as
+    float32: so parameters, and what optimizers keep, stay float32. Losses, sums, softmax,
+    exponentials and logarithms convert short inputs to float32. All others compute in the types
+    that they get. float64 stays what it is.
+
+    For float16 call the optimizer with the loss, ``optimizer(loss)``: it scales the loss so that
+    small gradients do not vanish.
+
+    Args:
+        precision: ``"bfloat16"`` or ``"float16"``; ``"float32"`` ends a mixture that surrounds it.
+
+    Source: Micikevicius et al., Mixed Precision Training, 2018.
+    """
+    before, local.precision = local.precision, as_precision(precision)
+    try:
+        yield
+    finally:
+        local.precision = before
+
+
+def computing_type(arithmetic: str | None, low: DType) -> DType | None:
+    """The type that an operation converts its inputs to; None if it takes them as they are."""
+    return {LOW: low, WIDE: float32, None: None}[arithmetic]
+
+
+def converted(xs: tuple[CTensor, ...], dtype: DType | None) -> tuple[CTensor, ...]:
+    """The same inputs, those of other short types or of float32 in this type."""
+    if dtype is None:
+        return xs
+    kinds = (*_HALF, float32) if dtype in _HALF else _HALF
+    return tuple(x.astype(dtype) if x.dtype in kinds else x for x in xs)
