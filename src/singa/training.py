@@ -44,6 +44,7 @@ class Trainer:
         seed: of the initial parameters and of the batches.
         use_graph: whether steps run as one compiled program.
         device: where; the CPU if not given.
+        precision: ``"float32"``, or ``"bfloat16"`` or ``"float16"`` for mixed precision.
 
     Attributes:
         losses: the loss of every step that has been read.
@@ -59,6 +60,7 @@ class Trainer:
         seed: int = 0,
         use_graph: bool = True,
         device: Device | None = None,
+        precision: str = "float32",
     ) -> None:
         self.model = model
         self.dataset = dataset
@@ -69,7 +71,9 @@ class Trainer:
         self.test_accuracies: list[float] = []
         self._unread: list[tuple[Tensor, Tensor, npt.NDArray[Any]]] = []
         self.device.set_rand_seed(seed)
-        self.model.compile([self._placeholder()], is_train=True, use_graph=use_graph)
+        self.model.compile(
+            [self._placeholder()], is_train=True, use_graph=use_graph, precision=precision
+        )
 
     # -- where it is --------------------------------------------------------------------------
 

@@ -88,6 +88,7 @@ def test_the_bar_shows_numbers_while_it_moves(monkeypatch):
         ["--seed", "7"],
         ["--device", "cpu"],
         ["--data", "digits"],
+        ["--precision", "bfloat16"],
     ],
     ids=" ".join,
 )

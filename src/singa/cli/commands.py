@@ -32,6 +32,14 @@ class ModelName(StrEnum):
     cnn = "cnn"
 
 
+class Precision(StrEnum):
+    """What matrix products and convolutions compute in."""
+
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+    float16 = "float16"
+
+
 class DataName(StrEnum):
     """The data sets of :data:`singa.data.NAMES`."""
 
@@ -109,6 +117,9 @@ def train(
     graph: Annotated[
         bool, typer.Option("--graph/--no-graph", help="Compile each step into one program.")
     ] = True,
+    precision: Annotated[
+        Precision, typer.Option(help="What matrix products and convolutions compute in.")
+    ] = Precision.float32,
     seed: Annotated[
         int | None,
         typer.Option(
@@ -141,7 +152,9 @@ def train(
     classes = len(dataset.class_names)
     net = MLP(num_classes=classes) if model is ModelName.mlp else CNN(num_classes=classes)
     net.set_optimizer(opt.SGD(lr, momentum=momentum, weight_decay=weight_decay))
-    trainer = Trainer(net, dataset, batch_size or _BATCH_SIZE, seed or _SEED, graph, place)
+    trainer = Trainer(
+        net, dataset, batch_size or _BATCH_SIZE, seed or _SEED, graph, place, precision
+    )
     if resume is not None:
         trainer.load(resume)
         _check_same("--batch-size", batch_size, trainer.batches.batch_size, resume)

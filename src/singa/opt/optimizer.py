@@ -101,6 +101,7 @@ class Optimizer(Declared):
         self.micro_step = Tensor((), dtype=int32, requires_grad=False)
         self.loss_scale = Tensor(data=FIRST_SCALE, dtype=float32, requires_grad=False)
         self.good_steps = Tensor((), dtype=int32, requires_grad=False)
+        self._is_scaled = False  # the last step's loss was
         self._groups: tuple[Group, ...] = ()
         self._state = ParameterStates(self._initial, self.plain_values)
         self._updated: set[Tensor] = set()  # the parameters that had their turn in this step
@@ -147,13 +148,12 @@ class Optimizer(Declared):
 
     def __call__(self, loss: Tensor) -> None:
         """Walk back from ``loss`` and update every parameter that it depends on."""
-        if local.precision != float16:
+        self._is_scaled = local.precision == float16
+        if not self._is_scaled:
             self.update_all(_leaves(backward(loss)))
             return
-        with outside_capture():
-            for tensor in (self.loss_scale, self.good_steps):
-                tensor.to_device(loss.device)
-        start = wrap(jnp.broadcast_to(self.loss_scale.data, loss.shape), loss.device)
+        scale, _ = self._on(loss.device, [self.loss_scale, self.good_steps])
+        start = wrap(jnp.broadcast_to(scale.data, loss.shape), loss.device)
         self._update_all(_leaves(backward(loss, start.as_type(loss.dtype))), is_scaled=True)
 
     def call(self, loss: Tensor) -> None:
@@ -315,12 +315,14 @@ class Optimizer(Declared):
         self._updated.update(params)
 
     def _counters(self, device: Device) -> list[Tensor]:
-        counters = [self.step_counter, self.micro_step][: 1 + (self.accumulate > 1)]
-        for counter in counters:
-            if counter.device is not device:
+        return self._on(device, [self.step_counter, self.micro_step][: 1 + (self.accumulate > 1)])
+
+    def _on(self, device: Device, tensors: list[Tensor]) -> list[Tensor]:
+        for tensor in tensors:
+            if tensor.device is not device:
                 with outside_capture():
-                    counter.to_device(device)
-        return counters
+                    tensor.to_device(device)
+        return tensors
 
     def _present_step(self, counters: list[Tensor]) -> Tensor:
         data = [counter.data for counter in counters]
@@ -398,7 +400,8 @@ class Optimizer(Declared):
 
     def state_kinds(self, names: Mapping[Tensor, str]) -> dict[str, Kind]:
         """The shapes and types of all that :meth:`set_states` takes, by name."""
-        kinds: dict[str, Kind] = dict.fromkeys(self._counters_by_name(), ((), int32))
+        own = self._counters_by_name() | self._scaling_by_name()
+        kinds: dict[str, Kind] = {name: ((), tensor.dtype) for name, tensor in own.items()}
         for param, name, on in self._named(names):
             for slot, aval in self._state.slots(param, on).items():
                 kinds[f"{name}:{slot}"] = aval.shape, aval.dtype
@@ -416,15 +419,20 @@ class Optimizer(Declared):
             counters["micro_step"] = self.micro_step
         return counters
 
+    def _scaling_by_name(self) -> dict[str, Tensor]:
+        return {"loss_scale": self.loss_scale, "good_steps": self.good_steps}
+
     def get_states(self, names: Mapping[Tensor, str] | None = None) -> dict[str, Tensor]:
         """All of its Tensors by name: ``step_counter``, and ``parameter:slot``.
+
+        With ``loss_scale`` and ``good_steps`` if the last step had a scaled loss.
 
         Args:
             names: what the parameters are called; their place in the order of their first update
                 if not given. The state of a parameter that is not named is left out.
         """
         names = self._numbered() if names is None else names
-        states = self._counters_by_name()
+        states = self._counters_by_name() | (self._scaling_by_name() if self._is_scaled else {})
         for param, state in self._state.items():
             if param in names:
                 states |= {f"{names[param]}:{slot}": tensor for slot, tensor in state.items()}
@@ -450,6 +458,9 @@ class Optimizer(Declared):
         structure.changed()
         for key, counter in self._counters_by_name().items():
             counter.copy_from_numpy(np.asarray(states.get(key, 0)))
+        self._is_scaled = "loss_scale" in states
+        self.loss_scale.copy_from_numpy(np.asarray(states.get("loss_scale", FIRST_SCALE)))
+        self.good_steps.copy_from_numpy(np.asarray(states.get("good_steps", 0)))
         for param, name, on in self._named(names):
             slots = self._state.slots(param, on)
             given = {slot: states[key] for slot in slots if (key := f"{name}:{slot}") in states}
