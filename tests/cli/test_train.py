@@ -99,7 +99,7 @@ def test_options(singa, options):
     assert len(losses_of(out)) == 1
     assert ("eager" in out) == ("--no-graph" in options)
     plain = losses_of(singa("train", "mlp", "--epochs", 1)[1])
-    same = options[0] in ("--no-graph", "--device", "--data")
+    same = options[0] in ("--no-graph", "--device", "--data", "--precision")
     assert (losses_of(out) == pytest.approx(plain, abs=1e-3)) == same
 
 
