@@ -294,13 +294,21 @@ class Tensor(Recorded):
 
     def clone(self) -> Tensor:
         """A new leaf with the same values, which later changes of this one do not reach."""
-        return Tensor(
-            device=self.device, data=self.data, requires_grad=self._requires_grad,
-            stores_grad=self._stores_grad, name=self.name,
-        )  # fmt: skip
+        copy = wrap(self.data, self.device, self._requires_grad)
+        copy.name, copy._stores_grad = self.name, self._stores_grad
+        return copy
 
     deepcopy = clone
     copy = clone
+    __copy__ = clone
+
+    def __deepcopy__(self, memo: object) -> Tensor:
+        return self.clone()
+
+    def __reduce__(self) -> Any:
+        # A leaf, as clone gives: what has computed it is not put into files.
+        values = self._value("pickle")
+        return _unpickled, (values, self.device, self._requires_grad, self._stores_grad, self.name)
 
     def contiguous(self) -> Tensor:
         """Itself: every Tensor's elements are in order."""
@@ -407,6 +415,14 @@ def wrap(
     capture = local.capture
     if capture is not None:
         capture.made(tensor)
+    return tensor
+
+
+def _unpickled(
+    values: np.ndarray[Any, Any], device: Device, requires_grad: bool, stores: bool, name: str
+) -> Tensor:
+    tensor = wrap(as_ctensor(values, device, None), device, requires_grad)
+    tensor.name, tensor._stores_grad = name, stores
     return tensor
 
 

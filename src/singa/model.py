@@ -156,6 +156,10 @@ class Model(Layer):
     def _steps(self) -> Steps:
         return Steps()
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Compiled steps are about this model's own Tensors: a copy compiles its own.
+        return {name: v for name, v in vars(self).items() if name not in ("_steps", "_profiler")}
+
     @property
     def captures(self) -> int:
         """How often the Python of this model's steps has run to be compiled."""

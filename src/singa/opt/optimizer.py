@@ -105,8 +105,19 @@ class Optimizer(Declared):
         self._groups: tuple[Group, ...] = ()
         self._state = ParameterStates(self._initial, self.plain_values)
         self._updated: set[Tensor] = set()  # the parameters that had their turn in this step
+        self._forget()
+
+    def _forget(self) -> None:
+        """What was compiled is compiled anew when it is next needed."""
         self._plans: dict[Any, tuple[int, Plan]] = {}
         self._kernels: dict[Any, Callable[..., Any]] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {n: v for n, v in vars(self).items() if n not in ("_plans", "_kernels")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._forget()
 
     # -- what a subclass says -----------------------------------------------------------------
 
