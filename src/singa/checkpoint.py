@@ -15,11 +15,9 @@ and type are known to be wanted.
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
 import os
-import secrets
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,6 +28,7 @@ import numpy as np
 
 from singa.device import DTYPES, DType, bfloat16, float16, float32, int32
 from singa.errors import CheckpointError
+from singa.files import writing
 
 Array: TypeAlias = np.ndarray[Any, Any]
 
@@ -94,7 +93,7 @@ def write(
             }
             stored = array.view(np.uint16) if array.dtype == bfloat16 else array
             archives.setdefault(_FILES[state_type], {})[name] = stored
-    with _replacing(target, overwrite) as file, zipfile.ZipFile(file, "w") as archive:
+    with writing(target, overwrite) as file, zipfile.ZipFile(file, "w") as archive:
         for member, arrays in archives.items():
             with archive.open(member, "w", force_zip64=True) as out:
                 _write_npz(out, arrays)
@@ -106,43 +105,6 @@ def _write_npz(out: Any, arrays: Mapping[str, Array]) -> None:
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, np.asarray(array, order="C"), allow_pickle=False)
-
-
-@contextlib.contextmanager
-def _replacing(target: Path, overwrite: bool) -> Any:
-    _sweep(target)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        if overwrite:
-            os.replace(temporary, target)
-        else:
-            os.link(temporary, target)  # unlike a rename, it fails if somebody was faster
-    finally:
-        temporary.unlink(missing_ok=True)
-    if os.name == "posix":  # the new name has to reach the disk as well
-        folder = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-
-def _sweep(target: Path) -> None:
-    """Remove what processes left that were killed while they wrote the same file."""
-    if os.name != "posix":
-        return
-    for left in target.parent.glob(f".{target.name}.*.tmp"):
-        process = left.name.removeprefix(f".{target.name}.").partition(".")[0]
-        try:
-            os.kill(int(process), 0)
-        except ProcessLookupError:
-            left.unlink(missing_ok=True)
-        except (ValueError, OSError):
-            continue  # not ours to judge
 
 
 def _dtype_code(dtype: DType) -> int | str:

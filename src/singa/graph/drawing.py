@@ -6,11 +6,12 @@ import os
 from pathlib import Path
 
 from singa.errors import ArgumentError
+from singa.files import writing
 from singa.graph.placement import HEADER, MARGIN, PILL_PITCH, Placement
 from singa.graph.profile import Profile, titles
 from singa.graph.recording import BACKWARD, FORWARD, UPDATE, Node, Recording
 from singa.graph.scene import DETAIL_SIZE, NAME_SIZE, STUB, Box, Pill, Scene, shape
-from singa.graph.svg import Canvas, text_width, write_whole
+from singa.graph.svg import Canvas, text_width
 
 _COLOURS = {  # of the inside, and of the edge
     FORWARD: ("#dce9fb", "#3b78c4"),
@@ -51,7 +52,9 @@ def draw(
         )
     if profile is not None:
         profile.per_step()  # raises if it is not complete
-    write_whole(fpath, _Painter(recording, title, profile).paint())
+    text = _Painter(recording, title, profile).paint()
+    with writing(fpath) as file:
+        file.write(text.encode())
 
 
 class _Painter:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import html
-import os
-import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
-from pathlib import Path
 
 FONT = "Helvetica, Arial, 'DejaVu Sans', sans-serif"
 
@@ -108,14 +105,3 @@ class Canvas:
                 "</svg>\n",
             ]
         )
-
-
-def write_whole(fpath: str | os.PathLike[str], text: str) -> None:
-    """Write a file whole or not at all; one that is there is replaced."""
-    target = Path(fpath)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ from singa.operation.convolution import LETTERS
 _CONVOLVE = {1: conv1d, 2: conv2d, 3: conv3d}
 
 
-class _Filters(Layer):
+class Filters(Layer):
     """What convolutions and transposed ones share, over ``rank`` axes of space."""
 
     rank: int
@@ -84,7 +84,7 @@ class _Filters(Layer):
         return self.nb_kernels, channels // self.group
 
 
-class _Convolution(_Filters):
+class _Convolution(Filters):
     """What the convolutions share."""
 
     def __init__(
@@ -165,7 +165,7 @@ class Conv3d(_Convolution):
     rank = 3
 
 
-class _ConvolutionTranspose(_Filters):
+class _ConvolutionTranspose(Filters):
     """What the transposed convolutions share."""
 
     def __init__(
