@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from singa import _random
+from singa import _random, notebook
 from singa._arrays import as_ctensor, as_shape, converts, from_host, move, number_array, on_host
 from singa.device import CTensor as CTensor
 from singa.device import Device, DType, as_dtype, get_default_device, is_float
@@ -318,9 +318,13 @@ class Tensor(Recorded):
         """A Tensor with the same values, through which no gradient flows."""
         return wrap(self.data, self.device)
 
+    @property
+    def _has_no_value(self) -> bool:
+        return isinstance(self._data, jax.core.Tracer) or local.capture is not None
+
     def _value(self, what: str) -> np.ndarray[Any, Any]:
         """The values, read-only and not copied if on the CPU."""
-        if isinstance(self._data, jax.core.Tracer) or local.capture is not None:
+        if self._has_no_value:
             raise CaptureError(
                 f"{what}: this Tensor{f' ({self.name})' if self.name else ''} has no value yet: "
                 "its step is being compiled into one program. Return it from train_one_batch and "
@@ -381,13 +385,20 @@ class Tensor(Recorded):
         return self.shape[0]
 
     def __repr__(self) -> str:
+        if self._has_no_value:
+            return f"Tensor(<computed in the step being compiled>, {self._about()})"
+        values = np.array2string(np.asarray(self._data), prefix="Tensor(", separator=", ")
+        return f"Tensor({values}, {self._about()})"
+
+    def _repr_html_(self) -> str | None:
+        if self._has_no_value:
+            return None  # Jupyter shows the other one
+        return notebook.array(np.asarray(self._data), f"Tensor {self._about()}")
+
+    def _about(self) -> str:
         about = f"shape={self.shape}, dtype={self.dtype}, device={self.device.name}"
         about += f", name={self.name!r}" if self.name else ""
-        about += ", stores_grad=True" if self.stores_grad else ""
-        if isinstance(self._data, jax.core.Tracer) or local.capture is not None:
-            return f"Tensor(<computed in the step being compiled>, {about})"
-        values = np.array2string(np.asarray(self._data), prefix="Tensor(", separator=", ")
-        return f"Tensor({values}, {about})"
+        return about + (", stores_grad=True" if self.stores_grad else "")
 
     # Tensors are equal by value, element by element, but found by who they are.
     __hash__ = object.__hash__

@@ -12,7 +12,7 @@ import numpy as np
 
 from singa import checkpoint, tape, tensor
 from singa._tensor import Tensor, random_key
-from singa.device import CTensor, DType, float32, get_default_device, timed_devices
+from singa.device import CTensor, Device, DType, float32, get_default_device, timed_devices
 from singa.errors import CaptureError, CheckpointError, DTypeError, ReportError
 from singa.graph import (
     Capture,
@@ -28,6 +28,7 @@ from singa.graph import (
 )
 from singa.layer import Layer
 from singa.opt import DecayScheduler, Optimizer
+from singa.summary import Summary
 from singa.watching import local
 
 
@@ -55,6 +56,7 @@ class Model(Layer):
     sequential = False
     precision: DType | None = None
     _profiler: Profiler | None = None
+    _example: list[tuple[tuple[int, ...], Device, DType]] | None = None  # of compile's inputs
 
     def compile(
         self,
@@ -94,6 +96,7 @@ class Model(Layer):
         for name, state in self.get_states().items():
             if state.name is None:
                 state.name = name
+        self._switch("_example", [(x.shape, x.device, x.dtype) for x in inputs])
         self.graph(use_graph, sequential)
         self.train(is_train)
 
@@ -171,6 +174,27 @@ class Model(Layer):
         return self._steps.compilations
 
     # -- reports ------------------------------------------------------------------------------
+
+    def summary(self, inputs: Sequence[Tensor] | None = None) -> Summary:
+        """What the model consists of: layers, what they give, parameters, memory, multiply-adds.
+
+        ``print`` makes a table of it. Nothing is computed: ``forward`` runs on shapes.
+
+        Args:
+            inputs: Tensors such as ``forward`` will get; those of ``compile`` if not given.
+
+        Raises:
+            ReportError: neither are there inputs nor was the model compiled.
+            CaptureError: ``forward`` needs real values.
+        """
+        if inputs is None:
+            if self._example is None:
+                raise ReportError(
+                    "summary: the shapes of the inputs are not known yet: compile the model, "
+                    "or call summary([tx])"
+                )
+            inputs = [Tensor(shape, device, dtype) for shape, device, dtype in self._example]
+        return Summary(self, inputs)
 
     def memory_report(self) -> MemoryReport:
         """What the compiled step that ran last needs: parameters, scratch, peak, ...; in bytes.

@@ -44,11 +44,18 @@ class Segment(Protocol):
     def add(self, operation: Any, kernel: Any, arrays: list[CTensor], xs: Any) -> None: ...
 
 
+class Calls(Protocol):
+    """What is told of every layer that is called, and computes its outputs."""
+
+    def call(self, layer: Any, xs: tuple[Any, ...], options: dict[str, Any]) -> Any: ...
+
+
 class _Local(threading.local):
     """What this thread is in the middle of."""
 
     capture: Watcher | None = None  # a step that is being captured
     segment: Segment | None = None  # what is computed again in the backward pass
+    calls: Calls | None = None  # a summary that is being made
     journal: Journal | None = None  # an eager step that may be rolled back
     training: bool | None = None  # a model's step, which has its own mode
     precision: DType | None = None  # a block of mixed precision, in this short type

@@ -16,12 +16,13 @@ And the reports on it:
 
 from singa.graph.capture import Capture
 from singa.graph.drawing import draw
-from singa.graph.memory import MemoryReport, memory_report
+from singa.graph.memory import MemoryReport, memory_report, readable
 from singa.graph.profile import Profile
 from singa.graph.profiler import Profiler, device_profiler
 from singa.graph.program import Program
 from singa.graph.recording import Recording
 from singa.graph.step import Rollback, Steps
+from singa.graph.work import multiply_adds
 
 __all__ = [
     "Capture",
@@ -35,4 +36,6 @@ __all__ = [
     "device_profiler",
     "draw",
     "memory_report",
+    "multiply_adds",
+    "readable",
 ]

@@ -110,6 +110,3 @@ class PReLU(Layer):
             return operation.prelu(x, self.slope)
         wide = (self.num_parameters, *[1] * (x.ndim() - 2))
         return operation.prelu(x, operation.reshape(self.slope, wide))
-
-    def __repr__(self) -> str:
-        return f"PReLU(num_parameters={self.num_parameters}, init={self.init})"

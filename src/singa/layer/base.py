@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from singa import notebook
 from singa._tensor import Tensor
 from singa.device import DType, float32, is_float
 from singa.errors import ArgumentError, DTypeError, ShapeError
@@ -14,6 +16,18 @@ from singa.watching import Structural, local, outside_capture
 
 Initializer: TypeAlias = Callable[[Tensor], Any]
 """A function of :mod:`singa.initializer`, or another one that fills a Tensor in place."""
+
+
+class Branch(NamedTuple):
+    """A layer's place among others: how many it is in, its path from the outermost, and its name.
+
+    The name is the path from the one that it is in: ``conv1``, ``blocks.0``.
+    """
+
+    depth: int
+    path: str
+    name: str
+    layer: Layer
 
 
 class Layer(Structural):
@@ -50,6 +64,8 @@ class Layer(Structural):
             for param in self.get_params().values():
                 if self._frozen and param not in before:
                     param.requires_grad = False
+        if local.calls is not None:
+            return local.calls.call(self, xs, options)
         return self.forward(*xs, **options)
 
     def register_states(self, **tensors: Tensor) -> None:
@@ -143,6 +159,42 @@ class Layer(Structural):
             if isinstance(value, Layer):
                 yield name, value
 
+    def tree(self) -> Iterator[Branch]:
+        """This layer and all inside, outer ones before inner ones."""
+        above = [""]  # how the paths of what is in the present layer begin, at each depth
+        yield Branch(0, "", "", self)
+        for path, layer in self.sublayers():
+            while not path.startswith(above[-1]):
+                above.pop()
+            yield Branch(len(above), path, path.removeprefix(above[-1]), layer)
+            above.append(f"{path}.")
+
+    def settings(self) -> str:
+        """What was said when it was made, for people: ``nb_kernels=6, bias=False``."""
+        defaults = {
+            name: parameter.default
+            for name, parameter in inspect.signature(type(self)).parameters.items()
+        }
+        return ", ".join(
+            f"{name}={value!r}"
+            for name, value in vars(self).items()
+            if _is_plain(value)
+            and not name.startswith("_")
+            and not hasattr(type(self), name)  # the state of a Model
+            and value != defaults.get(name)
+        )
+
+    def __repr__(self) -> str:
+        return "\n".join("  " * depth + line for depth, line in self._lines())
+
+    def _repr_html_(self) -> str:
+        return notebook.tree(list(self._lines()))
+
+    def _lines(self) -> Iterator[tuple[int, str]]:
+        for branch in self.tree():
+            title = f"{type(branch.layer).__name__}({branch.layer.settings()})"
+            yield branch.depth, f"{branch.name}: {title}" if branch.name else title
+
     def _tensors(self) -> Iterator[tuple[str, Tensor, bool]]:
         for name, value in self._walk():
             if isinstance(value, Tensor):
@@ -170,6 +222,12 @@ class Layer(Structural):
 
     def _attributes(self, prefix: str) -> list[tuple[str, Any, Layer]]:
         return [(prefix + name, value, self) for name, value in vars(self).items()]
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, tuple):
+        return all(map(_is_plain, value))
+    return isinstance(value, (bool, int, float, str, np.dtype))
 
 
 def param_dtype(x: Tensor) -> DType:

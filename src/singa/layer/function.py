@@ -39,6 +39,9 @@ class Function(Layer):
     def _configured(self) -> Operation:
         return self._operation(**{name: getattr(self, name) for name in self._options.parameters})
 
-    def __repr__(self) -> str:
-        options = (f"{name}={getattr(self, name)!r}" for name in self._options.parameters)
-        return f"{type(self).__name__}({', '.join(options)})"
+    def settings(self) -> str:
+        return ", ".join(
+            f"{name}={value!r}"
+            for name, parameter in self._options.parameters.items()
+            if (value := getattr(self, name)) != parameter.default
+        )

@@ -54,9 +54,6 @@ class SmoothL1Loss(Layer):
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
         return operation.smooth_l1_loss(x, t, self.beta)
 
-    def __repr__(self) -> str:
-        return f"SmoothL1Loss(beta={self.beta})"
-
 
 class HingeLoss(Function, operation=operation.Hinge):
     """The mean of max(0, 1 - t x) over all elements, for targets of 1 and -1."""
