@@ -50,7 +50,7 @@ $(VENV)/.demo-installed: $(VENV)/.created pyproject.toml constraints.txt
 
 # Holds what the demo needs as well, so that it is not set up a second time.
 $(VENV)/.dev-installed: $(VENV)/.created pyproject.toml constraints.txt
-	$(PIP_INSTALL) --editable '.[demo,dev]'
+	$(PIP_INSTALL) --editable '.[demo,dev,docs]'
 	@touch $(VENV)/.demo-installed $@
 
 # The native kernels make convolutional steps about twice as fast. Nothing needs them: where they
