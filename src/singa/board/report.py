@@ -1,0 +1,328 @@
+"""The page of one run."""
+
+from __future__ import annotations
+
+import math
+from html import escape
+
+from singa.board.markup import (
+    cell,
+    duration,
+    figure,
+    moment,
+    pairs,
+    problems,
+    section,
+    status,
+    table,
+    to_json,
+)
+from singa.board.page import page
+from singa.board.run import Details, Run, finite
+from singa.board.table import Column, Table
+from singa.graph import readable
+
+_MOST_POINTS = 20_000  # of a curve: of longer ones, averages of neighbouring steps are shown
+_PARTS = ("parameters", "states", "arguments", "constants", "results", "scratch", "code")
+_PART_TITLES = {"states": "other state", "arguments": "arguments (the batch)"}
+_LINKS = {
+    "curves": "Curves",
+    "samples": "Samples",
+    "model": "Model",
+    "graph": "Graph",
+    "time": "Time",
+    "memory": "Memory",
+    "settings": "Settings",
+}
+
+
+def report(run: Run, details: Details, back: str = "", is_live: bool = False) -> str:
+    """The page of a run as one HTML document that needs nothing else.
+
+    Args:
+        run: how it stands.
+        details: the rest of its folder.
+        back: a link to the page of all runs, if there is one.
+        is_live: whether the page asks for itself again while the run is in progress.
+    """
+    contents = {
+        "curves": _curves(run, details),
+        "samples": _samples(details),
+        "model": f'<pre tabindex="0">{escape(run.text("summary"))}</pre>'
+        * bool(run.text("summary")),
+        "graph": _graph(details),
+        "time": _time(details),
+        "memory": _memory(details),
+        "settings": _settings(run),
+    }
+    sections = [section(name, _LINKS[name], content) for name, content in contents.items()]
+    data = {
+        "steps": _columns(details.steps, "step"),
+        "epochs": _columns(run.epochs, "epoch"),
+        "best": {
+            name: best.epoch
+            for name in run.epochs.columns
+            if name.startswith("val_") and (best := run.best(name))
+        },
+    }
+    return page(
+        title=run.name,
+        body="".join(
+            [
+                _bar(run, back, [name for name, content in contents.items() if content]),
+                f'<main data-live="{"run" if is_live and run.is_running else ""}">',
+                _header(run, details),
+                *sections,
+                "</main>",
+            ]
+        ),
+        data=to_json(data),
+        scripts=("charts.js", "page.js", "report.js"),
+    )
+
+
+def _bar(run: Run, back: str, names: list[str]) -> str:
+    links = "".join(f'<a href="#{name}">{_LINKS[name]}</a>' for name in names)
+    home = f'<a class="home" href="{escape(back)}">All runs</a>' if back else ""
+    return (
+        f'<nav class="bar" data-part="bar" aria-label="Sections">{home}'
+        f'<a class="title" href="#top">{escape(run.name)}</a>'
+        f'<span class="links">{links}</span></nav>'
+    )
+
+
+def _header(run: Run, details: Details) -> str:
+    line = [
+        escape(run.text("model")),
+        escape(_data_name(run)),
+        f"started {moment(run.time('started'))}" if run.time("started") else "",
+        f"last written {moment(run.written)}" if run.is_running else "",
+    ]
+    return (
+        '<header id="top" data-part="header">'
+        f"<h1>{escape(run.name)} {status(run.status)}</h1>"
+        f'<p class="under">{" · ".join(filter(None, line))}</p>'
+        f"{_progress(run)}{problems([*run.problems, *details.problems, *_not_finite(details)])}"
+        f'<dl class="tiles">{_tiles(run)}</dl></header>'
+    )
+
+
+def _data_name(run: Run) -> str:
+    data = run.info.get("data")
+    return str(data.get("name", "")) if isinstance(data, dict) else run.text("data")
+
+
+def _progress(run: Run) -> str:
+    epoch, epochs = run.number("epoch"), run.number("epochs")
+    if not run.is_running or not epochs or epoch is None:
+        return ""
+    return (
+        f'<progress value="{epoch:g}" max="{epochs:g}" '
+        f'aria-label="epochs">{epoch:g} of {epochs:g} epochs</progress>'
+    )
+
+
+def _not_finite(details: Details) -> list[str]:
+    """When losses and measures ceased to be numbers: that is no curve to look at, but news."""
+    found = []
+    for name, column in details.steps.columns.items():
+        for step, value in zip(details.steps["step"], column, strict=True):
+            if value is not None and not math.isfinite(value):
+                found.append(f"{name} is {value:g} at step {figure(step)}")
+                break
+    return found
+
+
+def _tiles(run: Run) -> str:
+    tiles: list[tuple[str, str, str]] = []
+    for name in sorted(run.measures, key=lambda n: "loss" in n)[:3]:
+        best = run.best(name)
+        if best is not None:
+            tiles.append((f"best {title(name)}", figure(best.value), f"epoch {best.epoch}"))
+    epoch, epochs = run.number("epoch"), run.number("epochs")
+    if epoch is not None:
+        tiles.append(("epochs", figure(epoch), f"of {figure(epochs)}" if epochs else ""))
+    tiles += [
+        ("duration", duration(run.seconds), "of all epochs"),
+        ("speed", figure(run.speed and round(run.speed)), "samples/s"),
+        ("parameters", figure(run.number("parameters")), run.text("precision")),
+    ]
+    return "".join(
+        f"<div><dt>{escape(name)}</dt><dd>{escape(value)} <small>{escape(unit)}</small></dd></div>"
+        for name, value, unit in tiles
+        if value != "–"
+    )
+
+
+def title(column: str) -> str:
+    """A column's name for people: ``validation loss``."""
+    name = column.removeprefix("val_").replace("_", " ")
+    return f"validation {name}" if column.startswith("val_") else name
+
+
+def _curves(run: Run, details: Details) -> str:
+    if not len(run.epochs) and not len(details.steps):
+        return ""
+    heads = ["#" + title(name) for name in run.epochs.columns]
+    rows = (
+        "<tr>" + "".join(cell(figure(v), v, is_number=True) for v in row) + "</tr>"
+        for row in zip(*run.epochs.columns.values(), strict=True)
+    )
+    numbers = table(heads, rows, caption="Every epoch")
+    bucket = _bucket(len(details.steps))
+    note = f'<p class="note">Each point is the average of {bucket} steps.</p>' if bucket > 1 else ""
+    return (
+        '<p class="note screen">Drag over a chart to zoom in, double-click to zoom out; '
+        "click a name to hide its curve.</p>"
+        '<div class="group" id="epoch-charts"></div>'
+        '<div class="group" id="step-charts" hidden><div class="tools"><h3>Every step</h3>'
+        '<label>smoothing <input type="range" id="smoothing" min="0" max="0.99" step="0.01" '
+        'value="0.8"><output for="smoothing">0.80</output></label></div>'
+        f"{note}</div>"
+        f"<details><summary>Every epoch in numbers</summary>{numbers}</details>"
+    )
+
+
+def _samples(details: Details) -> str:
+    cards = []
+    for name, samples in details.samples.items():
+        images = "".join(
+            f'<img src="data:image/png;base64,{sample.png}" data-epoch="{sample.epoch}" '
+            f'alt="{escape(name)} after epoch {sample.epoch}"'
+            f"{'' if sample is samples[-1] else ' hidden'}>"
+            for sample in samples
+        )
+        last = len(samples) - 1
+        slider = (
+            f'<label>epoch <input type="range" min="0" max="{last}" value="{last}">'
+            f"<output>{samples[-1].epoch}</output></label>"
+        )
+        cards.append(
+            f'<figure class="card sample" data-name="{escape(name)}"><figcaption>'
+            f"<strong>{escape(name)}</strong>{slider}</figcaption>{images}</figure>"
+        )
+    return f'<div class="gallery">{"".join(cards)}</div>' if cards else ""
+
+
+def _model(run: Run) -> str:
+    summary = run.text("summary")
+    return f'<pre tabindex="0">{escape(summary)}</pre>' if summary else ""
+
+
+def _graph(details: Details) -> str:
+    if not details.graph:
+        return ""
+    buttons = "".join(
+        f'<button type="button" data-zoom="{action}" aria-label="{label}" title="{label}">'
+        f"{sign}</button>"
+        for action, sign, label in (
+            ("in", "+", "Zoom in"),
+            ("out", "−", "Zoom out"),
+            ("fit", "fit", "Show all of it"),
+            ("full", "⛶", "Full screen"),
+        )
+    )
+    return (
+        '<p class="note screen">Drag to move; the buttons, + and −, or the wheel after a click '
+        "zoom. Rest on a box for its shapes.</p>"
+        f'<div class="card drawing" tabindex="0" role="group" aria-label="The step as a graph">'
+        f'<div class="buttons">{buttons}</div>{details.graph}</div>'
+    )
+
+
+def _time(details: Details) -> str:
+    if not details.operations:
+        return ""
+    most = max(row.share for row in details.operations) or 1
+    rows = (
+        "<tr>"
+        + cell(escape(row.name), row.name)
+        + cell(escape(row.layer), row.layer)
+        + cell(f'<span class="direction {_kind(row.direction)}">{escape(row.direction)}</span>')
+        + cell(figure(row.calls), row.calls, is_number=True)
+        + cell(f"{row.milliseconds:.3f}", row.milliseconds, is_number=True)
+        + cell(
+            f'<span class="meter {_kind(row.direction)}"><i style="width:'
+            f'{max(0.0, 100 * row.share / most):.1f}%"></i></span>{row.share:.1%}',
+            row.share,
+        )
+        + cell(f'<span class="remark">{escape(row.remark)}</span>', row.remark)
+        + "</tr>"
+        for row in details.operations
+    )
+    heads = ["operation", "layer", "direction", "#calls", "#ms per step", "share", "remark"]
+    total = sum(row.milliseconds for row in details.operations)
+    return (
+        f'<p class="note">{total:.3f} ms in operations per step.</p>'
+        f'<div class="card flush">{table(heads, rows, "time", "Time of each operation")}</div>'
+    )
+
+
+def _kind(direction: str) -> str:
+    return direction if direction in ("forward", "backward", "update") else "other"
+
+
+def _memory(details: Details) -> str:
+    sizes = {name: details.memory[name] for name in _PARTS if details.memory.get(name)}
+    total = sum(sizes.values())
+    if not total:
+        return ""
+    bars = "".join(
+        f'<i class="part-{name}" style="width:{100 * size / total:.2f}%"></i>'
+        for name, size in sizes.items()
+    )
+    keys = "".join(
+        f'<li><i class="part-{name}"></i>{_PART_TITLES.get(name, name)} '
+        f"<b>{readable(size)}</b> <small>{size / total:.1%}</small></li>"
+        for name, size in sizes.items()
+    )
+    peak = details.memory.get("peak")
+    note = f"{readable(peak)} at the most" if peak else f"{readable(total)} in all"
+    donated = details.memory.get("donated")
+    if donated:
+        note += f"; {readable(donated)} of new values are written over the old ones"
+    return (
+        f'<div class="card"><p class="note">One step: {note}.</p>'
+        f'<div class="stack" aria-hidden="true">{bars}</div><ul class="keys">{keys}</ul></div>'
+    )
+
+
+def _settings(run: Run) -> str:
+    versions = {k: v for k, v in run.settings.items() if k.startswith("versions.")}
+    others = {k: v for k, v in run.settings.items() if k not in versions}
+    if not run.settings:
+        return ""
+    parts = [f'<div class="card"><h3>Training</h3>{pairs(others.items())}</div>'] if others else []
+    if versions:
+        named = ((name.removeprefix("versions."), v) for name, v in versions.items())
+        parts.append(f'<div class="card"><h3>Versions</h3>{pairs(named)}</div>')
+    return f'<div class="columns">{"".join(parts)}</div>'
+
+
+def _columns(rows: Table, key: str) -> dict[str, Column]:
+    """The columns for the charts, in the order of the axis.
+
+    Of rows in one place, such as a step done again after an interruption, the last one counts.
+    """
+    places = {x: i for i, x in enumerate(finite(rows[key], 12)) if x is not None}
+    kept = [places[x] for x in sorted(places)]
+    bucket = _bucket(len(kept))
+    return {
+        name: _averages([values[i] for i in kept], bucket)
+        for name, column in rows.columns.items()
+        for values in [finite(column, 12 if name == key else 6)]
+    }
+
+
+def _bucket(rows: int) -> int:
+    return -(-rows // _MOST_POINTS)
+
+
+def _averages(column: Column, size: int) -> Column:
+    if size <= 1:
+        return column
+    averages: Column = []
+    for i in range(0, len(column), size):
+        values = [v for v in column[i : i + size] if v is not None]
+        averages.append(sum(values) / len(values) if values else None)
+    return finite(averages)

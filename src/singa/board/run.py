@@ -1,0 +1,327 @@
+"""A run: what a training leaves in its folder, read with distrust."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import os
+import re
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from singa.board.svg import clean
+from singa.board.table import Column, Table, read_table
+from singa.errors import DataError
+
+T = TypeVar("T")
+
+_RUN, _EPOCHS, _STEPS = "run.json", "epochs.csv", "steps.csv"
+_FORMAT = 1  # the newest that is known
+_PNG = b"\x89PNG\r\n\x1a\n"
+_MOST_SAMPLES = 40  # of each title: a page has them all in it
+_TOLD_ELSEWHERE = {"format", "name", "status", "summary", "epoch"}  # not among the settings
+_LESS_IS_BETTER = ("loss", "error", "mse", "mae", "perplexity")
+
+
+@dataclass
+class Best:
+    """The best epoch by one column, and the value there."""
+
+    column: str
+    epoch: int
+    value: float
+
+
+@dataclass
+class Run:
+    """A run folder: how the training stands, and its epochs.
+
+    Attributes:
+        folder: where it is.
+        key: its place below the folder of all runs, ``sweep/lr-0.1``.
+        info: what ``run.json`` says; empty if that is damaged.
+        settings: what of it is told nowhere else, by names such as ``optimizer.lr``.
+        epochs: a row for each epoch.
+        problems: what could not be read, a sentence each.
+        written: when ``run.json`` or a table was last written.
+    """
+
+    folder: Path
+    key: str
+    info: dict[str, Any]
+    settings: dict[str, str]
+    epochs: Table
+    problems: list[str]
+    written: datetime
+
+    def text(self, name: str) -> str:
+        """A text of ``run.json``; empty if it is not there, or no text."""
+        value = self.info.get(name)
+        return value if isinstance(value, str) else ""
+
+    def number(self, name: str) -> float | None:
+        """A number of ``run.json``; None if it is not there, or no number."""
+        value = self.info.get(name)
+        return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+    @property
+    def name(self) -> str:
+        return self.text("name") or self.folder.resolve().name
+
+    @property
+    def status(self) -> str:
+        return self.text("status") or "unknown"
+
+    @property
+    def is_running(self) -> bool:
+        return self.status == "running"
+
+    @property
+    def seconds(self) -> float | None:
+        """How long its epochs took, without what was before, between and after them."""
+        seconds = [s for s in self.epochs["seconds"] if s is not None]
+        return sum(seconds) if seconds else None
+
+    @property
+    def speed(self) -> float | None:
+        """Samples per second: the median of the epochs. The first one compiles, as a rule."""
+        speeds = [s for s in self.epochs["samples_per_second"] if s is not None]
+        return statistics.median(speeds) if speeds else None
+
+    def time(self, name: str) -> datetime | None:
+        """A time of ``run.json``; None if it is not there, or no time."""
+        try:
+            time = datetime.fromisoformat(self.text(name))
+        except ValueError:
+            return None
+        return time.astimezone(UTC)
+
+    def best(self, column: str) -> Best | None:
+        """The epoch with a column's best value; the earlier one of two that are as good."""
+        pairs = [
+            (value, int(epoch))
+            for value, epoch in zip(self.epochs[column], self.epochs["epoch"], strict=True)
+            if value is not None
+            and epoch is not None
+            and math.isfinite(value)
+            and math.isfinite(epoch)
+        ]
+        if not pairs:
+            return None
+        is_less_better = any(word in column for word in _LESS_IS_BETTER)
+        value, epoch = (min if is_less_better else max)(pairs, key=lambda pair: pair[0])
+        return Best(column, epoch, value)
+
+    @property
+    def measures(self) -> list[str]:
+        """The columns that say how good it is: ``val_loss``, ``val_accuracy``, ...
+
+        If nothing was validated they are those of the training itself.
+        """
+        names = [n for n in self.epochs.columns if n.startswith("val_")]
+        return names or [n for n in self.epochs.columns if n not in _NO_MEASURES]
+
+
+_NO_MEASURES = {"epoch", "step", "seconds", "samples_per_second", "lr"}
+
+
+@dataclass
+class Operation:
+    """The time of one operation in a step."""
+
+    name: str
+    layer: str
+    direction: str
+    calls: int
+    milliseconds: float
+    share: float
+    remark: str
+
+
+@dataclass
+class Sample:
+    """A picture that was made after an epoch, as PNG in base64."""
+
+    epoch: int
+    png: str
+
+
+@dataclass
+class Details:
+    """The rest of a run folder, which the page of that run alone shows."""
+
+    steps: Table = field(default_factory=Table)
+    graph: str = ""
+    operations: list[Operation] = field(default_factory=list)
+    memory: dict[str, int] = field(default_factory=dict)
+    samples: dict[str, list[Sample]] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+
+def find_runs(folder: Path) -> dict[str, Path]:
+    """The run folders in a folder, at any depth, by their places in it.
+
+    Raises:
+        DataError: it is no folder, or there are none.
+    """
+    if not folder.is_dir():
+        raise DataError(f"board: {folder} is not a folder")
+    if (folder / _RUN).is_file():
+        return {folder.resolve().name or "run": folder}
+    found: dict[str, Path] = {}
+    for place, folders, files in os.walk(folder):
+        folders.sort()
+        if _RUN in files:
+            folders.clear()  # no runs within runs
+            found[Path(place).relative_to(folder).as_posix()] = Path(place)
+    if not found:
+        raise DataError(
+            f"board: no run in {folder}: none of its folders has a {_RUN}, which a training with "
+            "a run folder writes"
+        )
+    return found
+
+
+def read_run(folder: Path, key: str = "") -> Run:
+    """Read how a run stands. What is damaged is left out, and noted in ``problems``.
+
+    Raises:
+        DataError: there is no ``run.json``.
+    """
+    path = folder / _RUN
+    if not path.is_file():
+        raise DataError(f"board: no run in {folder}: there is no {_RUN}")
+    problems: list[str] = []
+    info, settings = _read(problems, path, _info, ({}, {}))
+    version = info.get("format")
+    if info and version != _FORMAT:
+        problems.append(f"{_RUN}: it has format {version!r}, and {_FORMAT} is what is known here")
+    epochs = _read(problems, folder / _EPOCHS, read_table, Table())
+    problems += [epochs.problem] if epochs.problem else []
+    times = [p.stat().st_mtime for n in (_RUN, _EPOCHS, _STEPS) if (p := folder / n).exists()]
+    written = datetime.fromtimestamp(max(times), UTC)
+    return Run(folder, key or folder.resolve().name, info, settings, epochs, problems, written)
+
+
+def read_details(folder: Path) -> Details:
+    """Read the rest of a run. What is damaged is left out, and noted in ``problems``."""
+    details = Details()
+    problems = details.problems
+    details.steps = _read(problems, folder / _STEPS, read_table, details.steps)
+    problems += [details.steps.problem] if details.steps.problem else []
+    details.graph = _read(problems, folder / "graph.svg", _graph, "")
+    details.operations = _read(problems, folder / "profile.json", _operations, [])
+    details.memory = _read(problems, folder / "memory.json", _memory, {})
+    details.samples = _read(problems, folder / "samples", lambda p: _samples(p, problems), {})
+    return details
+
+
+def _read(problems: list[str], path: Path, read: Callable[[Path], T], default: T) -> T:
+    """Read a file that may be missing or damaged."""
+    if not path.exists():
+        return default
+    try:
+        return read(path)
+    except (OSError, ValueError, ArithmeticError, RecursionError) as error:
+        problems.append(f"{path.name}: {error}")
+        return default
+
+
+def _json_object(path: Path) -> dict[str, Any]:
+    value = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(value, dict):
+        raise DataError("it is not a JSON object")
+    return value
+
+
+def _info(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    info = _json_object(path)
+    settings: dict[str, str] = {}
+    _flatten({k: v for k, v in info.items() if k not in _TOLD_ELSEWHERE}, "", settings)
+    return info, settings
+
+
+def _graph(path: Path) -> str:
+    return clean(path.read_text(encoding="utf-8"))
+
+
+def _operations(path: Path) -> list[Operation]:
+    """The rows of a :class:`singa.graph.Profile`, times per step, those with most time first."""
+    profile = _json_object(path)
+    try:
+        steps = max(int(profile["iterations"]), 1)
+        rows = [
+            Operation(
+                name=f"{row['name']} {row['number']}" if row["number"] else str(row["name"]),
+                layer=str(row["layer"]),
+                direction=str(row["direction"]),
+                calls=int(row["calls"]),
+                milliseconds=float(row["seconds"]) / steps * 1e3,
+                share=float(row["share"]),
+                remark=_remark(row),
+            )
+            for row in profile["rows"]
+        ]
+    except (KeyError, TypeError) as error:
+        raise DataError(f"it is not a profile ({error!r})") from None
+    return sorted(rows, key=lambda row: -row.milliseconds)
+
+
+def _remark(row: dict[str, Any]) -> str:
+    if row["part_of"]:
+        return "in " + ", ".join(map(str, row["part_of"]))
+    return "with " + ", ".join(map(str, row["includes"])) if row["includes"] else ""
+
+
+def _memory(path: Path) -> dict[str, int]:
+    sizes = _json_object(path)
+    return {
+        name: size for name, size in sizes.items() if isinstance(size, int) and size >= 0
+    }  # the name of the device is among them
+
+
+def _samples(folder: Path, problems: list[str]) -> dict[str, list[Sample]]:
+    """The pictures by title, in the order of epochs; if there are many, some of them."""
+    files: dict[str, list[tuple[int, Path]]] = {}
+    for path in sorted(folder.glob("*.png")):
+        match = re.fullmatch(r"(\d{4,})-(.+)", path.stem)
+        if match:
+            files.setdefault(match[2], []).append((int(match[1]), path))
+    samples: dict[str, list[Sample]] = {}
+    for title, found in files.items():
+        for epoch, path in _spread(sorted(found), _MOST_SAMPLES):
+            png = _read(problems, path, Path.read_bytes, b"")
+            if png.startswith(_PNG):
+                sample = Sample(epoch, base64.b64encode(png).decode())
+                samples.setdefault(title, []).append(sample)
+            else:
+                problems.append(f"samples/{path.name}: it is not a PNG")
+    return samples
+
+
+def _spread(items: list[T], most: int) -> list[T]:
+    """At most so many of the items, evenly spread, the first and the last among them."""
+    if len(items) <= most:
+        return items
+    return [items[round(i * (len(items) - 1) / (most - 1))] for i in range(most)]
+
+
+def _flatten(value: Any, name: str, flat: dict[str, str]) -> None:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            _flatten(inner, f"{name}.{key}" if name else str(key), flat)
+    elif value is not None:
+        flat[name] = value if isinstance(value, str) else json.dumps(value)
+
+
+def finite(column: Column, digits: int = 6) -> Column:
+    """A column for JSON: rounded to so many digits, None for what is no finite number."""
+    return [
+        float(f"{value:.{digits}g}") if value is not None and math.isfinite(value) else None
+        for value in column
+    ]
