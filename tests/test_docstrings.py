@@ -35,9 +35,9 @@ FACES = {
 NAMES = {"np": np, "jax": jax, "jnp": jnp, "Tensor": Tensor, **FACES}
 
 TO_DO = (
-    "singa._tensor", "singa.data", "singa.device", "singa.image_tool", "singa.initializer",
-    "singa.layer", "singa.metric", "singa.model", "singa.operation", "singa.opt", "singa.tape",
-    "singa.tensor",
+    "singa._tensor", "singa.board", "singa.data", "singa.device", "singa.image_tool",
+    "singa.initializer", "singa.layer", "singa.metric", "singa.model", "singa.opt", "singa.tape",
+    "singa.tensor", "singa.train",
 )  # fmt: skip
 """Modules, and packages, that are not documented like this yet."""
 
@@ -129,7 +129,7 @@ def _missing(name, doc, example, shapes):
     [
         pytest.param(
             module,
-            marks=pytest.mark.xfail(reason="to do")
+            marks=pytest.mark.xfail(reason="to do", strict=False)
             if any(f"{module}.".startswith(f"{part}.") for part in TO_DO)
             else (),
         )

@@ -286,103 +286,215 @@ class GLU(Operation):
 
 
 def relu(x: Tensor) -> Tensor:
-    """max(x, 0), element by element."""
+    """``max(x, 0)``, element by element.
+
+    Example:
+        >>> autograd.relu(Tensor(data=[-1.0, 2.0]))
+        Tensor([0., 2.], shape=(2,), dtype=float32, device=cpu)
+    """
     return ReLU()(x)[0]
 
 
 def sigmoid(x: Tensor) -> Tensor:
-    """1 / (1 + e ** -x), element by element."""
+    """``1 / (1 + e ** -x)``, element by element.
+
+    Example:
+        >>> autograd.sigmoid(Tensor(data=[-1.0, 0.0, 1.0]))
+        Tensor([0.2689, 0.5   , 0.7311], shape=(3,), dtype=float32, device=cpu)
+    """
     return Sigmoid()(x)[0]
 
 
 def tanh(x: Tensor) -> Tensor:
-    """The hyperbolic tangent, element by element."""
+    """The hyperbolic tangent, element by element.
+
+    Example:
+        >>> autograd.tanh(Tensor(data=[-1.0, 0.0, 1.0]))
+        Tensor([-0.7616,  0.    ,  0.7616], shape=(3,), dtype=float32, device=cpu)
+    """
     return Tanh()(x)[0]
 
 
 def softmax(x: Tensor, axis: int = 1) -> Tensor:
-    """E ** x / sum(e ** x) along ``axis``; sums to 1 there."""
+    """``e ** x / sum(e ** x)`` along ``axis``, where it adds up to 1; of x's shape.
+
+    Example:
+        >>> autograd.softmax(Tensor(data=[[0.0, 0.0], [0.0, np.log(3.0)]]))
+        Tensor([[0.5 , 0.5 ],
+                [0.25, 0.75]], shape=(2, 2), dtype=float32, device=cpu)
+    """
     return SoftMax(axis)(x)[0]
 
 
 def log_softmax(x: Tensor, axis: int = 1) -> Tensor:
-    """The logarithm of the softmax along ``axis``."""
+    """The logarithm of the softmax along ``axis``; of x's shape.
+
+    Example:
+        >>> autograd.log_softmax(Tensor(data=[[0.0, 0.0], [0.0, 1000.0]]))
+        Tensor([[   -0.6931,    -0.6931],
+                [-1000.    ,     0.    ]], shape=(2, 2), dtype=float32, device=cpu)
+    """
     return LogSoftmax(axis)(x)[0]
 
 
 def softplus(x: Tensor) -> Tensor:
-    """ln(1 + e ** x), a smooth relu."""
+    """``ln(1 + e ** x)``, element by element: a smooth relu.
+
+    Example:
+        >>> autograd.softplus(Tensor(data=[-1.0, 0.0, 100.0]))
+        Tensor([  0.3133,   0.6931, 100.    ], shape=(3,), dtype=float32, device=cpu)
+    """
     return SoftPlus()(x)[0]
 
 
 def softsign(x: Tensor) -> Tensor:
-    """X / (1 + abs(x)), between -1 and 1."""
+    """``x / (1 + abs(x))``, element by element: between -1 and 1.
+
+    Example:
+        >>> autograd.softsign(Tensor(data=[-1.0, 3.0]))
+        Tensor([-0.5 ,  0.75], shape=(2,), dtype=float32, device=cpu)
+    """
     return SoftSign()(x)[0]
 
 
 def log_sigmoid(x: Tensor) -> Tensor:
-    """The logarithm of the sigmoid, finite where the sigmoid itself would be 0."""
+    """The logarithm of the sigmoid, element by element; finite where the sigmoid itself would be 0.
+
+    Example:
+        >>> autograd.log_sigmoid(Tensor(data=[-1000.0, 0.0]))
+        Tensor([-1000.    ,    -0.6931], shape=(2,), dtype=float32, device=cpu)
+    """
     return LogSigmoid()(x)[0]
 
 
 def relu6(x: Tensor) -> Tensor:
-    """min(max(x, 0), 6), element by element."""
+    """``min(max(x, 0), 6)``, element by element.
+
+    Example:
+        >>> autograd.relu6(Tensor(data=[-1.0, 2.0, 8.0]))
+        Tensor([0., 2., 6.], shape=(3,), dtype=float32, device=cpu)
+    """
     return ReLU6()(x)[0]
 
 
 def elu(x: Tensor, alpha: float = 1.0) -> Tensor:
-    """X where positive, else alpha (e ** x - 1)."""
+    """``x`` where positive, else ``alpha * (e ** x - 1)``, element by element.
+
+    Example:
+        >>> autograd.elu(Tensor(data=[-1.0, 2.0]))
+        Tensor([-0.6321,  2.    ], shape=(2,), dtype=float32, device=cpu)
+    """
     return Elu(alpha)(x)[0]
 
 
 def selu(x: Tensor, alpha: float = 1.6732632423543772, gamma: float = 1.0507009873554805) -> Tensor:
-    """Gamma times :func:`elu`; these defaults keep mean 0 and variance 1 through many layers."""
+    """``gamma`` times :func:`elu`, element by element.
+
+    These defaults keep mean 0 and variance 1 through many layers.
+
+    Example:
+        >>> autograd.selu(Tensor(data=[-1.0, 2.0]))
+        Tensor([-1.1113,  2.1014], shape=(2,), dtype=float32, device=cpu)
+    """
     return SeLU(alpha, gamma)(x)[0]
 
 
 def prelu(x: Tensor, slope: Tensor) -> Tensor:
-    """X where positive, else ``slope`` x; the slope broadcasts, one per channel being (C, 1, 1)."""
+    """``x`` where positive, else ``slope * x``, element by element.
+
+    The slope broadcasts; one for each channel of images (N, C, H, W) is of shape (C, 1, 1).
+
+    Example:
+        >>> autograd.prelu(Tensor(data=[-1.0, 2.0]), Tensor(data=0.25))
+        Tensor([-0.25,  2.  ], shape=(2,), dtype=float32, device=cpu)
+    """
     return PRelu()(x, slope)[0]
 
 
 def leakyrelu(x: Tensor, a: float = 0.01) -> Tensor:
-    """X where positive, else ``a`` x; the gradient at 0 is ``a``."""
+    """``x`` where positive, else ``a * x``, element by element; the gradient at 0 is ``a``.
+
+    Example:
+        >>> autograd.leakyrelu(Tensor(data=[-1.0, 2.0]), a=0.1)
+        Tensor([-0.1,  2. ], shape=(2,), dtype=float32, device=cpu)
+    """
     return LeakyRelu(a)(x)[0]
 
 
 def hardsigmoid(x: Tensor, alpha: float = 0.2, gamma: float = 0.5) -> Tensor:
-    """min(max(alpha x + gamma, 0), 1), element by element."""
+    """``min(max(alpha * x + gamma, 0), 1)``, element by element.
+
+    Example:
+        >>> autograd.hardsigmoid(Tensor(data=[-4.0, 0.0, 1.0]))
+        Tensor([0. , 0.5, 0.7], shape=(3,), dtype=float32, device=cpu)
+    """
     return HardSigmoid(alpha, gamma)(x)[0]
 
 
 def hardswish(x: Tensor) -> Tensor:
-    """X min(max(x / 6 + 1/2, 0), 1), element by element."""
+    """``x * min(max(x / 6 + 1 / 2, 0), 1)``, element by element.
+
+    Example:
+        >>> autograd.hardswish(Tensor(data=[-4.0, 1.5, 4.0]))
+        Tensor([0.   , 1.125, 4.   ], shape=(3,), dtype=float32, device=cpu)
+    """
     return HardSwish()(x)[0]
 
 
 def gelu(x: Tensor, approximate: str = "none") -> Tensor:
-    """X times the probability that a normally distributed number is below x.
+    """``x * P(z < x)`` for a normally distributed z, element by element.
 
     ``approximate="tanh"`` is the formula with a tanh that GPT-2 and BERT use.
+
+    Example:
+        >>> autograd.gelu(Tensor(data=[-1.0, 0.0, 1.0]))
+        Tensor([-0.1587,  0.    ,  0.8413], shape=(3,), dtype=float32, device=cpu)
     """
     return Gelu(approximate)(x)[0]
 
 
 def silu(x: Tensor) -> Tensor:
-    """X sigmoid(x), element by element."""
+    """``x * sigmoid(x)``, element by element.
+
+    Example:
+        >>> autograd.silu(Tensor(data=[-1.0, 0.0, 1.0]))
+        Tensor([-0.2689,  0.    ,  0.7311], shape=(3,), dtype=float32, device=cpu)
+    """
     return SiLU()(x)[0]
 
 
 def swish(x: Tensor) -> Tensor:
-    """X sigmoid(x): :func:`silu` under its other name."""
+    """``x * sigmoid(x)``, element by element: :func:`silu` under its other name.
+
+    Example:
+        >>> autograd.swish(Tensor(data=[-1.0, 0.0, 1.0]))
+        Tensor([-0.2689,  0.    ,  0.7311], shape=(3,), dtype=float32, device=cpu)
+    """
     return SiLU()(x)[0]
 
 
 def mish(x: Tensor) -> Tensor:
-    """X tanh(softplus(x)), element by element."""
+    """``x * tanh(softplus(x))``, element by element.
+
+    Example:
+        >>> autograd.mish(Tensor(data=[-1.0, 0.0, 1.0]))
+        Tensor([-0.3034,  0.    ,  0.8651], shape=(3,), dtype=float32, device=cpu)
+    """
     return Mish()(x)[0]
 
 
 def glu(x: Tensor, axis: int = -1) -> Tensor:
-    """A sigmoid(b), for the halves a and b of ``x`` along ``axis``, which must be of even size."""
+    """``a * sigmoid(b)``, for the halves a and b of ``x`` along ``axis``.
+
+    Args:
+        x: any shape.
+        axis: an axis of even size, of which half is left.
+
+    Raises:
+        ShapeError: its size is odd.
+
+    Example:
+        >>> autograd.glu(Tensor(data=[[1.0, 2.0, 0.0, 100.0]]))
+        Tensor([[0.5, 2. ]], shape=(1, 2), dtype=float32, device=cpu)
+    """
     return GLU(axis)(x)[0]

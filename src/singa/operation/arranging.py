@@ -143,30 +143,66 @@ class Triu(_Triangle):
 
 
 def flip(x: Tensor, axis: int | Sequence[int] | None = None) -> Tensor:
-    """``numpy.flip``: some axes, or all, in reverse order."""
+    """Some axes, or all, in reverse order; of x's shape (NumPy's flip).
+
+    Example:
+        >>> autograd.flip(Tensor(data=[[1, 2], [3, 4]]), 1)
+        Tensor([[2, 1],
+                [4, 3]], shape=(2, 2), dtype=int32, device=cpu)
+    """
     return Flip(axis)(x)[0]
 
 
 def roll(x: Tensor, shift: int | Sequence[int], axis: int | Sequence[int]) -> Tensor:
-    """``numpy.roll``: some axes shifted, each by its number, end to beginning."""
+    """Some axes shifted, each by its number, end to beginning; of x's shape (NumPy's roll).
+
+    Example:
+        >>> autograd.roll(Tensor(data=[1, 2, 3]), 1, 0)
+        Tensor([3, 1, 2], shape=(3,), dtype=int32, device=cpu)
+    """
     return Roll(shift, axis)(x)[0]
 
 
 def depth_to_space(x: Tensor, blocksize: int, mode: str = "DCR") -> Tensor:
-    """(N, C, H, W) to (N, C / blocksize^2, H blocksize, W blocksize) (ONNX DepthToSpace)."""
+    """(N, C, H, W) to (N, C / blocksize^2, H blocksize, W blocksize) (ONNX DepthToSpace).
+
+    Example:
+        >>> autograd.depth_to_space(Tensor(data=[[[[1]], [[2]], [[3]], [[4]]]]), 2)
+        Tensor([[[[1, 2],
+                  [3, 4]]]], shape=(1, 1, 2, 2), dtype=int32, device=cpu)
+    """
     return DepthToSpace(blocksize, mode)(x)[0]
 
 
 def space_to_depth(x: Tensor, blocksize: int, mode: str = "DCR") -> Tensor:
-    """The inverse of :func:`depth_to_space` in the same mode (in DCR ONNX SpaceToDepth)."""
+    """(N, C, H, W) to (N, C blocksize^2, H / blocksize, W / blocksize).
+
+    The inverse of :func:`depth_to_space` in the same mode (in DCR ONNX SpaceToDepth).
+
+    Example:
+        >>> autograd.space_to_depth(Tensor((1, 1, 4, 6)), 2).shape
+        (1, 4, 2, 3)
+    """
     return SpaceToDepth(blocksize, mode)(x)[0]
 
 
 def tril(x: Tensor, k: int = 0) -> Tensor:
-    """``numpy.tril``: (..., M, N) with zeros above the k-th diagonal."""
+    """(..., M, N) with zeros above the k-th diagonal (NumPy's tril).
+
+    Example:
+        >>> autograd.tril(Tensor(data=[[1, 2], [3, 4]]))
+        Tensor([[1, 0],
+                [3, 4]], shape=(2, 2), dtype=int32, device=cpu)
+    """
     return Tril(k)(x)[0]
 
 
 def triu(x: Tensor, k: int = 0) -> Tensor:
-    """``numpy.triu``: (..., M, N) with zeros below the k-th diagonal."""
+    """(..., M, N) with zeros below the k-th diagonal (NumPy's triu).
+
+    Example:
+        >>> autograd.triu(Tensor(data=[[1, 2], [3, 4]]))
+        Tensor([[1, 2],
+                [0, 4]], shape=(2, 2), dtype=int32, device=cpu)
+    """
     return Triu(k)(x)[0]

@@ -142,6 +142,12 @@ def scaled_dot_product_attention(
 
     Returns:
         (..., L, V).
+
+    Example:
+        >>> q, k, v = Tensor((2, 4)), Tensor((2, 4)), Tensor(data=[[1.0], [3.0]])
+        >>> autograd.scaled_dot_product_attention(q, k, v, causal=True)
+        Tensor([[1.],
+                [2.]], shape=(2, 1), dtype=float32, device=cpu)
     """
     operation = ScaledDotProductAttention(causal, dropout, scale, mask is not None)
     inputs = [q, k, v] if mask is None else [q, k, v, mask]

@@ -35,9 +35,9 @@ LETTERS = {1: "W", 2: "H, W", 3: "D, H, W"}
 class _Filters(Operation):
     """Filters that move over images: a convolution, and its adjoints in the images and filters.
 
-    An operation that has set ``w``, the filters (O, C / groups, *kernel), and ``image``, the shape
-    (N, C, *space) of what they move over, has all three, of any number of axes of space. For two
-    of them there may be native kernels.
+    An operation that has set ``w``, the filters ``(O, C / groups, *kernel)``, and ``image``, the
+    shape ``(N, C, *space)`` of what they move over, has all three, of any number of axes of space.
+    For two of them there may be native kernels.
     """
 
     arithmetic = "low"
@@ -56,7 +56,7 @@ class _Filters(Operation):
         self.groups = groups
 
     def convolve(self, x: CTensor, w: CTensor, b: CTensor | None) -> CTensor:
-        """What the filters see of x, plus a bias (O,): (N, O, *space)."""
+        """What the filters see of x, plus a bias (O,): ``(N, O, *space)``."""
         if b is None:
             return self._either(
                 lambda x, w: kernels.convolution(x, w, None, self._window), self._convolve, x, w
@@ -297,7 +297,12 @@ def conv1d(
     x: Tensor, W: Tensor, b: Tensor | None = None,
     stride: Sizes = 1, padding: Sizes = 0, dilation: Sizes = 1, groups: int = 1,
 ) -> Tensor:  # fmt: skip
-    """Convolve sequences (N, C, W) with filters (O, C / groups, KW). See :func:`conv2d`."""
+    """Convolve sequences (N, C, W) with filters (O, C / groups, KW); see :func:`conv2d`.
+
+    Example:
+        >>> autograd.conv1d(Tensor(data=[[[1.0, 2.0, 5.0]]]), Tensor(data=[[[-1.0, 1.0]]]))
+        Tensor([[[1., 3.]]], shape=(1, 1, 2), dtype=float32, device=cpu)
+    """
     windows = _windows("conv1d", 1, stride, padding, dilation, groups)
     return _call(Convolution(*windows), x, W, b)
 
@@ -306,7 +311,7 @@ def conv2d(
     x: Tensor, W: Tensor, b: Tensor | None = None,
     stride: Sizes = 1, padding: Sizes = 0, dilation: Sizes = 1, groups: int = 1,
 ) -> Tensor:  # fmt: skip
-    """Convolve images with filters (ONNX Conv).
+    """Convolve images with filters: a cross-correlation (ONNX Conv).
 
     Args:
         x: (N, C, H, W).
@@ -317,7 +322,11 @@ def conv2d(
         groups: the channels are split into so many groups that do not see each other.
 
     Returns:
-        (N, O, H', W').
+        (N, O, H', W') with H' = (H + pads - dilation (KH - 1) - 1) // stride + 1.
+
+    Example:
+        >>> autograd.conv2d(Tensor((1, 3, 8, 8)), Tensor((16, 3, 3, 3)), stride=2, padding=1).shape
+        (1, 16, 4, 4)
     """
     windows = _windows("conv2d", 2, stride, padding, dilation, groups)
     return _call(Convolution2d(*windows), x, W, b)
@@ -330,6 +339,10 @@ def conv3d(
     """Convolve volumes (N, C, D, H, W) with filters (O, C / groups, KD, KH, KW).
 
     See :func:`conv2d`.
+
+    Example:
+        >>> autograd.conv3d(Tensor((1, 1, 4, 4, 4)), Tensor((2, 1, 3, 3, 3))).shape
+        (1, 2, 2, 2, 2)
     """
     windows = _windows("conv3d", 3, stride, padding, dilation, groups)
     return _call(Convolution(*windows), x, W, b)
@@ -344,7 +357,7 @@ def conv_transpose(
 
     Args:
         x: (N, C, W), (N, C, H, W) or (N, C, D, H, W).
-        W: (C, O / groups, *kernel).
+        W: ``(C, O / groups, *kernel)``.
         b: (O,), or None.
         stride: how far the filters are apart in the result: one number, or one for each axis.
         padding: how much the result is cut: one number, one for each axis, or two for each.
@@ -355,6 +368,11 @@ def conv_transpose(
     Returns:
         (N, O, W'), (N, O, H', W') or (N, O, D', H', W') with
         H' = (H - 1) stride - pads + dilation (KH - 1) + 1 + output_padding.
+
+    Example:
+        >>> x, W = Tensor(data=[[[1.0, 2.0]]]), Tensor(data=[[[1.0, 10.0]]])
+        >>> autograd.conv_transpose(x, W, stride=2)
+        Tensor([[[ 1., 10.,  2., 20.]]], shape=(1, 1, 4), dtype=float32, device=cpu)
     """
     rank = x.ndim() - 2
     if rank not in LETTERS:

@@ -83,11 +83,20 @@ def ctc_loss(
 ) -> Tensor:
     """The mean over the batch of -ln P(labels), without knowing where in the frames each one is.
 
+    A scalar, of shape (). Labels that do not fit into their frames cost infinity.
+
     Args:
         log_p: (frames, N, classes) log-probabilities, such as :func:`log_softmax` gives.
         t: (N, L) labels, integers other than ``blank``; what is behind a length is ignored.
         input_lengths: (N,) how many frames are used, at least 1.
         target_lengths: (N,) how many labels are.
         blank: the class that stands for no label.
+
+    Source: Graves et al., Connectionist Temporal Classification, 2006.
+
+    Example:
+        >>> log_p = autograd.log_softmax(Tensor((2, 1, 3)), axis=2)  # of equally likely classes
+        >>> autograd.ctc_loss(log_p, Tensor(data=[[1]]), Tensor(data=[2]), Tensor(data=[1]))
+        Tensor(1.0986, shape=(), dtype=float32, device=cpu)
     """
     return CTC(blank)(log_p, t, input_lengths, target_lengths)[0]

@@ -257,104 +257,205 @@ class Where(Operation):
 
 
 def add(a: Tensor, b: TensorLike) -> Tensor:
-    """A + b, with broadcasting."""
+    """``a + b``, element by element, with broadcasting.
+
+    Example:
+        >>> autograd.add(Tensor(data=[[1.0], [2.0]]), Tensor(data=[10.0, 20.0]))
+        Tensor([[11., 21.],
+                [12., 22.]], shape=(2, 2), dtype=float32, device=cpu)
+    """
     return Add()(a, as_tensor(b, a))[0]
 
 
 def sub(a: Tensor, b: TensorLike) -> Tensor:
-    """A - b, with broadcasting."""
+    """``a - b``, element by element, with broadcasting.
+
+    Example:
+        >>> autograd.sub(Tensor(data=[1.0, 2.0]), 0.5)
+        Tensor([0.5, 1.5], shape=(2,), dtype=float32, device=cpu)
+    """
     return Sub()(a, as_tensor(b, a))[0]
 
 
 def mul(a: Tensor, b: TensorLike) -> Tensor:
-    """A b, element by element, with broadcasting."""
+    """``a * b``, element by element, with broadcasting.
+
+    Example:
+        >>> autograd.mul(Tensor(data=[[1.0], [2.0]]), Tensor(data=[3.0, 4.0]))
+        Tensor([[3., 4.],
+                [6., 8.]], shape=(2, 2), dtype=float32, device=cpu)
+    """
     return Mul()(a, as_tensor(b, a))[0]
 
 
 def div(a: Tensor, b: TensorLike) -> Tensor:
-    """A / b, with broadcasting; integers are divided as float32."""
+    """``a / b``, element by element, with broadcasting; integers are divided as float32.
+
+    Example:
+        >>> autograd.div(Tensor(data=[1, 2]), 2)
+        Tensor([0.5, 1. ], shape=(2,), dtype=float32, device=cpu)
+    """
     return Div()(a, as_tensor(b, a))[0]
 
 
 def pow(a: Tensor, b: TensorLike) -> Tensor:
-    """A ** b, with broadcasting. The gradient of b is 0 where a <= 0."""
+    """``a ** b``, element by element, with broadcasting. The gradient of b is 0 where a <= 0.
+
+    Example:
+        >>> autograd.pow(Tensor(data=[1.0, 2.0]), 3)
+        Tensor([1., 8.], shape=(2,), dtype=float32, device=cpu)
+    """
     return Pow()(a, as_tensor(b, a))[0]
 
 
 def floor_divide(a: Tensor, b: TensorLike) -> Tensor:
-    """The largest integer not above a / b, with broadcasting; its gradient is 0."""
+    """The largest integer not above a / b, with broadcasting; its gradient is 0.
+
+    Example:
+        >>> autograd.floor_divide(Tensor(data=[-3, 3]), 2)
+        Tensor([-2,  1], shape=(2,), dtype=int32, device=cpu)
+    """
     return FloorDivide()(a, as_tensor(b, a))[0]
 
 
 def remainder(a: Tensor, b: TensorLike) -> Tensor:
-    """A - b floor(a / b), which has the sign of b, with broadcasting."""
+    """``a - b * floor(a / b)``, which has the sign of b, with broadcasting.
+
+    Example:
+        >>> autograd.remainder(Tensor(data=[-3, 3]), 2)
+        Tensor([1, 1], shape=(2,), dtype=int32, device=cpu)
+    """
     return Remainder()(a, as_tensor(b, a))[0]
 
 
 def negative(x: Tensor) -> Tensor:
-    """-x."""
+    """``-x``, element by element.
+
+    Example:
+        >>> autograd.negative(Tensor(data=[1.0, -2.0]))
+        Tensor([-1.,  2.], shape=(2,), dtype=float32, device=cpu)
+    """
     return Negative()(x)[0]
 
 
 def abs(x: Tensor) -> Tensor:
-    """The absolute value; its gradient at 0 is 0."""
+    """The absolute value, element by element; its gradient at 0 is 0.
+
+    Example:
+        >>> autograd.abs(Tensor(data=[1.0, -2.0]))
+        Tensor([1., 2.], shape=(2,), dtype=float32, device=cpu)
+    """
     return Abs()(x)[0]
 
 
 def exp(x: Tensor) -> Tensor:
-    """E ** x."""
+    """``e ** x``, element by element.
+
+    Example:
+        >>> autograd.exp(Tensor(data=[0.0, 1.0]))
+        Tensor([1.    , 2.7183], shape=(2,), dtype=float32, device=cpu)
+    """
     return Exp()(x)[0]
 
 
 def log(x: Tensor) -> Tensor:
-    """The natural logarithm."""
+    """The natural logarithm, element by element.
+
+    Example:
+        >>> autograd.log(Tensor(data=[1.0, np.e]))
+        Tensor([0., 1.], shape=(2,), dtype=float32, device=cpu)
+    """
     return Log()(x)[0]
 
 
 def sqrt(x: Tensor) -> Tensor:
-    """The square root."""
+    """The square root, element by element.
+
+    Example:
+        >>> autograd.sqrt(Tensor(data=[4.0, 9.0]))
+        Tensor([2., 3.], shape=(2,), dtype=float32, device=cpu)
+    """
     return Sqrt()(x)[0]
 
 
 def log1p(x: Tensor) -> Tensor:
-    """The natural logarithm of 1 + x, precise near 0."""
+    """The natural logarithm of 1 + x, element by element, precise near 0.
+
+    Example:
+        >>> autograd.log1p(Tensor(data=[0.0, 1.0]))
+        Tensor([0.    , 0.6931], shape=(2,), dtype=float32, device=cpu)
+    """
     return Log1p()(x)[0]
 
 
 def expm1(x: Tensor) -> Tensor:
-    """E ** x - 1, precise near 0."""
+    """``e ** x - 1``, element by element, precise near 0.
+
+    Example:
+        >>> autograd.expm1(Tensor(data=[0.0, 1.0]))
+        Tensor([0.    , 1.7183], shape=(2,), dtype=float32, device=cpu)
+    """
     return Expm1()(x)[0]
 
 
 def reciprocal(x: Tensor) -> Tensor:
-    """1 / x."""
+    """``1 / x``, element by element.
+
+    Example:
+        >>> autograd.reciprocal(Tensor(data=[2.0, -4.0]))
+        Tensor([ 0.5 , -0.25], shape=(2,), dtype=float32, device=cpu)
+    """
     return Reciprocal()(x)[0]
 
 
 def erf(x: Tensor) -> Tensor:
-    """The error function."""
+    """The error function, element by element.
+
+    Example:
+        >>> autograd.erf(Tensor(data=[0.0, 1.0]))
+        Tensor([0.    , 0.8427], shape=(2,), dtype=float32, device=cpu)
+    """
     return Erf()(x)[0]
 
 
 def square(x: Tensor) -> Tensor:
-    """X times itself, precise for integers too."""
+    """``x * x``, element by element, precise for integers too.
+
+    Example:
+        >>> autograd.square(Tensor(data=[2, -3]))
+        Tensor([4, 9], shape=(2,), dtype=int32, device=cpu)
+    """
     return Square()(x)[0]
 
 
 def sign(x: Tensor) -> Tensor:
-    """-1, 0 or 1, of ``x``'s type; its gradient is 0."""
+    """-1, 0 or 1, element by element, of x's type; its gradient is 0.
+
+    Example:
+        >>> autograd.sign(Tensor(data=[0.5, 0.0, -2.0]))
+        Tensor([ 1.,  0., -1.], shape=(3,), dtype=float32, device=cpu)
+    """
     return Sign()(x)[0]
 
 
 def identity(x: Tensor) -> Tensor:
-    """X itself, as the output of an operation."""
+    """``x`` itself, as the output of an operation.
+
+    Example:
+        >>> autograd.identity(Tensor(data=[1.0, 2.0]))
+        Tensor([1., 2.], shape=(2,), dtype=float32, device=cpu)
+    """
     return Identity()(x)[0]
 
 
 def clip(x: Tensor, min: float | None = None, max: float | None = None) -> Tensor:
-    """X, but at least ``min`` and at most ``max``; None is no bound.
+    """``x``, element by element, but at least ``min`` and at most ``max``; None is no bound.
 
     If ``min`` is above ``max``, everything becomes ``max``, as in NumPy.
+
+    Example:
+        >>> autograd.clip(Tensor(data=[-2.0, 0.5, 3.0]), 0.0, 1.0)
+        Tensor([0. , 0.5, 1. ], shape=(3,), dtype=float32, device=cpu)
     """
     return Clip(min, max)(x)[0]
 
@@ -363,10 +464,21 @@ def where(x: Tensor, y: TensorLike, condition: TensorLike) -> Tensor:
     """The elements of ``x`` where ``condition`` holds, else those of ``y``; with broadcasting.
 
     The order of the arguments is SINGA's, not NumPy's.
+
+    Example:
+        >>> x = Tensor(data=[3.0, -2.0])
+        >>> autograd.where(x, 0.1 * x, x > 0)
+        Tensor([ 3. , -0.2], shape=(2,), dtype=float32, device=cpu)
     """
     return Where()(x, as_tensor(y, x), as_tensor(condition, x))[0]
 
 
 def masked_fill(x: Tensor, mask: TensorLike, value: TensorLike) -> Tensor:
-    """``x`` with ``value`` in place of the elements where ``mask`` holds; with broadcasting."""
+    """``x`` with ``value`` in place of the elements where ``mask`` holds; with broadcasting.
+
+    Example:
+        >>> x = Tensor(data=[3.0, -2.0])
+        >>> autograd.masked_fill(x, x < 0, 0.0)
+        Tensor([3., 0.], shape=(2,), dtype=float32, device=cpu)
+    """
     return Where()(as_tensor(value, x), x, as_tensor(mask, x))[0]

@@ -89,6 +89,13 @@ def getitem(x: Tensor, index: Any) -> Tensor:
             stands for, or more indices than axes.
         ArgumentError: a slice with a step of 0.
         DTypeError: something that cannot be an index.
+
+    Example:
+        >>> x = Tensor(data=[[1, 2, 3], [4, 5, 6]])
+        >>> x[1, ::2]
+        Tensor([4, 6], shape=(2,), dtype=int32, device=cpu)
+        >>> x[x > 4]
+        Tensor([5, 6], shape=(2,), dtype=int32, device=cpu)
     """
     pattern, arrays = _parse(x, index)
     return GetItem(pattern)(x, *arrays)[0]
@@ -104,6 +111,11 @@ def setitem(x: Tensor, index: Any, value: TensorLike) -> Tensor:
     Raises:
         ShapeError: the value does not broadcast to the elements' shape.
         BoundsError, ArgumentError, DTypeError: as for :func:`getitem`.
+
+    Example:
+        >>> x = Tensor(data=[1, 2, 3])
+        >>> autograd.setitem(x, [0, 2], 0)
+        Tensor([0, 2, 0], shape=(3,), dtype=int32, device=cpu)
     """
     pattern, arrays = _parse(x, index)
     return SetItem(pattern)(x, as_tensor(value, x), *arrays)[0]

@@ -183,20 +183,38 @@ class Pad(Operation):
 
 
 def cat(xs: Sequence[Tensor], axis: int = 0) -> Tensor:
-    """The Tensors of ``xs`` one after the other along ``axis``."""
+    """The Tensors of ``xs`` one after the other along ``axis``.
+
+    Their shapes are equal but for that axis, whose sizes add up.
+
+    Example:
+        >>> autograd.cat([Tensor((2, 3)), Tensor((4, 3))]).shape
+        (6, 3)
+    """
     return Concat(axis)(*_several("cat", xs))[0]
 
 
 def stack(xs: Sequence[Tensor], axis: int = 0) -> Tensor:
-    """The Tensors of ``xs``, which are of one shape, along a new axis of the result."""
+    """The Tensors of ``xs``, which are of one shape, along a new axis of the result.
+
+    Example:
+        >>> autograd.stack([Tensor(data=[1, 2]), Tensor(data=[3, 4])], axis=1)
+        Tensor([[1, 3],
+                [2, 4]], shape=(2, 2), dtype=int32, device=cpu)
+    """
     return Stack(axis)(*_several("stack", xs))[0]
 
 
 def unstack(x: Tensor, axis: int = 0) -> tuple[Tensor, ...]:
-    """A Tensor for each place along an axis, which they lack: what :func:`stack` has joined.
+    """A Tensor for each place along an axis, without it in the shape: undoes :func:`stack`.
 
     Raises:
         ShapeError: the axis is of size 0.
+
+    Example:
+        >>> a, b = autograd.unstack(Tensor(data=[[1, 3], [2, 4]]), axis=1)
+        >>> b
+        Tensor([3, 4], shape=(2,), dtype=int32, device=cpu)
     """
     return Unstack(axis)(x)
 
@@ -208,17 +226,42 @@ def split(
 
     Raises:
         ShapeError: the sizes do not add up to the axis, or it cannot be divided by the number.
+        ArgumentError: not exactly one of the two is given.
+
+    Example:
+        >>> a, b = autograd.split(Tensor((2, 5)), 1, (2, 3))
+        >>> a.shape, b.shape
+        ((2, 2), (2, 3))
     """
     return Split(axis, parts, num_output)(x)
 
 
 def tile(x: Tensor, repeats: int | Sequence[int]) -> Tensor:
-    """``numpy.tile``: if there are fewer repeats than axes, they are for the last ones."""
+    """The whole of ``x`` again and again, along each axis as ``repeats`` says (NumPy's tile).
+
+    Args:
+        x: any shape.
+        repeats: one number for each axis; fewer are for the last ones, more add axes in front.
+
+    Example:
+        >>> autograd.tile(Tensor(data=[1, 2]), 2)
+        Tensor([1, 2, 1, 2], shape=(4,), dtype=int32, device=cpu)
+    """
     return Tile(repeats)(x)[0]
 
 
 def repeat(x: Tensor, repeats: int | Sequence[int], axis: int | None = None) -> Tensor:
-    """``numpy.repeat``: each element of an axis several times; without an axis, of all elements."""
+    """Each element several times along ``axis`` (NumPy's repeat).
+
+    Args:
+        x: any shape.
+        repeats: how often: one number for all, or one for each place along the axis.
+        axis: along which; None is along all elements in a row, so that the result has one axis.
+
+    Example:
+        >>> autograd.repeat(Tensor(data=[1, 2]), 2)
+        Tensor([1, 1, 2, 2], shape=(4,), dtype=int32, device=cpu)
+    """
     return Repeat(repeats, axis)(x)[0]
 
 
@@ -231,6 +274,10 @@ def pad(x: Tensor, mode: str, pads: Sequence[int], constant: float = 0.0) -> Ten
         pads: how many, for each axis before it, and then for each axis after it, as in ONNX:
             (top, left, bottom, right) for a matrix. Negative ones take elements away.
         constant: the value of what is added in mode ``constant``.
+
+    Example:
+        >>> autograd.pad(Tensor(data=[1, 2]), "constant", (1, 2))
+        Tensor([0, 1, 2, 0, 0], shape=(5,), dtype=int32, device=cpu)
     """
     return Pad(mode, pads, constant)(x)[0]
 

@@ -185,6 +185,10 @@ def matmul(x: Tensor, w: TensorLike) -> Tensor:
 
     (M, K) x (K, N) gives (M, N). Leading axes are batches and broadcast, as in NumPy:
     (B, M, K) x (K, N) gives (B, M, N).
+
+    Example:
+        >>> autograd.matmul(Tensor(data=[[1.0, 2.0]]), Tensor(data=[[3.0], [4.0]]))
+        Tensor([[11.]], shape=(1, 1), dtype=float32, device=cpu)
     """
     return Matmul()(x, as_tensor(w, x))[0]
 
@@ -199,6 +203,11 @@ def affine(x: Tensor, W: Tensor, b: Tensor) -> Tensor:
 
     Returns:
         (..., outputs).
+
+    Example:
+        >>> x, W, b = Tensor(data=[[1.0, 2.0]]), Tensor(data=[[3.0], [4.0]]), Tensor(data=[0.5])
+        >>> autograd.affine(x, W, b)
+        Tensor([[11.5]], shape=(1, 1), dtype=float32, device=cpu)
     """
     return Affine()(x, W, b)[0]
 
@@ -209,6 +218,12 @@ def add_bias(x: Tensor, b: Tensor, axis: int = 0) -> Tensor:
     Args:
         x: (..., N); with ``axis=1`` (M, N).
         b: (N,) or (1, N); with ``axis=1`` (M,) or (M, 1).
+
+    Example:
+        >>> x = Tensor(data=[[1.0, 2.0], [3.0, 4.0]])
+        >>> autograd.add_bias(x, Tensor(data=[10.0, 20.0]), axis=1)
+        Tensor([[11., 12.],
+                [23., 24.]], shape=(2, 2), dtype=float32, device=cpu)
     """
     return AddBias(axis)(x, b)[0]
 
@@ -222,19 +237,33 @@ def gemm(
     transA: bool = False,
     transB: bool = False,
 ) -> Tensor:
-    """Alpha A B + beta C (ONNX Gemm).
+    """``alpha * A B + beta * C``, of matrices (ONNX Gemm).
 
     Args:
         A: (M, K), or (K, M) with ``transA``.
         B: (K, N), or (N, K) with ``transB``.
         C: what broadcasts to (M, N), or None.
+
+    Returns:
+        (M, N).
+
+    Example:
+        >>> A, B = Tensor(data=[[1.0, 2.0]]), Tensor(data=[[3.0, 4.0]])
+        >>> autograd.gemm(A, B, alpha=0.5, transB=True)
+        Tensor([[5.5]], shape=(1, 1), dtype=float32, device=cpu)
     """
     return Gemm(alpha, beta, transA, transB)(*((A, B) if C is None else (A, B, C)))[0]
 
 
 def einsum(equation: str, *xs: Tensor) -> Tensor:
-    """``numpy.einsum``: any number of Tensors, with ``...`` and without ``->`` too.
+    """A sum of products, with axes named by letters (NumPy's einsum).
 
-    ``einsum("bij,bjk->bik", a, b)`` is a product of batches of matrices.
+    Any number of Tensors, with ``...`` and without ``->`` too. ``"bij,bjk->bik"`` is a product of
+    batches of matrices: (B, I, J) and (B, J, K) give (B, I, K).
+
+    Example:
+        >>> autograd.einsum("i,j->ij", Tensor(data=[1.0, 2.0]), Tensor(data=[3.0, 4.0]))
+        Tensor([[3., 4.],
+                [6., 8.]], shape=(2, 2), dtype=float32, device=cpu)
     """
     return Einsum(equation)(*xs)[0]

@@ -93,65 +93,130 @@ class IsFinite(Predicate, holds=jnp.isfinite):
 
 
 def less(a: Tensor, b: TensorLike) -> Tensor:
-    """A < b, as bool."""
+    """Whether a < b, element by element, with broadcasting, as bool.
+
+    Example:
+        >>> autograd.less(Tensor(data=[1, 2, 3]), 2)
+        Tensor([ True, False, False], shape=(3,), dtype=bool, device=cpu)
+    """
     return Less()(a, as_tensor(b, a))[0]
 
 
 def less_equal(a: Tensor, b: TensorLike) -> Tensor:
-    """A <= b, as bool."""
+    """Whether a <= b, element by element, with broadcasting, as bool.
+
+    Example:
+        >>> autograd.less_equal(Tensor(data=[1, 2, 3]), 2)
+        Tensor([ True,  True, False], shape=(3,), dtype=bool, device=cpu)
+    """
     return LessOrEqual()(a, as_tensor(b, a))[0]
 
 
 def greater(a: Tensor, b: TensorLike) -> Tensor:
-    """A > b, as bool."""
+    """Whether a > b, element by element, with broadcasting, as bool.
+
+    Example:
+        >>> autograd.greater(Tensor(data=[1, 2, 3]), 2)
+        Tensor([False, False,  True], shape=(3,), dtype=bool, device=cpu)
+    """
     return Greater()(a, as_tensor(b, a))[0]
 
 
 def greater_equal(a: Tensor, b: TensorLike) -> Tensor:
-    """A >= b, as bool."""
+    """Whether a >= b, element by element, with broadcasting, as bool.
+
+    Example:
+        >>> autograd.greater_equal(Tensor(data=[1, 2, 3]), 2)
+        Tensor([False,  True,  True], shape=(3,), dtype=bool, device=cpu)
+    """
     return GreaterOrEqual()(a, as_tensor(b, a))[0]
 
 
 def equal(a: Tensor, b: TensorLike) -> Tensor:
-    """A == b, as bool."""
+    """Whether a == b, element by element, with broadcasting, as bool.
+
+    Example:
+        >>> autograd.equal(Tensor(data=[1, 2, 3]), 2)
+        Tensor([False,  True, False], shape=(3,), dtype=bool, device=cpu)
+    """
     return Equal()(a, as_tensor(b, a))[0]
 
 
 def not_equal(a: Tensor, b: TensorLike) -> Tensor:
-    """A != b, as bool."""
+    """Whether a != b, element by element, with broadcasting, as bool.
+
+    Example:
+        >>> autograd.not_equal(Tensor(data=[1, 2, 3]), 2)
+        Tensor([ True, False,  True], shape=(3,), dtype=bool, device=cpu)
+    """
     return NotEqual()(a, as_tensor(b, a))[0]
 
 
 def _and(a: Tensor, b: TensorLike) -> Tensor:
-    """Whether both are true (not 0), as bool."""
+    """Whether both are true (not 0), element by element, with broadcasting, as bool.
+
+    Example:
+        >>> autograd._and(Tensor(data=[True, False]), Tensor(data=[True, True]))
+        Tensor([ True, False], shape=(2,), dtype=bool, device=cpu)
+    """
     return And()(a, as_tensor(b, a))[0]
 
 
 def _or(a: Tensor, b: TensorLike) -> Tensor:
-    """Whether at least one is true (not 0), as bool."""
+    """Whether at least one is true (not 0), element by element, with broadcasting, as bool.
+
+    Example:
+        >>> autograd._or(Tensor(data=[True, False]), Tensor(data=[True, True]))
+        Tensor([ True,  True], shape=(2,), dtype=bool, device=cpu)
+    """
     return Or()(a, as_tensor(b, a))[0]
 
 
 def _xor(a: Tensor, b: TensorLike) -> Tensor:
-    """Whether exactly one is true (not 0), as bool."""
+    """Whether exactly one is true (not 0), element by element, with broadcasting, as bool.
+
+    Example:
+        >>> autograd._xor(Tensor(data=[True, False]), Tensor(data=[True, True]))
+        Tensor([False,  True], shape=(2,), dtype=bool, device=cpu)
+    """
     return Xor()(a, as_tensor(b, a))[0]
 
 
 def _not(x: Tensor) -> Tensor:
-    """Whether x is false (0), as bool."""
+    """Whether x is false (0), element by element, as bool.
+
+    Example:
+        >>> autograd._not(Tensor(data=[True, False]))
+        Tensor([False,  True], shape=(2,), dtype=bool, device=cpu)
+    """
     return Not()(x)[0]
 
 
 def isnan(x: Tensor) -> Tensor:
-    """Whether x is not a number, as bool."""
+    """Whether x is not a number, element by element, as bool.
+
+    Example:
+        >>> autograd.isnan(Tensor(data=[1.0, np.nan, -np.inf]))
+        Tensor([False,  True, False], shape=(3,), dtype=bool, device=cpu)
+    """
     return IsNaN()(x)[0]
 
 
 def isinf(x: Tensor) -> Tensor:
-    """Whether x is infinite, of either sign, as bool."""
+    """Whether x is infinite, of either sign, element by element, as bool.
+
+    Example:
+        >>> autograd.isinf(Tensor(data=[1.0, np.nan, -np.inf]))
+        Tensor([False, False,  True], shape=(3,), dtype=bool, device=cpu)
+    """
     return IsInf()(x)[0]
 
 
 def isfinite(x: Tensor) -> Tensor:
-    """Whether x is neither infinite nor NaN, as bool."""
+    """Whether x is neither infinite nor NaN, element by element, as bool.
+
+    Example:
+        >>> autograd.isfinite(Tensor(data=[1.0, np.nan, -np.inf]))
+        Tensor([ True, False, False], shape=(3,), dtype=bool, device=cpu)
+    """
     return IsFinite()(x)[0]

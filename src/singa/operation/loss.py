@@ -292,7 +292,7 @@ def softmax_cross_entropy(
     ignore_index: int | None = None,
     label_smoothing: float = 0.0,
 ) -> Tensor:
-    """The mean over the batch of -sum(t log softmax(x)).
+    """The mean over the batch of ``-sum(t * log(softmax(x)))``: a scalar.
 
     Args:
         x: (N, classes) logits; further leading axes are part of the batch.
@@ -300,6 +300,10 @@ def softmax_cross_entropy(
         weight: (classes,), how much each class counts; the mean of class ids is weighted likewise.
         ignore_index: the class id of rows that do not count.
         label_smoothing: the share of each target that goes to all classes alike, from 0 to 1.
+
+    Example:
+        >>> autograd.softmax_cross_entropy(Tensor(data=[[0.0, np.log(3.0)]]), Tensor(data=[1]))
+        Tensor(0.2877, shape=(), dtype=float32, device=cpu)
     """
     return _of_classes(SoftMaxCrossEntropy(ignore_index, label_smoothing), x, t, weight)
 
@@ -311,16 +315,25 @@ def _of_classes(
 
 
 def mse_loss(x: Tensor, t: Tensor) -> Tensor:
-    """The mean of (x - t) ** 2 over all elements; ``t`` is of ``x``'s shape."""
+    """The mean of ``(x - t) ** 2`` over all elements: a scalar; ``t`` is of x's shape.
+
+    Example:
+        >>> autograd.mse_loss(Tensor(data=[1.0, 2.0]), Tensor(data=[1.0, 4.0]))
+        Tensor(2., shape=(), dtype=float32, device=cpu)
+    """
     return MeanSquareError()(x, t)[0]
 
 
 def binary_cross_entropy(x: Tensor, t: Tensor) -> Tensor:
-    """The mean over the batch of -sum(t log x + (1 - t) log(1 - x)).
+    """The mean over the batch of ``-sum(t * log(x) + (1 - t) * log(1 - x))``: a scalar.
 
     Args:
         x: (N, ...) probabilities.
         t: targets of ``x``'s shape, in [0, 1].
+
+    Example:
+        >>> autograd.binary_cross_entropy(Tensor(data=[[0.5], [0.25]]), Tensor(data=[[1.0], [0.0]]))
+        Tensor(0.4904, shape=(), dtype=float32, device=cpu)
     """
     return BinaryCrossEntropy()(x, t)[0]
 
@@ -332,12 +345,16 @@ def cross_entropy(
     ignore_index: int | None = None,
     label_smoothing: float = 0.0,
 ) -> Tensor:
-    """The mean over the batch of -sum(t log x).
+    """The mean over the batch of ``-sum(t * log(x))``: a scalar.
 
     Args:
         x: (N, classes) probabilities; further leading axes are part of the batch.
         t: class ids (N,) of an integer type, or one-hot or soft labels (N, classes).
         weight, ignore_index, label_smoothing: as in :func:`softmax_cross_entropy`.
+
+    Example:
+        >>> autograd.cross_entropy(Tensor(data=[[0.5, 0.5], [0.25, 0.75]]), Tensor(data=[0, 0]))
+        Tensor(1.0397, shape=(), dtype=float32, device=cpu)
     """
     return _of_classes(CrossEntropy(ignore_index, label_smoothing), x, t, weight)
 
@@ -349,51 +366,90 @@ def nll_loss(
     ignore_index: int | None = None,
     label_smoothing: float = 0.0,
 ) -> Tensor:
-    """The mean over the batch of -sum(t x).
+    """The mean over the batch of ``-sum(t * x)``: a scalar.
 
     Args:
         x: (N, classes) log-probabilities, such as :func:`log_softmax` gives.
         t: class ids (N,) of an integer type, or one-hot or soft labels (N, classes).
         weight, ignore_index, label_smoothing: as in :func:`softmax_cross_entropy`.
+
+    Example:
+        >>> autograd.nll_loss(Tensor(data=[[-1.0, -0.5], [-0.25, -1.5]]), Tensor(data=[0, 0]))
+        Tensor(0.625, shape=(), dtype=float32, device=cpu)
     """
     return _of_classes(NegativeLogLikelihood(ignore_index, label_smoothing), x, t, weight)
 
 
 def binary_cross_entropy_with_logits(x: Tensor, t: Tensor) -> Tensor:
-    """:func:`binary_cross_entropy` of sigmoid(x), exact for ``x`` of any size.
+    """:func:`binary_cross_entropy` of sigmoid(x), exact for ``x`` of any size: a scalar.
 
     Args:
         x: (N, ...) logits.
         t: targets of ``x``'s shape, in [0, 1].
+
+    Example:
+        >>> x, t = Tensor(data=[0.0, 1000.0]), Tensor(data=[1.0, 1.0])
+        >>> autograd.binary_cross_entropy_with_logits(x, t)
+        Tensor(0.3466, shape=(), dtype=float32, device=cpu)
     """
     return BinaryCrossEntropyWithLogits()(x, t)[0]
 
 
 def kl_div(x: Tensor, t: Tensor) -> Tensor:
-    """The Kullback-Leibler divergence of ``t`` from ``x``, averaged over the batch.
+    """The Kullback-Leibler divergence of ``t`` from ``x``, averaged over the batch: a scalar.
 
     Args:
         x: (N, ...) log-probabilities.
         t: probabilities of ``x``'s shape.
+
+    Example:
+        >>> autograd.kl_div(Tensor(data=[[0.5, 0.5]]).log(), Tensor(data=[[1.0, 0.0]]))
+        Tensor(0.6931, shape=(), dtype=float32, device=cpu)
     """
     return KLDivergence()(x, t)[0]
 
 
 def l1_loss(x: Tensor, t: Tensor) -> Tensor:
-    """The mean of abs(x - t) over all elements; ``t`` is of ``x``'s shape."""
+    """The mean of ``abs(x - t)`` over all elements: a scalar; ``t`` is of x's shape.
+
+    Example:
+        >>> autograd.l1_loss(Tensor(data=[1.0, 2.0]), Tensor(data=[1.0, 4.0]))
+        Tensor(1., shape=(), dtype=float32, device=cpu)
+    """
     return MeanAbsoluteError()(x, t)[0]
 
 
 def huber_loss(x: Tensor, t: Tensor, delta: float = 1.0) -> Tensor:
-    """The mean of (x - t) ** 2 / 2, which goes on as a straight line beyond ``delta``."""
+    """The mean of ``(x - t) ** 2 / 2``, which goes on as a straight line beyond ``delta``.
+
+    A scalar; ``t`` is of x's shape (Huber, 1964).
+
+    Example:
+        >>> autograd.huber_loss(Tensor(data=[1.0, 2.0]), Tensor(data=[1.0, 4.0]))
+        Tensor(0.75, shape=(), dtype=float32, device=cpu)
+    """
     return Huber(delta)(x, t)[0]
 
 
 def smooth_l1_loss(x: Tensor, t: Tensor, beta: float = 1.0) -> Tensor:
-    """The mean of abs(x - t), which is rounded off within ``beta``: huber_loss / ``beta``."""
+    """The mean of ``abs(x - t)``, rounded off within ``beta``: :func:`huber_loss` / ``beta``.
+
+    A scalar; ``t`` is of x's shape.
+
+    Example:
+        >>> autograd.smooth_l1_loss(Tensor(data=[1.0, 2.0]), Tensor(data=[1.0, 4.0]), beta=0.5)
+        Tensor(0.875, shape=(), dtype=float32, device=cpu)
+    """
     return div(Huber(beta)(x, t)[0], beta)
 
 
 def hinge_loss(x: Tensor, t: Tensor) -> Tensor:
-    """The mean of max(0, 1 - t x) over all elements, for targets of 1 and -1."""
+    """The mean of ``max(0, 1 - t * x)`` over all elements, for targets of 1 and -1.
+
+    A scalar; ``t`` is of x's shape.
+
+    Example:
+        >>> autograd.hinge_loss(Tensor(data=[0.5, 0.5]), Tensor(data=[1.0, -1.0]))
+        Tensor(1., shape=(), dtype=float32, device=cpu)
+    """
     return Hinge()(x, t)[0]

@@ -277,6 +277,15 @@ def batchnorm_2d(
         scale, bias, running_mean, running_var: (C,).
         momentum: the weight of the old running value.
         eps: added to the variance.
+
+    Example:
+        >>> one, zero, mean, var = tensor.ones(1), tensor.zeros(1), tensor.zeros(1), tensor.ones(1)
+        >>> autograd.training = True
+        >>> autograd.batchnorm_2d(Tensor(data=[[1.0], [3.0]]), one, zero, mean, var)
+        Tensor([[-1.],
+                [ 1.]], shape=(2, 1), dtype=float32, device=cpu)
+        >>> mean
+        Tensor([0.2], shape=(1,), dtype=float32, device=cpu)
     """
     if not mode.training:
         return FrozenBatchNormalization2d(eps)(x, scale, bias, running_mean, running_var)[0]
@@ -302,10 +311,15 @@ def layer_norm(
     """Normalize each sample over its last axes, then scale and shift it (ONNX LayerNormalization).
 
     Args:
-        x: (..., *features).
-        scale, bias: (*features); how many axes they have says over how many x is normalized.
+        x: ``(..., *features)``.
+        scale, bias: ``features``; how many axes they have says over how many x is normalized.
             Without a bias there is no shift, here and in the other norms.
         epsilon: added to the variance.
+
+    Example:
+        >>> autograd.layer_norm(Tensor(data=[[1.0, 3.0], [2.0, 6.0]]), tensor.ones(2))
+        Tensor([[-1.,  1.],
+                [-1.,  1.]], shape=(2, 2), dtype=float32, device=cpu)
     """
     return _normalized(LayerNormalization(epsilon), x, scale, bias)
 
@@ -320,6 +334,10 @@ def group_norm(
         groups: how many; a divisor of C.
         scale, bias: (C,).
         epsilon: added to the variance.
+
+    Example:
+        >>> autograd.group_norm(Tensor(data=[[1.0, 3.0, 2.0, 6.0]]), 2, tensor.ones(4))
+        Tensor([[-1.,  1., -1.,  1.]], shape=(1, 4), dtype=float32, device=cpu)
     """
     return _normalized(GroupNormalization(groups, epsilon), x, scale, bias)
 
@@ -333,6 +351,11 @@ def instance_norm(
         x: (N, C, ...).
         scale, bias: (C,).
         epsilon: added to the variance.
+
+    Example:
+        >>> autograd.instance_norm(Tensor(data=[[[1.0, 3.0], [2.0, 6.0]]]), tensor.ones(2))
+        Tensor([[[-1.,  1.],
+                 [-1.,  1.]]], shape=(1, 2, 2), dtype=float32, device=cpu)
     """
     return _normalized(InstanceNormalization(epsilon), x, scale, bias)
 
@@ -341,9 +364,13 @@ def rms_norm(x: Tensor, scale: Tensor, bias: Tensor | None = None, epsilon: floa
     """Divide each sample by the root of its mean square over its last axes, then scale it.
 
     Args:
-        x: (..., *features).
-        scale, bias: (*features).
+        x: ``(..., *features)``.
+        scale, bias: ``features``.
         epsilon: added to the mean square.
+
+    Example:
+        >>> autograd.rms_norm(Tensor(data=[[1.0, 7.0]]), tensor.ones(2))
+        Tensor([[0.2, 1.4]], shape=(1, 2), dtype=float32, device=cpu)
     """
     return _normalized(RMSNormalization(epsilon), x, scale, bias)
 

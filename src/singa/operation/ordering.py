@@ -114,28 +114,73 @@ class TopK(Sort):
 def argmax(
     x: Tensor, axis: int = -1, keepdims: bool = False, select_last_index: bool = False
 ) -> Tensor:
-    """The index of the largest along ``axis``, int32; of several the first, or the last."""
+    """The index of the largest along ``axis``, int32; of several the first, or the last.
+
+    The axis is dropped from the shape, unless ``keepdims``. The method ``x.argmax()`` without an
+    axis finds the index among all elements in a row.
+
+    Raises:
+        ShapeError: there is nothing along the axis.
+
+    Example:
+        >>> autograd.argmax(Tensor(data=[[1.0, 3.0, 2.0], [6.0, 5.0, 4.0]]))
+        Tensor([1, 0], shape=(2,), dtype=int32, device=cpu)
+    """
     return ArgMax(axis, keepdims, select_last_index)(x)[0]
 
 
 def argmin(
     x: Tensor, axis: int = -1, keepdims: bool = False, select_last_index: bool = False
 ) -> Tensor:
-    """The index of the smallest along ``axis``, int32; of several the first, or the last."""
+    """The index of the smallest along ``axis``, int32; of several the first, or the last.
+
+    The axis is dropped from the shape, unless ``keepdims``. The method ``x.argmin()`` without an
+    axis finds the index among all elements in a row.
+
+    Raises:
+        ShapeError: there is nothing along the axis.
+
+    Example:
+        >>> autograd.argmin(Tensor(data=[[1.0, 3.0, 2.0], [6.0, 5.0, 4.0]]))
+        Tensor([0, 2], shape=(2,), dtype=int32, device=cpu)
+    """
     return ArgMin(axis, keepdims, select_last_index)(x)[0]
 
 
 def sort(x: Tensor, axis: int = -1, descending: bool = False) -> Tensor:
-    """The values in order along ``axis``; NaN counts as the largest."""
+    """The values in order along ``axis``; of x's shape. NaN counts as the largest.
+
+    Example:
+        >>> autograd.sort(Tensor(data=[3.0, 1.0, 2.0]), descending=True)
+        Tensor([3., 2., 1.], shape=(3,), dtype=float32, device=cpu)
+    """
     return Sort(axis, descending)(x)[0]
 
 
 def argsort(x: Tensor, axis: int = -1, descending: bool = False) -> Tensor:
-    """The indices, int32, that put ``x`` in order along ``axis``; those that tie stay in order."""
+    """The indices, int32, that put ``x`` in order along ``axis``; of its shape.
+
+    Those that tie stay in order.
+
+    Example:
+        >>> autograd.argsort(Tensor(data=[3.0, 1.0, 2.0]))
+        Tensor([1, 2, 0], shape=(3,), dtype=int32, device=cpu)
+    """
     return Sort(axis, descending)(x)[1]
 
 
 def topk(x: Tensor, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor, Tensor]:
-    """The ``k`` largest (or smallest) along ``axis`` in order, and their indices, int32."""
+    """The ``k`` largest (or smallest) along ``axis`` in order, and their indices, int32.
+
+    Both are of x's shape, but of size ``k`` along the axis.
+
+    Raises:
+        ShapeError: there are fewer than ``k``.
+
+    Example:
+        >>> values, indices = autograd.topk(Tensor(data=[3.0, 1.0, 2.0]), 2)
+        >>> values, indices.tolist()
+        (Tensor([3., 2.], shape=(2,), dtype=float32, device=cpu), [0, 2])
+    """
     values, indices = TopK(k, axis, largest)(x)
     return values, indices

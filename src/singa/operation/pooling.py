@@ -332,21 +332,38 @@ class GlobalAveragePool(Operation):
 def max_pool_1d(
     x: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0
 ) -> Tensor:
-    """The largest element of each window of (N, C, W). See :func:`avg_pool_2d`."""
+    """The largest element of each window of (N, C, W); see :func:`avg_pool_2d`.
+
+    Example:
+        >>> autograd.max_pool_1d(Tensor(data=[[[1.0, 3.0, 2.0, 0.0]]]), 2)
+        Tensor([[[3., 2.]]], shape=(1, 1, 2), dtype=float32, device=cpu)
+    """
     return MaxPooling(*_arguments("max_pool_1d", 1, kernel_size, stride, padding))(x)[0]
 
 
 def avg_pool_1d(
     x: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0
 ) -> Tensor:
-    """The mean of each window of (N, C, W). See :func:`avg_pool_2d`."""
+    """The mean of each window of (N, C, W); see :func:`avg_pool_2d`.
+
+    Example:
+        >>> autograd.avg_pool_1d(Tensor(data=[[[1.0, 3.0, 2.0, 0.0]]]), 2, stride=1)
+        Tensor([[[2. , 2.5, 1. ]]], shape=(1, 1, 3), dtype=float32, device=cpu)
+    """
     return AveragePooling(*_arguments("avg_pool_1d", 1, kernel_size, stride, padding))(x)[0]
 
 
 def max_pool_2d(
     x: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0
 ) -> Tensor:
-    """The largest element of each window (ONNX MaxPool). See :func:`avg_pool_2d`."""
+    """The largest element of each window of (N, C, H, W) (ONNX MaxPool); see :func:`avg_pool_2d`.
+
+    Of equal ones the first gets the gradient.
+
+    Example:
+        >>> autograd.max_pool_2d(Tensor(data=[[[[1.0, 3.0], [2.0, 0.0]]]]), 2)
+        Tensor([[[[3.]]]], shape=(1, 1, 1, 1), dtype=float32, device=cpu)
+    """
     return MaxPooling2d(*_arguments("max_pool_2d", 2, kernel_size, stride, padding))(x)[0]
 
 
@@ -363,6 +380,12 @@ def avg_pool_2d(
 
     Returns:
         (N, C, H', W') with H' = (H + pads - KH) // stride + 1.
+
+    Example:
+        >>> autograd.avg_pool_2d(Tensor(data=[[[[1.0, 3.0], [2.0, 0.0]]]]), 2)
+        Tensor([[[[1.5]]]], shape=(1, 1, 1, 1), dtype=float32, device=cpu)
+        >>> autograd.avg_pool_2d(Tensor((1, 3, 9, 9)), 3, stride=2, padding=1).shape
+        (1, 3, 5, 5)
     """
     return AveragePooling2d(*_arguments("avg_pool_2d", 2, kernel_size, stride, padding))(x)[0]
 
@@ -370,14 +393,24 @@ def avg_pool_2d(
 def max_pool_3d(
     x: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0
 ) -> Tensor:
-    """The largest element of each window of (N, C, D, H, W). See :func:`avg_pool_2d`."""
+    """The largest element of each window of (N, C, D, H, W); see :func:`avg_pool_2d`.
+
+    Example:
+        >>> autograd.max_pool_3d(Tensor((1, 1, 4, 4, 4)), 2).shape
+        (1, 1, 2, 2, 2)
+    """
     return MaxPooling(*_arguments("max_pool_3d", 3, kernel_size, stride, padding))(x)[0]
 
 
 def avg_pool_3d(
     x: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0
 ) -> Tensor:
-    """The mean of each window of (N, C, D, H, W). See :func:`avg_pool_2d`."""
+    """The mean of each window of (N, C, D, H, W); see :func:`avg_pool_2d`.
+
+    Example:
+        >>> autograd.avg_pool_3d(Tensor((1, 1, 4, 4, 4)), 2).shape
+        (1, 1, 2, 2, 2)
+    """
     return AveragePooling(*_arguments("avg_pool_3d", 3, kernel_size, stride, padding))(x)[0]
 
 
@@ -390,13 +423,24 @@ def adaptive_avg_pool(x: Tensor, size: Sizes) -> Tensor:
             s elements is from floor(i s / n) up to ceil((i + 1) s / n).
 
     Returns:
-        (N, C, *size).
+        Of the shape ``(N, C, *size)``.
+
+    Example:
+        >>> autograd.adaptive_avg_pool(Tensor(data=[[[1.0, 2.0, 3.0, 5.0]]]), 2)
+        Tensor([[[1.5, 4. ]]], shape=(1, 1, 2), dtype=float32, device=cpu)
     """
     return AdaptiveAveragePooling(_size(x, "adaptive_avg_pool", size))(x)[0]
 
 
 def adaptive_max_pool(x: Tensor, size: Sizes) -> Tensor:
-    """The largest elements of such windows. See :func:`adaptive_avg_pool`."""
+    """The largest elements of such windows, of which equal ones share the gradient.
+
+    See :func:`adaptive_avg_pool`.
+
+    Example:
+        >>> autograd.adaptive_max_pool(Tensor(data=[[[1.0, 2.0, 3.0, 5.0]]]), 2)
+        Tensor([[[2., 5.]]], shape=(1, 1, 2), dtype=float32, device=cpu)
+    """
     return AdaptiveMaxPooling(_size(x, "adaptive_max_pool", size))(x)[0]
 
 
@@ -406,6 +450,10 @@ def globalaveragepool(x: Tensor, data_format: str = "channels_first") -> Tensor:
     Args:
         x: (N, C, ...), or (N, ..., C).
         data_format: ``channels_first`` or ``channels_last``.
+
+    Example:
+        >>> autograd.globalaveragepool(Tensor(data=[[[[1.0, 3.0], [2.0, 0.0]]]]))
+        Tensor([[[[1.5]]]], shape=(1, 1, 1, 1), dtype=float32, device=cpu)
     """
     return GlobalAveragePool(data_format)(x)[0]
 

@@ -43,6 +43,14 @@ def dropout(x: Tensor, ratio: float = 0.5) -> Tensor:
 
     Draws from the random stream of ``x``'s device. Outside of training, and for a ratio of 0, it
     returns ``x``.
+
+    Raises:
+        ArgumentError: the ratio is no probability.
+
+    Example:
+        >>> autograd.training = True
+        >>> sorted(set(autograd.dropout(tensor.ones(100), 0.5).tolist()))
+        [0.0, 2.0]
     """
     operation = Dropout(ratio)
     if not ratio or not mode.training:

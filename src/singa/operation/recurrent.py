@@ -291,6 +291,11 @@ def rnn(
 
     Returns:
         The states of all steps, (steps, batch, hidden), and the last one, (batch, hidden).
+
+    Example:
+        >>> y, h = autograd.rnn(Tensor((5, 2, 3)), w_ih=Tensor((3, 4)), w_hh=Tensor((4, 4)))
+        >>> y.shape, h.shape
+        ((5, 2, 4), (2, 4))
     """
     inputs = _inputs(x, w_ih, w_hh, b_ih, b_hh, h0, lengths=lengths)
     return RNNSequence(nonlinearity, reverse)(*inputs)
@@ -310,8 +315,19 @@ def lstm(
 ) -> tuple[Tensor, ...]:
     """A long short-term memory over a whole sequence; see :func:`rnn`, and its gates i, f, g, o.
 
+    Args:
+        x, w_ih, w_hh, b_ih, b_hh, h0, lengths, reverse: as in :func:`rnn`, with four gates.
+        c0: the initial cell state (batch, hidden), or None for 0.
+
     Returns:
         h of all steps, (steps, batch, hidden), and the last h and c, (batch, hidden) each.
+
+    Source: Hochreiter and Schmidhuber, Long Short-Term Memory, 1997; with a forget gate.
+
+    Example:
+        >>> y, h, c = autograd.lstm(Tensor((5, 2, 3)), w_ih=Tensor((3, 16)), w_hh=Tensor((4, 16)))
+        >>> y.shape, c.shape
+        ((5, 2, 4), (2, 4))
     """
     inputs = _inputs(x, w_ih, w_hh, b_ih, b_hh, h0, c0, lengths=lengths)
     return LSTMSequence(reverse)(*inputs)
@@ -331,6 +347,19 @@ def gru(
     """Gated recurrent units over a whole sequence; see :func:`rnn`, and the gates r, z, n.
 
     The reset gate is applied after the product with the state, as cuDNN and PyTorch do.
+
+    Args:
+        x, w_ih, w_hh, b_ih, b_hh, h0, lengths, reverse: as in :func:`rnn`, with three gates.
+
+    Returns:
+        h of all steps, (steps, batch, hidden), and the last one, (batch, hidden).
+
+    Source: Cho et al., Learning Phrase Representations, 2014.
+
+    Example:
+        >>> y, h = autograd.gru(Tensor((5, 2, 3)), w_ih=Tensor((3, 12)), w_hh=Tensor((4, 12)))
+        >>> y.shape, h.shape
+        ((5, 2, 4), (2, 4))
     """
     inputs = _inputs(x, w_ih, w_hh, b_ih, b_hh, h0, lengths=lengths)
     return GRUSequence(reverse)(*inputs)

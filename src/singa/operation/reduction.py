@@ -261,57 +261,143 @@ class CumSum(Operation):
 
 
 def reduce_sum(x: Tensor, axes: Axes = None, keepdims: bool = True) -> Tensor:
-    """The sum over ``axes`` (all if None), which stay with size 1 unless ``keepdims`` is false."""
+    """The sum over some axes, or all; they stay in the shape, with size 1, if ``keepdims``.
+
+    Integers keep their type, and bools are counted as int32.
+
+    Example:
+        >>> autograd.reduce_sum(Tensor(data=[[1.0, 2.0], [3.0, 4.0]]), 0, keepdims=False)
+        Tensor([4., 6.], shape=(2,), dtype=float32, device=cpu)
+    """
     return ReduceSum(axes, keepdims)(x)[0]
 
 
 def reduce_mean(x: Tensor, axes: Axes = None, keepdims: bool = True) -> Tensor:
-    """The mean over ``axes`` (all if None), which stay with size 1 unless ``keepdims`` is false."""
+    """The mean over some axes, or all; they stay in the shape, with size 1, if ``keepdims``.
+
+    Integers give float32.
+
+    Example:
+        >>> autograd.reduce_mean(Tensor(data=[[1.0, 2.0], [3.0, 4.0]]), 1, keepdims=False)
+        Tensor([1.5, 3.5], shape=(2,), dtype=float32, device=cpu)
+    """
     return ReduceMean(axes, keepdims)(x)[0]
 
 
 def reduce_prod(x: Tensor, axes: Axes = None, keepdims: bool = True) -> Tensor:
-    """The product over ``axes`` (all if None), which stay with size 1 if ``keepdims``."""
+    """The product over some axes, or all; they stay in the shape, with size 1, if ``keepdims``.
+
+    Integers keep their type, and bools are counted as int32.
+
+    Example:
+        >>> autograd.reduce_prod(Tensor(data=[[1.0, 2.0], [3.0, 4.0]]), 1, keepdims=False)
+        Tensor([ 2., 12.], shape=(2,), dtype=float32, device=cpu)
+    """
     return ReduceProd(axes, keepdims)(x)[0]
 
 
 def reduce_max(x: Tensor, axes: Axes = None, keepdims: bool = True) -> Tensor:
-    """The largest over ``axes`` (all if None); those that tie share the gradient equally."""
+    """The largest over some axes, or all; they stay in the shape, with size 1, if ``keepdims``.
+
+    Those that tie share the gradient equally.
+
+    Raises:
+        ShapeError: there is nothing along the axes.
+
+    Example:
+        >>> autograd.reduce_max(Tensor(data=[[1.0, 2.0], [3.0, 4.0]]), 1, keepdims=False)
+        Tensor([2., 4.], shape=(2,), dtype=float32, device=cpu)
+    """
     return ReduceMax(axes, keepdims)(x)[0]
 
 
 def reduce_min(x: Tensor, axes: Axes = None, keepdims: bool = True) -> Tensor:
-    """The smallest over ``axes`` (all if None); those that tie share the gradient equally."""
+    """The smallest over some axes, or all; they stay in the shape, with size 1, if ``keepdims``.
+
+    Those that tie share the gradient equally.
+
+    Raises:
+        ShapeError: there is nothing along the axes.
+
+    Example:
+        >>> autograd.reduce_min(Tensor(data=[[1.0, 2.0], [3.0, 4.0]]), 1, keepdims=False)
+        Tensor([1., 3.], shape=(2,), dtype=float32, device=cpu)
+    """
     return ReduceMin(axes, keepdims)(x)[0]
 
 
 def reduce_all(x: Tensor, axes: Axes = None, keepdims: bool = True) -> Tensor:
-    """Whether all elements over ``axes`` are true (not 0), as bool."""
+    """Whether all elements along some axes, or all axes, are true (not 0), as bool.
+
+    The axes stay in the shape, with size 1, if ``keepdims``.
+
+    Example:
+        >>> autograd.reduce_all(Tensor(data=[[True, False], [True, True]]), 1, keepdims=False)
+        Tensor([False,  True], shape=(2,), dtype=bool, device=cpu)
+    """
     return ReduceAll(axes, keepdims)(x)[0]
 
 
 def reduce_any(x: Tensor, axes: Axes = None, keepdims: bool = True) -> Tensor:
-    """Whether some element over ``axes`` is true (not 0), as bool."""
+    """Whether some element along some axes, or all axes, is true (not 0), as bool.
+
+    The axes stay in the shape, with size 1, if ``keepdims``.
+
+    Example:
+        >>> autograd.reduce_any(Tensor(data=[[True, False], [False, False]]), 1, keepdims=False)
+        Tensor([ True, False], shape=(2,), dtype=bool, device=cpu)
+    """
     return ReduceAny(axes, keepdims)(x)[0]
 
 
 def var(x: Tensor, axis: Axes = None, keepdims: bool = False, ddof: int = 0) -> Tensor:
-    """The variance over ``axis`` (all if None): squared errors, divided by count - ``ddof``."""
+    """The variance over ``axis`` (all if None): squared errors, divided by count - ``ddof``.
+
+    The axis is dropped from the shape, unless ``keepdims``.
+
+    Example:
+        >>> autograd.var(Tensor(data=[[1.0, 3.0], [2.0, 6.0]]), 1)
+        Tensor([1., 4.], shape=(2,), dtype=float32, device=cpu)
+    """
     return Var(axis, keepdims, ddof)(x)[0]
 
 
 def std(x: Tensor, axis: Axes = None, keepdims: bool = False, ddof: int = 0) -> Tensor:
-    """The standard deviation over ``axis`` (all if None); its gradient is 0 where it is 0."""
+    """The standard deviation over ``axis`` (all if None); its gradient is 0 where it is 0.
+
+    The axis is dropped from the shape, unless ``keepdims``. ``ddof`` is that of :func:`var`.
+
+    Example:
+        >>> autograd.std(Tensor(data=[[1.0, 3.0], [2.0, 6.0]]), 1)
+        Tensor([1., 2.], shape=(2,), dtype=float32, device=cpu)
+    """
     return Std(axis, keepdims, ddof)(x)[0]
 
 
 def norm(x: Tensor, p: float = 2, axis: Axes = None, keepdims: bool = False) -> Tensor:
-    """The ``p``-norm (1, 2 or infinity) over ``axis`` (all if None, as one vector)."""
+    """The ``p``-norm (1, 2 or infinity) over ``axis`` (all if None, as one vector).
+
+    The axis is dropped from the shape, unless ``keepdims``.
+
+    Raises:
+        ArgumentError: another ``p``.
+
+    Example:
+        >>> autograd.norm(Tensor(data=[[3.0, 4.0], [0.0, 2.0]]), axis=1)
+        Tensor([5., 2.], shape=(2,), dtype=float32, device=cpu)
+    """
     return Norm(p, axis, keepdims)(x)[0]
 
 
 def logsumexp(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
-    """ln(sum(e ** x)) over ``axis`` (all if None), without overflow."""
+    """``ln(sum(e ** x))`` over ``axis`` (all if None), without overflow (ONNX ReduceLogSumExp).
+
+    The axis is dropped from the shape, unless ``keepdims``.
+
+    Example:
+        >>> autograd.logsumexp(Tensor(data=[[0.0, 0.0], [1000.0, 1000.0]]), 1)
+        Tensor([   0.6931, 1000.6932], shape=(2,), dtype=float32, device=cpu)
+    """
     return LogSumExp(axis, keepdims)(x)[0]
 
 
@@ -323,5 +409,9 @@ def cumsum(x: Tensor, axis: int = 0, exclusive: bool = False, reverse: bool = Fa
         axis: along which to add.
         exclusive: leave out the element itself, so that the first sum is 0.
         reverse: begin at the end.
+
+    Example:
+        >>> autograd.cumsum(Tensor(data=[1, 2, 3]))
+        Tensor([1, 3, 6], shape=(3,), dtype=int32, device=cpu)
     """
     return CumSum(axis, exclusive, reverse)(x)[0]

@@ -127,7 +127,11 @@ def resize(x: Tensor, size: int | Sequence[int], mode: str = "nearest") -> Tenso
         mode: ``nearest``, or ``linear``, which for images is bilinear.
 
     Returns:
-        (N, C, *size).
+        Of the shape ``(N, C, *size)``.
+
+    Example:
+        >>> autograd.resize(Tensor(data=[[[0.0, 4.0]]]), 4, "linear")
+        Tensor([[[0., 1., 3., 4.]]], shape=(1, 1, 4), dtype=float32, device=cpu)
     """
     rank = x.ndim() - 2
     if rank not in LETTERS:
@@ -142,5 +146,10 @@ def upsample(x: Tensor, mode: str, scales: Sequence[float]) -> Tensor:
         x: any shape.
         mode: ``nearest``.
         scales: a whole number for each axis.
+
+    Example:
+        >>> autograd.upsample(Tensor(data=[[1, 2]]), "nearest", (2, 2))
+        Tensor([[1, 1, 2, 2],
+                [1, 1, 2, 2]], shape=(2, 4), dtype=int32, device=cpu)
     """
     return UpSample(mode, scales)(x)[0]

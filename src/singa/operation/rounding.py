@@ -38,20 +38,40 @@ class Rounde(Pointwise, formula=_half_to_even, slope=jnp.zeros_like):
 
 
 def ceil(x: Tensor) -> Tensor:
-    """The smallest whole number that is not below x."""
+    """The smallest whole number that is not below x, element by element.
+
+    Example:
+        >>> autograd.ceil(Tensor(data=[1.2, -1.2]))
+        Tensor([ 2., -1.], shape=(2,), dtype=float32, device=cpu)
+    """
     return Ceil()(x)[0]
 
 
 def floor(x: Tensor) -> Tensor:
-    """The largest whole number that is not above x."""
+    """The largest whole number that is not above x, element by element.
+
+    Example:
+        >>> autograd.floor(Tensor(data=[1.2, -1.2]))
+        Tensor([ 1., -2.], shape=(2,), dtype=float32, device=cpu)
+    """
     return Floor()(x)[0]
 
 
 def round(x: Tensor) -> Tensor:
-    """The nearest whole number; 0.5 gives 1, -0.5 gives -1."""
+    """The nearest whole number, element by element; halves go away from zero.
+
+    Example:
+        >>> autograd.round(Tensor(data=[0.5, 1.5, -2.5]))
+        Tensor([ 1.,  2., -3.], shape=(3,), dtype=float32, device=cpu)
+    """
     return Round()(x)[0]
 
 
 def rounde(x: Tensor) -> Tensor:
-    """The nearest whole number, as NumPy and ONNX round: 0.5 gives 0, 1.5 gives 2."""
+    """The nearest whole number, element by element; halves go to the even one (ONNX Round).
+
+    Example:
+        >>> autograd.rounde(Tensor(data=[0.5, 1.5, -2.5]))
+        Tensor([ 0.,  2., -2.], shape=(3,), dtype=float32, device=cpu)
+    """
     return Rounde()(x)[0]

@@ -209,14 +209,24 @@ def slice(
 ) -> Tensor:
     """``x[start:end:step]`` for each of ``axes``, which are the first ones if None (ONNX Slice).
 
-    Negative numbers count from the end, negative steps walk backwards, and bounds beyond an end
-    mean that end.
+    Args:
+        x: any shape.
+        starts, ends, axes, steps: as many of each. Negative numbers count from the end, negative
+            steps walk backwards, and bounds beyond an end mean that end.
+
+    Raises:
+        ArgumentError: they are not equally many, or a step is 0.
+
+    Example:
+        >>> autograd.slice(Tensor(data=[[1, 2, 3], [4, 5, 6]]), starts=[1], ends=[3], axes=[1])
+        Tensor([[2, 3],
+                [5, 6]], shape=(2, 2), dtype=int32, device=cpu)
     """
     return Slice(starts, ends, axes, steps)(x)[0]
 
 
 def gather(x: Tensor, axis: int, indices: Tensor | ArrayLike) -> Tensor:
-    """The elements of an axis at some places (ONNX Gather; ``numpy.take``).
+    """The elements of an axis at some places (ONNX Gather; NumPy's take).
 
     Args:
         x: (..., size, ...).
@@ -225,6 +235,14 @@ def gather(x: Tensor, axis: int, indices: Tensor | ArrayLike) -> Tensor:
 
     Returns:
         (..., the shape of indices, ...).
+
+    Raises:
+        BoundsError: one is out of bounds. In a Tensor it is clamped instead.
+
+    Example:
+        >>> autograd.gather(Tensor(data=[[1, 2, 3], [4, 5, 6]]), 1, [2, 0])
+        Tensor([[3, 1],
+                [6, 4]], shape=(2, 2), dtype=int32, device=cpu)
     """
     operation = Gather(axis)
     at = checks.axis(operation, axis, x.ndim())
@@ -235,11 +253,19 @@ def embedding(x: Tensor | ArrayLike, w: Tensor) -> Tensor:
     """The rows of ``w`` that ``x`` numbers.
 
     Args:
-        x: integers of any shape.
+        x: integers of any shape; a Tensor, an array or a list.
         w: (vocabulary, features).
 
     Returns:
         (the shape of x, features).
+
+    Raises:
+        BoundsError: one is out of bounds. In a Tensor it is clamped instead.
+
+    Example:
+        >>> autograd.embedding([2, 0], Tensor(data=[[0.0, 0.5], [1.0, 1.5], [2.0, 2.5]]))
+        Tensor([[2. , 2.5],
+                [0. , 0.5]], shape=(2, 2), dtype=float32, device=cpu)
     """
     operation = Embedding()
     return operation(as_indices(operation.name, w, x, 0), w)[0]
@@ -254,6 +280,10 @@ def gather_elements(x: Tensor, indices: Tensor | ArrayLike, axis: int = 0) -> Te
 
     Returns:
         A Tensor of the shape of ``indices`` (ONNX GatherElements).
+
+    Example:
+        >>> autograd.gather_elements(Tensor(data=[[1, 2], [3, 4]]), [[1, 0]])
+        Tensor([[3, 2]], shape=(1, 2), dtype=int32, device=cpu)
     """
     operation = GatherElements(axis)
     at = checks.axis(operation, axis, x.ndim())
@@ -272,6 +302,10 @@ def scatter_elements(
 
     Returns:
         A new Tensor of the shape of ``x`` (ONNX ScatterElements).
+
+    Example:
+        >>> autograd.scatter_elements(Tensor(data=[1, 2, 3]), [2, 0], [30, 10])
+        Tensor([10,  2, 30], shape=(3,), dtype=int32, device=cpu)
     """
     operation = ScatterElements(axis)
     at = checks.axis(operation, axis, x.ndim())
@@ -288,6 +322,11 @@ def onehot(axis: int, indices: Tensor, depth: int, values: TensorLike = (0.0, 1.
             is nowhere ``on``.
         depth: the number of classes.
         values: ``(off, on)``; the result is of their type.
+
+    Example:
+        >>> autograd.onehot(-1, Tensor(data=[0, 2]), 3)
+        Tensor([[1., 0., 0.],
+                [0., 0., 1.]], shape=(2, 3), dtype=float32, device=cpu)
     """
     return OneHot(axis, depth)(indices, as_tensor(values, indices))[0]
 
@@ -297,5 +336,10 @@ def nonzero(x: Tensor) -> Tensor:
 
     Raises:
         CaptureError: in a compiled step, where no shape can depend on values.
+
+    Example:
+        >>> autograd.nonzero(Tensor(data=[[7, 0], [0, 9]]))
+        Tensor([[0, 1],
+                [0, 1]], shape=(2, 2), dtype=int32, device=cpu)
     """
     return NonZero()(x)[0]

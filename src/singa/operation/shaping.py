@@ -178,27 +178,61 @@ class ConstantOfShape(Operation):
 
 
 def reshape(x: Tensor, shape: Sequence[int]) -> Tensor:
-    """The same elements in another shape; one -1 stands for what is left, 0 for "as it was"."""
+    """The same elements in another shape; one -1 stands for what is left, 0 for "as it was".
+
+    The method takes the sizes one by one, too: ``x.reshape(2, -1)``.
+
+    Raises:
+        ShapeError: it is not for as many elements.
+
+    Example:
+        >>> autograd.reshape(Tensor(data=[1, 2, 3, 4]), (2, -1))
+        Tensor([[1, 2],
+                [3, 4]], shape=(2, 2), dtype=int32, device=cpu)
+    """
     return Reshape(shape)(x)[0]
 
 
 def flatten(x: Tensor, axis: int = 1) -> Tensor:
-    """(N, ...) to (N, everything else); ``axis`` is where the second part begins."""
+    """(N, ...) to (N, everything else); ``axis`` is where the second part begins.
+
+    Example:
+        >>> autograd.flatten(Tensor((2, 3, 4, 5))).shape
+        (2, 60)
+    """
     return Flatten(axis)(x)[0]
 
 
 def squeeze(x: Tensor, axis: int | Sequence[int] = ()) -> Tensor:
-    """Without these axes, which are of size 1; without all such axes if none is named."""
+    """Without these axes of the shape, which are of size 1; without all such if none is named.
+
+    Raises:
+        ShapeError: an axis is of another size.
+
+    Example:
+        >>> autograd.squeeze(Tensor((1, 3, 1)), 0).shape
+        (3, 1)
+    """
     return Squeeze(axis)(x)[0]
 
 
 def unsqueeze(x: Tensor, axis: int | Sequence[int] = -1) -> Tensor:
-    """With one or more new axes of size 1; ``axis`` counts the axes of the result."""
+    """With one or more new axes of size 1 in the shape; ``axis`` counts the axes of the result.
+
+    Example:
+        >>> autograd.unsqueeze(Tensor((3, 4)), (0, -1)).shape
+        (1, 3, 4, 1)
+    """
     return Unsqueeze(axis)(x)[0]
 
 
 def transpose(x: Tensor, shape: Sequence[int] | None = None) -> Tensor:
-    """The axes in the order of ``shape`` (a permutation, so named in SINGA), or reversed."""
+    """The axes in the order of ``shape`` (a permutation, so named in SINGA), or reversed.
+
+    Example:
+        >>> autograd.transpose(Tensor((2, 3, 4, 5)), (0, 2, 3, 1)).shape
+        (2, 4, 5, 3)
+    """
     return Transpose(shape)(x)[0]
 
 
@@ -206,17 +240,32 @@ def expand(x: Tensor, shape: Sequence[int]) -> Tensor:
     """Repeat axes of size 1, and add axes in front, to broadcast with ``shape`` (ONNX Expand).
 
     Both ways: where ``shape`` has a 1, or too few axes, ``x``'s sizes stay.
+
+    Example:
+        >>> autograd.expand(Tensor(data=[[1], [2]]), (2, 3))
+        Tensor([[1, 1, 1],
+                [2, 2, 2]], shape=(2, 3), dtype=int32, device=cpu)
     """
     return Expand(shape)(x)[0]
 
 
 def cast(x: Tensor, to: Any) -> Tensor:
-    """The same values in another data type. Gradients flow between float types."""
+    """The same values in another data type, in the same shape. Gradients flow between float types.
+
+    Example:
+        >>> autograd.cast(Tensor(data=[1.7, -1.7]), tensor.int32)
+        Tensor([ 1, -1], shape=(2,), dtype=int32, device=cpu)
+    """
     return Cast(as_dtype(to))(x)[0]
 
 
 def shape(x: Tensor) -> Tensor:
-    """The shape as a Tensor: (number of axes,), int32. ``x.shape`` is the same as a tuple."""
+    """The shape as a Tensor: (number of axes,), int32. ``x.shape`` is the same as a tuple.
+
+    Example:
+        >>> autograd.shape(Tensor((2, 3)))
+        Tensor([2, 3], shape=(2,), dtype=int32, device=cpu)
+    """
     return Shape()(x)[0]
 
 
@@ -229,5 +278,10 @@ def constant_of_shape(x: Tensor, value: Any = 0.0) -> Tensor:
 
     Raises:
         CaptureError: in a compiled step, which cannot know the values of ``x``.
+
+    Example:
+        >>> autograd.constant_of_shape(Tensor(data=[2, 3]), 7)
+        Tensor([[7., 7., 7.],
+                [7., 7., 7.]], shape=(2, 3), dtype=float32, device=cpu)
     """
     return ConstantOfShape(value)(x)[0]

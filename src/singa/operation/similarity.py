@@ -38,7 +38,10 @@ class RankingLoss(Operation):
 
 
 class CosSim(Operation):
-    """y = a b / (|a| |b|), the cosine between vectors; 0, without a gradient, for a zero vector."""
+    """y = ``a b / (|a| |b|)``, the cosine between vectors.
+
+    For a zero vector it is 0, without a gradient.
+    """
 
     arithmetic = "wide"
 
@@ -77,9 +80,9 @@ class CosineEmbedding(CosSim):
 
 
 class Triplet(Operation):
-    """y = mean(max(0, |anchor - positive| - |anchor - negative| + margin)) (Schroff et al., 2015).
+    """y = mean(max(0, d(anchor, positive) - d(anchor, negative) + margin)) (Schroff et al., 2015).
 
-    The distances are Euclidean; at distance 0 their gradient is 0.
+    The distances d are Euclidean; at distance 0 their gradient is 0.
     """
 
     arithmetic = "wide"
@@ -163,31 +166,56 @@ def _one_each(operation: Operation, t: CTensor, values: CTensor) -> None:
 
 
 def ranking_loss(pos: Tensor, neg: Tensor, M: float = 0.2) -> Tensor:
-    """The mean of max(0, M - pos + neg) over all elements."""
+    """The mean of ``max(0, M - pos + neg)`` over all elements: a scalar; both are of one shape.
+
+    Example:
+        >>> autograd.ranking_loss(Tensor(data=[1.0, 0.5]), Tensor(data=[0.0, 0.5]), M=0.5)
+        Tensor(0.25, shape=(), dtype=float32, device=cpu)
+    """
     return RankingLoss(M)(pos, neg)[0]
 
 
 def cossim(a: Tensor, b: Tensor) -> Tensor:
-    """The cosine between the vectors along the last axis: (N, features) twice gives (N,)."""
+    """The cosine between the vectors along the last axis: (N, features) twice gives (N,).
+
+    Example:
+        >>> a, b = Tensor(data=[[1.0, 0.0], [1.0, 1.0]]), Tensor(data=[[0.0, 2.0], [2.0, 2.0]])
+        >>> autograd.cossim(a, b)
+        Tensor([0., 1.], shape=(2,), dtype=float32, device=cpu)
+    """
     return CosSim()(a, b)[0]
 
 
 def cosine_embedding_loss(a: Tensor, b: Tensor, t: Tensor, margin: float = 0.0) -> Tensor:
     """The mean of 1 - cosine for like pairs, and of max(0, cosine - margin) for unlike ones.
 
+    A scalar.
+
     Args:
         a: (..., features).
         b: the same.
         t: (...): 1 for a pair that should be alike, -1 for one that should not.
         margin: a cosine below which unlike pairs are left alone.
+
+    Example:
+        >>> a, b = Tensor(data=[[1.0, 0.0], [0.0, 1.0]]), Tensor(data=[[0.0, 1.0], [0.0, 2.0]])
+        >>> autograd.cosine_embedding_loss(a, b, Tensor(data=[1, -1]))
+        Tensor(1., shape=(), dtype=float32, device=cpu)
     """
     return CosineEmbedding(margin)(a, b, t)[0]
 
 
 def triplet_loss(anchor: Tensor, positive: Tensor, negative: Tensor, margin: float = 1.0) -> Tensor:
-    """The mean of max(0, |anchor - positive| - |anchor - negative| + margin).
+    """The mean of ``max(0, d(anchor, positive) - d(anchor, negative) + margin)``: a scalar.
 
-    All are (..., features); the distances are Euclidean.
+    All are (..., features); the distances d are Euclidean.
+
+    Source: Schroff et al., FaceNet, 2015.
+
+    Example:
+        >>> anchor, far = Tensor(data=[[0.0, 0.0]]), Tensor(data=[[3.0, 4.0]])
+        >>> autograd.triplet_loss(anchor, far, anchor)
+        Tensor(6., shape=(), dtype=float32, device=cpu)
     """
     return Triplet(margin)(anchor, positive, negative)[0]
 
@@ -195,12 +223,20 @@ def triplet_loss(anchor: Tensor, positive: Tensor, negative: Tensor, margin: flo
 def contrastive_loss(a: Tensor, b: Tensor, t: Tensor, margin: float = 1.0) -> Tensor:
     """Draws like pairs together, and pushes unlike ones apart up to a distance of ``margin``.
 
-    The mean of d ** 2 / 2 for like pairs and of max(0, margin - d) ** 2 / 2 for unlike ones.
+    The mean of ``d ** 2 / 2`` for like pairs and of ``max(0, margin - d) ** 2 / 2`` for unlike
+    ones: a scalar.
 
     Args:
         a: (..., features).
         b: the same.
         t: (...): 1 for a pair that should be alike, 0 for one that should not.
         margin: the distance beyond which unlike pairs are left alone.
+
+    Source: Hadsell et al., Dimensionality Reduction by Learning an Invariant Mapping, 2006.
+
+    Example:
+        >>> a, b = Tensor(data=[[0.0, 0.0]]), Tensor(data=[[3.0, 4.0]])
+        >>> autograd.contrastive_loss(a, b, Tensor(data=[1]))
+        Tensor(12.5, shape=(), dtype=float32, device=cpu)
     """
     return Contrastive(margin)(a, b, t)[0]

@@ -68,55 +68,110 @@ class Atanh(Pointwise, formula=jnp.atanh, slope=lambda x: 1 / ((1 - x) * (1 + x)
 
 
 def cos(x: Tensor) -> Tensor:
-    """The cosine of an angle in radians."""
+    """The cosine of an angle in radians, element by element.
+
+    Example:
+        >>> autograd.cos(Tensor(data=[0.0, np.pi]))
+        Tensor([ 1., -1.], shape=(2,), dtype=float32, device=cpu)
+    """
     return Cos()(x)[0]
 
 
 def cosh(x: Tensor) -> Tensor:
-    """The hyperbolic cosine."""
+    """The hyperbolic cosine, element by element.
+
+    Example:
+        >>> autograd.cosh(Tensor(data=[0.0, 1.0]))
+        Tensor([1.    , 1.5431], shape=(2,), dtype=float32, device=cpu)
+    """
     return Cosh()(x)[0]
 
 
 def acos(x: Tensor) -> Tensor:
-    """The angle in [0, pi] with this cosine; NaN outside of [-1, 1]."""
+    """The angle in [0, pi] with this cosine, element by element; NaN outside of [-1, 1].
+
+    Example:
+        >>> autograd.acos(Tensor(data=[1.0, -1.0]))
+        Tensor([0.    , 3.1416], shape=(2,), dtype=float32, device=cpu)
+    """
     return Acos()(x)[0]
 
 
 def acosh(x: Tensor) -> Tensor:
-    """The inverse of cosh, not negative; NaN below 1."""
+    """The inverse of cosh, not negative, element by element; NaN below 1.
+
+    Example:
+        >>> autograd.acosh(Tensor(data=[1.0, 2.0]))
+        Tensor([0.   , 1.317], shape=(2,), dtype=float32, device=cpu)
+    """
     return Acosh()(x)[0]
 
 
 def sin(x: Tensor) -> Tensor:
-    """The sine of an angle in radians."""
+    """The sine of an angle in radians, element by element.
+
+    Example:
+        >>> autograd.sin(Tensor(data=[0.0, np.pi / 2]))
+        Tensor([0., 1.], shape=(2,), dtype=float32, device=cpu)
+    """
     return Sin()(x)[0]
 
 
 def sinh(x: Tensor) -> Tensor:
-    """The hyperbolic sine."""
+    """The hyperbolic sine, element by element.
+
+    Example:
+        >>> autograd.sinh(Tensor(data=[0.0, 1.0]))
+        Tensor([0.    , 1.1752], shape=(2,), dtype=float32, device=cpu)
+    """
     return Sinh()(x)[0]
 
 
 def asin(x: Tensor) -> Tensor:
-    """The angle in [-pi/2, pi/2] with this sine; NaN outside of [-1, 1]."""
+    """The angle in [-pi/2, pi/2] with this sine, element by element; NaN outside of [-1, 1].
+
+    Example:
+        >>> autograd.asin(Tensor(data=[0.0, 1.0]))
+        Tensor([0.    , 1.5708], shape=(2,), dtype=float32, device=cpu)
+    """
     return Asin()(x)[0]
 
 
 def asinh(x: Tensor) -> Tensor:
-    """The inverse of sinh."""
+    """The inverse of sinh, element by element.
+
+    Example:
+        >>> autograd.asinh(Tensor(data=[0.0, 1.0]))
+        Tensor([0.    , 0.8814], shape=(2,), dtype=float32, device=cpu)
+    """
     return Asinh()(x)[0]
 
 
 def tan(x: Tensor) -> Tensor:
-    """The tangent of an angle in radians."""
+    """The tangent of an angle in radians, element by element.
+
+    Example:
+        >>> autograd.tan(Tensor(data=[0.0, np.pi / 4]))
+        Tensor([0., 1.], shape=(2,), dtype=float32, device=cpu)
+    """
     return Tan()(x)[0]
 
 
 def atan(x: Tensor) -> Tensor:
-    """The angle in [-pi/2, pi/2] with this tangent."""
+    """The angle in [-pi/2, pi/2] with this tangent, element by element.
+
+    Example:
+        >>> autograd.atan(Tensor(data=[0.0, 1.0]))
+        Tensor([0.    , 0.7854], shape=(2,), dtype=float32, device=cpu)
+    """
     return Atan()(x)[0]
 
 
 def atanh(x: Tensor) -> Tensor:
-    """The inverse of tanh; NaN outside of [-1, 1]."""
+    """The inverse of tanh, element by element; NaN outside of [-1, 1].
+
+    Example:
+        >>> autograd.atanh(Tensor(data=[0.0, 0.5]))
+        Tensor([0.    , 0.5493], shape=(2,), dtype=float32, device=cpu)
+    """
     return Atanh()(x)[0]

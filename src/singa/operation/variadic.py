@@ -72,35 +72,70 @@ class Min(_Extreme):
 
 
 def sum(*xs: Tensor) -> Tensor:
-    """The sum of several Tensors, element by element; :func:`reduce_sum` is along axes."""
+    """The sum of several Tensors, element by element; :func:`reduce_sum` is along axes.
+
+    Example:
+        >>> autograd.sum(Tensor(data=[1.0, 2.0]), Tensor(data=[3.0, 5.0]))
+        Tensor([4., 7.], shape=(2,), dtype=float32, device=cpu)
+    """
     return Sum()(*xs)[0]
 
 
 def add_all(*xs: Tensor) -> Tensor:
-    """The sum of several Tensors: :func:`sum` under its other name."""
+    """The sum of several Tensors, element by element: :func:`sum` under its other name.
+
+    Example:
+        >>> autograd.add_all(Tensor(data=[1.0, 2.0]), Tensor(data=[3.0, 5.0]))
+        Tensor([4., 7.], shape=(2,), dtype=float32, device=cpu)
+    """
     return Sum()(*xs)[0]
 
 
 def mean(*xs: Tensor) -> Tensor:
-    """The mean of several Tensors, element by element; :func:`reduce_mean` is along axes."""
+    """The mean of several Tensors, element by element; :func:`reduce_mean` is along axes.
+
+    Example:
+        >>> autograd.mean(Tensor(data=[1.0, 2.0]), Tensor(data=[3.0, 5.0]))
+        Tensor([2. , 3.5], shape=(2,), dtype=float32, device=cpu)
+    """
     return Mean()(*xs)[0]
 
 
 def max(*xs: Tensor) -> Tensor:
-    """The largest of several Tensors, element by element; ties share the gradient equally."""
+    """The largest of several Tensors, element by element; ties share the gradient equally.
+
+    Example:
+        >>> autograd.max(Tensor(data=[1.0, 5.0]), Tensor(data=[3.0, 2.0]))
+        Tensor([3., 5.], shape=(2,), dtype=float32, device=cpu)
+    """
     return Max()(*xs)[0]
 
 
 def min(*xs: Tensor) -> Tensor:
-    """The smallest of several Tensors, element by element; ties share the gradient equally."""
+    """The smallest of several Tensors, element by element; ties share the gradient equally.
+
+    Example:
+        >>> autograd.min(Tensor(data=[1.0, 5.0]), Tensor(data=[3.0, 2.0]))
+        Tensor([1., 2.], shape=(2,), dtype=float32, device=cpu)
+    """
     return Min()(*xs)[0]
 
 
 def maximum(a: Tensor, b: TensorLike) -> Tensor:
-    """The larger of two, element by element; ``b`` may be a number."""
+    """The larger of two, element by element; ``b`` may be a number.
+
+    Example:
+        >>> autograd.maximum(Tensor(data=[1.0, 5.0]), 3.0)
+        Tensor([3., 5.], shape=(2,), dtype=float32, device=cpu)
+    """
     return Max()(a, as_tensor(b, a))[0]
 
 
 def minimum(a: Tensor, b: TensorLike) -> Tensor:
-    """The smaller of two, element by element; ``b`` may be a number."""
+    """The smaller of two, element by element; ``b`` may be a number.
+
+    Example:
+        >>> autograd.minimum(Tensor(data=[1.0, 5.0]), 3.0)
+        Tensor([1., 3.], shape=(2,), dtype=float32, device=cpu)
+    """
     return Min()(a, as_tensor(b, a))[0]
