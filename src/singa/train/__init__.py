@@ -1,0 +1,43 @@
+"""Training: :func:`fit`, what it can be told, and what it leaves.
+
+::
+
+    history = train.fit(model, (images, labels), epochs=10, metrics="accuracy")
+
+- ``fitting.py``: fit, and its arguments.
+- ``training.py``: the loop.
+- ``feeding.py``: batches of whatever the data are.
+- ``measuring.py``, ``evaluation.py``: metrics; evaluation and prediction.
+- ``history.py``: the numbers.
+- ``callback.py``, and callbacks: ``monitor.py`` (early stopping), ``saving.py`` (checkpoints),
+  ``run.py`` (the run folder), ``logs.py``, ``progress.py``.
+"""
+
+from singa.train.callback import Callback
+from singa.train.evaluation import evaluate, predict
+from singa.train.fitting import fit
+from singa.train.history import History, Table
+from singa.train.logs import CsvLog, TensorBoardLog
+from singa.train.monitor import EarlyStopping, Monitor
+from singa.train.progress import ProgressBar
+from singa.train.run import RunFolder
+from singa.train.saving import Checkpoint, read_about
+from singa.train.training import Training
+
+__all__ = [
+    "Callback",
+    "Checkpoint",
+    "CsvLog",
+    "EarlyStopping",
+    "History",
+    "Monitor",
+    "ProgressBar",
+    "RunFolder",
+    "Table",
+    "TensorBoardLog",
+    "Training",
+    "evaluate",
+    "fit",
+    "predict",
+    "read_about",
+]

@@ -1,0 +1,145 @@
+"""What a training is fed with: loaders of whatever the caller has, and batches as Tensors."""
+
+from __future__ import annotations
+
+import inspect
+import operator
+import zlib
+from collections.abc import Generator
+from typing import Any, TypeAlias
+
+import jax
+import numpy as np
+import numpy.typing as npt
+
+from singa._tensor import Tensor
+from singa.data import ArrayDataset, DataLoader, Dataset, MapDataset
+from singa.device import Device
+from singa.errors import ArgumentError, DTypeError
+from singa.model import Model
+
+Source: TypeAlias = "DataLoader | Dataset | MapDataset | npt.ArrayLike | tuple[npt.ArrayLike, ...]"
+"""What there is to train or evaluate on; see :func:`singa.train.fit`."""
+
+Batch: TypeAlias = tuple[Tensor, ...]
+
+_BATCH_SIZE = 64
+
+
+def training_loader(
+    owner: str, source: Source, batch_size: int | None, seed: int, device: Device
+) -> DataLoader:
+    """Shuffled batches of one size; a loader stays as it is."""
+    if isinstance(source, Dataset):
+        source = source.train
+    if isinstance(source, DataLoader):
+        return _unchanged(owner, source, batch_size)
+    dataset = as_dataset(owner, source)
+    size = _size(owner, dataset, batch_size)
+    return DataLoader(dataset, size, shuffle=True, seed=seed, drop_last=True, device=device)
+
+
+def evaluation_loader(
+    owner: str, source: Source, batch_size: int | None, device: Device
+) -> DataLoader:
+    """Batches of all samples, in their order; a loader stays as it is."""
+    if isinstance(source, Dataset):
+        source = source.test
+    if isinstance(source, DataLoader):
+        return _unchanged(owner, source, batch_size)
+    dataset = as_dataset(owner, source)
+    return DataLoader(dataset, _size(owner, dataset, batch_size), device=device)
+
+
+def as_dataset(owner: str, source: Any) -> MapDataset:
+    """A dataset of arrays, unless it is one already."""
+    if isinstance(source, (tuple, list)):
+        return ArrayDataset(*source)
+    if isinstance(source, (np.ndarray, jax.Array)):
+        return ArrayDataset(np.asarray(source))
+    if hasattr(source, "__len__") and hasattr(source, "__getitem__"):
+        dataset: MapDataset = source
+        return dataset
+    raise DTypeError(
+        f"{owner}: a DataLoader, a dataset, an array or a tuple of arrays is expected, "
+        f"got {type(source).__name__}"
+    )
+
+
+def _unchanged(owner: str, loader: DataLoader, batch_size: int | None) -> DataLoader:
+    if batch_size is not None and batch_size != loader.batch_size:
+        raise ArgumentError(
+            f"{owner}: batch_size is {batch_size}, but the DataLoader has its own, "
+            f"{loader.batch_size}"
+        )
+    return loader
+
+
+def _size(owner: str, dataset: MapDataset, batch_size: int | None) -> int:
+    length = len(dataset)
+    if not length:
+        raise ArgumentError(f"{owner}: there are no samples")
+    if batch_size is None:
+        return min(_BATCH_SIZE, length)
+    size = operator.index(batch_size)
+    if size < 1:
+        raise ArgumentError(f"{owner}: batch_size is {size}, at least 1 is expected")
+    return size
+
+
+# -- batches --------------------------------------------------------------------------------------
+
+
+def example(owner: str, loader: DataLoader, device: Device) -> tuple[Batch, int]:
+    """A batch such as the loader gives, without shuffling, and a checksum of it.
+
+    The checksum tells one data set from another, when a training is resumed.
+    """
+    rows = range(min(loader.batch_size, len(loader.dataset)))
+    if not rows:
+        raise ArgumentError(f"{owner}: there are no samples")
+    batch = as_batch(owner, loader._maker(0, rows), device)
+    checksum = zlib.crc32(str(len(loader.dataset)).encode())
+    for field in batch:
+        checksum = zlib.crc32(field.to_numpy().tobytes(), checksum)
+    return batch, checksum
+
+
+def as_batch(owner: str, batch: Any, device: Device) -> Batch:
+    """The fields of a batch as Tensors."""
+    fields = batch if isinstance(batch, (tuple, list)) else (batch,)
+    return tuple([_as_tensor(owner, field, device) for field in fields])
+
+
+def batches(
+    owner: str, loader: DataLoader, epoch: int, start: int, device: Device
+) -> Generator[Batch]:
+    """The batches of an epoch as Tensors, from batch ``start`` on."""
+    for batch in loader.batches_of(epoch, start):
+        yield as_batch(owner, batch, device)
+
+
+def _as_tensor(owner: str, field: Any, device: Device) -> Tensor:
+    if isinstance(field, Tensor):
+        return field
+    if isinstance(field, np.generic):
+        field = np.asarray(field)
+    if isinstance(field, (np.ndarray, jax.Array)):
+        return Tensor(data=field, device=device, requires_grad=False)
+    raise DTypeError(
+        f"{owner}: a batch is an array or a tuple of arrays, one for each argument of "
+        f"train_one_batch; there is a {type(field).__name__} in it"
+    )
+
+
+def inputs_of(model: Model, batch: Batch) -> list[Tensor]:
+    """The fields that ``forward`` takes: the first ones, as many as it has to be given."""
+    parameters = inspect.signature(model.forward).parameters.values()
+    if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters):
+        return list(batch[: max(len(batch) - 1, 1)])
+    needed = sum(
+        parameter.default is parameter.empty
+        and parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+        for parameter in parameters
+    )
+    return list(batch[:needed])

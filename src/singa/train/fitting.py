@@ -1,0 +1,263 @@
+"""fit: trains a model on data."""
+
+from __future__ import annotations
+
+import operator
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import singa
+from singa import device as devices
+from singa import tape
+from singa.data import DataLoader, Dataset
+from singa.device import Device
+from singa.errors import ArgumentError, DTypeError
+from singa.model import Model
+from singa.train import feeding, saving
+from singa.train.callback import Callback
+from singa.train.evaluation import Evaluator, len_of
+from singa.train.feeding import Source
+from singa.train.history import History
+from singa.train.logs import CsvLog, TensorBoardLog, check_new
+from singa.train.measuring import Meters, Metrics, as_metrics
+from singa.train.monitor import EarlyStopping
+from singa.train.progress import ProgressBar
+from singa.train.run import BEST, CHECKPOINT, RunFolder
+from singa.train.saving import Checkpoint
+from singa.train.training import Training
+
+PathLike = str | os.PathLike[str]
+
+
+def fit(
+    model: Model,
+    data: Source,
+    epochs: int,
+    *,
+    validation: Source | None = None,
+    batch_size: int | None = None,
+    metrics: Metrics = (),
+    callbacks: Iterable[Callback] = (),
+    checkpoint: PathLike | Checkpoint | None = None,
+    resume: bool | PathLike = False,
+    early_stopping: int | EarlyStopping | None = None,
+    run: PathLike | RunFolder | None = None,
+    report: bool | PathLike = False,
+    csv: PathLike | None = None,
+    tensorboard: PathLike | None = None,
+    progress: bool | ProgressBar = True,
+    seed: int = 0,
+    use_graph: bool = True,
+    precision: str = "float32",
+    device: Device | None = None,
+    about: Mapping[str, Any] | None = None,
+) -> History:
+    """Train a model: its ``train_one_batch``, batch by batch, epoch by epoch.
+
+    >>> from singa import data, models, opt, train
+    >>> mlp = models.MLP()
+    >>> mlp.set_optimizer(opt.SGD(0.05, momentum=0.9))
+    >>> history = train.fit(mlp, data.load_digits(), 3, metrics="accuracy", progress=False)
+    >>> history["val_accuracy"][-1] > 0.8
+    True
+
+    The model brings its optimizer. It is compiled here, and in evaluation mode at the end. The
+    batches of an epoch depend on nothing but ``seed`` and the epoch's number, so that a training
+    that is resumed goes on bit for bit as if it had not been interrupted. Ctrl-C ends a training
+    after the present step, and its checkpoint is saved; a second one ends it at once.
+
+    Args:
+        model: ``train_one_batch`` takes the fields of a batch, updates the parameters, and returns
+            ``(out, loss)``, the loss alone, or a dict: ``{"out": out, "loss": loss}`` and further
+            scalars, which are recorded under their names. ``forward`` takes the first fields, as
+            many as it has to be given.
+        data: arrays ``(x, y)`` of N rows each; an array, if there is nothing but x; a dataset; or
+            a :class:`singa.data.DataLoader`, which says by itself how batches are made. They are
+            shuffled otherwise, and an epoch's last batch is left out if it is short: every step
+            then runs the same program. A :class:`singa.data.Dataset` has both what to train on
+            and what to validate on.
+        epochs: how many are to be complete in the end, those before ``resume`` included.
+        validation: the same for an evaluation after each epoch, of all samples, in order. The
+            loss is that of the model's ``evaluate_one_batch``, or of ``train_one_batch`` in the
+            mode of evaluation and with its optimizers held still.
+        batch_size: samples per step; 64 if not given, or all if there are fewer.
+        metrics: of ``out`` and the batch's last field: names such as ``"accuracy"``, metrics of
+            :mod:`singa.metric`, or a dict that names them.
+        callbacks: what is to be called while it goes on.
+        checkpoint: a new file to save to after each epoch, or a :class:`Checkpoint`.
+        resume: go on from that file, or from the run folder's; or from this other one.
+        early_stopping: end after so many epochs in which the validation's loss (without
+            validation, the loss) was no better than before; or an :class:`EarlyStopping`.
+        run: a new folder for all that is known of the training, or a :class:`RunFolder`.
+        report: write a report at the end, one HTML file: with True, ``report.html`` in the run
+            folder.
+        csv: a new file of comma-separated values, a row for each epoch.
+        tensorboard: a folder for TensorBoard's files. Needs the extra ``tensorboard``.
+        progress: whether to show how it goes, on the standard output; or a :class:`ProgressBar`.
+        seed: of the initial parameters, unless the model has them already, of random numbers in
+            the model, and of the batches.
+        use_graph: whether steps run as one compiled program.
+        precision: ``"bfloat16"`` or ``"float16"`` for mixed precision.
+        device: where; the CPU if not given.
+        about: what else checkpoints and the run folder are to say, in JSON's types: ``data``, the
+            data set's name, ``classes``, ...
+
+    Returns:
+        The numbers of all steps and epochs, and how it ended.
+
+    Raises:
+        ArgumentError: arguments that do not go together, files and folders that are there already
+            or cannot be made, metrics that are not known; all of it before anything is trained.
+        DTypeError: an argument of the wrong type; ``train_one_batch`` returned no loss.
+        CheckpointError: the checkpoint is of another model, data set, seed or batch size.
+        DependencyError: an optional package is needed that is not installed.
+    """
+    with ExitStack() as stack:
+        epochs = _epochs(epochs)
+        place = device or devices.get_default_device()
+        measures = as_metrics("fit", metrics)
+        given = list(callbacks)
+        for callback in given:
+            if not isinstance(callback, Callback):
+                raise DTypeError(f"fit: a callback is a train.Callback, not {callback!r}")
+        if not isinstance(model, Model):
+            raise DTypeError(f"fit: a Model is expected, got {type(model).__name__}")
+        is_resumed = resume is not False
+        folder = _run_folder(run, report, is_resumed, stack)
+        saver = _saver(checkpoint, resume)
+        start = _start(resume, saver, folder)
+        check_new("fit", "csv", csv, is_resumed)
+        logs: list[Callback] = []
+        if csv is not None:
+            logs.append(CsvLog(csv))
+        if tensorboard is not None:
+            logs.append(TensorBoardLog(tensorboard))
+        if progress is not False:
+            logs.append(ProgressBar() if progress is True else progress)
+        endings: list[Callback] = []
+        if early_stopping is not None:
+            endings.append(
+                early_stopping
+                if isinstance(early_stopping, EarlyStopping)
+                else EarlyStopping(early_stopping)
+            )
+        if folder is not None:
+            endings.append(Checkpoint(folder.path / CHECKPOINT, best=folder.path / BEST))
+        if saver is not None:
+            endings.append(saver)
+
+        if validation is None and isinstance(data, Dataset):
+            validation = data.test
+        loader = feeding.training_loader("fit", data, batch_size, seed, place)
+        validating = None
+        if validation is not None:
+            size = None if isinstance(validation, DataLoader) else loader.batch_size
+            validating = feeding.evaluation_loader("fit", validation, size, place)
+        batch, checksum = feeding.example("fit", loader, place)
+
+        place.set_rand_seed(seed)
+        model.compile(
+            feeding.inputs_of(model, batch), is_train=True, use_graph=use_graph, precision=precision
+        )
+        evaluator = Evaluator("fit", model, measures)
+        if validating is not None or measures:
+            evaluator.check(batch)
+        training = Training(
+            model,
+            epochs,
+            loader,
+            validating,
+            Meters(measures, use_graph),
+            evaluator,
+            place,
+            seed,
+            len_of(batch),
+            {
+                **(about or {}),
+                "format": saving.FORMAT,
+                "singa": singa.__version__,
+                "class": type(model).__name__,
+                "seed": seed,
+                "batch_size": loader.batch_size,
+                "precision": str(tape.as_precision(precision) or "float32"),
+                "samples": len(loader.dataset),
+                "validation_samples": len(validating.dataset) if validating is not None else None,
+                "metrics": list(measures),
+                "inputs": [[list(field.shape), str(field.dtype)] for field in batch],
+                "checksum": checksum,
+            },
+            folder,
+        )
+        if start is not None:
+            saving.load(training, start)
+        return training.train([*([folder] if folder else []), *logs, *given, *endings])
+
+
+def _epochs(epochs: int) -> int:
+    try:
+        number = operator.index(epochs)
+    except TypeError:
+        raise DTypeError(f"fit: epochs is a number of them, got {epochs!r}") from None
+    if number < 1:
+        raise ArgumentError(f"fit: epochs is {number}, at least 1 is expected")
+    return number
+
+
+def _run_folder(
+    run: PathLike | RunFolder | None, report: bool | PathLike, is_resumed: bool, stack: ExitStack
+) -> RunFolder | None:
+    if report is False:
+        page = None
+    elif report is True:
+        if run is None:
+            raise ArgumentError("fit: report=True writes into the run folder: name one with run=")
+        page = (run.path if isinstance(run, RunFolder) else Path(run)) / "report.html"
+    else:
+        page = Path(report)
+        if run is None:  # a report is made of a run folder
+            run = Path(stack.enter_context(tempfile.TemporaryDirectory())) / type(page).__name__
+    if run is None:
+        return None
+    folder = run if isinstance(run, RunFolder) else RunFolder(run)
+    folder.report = page or folder.report
+    if not is_resumed and folder.path.exists() and (
+        not folder.path.is_dir() or any(folder.path.iterdir())
+    ):  # fmt: skip
+        raise ArgumentError(
+            f"fit: run: {folder.path} exists; name another folder, or go on with resume=True"
+        )
+    if folder.report is not None and folder.report.parent not in (folder.path, Path()):
+        check_new("fit", "report", folder.report, resume=True)
+    return folder
+
+
+def _saver(checkpoint: PathLike | Checkpoint | None, resume: bool | PathLike) -> Checkpoint | None:
+    if checkpoint is None:
+        # A file to go on from is one to save to.
+        if isinstance(resume, bool):
+            return None
+        checkpoint = resume
+    saver = checkpoint if isinstance(checkpoint, Checkpoint) else Checkpoint(checkpoint)
+    is_same = resume is True or (resume is not False and Path(resume) == saver.path)
+    check_new("fit", "checkpoint", saver.path, is_same)
+    check_new("fit", "checkpoint's best", saver.best, resume is not False)
+    return saver
+
+
+def _start(
+    resume: bool | PathLike, saver: Checkpoint | None, folder: RunFolder | None
+) -> Path | None:
+    """The checkpoint to go on from."""
+    if resume is False:
+        return None
+    if resume is not True:
+        return Path(resume)
+    if saver is not None:
+        return saver.path
+    if folder is not None:
+        return folder.path / CHECKPOINT
+    raise ArgumentError("fit: resume=True goes on from the checkpoint= or the run=: name one")

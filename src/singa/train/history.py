@@ -1,0 +1,126 @@
+"""History: the numbers that a training has given, step by step and epoch by epoch."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from singa.errors import ArgumentError
+from singa.files import writing
+
+WHOLE = frozenset(("epoch", "step"))
+"""The columns that hold integers."""
+
+
+class Table(Mapping[str, list[Any]]):
+    """Columns of numbers by name, all of the same length.
+
+    >>> table = Table()
+    >>> table.append({"epoch": 1, "loss": 0.5})
+    >>> table.append({"epoch": 2, "loss": 0.25})
+    >>> table["loss"]
+    [0.5, 0.25]
+    >>> table.row(-1)
+    {'epoch': 2, 'loss': 0.25}
+    """
+
+    def __init__(self, columns: Mapping[str, list[Any]] | None = None) -> None:
+        self._columns = dict(columns or {})
+
+    def append(self, row: Mapping[str, float]) -> None:
+        """Add a row, which has the columns of the first one.
+
+        Raises:
+            ArgumentError: it has others.
+        """
+        if not self._columns:
+            self._columns = {name: [] for name in row}
+        if row.keys() != self._columns.keys():
+            raise ArgumentError(
+                f"a row of {', '.join(row)} in a table of {', '.join(self._columns)}"
+            )
+        for name, value in row.items():
+            self._columns[name].append(value)
+
+    @property
+    def rows(self) -> int:
+        """The number of rows."""
+        return len(next(iter(self._columns.values()), ()))
+
+    def row(self, index: int) -> dict[str, Any]:
+        """One row by its index; -1 is the last one."""
+        return {name: column[index] for name, column in self._columns.items()}
+
+    def write(self, fpath: str | os.PathLike[str]) -> None:
+        """Write a file of comma-separated values, whole or not at all.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(self._columns)
+        columns = [map(_text, column) for column in self._columns.values()]
+        writer.writerows(zip(*columns, strict=True))
+        with writing(fpath) as file:
+            file.write(text.getvalue().encode())
+
+    def __getitem__(self, name: str) -> list[Any]:
+        if name not in self._columns:
+            raise KeyError(f"{name!r} is none of the columns: {', '.join(self._columns)}")
+        return self._columns[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns)
+
+    def __len__(self) -> int:
+        return len(self._columns)
+
+    def __repr__(self) -> str:
+        return f"<Table of {self.rows} rows: {', '.join(self._columns)}>"
+
+
+def _text(value: float) -> str:
+    return f"{value:.8g}" if isinstance(value, float) else str(value)
+
+
+class History:
+    """What :func:`singa.train.fit` returns.
+
+    ``history["val_loss"]`` is the list of an epoch's quantity, one number for each epoch.
+
+    >>> history = History()
+    >>> history.epochs.append({"epoch": 1, "loss": 0.5})
+    >>> history["loss"]
+    [0.5]
+    >>> history
+    <History of 1 epoch, running: epoch 1, loss 0.5>
+
+    Attributes:
+        epochs: a row for each epoch: ``epoch``, ``step``, ``seconds``, ``samples_per_second``,
+            ``lr``, ``loss``, the metrics, and ``val_`` before the same of the validation.
+        steps: a row for each step: ``step``, ``epoch``, ``loss``, ``lr``, and the metrics of its
+            batch.
+        status: ``running``, ``completed``, ``interrupted`` by Ctrl-C, or ``failed``.
+        stopped: why it ended before all epochs were complete; empty if it did not.
+    """
+
+    def __init__(self) -> None:
+        self.epochs = Table()
+        self.steps = Table()
+        self.status = "running"
+        self.stopped = ""
+
+    def __getitem__(self, name: str) -> list[Any]:
+        return self.epochs[name]
+
+    def __repr__(self) -> str:
+        count = self.epochs.rows
+        text = f"<History of {count} epoch{'s' * (count != 1)}, {self.status}"
+        if count:
+            numbers = (f"{name} {value:.4g}" for name, value in self.epochs.row(-1).items())
+            text += f": {', '.join(numbers)}"
+        return f"{text}>"

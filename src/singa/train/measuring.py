@@ -1,0 +1,177 @@
+"""Metrics in a training: by name, of each batch, and of an epoch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import jax
+import numpy as np
+import numpy.typing as npt
+
+from singa import metric, tape
+from singa._tensor import Tensor
+from singa.device import CTensor, Device
+from singa.errors import ArgumentError, CheckpointError, DTypeError
+from singa.graph import Steps
+from singa.metric import Metric
+
+Metrics: TypeAlias = "str | Metric | Iterable[str | Metric] | Mapping[str, str | Metric]"
+"""Metrics by name or as objects; or what to call them, and which they are."""
+
+
+def _name(kind: type[Metric]) -> str:
+    """``TopKAccuracy``: ``top_k_accuracy``."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", kind.__name__).lower()
+
+
+_KINDS: dict[str, type[Metric]] = {
+    _name(kind): kind
+    for kind in (getattr(metric, name) for name in metric.__all__)
+    if isinstance(kind, type) and kind not in (Metric, metric.ConfusionMatrix)
+}
+_SHARES = (
+    metric.Accuracy, metric.TopKAccuracy, metric.Precision, metric.Recall, metric.F1,
+)  # fmt: skip
+
+
+def is_share(each: Metric) -> bool:
+    """Whether its values are shares, of which 1 is best."""
+    return isinstance(each, _SHARES)
+
+
+def as_metrics(owner: str, given: Metrics) -> dict[str, Metric]:
+    """Metrics by the names of their columns.
+
+    Raises:
+        ArgumentError: an unknown name, two of one name, or one that is not a number.
+        DTypeError: neither names nor metrics.
+    """
+    if isinstance(given, (str, Metric)):
+        given = [given]
+    pairs: Iterable[tuple[str | None, Any]] = (
+        given.items() if isinstance(given, Mapping) else ((None, each) for each in given)
+    )
+    found: dict[str, Metric] = {}
+    for called, each in pairs:
+        if isinstance(each, str):
+            if each not in _KINDS:
+                raise ArgumentError(
+                    f"{owner}: no metric is named {each!r}; there are {', '.join(sorted(_KINDS))}"
+                )
+            each = _KINDS[each]()
+        if not isinstance(each, Metric):
+            raise DTypeError(f"{owner}: a metric is a name or a Metric, not {each!r}")
+        if isinstance(each, metric.ConfusionMatrix) or getattr(each, "average", "") == "none":
+            raise ArgumentError(f"{owner}: {each!r} is several numbers, and a metric here is one")
+        name = called if called is not None else _name(type(each))
+        if name in found:
+            raise ArgumentError(
+                f"{owner}: two metrics are named {name!r}; a dict gives them names: "
+                f"metrics={{'top5': metric.TopKAccuracy(5)}}"
+            )
+        if name in _TAKEN or name.startswith("val_"):
+            raise ArgumentError(f"{owner}: a metric cannot be named {name!r}, which is taken")
+        found[name] = each
+    return found
+
+
+_TAKEN = frozenset(("epoch", "step", "seconds", "samples_per_second", "lr", "loss", "out"))
+
+
+class Meters:
+    """Metrics of each batch, and of all batches since :meth:`reset`.
+
+    Args:
+        metrics: by name. They count in copies.
+        use_graph: whether all of them are one compiled program.
+    """
+
+    def __init__(self, metrics: Mapping[str, Metric], use_graph: bool) -> None:
+        self.metrics = {name: type(each)(*each.options) for name, each in metrics.items()}
+        self._steps = Steps() if use_graph else None
+
+    def update(self, out: Any, target: Tensor) -> dict[str, Tensor]:
+        """Take a batch in, and return its metrics. Nothing waits for the device.
+
+        Raises:
+            ArgumentError: the model has not returned what it predicts.
+            ShapeError: predictions and targets do not fit each other.
+        """
+        if not self.metrics:
+            return {}
+        check_outputs(out)
+        with tape.training(False):
+            if self._steps is None:
+                return self._measure(out, target)
+            values = self._steps(self._measure, (out, target), {}, False)
+            return {name: values[name] for name in self.metrics}
+
+    def count(self, out: Any, target: Tensor) -> None:
+        """Take a batch in: inside of a larger step."""
+        if self.metrics:
+            check_outputs(out)
+        for each in self.metrics.values():
+            each.update(out, target)
+
+    def _measure(self, out: Tensor, target: Tensor) -> dict[str, Tensor]:
+        self.count(out, target)
+        return {name: each(out, target) for name, each in self.metrics.items()}
+
+    def values(self) -> dict[str, float]:
+        """The metrics of all that was seen. This waits for the device."""
+        return {name: float(each.value) for name, each in self.metrics.items()}
+
+    def reset(self) -> None:
+        """Forget what was seen."""
+        for each in self.metrics.values():
+            each.reset()
+
+    def states(self) -> dict[str, Tensor]:
+        """What has been counted, by name: for a checkpoint in the midst of an epoch."""
+        return {
+            f"{name}/{i}": state
+            for name, each in self.metrics.items()
+            for i, state in enumerate(each.states)
+        }
+
+    def set_states(self, counts: Mapping[str, npt.NDArray[Any]], device: Device) -> None:
+        """Take over what :meth:`states` has returned.
+
+        Raises:
+            CheckpointError: it is of other metrics.
+        """
+        if not counts:
+            self.reset()
+            return
+        for each in self.metrics.values():
+            each._states_on(device)
+        states = self.states()
+        kinds = {name: (t.shape, t.dtype) for name, t in states.items()}
+        found = {name: (array.shape, array.dtype) for name, array in counts.items()}
+        if found != kinds:
+            raise CheckpointError(
+                f"it was trained with other metrics: {', '.join(found)}, not {', '.join(kinds)}"
+            )
+        for name, state in states.items():
+            state.copy_from_numpy(counts[name])
+
+
+def numbers(rows: Sequence[Mapping[str, CTensor]]) -> list[dict[str, float]]:
+    """Scalars on devices as Python's numbers; all of them at once. This waits for them."""
+    values = jax.device_get([list(row.values()) for row in rows])
+    return [
+        {name: np.asarray(value).reshape(()).item() for name, value in zip(row, found, strict=True)}
+        for row, found in zip(rows, values, strict=True)
+    ]
+
+
+def check_outputs(out: Any) -> None:
+    """Raise ArgumentError if there are no predictions to measure."""
+    if not isinstance(out, Tensor):
+        what = "nothing" if out is None else type(out).__name__
+        raise ArgumentError(
+            f"metrics are of the predictions, and train_one_batch has returned {what} for them; "
+            "it returns (out, loss), out being one Tensor, where there are metrics"
+        )

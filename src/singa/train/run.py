@@ -1,0 +1,261 @@
+"""RunFolder: all that is known of a training, in a folder, while it goes on and afterwards."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from contextlib import ExitStack
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import singa
+from singa import board
+from singa.errors import ArgumentError, DependencyError, ShapeError
+from singa.files import writing
+from singa.graph import Profile, Profiler
+from singa.opt import Constant, DecayScheduler, Optimizer
+from singa.train.callback import Callback
+from singa.train.training import Training, optimizer_of
+
+FORMAT = 1
+
+CHECKPOINT, BEST = "checkpoint.zip", "best.zip"
+
+_NOT_IN_NAMES = frozenset('/\\:*?"<>|')
+_SKIPPED, _PROFILED = 2, 8  # steps: compiling and warming up; what is timed
+_PAUSE = 1.0  # seconds between two writings, at least
+_SHARE = 0.05  # of the time goes into writing, at most
+
+
+class RunFolder(Callback):
+    """Writes a training into a folder, from which reports are made; see docs/training.md.
+
+    Every file is written whole or not at all, and can be read while training goes on.
+
+    >>> from singa import data, models, opt, train
+    >>> class Gallery(train.Callback):
+    ...     def on_epoch_end(self, training):
+    ...         weights = training.model.linear1.W.to_numpy()
+    ...         training.run.add_image("weights", weights - weights.min(), training.epoch)
+    >>> mlp = models.MLP()
+    >>> mlp.set_optimizer(opt.SGD(0.05))
+    >>> digits = data.load_digits()
+    >>> history = train.fit(mlp, digits, 2, run="run", callbacks=[Gallery()], progress=False)
+    >>> sorted(path.name for path in Path("run").iterdir())  # doctest: +NORMALIZE_WHITESPACE
+    ['best.zip', 'checkpoint.zip', 'epochs.csv', 'graph.svg', 'memory.json', 'profile.json',
+     'run.json', 'samples', 'steps.csv']
+
+    Args:
+        folder: where to. It is made if it is not there.
+        report: a file to write a report to at the end, as :func:`singa.board.write_report` does.
+        profile: whether some of the first steps are timed, operation by operation. They compute
+            what they would compute anyway.
+
+    Attributes:
+        path: the folder.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        report: str | os.PathLike[str] | None = None,
+        profile: bool = True,
+    ) -> None:
+        self.path = Path(folder)
+        self.report = None if report is None else Path(report)
+        self.profile = profile
+        self._about: dict[str, Any] = {}
+        self._profiling: ExitStack | None = None
+        self._profile: Profile | None = None
+        self._steps = 0  # since the beginning, or since it was resumed
+        self._next = 0.0  # when to write again
+
+    def add_image(self, title: str, picture: Any, epoch: int) -> Path:
+        """Add a picture to the folder ``samples``; one of the same title and epoch is replaced.
+
+        Args:
+            title: what it shows; a part of the file's name.
+            picture: a matplotlib Figure; or an array, (H, W) of grey or (H, W, 3) of colours:
+                uint8, or floats, of which 0 is black and 1 is white, or the greatest if that is
+                more than 1. Arrays need Pillow, the extra ``images``.
+            epoch: the epoch that it is of.
+
+        Returns:
+            The file.
+
+        Raises:
+            ArgumentError: the title cannot be part of a file's name.
+            ShapeError: the array is no picture.
+            DependencyError: Pillow is not installed.
+        """
+        if not title.isprintable() or set(title) & _NOT_IN_NAMES or not 0 < len(title) <= 100:
+            raise ArgumentError(f"add_image: {title!r} cannot be a part of a file's name")
+        folder = self.path / "samples"
+        folder.mkdir(exist_ok=True)
+        path = folder / f"{epoch:04}-{title}.png"
+        with writing(path) as file:
+            if hasattr(picture, "savefig"):
+                picture.savefig(file, format="png")
+            else:
+                _image(picture).save(file, format="png")
+        return path
+
+    # -- while training goes on -----------------------------------------------------------------
+
+    def on_train_begin(self, training: Training) -> None:
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._about = {**_describe(training, self.path), "started": self._started(training)}
+        self._steps = 0
+        self._write(training)
+        free = Profiler._recording is None and training.model._profiler is None
+        if self.profile and free and training.step < training.steps:
+            self._profiling = ExitStack()
+            profile = training.model.profile(skip=_SKIPPED, limit=_PROFILED)
+            self._profile = self._profiling.enter_context(profile)
+
+    def on_step_end(self, training: Training) -> None:
+        self._steps += 1
+        if self._steps == _SKIPPED + _PROFILED:
+            self._write_reports(training)
+        if time.monotonic() > self._next:
+            training.read(wait=False)
+            self._write(training)
+
+    def on_epoch_end(self, training: Training) -> None:
+        if time.monotonic() > self._next:
+            self._write(training)
+
+    def on_train_end(self, training: Training) -> None:
+        if self._steps and self._steps < _SKIPPED + _PROFILED:
+            self._write_reports(training)
+        self._write(training)
+        if self.report is not None:
+            board.write_report(self.path, self.report)
+
+    # -- files ------------------------------------------------------------------------------------
+
+    def _write(self, training: Training) -> None:
+        began = time.monotonic()
+        history = training.history
+        is_over = history.status != "running"
+        self._write_json(
+            "run.json",
+            self._about
+            | {
+                "status": history.status,
+                "stopped": history.stopped,
+                "finished": _now() if is_over else None,
+                "epoch": training.epoch,
+                "step": history.steps.rows,
+            },
+        )
+        history.epochs.write(self.path / "epochs.csv")
+        history.steps.write(self.path / "steps.csv")
+        now = time.monotonic()
+        self._next = now + max(_PAUSE, (now - began) / _SHARE)
+
+    def _write_reports(self, training: Training) -> None:
+        """What is known of the step when some have run."""
+        model, profile = training.model, None
+        if self._profiling is not None:
+            self._profiling.close()
+            self._profiling, profile = None, self._profile
+        if profile is not None and not profile.iterations:
+            profile = None  # too few steps
+        if profile is not None:
+            self._write_text("profile.json", profile.to_json())
+        if model.graph_mode:
+            self._write_json("memory.json", asdict(model.memory_report()))
+            model.draw_graph(self.path / "graph.svg", profile=profile)
+
+    def _write_json(self, name: str, content: Any) -> None:
+        self._write_text(name, json.dumps(content, indent=1))
+
+    def _write_text(self, name: str, text: str) -> None:
+        with writing(self.path / name) as file:
+            file.write(text.encode() + b"\n")
+
+    def _started(self, training: Training) -> str:
+        """When it began; of a training that is resumed, when it began at first."""
+        if training.step:
+            try:
+                return str(json.loads((self.path / "run.json").read_bytes())["started"])
+            except (OSError, ValueError, LookupError, TypeError):
+                pass  # resumed into a new folder
+        return _now()
+
+
+def _describe(training: Training, path: Path) -> dict[str, Any]:
+    model, about = training.model, training.about
+    return {
+        "format": FORMAT,
+        "name": path.resolve().name,
+        "model": type(model).__name__,
+        "epochs": training.epochs,
+        "steps_per_epoch": len(training.loader),
+        "batch_size": training.loader.batch_size,
+        "optimizer": describe_optimizer(optimizer_of(model)),
+        "precision": about["precision"],
+        "device": training.device.name,
+        "compiled": model.graph_mode,
+        "seed": training.seed,
+        "parameters": sum(t.size() for t in model.get_params().values()),
+        "summary": str(model.summary()),
+        "versions": {
+            "python": platform.python_version(),
+            "singa": singa.__version__,
+            "jax": version("jax"),
+            "numpy": version("numpy"),
+        },
+        "data": {
+            "name": about.get("data", type(training.loader.dataset).__name__),
+            "samples": about["samples"],
+            "validation_samples": about["validation_samples"],
+        },
+    }
+
+
+def describe_optimizer(optimizer: Optimizer | None) -> dict[str, Any] | None:
+    """An optimizer's class as ``name``, and its hyper-parameters: numbers, or schedules as text."""
+    if optimizer is None:
+        return None
+    found: dict[str, Any] = {"name": type(optimizer).__name__}
+    for name in optimizer._hyperparameters:
+        found[name] = _plain(getattr(optimizer, name))
+    return found | dict(zip(optimizer._plain, map(_plain, optimizer.plain_values()), strict=True))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, DecayScheduler):
+        return value.init_value if isinstance(value, Constant) else repr(value)
+    return value if isinstance(value, (bool, int, float, str)) else str(value)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _image(picture: npt.ArrayLike) -> Any:
+    """A Pillow image of an array."""
+    pixels = np.asarray(picture)
+    if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] not in (3, 4)):
+        raise ShapeError(
+            f"add_image: (H, W), (H, W, 3) or (H, W, 4) is expected, got {pixels.shape}"
+        )
+    try:
+        from PIL import Image
+    except ImportError:
+        raise DependencyError("pictures need Pillow: pip install 'singa-xla[images]'") from None
+    if pixels.dtype != np.uint8:
+        scaled = pixels.astype(np.float64) / max(float(pixels.max(initial=0)), 1.0)
+        pixels = np.round(np.clip(np.nan_to_num(scaled), 0, 1) * 255).astype(np.uint8)
+    return Image.fromarray(pixels)

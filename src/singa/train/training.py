@@ -1,0 +1,280 @@
+"""Training: the loop of :func:`singa.train.fit`, and how far it is."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from singa._tensor import Tensor
+from singa.data import DataLoader
+from singa.device import Device
+from singa.model import Model
+from singa.opt import Optimizer
+from singa.train import feeding
+from singa.train.callback import Callback
+from singa.train.evaluation import Evaluator, len_of, results
+from singa.train.feeding import Batch
+from singa.train.history import History
+from singa.train.measuring import Meters, numbers
+
+if TYPE_CHECKING:
+    from singa.train.run import RunFolder
+
+Values = dict[str, Any]
+
+
+class Training:
+    """A training that goes on: what callbacks are given. :func:`singa.train.fit` makes it.
+
+    Nothing in the loop waits for the device: the results of steps are read when their epoch ends,
+    or by :meth:`read`.
+
+    Attributes:
+        model: what is trained.
+        epochs: how many epochs there are to be.
+        loader: what it is trained on.
+        validation: what it is validated on, if on anything.
+        history: the numbers so far.
+        device: where.
+        seed: that of the initial parameters and the batches.
+        about: what is written into checkpoints and run folders about this training.
+        run: the run folder, if there is one.
+        batch: the Tensors of the last step's batch.
+        returned: what ``train_one_batch`` returned in the last step.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        epochs: int,
+        loader: DataLoader,
+        validation: DataLoader | None,
+        meters: Meters,
+        evaluator: Evaluator,
+        device: Device,
+        seed: int,
+        size: int,
+        about: dict[str, Any],
+        run: RunFolder | None,
+    ) -> None:
+        self.model = model
+        self.epochs = epochs
+        self.loader = loader
+        self.validation = validation
+        self.meters = meters
+        self.evaluator = evaluator
+        self.device = device
+        self.seed = seed
+        self.about = about
+        self.run = run
+        self.history = History()
+        self.batch: Batch = ()
+        self.returned: Any = None
+        self._unread: list[tuple[int, Values]] = []
+        self._size = size  # of most batches, in samples
+        self._sizes: list[int] = []  # of the batches of the present epoch that were read
+        self._began = 0.0
+        self._samples = 0
+        self._is_stopping = False
+
+    # -- where it is --------------------------------------------------------------------------
+
+    @property
+    def epoch(self) -> int:
+        """How many epochs are complete, validation included."""
+        return self.history.epochs.rows
+
+    @property
+    def step(self) -> int:
+        """How many steps are done."""
+        return self.history.steps.rows + len(self._unread)
+
+    @property
+    def steps(self) -> int:
+        """How many steps there are to be."""
+        return self.epochs * len(self.loader)
+
+    @property
+    def samples_per_second(self) -> float:
+        """The speed in the present epoch, or in the one that has just ended."""
+        return self._samples / max(time.perf_counter() - self._began, 1e-9)
+
+    def stop(self, reason: str) -> None:
+        """End the training after the present step, or the present epoch if its steps are done."""
+        self.history.stopped = self.history.stopped or reason
+        self._is_stopping = True
+
+    def read(self, wait: bool = True) -> None:
+        """Take the results of steps into the history.
+
+        Args:
+            wait: whether to wait for those that are not there yet.
+        """
+        count = len(self._unread)
+        if not wait:
+            ready = (all(x.is_ready() for x in values.values()) for _, values in self._unread)
+            count = next((i for i, is_ready in enumerate(ready) if not is_ready), count)
+        taken, self._unread = self._unread[:count], self._unread[count:]
+        rows = numbers([values for _, values in taken])
+        for (size, _), row in zip(taken, rows, strict=True):
+            step = self.history.steps.rows
+            place = {"step": step + 1, "epoch": step // len(self.loader) + 1}
+            self.history.steps.append(place | row)
+            self._sizes.append(size)
+
+    def means(self) -> dict[str, float]:
+        """The present epoch so far, as it was read: means over its samples of what steps gave."""
+        first = self.epoch * len(self.loader)
+        columns = self.history.steps
+        sizes = self._sizes or [1]
+        return {
+            name: float(np.average(columns[name][first:], weights=sizes))
+            for name in columns
+            if name not in ("step", "epoch") and not name.startswith("lr") and self._sizes
+        }
+
+    def resumed(self, counts: dict[str, npt.NDArray[Any]]) -> None:
+        """The history was read from a checkpoint, and what metrics have counted in this epoch."""
+        self.meters.set_states(counts, self.device)
+        self._sizes = [self._size] * (self.step - self.epoch * len(self.loader))
+
+    # -- what it does -------------------------------------------------------------------------
+
+    def train(self, callbacks: Sequence[Callback]) -> History:
+        """Train to the end. Ctrl-C ends it after the present step; a second one at once."""
+        try:
+            with _interrupts(self), ExitStack() as ends, self._status():
+                for callback in callbacks:
+                    callback.on_train_begin(self)
+                    ends.callback(callback.on_train_end, self)
+                steps = _overridden(callbacks, "on_step_end")
+                while self.epoch < self.epochs and not self._is_stopping:
+                    self._train_epoch(callbacks, steps)
+                self.read()
+        finally:
+            self.model.eval()
+        return self.history
+
+    def _train_epoch(self, callbacks: Sequence[Callback], steps: Sequence[Any]) -> None:
+        start = self.step - self.epoch * len(self.loader)
+        if not start:
+            self.meters.reset()
+        self._sizes = self._sizes[:start]
+        self._began, self._samples = time.perf_counter(), 0
+        for callback in callbacks:
+            callback.on_epoch_begin(self)
+        self.model.train()
+        batches = feeding.batches("fit", self.loader, self.epoch, start, self.device)
+        done = start
+        try:
+            for batch in batches:
+                self._train_step(batch)
+                done += 1
+                for on_step_end in steps:
+                    on_step_end(self)
+                if self._is_stopping:
+                    break
+        finally:
+            batches.close()
+        if done == len(self.loader) and self.history.stopped != INTERRUPTED:
+            self._end_epoch()
+            for callback in callbacks:
+                callback.on_epoch_end(self)
+
+    def _train_step(self, batch: Batch) -> None:
+        rates = self.rates()
+        self.returned = self.model(*batch)
+        self.batch = batch
+        out, values = results(self.returned)
+        measured = self.meters.update(out, batch[-1])
+        self._samples += len_of(batch)
+        loss = values.pop("loss")
+        row = {"loss": loss.data, **rates, **_arrays(measured), **_arrays(values)}
+        self._unread.append((len_of(batch), row))
+
+    def rates(self) -> Values:
+        """The learning rates of the next step: arrays, which are not waited for."""
+        found = self.model.optimizers().items()
+        return {
+            "lr" if not i else f"lr_{name}": optimizer.lr_value.data
+            for i, (name, optimizer) in enumerate(found)
+        }
+
+    def _end_epoch(self) -> None:
+        self.read()
+        seconds, speed = time.perf_counter() - self._began, self.samples_per_second
+        last = self.history.steps.row(-1)
+        means = self.means()
+        row = {
+            "epoch": self.epoch + 1,
+            "step": self.step,
+            "seconds": seconds,
+            "samples_per_second": speed,
+            **{name: value for name, value in last.items() if name.startswith("lr")},
+            "loss": means.pop("loss"),
+        }
+        row |= means | self.meters.values()
+        if self.validation is not None:
+            found = self.evaluator.run(self.validation, self.device)
+            row |= {f"val_{name}": value for name, value in found.items()}
+        self.history.epochs.append(row)
+
+    @contextmanager
+    def _status(self) -> Iterator[None]:
+        """Says in the history how the block has ended."""
+        history = self.history
+        try:
+            yield
+        except KeyboardInterrupt:
+            history.status, history.stopped = "interrupted", INTERRUPTED
+            raise
+        except BaseException as error:
+            history.status, history.stopped = "failed", f"{type(error).__name__}: {error}"
+            raise
+        history.status = "interrupted" if history.stopped == INTERRUPTED else "completed"
+
+
+INTERRUPTED = "interrupted by Ctrl-C"
+
+
+def optimizer_of(model: Model) -> Optimizer | None:
+    """The first of the model's optimizers, if there are any."""
+    return next(iter(model.optimizers().values()), None)
+
+
+def _arrays(tensors: dict[str, Tensor]) -> Values:
+    return {name: tensor.data for name, tensor in tensors.items()}
+
+
+def _overridden(callbacks: Sequence[Callback], method: str) -> list[Any]:
+    return [
+        getattr(callback, method)
+        for callback in callbacks
+        if getattr(type(callback), method) is not getattr(Callback, method)
+    ]
+
+
+@contextmanager
+def _interrupts(training: Training) -> Iterator[None]:
+    """Ctrl-C stops the training, instead of raising in the midst of a step."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are the main thread's
+        return
+
+    def interrupt(signum: int, frame: FrameType | None) -> None:
+        training.stop(INTERRUPTED)
+        signal.signal(signal.SIGINT, previous)
+
+    previous = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
