@@ -57,8 +57,8 @@ def report(run: Run, details: Details, back: str = "", is_live: bool = False) ->
     }
     sections = [section(name, _LINKS[name], content) for name, content in contents.items()]
     data = {
-        "steps": _columns(details.steps, "step"),
-        "epochs": _columns(run.epochs, "epoch"),
+        "steps": columns(details.steps, "step"),
+        "epochs": columns(run.epochs, "epoch"),
         "best": {
             name: best.epoch
             for name in run.epochs.columns
@@ -94,9 +94,10 @@ def _bar(run: Run, back: str, names: list[str]) -> str:
 def _header(run: Run, details: Details) -> str:
     line = [
         escape(run.text("model")),
-        escape(_data_name(run)),
+        escape(run.data_name),
         f"started {moment(run.time('started'))}" if run.time("started") else "",
         f"last written {moment(run.written)}" if run.is_running else "",
+        escape(run.text("stopped")),
     ]
     return (
         '<header id="top" data-part="header">'
@@ -105,11 +106,6 @@ def _header(run: Run, details: Details) -> str:
         f"{_progress(run)}{problems([*run.problems, *details.problems, *_not_finite(details)])}"
         f'<dl class="tiles">{_tiles(run)}</dl></header>'
     )
-
-
-def _data_name(run: Run) -> str:
-    data = run.info.get("data")
-    return str(data.get("name", "")) if isinstance(data, dict) else run.text("data")
 
 
 def _progress(run: Run) -> str:
@@ -148,7 +144,7 @@ def _tiles(run: Run) -> str:
         ("parameters", figure(run.number("parameters")), run.text("precision")),
     ]
     return "".join(
-        f"<div><dt>{escape(name)}</dt><dd>{escape(value)} <small>{escape(unit)}</small></dd></div>"
+        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}<small>{escape(unit)}</small></dd></div>"
         for name, value, unit in tiles
         if value != "–"
     )
@@ -174,7 +170,8 @@ def _curves(run: Run, details: Details) -> str:
     return (
         '<p class="note screen">Drag over a chart to zoom in, double-click to zoom out; '
         "click a name to hide its curve.</p>"
-        '<div class="group" id="epoch-charts"></div>'
+        '<div class="group" id="epoch-charts" hidden>'
+        '<div class="tools"><h3>Every epoch</h3></div></div>'
         '<div class="group" id="step-charts" hidden><div class="tools"><h3>Every step</h3>'
         '<label>smoothing <input type="range" id="smoothing" min="0" max="0.99" step="0.01" '
         'value="0.8"><output for="smoothing">0.80</output></label></div>'
@@ -299,7 +296,7 @@ def _settings(run: Run) -> str:
     return f'<div class="columns">{"".join(parts)}</div>'
 
 
-def _columns(rows: Table, key: str) -> dict[str, Column]:
+def columns(rows: Table, key: str) -> dict[str, Column]:
     """The columns for the charts, in the order of the axis.
 
     Of rows in one place, such as a step done again after an interruption, the last one counts.

@@ -24,7 +24,16 @@ _RUN, _EPOCHS, _STEPS = "run.json", "epochs.csv", "steps.csv"
 _FORMAT = 1  # the newest that is known
 _PNG = b"\x89PNG\r\n\x1a\n"
 _MOST_SAMPLES = 40  # of each title: a page has them all in it
-_TOLD_ELSEWHERE = {"format", "name", "status", "summary", "epoch"}  # not among the settings
+_TOLD_ELSEWHERE = {
+    "format",
+    "name",
+    "status",
+    "stopped",
+    "summary",
+    "epoch",
+    "step",
+}  # not among the settings
+_NO_MEASURE = re.compile("epoch|step|seconds|samples_per_second|lr(_.*)?")  # of the columns
 _LESS_IS_BETTER = ("loss", "error", "mse", "mae", "perplexity")
 
 
@@ -78,6 +87,12 @@ class Run:
         return self.text("status") or "unknown"
 
     @property
+    def data_name(self) -> str:
+        data = self.info.get("data")
+        name = data.get("name") if isinstance(data, dict) else data
+        return name if isinstance(name, str) else ""
+
+    @property
     def is_running(self) -> bool:
         return self.status == "running"
 
@@ -124,10 +139,7 @@ class Run:
         If nothing was validated they are those of the training itself.
         """
         names = [n for n in self.epochs.columns if n.startswith("val_")]
-        return names or [n for n in self.epochs.columns if n not in _NO_MEASURES]
-
-
-_NO_MEASURES = {"epoch", "step", "seconds", "samples_per_second", "lr"}
+        return names or [n for n in self.epochs.columns if not _NO_MEASURE.fullmatch(n)]
 
 
 @dataclass
@@ -197,7 +209,8 @@ def read_run(folder: Path, key: str = "") -> Run:
     if not path.is_file():
         raise DataError(f"board: no run in {folder}: there is no {_RUN}")
     problems: list[str] = []
-    info, settings = _read(problems, path, _info, ({}, {}))
+    nothing: tuple[dict[str, Any], dict[str, str]] = {}, {}
+    info, settings = _read(problems, path, _info, nothing)
     version = info.get("format")
     if info and version != _FORMAT:
         problems.append(f"{_RUN}: it has format {version!r}, and {_FORMAT} is what is known here")

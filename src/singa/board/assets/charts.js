@@ -24,13 +24,14 @@ function figure(value) {
  * One chart.
  *
  * title: a text. axis: what x is, "step". x: ascending numbers.
+ * log: whether it begins with the logarithmic scale.
  * series: {label, values, colour (of CSS, "--train"), faint, points, best (an x to be marked)}.
  * group: charts of one group share cursor and zoom.
  */
 class Chart {
   constructor(parent, spec) {
     this.spec = spec;
-    this.isLog = false;
+    this.isLog = Boolean(spec.log);
     this.hidden = new Set(); // labels
     this.zoom = null; // {min, max} of x
     this.place = element("span", { class: "place" });
@@ -80,7 +81,9 @@ class Chart {
     this.uplot?.destroy();
     this.log.setAttribute("aria-pressed", this.isLog);
     const axis = { stroke: colour("--muted"), font: "11px system-ui, sans-serif", ticks: { show: false } };
-    const grid = { stroke: colour("--grid"), width: 1 };
+    const isDecade = (v) => Math.abs(Math.log10(v) - Math.round(Math.log10(v))) < 1e-6;
+    const decades = (u, values) => values.map((v) => (!this.isLog || isDecade(v) ? v : null));
+    const grid = { stroke: colour("--grid"), width: 1, filter: decades };
     const compact = (u, values) => values.map((v) => (v === null ? "" : shorten(v)));
     this.uplot = new uPlot(
       {
@@ -92,8 +95,8 @@ class Chart {
           y: this.isLog ? { distr: 3 } : {},
         },
         axes: [
-          { ...axis, grid: { show: false }, size: 28, values: compact },
-          { ...axis, grid, size: 52, gap: 6, ...(this.isLog ? {} : { values: compact }) },
+          { ...axis, grid: { show: false }, size: 26, values: compact },
+          { ...axis, grid, size: 52, gap: 6, values: compact },
         ],
         series: [{}, ...this.spec.series.map((s) => this.curve(s))],
         cursor: {
@@ -120,7 +123,7 @@ class Chart {
     const stroke = colour(name);
     return {
       label,
-      stroke: faint ? stroke + "48" : stroke,
+      stroke: faint ? stroke + "66" : stroke,
       width: faint ? 1 : 2,
       dash,
       show: !this.hidden.has(label),

@@ -5,44 +5,58 @@
 const title = (name) => name.replaceAll("_", " ");
 const has = (columns, name) => columns[name]?.some((value) => value !== null);
 
+const isRate = (name) => /^lr(_.*)?$/.test(name);
+const rates = (columns) => Object.keys(columns).filter((name) => isRate(name) && has(columns, name));
+
 /** The columns that are measured, the loss first. */
 function measures(columns) {
-  const others = ["epoch", "step", "seconds", "samples_per_second", "lr"];
-  const names = Object.keys(columns).filter((n) => !others.includes(n) && has(columns, n));
+  const others = ["epoch", "step", "seconds", "samples_per_second"];
+  const names = Object.keys(columns).filter((n) => !others.includes(n) && !isRate(n) && has(columns, n));
   return [...new Set(names.map((n) => n.replace(/^val_/, "")))].sort((a, b) => b.includes("loss") - a.includes("loss"));
 }
 
-function epochCharts({ epochs: columns, best }) {
+/** Whether a loss falls so far that a linear scale shows its beginning only. */
+function isSteep(name, ...columns) {
+  const values = columns.flat().filter((v) => v !== null && v !== undefined);
+  const low = values.reduce((a, b) => Math.min(a, b), Infinity);
+  const high = values.reduce((a, b) => Math.max(a, b), 0);
+  return name.includes("loss") && low > 0 && high > 30 * low;
+}
+
+function epochCharts({ epochs: columns, steps, best }) {
   const points = (columns.epoch ?? []).length <= 60;
-  const spec = (title, series) => ({ title, series, axis: "epoch", group: "epochs", x: columns.epoch });
+  const spec = (title, series, log = false) => ({ title, series, log, axis: "epoch", group: "epochs", x: columns.epoch });
   const curve = (label, name, colour) =>
     has(columns, name) ? [{ label, values: columns[name], colour, points, best: best[name] }] : [];
   const found = measures(columns).map((name) =>
-    spec(title(name), [
-      ...curve("training", name, "--train"),
-      ...curve("validation", `val_${name}`, "--validation"),
-    ]),
+    spec(
+      title(name),
+      [...curve("training", name, "--train"), ...curve("validation", `val_${name}`, "--validation")],
+      isSteep(name, columns[name] ?? [], columns[`val_${name}`] ?? []),
+    ),
   );
-  for (const [name, label, of] of [["samples_per_second", "speed", "samples/s"], ["lr", "learning rate", "at the end"]]) {
-    if (name === "lr" && has(data.steps, "lr")) continue;
-    if (has(columns, name)) found.push(spec(label, curve(of, name, "--update")));
-  }
+  if (has(columns, "samples_per_second")) found.push(spec("speed", curve("samples/s", "samples_per_second", "--update")));
+  if (!rates(steps).length) found.push(...rates(columns).map((name) => spec(rateTitle(name), curve("lr", name, "--update"))));
   return found;
 }
 
 function stepCharts({ steps: columns }, decay) {
-  const spec = (title, series) => ({ title, series, axis: "step", group: "steps", x: columns.step });
+  const spec = (title, series, log = false) => ({ title, series, log, axis: "step", group: "steps", x: columns.step });
   const found = measures(columns).map((name) =>
-    spec(`${title(name)} of each batch`, [
-      { label: "batch", values: columns[name], colour: "--train", faint: true },
-      { label: "smoothed", values: smooth(columns[name], decay), colour: "--train" },
-    ]),
+    spec(
+      `${title(name)} of each batch`,
+      [
+        { label: "batch", values: columns[name], colour: "--train", faint: true },
+        { label: "smoothed", values: smooth(columns[name], decay), colour: "--train" },
+      ],
+      isSteep(name, columns[name]),
+    ),
   );
-  if (has(columns, "lr")) {
-    found.push(spec("learning rate", [{ label: "learning rate", values: columns.lr, colour: "--update" }]));
-  }
-  return found;
+  const rate = (name) => spec(rateTitle(name), [{ label: "lr", values: columns[name], colour: "--update" }]);
+  return [...found, ...rates(columns).map(rate)];
 }
+
+const rateTitle = (name) => title(name.replace("lr", "learning rate"));
 
 const drawn = new Map(); // the group's id: its charts
 

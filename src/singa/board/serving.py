@@ -1,0 +1,85 @@
+"""The board as a web server for this machine: pages are made of the run folders when asked for."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from singa.board.overview import back, overview
+from singa.board.report import report
+from singa.board.run import find_runs, read_details, read_run
+from singa.errors import DataError
+
+HOST = "127.0.0.1"
+
+
+class Server(ThreadingHTTPServer):
+    """Serves the pages of all runs in a folder, to this machine alone.
+
+    Args:
+        folder: it has runs in it, or is one; it is looked through at each request.
+        port: 0 picks a free one.
+
+    Attributes:
+        url: where the page of all runs is.
+
+    Raises:
+        DataError: there are no runs.
+        OSError: the port is taken.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, folder: Path, port: int = 0) -> None:
+        find_runs(folder)
+        self.folder = folder
+        super().__init__((HOST, port), _Handler)
+        self.url = f"http://{HOST}:{self.server_port}/"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Server
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        # A page of somebody else, whose name leads to this machine, is not to read what is here.
+        host = urlsplit(f"//{self.headers.get('Host', '')}").hostname
+        if host not in (HOST, "localhost"):
+            self._answer(HTTPStatus.FORBIDDEN, f"This is {self.server.url}")
+            return
+        path = unquote(urlsplit(self.path).path)
+        try:
+            page = self._page(path)
+        except DataError as error:
+            self._answer(HTTPStatus.NOT_FOUND, str(error))
+            return
+        if page is None:
+            self._answer(HTTPStatus.NOT_FOUND, f"There is no page {path}")
+        else:
+            self._answer(HTTPStatus.OK, page, "text/html")
+
+    def _page(self, path: str) -> str | None:
+        runs = find_runs(self.server.folder)
+        if path in ("/", "/index.html"):
+            found = [read_run(folder, key) for key, folder in runs.items()]
+            return overview(found, self.server.folder.resolve().name, is_live=True)
+        key = path.removeprefix("/run/").removesuffix(".html")
+        if path != f"/run/{key}.html" or key not in runs:
+            return None
+        run = read_run(runs[key], key)
+        return report(run, read_details(run.folder), back(key), is_live=True)
+
+    def _answer(self, status: HTTPStatus, text: str, kind: str = "text/plain") -> None:
+        body = text.encode()
+        self.send_response(status)
+        self.send_header("Content-Type", f"{kind}; charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Cache-Control", "no-store")
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing: a page that is live asks every few seconds."""
