@@ -182,7 +182,7 @@ class Tensor(Recorded):
     def requires_grad(self, value: bool) -> None:
         if bool(value) != self._requires_grad:
             self._requires_grad = bool(value)
-            structure.changed()
+            self._changed()
 
     @property
     def stores_grad(self) -> bool:
@@ -197,6 +197,11 @@ class Tensor(Recorded):
         if bool(value) != self.stores_grad:
             self._stores_grad = bool(value)
             self._requires_grad = self._requires_grad or self._stores_grad
+            self._changed()
+
+    def _changed(self) -> None:
+        # What a step computes while it is captured, no other step has seen.
+        if not isinstance(self._data, jax.core.Tracer):
             structure.changed()
 
     # -- changing it ------------------------------------------------------------------------

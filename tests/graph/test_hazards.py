@@ -159,6 +159,27 @@ def test_training_and_evaluation_are_two_programs_and_switching_captures_nothing
     assert net.captures == 2
 
 
+def test_results_that_are_told_to_store_gradients_are_no_change_to_other_programs():
+    class Penalized(Net):
+        def train_one_batch(self, x, y, penalty=False):
+            loss = autograd.mse_loss(self.forward(x), y)
+            if penalty:
+                between = x * 0.5
+                between.stores_grad = True
+                (slope,) = autograd.grad(self.forward(between).sum(), [between], create_graph=True)
+                loss = loss + (slope * slope).mean()
+            params = [*self.get_params().values()]
+            self.optimizer.update_all(zip(params, autograd.grad(loss, params), strict=True))
+            return loss
+
+    losses = []
+    for graph in (False, True):
+        net = compiled(Penalized(), graph)
+        losses.append([net(*batch(), penalty).item() for penalty in (False, True, False, True)])
+    np.testing.assert_allclose(*losses, rtol=1e-5)
+    assert net.captures == 2
+
+
 def test_freezing_a_parameter_after_the_first_call_is_honoured():
     net = compiled(Net())
     net(*batch())
