@@ -51,7 +51,12 @@ _HEADER = 4096  # bytes that an array's header and its entry in the archive may 
 
 @dataclass(frozen=True)
 class Kind:
-    """What is known of an array before it is read."""
+    """What is known of an array before it is read.
+
+    Example:
+        >>> checkpoint.Kind(checkpoint.MODEL, (3, 2), tensor.float32).nbytes
+        24
+    """
 
     state_type: int
     shape: tuple[int, ...]
@@ -76,6 +81,13 @@ def write(
     Raises:
         FileExistsError: it exists and ``overwrite`` is false.
         CheckpointError: a name that is used twice.
+
+    Example:
+        >>> states = {checkpoint.MODEL: {"W": np.ones((3, 2), np.float32)}}
+        >>> checkpoint.write("w.zip", states, overwrite=False)
+        >>> with checkpoint.Reader("w.zip") as reader:
+        ...     reader.kinds
+        {'W': Kind(state_type=0, shape=(3, 2), dtype=dtype('float32'))}
     """
     target = Path(fpath)
     if target.exists() and not overwrite:
@@ -120,6 +132,14 @@ class Reader:
     Raises:
         CheckpointError: it is damaged, or not a checkpoint.
         FileNotFoundError: there is none.
+
+    Example:
+        >>> states = {checkpoint.MODEL: {"b": np.ones(2, np.float32)}}
+        >>> checkpoint.write("w.zip", states, overwrite=False)
+        >>> with checkpoint.Reader("w.zip") as reader:
+        ...     reader.expect(checkpoint.MODEL, {"b": ((2,), tensor.float32)})
+        ...     reader.read(checkpoint.MODEL)
+        {'b': array([1., 1.], dtype=float32)}
     """
 
     def __init__(self, fpath: str | os.PathLike[str]) -> None:

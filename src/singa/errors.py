@@ -16,19 +16,47 @@ class SingaError(Exception):
 
 
 class ShapeError(SingaError, ValueError):
-    """Shapes that do not fit an operation, a layer or a Tensor."""
+    """Shapes that do not fit an operation, a layer or a Tensor.
+
+    Example:
+        >>> Tensor((2, 3)) + Tensor((2, 4))
+        Traceback (most recent call last):
+            ...
+        singa.errors.ShapeError: Add: shapes (2, 3) and (2, 4) do not broadcast together: ...
+    """
 
 
 class DTypeError(SingaError, TypeError):
-    """A data type that an operation cannot work with, or an argument of the wrong type."""
+    """A data type that an operation cannot work with, or an argument of the wrong type.
+
+    Example:
+        >>> layer.Linear("ten")
+        Traceback (most recent call last):
+            ...
+        singa.errors.DTypeError: Linear: out_features must be an integer, got 'ten'
+    """
 
 
 class ArgumentError(SingaError, ValueError):
-    """An argument outside of what the callee accepts."""
+    """An argument outside of what the callee accepts.
+
+    Example:
+        >>> opt.SGD(-0.1)
+        Traceback (most recent call last):
+            ...
+        singa.errors.ArgumentError: SGD: lr must be at least 0, got -0.1
+    """
 
 
 class BoundsError(SingaError, IndexError):
-    """An index beyond the end of an axis."""
+    """An index beyond the end of an axis.
+
+    Example:
+        >>> Tensor((3,))[5]
+        Traceback (most recent call last):
+            ...
+        singa.errors.BoundsError: Tensor[...]: index 5 is out of bounds for axis 0 of size 3
+    """
 
 
 class DeviceError(SingaError, RuntimeError):
@@ -36,27 +64,81 @@ class DeviceError(SingaError, RuntimeError):
 
 
 class GradientError(SingaError, RuntimeError):
-    """A backward pass that cannot be done: nothing recorded, a missing or misshapen gradient."""
+    """A backward pass that cannot be done: nothing recorded, a missing or misshapen gradient.
+
+    Example:
+        >>> list(autograd.backward(Tensor((2,))))
+        Traceback (most recent call last):
+            ...
+        singa.errors.GradientError: backward: nothing was recorded for this Tensor: ...
+    """
 
 
 class NumericalError(SingaError, ArithmeticError):
-    """A NaN or an infinity, where :func:`singa.autograd.detect_anomaly` looks for them."""
+    """A NaN or an infinity, where :func:`singa.autograd.detect_anomaly` looks for them.
+
+    Example:
+        >>> autograd.training = True
+        >>> with autograd.detect_anomaly():
+        ...     autograd.log(Tensor(data=[-1.0]))
+        Traceback (most recent call last):
+            ...
+        singa.errors.NumericalError: detect_anomaly: the first NaN or infinity was made in ...
+    """
 
 
 class CaptureError(SingaError, RuntimeError):
-    """Something that a step compiled into one program cannot do, such as reading a value."""
+    """Something that a step compiled into one program cannot do, such as reading a value.
+
+    Example:
+        >>> class Peeks(model.Model):
+        ...     def forward(self, x):
+        ...         return x * x.to_numpy()
+        >>> Peeks().compile([Tensor((2,))], use_graph=True)
+        Traceback (most recent call last):
+            ...
+        singa.errors.CaptureError: to_numpy: this Tensor has no value yet: its step is being ...
+    """
 
 
 class ReportError(SingaError, RuntimeError):
-    """A report about a step that has not run, was not compiled, or cannot be timed now."""
+    """A report about a step that has not run, was not compiled, or cannot be timed now.
+
+    Example:
+        >>> model.Model().memory_report()
+        Traceback (most recent call last):
+            ...
+        singa.errors.ReportError: memory_report: no step has been compiled yet: compile the ...
+    """
 
 
 class CheckpointError(SingaError, ValueError):
-    """A checkpoint that is damaged, foreign, unsafe, or of another model."""
+    """A checkpoint that is damaged, foreign, unsafe, or of another model.
+
+    Example:
+        >>> from pathlib import Path
+        >>> _ = Path("no.zip").write_text("not a checkpoint")
+        >>> from singa.models import MLP
+        >>> mlp = MLP()
+        >>> mlp.compile([Tensor((1, 1, 8, 8))])
+        >>> mlp.load_states("no.zip")
+        Traceback (most recent call last):
+            ...
+        singa.errors.CheckpointError: no.zip: damaged or cut short: File is not a zip file
+    """
 
 
 class DataError(SingaError, ValueError):
-    """A data file that is missing, damaged or not of the expected format."""
+    """A data file that is missing, damaged or not of the expected format.
+
+    Example:
+        >>> from pathlib import Path
+        >>> _ = Path("no.idx").write_text("not an IDX file")
+        >>> data.read_idx("no.idx")
+        Traceback (most recent call last):
+            ...
+        singa.errors.DataError: no.idx: not an IDX file, it begins with the bytes '6e 6f 74 20'
+    """
 
 
 class WorkerError(SingaError, RuntimeError):

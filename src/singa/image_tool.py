@@ -57,6 +57,12 @@ def load_img(path: str | os.PathLike[str], grayscale: bool = False) -> Image:
         DataError: it is damaged, or of no format that Pillow knows.
         DependencyError: Pillow is not installed.
         OSError: it cannot be read.
+
+    Example:
+        >>> from PIL import Image
+        >>> Image.new("RGB", (64, 48)).save("black.png")
+        >>> image_tool.load_img("black.png", grayscale=True).mode
+        'L'
     """
     pillow = _pillow()
     with open(path, "rb") as file:
@@ -79,6 +85,11 @@ def crop(img: Image, patch: Size, position: str) -> Image:
 
     Raises:
         ArgumentError: another position, or a patch that is greater than the image.
+
+    Example:
+        >>> from PIL import Image
+        >>> image_tool.crop(Image.new("RGB", (64, 48)), (32, 24), "center").size
+        (32, 24)
     """
     _check_position(position, CORNERS_AND_CENTER)
     right, lower = _room(img, patch)
@@ -99,6 +110,11 @@ def crop_and_resize(img: Image, patch: Size, position: str) -> Image:
 
     Raises:
         ArgumentError: another position.
+
+    Example:
+        >>> from PIL import Image
+        >>> image_tool.crop_and_resize(Image.new("RGB", (64, 48)), (24, 24), "left").size
+        (24, 24)
     """
     side = min(img.size)
     across, down = (size - side for size in img.size)
@@ -109,7 +125,13 @@ def crop_and_resize(img: Image, patch: Size, position: str) -> Image:
 
 
 def resize(img: Image, small_size: int) -> Image:
-    """Resize the image so that its smaller side is ``small_size``; its proportions stay."""
+    """Resize the image so that its smaller side is ``small_size``; its proportions stay.
+
+    Example:
+        >>> from PIL import Image
+        >>> image_tool.resize(Image.new("RGB", (64, 48)), 24).size
+        (32, 24)
+    """
     small = min(img.size)
     width, height = (size * small_size // small for size in img.size)
     return img.resize((width, height), _BILINEAR)
@@ -119,13 +141,26 @@ scale = resize
 
 
 def resize_by_hw(img: Image, size: Size) -> Image:
-    """Resize the image to a height and a width, whatever its proportions were."""
+    """Resize the image to a height and a width, whatever its proportions were.
+
+    Example:
+        >>> from PIL import Image
+        >>> image_tool.resize_by_hw(Image.new("RGB", (64, 48)), (20, 30)).size
+        (30, 20)
+    """
     height, width = size
     return img.resize((width, height), _BILINEAR)
 
 
 def color_cast(img: Image, offset: int, random: Random = None) -> Image:
-    """Add to each channel, with probability 1/2, a random integer in [-offset, offset]."""
+    """Add to each channel, with probability 1/2, a random integer in [-offset, offset].
+
+    Example:
+        >>> from PIL import Image
+        >>> cast = image_tool.color_cast(Image.new("RGB", (2, 1), (100, 100, 100)), 20, random=0)
+        >>> all(80 <= channel <= 120 for channel in cast.getpixel((0, 0)))
+        True
+    """
     generator = np.random.default_rng(random)
     pixels = np.asarray(img).astype(np.int16)
     channels = pixels.shape[2:]
@@ -139,6 +174,11 @@ def enhance(img: Image, scale: float, random: Random = None) -> Image:
     """Change colour, contrast, brightness and sharpness, each with probability 1/2.
 
     By a factor from [1 - scale, 1 + scale].
+
+    Example:
+        >>> from PIL import Image
+        >>> image_tool.enhance(Image.new("RGB", (64, 48)), 0.2, random=0).size
+        (64, 48)
     """
     from PIL import ImageEnhance as change
 
@@ -150,17 +190,39 @@ def enhance(img: Image, scale: float, random: Random = None) -> Image:
 
 
 def flip(img: Image) -> Image:
-    """The image with left and right exchanged."""
+    """The image with left and right exchanged.
+
+    Example:
+        >>> from PIL import Image
+        >>> image = Image.new("L", (2, 1))
+        >>> image.putpixel((0, 0), 255)
+        >>> np.asarray(image_tool.flip(image))
+        array([[  0, 255]], dtype=uint8)
+    """
     return img.transpose(_pillow().Transpose.FLIP_LEFT_RIGHT)
 
 
 def flip_down(img: Image) -> Image:
-    """The image with top and bottom exchanged."""
+    """The image with top and bottom exchanged.
+
+    Example:
+        >>> from PIL import Image
+        >>> image = Image.new("L", (1, 2))
+        >>> image.putpixel((0, 0), 255)
+        >>> np.asarray(image_tool.flip_down(image))
+        array([[  0],
+               [255]], dtype=uint8)
+    """
     return img.transpose(_pillow().Transpose.FLIP_TOP_BOTTOM)
 
 
 def get_list_sample(l: Sequence[T], sample_size: int, random: Random = None) -> list[T]:  # noqa: E741
-    """So many different items of a list, in its order."""
+    """So many different items of a list, in its order.
+
+    Example:
+        >>> len(image_tool.get_list_sample(["a", "b", "c"], 2, random=0))
+        2
+    """
     _check_cases("get_list_sample", sample_size, len(l))
     chosen = np.random.default_rng(random).permutation(len(l))[:sample_size]
     return [l[i] for i in sorted(chosen.tolist())]
@@ -178,6 +240,13 @@ class ImageTool:
     Args:
         seed: of what is random; also a NumPy Generator, such as a DataLoader's transform gets.
             None draws other numbers in every run.
+
+    Example:
+        >>> from PIL import Image
+        >>> tool = image_tool.ImageTool(seed=0).set([Image.new("RGB", (64, 48))])
+        >>> variations = tool.resize_by_list([32, 40], 2).crop5((24, 24), 5).get()
+        >>> len(variations), variations[0].size, tool.num_augmentation()
+        (10, (24, 24), 10)
     """
 
     def __init__(self, seed: Random = None) -> None:
@@ -188,7 +257,14 @@ class ImageTool:
     # -- images in and out --------------------------------------------------------------------
 
     def load(self, path: str | os.PathLike[str], grayscale: bool = False) -> ImageTool:
-        """Let the images be the one of this file; see :func:`load_img`."""
+        """Let the images be the one of this file; see :func:`load_img`.
+
+        Example:
+            >>> from PIL import Image
+            >>> Image.new("RGB", (64, 48)).save("black.png")
+            >>> image_tool.ImageTool().load("black.png").get()[0].size
+            (64, 48)
+        """
         return self.set([load_img(path, grayscale)])
 
     def set(self, imgs: Iterable[Image]) -> ImageTool:
@@ -252,11 +328,25 @@ class ImageTool:
     # -- parts --------------------------------------------------------------------------------
 
     def crop5(self, patch: Size, num_case: int = 1, inplace: bool = True) -> Any:
-        """:func:`crop` at the four corners and in the center."""
+        """:func:`crop` at the four corners and in the center.
+
+        Example:
+            >>> from PIL import Image
+            >>> tool = image_tool.ImageTool().set([Image.new("RGB", (64, 48))])
+            >>> [image.size for image in tool.crop5((32, 32), 2).get()]
+            [(32, 32), (32, 32)]
+        """
         return self._each(lambda img: _corners(img, patch), num_case, inplace)
 
     def crop3(self, patch: Size, num_case: int = 1, inplace: bool = True) -> Any:
-        """:func:`crop_and_resize` to a square, at both ends and in the middle."""
+        """:func:`crop_and_resize` to a square, at both ends and in the middle.
+
+        Example:
+            >>> from PIL import Image
+            >>> tool = image_tool.ImageTool().set([Image.new("RGB", (64, 48))])
+            >>> [image.size for image in tool.crop3((32, 32), 3).get()]
+            [(32, 32), (32, 32), (32, 32)]
+        """
         return self._each(lambda img: _squares(img, patch), num_case, inplace)
 
     def crop8(self, patch: Size, num_case: int = 1, inplace: bool = True) -> Any:
@@ -274,13 +364,26 @@ class ImageTool:
 
         Its area is 0.08 to 1 of the image's, and its width 3/4 to 4/3 of its height. It is the
         whole image if ten such parts do not fit into it.
+
+        Example:
+            >>> from PIL import Image
+            >>> tool = image_tool.ImageTool().set([Image.new("RGB", (64, 48))])
+            >>> tool.random_crop_resize((32, 32)).get()[0].size
+            (32, 32)
         """
         return self._one(lambda img: self._random_part(img).resize(patch, _BILINEAR), inplace)
 
     # -- mirrors and colours ------------------------------------------------------------------
 
     def flip(self, num_case: int = 1, inplace: bool = True) -> Any:
-        """Exchange left and right with probability 1/2; with 2 cases, both images."""
+        """Exchange left and right with probability 1/2; with 2 cases, both images.
+
+        Example:
+            >>> from PIL import Image
+            >>> tool = image_tool.ImageTool().set([Image.new("RGB", (64, 48))])
+            >>> len(tool.flip(2, inplace=False)), len(tool.get())
+            (2, 1)
+        """
         return self._each(lambda img: [partial(flip, img), lambda: img], num_case, inplace)
 
     def flip_down(self, num_case: int = 1, inplace: bool = True) -> Any:

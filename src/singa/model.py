@@ -49,6 +49,32 @@ class Model(Layer):
         graph_mode: whether a call runs as a compiled program.
         sequential: whether that program's operations run one by one, in recorded order.
         precision: the short type of matrix products and convolutions; None for float32.
+
+    Example:
+        >>> class Net(model.Model):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.linear = layer.Linear(10)
+        ...         self.loss = layer.SoftMaxCrossEntropy()
+        ...         self.optimizer = opt.SGD(0.5)
+        ...     def forward(self, x):
+        ...         return self.linear(x)
+        ...     def train_one_batch(self, x, y):
+        ...         out = self.forward(x)
+        ...         loss = self.loss(out, y)
+        ...         self.optimizer(loss)
+        ...         return out, loss
+        >>> net, digits = Net(), data.load_digits()
+        >>> x, y = Tensor(data=digits.train_images[:64]), Tensor(data=digits.train_labels[:64])
+        >>> net.compile([x], use_graph=True)
+        >>> losses = [net(x, y)[1].item() for _ in range(50)]
+        >>> losses[-1] < losses[0] / 4
+        True
+        >>> net.eval()
+        >>> net(x).shape
+        (64, 10)
+        >>> metric.accuracy(net(x), y).item() > 0.9
+        True
     """
 
     training: bool | None = None
@@ -80,6 +106,15 @@ class Model(Layer):
         Raises:
             DTypeError: the inputs are not a list of Tensors; the precision is no type.
             ArgumentError: the precision is another type.
+
+        Example:
+            >>> from singa.models import MLP
+            >>> mlp = MLP(perceptron_size=16)
+            >>> mlp.compile([Tensor((32, 1, 8, 8))], is_train=False, use_graph=True)
+            >>> mlp(Tensor((32, 1, 8, 8))).shape
+            (32, 10)
+            >>> list(mlp.get_params())
+            ['linear1.b', 'linear1.W', 'linear2.b', 'linear2.W']
         """
         if isinstance(inputs, Tensor) or not all(isinstance(x, Tensor) for x in inputs):
             raise DTypeError("Model.compile: a list of Tensors is expected: compile([tx])")
@@ -110,7 +145,15 @@ class Model(Layer):
         tape.mode.training = bool(mode)
 
     def eval(self) -> None:
-        """Let calls mean ``forward``, and turn ``autograd.training`` off."""
+        """Let calls mean ``forward``, and turn ``autograd.training`` off.
+
+        Example:
+            >>> from singa.models import MLP
+            >>> mlp = MLP()
+            >>> mlp.eval()
+            >>> mlp(Tensor((2, 1, 8, 8))).shape
+            (2, 10)
+        """
         self.train(False)
 
     def graph(self, mode: bool = True, sequential: bool = False) -> None:
@@ -120,6 +163,18 @@ class Model(Layer):
             mode: whether a call runs as one compiled program.
             sequential: run its operations one by one, in recorded order. Slower; for looking at
                 what a step does.
+
+        Example:
+            >>> from singa.models import MLP
+            >>> mlp = MLP()
+            >>> mlp.compile([Tensor((2, 1, 8, 8))], is_train=False, use_graph=True)
+            >>> _ = mlp(Tensor((2, 1, 8, 8)))
+            >>> mlp.captures
+            1
+            >>> mlp.graph(False)
+            >>> _ = mlp(Tensor((7, 1, 8, 8)))  # eagerly
+            >>> mlp.captures
+            1
         """
         self._switch("graph_mode", bool(mode))
         self._switch("sequential", bool(sequential))
@@ -165,12 +220,33 @@ class Model(Layer):
 
     @property
     def captures(self) -> int:
-        """How often the Python of this model's steps has run to be compiled."""
+        """How often the Python of this model's steps has run to be compiled.
+
+        Example:
+            >>> from singa.models import MLP
+            >>> mlp = MLP()
+            >>> mlp.compile([Tensor((8, 1, 8, 8))], is_train=False, use_graph=True)
+            >>> for size in (8, 8, 5, 8):  # a batch of another size is another program
+            ...     _ = mlp(Tensor((size, 1, 8, 8)))
+            >>> mlp.captures
+            2
+        """
         return self._steps.captures
 
     @property
     def compilations(self) -> int:
-        """How often XLA has compiled one of this model's steps."""
+        """How often XLA has compiled one of this model's steps.
+
+        Example:
+            >>> from singa.models import MLP
+            >>> mlp = MLP()
+            >>> mlp.compile([Tensor((8, 1, 8, 8))], is_train=False, use_graph=True)
+            >>> _ = mlp(Tensor((8, 1, 8, 8)))
+            >>> mlp.note = "an attribute that changes nothing"
+            >>> _ = mlp(Tensor((8, 1, 8, 8)))
+            >>> mlp.captures, mlp.compilations
+            (2, 1)
+        """
         return self._steps.compilations
 
     # -- reports ------------------------------------------------------------------------------
@@ -186,6 +262,12 @@ class Model(Layer):
         Raises:
             ReportError: neither are there inputs nor was the model compiled.
             CaptureError: ``forward`` needs real values.
+
+        Example:
+            >>> from singa.models import MLP
+            >>> summary = MLP().summary([Tensor((1, 1, 8, 8))])
+            >>> summary.total("parameters"), summary.total("multiply_adds")
+            (7510, 7400)
         """
         if inputs is None:
             if self._example is None:
@@ -201,6 +283,15 @@ class Model(Layer):
 
         Raises:
             ReportError: no step has been compiled yet.
+
+        Example:
+            >>> from singa.models import MLP
+            >>> mlp = MLP()
+            >>> mlp.compile([Tensor((32, 1, 8, 8))], is_train=False, use_graph=True)
+            >>> _ = mlp(Tensor((32, 1, 8, 8)))
+            >>> report = mlp.memory_report()
+            >>> report.parameters, report.arguments  # bytes
+            (30040, 8192)
         """
         return memory_report(self._steps.last)
 
@@ -227,6 +318,16 @@ class Model(Layer):
 
         Raises:
             ReportError: another profile is being taken.
+
+        Example:
+            >>> from singa.models import MLP
+            >>> mlp = MLP()
+            >>> mlp.compile([Tensor((32, 1, 8, 8))], is_train=False, use_graph=True)
+            >>> with mlp.profile() as profile:
+            ...     for _ in range(7):
+            ...         _ = mlp(Tensor((32, 1, 8, 8)))
+            >>> profile
+            <Profile of 5 steps, 4 operations>
         """
         if self._profiler is not None:
             raise ReportError("profile: one of this model is being taken already")
@@ -256,6 +357,13 @@ class Model(Layer):
             ReportError: no step has been captured yet, or the profile is not complete.
             ArgumentError: the name does not end in ``.svg``.
             OSError: it cannot be written.
+
+        Example:
+            >>> from singa.models import MLP
+            >>> mlp = MLP()
+            >>> mlp.compile([Tensor((32, 1, 8, 8))], is_train=False, use_graph=True)
+            >>> _ = mlp(Tensor((32, 1, 8, 8)))
+            >>> mlp.draw_graph("mlp.svg")
         """
         program = self._steps.last
         if program is None:
@@ -305,6 +413,12 @@ class Model(Layer):
         Raises:
             FileExistsError: it exists and ``overwrite`` is false.
             CheckpointError: an aux state has the name of one of the model's.
+
+        Example:
+            >>> from singa.models import MLP
+            >>> mlp = MLP()
+            >>> mlp.compile([Tensor((32, 1, 8, 8))])
+            >>> mlp.save_states("mlp.zip", aux_states={"epoch": Tensor(data=3)})
         """
         checkpoint.write(
             fpath,
@@ -330,6 +444,18 @@ class Model(Layer):
         Raises:
             CheckpointError: the file is damaged, no checkpoint, or of another model or optimizer.
                 Nothing has been changed then.
+
+        Example:
+            >>> from singa.models import MLP
+            >>> old, new = MLP(), MLP()
+            >>> for mlp in (old, new):
+            ...     mlp.compile([Tensor((32, 1, 8, 8))], is_train=False)
+            >>> old.save_states("old.zip", aux_states={"epoch": Tensor(data=3)})
+            >>> new.load_states("old.zip")["epoch"].item()
+            3
+            >>> x = Tensor((32, 1, 8, 8)).gaussian()
+            >>> bool((new(x).to_numpy() == old(x).to_numpy()).all())
+            True
         """
         states = self.get_states()
         if not states:

@@ -78,6 +78,24 @@ class Summary:
     Attributes:
         rows: a :class:`LayerRow` for each layer, outer ones before inner ones.
         inputs: the shapes of the inputs.
+
+    Example:
+        >>> from singa.summary import Summary
+        >>> net = layer.Sequential(layer.Conv2d(6, 3), layer.Flatten(), layer.Linear(10))
+        >>> print(Summary(net, [Tensor((1, 1, 8, 8))]))
+        inputs (1, 1, 8, 8)
+        <BLANKLINE>
+        layer         outputs       parameters   memory  multiply-adds
+        --------------------------------------------------------------
+        Sequential    (1, 10)
+          0: Conv2d   (1, 6, 6, 6)          60    240 B          1,944
+          1: Flatten  (1, 216)
+          2: Linear   (1, 10)            2,170  8.5 KiB          2,160
+        --------------------------------------------------------------
+        parameters     2,230
+        other states   0
+        memory         8.7 KiB for parameters and states
+        multiply-adds  4,104 in one forward pass
     """
 
     def __init__(self, model: Layer, inputs: Sequence[Tensor]) -> None:
@@ -119,7 +137,14 @@ class Summary:
         return sum(getattr(row, column) for row in self.rows)
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it in lists, dicts, strings and numbers."""
+        """All of it in lists, dicts, strings and numbers.
+
+        Example:
+            >>> from singa.models import MLP
+            >>> row = MLP().summary([Tensor((1, 1, 8, 8))]).as_dict()["layers"][2]
+            >>> row["path"], row["outputs"], row["parameters"]
+            ('linear1', [(1, 100)], 6500)
+        """
         return {"inputs": self.inputs, "layers": [asdict(row) for row in self.rows]}
 
     def __str__(self) -> str:

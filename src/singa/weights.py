@@ -65,6 +65,13 @@ class Unmatched:
     Attributes:
         missing: names of the model's that are not in the file: these are as they were before.
         unexpected: names in the file that the model does not have.
+
+    Example:
+        >>> net = layer.Linear(2)
+        >>> _ = net(Tensor((1, 3)))
+        >>> weights.save(layer.Sequential(net), "net.safetensors")
+        >>> weights.load(net, "net.safetensors", strict=False)
+        Unmatched(missing=('b', 'W'), unexpected=('0.W', '0.b'))
     """
 
     missing: tuple[str, ...]
@@ -86,6 +93,14 @@ def save(
         FileExistsError: it exists and ``overwrite`` is false.
         ArgumentError: no such style; the layer has no weights yet.
         DependencyError: the package safetensors is not installed.
+
+    Example:
+        >>> from safetensors.numpy import load_file
+        >>> net = layer.Sequential(layer.Linear(8), layer.ReLU(), layer.Linear(3))
+        >>> _ = net(Tensor((1, 5)))
+        >>> weights.save(net, "net.safetensors", style="pytorch")
+        >>> {name: array.shape for name, array in sorted(load_file("net.safetensors").items())}
+        {'0.bias': (8,), '0.weight': (8, 5), '2.bias': (3,), '2.weight': (3, 8)}
     """
     _check("save", layer, style)
     from safetensors.numpy import save as as_bytes
@@ -126,6 +141,15 @@ def load(
         ArgumentError: no such style; the layer has no weights yet.
         DependencyError: the package safetensors is not installed.
         OSError: it cannot be read.
+
+    Example:
+        >>> net = layer.Linear(2)
+        >>> _ = net(Tensor((1, 3)))
+        >>> weights.save(net, "net.safetensors")
+        >>> weights.load(net, "net.safetensors")
+        Unmatched(missing=(), unexpected=())
+        >>> weights.load(layer.Sequential(net), "net.safetensors", rename="0.{}".format)
+        Unmatched(missing=(), unexpected=())
     """
     _check("load", layer, style)
     from safetensors import SafetensorError, safe_open

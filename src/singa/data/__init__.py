@@ -62,6 +62,10 @@ def load(name: str, data_dir: str | os.PathLike[str] | None = None) -> Dataset:
     Raises:
         ArgumentError: no data set has that name, or "digits" is given a ``data_dir``.
         DataError: the files are not there, are damaged, or are not those of this data set.
+
+    Example:
+        >>> data.load("digits")
+        Dataset(train=1438, test=359, image_shape=(1, 8, 8), classes=10)
     """
     _check(name, data_dir)
     return load_digits() if name == "digits" else _LOADERS[name](data_dir)
@@ -73,6 +77,10 @@ def folder(name: str, data_dir: str | os.PathLike[str] | None = None) -> Path:
     Raises:
         ArgumentError: as :func:`load`.
         DataError: the files are not there.
+
+    Example:
+        >>> data.folder("digits").name
+        'optdigits'
     """
     _check(name, data_dir)
     if name == "digits":

@@ -21,6 +21,16 @@ class MapDataset(Protocol):
     A sample is a tuple of arrays, numbers or strings; a dict, or one array by itself, will do.
     A dataset that can make whole batches faster than sample by sample also has
     ``take(rows)``, as :class:`singa.data.ArrayDataset` has.
+
+    Example:
+        >>> class Squares:
+        ...     def __len__(self):
+        ...         return 100
+        ...     def __getitem__(self, index):
+        ...         return np.float32(index), index**2
+        >>> x, y = next(iter(data.DataLoader(Squares(), 4)))
+        >>> x, y
+        (array([0., 1., 2., 3.], dtype=float32), array([0, 1, 4, 9], dtype=int32))
     """
 
     def __len__(self) -> int: ...
@@ -45,6 +55,12 @@ def collate(samples: Sequence[Any]) -> Any:
 
     Raises:
         ShapeError: the samples do not have the same shape, or not the same fields.
+
+    Example:
+        >>> data.collate([(np.zeros((2, 3)), 1, "one"), (np.zeros((2, 3)), 2, "two")])[1:]
+        (array([1, 2], dtype=int32), ['one', 'two'])
+        >>> data.collate([{"x": 1.0}, {"x": 2.0}])
+        {'x': array([1., 2.], dtype=float32)}
     """
     first = samples[0]
     if isinstance(first, (tuple, dict)):

@@ -65,6 +65,12 @@ def load_cifar10(data_dir: str | os.PathLike[str] | None = None) -> Dataset:
         DataError: the files are not there, or are damaged.
 
     Source: A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009.
+
+    Example:
+        >>> data.load_cifar10("no-such-folder")
+        Traceback (most recent call last):
+            ...
+        singa.errors.DataError: the files of cifar-10 were not found: looked in ...
     """
     return _load("cifar-10", data_dir)
 
@@ -82,6 +88,12 @@ def load_cifar100(data_dir: str | os.PathLike[str] | None = None) -> Dataset:
         DataError: the files are not there, or are damaged.
 
     Source: A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009.
+
+    Example:
+        >>> data.load_cifar100("no-such-folder")
+        Traceback (most recent call last):
+            ...
+        singa.errors.DataError: the files of cifar-100 were not found: looked in ...
     """
     return _load("cifar-100", data_dir)
 

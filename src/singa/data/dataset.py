@@ -23,6 +23,13 @@ class ArrayDataset:
     Raises:
         ShapeError: an array has no axes, or another number of rows than the first.
         ArgumentError: there are no arrays.
+
+    Example:
+        >>> digits = data.load_digits()
+        >>> dataset = data.ArrayDataset(digits.train_images, digits.train_labels)
+        >>> image, label = dataset[0]
+        >>> len(dataset), image.shape, int(label)
+        (1438, (1, 8, 8), 3)
     """
 
     def __init__(self, *arrays: npt.ArrayLike) -> None:
@@ -43,7 +50,15 @@ class ArrayDataset:
         return tuple(array[index] for array in self.arrays)
 
     def take(self, rows: Rows) -> tuple[npt.NDArray[Any], ...]:
-        """The batch of these rows."""
+        """The batch of these rows.
+
+        Example:
+            >>> dataset = data.ArrayDataset(np.arange(10), np.arange(10) ** 2)
+            >>> dataset.take(range(2, 5))
+            (array([2, 3, 4]), array([ 4,  9, 16]))
+            >>> dataset.take(np.array([7, 3]))
+            (array([7, 3]), array([49,  9]))
+        """
         chosen = slice(rows.start, rows.stop) if isinstance(rows, range) else rows
         return tuple(array[chosen] for array in self.arrays)
 
@@ -58,6 +73,13 @@ class Dataset:
         test_images: as ``train_images``.
         test_labels: as ``train_labels``.
         class_names: one name per class.
+
+    Example:
+        >>> digits = data.load_digits()
+        >>> digits
+        Dataset(train=1438, test=359, image_shape=(1, 8, 8), classes=10)
+        >>> digits.train_images.shape, digits.train_labels[:5]
+        ((1438, 1, 8, 8), array([3, 7, 3, 5, 3], dtype=int32))
     """
 
     train_images: npt.NDArray[np.float32]
@@ -68,12 +90,23 @@ class Dataset:
 
     @property
     def train(self) -> ArrayDataset:
-        """The samples to train on: (image, label)."""
+        """The samples to train on: (image, label).
+
+        Example:
+            >>> image, label = data.load_digits().train[0]
+            >>> image.shape, label.dtype
+            ((1, 8, 8), dtype('int32'))
+        """
         return ArrayDataset(self.train_images, self.train_labels)
 
     @property
     def test(self) -> ArrayDataset:
-        """The samples to test on: (image, label)."""
+        """The samples to test on: (image, label).
+
+        Example:
+            >>> len(data.load_digits().test)
+            359
+        """
         return ArrayDataset(self.test_images, self.test_labels)
 
     def __repr__(self) -> str:

@@ -34,6 +34,15 @@ def load_digits(test_fraction: float = 0.2, seed: int = 0) -> Dataset:
 
     Source: E. Alpaydin and C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine
     Learning Repository, 1998, https://doi.org/10.24432/C50P49, licensed under CC BY 4.0.
+
+    Example:
+        >>> digits = data.load_digits()
+        >>> digits.train_images.shape, digits.test_images.shape
+        ((1438, 1, 8, 8), (359, 1, 8, 8))
+        >>> digits.test_labels[:8]
+        array([5, 5, 9, 4, 8, 5, 4, 4], dtype=int32)
+        >>> digits.class_names[9]
+        '9'
     """
     if not 0 < test_fraction < 1:
         raise ArgumentError(

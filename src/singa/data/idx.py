@@ -34,6 +34,11 @@ def read_idx(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
     Raises:
         DataError: the file is not IDX, is damaged, or does not hold exactly what it announces.
         OSError: the file cannot be read.
+
+    Example:
+        >>> labels = data.read_idx(data.folder("digits") / "labels-idx1-ubyte.gz")
+        >>> labels.shape, labels.dtype
+        ((1797,), dtype('uint8'))
     """
     content = read_file(path)
     if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in _DTYPES:

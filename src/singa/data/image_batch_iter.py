@@ -17,7 +17,7 @@ Batch = tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]
 
 
 class ImageBatchIter:
-    """Batches of the images in a list, made by another process ahead of time.
+    r"""Batches of the images in a list, made by another process ahead of time.
 
     ::
 
@@ -51,6 +51,19 @@ class ImageBatchIter:
         DataError: a line of the list is not of that form.
         ArgumentError: a number out of range.
         OSError: the list cannot be read.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> Image.new("RGB", (64, 48), "red").save("red.png")
+        >>> _ = Path("list.txt").write_text("red.png 0\n")
+        >>> tool = image_tool.ImageTool()
+        >>> def five(path):
+        ...     return tool.load(path).crop5((32, 32), 5).get()
+        >>> batches = data.ImageBatchIter("list.txt", 5, five)
+        >>> x, y = next(batches.run())
+        >>> x.shape, y
+        ((5, 3, 32, 32), array([0, 0, 0, 0, 0], dtype=int32))
     """
 
     def __init__(

@@ -39,6 +39,17 @@ class ImageFolder:
         DataError: there are no classes, or one without images. When an image is read: it is
             damaged.
         DependencyError: when an image is read: Pillow, the extra ``images``, is not installed.
+
+    Example:
+        >>> import os
+        >>> from PIL import Image
+        >>> for name in ("cats", "dogs"):
+        ...     os.makedirs(f"pets/{name}")
+        ...     Image.new("RGB", (64, 48)).save(f"pets/{name}/1.png")
+        >>> pets = data.ImageFolder("pets", size=(24, 32))
+        >>> image, label = pets[1]
+        >>> image.shape, pets.class_names[label]
+        ((3, 24, 32), 'dogs')
     """
 
     def __init__(

@@ -52,6 +52,19 @@ class DataLoader:
             needs. When workers start: the dataset or a function cannot be pickled.
         WorkerError: while iterating, a worker died. What the dataset or a function raised in a
             worker is raised as it was.
+
+    Example:
+        >>> digits = data.load_digits()
+        >>> batches = data.DataLoader(digits.train, 64, shuffle=True)
+        >>> for images, labels in batches:
+        ...     pass
+        >>> len(batches), images.shape, labels.shape  # the last one is smaller
+        (23, (30, 1, 8, 8), (30,))
+        >>> def noisy(image, label, generator):
+        ...     return image + generator.normal(0, 0.1, image.shape).astype(np.float32), label
+        >>> images, labels = next(iter(data.DataLoader(digits.train, 64, transform=noisy)))
+        >>> images.shape, images.dtype
+        ((64, 1, 8, 8), dtype('float32'))
     """
 
     def __init__(
@@ -97,14 +110,27 @@ class DataLoader:
         return self.batches_of(epoch)
 
     def batches_of(self, epoch: int, start: int = 0) -> Iterator[Any]:
-        """The batches of the epoch of this number, from batch ``start`` on. ``epoch`` stays."""
+        """The batches of the epoch of this number, from batch ``start`` on. ``epoch`` stays.
+
+        Example:
+            >>> batches = data.DataLoader(data.ArrayDataset(np.arange(10)), 4)
+            >>> [x.tolist() for (x,) in batches.batches_of(epoch=0, start=1)]
+            [[4, 5, 6, 7], [8, 9]]
+        """
         batches = self._batches_of(epoch, start)
         if self.device is None:
             return batches
         return ahead((jax.tree.map(self._on_device, batch) for batch in batches), self.prefetch)
 
     def close(self) -> None:
-        """End all workers. An iteration that is under way fails; a later one starts others."""
+        """End all workers. An iteration that is under way fails; a later one starts others.
+
+        Example:
+            >>> batches = data.DataLoader(data.ArrayDataset(np.arange(4)), 2, workers=1)
+            >>> [x.tolist() for (x,) in batches]
+            [[0, 1], [2, 3]]
+            >>> batches.close()
+        """
         self._idle = None
         for workers in list(self._all_workers):
             workers.stop()

@@ -58,6 +58,12 @@ def load_mnist(data_dir: str | os.PathLike[str] | None = None) -> Dataset:
 
     Source: Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, "Gradient-based learning applied to
     document recognition", Proceedings of the IEEE, 1998.
+
+    Example:
+        >>> data.load_mnist("no-such-folder")
+        Traceback (most recent call last):
+            ...
+        singa.errors.DataError: the files of mnist were not found: looked in ...
     """
     return _load("mnist", data_dir)
 
@@ -77,6 +83,12 @@ def load_fashion_mnist(data_dir: str | os.PathLike[str] | None = None) -> Datase
 
     Source: H. Xiao, K. Rasul and R. Vollgraf, "Fashion-MNIST: a Novel Image Dataset for
     Benchmarking Machine Learning Algorithms", https://arxiv.org/abs/1708.07747, 2017.
+
+    Example:
+        >>> data.load_fashion_mnist("no-such-folder")
+        Traceback (most recent call last):
+            ...
+        singa.errors.DataError: the files of fashion-mnist were not found: looked in ...
     """
     return _load("fashion-mnist", data_dir)
 

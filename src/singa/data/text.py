@@ -18,7 +18,7 @@ _INT32 = np.iinfo(np.int32)
 
 
 class TextLines:
-    """The lines of a text file, which may be larger than the memory.
+    r"""The lines of a text file, which may be larger than the memory.
 
     ``dataset[i]`` is ``(line,)``, a string without the end of the line. The file is read once to
     find where lines begin, and again line by line.
@@ -30,6 +30,13 @@ class TextLines:
     Raises:
         DataError: when a line is read: it is not text in this encoding.
         OSError: the file cannot be read.
+
+    Example:
+        >>> from pathlib import Path
+        >>> _ = Path("poem.txt").write_text("one\ntwo\n")
+        >>> lines = data.TextLines("poem.txt")
+        >>> len(lines), lines[1]
+        (2, ('two',))
     """
 
     def __init__(self, path: str | os.PathLike[str], encoding: str = "utf-8") -> None:
@@ -51,7 +58,7 @@ class TextLines:
 
 
 class CsvTable(ArrayDataset):
-    """A table of numbers, in a file of comma-separated values (RFC 4180), all in memory.
+    r"""A table of numbers, in a file of comma-separated values (RFC 4180), all in memory.
 
     ``dataset[i]`` is the features of row i, (F,), and its label if there is a label column.
     Features are int32 if all are integers of that size, else float32.  Labels are int32 or
@@ -74,6 +81,15 @@ class CsvTable(ArrayDataset):
             is nothing in the file.
         ArgumentError: there is no such label column.
         OSError: the file cannot be read.
+
+    Example:
+        >>> from pathlib import Path
+        >>> _ = Path("iris.csv").write_text("width,length,kind\n1.5,2,setosa\n3,4.5,virginica\n")
+        >>> table = data.CsvTable("iris.csv", label="kind")
+        >>> table.columns, table.class_names
+        (('width', 'length'), ('setosa', 'virginica'))
+        >>> table[1]
+        (array([3. , 4.5], dtype=float32), np.int32(1))
     """
 
     def __init__(

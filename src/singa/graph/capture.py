@@ -41,6 +41,17 @@ class Capture:
         errors: for each condition, what makes the error to raise if it does not hold. Its outputs,
             after all others, are whether each does.
         result: how to make from the results' arrays what the function returned.
+
+    Example:
+        >>> total, x = Tensor((2,), name="total"), Tensor(data=[1.0, 2.0])
+        >>> def step(x):
+        ...     total.data = (total + x).data
+        ...     return x + x
+        >>> captured = graph.Capture(step, [x])
+        >>> [t.name for t in captured.inputs], [t.name for t in captured.written]
+        (['total'], ['total'])
+        >>> total.to_numpy()  # nothing has been computed yet
+        array([0., 0.], dtype=float32)
     """
 
     def __init__(self, function: Callable[..., Any], args: Sequence[Tensor]) -> None:

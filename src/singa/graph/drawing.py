@@ -45,6 +45,10 @@ def draw(
         ArgumentError: the name does not end in ``.svg``.
         ReportError: the profile is not complete yet.
         OSError: it cannot be written.
+
+    Example:
+        >>> captured = graph.Capture(lambda x: autograd.relu(2 * x), [Tensor((2,))])
+        >>> graph.draw("step.svg", graph.Recording(captured), "A step")
     """
     if Path(fpath).suffix.lower() != ".svg":
         raise ArgumentError(

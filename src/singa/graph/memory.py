@@ -28,6 +28,16 @@ class MemoryReport:
         code: the program itself; 0 where XLA does not say.
         peak: the most that is in use at any one time: all of the above, donated memory once.
         device: where the step runs; empty if it reads no Tensor.
+
+    Example:
+        >>> from singa.models import MLP
+        >>> mlp = MLP()
+        >>> mlp.optimizer = opt.SGD(0.1, momentum=0.9)
+        >>> mlp.compile([Tensor((32, 1, 8, 8))], use_graph=True)
+        >>> _ = mlp(Tensor((32, 1, 8, 8)), Tensor((32,), dtype=tensor.int32))
+        >>> report = mlp.memory_report()
+        >>> report.parameters, report.states > report.parameters, report.arguments
+        (30040, True, 8320)
     """
 
     parameters: int
@@ -61,7 +71,12 @@ class MemoryReport:
 
 
 def readable(size: int) -> str:
-    """A number of bytes for people: ``512 B``, ``1.5 KiB``, ``20.0 MiB``."""
+    """A number of bytes for people: ``512 B``, ``1.5 KiB``, ``20.0 MiB``.
+
+    Example:
+        >>> graph.readable(512), graph.readable(1536), graph.readable(20 * 2**20)
+        ('512 B', '1.5 KiB', '20.0 MiB')
+    """
     if size < 1024:
         return f"{size} B"
     value, unit = size / 1024, "KiB"
@@ -76,6 +91,12 @@ def memory_report(program: Program | None) -> MemoryReport:
 
     Raises:
         ReportError: there is no program, it was not compiled as a whole, or XLA does not tell.
+
+    Example:
+        >>> program = graph.Program(lambda x: 2 * x, [Tensor((256,))])
+        >>> report = graph.memory_report(program)
+        >>> report.arguments, report.results  # bytes
+        (1024, 1024)
     """
     if program is None:
         raise ReportError(

@@ -70,6 +70,20 @@ class Profile:
             program was compiled.
         seconds: the time of the timed steps, from the call to the last result.
         is_complete: whether it holds anything yet. In the block of ``model.profile()`` it does not.
+
+    Example:
+        >>> from singa.models import MLP
+        >>> mlp = MLP()
+        >>> mlp.compile([Tensor((32, 1, 8, 8))], is_train=False, use_graph=True)
+        >>> with mlp.profile(skip=2) as profile:
+        ...     for _ in range(7):
+        ...         _ = mlp(Tensor((32, 1, 8, 8)))
+        >>> profile.iterations, profile.skipped
+        (5, 2)
+        >>> profile.per_step("forward") > 0, profile.per_step("backward")
+        (True, 0.0)
+        >>> sorted(row.name for row in profile.by_name())
+        ['Affine', 'Flatten', 'ReLU']
     """
 
     def __init__(self) -> None:

@@ -41,6 +41,13 @@ class Profiler:
 
     Attributes:
         profile: what was found; empty until :meth:`finish`.
+
+    Example:
+        >>> profiler, x = graph.Profiler(skip=1, limit=2), Tensor((2,))
+        >>> for _ in range(3):
+        ...     _ = profiler.run(lambda: 2 * x, args=x, state=list, compiled=None)
+        >>> profiler.finish()
+        <Profile of 2 steps, 1 operations>
     """
 
     _recording: Profiler | None = None  # there can be one in a process
@@ -157,7 +164,12 @@ class Profiler:
 
 
 def device_profiler(args: Any) -> Profiler | None:
-    """Who takes the time of a step with these arguments, because of ``Device.SetVerbosity``."""
+    """Who takes the time of a step with these arguments, because of ``Device.SetVerbosity``.
+
+    Example:
+        >>> print(graph.device_profiler([Tensor((2,))]))  # nobody has asked for it
+        None
+    """
     leaves = jax.tree.leaves(args)
     device = next((leaf.device for leaf in leaves if isinstance(leaf, Tensor)), None)
     if device not in timed_devices:

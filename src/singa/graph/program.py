@@ -36,6 +36,15 @@ class Program:
         sequential: run the operations one by one, in recorded order, instead of compiled into
             one program.
         previous: a program for the same arguments. If it does the same, its compilation is reused.
+
+    Example:
+        >>> total, x = Tensor((2,), name="total"), Tensor(data=[1.0, 2.0])
+        >>> def step(x):
+        ...     total.data = (total + x).data
+        ...     return 2 * x
+        >>> program = graph.Program(step, [x])
+        >>> program([x]).to_numpy(), total.to_numpy()
+        (array([2., 4.], dtype=float32), array([1., 2.], dtype=float32))
     """
 
     def __init__(

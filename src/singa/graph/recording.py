@@ -92,6 +92,11 @@ class Recording:
             from, and the number of the output.
         is_training: whether it has a backward pass.
         assigned: the names of the Tensors that it assigns, and where the new values come from.
+
+    Example:
+        >>> captured = graph.Capture(lambda x: autograd.relu(2 * x), [Tensor((2,))])
+        >>> [(node.name, node.direction) for node in graph.Recording(captured).nodes]
+        [('Mul', 'forward'), ('ReLU', 'forward')]
     """
 
     def __init__(

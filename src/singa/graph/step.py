@@ -35,6 +35,15 @@ class Steps:
         captures: how often a function's Python has run.
         compilations: how often XLA has compiled the result.
         last: the program that served the last call.
+
+    Example:
+        >>> def double(x):
+        ...     return 2 * x
+        >>> steps = graph.Steps()
+        >>> for size in (2, 2, 3):
+        ...     y = steps(double, (Tensor((size,)),), {}, sequential=False)
+        >>> steps.captures, y.shape
+        (2, (3,))
     """
 
     def __init__(self) -> None:
@@ -185,7 +194,16 @@ class _Itself:
 
 
 class Rollback:
-    """What Tensors were before an eager step: restored if it fails, or on request."""
+    """What Tensors were before an eager step: restored if it fails, or on request.
+
+    Example:
+        >>> x = Tensor(data=[1.0, 2.0])
+        >>> with graph.Rollback() as before:
+        ...     _ = x.set_value(0.0)
+        ...     before.restore()
+        >>> x.to_numpy()
+        array([1., 2.], dtype=float32)
+    """
 
     def __init__(self) -> None:
         self._before: dict[Tensor, CTensor] = {}

@@ -13,6 +13,11 @@ def multiply_adds(equation: Any) -> int:
 
     What is inside of a loop counts as often as it runs; in a ``while``, whose end is not known
     beforehand, once. Of branches the longest one counts.
+
+    Example:
+        >>> product = jax.make_jaxpr(jax.lax.dot)(jnp.ones((2, 3)), jnp.ones((3, 4)))
+        >>> graph.multiply_adds(product.eqns[0])
+        24
     """
     name, params = equation.primitive.name, equation.params
     shapes = [var.aval.shape for var in equation.invars]

@@ -42,6 +42,14 @@ class MultiHeadAttention(Layer):
             side by side; at first uniform, with variance 1 / (2 * embed_dim).
         in_proj_bias: (3 * embed_dim,), at first 0.
         out_proj: a Linear.
+
+    Example:
+        >>> attention = layer.MultiHeadAttention(embed_dim=16, num_heads=4)
+        >>> attention(Tensor((2, 5, 16)), causal=True).shape
+        (2, 5, 16)
+        >>> is_key = [[True, True, False], [True, False, False]]  # the rest is padding
+        >>> attention(Tensor((2, 5, 16)), Tensor((2, 3, 16)), key_mask=is_key).shape
+        (2, 5, 16)
     """
 
     def __init__(

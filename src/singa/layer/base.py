@@ -40,6 +40,21 @@ class Layer(Structural):
     are parameters, Tensors made known by :meth:`register_states` are states, and Layers are
     looked into, also in lists, tuples and dicts. Names are the paths to them, ``conv1.W`` or
     ``blocks.0.bn.scale``. What is reachable in two ways is counted once.
+
+    Shapes:
+        xs, y: whatever ``forward`` takes and returns.
+
+    Example:
+        >>> class Scale(layer.Layer):
+        ...     def initialize(self, x):
+        ...         self.factor = Tensor(x.shape[-1:], stores_grad=True).set_value(2.0)
+        ...     def forward(self, x):
+        ...         return x * self.factor
+        >>> scale = Scale()
+        >>> scale(Tensor(data=[[1.0, 3.0]])).to_numpy()
+        array([[2., 6.]], dtype=float32)
+        >>> {name: p.shape for name, p in scale.get_params().items()}
+        {'factor': (2,)}
     """
 
     _initialized = False
@@ -69,7 +84,15 @@ class Layer(Structural):
         return self.forward(*xs, **options)
 
     def register_states(self, **tensors: Tensor) -> None:
-        """Set these attributes, and count them among the layer's states (not its parameters)."""
+        """Set these attributes, and count them among the layer's states (not its parameters).
+
+        Example:
+            >>> net = layer.Linear(2)
+            >>> net.register_states(largest=Tensor((3,)))
+            >>> _ = net(Tensor((1, 3)))
+            >>> list(net.get_params()), list(net.get_states())
+            (['b', 'W'], ['b', 'largest', 'W'])
+        """
         for name, tensor in tensors.items():
             setattr(self, name, tensor)
         self._state_names = tuple(dict.fromkeys((*self._state_names, *tensors)))
@@ -82,6 +105,13 @@ class Layer(Structural):
 
         Raises:
             ArgumentError: a name that is taken.
+            DTypeError: something that is no Layer.
+
+        Example:
+            >>> net = layer.Layer()
+            >>> net.register_layers(layer.Linear(2), {"head": layer.Linear(1)})
+            >>> [name for name, _ in net.sublayers()]
+            ['Linear_0', 'head']
         """
         named: dict[str, Layer] = {}
         for each in layers:
@@ -104,11 +134,27 @@ class Layer(Structural):
 
         They get no gradients, and what is only needed for those is not computed. Optimizers do
         not see them.
+
+        Example:
+            >>> linear = layer.Linear(2)
+            >>> linear.freeze()
+            >>> _ = linear(Tensor((1, 3)))
+            >>> linear.W.requires_grad
+            False
         """
         self._freeze(True)
 
     def unfreeze(self) -> None:
-        """Train all parameters again, whoever froze them."""
+        """Train all parameters again, whoever froze them.
+
+        Example:
+            >>> linear = layer.Linear(2)
+            >>> linear.freeze()
+            >>> linear.unfreeze()
+            >>> _ = linear(Tensor((1, 3)))
+            >>> linear.W.requires_grad
+            True
+        """
         self._freeze(False)
 
     def _freeze(self, frozen: bool) -> None:
@@ -120,11 +166,25 @@ class Layer(Structural):
     # -- what belongs to it -------------------------------------------------------------------
 
     def get_params(self) -> dict[str, Tensor]:
-        """The parameters by name, frozen ones too."""
+        """The parameters by name, frozen ones too.
+
+        Example:
+            >>> net = layer.Sequential(layer.Conv2d(6, 3, bias=False), layer.BatchNorm2d())
+            >>> _ = net(Tensor((2, 1, 8, 8)))
+            >>> {name: p.shape for name, p in net.get_params().items()}
+            {'0.W': (6, 1, 3, 3), '1.scale': (6,), '1.bias': (6,)}
+        """
         return {name: t for name, t, is_param in self._tensors() if is_param}
 
     def get_states(self) -> dict[str, Tensor]:
-        """The parameters and all other states (such as running means) by name."""
+        """The parameters and all other states (such as running means) by name.
+
+        Example:
+            >>> norm = layer.BatchNorm2d()
+            >>> _ = norm(Tensor((2, 3)))
+            >>> list(norm.get_states())
+            ['scale', 'bias', 'running_mean', 'running_var']
+        """
         return {name: t for name, t, _ in self._tensors()}
 
     def set_params(self, params: Mapping[str, Tensor | np.ndarray[Any, Any]]) -> None:
@@ -133,11 +193,26 @@ class Layer(Structural):
         Raises:
             ArgumentError: a name that no parameter has.
             ShapeError, DTypeError: a value that does not fit.
+
+        Example:
+            >>> linear = layer.Linear(2)
+            >>> _ = linear(Tensor((1, 3)))
+            >>> linear.set_params({"b": np.array([1.0, 2.0])})
+            >>> linear(Tensor((1, 3))).to_numpy()
+            array([[1., 2.]], dtype=float32)
         """
         self._assign("parameter", self.get_params(), params)
 
     def set_states(self, states: Mapping[str, Tensor | np.ndarray[Any, Any]]) -> None:
-        """Copy values into parameters and other states. See :meth:`set_params`."""
+        """Copy values into parameters and other states. See :meth:`set_params`.
+
+        Example:
+            >>> norm = layer.BatchNorm2d()
+            >>> _ = norm(Tensor((2, 2)))
+            >>> norm.set_states({"running_mean": np.array([1.0, 2.0])})
+            >>> norm.running_mean.to_numpy()
+            array([1., 2.], dtype=float32)
+        """
         self._assign("state", self.get_states(), states)
 
     def _assign(self, what: str, own: dict[str, Tensor], given: Mapping[str, Any]) -> None:
@@ -154,13 +229,25 @@ class Layer(Structural):
             own[name].copy_from_numpy(array)
 
     def sublayers(self) -> Iterator[tuple[str, Layer]]:
-        """Every layer inside of this one, with its name; outer ones before inner ones."""
+        """Every layer inside of this one, with its name; outer ones before inner ones.
+
+        Example:
+            >>> net = layer.Sequential(layer.Linear(8), layer.Sequential(layer.ReLU()))
+            >>> [(name, type(each).__name__) for name, each in net.sublayers()]
+            [('0', 'Linear'), ('1', 'Sequential'), ('1.0', 'ReLU')]
+        """
         for name, value in self._walk():
             if isinstance(value, Layer):
                 yield name, value
 
     def tree(self) -> Iterator[Branch]:
-        """This layer and all inside, outer ones before inner ones."""
+        """This layer and all inside, outer ones before inner ones.
+
+        Example:
+            >>> net = layer.Sequential(layer.Linear(8), layer.Sequential(layer.ReLU()))
+            >>> [(branch.depth, branch.path, branch.name) for branch in net.tree()]
+            [(0, '', ''), (1, '0', '0'), (1, '1', '1'), (2, '1.0', '0')]
+        """
         above = [""]  # how the paths of what is in the present layer begin, at each depth
         yield Branch(0, "", "", self)
         for path, layer in self.sublayers():
@@ -170,7 +257,12 @@ class Layer(Structural):
             above.append(f"{path}.")
 
     def settings(self) -> str:
-        """What was said when it was made, for people: ``nb_kernels=6, bias=False``."""
+        """What was said when it was made, for people: ``nb_kernels=6, bias=False``.
+
+        Example:
+            >>> layer.Conv2d(6, 3, bias=False).settings()
+            'nb_kernels=6, kernel_size=(3, 3), bias=False'
+        """
         defaults = {
             name: parameter.default
             for name, parameter in inspect.signature(type(self)).parameters.items()

@@ -10,6 +10,17 @@ class Sequential(Layer):
     """Layers one after the other: the first gets the inputs, each other one what came before it.
 
     They are named by their places, ``0.W``; ``model[i]``, ``len`` and loops work as on a list.
+
+    Shapes:
+        xs: what the first layer takes.
+        y: what the last layer returns.
+
+    Example:
+        >>> net = layer.Sequential(layer.Linear(8), layer.ReLU(), layer.Linear(3))
+        >>> net(Tensor((2, 5))).shape
+        (2, 3)
+        >>> len(net), net[-1].W.shape
+        (3, (8, 3))
     """
 
     def __init__(self, *layers: Layer) -> None:

@@ -148,19 +148,47 @@ class Conv2d(_Convolution):
         W: (O, C / group, KH, KW), at first normal with variance 2 / (C / group KH KW + O) unless
             an initializer is given.
         b: (O,), at first 0; absent with ``bias=False``.
+
+    Example:
+        >>> layer.Conv2d(6, 3)(Tensor((2, 3, 8, 8))).shape
+        (2, 6, 6, 6)
+        >>> layer.Conv2d(6, 3, padding=1, bias=False)(Tensor((2, 3, 8, 8))).shape
+        (2, 6, 8, 8)
+        >>> layer.Conv2d(6, (3, 5), stride=2, padding=(1, 1, 2, 2))(Tensor((2, 3, 8, 8))).shape
+        (2, 6, 4, 4)
+        >>> layer.Conv2d(6, 3, stride=2, pad_mode="SAME_UPPER")(Tensor((2, 3, 7, 7))).shape
+        (2, 6, 4, 4)
     """
 
     rank = 2
 
 
 class Conv1d(_Convolution):
-    """Convolution of sequences (N, C, W). See :class:`Conv2d`; padding may be (before, after)."""
+    """Convolution of sequences (N, C, W). See :class:`Conv2d`; padding may be (before, after).
+
+    Shapes:
+        x: (N, C, W).
+        y: (N, O, W').
+
+    Example:
+        >>> layer.Conv1d(6, 3, padding=(2, 0))(Tensor((2, 4, 10))).shape
+        (2, 6, 10)
+    """
 
     rank = 1
 
 
 class Conv3d(_Convolution):
-    """Convolution of volumes (N, C, D, H, W). See :class:`Conv2d`."""
+    """Convolution of volumes (N, C, D, H, W). See :class:`Conv2d`.
+
+    Shapes:
+        x: (N, C, D, H, W).
+        y: (N, O, D', H', W').
+
+    Example:
+        >>> layer.Conv3d(6, 3, padding=1)(Tensor((2, 1, 4, 8, 8))).shape
+        (2, 6, 4, 8, 8)
+    """
 
     rank = 3
 
@@ -216,19 +244,44 @@ class ConvTranspose2d(_ConvolutionTranspose):
         W: (C, O / group, KH, KW), at first normal with variance 2 / (C / group KH KW + O) unless
             an initializer is given; the axes are those of its ``data_format="transposed"``.
         b: (O,), at first 0; absent with ``bias=False``.
+
+    Example:
+        >>> layer.ConvTranspose2d(3, 4, stride=2, padding=1)(Tensor((2, 6, 8, 8))).shape
+        (2, 3, 16, 16)
+        >>> up = layer.ConvTranspose2d(3, 3, stride=2, padding=1, output_padding=1)
+        >>> up(Tensor((2, 6, 8, 8))).shape
+        (2, 3, 16, 16)
     """
 
     rank = 2
 
 
 class ConvTranspose1d(_ConvolutionTranspose):
-    """The same for sequences (N, C, W). See :class:`ConvTranspose2d`."""
+    """The same for sequences (N, C, W). See :class:`ConvTranspose2d`.
+
+    Shapes:
+        x: (N, C, W).
+        y: (N, O, W').
+
+    Example:
+        >>> layer.ConvTranspose1d(3, 4, stride=2, padding=1)(Tensor((2, 6, 8))).shape
+        (2, 3, 16)
+    """
 
     rank = 1
 
 
 class ConvTranspose3d(_ConvolutionTranspose):
-    """The same for volumes (N, C, D, H, W). See :class:`ConvTranspose2d`."""
+    """The same for volumes (N, C, D, H, W). See :class:`ConvTranspose2d`.
+
+    Shapes:
+        x: (N, C, D, H, W).
+        y: (N, O, D', H', W').
+
+    Example:
+        >>> layer.ConvTranspose3d(3, 2, stride=2)(Tensor((2, 6, 4, 8, 8))).shape
+        (2, 3, 8, 16, 16)
+    """
 
     rank = 3
 
@@ -251,6 +304,13 @@ class SeparableConv2d(Layer):
     Layers:
         depthwise_conv: a Conv2d of C channels in C groups.
         point_conv: a Conv2d with windows of one pixel.
+
+    Example:
+        >>> separable = layer.SeparableConv2d(6, 3, padding=1)
+        >>> separable(Tensor((2, 3, 8, 8))).shape
+        (2, 6, 8, 8)
+        >>> {name: p.shape for name, p in separable.get_params().items()}
+        {'depthwise_conv.W': (3, 1, 3, 3), 'point_conv.W': (6, 3, 1, 1)}
     """
 
     def __init__(

@@ -29,6 +29,10 @@ class Embedding(Layer):
 
     Parameters:
         W: (input_dim, output_dim).
+
+    Example:
+        >>> layer.Embedding(100, 8)(Tensor(data=[[1, 2, 3], [4, 5, 0]])).shape
+        (2, 3, 8)
     """
 
     def __init__(
@@ -57,6 +61,13 @@ class Embedding(Layer):
 
         Raises:
             ShapeError: they are of another shape.
+
+        Example:
+            >>> words = layer.Embedding(3, 2)
+            >>> words.from_pretrained([[0.0, 0.0], [1.0, 2.0], [3.0, 4.0]])
+            >>> words(Tensor(data=[2, 1])).to_numpy()
+            array([[3., 4.],
+                   [1., 2.]], dtype=float32)
         """
         vectors = Tensor(data=W, requires_grad=True, stores_grad=True)
         if vectors.shape != (self.input_dim, self.output_dim):

@@ -15,6 +15,15 @@ class Function(Layer):
 
     Which one is stated with the class: ``class Tanh(Function, operation=operation.Tanh)``. The
     layer takes the operation's arguments and keeps them as attributes; a call takes its inputs.
+
+    Shapes:
+        xs, y: those of the operation.
+
+    Example:
+        >>> class Cosine(layer.Function, operation=autograd.Cos):
+        ...     pass
+        >>> Cosine()(Tensor(data=[0.0])).to_numpy()
+        array([1.], dtype=float32)
     """
 
     _operation: ClassVar[type[Operation]]

@@ -29,6 +29,17 @@ class Linear(Layer):
         W: (in, out), at first normal with variance 2 / (in + out) (Glorot and Bengio, 2010),
             unless an initializer is given.
         b: (out,), at first 0; absent with ``bias=False``.
+
+    Example:
+        >>> linear = layer.Linear(3)
+        >>> linear(Tensor((2, 5))).shape
+        (2, 3)
+        >>> linear.W.shape, linear.b.shape
+        ((5, 3), (3,))
+        >>> layer.Linear(3)(Tensor((2, 7, 5))).shape  # 7 places each
+        (2, 7, 3)
+        >>> layer.Linear(3)(Tensor((2, 1, 8, 8))).shape  # images
+        (2, 3)
     """
 
     def __init__(
@@ -93,6 +104,15 @@ class Gemm(Layer):
         W: (nb_kernels, features), or (features, nb_kernels) with ``transB=False``; at first
             normal with variance 2 / (features + nb_kernels).
         b: ``bias_shape``, at first 0; absent with ``bias=False``.
+
+    Example:
+        >>> gemm = layer.Gemm(3)
+        >>> gemm(Tensor((2, 5))).shape
+        (2, 3)
+        >>> gemm.W.shape, gemm.b.shape
+        ((3, 5), (1, 3))
+        >>> layer.Gemm(3, transA=True)(Tensor((5, 2))).shape
+        (2, 3)
     """
 
     def __init__(

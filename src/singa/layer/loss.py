@@ -9,43 +9,156 @@ from singa.layer.function import Function
 
 
 class SoftMaxCrossEntropy(Function, operation=operation.SoftMaxCrossEntropy):
-    """The mean of -sum(t log softmax(x)); see :func:`singa.autograd.softmax_cross_entropy`."""
+    """The mean of -sum(t log softmax(x)); see :func:`singa.autograd.softmax_cross_entropy`.
+
+    Args:
+        ignore_index: the class id of rows that do not count.
+        label_smoothing: the share of each target that goes to all classes alike, from 0 to 1.
+
+    Shapes:
+        x: (N, classes); further axes before the last are part of the batch.
+        t: class ids (N,), integers; or one-hot or soft labels (N, classes).
+        y: ().
+
+    Example:
+        >>> x = Tensor(data=[[0.0, 0.0], [0.0, 100.0]])
+        >>> layer.SoftMaxCrossEntropy()(x, Tensor(data=[0, 1])).to_numpy()
+        array(0.3466, dtype=float32)
+        >>> layer.SoftMaxCrossEntropy(ignore_index=1)(x, Tensor(data=[0, 1])).to_numpy()
+        array(0.6931, dtype=float32)
+    """
 
 
 class CrossEntropy(Function, operation=operation.CrossEntropy):
-    """The mean of -sum(t log x), for probabilities; see :func:`singa.autograd.cross_entropy`."""
+    """The mean of -sum(t log x), for probabilities; see :func:`singa.autograd.cross_entropy`.
+
+    Its arguments are those of :class:`SoftMaxCrossEntropy`.
+
+    Shapes:
+        x: (N, classes); further axes before the last are part of the batch.
+        t: class ids (N,), integers; or one-hot or soft labels (N, classes).
+        y: ().
+
+    Example:
+        >>> p = Tensor(data=[[0.5, 0.5], [0.0, 1.0]])
+        >>> layer.CrossEntropy()(p, Tensor(data=[0, 1])).to_numpy()
+        array(0.3466, dtype=float32)
+    """
 
 
 class NegativeLogLikelihood(Function, operation=operation.NegativeLogLikelihood):
-    """The mean of -sum(t x), for log-probabilities; see :func:`singa.autograd.nll_loss`."""
+    """The mean of -sum(t x), for log-probabilities; see :func:`singa.autograd.nll_loss`.
+
+    Its arguments are those of :class:`SoftMaxCrossEntropy`.
+
+    Shapes:
+        x: (N, classes); further axes before the last are part of the batch.
+        t: class ids (N,), integers; or one-hot or soft labels (N, classes).
+        y: ().
+
+    Example:
+        >>> log_p = Tensor(data=[[-1.0, -0.5], [-3.0, 0.0]])
+        >>> layer.NegativeLogLikelihood()(log_p, Tensor(data=[0, 1])).item()
+        0.5
+    """
 
 
 class BinaryCrossEntropy(Function, operation=operation.BinaryCrossEntropy):
-    """The cross entropy of probabilities; see :func:`singa.autograd.binary_cross_entropy`."""
+    """The cross entropy of probabilities; see :func:`singa.autograd.binary_cross_entropy`.
+
+    Shapes:
+        x, t: (N, ...).
+        y: ().
+
+    Example:
+        >>> p, t = Tensor(data=[[0.5], [1.0]]), Tensor(data=[[1.0], [1.0]])
+        >>> layer.BinaryCrossEntropy()(p, t).to_numpy()
+        array(0.3466, dtype=float32)
+    """
 
 
 class BinaryCrossEntropyWithLogits(Function, operation=operation.BinaryCrossEntropyWithLogits):
-    """That of sigmoid(x); see :func:`singa.autograd.binary_cross_entropy_with_logits`."""
+    """That of sigmoid(x); see :func:`singa.autograd.binary_cross_entropy_with_logits`.
+
+    Shapes:
+        x, t: (N, ...).
+        y: ().
+
+    Example:
+        >>> x, t = Tensor(data=[[0.0], [100.0]]), Tensor(data=[[1.0], [1.0]])
+        >>> layer.BinaryCrossEntropyWithLogits()(x, t).to_numpy()
+        array(0.3466, dtype=float32)
+    """
 
 
 class KLDivergence(Function, operation=operation.KLDivergence):
-    """The divergence of t from log-probabilities x; see :func:`singa.autograd.kl_div`."""
+    """The divergence of t from log-probabilities x; see :func:`singa.autograd.kl_div`.
+
+    Shapes:
+        x, t: (N, ...).
+        y: ().
+
+    Example:
+        >>> log_p, t = Tensor(data=[[-1.0, -1.0]]), Tensor(data=[[1.0, 0.0]])
+        >>> layer.KLDivergence()(log_p, t).item()
+        1.0
+    """
 
 
 class MeanSquareError(Function, operation=operation.MeanSquareError):
-    """The mean of (x - t) ** 2 over all elements."""
+    """The mean of (x - t) ** 2 over all elements.
+
+    Shapes:
+        x, t: any, both the same.
+        y: ().
+
+    Example:
+        >>> x, t = Tensor(data=[1.0, 3.0]), Tensor(data=[1.0, 1.0])
+        >>> layer.MeanSquareError()(x, t).item()
+        2.0
+    """
 
 
 class MeanAbsoluteError(Function, operation=operation.MeanAbsoluteError):
-    """The mean of abs(x - t) over all elements."""
+    """The mean of abs(x - t) over all elements.
+
+    Shapes:
+        x, t: any, both the same.
+        y: ().
+
+    Example:
+        >>> x, t = Tensor(data=[1.0, 3.0]), Tensor(data=[1.0, 1.0])
+        >>> layer.MeanAbsoluteError()(x, t).item()
+        1.0
+    """
 
 
 class HuberLoss(Function, operation=operation.Huber):
-    """The mean of (x - t) ** 2 / 2, which goes on as a straight line beyond ``delta``."""
+    """The mean of (x - t) ** 2 / 2, which goes on as a straight line beyond ``delta``.
+
+    Shapes:
+        x, t: any, both the same.
+        y: ().
+
+    Example:
+        >>> x, t = Tensor(data=[1.0, 3.0]), Tensor(data=[1.0, 1.0])
+        >>> layer.HuberLoss(delta=1.0)(x, t).item()  # (0 + 1 * (2 - 1/2)) / 2
+        0.75
+    """
 
 
 class SmoothL1Loss(Layer):
-    """The mean of abs(x - t), which is rounded off within ``beta``."""
+    """The mean of abs(x - t), which is rounded off within ``beta``.
+
+    Shapes:
+        x, t: any, both the same.
+        y: ().
+
+    Example:
+        >>> x, t = Tensor(data=[1.0, 3.0]), Tensor(data=[1.0, 1.0])
+        >>> layer.SmoothL1Loss(beta=2.0)(x, t).item()
+        0.5
+    """
 
     def __init__(self, beta: float = 1.0) -> None:
         operation.Huber(beta)  # says at once if that is not above 0
@@ -56,24 +169,89 @@ class SmoothL1Loss(Layer):
 
 
 class HingeLoss(Function, operation=operation.Hinge):
-    """The mean of max(0, 1 - t x) over all elements, for targets of 1 and -1."""
+    """The mean of max(0, 1 - t x) over all elements, for targets of 1 and -1.
+
+    Shapes:
+        x, t: any, both the same.
+        y: ().
+
+    Example:
+        >>> x, t = Tensor(data=[0.5, 2.0]), Tensor(data=[-1.0, 1.0])
+        >>> layer.HingeLoss()(x, t).item()
+        0.75
+    """
 
 
 class RankingLoss(Function, operation=operation.RankingLoss):
-    """The mean of max(0, ``M`` - pos + neg); see :func:`singa.autograd.ranking_loss`."""
+    """The mean of max(0, ``M`` - pos + neg); see :func:`singa.autograd.ranking_loss`.
+
+    Shapes:
+        pos, neg: any, both the same.
+        y: ().
+
+    Example:
+        >>> pos, neg = Tensor(data=[1.0, 0.5]), Tensor(data=[0.0, 0.5])
+        >>> layer.RankingLoss(M=0.5)(pos, neg).item()
+        0.25
+    """
 
 
 class CosineEmbeddingLoss(Function, operation=operation.CosineEmbedding):
-    """Of pairs, by the cosine; see :func:`singa.autograd.cosine_embedding_loss`."""
+    """Of pairs, by the cosine; see :func:`singa.autograd.cosine_embedding_loss`.
+
+    Shapes:
+        a, b: (..., features).
+        t: (...): 1 for a pair that should be alike, -1 for one that should not.
+        y: ().
+
+    Example:
+        >>> a, b = Tensor(data=[[1.0, 0.0], [1.0, 0.0]]), Tensor(data=[[1.0, 0.0], [2.0, 0.0]])
+        >>> layer.CosineEmbeddingLoss()(a, b, Tensor(data=[1.0, -1.0])).item()
+        0.5
+    """
 
 
 class TripletLoss(Function, operation=operation.Triplet):
-    """Of anchor, positive and negative; see :func:`singa.autograd.triplet_loss`."""
+    """Of anchor, positive and negative; see :func:`singa.autograd.triplet_loss`.
+
+    Shapes:
+        anchor, positive, negative: (..., features).
+        y: ().
+
+    Example:
+        >>> anchor, positive, negative = (Tensor(data=[[x, 0.0]]) for x in (0.0, 1.0, 1.5))
+        >>> layer.TripletLoss()(anchor, positive, negative).item()
+        0.5
+    """
 
 
 class ContrastiveLoss(Function, operation=operation.Contrastive):
-    """Of pairs, by the distance; see :func:`singa.autograd.contrastive_loss`."""
+    """Of pairs, by the distance; see :func:`singa.autograd.contrastive_loss`.
+
+    Shapes:
+        a, b: (..., features).
+        t: (...): 1 for a pair that should be alike, 0 for one that should not.
+        y: ().
+
+    Example:
+        >>> a, b = Tensor(data=[[0.0, 0.0], [0.0, 0.0]]), Tensor(data=[[3.0, 4.0], [3.0, 4.0]])
+        >>> layer.ContrastiveLoss()(a, b, Tensor(data=[1.0, 0.0])).item()  # (25 / 2 + 0) / 2
+        6.25
+    """
 
 
 class CTCLoss(Function, operation=operation.CTC):
-    """Of frames and labels that are not aligned; see :func:`singa.autograd.ctc_loss`."""
+    """Of frames and labels that are not aligned; see :func:`singa.autograd.ctc_loss`.
+
+    Shapes:
+        log_p: (frames, N, classes), log-probabilities.
+        t: (N, L), labels.
+        input_lengths, target_lengths: (N,), integers.
+        y: ().
+
+    Example:
+        >>> log_p = autograd.log_softmax(Tensor((3, 1, 4)), axis=2)  # 3 frames, 4 classes
+        >>> labels, frames, length = Tensor(data=[[1, 2]]), Tensor(data=[3]), Tensor(data=[2])
+        >>> layer.CTCLoss()(log_p, labels, frames, length).to_numpy()  # -ln(5 / 4 ** 3)
+        array(2.5494, dtype=float32)
+    """

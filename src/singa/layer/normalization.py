@@ -30,6 +30,16 @@ class BatchNorm2d(Layer):
     States:
         running_mean: (C,), at first 0.
         running_var: (C,), at first 1; of the biased variance.
+
+    Example:
+        >>> norm = layer.BatchNorm2d()
+        >>> autograd.training = True
+        >>> norm(Tensor(data=[[1.0], [3.0]])).to_numpy()
+        array([[-1.],
+               [ 1.]], dtype=float32)
+        >>> autograd.training = False
+        >>> norm.running_mean.to_numpy(), norm.running_var.to_numpy()
+        (array([0.2], dtype=float32), array([1.], dtype=float32))
     """
 
     def __init__(self, *args: Any, momentum: float = 0.9, eps: float = 1e-5) -> None:
@@ -71,12 +81,7 @@ class BatchNorm2d(Layer):
 
 
 class _OwnNorm(Layer):
-    """Normalization of each example by itself, which training and evaluation do alike.
-
-    Parameters:
-        scale: at first 1.
-        bias: at first 0; absent with ``bias=False``.
-    """
+    """Normalization of each example by itself, which training and evaluation do alike."""
 
     def __init__(self, eps: float, bias: bool) -> None:
         self.eps = float(eps)
@@ -100,7 +105,19 @@ class LayerNorm(_OwnNorm):
         bias: whether to add a bias.
 
     Shapes:
-        x, y: (..., *normalized_shape).
+        x, y: any that ends in ``normalized_shape``.
+
+    Parameters:
+        scale: ``normalized_shape``, at first 1.
+        bias: ``normalized_shape``, at first 0; absent with ``bias=False``.
+
+    Example:
+        >>> norm = layer.LayerNorm()
+        >>> norm(Tensor(data=[[1.0, 3.0], [0.0, 8.0]])).to_numpy()
+        array([[-1.,  1.],
+               [-1.,  1.]], dtype=float32)
+        >>> norm.scale.shape
+        (2,)
     """
 
     normalize = staticmethod(layer_norm)
@@ -134,6 +151,13 @@ class RMSNorm(LayerNorm):
     """Division by the root of the mean square over the last axes (Zhang and Sennrich, 2019).
 
     Its arguments are those of :class:`LayerNorm`, but that there is no bias unless asked for.
+
+    Shapes:
+        x, y: any that ends in ``normalized_shape``.
+
+    Example:
+        >>> layer.RMSNorm()(Tensor(data=[[1.0, 7.0]])).to_numpy()
+        array([[0.2, 1.4]], dtype=float32)
     """
 
     normalize = staticmethod(rms_norm)
@@ -157,7 +181,18 @@ class GroupNorm(_OwnNorm):
         bias: whether to add a bias.
 
     Shapes:
-        x, y: (N, C, ...). Scale and bias are (C,).
+        x, y: (N, C, ...).
+
+    Parameters:
+        scale: (C,), at first 1.
+        bias: (C,), at first 0; absent with ``bias=False``.
+
+    Example:
+        >>> norm = layer.GroupNorm(2)
+        >>> norm(Tensor((2, 6, 8, 8))).shape
+        (2, 6, 8, 8)
+        >>> norm.scale.shape
+        (6,)
     """
 
     def __init__(
@@ -193,6 +228,14 @@ class InstanceNorm(GroupNorm):
     """Normalization of each channel of each image (Ulyanov et al., 2016).
 
     It is a :class:`GroupNorm` in which each channel is a group.
+
+    Shapes:
+        x, y: (N, C, ...).
+
+    Example:
+        >>> layer.InstanceNorm()(Tensor(data=[[[1.0, 3.0], [0.0, 8.0]]])).to_numpy()
+        array([[[-1.,  1.],
+                [-1.,  1.]]], dtype=float32)
     """
 
     def __init__(

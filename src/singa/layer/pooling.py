@@ -55,6 +55,16 @@ class Pooling2d(_Pooling):
     Shapes:
         x: (N, C, H, W).
         y: (N, C, H', W') with H' = (H + pads - KH) // stride + 1.
+
+    Example:
+        >>> x = Tensor(data=np.arange(16.0, dtype=np.float32).reshape(1, 1, 4, 4))
+        >>> layer.Pooling2d(2)(x).to_numpy()[0, 0]
+        array([[ 5.,  7.],
+               [13., 15.]], dtype=float32)
+        >>> layer.Pooling2d(3, 1, padding=1)(x).shape
+        (1, 1, 4, 4)
+        >>> layer.Pooling2d(3, 2, pad_mode="SAME_UPPER", is_max=False)(Tensor((2, 3, 7, 7))).shape
+        (2, 3, 4, 4)
     """
 
 
@@ -74,23 +84,53 @@ class _OneKind(_Pooling):
 
 
 class MaxPool2d(_OneKind, Pooling2d):
-    """The largest element of each window. See :class:`Pooling2d`."""
+    """The largest element of each window. See :class:`Pooling2d`.
+
+    Shapes:
+        x: (N, C, H, W).
+        y: (N, C, H', W').
+
+    Example:
+        >>> layer.MaxPool2d(2)(Tensor((2, 3, 8, 8))).shape
+        (2, 3, 4, 4)
+        >>> layer.MaxPool2d(3, stride=1, padding=1)(Tensor((2, 3, 8, 8))).shape
+        (2, 3, 8, 8)
+    """
 
 
 class AvgPool2d(_OneKind, Pooling2d):
-    """The mean of each window. See :class:`Pooling2d`."""
+    """The mean of each window. See :class:`Pooling2d`.
+
+    Shapes:
+        x: (N, C, H, W).
+        y: (N, C, H', W').
+
+    Example:
+        >>> layer.AvgPool2d(2)(Tensor(data=[[[[1.0, 2.0], [3.0, 6.0]]]])).to_numpy()
+        array([[[[3.]]]], dtype=float32)
+    """
 
     is_largest = False
 
 
 class MaxPool3d(_OneKind):
-    """The largest element of each window of (N, C, D, H, W). See :class:`Pooling2d`."""
+    """The largest element of each window of (N, C, D, H, W). See :class:`Pooling2d`.
+
+    Example:
+        >>> layer.MaxPool3d(2)(Tensor((2, 3, 4, 8, 8))).shape
+        (2, 3, 2, 4, 4)
+    """
 
     rank = 3
 
 
 class AvgPool3d(_OneKind):
-    """The mean of each window of (N, C, D, H, W). See :class:`Pooling2d`."""
+    """The mean of each window of (N, C, D, H, W). See :class:`Pooling2d`.
+
+    Example:
+        >>> layer.AvgPool3d((1, 2, 2))(Tensor((2, 3, 4, 8, 8))).shape
+        (2, 3, 4, 4, 4)
+    """
 
     rank = 3
     is_largest = False
@@ -105,6 +145,11 @@ class MaxPool1d(_OneKind, Pooling2d):
 
     Shapes:
         x: (N, C, W), or (N, C, H, W) as in SINGA.
+        y: the same with W' = (W + 2 padding - kernel_size) // stride + 1 in place of W.
+
+    Example:
+        >>> layer.MaxPool1d(2)(Tensor(data=[[[1.0, 5.0, 2.0, 3.0]]])).to_numpy()
+        array([[[5., 3.]]], dtype=float32)
     """
 
     def __init__(
@@ -124,7 +169,16 @@ class MaxPool1d(_OneKind, Pooling2d):
 
 
 class AvgPool1d(MaxPool1d):
-    """The mean of each window along the last axis. See :class:`MaxPool1d`."""
+    """The mean of each window along the last axis. See :class:`MaxPool1d`.
+
+    Shapes:
+        x: (N, C, W), or (N, C, H, W) as in SINGA.
+        y: the same with W' in place of W.
+
+    Example:
+        >>> layer.AvgPool1d(2)(Tensor(data=[[[1.0, 5.0, 2.0, 4.0]]])).to_numpy()
+        array([[[3., 3.]]], dtype=float32)
+    """
 
     is_largest = False
 
@@ -134,6 +188,16 @@ class GlobalAvgPool(Function, operation=operation.GlobalAveragePool):
 
     Args:
         data_format: ``"channels_first"`` for (N, C, ...), or ``"channels_last"``.
+
+    Shapes:
+        x: (N, C, ...), or (N, ..., C).
+        y: (N, C, 1, ...), or (N, 1, ..., C).
+
+    Example:
+        >>> layer.GlobalAvgPool()(Tensor((2, 3, 8, 8))).shape
+        (2, 3, 1, 1)
+        >>> layer.GlobalAvgPool(data_format="channels_last")(Tensor((2, 8, 8, 3))).shape
+        (2, 1, 1, 3)
     """
 
 
@@ -147,7 +211,13 @@ class AdaptiveAvgPool(Layer):
 
     Shapes:
         x: (N, C, W), (N, C, H, W) or (N, C, D, H, W).
-        y: (N, C, *size).
+        y: (N, C) and ``size``.
+
+    Example:
+        >>> layer.AdaptiveAvgPool(2)(Tensor(data=[[[1.0, 2.0, 3.0, 4.0]]])).to_numpy()
+        array([[[1.5, 3.5]]], dtype=float32)
+        >>> layer.AdaptiveAvgPool((3, 5))(Tensor((2, 6, 8, 8))).shape
+        (2, 6, 3, 5)
     """
 
     pool = staticmethod(operation.adaptive_avg_pool)
@@ -160,6 +230,15 @@ class AdaptiveAvgPool(Layer):
 
 
 class AdaptiveMaxPool(AdaptiveAvgPool):
-    """The largest elements of such windows. See :class:`AdaptiveAvgPool`."""
+    """The largest elements of such windows. See :class:`AdaptiveAvgPool`.
+
+    Shapes:
+        x: (N, C, W), (N, C, H, W) or (N, C, D, H, W).
+        y: (N, C) and ``size``.
+
+    Example:
+        >>> layer.AdaptiveMaxPool(2)(Tensor(data=[[[1.0, 2.0, 3.0, 4.0]]])).to_numpy()
+        array([[[2., 4.]]], dtype=float32)
+    """
 
     pool = staticmethod(operation.adaptive_max_pool)

@@ -35,12 +35,21 @@ class RNN_Base(Layer):
         bidirectional: whether a second recurrence goes from the last step to the first. A
             layer's outputs are then those of both, side by side.
 
-    Parameters, for each layer k, and with ``_reverse`` appended for the second direction:
-        weight_ih_lk: (features, gates * hidden_size).
+    Parameters:
+        weight_ih_lk: (features, gates * hidden_size), of layer k = 0, 1, ...
         weight_hh_lk: (hidden_size, gates * hidden_size).
         bias_ih_lk, bias_hh_lk: (gates * hidden_size,); absent with ``bias=False``.
 
-    All are at first uniform within 1 / sqrt(hidden_size) of 0.
+    Those of the second direction have ``_reverse`` appended to their names. All are at first
+    uniform within 1 / sqrt(hidden_size) of 0.
+
+    Example:
+        >>> gru = layer.GRU(3, 4, num_layers=2, bidirectional=True)
+        >>> y, h = gru(Tensor((7, 2, 3)))  # 7 steps, 2 sequences
+        >>> y.shape, h.shape
+        ((7, 2, 8), (4, 2, 4))
+        >>> gru.weight_ih_l1_reverse.shape
+        (8, 12)
     """
 
     mode: str  # "tanh", "relu", "lstm" or "gru"
@@ -67,6 +76,7 @@ class RNN_Base(Layer):
 
     @property
     def directions(self) -> int:
+        """1, or 2 if it is bidirectional."""
         return 1 + self.bidirectional
 
     def initialize(self, xs: Tensor | Sequence[Tensor], *states: Any) -> None:
@@ -166,6 +176,10 @@ class _Recurrent(RNN_Base):
         hidden_size) or with the first two exchanged as in xs, and the last states, as h0. For a
         list of inputs ``ys, h``, or ``ys, h, c``: the outputs are a list, and one layer and
         direction has states (batch, hidden_size), as in SINGA.
+
+    Raises:
+        ShapeError: inputs, states or lengths of other shapes.
+        ArgumentError: not as many initial states as the recurrence has.
     """
 
     def forward(
@@ -190,6 +204,23 @@ class RNN(_Recurrent):
     """An Elman network: h' = tanh(x W + b + h V + c), or with relu.
 
     Its further arguments, parameters and calls are those of :class:`RNN_Base` and its kin.
+
+    Shapes:
+        xs: (steps, batch, input_size), (batch, steps, input_size) with ``batch_first``, or a list
+            of (batch, input_size), one for each step.
+        h0: (layers * directions, batch, hidden_size), or None for 0.
+        seq_lengths: (batch,) integers; steps behind a sequence's end leave the state as it is.
+        y: (steps, batch, directions * hidden_size), or in the form of ``xs``; 0 behind the end.
+        h: as h0: the last states.
+
+    Example:
+        >>> rnn = layer.RNN(3, 4)
+        >>> y, h = rnn(Tensor((7, 2, 3)))  # 7 steps, 2 sequences
+        >>> y.shape, h.shape
+        ((7, 2, 4), (1, 2, 4))
+        >>> ys, h = rnn([Tensor((2, 3))] * 7, Tensor((2, 4)))  # SINGA's form
+        >>> len(ys), ys[0].shape, h.shape
+        (7, (2, 4), (2, 4))
     """
 
     def __init__(
@@ -209,6 +240,20 @@ class GRU(_Recurrent):
     """Gated recurrent units, with the reset after the product as in cuDNN; see :class:`RNN_Base`.
 
     The weights' columns are those of the gates r, z, n. See :class:`singa.autograd.GRUSequence`.
+
+    Shapes:
+        xs: (steps, batch, input_size), (batch, steps, input_size) with ``batch_first``, or a list
+            of (batch, input_size), one for each step.
+        h0: (layers * directions, batch, hidden_size), or None for 0.
+        seq_lengths: (batch,) integers; steps behind a sequence's end leave the state as it is.
+        y: (steps, batch, directions * hidden_size), or in the form of ``xs``; 0 behind the end.
+        h: as h0: the last states.
+
+    Example:
+        >>> gru = layer.GRU(3, 4, batch_first=True, bidirectional=True)
+        >>> y, h = gru(Tensor((2, 7, 3)))  # 2 sequences, 7 steps
+        >>> y.shape, h.shape
+        ((2, 7, 8), (2, 2, 4))
     """
 
     mode = "gru"
@@ -220,6 +265,23 @@ class LSTM(_Recurrent):
     The weights' columns are those of the gates i, f, g, o. See
     :class:`singa.autograd.LSTMSequence`. ``nonlinearity`` stands here because it does in SINGA;
     an LSTM has the one.
+
+    Shapes:
+        xs: (steps, batch, input_size), (batch, steps, input_size) with ``batch_first``, or a list
+            of (batch, input_size), one for each step.
+        h0: a pair of (layers * directions, batch, hidden_size), or None for 0.
+        seq_lengths: (batch,) integers; steps behind a sequence's end leave the state as it is.
+        y: (steps, batch, directions * hidden_size), or in the form of ``xs``; 0 behind the end.
+        h, c: each as in h0: the last states, as a pair; by themselves after a list of steps.
+
+    Example:
+        >>> lstm = layer.LSTM(3, 4)
+        >>> y, (h, c) = lstm(Tensor((7, 2, 3)), seq_lengths=[7, 5])  # 7 steps, 2 sequences
+        >>> y.shape, h.shape, c.shape
+        ((7, 2, 4), (1, 2, 4), (1, 2, 4))
+        >>> y.to_numpy()[5:, 1]  # behind the second one's end
+        array([[0., 0., 0., 0.],
+               [0., 0., 0., 0.]], dtype=float32)
     """
 
     mode = "lstm"
@@ -261,6 +323,11 @@ class CudnnRNN(RNN_Base):
         seq_lengths: (batch,) integers.
         y: (batch, steps, directions * hidden_size), or with the first two exchanged as in x, or
             (batch, directions * hidden_size).
+
+    Example:
+        >>> rnn = layer.CudnnRNN(4, rnn_mode="gru", use_mask=True, return_sequences=False)
+        >>> rnn(Tensor((2, 7, 3)), seq_lengths=[7, 5]).shape  # 2 sequences, 7 steps
+        (2, 4)
     """
 
     def __init__(

@@ -12,25 +12,53 @@ from singa.layer.function import Function
 
 
 class Flatten(Function, operation=operation.Flatten):
-    """(N, ...) to (N, everything else); ``axis`` is where the second part begins, as a rule 1."""
+    """(N, ...) to (N, everything else); ``axis`` is where the second part begins, as a rule 1.
+
+    Example:
+        >>> layer.Flatten()(Tensor((2, 3, 8, 8))).shape
+        (2, 192)
+    """
 
 
 class Reshape(Layer):
-    """The same elements in another shape, which the call gives; see :func:`autograd.reshape`."""
+    """The same elements in another shape, which the call gives; see :func:`autograd.reshape`.
+
+    Example:
+        >>> layer.Reshape()(Tensor((2, 12)), (2, 3, -1)).shape
+        (2, 3, 4)
+    """
 
     def forward(self, x: Tensor, shape: Sequence[int]) -> Tensor:
         return operation.reshape(x, shape)
 
 
 class Identity(Layer):
-    """Its input, whatever it is."""
+    """Its input, whatever it is.
+
+    Shapes:
+        x, y: any.
+
+    Example:
+        >>> x = Tensor((2, 3))
+        >>> layer.Identity()(x) is x
+        True
+    """
 
     def forward(self, x: Any) -> Any:
         return x
 
 
 class Cat(Layer):
-    """Its inputs, a sequence of Tensors, one after the other along ``axis``."""
+    """Its inputs, a sequence of Tensors, one after the other along ``axis``.
+
+    Shapes:
+        xs: any that differ along the axis only.
+        y: their sizes along the axis added up.
+
+    Example:
+        >>> layer.Cat(axis=1)([Tensor((2, 3)), Tensor((2, 5))]).shape
+        (2, 8)
+    """
 
     def __init__(self, axis: int = 0) -> None:
         self.axis = axis
@@ -40,14 +68,36 @@ class Cat(Layer):
 
 
 class Add(Layer):
-    """a + b, with broadcasting."""
+    """a + b, with broadcasting.
+
+    Example:
+        >>> layer.Add()(Tensor(data=[[1.0], [2.0]]), Tensor(data=[10.0, 20.0])).to_numpy()
+        array([[11., 21.],
+               [12., 22.]], dtype=float32)
+    """
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         return operation.add(a, b)
 
 
 class Dropout(Layer):
-    """In training, each element is 0 with probability ``ratio``, and the others are scaled."""
+    """In training, each element is 0 with probability ``ratio``, and the others are scaled.
+
+    Args:
+        ratio: the probability, from 0 to 1. The other elements are divided by 1 - ``ratio``.
+
+    Shapes:
+        x, y: any.
+
+    Example:
+        >>> dropout = layer.Dropout(0.5)
+        >>> x = Tensor((1000,)).set_value(1.0)
+        >>> sorted(set(dropout(x).to_numpy().tolist()))  # in evaluation nothing happens
+        [1.0]
+        >>> autograd.training = True
+        >>> sorted(set(dropout(x).to_numpy().tolist()))
+        [0.0, 2.0]
+    """
 
     def __init__(self, ratio: float = 0.5) -> None:
         operation.Dropout(ratio)  # says at once if that is no probability

@@ -51,6 +51,7 @@ class _TransformerLayer(Layer):
         return norm(x + self.dropout(function(x)))
 
     def network(self, x: Tensor) -> Tensor:
+        """The network for each place: (batch, places, d_model) to the same."""
         return self.linear2(self.dropout(_ACTIVATIONS[self.activation](self.linear1(x))))
 
 
@@ -71,6 +72,11 @@ class TransformerEncoderLayer(_TransformerLayer):
     Shapes:
         x, y: (batch, places, d_model).
         mask, key_mask, causal: see :class:`MultiHeadAttention`.
+
+    Example:
+        >>> encode = layer.TransformerEncoderLayer(d_model=16, nhead=4, dim_feedforward=32)
+        >>> encode(Tensor((2, 5, 16)), causal=True).shape
+        (2, 5, 16)
     """
 
     def forward(
@@ -96,6 +102,13 @@ class TransformerDecoderLayer(_TransformerLayer):
         memory: the encoder's outputs, (batch, keys, d_model).
         mask, key_mask, causal: see :class:`MultiHeadAttention`, for the attention to itself.
         memory_mask, memory_key_mask: for the attention to the memory.
+
+    Example:
+        >>> decode = layer.TransformerDecoderLayer(d_model=16, nhead=4, dim_feedforward=32)
+        >>> is_key = [[True, True, True], [True, True, False]]  # one place of the memory is padding
+        >>> x, memory = Tensor((2, 5, 16)), Tensor((2, 3, 16))
+        >>> decode(x, memory, causal=True, memory_key_mask=is_key).shape
+        (2, 5, 16)
     """
 
     def __init__(self, d_model: int, nhead: int, *args: Any, **options: Any) -> None:
@@ -133,6 +146,15 @@ class TransformerEncoder(Layer):
         norm: a layer for the last one's outputs, as it is due with ``norm_first``.
 
     What a call gets besides ``x`` goes to every layer.
+
+    Shapes:
+        x, y: (batch, places, d_model).
+
+    Example:
+        >>> layers = [layer.TransformerEncoderLayer(16, 4, 32, norm_first=True) for _ in range(2)]
+        >>> encoder = layer.TransformerEncoder(layers, norm=layer.LayerNorm())
+        >>> encoder(Tensor((2, 5, 16)), causal=True).shape
+        (2, 5, 16)
     """
 
     def __init__(self, layers: Sequence[Layer], norm: Layer | None = None) -> None:
@@ -146,4 +168,14 @@ class TransformerEncoder(Layer):
 
 
 class TransformerDecoder(TransformerEncoder):
-    """The same for decoder layers; the call is ``decoder(x, memory, ...)``."""
+    """The same for decoder layers; the call is ``decoder(x, memory, ...)``.
+
+    Shapes:
+        x, y: (batch, places, d_model).
+        memory: the encoder's outputs, (batch, keys, d_model).
+
+    Example:
+        >>> decoder = layer.TransformerDecoder([layer.TransformerDecoderLayer(16, 4, 32)])
+        >>> decoder(Tensor((2, 5, 16)), Tensor((2, 3, 16)), causal=True).shape
+        (2, 5, 16)
+    """

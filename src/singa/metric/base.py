@@ -27,6 +27,19 @@ class Metric:
 
     A subclass is a dataclass of its options, and defines ``counts``, ``result``, and ``zeros``
     unless it counts two integers. ``xp`` is ``numpy`` or ``jax.numpy``.
+
+    Example:
+        >>> from dataclasses import dataclass
+        >>> @dataclass(frozen=True, eq=False)
+        ... class Within(metric.Metric):
+        ...     tolerance: float = 0.5
+        ...     def counts(self, xp, prediction, target):
+        ...         near = abs(prediction - target) <= self.tolerance
+        ...         return near.sum(), xp.asarray(near.size)
+        ...     def result(self, xp, right, number):
+        ...         return right / number
+        >>> Within().update([1.0, 2.0], [1.25, 3.0]).value
+        0.5
     """
 
     states: list[Tensor] = field(init=False, repr=False, default_factory=list)
@@ -48,6 +61,13 @@ class Metric:
 
         Raises:
             ShapeError: the shapes do not fit each other, or this metric.
+
+        Example:
+            >>> accuracy = metric.Accuracy()
+            >>> for classes, targets in (([0, 1], [0, 1]), ([1, 1], [0, 1])):
+            ...     _ = accuracy.update(Tensor(data=classes), Tensor(data=targets))
+            >>> accuracy.value
+            0.75
         """
         if isinstance(prediction, Tensor):
             states = self._states_on(prediction.device)
@@ -62,17 +82,34 @@ class Metric:
         return self
 
     def compute(self) -> Tensor:
-        """The metric of all that was seen: float64, and nan where it is of nothing."""
+        """The metric of all that was seen: float64, and nan where it is of nothing.
+
+        Example:
+            >>> metric.MeanSquaredError().update([1.0, 3.0], [1.0, 1.0]).compute()
+            Tensor(2., shape=(), dtype=float64, device=cpu)
+        """
         return _run(_Compute(self), *self._states_on(get_default_device()))[0]
 
     @property
     def value(self) -> Any:
-        """The same as a Python number, or as a NumPy array. This waits for the device."""
+        """The same as a Python number, or as a NumPy array. This waits for the device.
+
+        Example:
+            >>> metric.MeanSquaredError().update([1.0, 3.0], [1.0, 1.0]).value
+            2.0
+        """
         value = self.compute().to_numpy()
         return value if value.ndim else value.item()
 
     def reset(self) -> None:
-        """Forget what was seen."""
+        """Forget what was seen.
+
+        Example:
+            >>> accuracy = metric.Accuracy().update([0, 1], [0, 0])
+            >>> accuracy.reset()
+            >>> accuracy.update([1], [1]).value
+            1.0
+        """
         for state in self.states:
             state.set_value(0)
 
@@ -81,6 +118,12 @@ class Metric:
 
         Raises:
             ArgumentError: it is another metric, or has other options.
+
+        Example:
+            >>> one = metric.Accuracy().update([0, 1], [0, 1])
+            >>> other = metric.Accuracy().update([1, 1], [0, 1])
+            >>> one.merge(other).value
+            0.75
         """
         if type(other) is not type(self) or other.options != self.options:
             raise ArgumentError(f"merge: {self} cannot take in {other}")

@@ -22,6 +22,11 @@ class Accuracy(Metric):
 
     Args:
         ignore_index: targets of this class, such as padding, do not count.
+
+    Example:
+        >>> scores = np.array([[0.1, 0.9], [0.8, 0.2], [0.7, 0.3]])
+        >>> metric.Accuracy().update(scores[:2], [1, 0]).update(scores[1:], [1, 0]).value
+        0.75
     """
 
     ignore_index: int | None = None
@@ -43,6 +48,11 @@ class TopKAccuracy(Metric):
     Args:
         k: how many.
         ignore_index: as for :class:`Accuracy`.
+
+    Example:
+        >>> scores = np.array([[0.1, 0.7, 0.2], [0.6, 0.3, 0.1]])
+        >>> metric.TopKAccuracy(2).update(scores, np.array([2, 2])).value
+        0.5
     """
 
     k: int = 5
@@ -65,12 +75,38 @@ class TopKAccuracy(Metric):
 
 
 def accuracy(prediction: TensorLike, target: TensorLike) -> Any:
-    """The share of predictions that are right; see :class:`Accuracy`."""
+    """The share of predictions that are right; see :class:`Accuracy`.
+
+    Args:
+        prediction: scores (N, ..., C), the probability of class 1 (N,), or classes (N, ...).
+        target: classes (N, ...), or one-hot.
+
+    Returns:
+        A float64 Tensor (), or a NumPy number if the predictions are no Tensor.
+
+    Example:
+        >>> float(metric.accuracy([0, 1, 1, 0], [0, 1, 1, 1]))
+        0.75
+    """
     return Accuracy()(prediction, target)
 
 
 def top_k_accuracy(prediction: TensorLike, target: TensorLike, k: int = 5) -> Any:
-    """The share of targets among the k greatest scores; see :class:`TopKAccuracy`."""
+    """The share of targets among the k greatest scores; see :class:`TopKAccuracy`.
+
+    Args:
+        prediction: scores (N, ..., C).
+        target: classes (N, ...).
+        k: how many.
+
+    Returns:
+        A float64 Tensor (), or a NumPy number if the predictions are no Tensor.
+
+    Example:
+        >>> scores = np.array([[0.1, 0.7, 0.2], [0.6, 0.3, 0.1]])
+        >>> float(metric.top_k_accuracy(scores, np.array([2, 2]), k=2))
+        0.5
+    """
     return TopKAccuracy(k)(prediction, target)
 
 
@@ -84,7 +120,13 @@ class ConfusionMatrix(Metric):
     Targets and predictions that are none of the classes do not count.
 
     Args:
-        num_classes: C.
+        num_classes: how many there are, C.
+
+    Example:
+        >>> metric.ConfusionMatrix(3).update([0, 1, 1, 2], [0, 1, 2, 2]).value
+        array([[1, 0, 0],
+               [0, 1, 0],
+               [0, 1, 1]])
     """
 
     num_classes: int
@@ -104,17 +146,7 @@ class ConfusionMatrix(Metric):
 
 @dataclass(frozen=True, eq=False)
 class _Rate(Metric):
-    """Base of precision, recall and F1, which are ratios of what is counted for each class.
-
-    A class of which there is nothing has ratio 0. Targets and predictions that are none of the
-    classes do not count.
-
-    Args:
-        num_classes: C.
-        average: "binary", the ratio for class 1 of two; "macro", the mean over all classes that
-            were predicted or targets; "micro", the ratio of the sums over all classes; "none",
-            all ratios: (C,).
-    """
+    """Base of precision, recall and F1, which are ratios of what is counted for each class."""
 
     num_classes: int = 2
     average: Average = "binary"
@@ -157,21 +189,57 @@ class _Rate(Metric):
 
 
 class Precision(_Rate):
-    """Of the predictions of a class, the share that is right."""
+    """Of the predictions of a class, the share that is right.
+
+    A class of which there is nothing has ratio 0. Targets and predictions that are none of the
+    classes do not count.
+
+    Args:
+        num_classes: how many there are, C.
+        average: "binary", the ratio for class 1 of two; "macro", the mean over all classes that
+            were predicted or targets; "micro", the ratio of the sums over all classes; "none",
+            all ratios: (C,).
+
+    Example:
+        >>> predicted, target = [1, 1, 0, 1], [1, 0, 0, 1]
+        >>> round(metric.Precision().update(predicted, target).value, 3)
+        0.667
+        >>> metric.Precision(average="none").update(predicted, target).value
+        array([1.    , 0.6667])
+    """
 
     def ratio(self, right: Array, predicted: Array, actual: Array) -> tuple[Array, Array]:
         return right, predicted
 
 
 class Recall(_Rate):
-    """Of the targets of a class, the share that was predicted."""
+    """Of the targets of a class, the share that was predicted.
+
+    Its arguments are those of :class:`Precision`.
+
+    Example:
+        >>> predicted, target = [1, 1, 0, 1], [1, 0, 0, 1]
+        >>> metric.Recall().update(predicted, target).value
+        1.0
+        >>> metric.Recall(average="none").update(predicted, target).value
+        array([0.5, 1. ])
+    """
 
     def ratio(self, right: Array, predicted: Array, actual: Array) -> tuple[Array, Array]:
         return right, actual
 
 
 class F1(_Rate):
-    """The harmonic mean of precision and recall, class by class."""
+    """The harmonic mean of precision and recall, class by class.
+
+    Its arguments are those of :class:`Precision`.
+
+    Example:
+        >>> metric.F1().update([1, 1, 0, 1], [1, 0, 0, 1]).value
+        0.8
+        >>> metric.F1(average="micro").update([1, 1, 0, 1], [1, 0, 0, 1]).value
+        0.75
+    """
 
     def ratio(self, right: Array, predicted: Array, actual: Array) -> tuple[Array, Array]:
         return 2 * right, predicted + actual

@@ -24,7 +24,14 @@ class _Mean(Metric):
 
 
 class MeanSquaredError(_Mean):
-    """The mean of (prediction - target)² over all elements."""
+    """The mean of (prediction - target)² over all elements.
+
+    Predictions and targets are of one shape, any.
+
+    Example:
+        >>> metric.MeanSquaredError().update([1.0, 3.0], [1.0, 1.0]).value
+        2.0
+    """
 
     def counts(self, xp: Any, prediction: Array, target: Array) -> tuple[Array, ...]:
         difference = formula.difference(self, xp, prediction, target)
@@ -32,7 +39,14 @@ class MeanSquaredError(_Mean):
 
 
 class MeanAbsoluteError(_Mean):
-    """The mean of |prediction - target| over all elements."""
+    """The mean of abs(prediction - target) over all elements.
+
+    Predictions and targets are of one shape, any.
+
+    Example:
+        >>> metric.MeanAbsoluteError().update([1.0, 3.0], [1.0, 1.0]).value
+        1.0
+    """
 
     def counts(self, xp: Any, prediction: Array, target: Array) -> tuple[Array, ...]:
         return formula.sum_and_size(xp, xp.abs(formula.difference(self, xp, prediction, target)))
@@ -46,6 +60,11 @@ class Perplexity(_Mean):
 
     Args:
         ignore_index: targets of this class, such as padding, do not count.
+
+    Example:
+        >>> logits = np.zeros((2, 5, 4))  # 2 sequences of 5 places, 4 classes
+        >>> metric.Perplexity().update(logits, np.ones((2, 5), np.int32)).value
+        4.0
     """
 
     ignore_index: int | None = None

@@ -34,7 +34,7 @@ def moments(
 class Adam(Optimizer):
     """Adaptive moment estimation (Kingma and Ba, 2015).
 
-    With gradient g, parameter p, buffers m and v (at first 0), in step t = 1, 2, ...:
+    With gradient g, parameter p, buffers m and v (at first 0), in step t = 1, 2, ...::
 
         g = g + weight_decay * p
         m = beta_1 * m + (1 - beta_1) * g
@@ -42,6 +42,12 @@ class Adam(Optimizer):
         p = p - lr * (m / (1 - beta_1 ** t)) / (sqrt(v / (1 - beta_2 ** t)) + epsilon)
 
     Each of the numbers may be a schedule. What else all take is at :class:`Optimizer`.
+
+    Example:
+        >>> p = Tensor(data=[1.0, 2.0], stores_grad=True)
+        >>> opt.Adam(0.5).update(p, Tensor(data=[7.0, -0.1]))  # the first step is lr * sign(g)
+        >>> p.to_numpy()
+        array([0.5, 2.5], dtype=float32)
     """
 
     beta_1: Hyperparameter = Hyperparameter(0.9, below=1)
@@ -62,10 +68,18 @@ class Adam(Optimizer):
 class NAdam(Adam):
     """Adam with Nesterov's momentum (Dozat, 2016): m is taken one step ahead.
 
+    ::
+
         m' = beta_1 * m / (1 - beta_1 ** (t + 1)) + (1 - beta_1) * g / (1 - beta_1 ** t)
         p = p - lr * m' / (sqrt(v / (1 - beta_2 ** t)) + epsilon)
 
     All else is as in :class:`Adam`.
+
+    Example:
+        >>> p = Tensor(data=[1.0, 2.0], stores_grad=True)
+        >>> opt.NAdam(0.5).update(p, Tensor(data=[7.0, 0.0]))
+        >>> p.to_numpy()
+        array([0.2632, 2.    ], dtype=float32)
     """
 
     lr: Hyperparameter = Hyperparameter(0.002)
@@ -80,10 +94,18 @@ class NAdam(Adam):
 class AdamW(Adam):
     """Adam whose weight decay is no part of the gradient (Loshchilov and Hutter, 2019).
 
+    ::
+
         p = p - lr * (m / (1 - beta_1 ** t) / (sqrt(v / (1 - beta_2 ** t)) + epsilon)
                       + weight_decay * p)
 
     All else is as in :class:`Adam`.
+
+    Example:
+        >>> p = Tensor(data=[1.0, 2.0], stores_grad=True)
+        >>> opt.AdamW(0.5, weight_decay=0.1).update(p, Tensor(data=[7.0, 0.0]))
+        >>> p.to_numpy()  # 1 - 0.5 * (1 + 0.1 * 1), 2 - 0.5 * (0 + 0.1 * 2)
+        array([0.45, 1.9 ], dtype=float32)
     """
 
     lr: Hyperparameter = Hyperparameter(0.001)
@@ -103,10 +125,18 @@ class AdamW(Adam):
 class LAMB(AdamW):
     """AdamW for large batches: a step as long as the parameter is, times lr (You et al., 2020).
 
+    ::
+
         u = m / (1 - beta_1 ** t) / (sqrt(v / (1 - beta_2 ** t)) + epsilon) + weight_decay * p
         p = p - lr * norm(p) / norm(u) * u
 
     Where either norm is 0 the step is ``lr * u``. All else is as in :class:`Adam`.
+
+    Example:
+        >>> p = Tensor(data=[3.0, 4.0], stores_grad=True)
+        >>> opt.LAMB(0.5, weight_decay=0).update(p, Tensor(data=[7.0, 0.0]))
+        >>> p.to_numpy()  # a step of 0.5 * norm(p)
+        array([0.5, 4. ], dtype=float32)
     """
 
     epsilon: Hyperparameter = Hyperparameter(1e-6)

@@ -17,13 +17,19 @@ from singa.opt.step import State
 class RMSProp(Optimizer):
     """Divided by the root of a moving average of squares (Tieleman and Hinton, 2012).
 
-    With gradient g, parameter p and buffer v (at first 0):
+    With gradient g, parameter p and buffer v (at first 0)::
 
         g = g + weight_decay * p
         v = rho * v + (1 - rho) * g ** 2
         p = p - lr * g / sqrt(v + epsilon)
 
     Each of the numbers may be a schedule. What else all take is at :class:`Optimizer`.
+
+    Example:
+        >>> p = Tensor(data=[1.0, 2.0], stores_grad=True)
+        >>> opt.RMSProp(0.5, rho=0.75).update(p, Tensor(data=[4.0, 0.0]))
+        >>> p.to_numpy()  # 1 - 0.5 * 4 / sqrt(0.25 * 16)
+        array([0., 2.], dtype=float32)
     """
 
     rho: Hyperparameter = Hyperparameter(0.9, below=1)
@@ -44,13 +50,21 @@ class RMSProp(Optimizer):
 class AdaGrad(Optimizer):
     """Divided by the root of the sum of all squares (Duchi et al., 2011).
 
-    With gradient g, parameter p and buffer h (at first 0):
+    With gradient g, parameter p and buffer h (at first 0)::
 
         g = g + weight_decay * p
         h = h + g ** 2
         p = p - lr * g / sqrt(h + epsilon)
 
     Each of the numbers may be a schedule. What else all take is at :class:`Optimizer`.
+
+    Example:
+        >>> p = Tensor(data=[3.0, 2.0], stores_grad=True)
+        >>> adagrad = opt.AdaGrad(1.0)
+        >>> for gradient in (4.0, 3.0):
+        ...     adagrad.update(p, Tensor(data=[gradient, 0.0]))
+        >>> p.to_numpy()  # 3 - 4 / 4 - 3 / 5
+        array([1.4, 2. ], dtype=float32)
     """
 
     epsilon: Hyperparameter = Hyperparameter(1e-8)
@@ -71,7 +85,7 @@ class Adafactor(Optimizer):
     """Squares averaged by rows and by columns only, to save memory (Shazeer and Stern, 2018).
 
     With gradient g, parameter p, and v a moving average of g ** 2 + epsilon whose weight in step
-    t = 1, 2, ... is 1 - t ** -decay_rate:
+    t = 1, 2, ... is 1 - t ** -decay_rate::
 
         u = g / sqrt(v)
         u = u / max(1, rms(u) / clip_threshold)
@@ -84,6 +98,13 @@ class Adafactor(Optimizer):
         lr: the step's size relative to the parameter's.
         clip_threshold: 0 for no clipping.
         factored_from: how long both axes have to be.
+
+    Example:
+        >>> p = Tensor((256, 512), stores_grad=True)
+        >>> adafactor = opt.Adafactor()
+        >>> adafactor.update(p, Tensor((256, 512)).set_value(1.0))
+        >>> {name: t.shape for name, t in adafactor.get_states({p: "W"}).items()}
+        {'step_counter': (), 'W:row': (256, 1), 'W:column': (1, 512)}
     """
 
     lr: Hyperparameter = Hyperparameter(0.01)

@@ -22,6 +22,17 @@ class Hyperparameter:
     Args:
         default: its value if none is given.
         below: numbers must be less than this.
+
+    Example:
+        >>> class Mine(opt.Optimizer):
+        ...     momentum: opt.Hyperparameter = opt.Hyperparameter(0.9, below=1)
+        >>> mine = Mine(0.5)
+        >>> mine.momentum
+        Constant(init_value=0.9)
+        >>> mine.momentum = 1.5
+        Traceback (most recent call last):
+            ...
+        singa.errors.ArgumentError: Mine: momentum must be below 1, got 1.5
     """
 
     def __init__(self, default: float, below: float = float("inf")) -> None:

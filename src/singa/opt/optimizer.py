@@ -83,6 +83,15 @@ class Optimizer(Declared):
     Raises:
         ArgumentError: a number outside of its range.
         DTypeError: neither a number nor a schedule.
+
+    Example:
+        >>> class SignSGD(opt.Optimizer):
+        ...     def rule(self, p, g, state, hyper, step):
+        ...         return p - hyper["lr"] * jnp.sign(g), state
+        >>> p = Tensor(data=[1.0, 2.0], stores_grad=True)
+        >>> SignSGD(lr=0.5).update(p, Tensor(data=[7.0, -0.1]))
+        >>> p.to_numpy()
+        array([0.5, 2.5], dtype=float32)
     """
 
     lr: Hyperparameter = Hyperparameter(0.1)
@@ -181,6 +190,13 @@ class Optimizer(Declared):
         Raises:
             DTypeError, ShapeError: see :meth:`update`.
             ArgumentError: a parameter that is there twice.
+
+        Example:
+            >>> p = Tensor(data=[3.0], stores_grad=True)
+            >>> autograd.training = True
+            >>> opt.SGD(0.25, clip_norm=1.0).update_all(autograd.backward(p * p))
+            >>> p.to_numpy()
+            array([2.75], dtype=float32)
         """
         self._update_all(list(pairs))
 
@@ -199,6 +215,15 @@ class Optimizer(Declared):
             DTypeError: one of them is not a Tensor.
             ShapeError: the gradient is not of the parameter's shape.
             ArgumentError: the optimizer has a clip_norm.
+
+        Example:
+            >>> p = Tensor(data=[3.0], stores_grad=True)
+            >>> autograd.training = True
+            >>> sgd = opt.SGD(0.25)
+            >>> for parameter, gradient in autograd.backward(p * p):
+            ...     sgd.update(parameter, gradient)
+            >>> p.to_numpy()
+            array([1.5], dtype=float32)
         """
         self._check(param, grad)
         if is_on(self.clip_norm):
@@ -211,11 +236,30 @@ class Optimizer(Declared):
         self._apply([(param, grad)])
 
     def apply(self, name: str, value: Tensor, grad: Tensor) -> None:
-        """``update(value, grad)``, in SINGA's words; the name is not needed."""
+        """``update(value, grad)``, in SINGA's words; the name is not needed.
+
+        Example:
+            >>> p = Tensor(data=[3.0], stores_grad=True)
+            >>> sgd = opt.SGD(0.25)
+            >>> sgd.apply("p", p, Tensor(data=[6.0]))
+            >>> sgd.step()
+            >>> p.to_numpy()
+            array([1.5], dtype=float32)
+        """
         self.update(value, grad)
 
     def step(self) -> None:
-        """End the step. Needed only if not every parameter is updated in every step."""
+        """End the step. Needed only if not every parameter is updated in every step.
+
+        Example:
+            >>> a, b = Tensor((1,), stores_grad=True), Tensor((1,), stores_grad=True)
+            >>> sgd = opt.SGD(0.1)
+            >>> for p in (a, b):
+            ...     sgd.update(p, Tensor((1,)))
+            ...     sgd.step()
+            >>> sgd.step_counter.item()
+            2
+        """
         self._updated.clear()
 
     def add_group(
@@ -237,6 +281,16 @@ class Optimizer(Declared):
         Raises:
             ArgumentError: no such hyper-parameter, or a number outside of its range.
             DTypeError: neither parameters nor a function; neither numbers nor schedules.
+
+        Example:
+            >>> w = Tensor(data=[1.0], stores_grad=True, name="fc.W")
+            >>> b = Tensor(data=[1.0], stores_grad=True, name="fc.b")
+            >>> sgd = opt.SGD(0.5, weight_decay=0.5)
+            >>> sgd.add_group(lambda name: name.endswith(".b"), weight_decay=0)
+            >>> for p in (w, b):
+            ...     sgd.update(p, Tensor(data=[0.0]))
+            >>> w.item(), b.item()
+            (0.75, 1.0)
         """
         owner = type(self).__name__
         known = [name for name in self._hyperparameters if name != "clip_norm"]
@@ -264,6 +318,16 @@ class Optimizer(Declared):
 
         Raises:
             ArgumentError: there are no averages: no ``ema_decay``, or no step yet.
+
+        Example:
+            >>> p = Tensor(data=[1.0], stores_grad=True)
+            >>> sgd = opt.SGD(0.5, ema_decay=0.5)
+            >>> sgd.update(p, Tensor(data=[1.0]))
+            >>> with sgd.averaged():
+            ...     p.item()
+            0.75
+            >>> p.item()
+            0.5
         """
         averages = {p: state[AVERAGE] for p, state in self._state.items() if AVERAGE in state}
         if not averages:
@@ -282,7 +346,15 @@ class Optimizer(Declared):
 
     @property
     def lr_value(self) -> Tensor:
-        """The learning rate of the next step."""
+        """The learning rate of the next step.
+
+        Example:
+            >>> p = Tensor(data=[1.0], stores_grad=True)
+            >>> sgd = opt.SGD(opt.StepDecay(0.5, step_size=1, gamma=0.5))
+            >>> sgd.update(p, Tensor(data=[1.0]))
+            >>> sgd.lr_value.item()
+            0.25
+        """
         return self.lr(self.step_counter)
 
     # -- the compiled step --------------------------------------------------------------------
@@ -410,7 +482,13 @@ class Optimizer(Declared):
         return state
 
     def state_kinds(self, names: Mapping[Tensor, str]) -> dict[str, Kind]:
-        """The shapes and types of all that :meth:`set_states` takes, by name."""
+        """The shapes and types of all that :meth:`set_states` takes, by name.
+
+        Example:
+            >>> w = Tensor((3, 2), stores_grad=True)
+            >>> opt.SGD(0.1, momentum=0.9).state_kinds({w: "fc.W"})["fc.W:momentum"]
+            ((3, 2), dtype('float32'))
+        """
         own = self._counters_by_name() | self._scaling_by_name()
         kinds: dict[str, Kind] = {name: ((), tensor.dtype) for name, tensor in own.items()}
         for param, name, on in self._named(names):
@@ -441,6 +519,13 @@ class Optimizer(Declared):
         Args:
             names: what the parameters are called; their place in the order of their first update
                 if not given. The state of a parameter that is not named is left out.
+
+        Example:
+            >>> w = Tensor((3, 2), stores_grad=True)
+            >>> adam = opt.Adam()
+            >>> adam.update(w, Tensor((3, 2)))
+            >>> list(adam.get_states({w: "fc.W"}))
+            ['step_counter', 'fc.W:mean', 'fc.W:variance']
         """
         names = self._numbered() if names is None else names
         states = self._counters_by_name() | (self._scaling_by_name() if self._is_scaled else {})
@@ -459,6 +544,14 @@ class Optimizer(Declared):
         Raises:
             ShapeError: a name that belongs to no parameter, or an array of another shape.
             DTypeError: an array of another kind of numbers.
+
+        Example:
+            >>> w = Tensor((2,), stores_grad=True)
+            >>> old, new = opt.SGD(0.1, momentum=0.9), opt.SGD(0.1, momentum=0.9)
+            >>> old.update(w, Tensor(data=[1.0, 2.0]))
+            >>> new.set_states(old.get_states({w: "w"}), {w: "w"})
+            >>> new.get_states({w: "w"})["w:momentum"].to_numpy()
+            array([1., 2.], dtype=float32)
         """
         names = self._numbered() if names is None else names
         kinds = self.state_kinds(names)

@@ -30,6 +30,13 @@ class DecayScheduler(Structural):
 
     Args:
         init_value: the value that it starts from.
+
+    Example:
+        >>> class InverseDecay(opt.DecayScheduler):
+        ...     def value(self, step):
+        ...         return self.init_value / (1 + step)
+        >>> [InverseDecay(1.0)(Tensor(data=step)).item() for step in (0, 1, 3)]
+        [1.0, 0.5, 0.25]
     """
 
     def __init__(self, init_value: float) -> None:
@@ -68,7 +75,12 @@ def _compiled(kind: Any, attributes: Any) -> Callable[[CTensor], CTensor]:
 
 
 class Constant(DecayScheduler):
-    """The same value at every step, kept in a Tensor: assigning another recompiles nothing."""
+    """The same value at every step, kept in a Tensor: assigning another recompiles nothing.
+
+    Example:
+        >>> [opt.Constant(0.5)(Tensor(data=step)).item() for step in (0, 10)]
+        [0.5, 0.5]
+    """
 
     def __init__(self, init_value: float, dtype: DType = float32) -> None:
         super().__init__(init_value)
@@ -81,7 +93,14 @@ class Constant(DecayScheduler):
         return self._value
 
     def set(self, value: float) -> None:
-        """Change the value, from the next step on."""
+        """Change the value, from the next step on.
+
+        Example:
+            >>> lr = opt.Constant(0.5)
+            >>> lr.set(0.25)
+            >>> lr(Tensor(data=0)).item()
+            0.25
+        """
         if (value == 0) != (self.init_value == 0):
             structure.changed()  # a term of an optimizer's rule appears or disappears
         object.__setattr__(self, "init_value", value)
@@ -96,6 +115,14 @@ class ExponentialDecay(DecayScheduler):
         decay_steps: after so many steps it has been multiplied once by ``decay_rate``.
         decay_rate: the factor.
         staircase: whether it falls in jumps, every ``decay_steps`` steps.
+
+    Example:
+        >>> lr = opt.ExponentialDecay(1.0, decay_steps=10, decay_rate=0.25)
+        >>> [lr(Tensor(data=step)).item() for step in (0, 5, 10, 20)]
+        [1.0, 0.5, 0.25, 0.0625]
+        >>> jumps = opt.ExponentialDecay(1.0, 10, 0.25, staircase=True)
+        >>> [jumps(Tensor(data=step)).item() for step in (0, 5, 10, 20)]
+        [1.0, 1.0, 0.25, 0.0625]
     """
 
     def __init__(
@@ -114,7 +141,13 @@ class ExponentialDecay(DecayScheduler):
 
 
 class StepDecay(ExponentialDecay):
-    """init_value * gamma ** (step // step_size): multiplied by ``gamma`` every so many steps."""
+    """init_value * gamma ** (step // step_size): multiplied by ``gamma`` every so many steps.
+
+    Example:
+        >>> lr = opt.StepDecay(1.0, step_size=10, gamma=0.5)
+        >>> [lr(Tensor(data=step)).item() for step in (0, 9, 10, 20)]
+        [1.0, 1.0, 0.5, 0.25]
+    """
 
     def __init__(self, init_value: float, step_size: int, gamma: float = 0.1) -> None:
         super().__init__(init_value, _steps(self, "step_size", step_size), gamma, staircase=True)
@@ -125,6 +158,11 @@ class MultiStep(DecayScheduler):
 
     Raises:
         ArgumentError: milestones that do not rise.
+
+    Example:
+        >>> lr = opt.MultiStep(1.0, milestones=[10, 15], gamma=0.5)
+        >>> [lr(Tensor(data=step)).item() for step in (0, 9, 10, 15)]
+        [1.0, 1.0, 0.5, 0.25]
     """
 
     def __init__(self, init_value: float, milestones: Sequence[int], gamma: float = 0.1) -> None:
@@ -141,6 +179,11 @@ class PolynomialDecay(DecayScheduler):
     """From init_value to end_value in ``decay_steps`` steps; in a straight line if ``power`` is 1.
 
     (init_value - end_value) * (1 - step / decay_steps) ** power + end_value
+
+    Example:
+        >>> lr = opt.PolynomialDecay(1.0, decay_steps=4)
+        >>> [lr(Tensor(data=step)).item() for step in range(6)]
+        [1.0, 0.75, 0.5, 0.25, 0.0, 0.0]
     """
 
     def __init__(
@@ -160,6 +203,11 @@ class CosineDecay(DecayScheduler):
     """From init_value to end_value in ``decay_steps`` steps, along half a period of a cosine.
 
     Loshchilov and Hutter, 2017.
+
+    Example:
+        >>> lr = opt.CosineDecay(1.0, decay_steps=4)
+        >>> [round(lr(Tensor(data=step)).item(), 3) for step in range(6)]
+        [1.0, 0.854, 0.5, 0.146, 0.0, 0.0]
     """
 
     def __init__(self, init_value: float, decay_steps: int, end_value: float = 0.0) -> None:
@@ -180,6 +228,11 @@ class OneCycle(DecayScheduler):
         pct_start: the part of it in which the value rises.
         div_factor: it starts from ``max_value / div_factor``,
         final_div_factor: and ends at that value divided by this.
+
+    Example:
+        >>> lr = opt.OneCycle(1.0, total_steps=10, pct_start=0.4)
+        >>> [round(lr(Tensor(data=step)).item(), 3) for step in (0, 2, 4, 7, 10)]
+        [0.04, 0.52, 1.0, 0.5, 0.0]
     """
 
     def __init__(
@@ -221,6 +274,11 @@ class LinearWarmup(DecayScheduler):
         after: a schedule, whose steps count from the end of the warm-up; or a number.
         steps: the length of the warm-up.
         init_value: the value at step 0.
+
+    Example:
+        >>> lr = opt.LinearWarmup(opt.StepDecay(1.0, step_size=2, gamma=0.5), steps=4)
+        >>> [lr(Tensor(data=step)).item() for step in range(9)]
+        [0.0, 0.25, 0.5, 0.75, 1.0, 1.0, 0.5, 0.5, 0.25]
     """
 
     def __init__(self, after: Number, steps: int, init_value: float = 0.0) -> None:
@@ -244,6 +302,11 @@ class Sequential(DecayScheduler):
 
     Raises:
         ArgumentError: boundaries that do not rise, or not one fewer than schedules.
+
+    Example:
+        >>> lr = opt.Sequential([1.0, 0.5, opt.PolynomialDecay(0.25, 2)], boundaries=[2, 4])
+        >>> [lr(Tensor(data=step)).item() for step in range(7)]
+        [1.0, 1.0, 0.5, 0.5, 0.25, 0.125, 0.0]
     """
 
     def __init__(self, schedules: Sequence[Number], boundaries: Sequence[int]) -> None:

@@ -21,7 +21,7 @@ def decayed(p: CTensor, x: CTensor, hyper: Values) -> CTensor:
 class SGD(Optimizer):
     """Stochastic gradient descent, with momentum (Polyak, 1964; Sutskever et al., 2013).
 
-    With gradient g, parameter p and buffer v (at first 0):
+    With gradient g, parameter p and buffer v (at first 0)::
 
         g = g + weight_decay * p
         v = momentum * v + (1 - dampening) * g
@@ -31,6 +31,14 @@ class SGD(Optimizer):
 
     Raises:
         ArgumentError: a negative number, or nesterov without momentum or with dampening.
+
+    Example:
+        >>> p = Tensor(data=[1.0, 2.0], stores_grad=True)
+        >>> sgd = opt.SGD(0.5, momentum=0.5)
+        >>> for _ in range(2):
+        ...     sgd.update(p, Tensor(data=[1.0, 0.0]))
+        >>> p.to_numpy()  # 1 - 0.5 * 1 - 0.5 * 1.5
+        array([-0.25,  2.  ], dtype=float32)
     """
 
     momentum: Hyperparameter = Hyperparameter(0.0)
@@ -61,12 +69,18 @@ class SGD(Optimizer):
 class Lion(Optimizer):
     """Steps of one size, along the sign of an average of gradients (Chen et al., 2023).
 
-    With gradient g, parameter p and buffer m (at first 0):
+    With gradient g, parameter p and buffer m (at first 0)::
 
         p = p - lr * (sign(beta_1 * m + (1 - beta_1) * g) + weight_decay * p)
         m = beta_2 * m + (1 - beta_2) * g
 
     What else all take is at :class:`Optimizer`.
+
+    Example:
+        >>> p = Tensor(data=[1.0, 2.0], stores_grad=True)
+        >>> opt.Lion(0.5).update(p, Tensor(data=[7.0, -0.1]))
+        >>> p.to_numpy()
+        array([0.5, 2.5], dtype=float32)
     """
 
     lr: Hyperparameter = Hyperparameter(1e-4)
