@@ -119,7 +119,8 @@ def arange(
 ) -> Tensor:
     """The numbers from ``start`` (0 if only one is given) to before ``stop``: int32 or float32."""
     numbers = np.arange(start, stop, step) if stop is not None else np.arange(start, step=step)
-    return Tensor(data=numbers, device=device, dtype=int32 if numbers.dtype.kind == "i" else None)
+    dtype = int32 if numbers.dtype.kind == "i" else float32
+    return Tensor(data=numbers, device=device, dtype=dtype)
 
 
 def random(shape: Sequence[int] | int, device: Device | None = None) -> Tensor:

@@ -130,6 +130,7 @@ def test_making():
         ours = tensor.arange(*arguments)
         np.testing.assert_array_equal(ours, np.arange(*arguments))
     assert tensor.arange(3).dtype == tensor.int32
+    assert tensor.arange(0.0, 1.0, 0.25).dtype == tensor.float32
     t = tensor.random((100,))
     assert 0 <= t.min().item() < t.max().item() < 1
     assert tensor.gaussian(5.0, 0.1, t) is t
