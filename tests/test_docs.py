@@ -1,54 +1,128 @@
-"""What the pages in docs/ show runs."""
+"""What the pages in docs/ show runs, prints what they say, and leads where it says.
+
+The convention of the pages, by the first line of a block:
+
+- ``python``: the blocks of a page run in order, in one namespace and an empty folder.
+- ``python not run: REASON``: it does not, for the reason that readers see in the source.
+- ``text`` after one that runs: what it prints, exactly.
+- ``text form``: what it prints, but for numbers and spaces; ``...`` stands for any lines. In rows
+  with a percentage (of what took longest) only that there are such rows is compared.
+"""
 
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from singa import autograd, device
 
-ROOT = Path(__file__).parent.parent
-PAGE = (ROOT / "docs/reports.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parent.parent / "docs"
+PAGES = sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md"))
+_FENCE = re.compile(r"^```(\w+)?([^\n`{]*)\n(.*?)^```$", re.M | re.S)
 
 
-def test_the_blocks_of_reports_run_in_order(tmp_path, monkeypatch, capsys):
+class Block(NamedTuple):
+    """A fenced block: its language, the rest of its first line, its text, and where it ends."""
+
+    language: str
+    info: str
+    text: str
+    end: int
+
+
+def _text(page):
+    return (DOCS / page).read_text(encoding="utf-8")
+
+
+def blocks(text):
+    """Python that runs, each with the output that is said to follow (None if none is)."""
+    found = [Block(m[1] or "", m[2].strip(), m[3], m.end()) for m in _FENCE.finditer(text)]
+    for i, block in enumerate(found):
+        if block.language == "python" and not block.info.startswith("not run: "):
+            shown = found[i + 1] if i + 1 < len(found) else None
+            follows = shown is not None and text[block.end :].startswith("\n\n```text")
+            yield block, shown if follows else None
+
+
+WITH_CODE = [page for page in PAGES if any(blocks(_text(page)))]
+
+
+@pytest.mark.parametrize("page", WITH_CODE)
+def test_a_page_runs_and_prints_what_it_shows(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(autograd, "training", False)  # put back afterwards
     device.get_default_device().set_rand_seed(0)
-    names = {}
+    names = {"__name__": "__main__"}
+    for block, shown in blocks(_text(page)):
+        exec(compile(block.text, page, "exec"), names)
+        printed = capsys.readouterr().out
+        if shown is None:
+            continue
+        if shown.info == "form":
+            assert matches(shown.text, printed), printed
+        else:
+            assert printed == shown.text, block.text
 
-    for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL):
-        exec(block, names)
 
-    out = capsys.readouterr().out
-    assert names["profile"].iterations == 8
-    assert (tmp_path / "graph.svg").exists()
-    # The outputs shown have the form of the real ones, whatever the numbers.
-    shown = re.findall(r"```\n([A-Z0-9].*?)```", PAGE, re.DOTALL)
-    assert len(shown) == 3
-    real = [_form(line) for line in out.splitlines()]
-    for line in "".join(shown).splitlines():
-        if line != "..." and "%" not in line:  # which operations take longest, varies
-            assert _form(line) in real, line
+def matches(shown, printed):
+    """Whether these are the same lines in the same order, but for numbers, spaces and ``...``."""
+    lines = iter([_form(line) for line in printed.splitlines()])
+    is_open = False
+    for wanted in map(_form, shown.splitlines()):
+        if wanted == ["..."]:
+            is_open = True
+        elif is_open:
+            if wanted not in lines:  # which moves on to behind it
+                return False
+            is_open = False
+        elif next(lines, None) != wanted:
+            return False
+    return is_open or next(lines, None) is None
 
 
 def _form(line):
-    """A line without its numbers, and without what aligns it."""
-    return re.sub(r"[\d.]+", "#", line).split()
+    words = re.sub(r"-?\d[\d.,]*(e[+-]?\d+)?", "#", line).split()
+    return ["a share"] if re.search(r"#%", line) or "#%" in words else words
 
 
-def test_the_blocks_of_autograd_print_what_is_shown(monkeypatch, capsys):
-    monkeypatch.setattr(autograd, "training", False)  # put back afterwards
-    page = (ROOT / "docs/autograd.md").read_text(encoding="utf-8")
-    names = {}
-    for block in re.findall(r"```python\n(.*?)```(?:\n\n```\n(.*?)```)?", page, re.DOTALL):
-        code, shown = block
-        exec(code, names)
-        assert capsys.readouterr().out == shown, code
+@pytest.mark.parametrize(
+    ("shown", "printed", "is_so"),
+    [
+        ("loss 0.5\n", "loss 1.25\n", True),
+        ("loss 0.5\n", "gain 1.25\n", False),
+        ("loss 0.5\n", "loss 1\nloss 2\n", False),
+        ("a 1\n...\nb  2\n", "a 1\nx\ny\nb 3\n", True),
+        ("a 1\n...\n", "b 1\nx\n", False),
+        ("...\nb 2\n", "a 1\nb 3\nc\n", False),
+        ("ReLU 1  3.4%  with x\n", "Add 2 10.4%\n", True),
+    ],
+)
+def test_forms(shown, printed, is_so):
+    assert matches(shown, printed) is is_so
 
 
-@pytest.mark.parametrize("page", sorted(path.name for path in (ROOT / "docs").glob("*.md")))
+@pytest.mark.parametrize("page", PAGES)
+def test_a_block_says_what_it_is(page):
+    for m in re.finditer(r"^```([^\n]*)\n(.*?)^```$", _text(page), re.M | re.S):
+        known = r"python( not run: .+)?|text( form)?|sh|json|toml|\{.+\}.*"
+        assert re.fullmatch(known, m[1]), f"{page}: ```{m[1]}"
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page):
-    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
-    links = [link for link in re.findall(r"\]\(([^)#]+)", text) if "://" not in link]
-    assert not [link for link in links if not (ROOT / "docs" / link).exists()]
+    text = re.sub(r"^```.*?^```$", "", _text(page), flags=re.M | re.S)
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if "://" in link:
+            continue
+        path, _, heading = link.partition("#")
+        target = (DOCS / page).parent / path if path else DOCS / page
+        assert target.exists(), link
+        if heading:
+            found = target.read_text(encoding="utf-8")
+            assert heading in {_anchor(h) for h in re.findall(r"^#+ (.*)$", found, re.M)}, link
+
+
+def _anchor(heading):
+    """As code hosts make it, and MyST."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
