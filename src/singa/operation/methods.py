@@ -79,11 +79,20 @@ def _comparison(function: Callable[[Tensor, TensorLike], Tensor]) -> Callable[..
     return method
 
 
+def _after(function: Callable[..., Tensor], method: Any) -> Any:
+    """The method, with the name and the docstring of the function that it calls.
+
+    Of any type, because Protocols cannot say what is bound only once it is in a class.
+    """
+    method.__name__, method.__doc__ = function.__name__, function.__doc__
+    return method
+
+
 def _reducing(function: Callable[[Tensor, Axes, bool], Tensor]) -> _Reducing:
     def method(self: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
         return function(self, axis, keepdims)
 
-    bound: Any = method  # once it is a method, which Protocols cannot say
+    bound: _Reducing = _after(function, method)
     return bound
 
 
@@ -96,7 +105,7 @@ def _locating(function: Callable[[Tensor, int, bool], Tensor]) -> _Locating:
         found = function(shaping.reshape(self, (-1,)), 0, keepdims)
         return shaping.reshape(found, (1,) * self.ndim()) if keepdims else found
 
-    bound: Any = method
+    bound: _Locating = _after(function, method)
     return bound
 
 
@@ -106,7 +115,7 @@ def _shaping(function: Callable[[Tensor, Sequence[int]], Tensor]) -> _Shaping:
     def method(self: Tensor, shape: int | Sequence[int], *more: int) -> Tensor:
         return function(self, (shape, *more) if isinstance(shape, int) else shape)
 
-    bound: Any = method
+    bound: _Shaping = _after(function, method)
     return bound
 
 
@@ -134,13 +143,85 @@ def _iterate(self: Tensor) -> Iterator[Tensor]:
 
 
 def _transposed(self: Tensor, axes: Sequence[int] | None = None) -> Tensor:
-    """The axes in this order; reversed if none is given."""
+    """The axes of the shape in this order; reversed if none is given.
+
+    Example:
+        >>> Tensor((2, 3, 4)).transpose((0, 2, 1)).shape
+        (2, 4, 3)
+        >>> Tensor((2, 3)).T().shape
+        (3, 2)
+    """
     return shaping.transpose(self, axes)
 
 
-def _column(function: Callable[[Tensor, TensorLike], Tensor]) -> Callable[..., Tensor]:
-    """In place, with a vector that has an element for each row of a matrix."""
-    return lambda self, v: become(self, function(self, shaping.reshape(v, (-1, 1))))
+def _add_row(self: Tensor, v: TensorLike) -> Tensor:
+    """Add ``v`` (N,) to each row of this matrix (M, N), in place.
+
+    Example:
+        >>> Tensor(data=[[1.0, 2.0], [3.0, 4.0]]).add_row(Tensor(data=[10.0, 20.0]))
+        Tensor([[11., 22.],
+                [13., 24.]], shape=(2, 2), dtype=float32, device=cpu)
+    """
+    return become(self, elementwise.add(self, v))
+
+
+def _mult_row(self: Tensor, v: TensorLike) -> Tensor:
+    """Multiply each row of this matrix (M, N) with ``v`` (N,), in place.
+
+    Example:
+        >>> Tensor(data=[[1.0, 2.0], [3.0, 4.0]]).mult_row(Tensor(data=[10.0, 20.0]))
+        Tensor([[10., 40.],
+                [30., 80.]], shape=(2, 2), dtype=float32, device=cpu)
+    """
+    return become(self, elementwise.mul(self, v))
+
+
+def _div_row(self: Tensor, v: TensorLike) -> Tensor:
+    """Divide each row of this matrix (M, N) by ``v`` (N,), in place.
+
+    Example:
+        >>> Tensor(data=[[1.0, 2.0], [3.0, 4.0]]).div_row(Tensor(data=[10.0, 20.0]))
+        Tensor([[0.1, 0.1],
+                [0.3, 0.2]], shape=(2, 2), dtype=float32, device=cpu)
+    """
+    return become(self, elementwise.div(self, v))
+
+
+def _add_column(self: Tensor, v: TensorLike) -> Tensor:
+    """Add ``v`` (M,) to each column of this matrix (M, N), in place.
+
+    Example:
+        >>> Tensor(data=[[1.0, 2.0], [3.0, 4.0]]).add_column(Tensor(data=[10.0, 20.0]))
+        Tensor([[11., 12.],
+                [23., 24.]], shape=(2, 2), dtype=float32, device=cpu)
+    """
+    return become(self, elementwise.add(self, _as_column(self, v)))
+
+
+def _mult_column(self: Tensor, v: TensorLike) -> Tensor:
+    """Multiply each column of this matrix (M, N) with ``v`` (M,), in place.
+
+    Example:
+        >>> Tensor(data=[[1.0, 2.0], [3.0, 4.0]]).mult_column(Tensor(data=[10.0, 20.0]))
+        Tensor([[10., 20.],
+                [60., 80.]], shape=(2, 2), dtype=float32, device=cpu)
+    """
+    return become(self, elementwise.mul(self, _as_column(self, v)))
+
+
+def _div_column(self: Tensor, v: TensorLike) -> Tensor:
+    """Divide each column of this matrix (M, N) by ``v`` (M,), in place.
+
+    Example:
+        >>> Tensor(data=[[1.0, 2.0], [3.0, 4.0]]).div_column(Tensor(data=[10.0, 20.0]))
+        Tensor([[0.1 , 0.2 ],
+                [0.15, 0.2 ]], shape=(2, 2), dtype=float32, device=cpu)
+    """
+    return become(self, elementwise.div(self, _as_column(self, v)))
+
+
+def _as_column(matrix: Tensor, v: TensorLike) -> Tensor:
+    return shaping.reshape(as_tensor(v, matrix), (-1, 1))
 
 
 class _Move(Operation):
@@ -161,7 +242,12 @@ class _Move(Operation):
 
 
 def _to(self: Tensor, target: Any) -> Tensor:
-    """This Tensor on another device, or in another data type; itself where it is so already."""
+    """This Tensor on another device, or in another data type; itself where it is so already.
+
+    Example:
+        >>> Tensor(data=[1.7, -1.7]).to(tensor.int32)
+        Tensor([ 1, -1], shape=(2,), dtype=int32, device=cpu)
+    """
     if not isinstance(target, Device):
         return shaping.cast(self, target)
     if target is self.device:
@@ -262,12 +348,12 @@ class Recorded:
     softmax = activation.softmax
 
     # SINGA's, in place: a row or a column with each of a matrix.
-    add_row = _in_place(elementwise.add)
-    mult_row = _in_place(elementwise.mul)
-    div_row = _in_place(elementwise.div)
-    add_column = _column(elementwise.add)
-    mult_column = _column(elementwise.mul)
-    div_column = _column(elementwise.div)
+    add_row = _add_row
+    mult_row = _mult_row
+    div_row = _div_row
+    add_column = _add_column
+    mult_column = _mult_column
+    div_column = _div_column
 
 
 for _name, _method in vars(Recorded).items():
