@@ -51,7 +51,7 @@ class Tensor(Recorded):
 
     Args:
         shape: its shape, if there is no ``data``; the elements are then 0.
-        device: where it lives; the CPU if not given.
+        device: where it lives; if not given, where ``data`` lives if it is a Tensor, or the CPU.
         dtype: its data type; that of ``data`` if not given, or float32.
         data: a NumPy array, a CTensor, a Tensor, a number or nested lists. It is copied, unless
             it is a CTensor. Python floats become float32 and Python ints int32.
@@ -65,6 +65,13 @@ class Tensor(Recorded):
         DTypeError: ``data`` is of a type that is not supported here.
         ShapeError: both ``shape`` and ``data`` are given and do not fit.
         ArgumentError: ``stores_grad`` without ``requires_grad``.
+
+    Example:
+        >>> Tensor(data=[[1, 2], [3, 4]])
+        Tensor([[1, 2],
+                [3, 4]], shape=(2, 2), dtype=int32, device=cpu)
+        >>> Tensor((2,), dtype="float16", name="bias", stores_grad=True)
+        Tensor([0., 0.], shape=(2,), dtype=float16, device=cpu, name='bias', stores_grad=True)
     """
 
     __slots__ = (
@@ -132,7 +139,12 @@ class Tensor(Recorded):
         self.assign(value)
 
     def assign(self, value: CTensor) -> None:
-        """``self.data = value``, unchecked: for what the package itself computed."""
+        """``self.data = value``, of any shape, unchecked: for what the package itself computed.
+
+        Example:
+            >>> t = Tensor((2,))
+            >>> t.assign(jnp.ones(2))
+        """
         here = local
         if here.capture is not None:
             here.capture.write(self, value)
@@ -143,34 +155,66 @@ class Tensor(Recorded):
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """The size of each axis."""
         return self.data.shape
 
     @property
     def dtype(self) -> DType:
+        """The data type of the elements, one of those that :mod:`singa.tensor` names."""
         return self.data.dtype
 
     def ndim(self) -> int:
-        """The number of axes (a method, as in SINGA)."""
+        """The number of axes (a method, as in SINGA).
+
+        Example:
+            >>> Tensor((2, 3)).ndim()
+            2
+        """
         return self.data.ndim
 
     def size(self) -> int:
-        """The number of elements (a method, as in SINGA)."""
+        """The number of elements (a method, as in SINGA).
+
+        Example:
+            >>> Tensor((2, 3)).size()
+            6
+        """
         return self.data.size
 
     def memsize(self) -> int:
-        """The number of bytes."""
+        """The number of bytes.
+
+        Example:
+            >>> Tensor((2, 3)).memsize()
+            24
+        """
         return self.data.size * self.data.dtype.itemsize
 
     def is_empty(self) -> bool:
-        """Whether there are no elements."""
+        """Whether there are no elements.
+
+        Example:
+            >>> Tensor((0, 3)).is_empty()
+            True
+        """
         return not self.size()
 
     def is_dummy(self) -> bool:
-        """Whether this is a leaf: nothing recorded has computed it."""
+        """Whether this is a leaf: nothing recorded has computed it.
+
+        Example:
+            >>> Tensor((2, 3)).is_dummy()
+            True
+        """
         return self.creator is None
 
     def is_transpose(self) -> bool:
-        """False: a transposed Tensor has its elements in order, like every other."""
+        """False: a transposed Tensor has its elements in order, like every other.
+
+        Example:
+            >>> Tensor((2, 3)).T().is_transpose()
+            False
+        """
         return False
 
     @property
@@ -212,7 +256,18 @@ class Tensor(Recorded):
         return self._stores_grad
 
     def check_fits(self, array: np.ndarray[Any, Any], what: str) -> None:
-        """Raise what :meth:`copy_from_numpy` would raise for ``array``; ``what`` begins it."""
+        """Raise what :meth:`copy_from_numpy` would raise for ``array``; ``what`` begins it.
+
+        Raises:
+            ShapeError: it is not of this Tensor's shape.
+            DTypeError: its values do not fit into this Tensor's data type.
+
+        Example:
+            >>> Tensor((2,)).check_fits(np.zeros(3), "my file")
+            Traceback (most recent call last):
+                ...
+            singa.errors.ShapeError: my file: the Tensor is of shape (2,), the array of (3,)
+        """
         if array.shape != self.shape:
             raise ShapeError(
                 f"{what}: the Tensor is of shape {self.shape}, the array of {array.shape}"
@@ -226,6 +281,10 @@ class Tensor(Recorded):
         Raises:
             ShapeError: another shape. For batches of several sizes make a Tensor for each.
             DTypeError: the conversion would lose more than precision (float to int, say).
+
+        Example:
+            >>> Tensor((2,)).copy_from_numpy(np.array([1, 2]))
+            Tensor([1., 2.], shape=(2,), dtype=float32, device=cpu)
         """
         array = np.asarray(np_array)
         self.check_fits(array, "copy_from_numpy")
@@ -233,33 +292,83 @@ class Tensor(Recorded):
         return self
 
     def copy_data(self, t: Tensor) -> Tensor:
-        """Take over another Tensor's values; shape, data type and device stay."""
+        """Take over another Tensor's values; shape, data type and device stay.
+
+        Raises:
+            ShapeError: the other one is of another shape.
+
+        Example:
+            >>> Tensor((2,)).copy_data(Tensor(data=[1, 2]))
+            Tensor([1., 2.], shape=(2,), dtype=float32, device=cpu)
+        """
         if t.shape != self.shape:
             raise ShapeError(f"copy_data: {t.shape} into a Tensor of shape {self.shape}")
         self.data = move(t.data.astype(self.dtype), self.device)
         return self
 
     def copy_from(self, t: Tensor | np.ndarray[Any, Any]) -> Tensor:
-        """:meth:`copy_data` of a Tensor, :meth:`copy_from_numpy` of an array."""
+        """:meth:`copy_data` of a Tensor, :meth:`copy_from_numpy` of an array, of this one's shape.
+
+        Example:
+            >>> Tensor((2,)).copy_from(np.array([1, 2]))
+            Tensor([1., 2.], shape=(2,), dtype=float32, device=cpu)
+        """
         return self.copy_data(t) if isinstance(t, Tensor) else self.copy_from_numpy(t)
 
     def set_value(self, x: float) -> Tensor:
-        """Set every element to a number."""
+        """Set every element to a number, in place.
+
+        Example:
+            >>> Tensor((2,)).set_value(0.5)
+            Tensor([0.5, 0.5], shape=(2,), dtype=float32, device=cpu)
+        """
         with concrete():
             device = self.device.jax_device
             self.data = jnp.full(self.shape, x, self.dtype, device=device)
         return self
 
     def gaussian(self, mean: float = 0.0, std: float = 1.0) -> Tensor:
-        """Fill with numbers from the normal distribution, from the device's random stream."""
+        """Fill with numbers from the normal distribution, in place.
+
+        They are from the device's random stream.
+
+        Raises:
+            DTypeError: this Tensor is not of a float type.
+
+        Example:
+            >>> t = Tensor((100, 100)).gaussian(5.0, 0.1)
+            >>> round(t.mean().item(), 1), round(t.std().item(), 1)
+            (5.0, 0.1)
+        """
         return self._draw(_random.normal, mean, std)
 
     def uniform(self, low: float = 0.0, high: float = 1.0) -> Tensor:
-        """Fill with numbers that are uniform in [low, high)."""
+        """Fill with numbers that are uniform in [low, high), in place.
+
+        They are from the device's random stream.
+
+        Raises:
+            DTypeError: this Tensor is not of a float type.
+
+        Example:
+            >>> t = Tensor((100, 100)).uniform(-1.0, 1.0)
+            >>> -1.0 <= t.min().item() < t.max().item() < 1.0
+            True
+        """
         return self._draw(_random.uniform, low, high)
 
     def bernoulli(self, p: float) -> Tensor:
-        """Fill with ones, each with probability ``p``, and zeros."""
+        """Fill with ones, each with probability ``p``, and zeros, in place.
+
+        They are from the device's random stream.
+
+        Raises:
+            DTypeError: this Tensor is not of a float type.
+
+        Example:
+            >>> round(Tensor((100, 100)).bernoulli(0.3).mean().item(), 1)
+            0.3
+        """
         return self._draw(_random.bernoulli, p)
 
     def _draw(self, distribution: Any, *parameters: float) -> Tensor:
@@ -273,32 +382,59 @@ class Tensor(Recorded):
         return self
 
     def reset_like(self, t: Tensor) -> Tensor:
-        """Become zeros of another Tensor's shape and data type, on its device."""
+        """Become zeros of another Tensor's shape and data type, on its device, in place.
+
+        Example:
+            >>> Tensor((2,)).set_value(1.0).reset_like(Tensor((3,), dtype=tensor.int32))
+            Tensor([0, 0, 0], shape=(3,), dtype=int32, device=cpu)
+        """
         self.data = Tensor(t.shape, t.device, t.dtype).data
         self.device = t.device
         structure.changed()
         return self
 
     def to_device(self, device: Device) -> Tensor:
-        """Move this Tensor to another device, in place."""
+        """Move this Tensor to another device, in place.
+
+        Example:
+            >>> Tensor((2,)).to_device(device.create_cpu_device()).device
+            <Device cpu>
+        """
         self.data = move(self.data, device)
         self.device = device
         structure.changed()
         return self
 
     def to_host(self) -> Tensor:
-        """Move this Tensor to the CPU, in place."""
+        """Move this Tensor to the CPU, in place.
+
+        Example:
+            >>> Tensor((2,)).to_host().device
+            <Device cpu>
+        """
         return self.to_device(get_default_device())
 
     def to_type(self, dtype: Any) -> Tensor:
-        """Convert this Tensor to another data type, in place."""
+        """Convert this Tensor to another data type, in place.
+
+        Example:
+            >>> Tensor(data=[1.7, -1.7]).to_type(tensor.int32)
+            Tensor([ 1, -1], shape=(2,), dtype=int32, device=cpu)
+        """
         self.data = self.data.astype(as_dtype(dtype))
         return self
 
     # -- copies and other people's arrays -----------------------------------------------------
 
     def clone(self) -> Tensor:
-        """A new leaf with the same values, which later changes of this one do not reach."""
+        """A new leaf of the same shape and values, which later changes of this one do not reach.
+
+        Example:
+            >>> t = Tensor(data=[1.0, 2.0])
+            >>> copy = t.clone()
+            >>> t.set_value(0.0).tolist(), copy.tolist()
+            ([0.0, 0.0], [1.0, 2.0])
+        """
         copy = wrap(self.data, self.device, self._requires_grad)
         copy.name, copy._stores_grad = self.name, self._stores_grad
         return copy
@@ -316,11 +452,22 @@ class Tensor(Recorded):
         return _unpickled, (values, self.device, self._requires_grad, self._stores_grad, self.name)
 
     def contiguous(self) -> Tensor:
-        """Itself: every Tensor's elements are in order."""
+        """Itself: every Tensor's elements are in order.
+
+        Example:
+            >>> t = Tensor((2, 3))
+            >>> t.contiguous() is t
+            True
+        """
         return self
 
     def detach(self) -> Tensor:
-        """A Tensor with the same values, through which no gradient flows."""
+        """A Tensor of the same shape and values, through which no gradient flows.
+
+        Example:
+            >>> Tensor(data=[1.0, 2.0], stores_grad=True).detach().requires_grad
+            False
+        """
         return wrap(self.data, self.device)
 
     @property
@@ -338,11 +485,28 @@ class Tensor(Recorded):
         return on_host(self._data)
 
     def to_numpy(self) -> np.ndarray[Any, Any]:
-        """The values as a NumPy array, which is the caller's own."""
+        """The values as a NumPy array, which is the caller's own.
+
+        Raises:
+            CaptureError: in a step that is being compiled there are no values yet.
+
+        Example:
+            >>> Tensor(data=[1.0, 2.0]).to_numpy()
+            array([1., 2.], dtype=float32)
+        """
         return self._value("to_numpy").copy()
 
     def item(self) -> float | int | bool:
-        """The value of a one-element Tensor as a Python number."""
+        """The value of a one-element Tensor as a Python number.
+
+        Raises:
+            ShapeError: there are more elements, or none.
+            CaptureError: in a step that is being compiled there are no values yet.
+
+        Example:
+            >>> Tensor(data=[[0.5]]).item()
+            0.5
+        """
         value = self._value("item")
         if value.size != 1:
             raise ShapeError(f"item: one element is needed, the Tensor is of shape {self.shape}")
@@ -350,15 +514,30 @@ class Tensor(Recorded):
         return number
 
     def tolist(self) -> Any:
-        """The values as nested lists of Python numbers; a number if there are no axes."""
+        """The values as nested lists of Python numbers; a number if there are no axes.
+
+        Example:
+            >>> Tensor(data=[[1, 2], [3, 4]]).tolist()
+            [[1, 2], [3, 4]]
+        """
         return self._value("tolist").tolist()
 
     def l1(self) -> float:
-        """The sum of the elements' absolute values, as a Python number."""
+        """The sum of the elements' absolute values, as a Python number.
+
+        Example:
+            >>> Tensor(data=[3.0, -4.0]).l1()
+            7.0
+        """
         return float(np.abs(self._value("l1")).sum(dtype=np.float64))
 
     def l2(self) -> float:
-        """The square root of the sum of the elements' squares, as a Python number."""
+        """The square root of the sum of the elements' squares, as a Python number.
+
+        Example:
+            >>> Tensor(data=[3.0, -4.0]).l2()
+            5.0
+        """
         return float(np.sqrt(np.square(self._value("l2"), dtype=np.float64).sum()))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
@@ -451,6 +630,10 @@ def as_tensor(value: TensorLike, like: Tensor) -> Tensor:
     """``value`` itself if it is a Tensor, else a constant on ``like``'s device.
 
     A Python number takes ``like``'s data type where that can hold it, as in NumPy.
+
+    Example:
+        >>> tensor.as_tensor(0.5, like=Tensor(data=[1.0, 2.0], dtype=tensor.float16))
+        Tensor(0.5, shape=(), dtype=float16, device=cpu)
     """
     if isinstance(value, Tensor):
         return value
@@ -467,7 +650,12 @@ def as_tensor(value: TensorLike, like: Tensor) -> Tensor:
 
 
 def random_key(device: Device) -> Tensor:
-    """The Tensor that holds the state of the device's random stream."""
+    """The Tensor that holds the state of the device's random stream: uint32, of shape (2,).
+
+    Example:
+        >>> tensor.random_key(device.get_default_device()).shape
+        (2,)
+    """
     if device.random_key is None:
         device.random_key = wrap(device.initial_key(), device)
         device.random_key.name = f"random_key.{device.name}"

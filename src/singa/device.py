@@ -58,6 +58,10 @@ def as_dtype(dtype: Any) -> DType:
 
     Raises:
         DTypeError: no such data type here.
+
+    Example:
+        >>> device.as_dtype("float16"), device.as_dtype(float)
+        (dtype('float16'), dtype('float32'))
     """
     try:
         found = _ALIASES.get(dtype) or DTYPES.get(str(np.dtype(dtype)))
@@ -69,7 +73,12 @@ def as_dtype(dtype: Any) -> DType:
 
 
 def is_float(dtype: DType) -> bool:
-    """Whether values of this type can have gradients."""
+    """Whether values of this type can have gradients.
+
+    Example:
+        >>> device.is_float(tensor.bfloat16), device.is_float(tensor.int32)
+        (True, False)
+    """
     return bool(jax.numpy.issubdtype(dtype, np.floating))
 
 
@@ -92,6 +101,12 @@ class Device:
         verbosity: what :meth:`print_time_profiling` will show; 0 for nothing.
         skip_iteration: how many steps are not timed at first.
         profiler: who takes the time (:mod:`singa.graph.profiler`); None until a step is timed.
+
+    Example:
+        >>> dev = device.get_default_device()
+        >>> dev.set_rand_seed(0)
+        >>> dev
+        <Device cpu>
     """
 
     __slots__ = ("_seed", "_stream", "jax_device", "profiler", "skip_iteration", "verbosity")
@@ -238,28 +253,51 @@ def _gpus() -> tuple[jax.Device, ...]:
 
 
 def get_default_device() -> Device:
-    """Where a Tensor is made when no device is given: the CPU, as in SINGA."""
+    """Where a Tensor is made when no device is given: the CPU, as in SINGA.
+
+    Example:
+        >>> device.get_default_device()
+        <Device cpu>
+    """
     return create_cpu_device()
 
 
 @cache
 def create_cpu_device() -> Device:
-    """The CPU."""
+    """The CPU.
+
+    Example:
+        >>> Tensor((2, 3), device.create_cpu_device()).device
+        <Device cpu>
+    """
     return _device(jax.local_devices(backend="cpu")[0])
 
 
 def create_cuda_gpu() -> Device:
-    """The first GPU. Raises DeviceError where there is none."""
+    """The first GPU. Raises DeviceError where there is none.
+
+    Example:
+        >>> dev = device.create_cuda_gpu() if device.get_num_gpus() else device.create_cpu_device()
+    """
     return create_cuda_gpus(1)[0]
 
 
 def create_cuda_gpu_on(id: int) -> Device:
-    """The GPU with this number. Raises DeviceError where there is none."""
+    """The GPU with this number. Raises DeviceError where there is none.
+
+    Example:
+        >>> gpus = [device.create_cuda_gpu_on(id) for id in device.get_gpu_ids()]
+    """
     return create_cuda_gpus_on([id])[0]
 
 
 def create_cuda_gpus(num: int) -> list[Device]:
-    """The first ``num`` GPUs. Raises DeviceError where there are fewer."""
+    """The first ``num`` GPUs. Raises DeviceError where there are fewer, ArgumentError for none.
+
+    Example:
+        >>> count = device.get_num_gpus()
+        >>> devices = device.create_cuda_gpus(count) if count else [device.create_cpu_device()]
+    """
     if num < 1:
         raise ArgumentError(f"create_cuda_gpus: at least 1 GPU must be asked for, got {num}")
     if num > get_num_gpus():
@@ -268,7 +306,11 @@ def create_cuda_gpus(num: int) -> list[Device]:
 
 
 def create_cuda_gpus_on(ids: list[int]) -> list[Device]:
-    """The GPUs with these numbers. Raises DeviceError where one is missing."""
+    """The GPUs with these numbers. Raises DeviceError where one is missing.
+
+    Example:
+        >>> gpus = device.create_cuda_gpus_on(device.get_gpu_ids())
+    """
     by_id = {gpu.id: gpu for gpu in _gpus()}
     missing = [id for id in ids if id not in by_id]
     if missing:
@@ -287,7 +329,12 @@ def _no_gpu(wanted: str) -> str:
 
 
 def device_named(name: str) -> Device:
-    """The device of that name: ``cpu``, ``cuda`` or ``cuda:N``. Raises DeviceError."""
+    """The device of that name: ``cpu``, ``cuda`` or ``cuda:N``. Raises DeviceError.
+
+    Example:
+        >>> device.device_named("cpu")
+        <Device cpu>
+    """
     kind, _, number = name.partition(":")
     if kind == "cpu" and number in ("", "0"):
         return create_cpu_device()
@@ -297,17 +344,35 @@ def device_named(name: str) -> Device:
 
 
 def get_num_gpus() -> int:
-    """How many GPUs jax sees here."""
+    """How many GPUs jax sees here.
+
+    Example:
+        >>> device.get_num_gpus() == len(device.get_gpu_ids())
+        True
+    """
     return len(_gpus())
 
 
 def get_gpu_ids() -> list[int]:
-    """The numbers of the GPUs here."""
+    """The numbers of the GPUs here.
+
+    Example:
+        >>> ids = device.get_gpu_ids()
+        >>> len(ids) == device.get_num_gpus()
+        True
+    """
     return [gpu.id for gpu in _gpus()]
 
 
 def get_gpu_mem_size(id: int) -> tuple[int, int]:
-    """Free and total memory of a GPU, in bytes, of what this process may use."""
+    """Free and total memory of a GPU, in bytes, of what this process may use.
+
+    Raises:
+        DeviceError: there is no such GPU, or it does not tell.
+
+    Example:
+        >>> sizes = {id: device.get_gpu_mem_size(id) for id in device.get_gpu_ids()}
+    """
     stats = create_cuda_gpu_on(id).jax_device.memory_stats()
     if not stats:
         raise DeviceError(f"get_gpu_mem_size: GPU {id} does not tell about its memory")
@@ -316,7 +381,14 @@ def get_gpu_mem_size(id: int) -> tuple[int, int]:
 
 
 def device_query(id: int, verbose: bool = False) -> str:
-    """What is known about a GPU, as text; with ``verbose`` its memory statistics too."""
+    """What is known about a GPU, as text; with ``verbose`` its memory statistics too.
+
+    Raises:
+        DeviceError: there is no such GPU.
+
+    Example:
+        >>> texts = [device.device_query(id) for id in device.get_gpu_ids()]
+    """
     gpu = create_cuda_gpu_on(id).jax_device
     lines = [f"GPU {gpu.id}: {gpu.device_kind}, process {gpu.process_index}"]
     if verbose:

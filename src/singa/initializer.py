@@ -34,32 +34,65 @@ __all__ = [
 
 
 def constant(t: Tensor, value: float) -> Tensor:
-    """Every element is ``value``."""
+    """Every element is ``value``.
+
+    Example:
+        >>> initializer.constant(Tensor((2,)), 0.5)
+        Tensor([0.5, 0.5], shape=(2,), dtype=float32, device=cpu)
+    """
     return t.set_value(value)
 
 
 def zeros(t: Tensor) -> Tensor:
-    """Every element is 0."""
+    """Every element is 0.
+
+    Example:
+        >>> initializer.zeros(Tensor((2,)))
+        Tensor([0., 0.], shape=(2,), dtype=float32, device=cpu)
+    """
     return t.set_value(0.0)
 
 
 def ones(t: Tensor) -> Tensor:
-    """Every element is 1."""
+    """Every element is 1.
+
+    Example:
+        >>> initializer.ones(Tensor((2,)))
+        Tensor([1., 1.], shape=(2,), dtype=float32, device=cpu)
+    """
     return t.set_value(1.0)
 
 
 def uniform(t: Tensor, low: float = 0.0, high: float = 1.0) -> Tensor:
-    """Uniform in [low, high)."""
+    """Fill ``t``, of any shape, with numbers that are uniform in [low, high).
+
+    Example:
+        >>> t = initializer.uniform(Tensor((100, 100)), -1.0, 1.0)
+        >>> -1.0 <= t.min().item() < t.max().item() < 1.0
+        True
+    """
     return t.uniform(low, high)
 
 
 def normal(t: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
-    """Normal with this mean and standard deviation."""
+    """Fill ``t``, of any shape, with normal numbers of this mean and standard deviation.
+
+    Example:
+        >>> t = initializer.normal(Tensor((100, 100)), 5.0, 0.1)
+        >>> round(t.mean().item(), 1), round(t.std().item(), 1)
+        (5.0, 0.1)
+    """
     return t.gaussian(mean, std)
 
 
 def trunc_normal(t: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
-    """Truncated normal with this mean and standard deviation."""
+    """Fill ``t``, of any shape, with truncated normal numbers of this mean and standard deviation.
+
+    Example:
+        >>> t = initializer.trunc_normal(Tensor((100, 100)), 0.0, 0.1)
+        >>> round(t.std().item(), 2), t.abs().max().item() < 0.3
+        (0.1, True)
+    """
     return t._draw(_random.truncated_normal, mean, std)
 
 
@@ -68,6 +101,11 @@ def eye(t: Tensor) -> Tensor:
 
     Raises:
         ShapeError: the Tensor has not two axes.
+
+    Example:
+        >>> initializer.eye(Tensor((2, 3)))
+        Tensor([[1., 0., 0.],
+                [0., 1., 0.]], shape=(2, 3), dtype=float32, device=cpu)
     """
     if t.ndim() != 2:
         raise ShapeError(f"eye: a Tensor with two axes is needed, got shape {t.shape}")
@@ -82,6 +120,12 @@ def orthogonal(t: Tensor, gain: float = 1.0) -> Tensor:
 
     Raises:
         ShapeError: the Tensor has fewer than two axes.
+
+    Example:
+        >>> w = initializer.orthogonal(Tensor((2, 4)), gain=2.0)
+        >>> (w @ w.T()).abs().round()
+        Tensor([[4., 0.],
+                [0., 4.]], shape=(2, 2), dtype=float32, device=cpu)
     """
     if t.ndim() < 2:
         raise ShapeError(f"orthogonal: a Tensor with two or more axes is needed, got {t.shape}")
@@ -92,32 +136,66 @@ def orthogonal(t: Tensor, gain: float = 1.0) -> Tensor:
 
 
 def lecun_uniform(t: Tensor, data_format: str = "channels_first") -> Tensor:
-    """Uniform with variance 1 / fan_in (LeCun et al., 1998)."""
+    """Fill ``t``, of any shape, uniformly, with variance 1 / fan_in (LeCun et al., 1998).
+
+    Example:
+        >>> round(initializer.lecun_uniform(Tensor((100, 100))).std().item(), 2)
+        0.1
+    """
     return _random_fill(t, 1.0, "fan_in", "uniform", data_format)
 
 
 def lecun_normal(t: Tensor, data_format: str = "channels_first") -> Tensor:
-    """Truncated normal with variance 1 / fan_in (LeCun et al., 1998)."""
+    """Fill ``t``, of any shape, truncated normally, with variance 1 / fan_in (LeCun et al., 1998).
+
+    Example:
+        >>> round(initializer.lecun_normal(Tensor((100, 100))).std().item(), 2)
+        0.1
+    """
     return _random_fill(t, 1.0, "fan_in", "truncated_normal", data_format)
 
 
 def glorot_uniform(t: Tensor, data_format: str = "channels_first") -> Tensor:
-    """Uniform with variance 2 / (fan_in + fan_out) (Glorot and Bengio, 2010)."""
+    """Fill ``t``, of any shape, uniformly, with variance 2 / (fan_in + fan_out).
+
+    Source: Glorot and Bengio, Understanding the Difficulty of Training, 2010.
+
+    Example:
+        >>> round(initializer.glorot_uniform(Tensor((100, 100))).std().item(), 2)
+        0.1
+    """
     return _random_fill(t, 1.0, "fan_avg", "uniform", data_format)
 
 
 def glorot_normal(t: Tensor, data_format: str = "channels_first") -> Tensor:
-    """Truncated normal with variance 2 / (fan_in + fan_out) (Glorot and Bengio, 2010)."""
+    """Fill ``t``, of any shape, truncated normally, with variance 2 / (fan_in + fan_out).
+
+    Source: Glorot and Bengio, Understanding the Difficulty of Training, 2010.
+
+    Example:
+        >>> round(initializer.glorot_normal(Tensor((100, 100))).std().item(), 2)
+        0.1
+    """
     return _random_fill(t, 1.0, "fan_avg", "truncated_normal", data_format)
 
 
 def he_uniform(t: Tensor, data_format: str = "channels_first") -> Tensor:
-    """Uniform with variance 2 / fan_in (He et al., 2015)."""
+    """Fill ``t``, of any shape, uniformly, with variance 2 / fan_in (He et al., 2015).
+
+    Example:
+        >>> round(initializer.he_uniform(Tensor((100, 100))).std().item(), 2)
+        0.14
+    """
     return _random_fill(t, 2.0, "fan_in", "uniform", data_format)
 
 
 def he_normal(t: Tensor, data_format: str = "channels_first") -> Tensor:
-    """Truncated normal with variance 2 / fan_in (He et al., 2015)."""
+    """Fill ``t``, of any shape, truncated normally, with variance 2 / fan_in (He et al., 2015).
+
+    Example:
+        >>> round(initializer.he_normal(Tensor((100, 100))).std().item(), 2)
+        0.14
+    """
     return _random_fill(t, 2.0, "fan_in", "truncated_normal", data_format)
 
 
@@ -167,12 +245,17 @@ def _random_fill(
 
 
 def gaussian(t: Tensor, fan_in: float = 0, fan_out: float = 0) -> Tensor:
-    """Normal with variance 2 / (fan_in + fan_out), or 1 / fan if one of them is 0.
+    """Fill ``t``, of any shape, with normal numbers of variance 2 / (fan_in + fan_out).
 
-    Deprecated: it is he_normal or glorot_normal that choose the variance by themselves.
+    If one of the fans is 0, of variance 1 / the other. Deprecated: it is he_normal or
+    glorot_normal that choose the variance by themselves.
 
     Raises:
         ArgumentError: both are 0, or one is negative.
+
+    Example:
+        >>> round(initializer.gaussian(Tensor((100, 100)), fan_in=100).std().item(), 2)
+        0.1
     """
     if min(fan_in, fan_out) < 0 or fan_in + fan_out == 0:
         raise ArgumentError(f"gaussian: fan_in={fan_in} and fan_out={fan_out} give no variance")
@@ -180,17 +263,36 @@ def gaussian(t: Tensor, fan_in: float = 0, fan_out: float = 0) -> Tensor:
 
 
 def xavier(t: Tensor) -> Tensor:
-    """Uniform with variance 2 / (rows + columns). Deprecated: glorot_uniform."""
+    """Fill a matrix (in, out) uniformly, with variance 2 / (in + out). Deprecated: glorot_uniform.
+
+    Example:
+        >>> round(initializer.xavier(Tensor((100, 100))).std().item(), 2)
+        0.1
+    """
     return _random_fill(_matrix("xavier", t), 1.0, "fan_avg", "uniform")
 
 
 def glorot(t: Tensor) -> Tensor:
-    """Normal with variance 2 / (rows + columns). Deprecated: glorot_normal, which is truncated."""
+    """Fill a matrix (in, out) with normal numbers of variance 2 / (in + out).
+
+    Deprecated: glorot_normal, which is truncated.
+
+    Example:
+        >>> round(initializer.glorot(Tensor((100, 100))).std().item(), 2)
+        0.1
+    """
     return _random_fill(_matrix("glorot", t), 1.0, "fan_avg", "normal")
 
 
 def msra(t: Tensor) -> Tensor:
-    """Normal with variance 2 / rows. Deprecated: he_normal, which is truncated."""
+    """Fill a matrix (in, out) with normal numbers of variance 2 / in.
+
+    Deprecated: he_normal, which is truncated.
+
+    Example:
+        >>> round(initializer.msra(Tensor((100, 100))).std().item(), 2)
+        0.14
+    """
     return _random_fill(_matrix("msra", t), 2.0, "fan_in", "normal")
 
 

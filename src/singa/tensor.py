@@ -57,89 +57,177 @@ PlaceHolder = Tensor
 
 
 def from_numpy(np_array: np.ndarray[Any, Any], dev: Device | None = None) -> Tensor:
-    """A Tensor with a copy of the array's values, of the same data type."""
+    """A Tensor with a copy of the array's values, of the same shape and data type.
+
+    Example:
+        >>> tensor.from_numpy(np.array([1.0, 2.0]))
+        Tensor([1., 2.], shape=(2,), dtype=float64, device=cpu)
+    """
     return Tensor(data=np.asarray(np_array), device=dev)
 
 
 def from_dlpack(array: Any) -> Tensor:
-    """A Tensor on another library's array, not copied where both sides allow it."""
+    """A Tensor on another library's array, of its shape; not copied where both sides allow it.
+
+    Example:
+        >>> tensor.from_dlpack(np.array([1, 2], np.int32))
+        Tensor([1, 2], shape=(2,), dtype=int32, device=cpu)
+    """
     data = jax.dlpack.from_dlpack(array)
     return from_raw_tensor(data)
 
 
 def from_raw_tensor(t: CTensor) -> Tensor:
-    """A Tensor on this very CTensor."""
+    """A Tensor on this very CTensor, of its shape.
+
+    Example:
+        >>> tensor.from_raw_tensor(jnp.ones(2, "float32"))
+        Tensor([1., 1.], shape=(2,), dtype=float32, device=cpu)
+    """
     return Tensor(data=t)
 
 
 def from_raw_tensors(tt: Iterable[CTensor]) -> list[Tensor]:
-    """A Tensor on each of these CTensors."""
+    """A Tensor on each of these CTensors, of its shape.
+
+    Example:
+        >>> [t.shape for t in tensor.from_raw_tensors([jnp.ones(2), jnp.ones((3, 4))])]
+        [(2,), (3, 4)]
+    """
     return [from_raw_tensor(t) for t in tt]
 
 
 def to_numpy(t: Tensor) -> np.ndarray[Any, Any]:
-    """``t.to_numpy()``."""
+    """``t.to_numpy()``: an array of t's shape, which is the caller's own.
+
+    Example:
+        >>> tensor.to_numpy(Tensor(data=[1.0, 2.0]))
+        array([1., 2.], dtype=float32)
+    """
     return t.to_numpy()
 
 
 def to_host(t: Tensor) -> Tensor:
-    """A copy of ``t`` on the CPU."""
+    """A copy of ``t`` on the CPU, of its shape.
+
+    Example:
+        >>> tensor.to_host(Tensor(data=[1.0, 2.0]))
+        Tensor([1., 2.], shape=(2,), dtype=float32, device=cpu)
+    """
     return t.clone().to_host()
 
 
 def zeros(shape: Sequence[int] | int, device: Device | None = None, dtype: Any = None) -> Tensor:
-    """A Tensor of zeros."""
+    """A Tensor of zeros, of this shape; float32 if no type is given.
+
+    Example:
+        >>> tensor.zeros((2, 2))
+        Tensor([[0., 0.],
+                [0., 0.]], shape=(2, 2), dtype=float32, device=cpu)
+    """
     return Tensor(shape, device, dtype)
 
 
 def ones(shape: Sequence[int] | int, device: Device | None = None, dtype: Any = None) -> Tensor:
-    """A Tensor of ones."""
+    """A Tensor of ones, of this shape; float32 if no type is given.
+
+    Example:
+        >>> tensor.ones(2, dtype=tensor.int32)
+        Tensor([1, 1], shape=(2,), dtype=int32, device=cpu)
+    """
     return Tensor(shape, device, dtype).set_value(1)
 
 
 def zeros_like(t: Tensor) -> Tensor:
-    """Zeros of ``t``'s shape and data type, on its device."""
+    """Zeros of ``t``'s shape and data type, on its device.
+
+    Example:
+        >>> tensor.zeros_like(Tensor(data=[1, 2]))
+        Tensor([0, 0], shape=(2,), dtype=int32, device=cpu)
+    """
     return Tensor(t.shape, t.device, t.dtype)
 
 
 def ones_like(t: Tensor) -> Tensor:
-    """Ones of ``t``'s shape and data type, on its device."""
+    """Ones of ``t``'s shape and data type, on its device.
+
+    Example:
+        >>> tensor.ones_like(Tensor(data=[1, 2]))
+        Tensor([1, 1], shape=(2,), dtype=int32, device=cpu)
+    """
     return zeros_like(t).set_value(1)
 
 
 def full(
     shape: Sequence[int] | int, value: float, device: Device | None = None, dtype: Any = None
 ) -> Tensor:
-    """A Tensor whose elements are all ``value``."""
+    """A Tensor of this shape, whose elements are all ``value``; float32 if no type is given.
+
+    Example:
+        >>> tensor.full((2,), 0.5)
+        Tensor([0.5, 0.5], shape=(2,), dtype=float32, device=cpu)
+    """
     return Tensor(shape, device, dtype).set_value(value)
 
 
 def arange(
     start: float, stop: float | None = None, step: float = 1, device: Device | None = None
 ) -> Tensor:
-    """The numbers from ``start`` (0 if only one is given) to before ``stop``: int32 or float32."""
+    """The numbers from ``start`` to before ``stop``, of shape (number of them,), int32 or float32.
+
+    If only one number is given, it is ``stop``, and ``start`` is 0.
+
+    Example:
+        >>> tensor.arange(3)
+        Tensor([0, 1, 2], shape=(3,), dtype=int32, device=cpu)
+        >>> tensor.arange(0.0, 1.0, 0.25)
+        Tensor([0.  , 0.25, 0.5 , 0.75], shape=(4,), dtype=float32, device=cpu)
+    """
     numbers = np.arange(start, stop, step) if stop is not None else np.arange(start, step=step)
     dtype = int32 if numbers.dtype.kind == "i" else float32
     return Tensor(data=numbers, device=device, dtype=dtype)
 
 
 def random(shape: Sequence[int] | int, device: Device | None = None) -> Tensor:
-    """Numbers that are uniform in [0, 1), float32, from the device's random stream."""
+    """Numbers that are uniform in [0, 1), of this shape, float32, from the device's random stream.
+
+    Example:
+        >>> t = tensor.random((100, 100))
+        >>> 0.0 <= t.min().item() < t.max().item() < 1.0
+        True
+    """
     return Tensor(shape, device).uniform(0.0, 1.0)
 
 
 def gaussian(mean: float, std: float, t: Tensor) -> Tensor:
-    """Fill ``t`` with numbers from the normal distribution, and return it."""
+    """Fill ``t`` in place with numbers from the normal distribution, and return it.
+
+    Example:
+        >>> t = tensor.gaussian(5.0, 0.1, Tensor((100, 100)))
+        >>> round(t.mean().item(), 1), round(t.std().item(), 1)
+        (5.0, 0.1)
+    """
     return t.gaussian(mean, std)
 
 
 def uniform(low: float, high: float, t: Tensor) -> Tensor:
-    """Fill ``t`` with numbers that are uniform in [low, high), and return it."""
+    """Fill ``t`` in place with numbers that are uniform in [low, high), and return it.
+
+    Example:
+        >>> t = tensor.uniform(-1.0, 1.0, Tensor((100, 100)))
+        >>> -1.0 <= t.min().item() < t.max().item() < 1.0
+        True
+    """
     return t.uniform(low, high)
 
 
 def bernoulli(p: float, t: Tensor) -> Tensor:
-    """Fill ``t`` with ones, each with probability ``p``, and zeros, and return it."""
+    """Fill ``t`` in place with ones, each with probability ``p``, and zeros, and return it.
+
+    Example:
+        >>> round(tensor.bernoulli(0.3, Tensor((100, 100))).mean().item(), 1)
+        0.3
+    """
     return t.bernoulli(p)
 
 
@@ -147,32 +235,63 @@ def bernoulli(p: float, t: Tensor) -> Tensor:
 
 
 def product(shape: Sequence[int]) -> int:
-    """The number of elements of a shape."""
+    """The number of elements of a shape.
+
+    Example:
+        >>> tensor.product((2, 3))
+        6
+    """
     return math.prod(as_shape(shape))
 
 
 def sizeof(dtype: Any) -> int:
-    """The number of bytes of an element."""
+    """The number of bytes of an element.
+
+    Example:
+        >>> tensor.sizeof(tensor.float32)
+        4
+    """
     return as_dtype(dtype).itemsize
 
 
 def contiguous(tensor: Tensor) -> Tensor:
-    """``tensor`` itself: every Tensor's elements are in order."""
+    """``tensor`` itself: every Tensor's elements are in order.
+
+    Example:
+        >>> t = Tensor((2, 3))
+        >>> tensor.contiguous(t) is t
+        True
+    """
     return tensor
 
 
 def reshape(tensor: Tensor, shape: Sequence[int]) -> Tensor:
-    """The same elements in another shape; -1 stands for what is left."""
+    """The same elements in another shape; -1 stands for what is left.
+
+    Example:
+        >>> tensor.reshape(Tensor((2, 3)), (3, -1)).shape
+        (3, 2)
+    """
     return operation.reshape(tensor, shape)
 
 
 def transpose(t: Tensor, axes: Sequence[int] | None = None) -> Tensor:
-    """With the axes in another order; reversed if none is given."""
+    """With the axes of the shape in another order; reversed if none is given.
+
+    Example:
+        >>> tensor.transpose(Tensor((2, 3, 4)), (0, 2, 1)).shape
+        (2, 4, 3)
+    """
     return operation.transpose(t, axes)
 
 
 def concatenate(tensors: Sequence[Tensor], axis: int) -> Tensor:
-    """The Tensors one after the other along ``axis``."""
+    """The Tensors one after the other along ``axis``; their shapes are equal but for that.
+
+    Example:
+        >>> tensor.concatenate([Tensor((2, 3)), Tensor((4, 3))], 0).shape
+        (6, 3)
+    """
     return operation.cat(tensors, axis)
 
 
@@ -181,8 +300,20 @@ def copy_data_to_from(
 ) -> None:
     """Copy ``size`` elements, counted in a row, from ``src`` into ``dst``, in place.
 
+    Args:
+        dst, src: any shapes.
+        size: how many elements.
+        dst_offset, src_offset: the number of the first one.
+
     Raises:
         BoundsError: they are more than there are from the offset on.
+
+    Example:
+        >>> t = Tensor((2, 2))
+        >>> tensor.copy_data_to_from(t, Tensor(data=[1.0, 2.0, 3.0]), 2, dst_offset=1)
+        >>> t
+        Tensor([[0., 1.],
+                [2., 0.]], shape=(2, 2), dtype=float32, device=cpu)
     """
     for name, t, offset in (("dst", dst, dst_offset), ("src", src, src_offset)):
         if min(size, offset) < 0 or offset + size > t.size():
@@ -202,77 +333,152 @@ def _into(out: Tensor | None, result: Tensor) -> Tensor:
 
 
 def add(lhs: Tensor, rhs: TensorLike, ret: Tensor | None = None) -> Tensor:
-    """Lhs + rhs, with broadcasting."""
+    """``lhs + rhs``, element by element, with broadcasting.
+
+    Example:
+        >>> tensor.add(Tensor(data=[1.0, 2.0]), 10.0)
+        Tensor([11., 12.], shape=(2,), dtype=float32, device=cpu)
+    """
     return _into(ret, operation.add(lhs, rhs))
 
 
 def sub(lhs: Tensor, rhs: TensorLike, ret: Tensor | None = None) -> Tensor:
-    """Lhs - rhs, with broadcasting."""
+    """``lhs - rhs``, element by element, with broadcasting.
+
+    Example:
+        >>> tensor.sub(Tensor(data=[1.0, 2.0]), 10.0)
+        Tensor([-9., -8.], shape=(2,), dtype=float32, device=cpu)
+    """
     return _into(ret, operation.sub(lhs, rhs))
 
 
 def eltwise_mult(lhs: Tensor, rhs: TensorLike, ret: Tensor | None = None) -> Tensor:
-    """Lhs times rhs, element by element, with broadcasting."""
+    """``lhs * rhs``, element by element, with broadcasting.
+
+    Example:
+        >>> tensor.eltwise_mult(Tensor(data=[1.0, 2.0]), Tensor(data=[3.0, 4.0]))
+        Tensor([3., 8.], shape=(2,), dtype=float32, device=cpu)
+    """
     return _into(ret, operation.mul(lhs, rhs))
 
 
 def div(lhs: Tensor, rhs: TensorLike, ret: Tensor | None = None) -> Tensor:
-    """Lhs / rhs, with broadcasting; integers are divided as float32."""
+    """``lhs / rhs``, element by element, with broadcasting; integers are divided as float32.
+
+    Example:
+        >>> tensor.div(Tensor(data=[1, 2]), 2)
+        Tensor([0.5, 1. ], shape=(2,), dtype=float32, device=cpu)
+    """
     return _into(ret, operation.div(lhs, rhs))
 
 
 def pow(t: Tensor, x: TensorLike, out: Tensor | None = None) -> Tensor:
-    """``t ** x``, with broadcasting."""
+    """``t ** x``, element by element, with broadcasting.
+
+    Example:
+        >>> tensor.pow(Tensor(data=[1.0, 2.0]), 3)
+        Tensor([1., 8.], shape=(2,), dtype=float32, device=cpu)
+    """
     return _into(out, operation.pow(t, x))
 
 
 def softmax(t: Tensor, out: Tensor | None = None) -> Tensor:
-    """``e ** t / sum(e ** t)`` along the last axis."""
+    """``e ** t / sum(e ** t)`` along the last axis; of t's shape.
+
+    Example:
+        >>> tensor.softmax(Tensor(data=[0.0, np.log(3.0)]))
+        Tensor([0.25, 0.75], shape=(2,), dtype=float32, device=cpu)
+    """
     return _into(out, operation.softmax(t, axis=-1))
 
 
 def lt(t: Tensor, x: TensorLike) -> Tensor:
-    """Whether t < x, as bool."""
+    """Whether t < x, element by element, with broadcasting, as bool.
+
+    Example:
+        >>> tensor.lt(Tensor(data=[1, 2, 3]), 2)
+        Tensor([ True, False, False], shape=(3,), dtype=bool, device=cpu)
+    """
     return operation.less(t, x)
 
 
 def le(t: Tensor, x: TensorLike) -> Tensor:
-    """Whether t <= x, as bool."""
+    """Whether t <= x, element by element, with broadcasting, as bool.
+
+    Example:
+        >>> tensor.le(Tensor(data=[1, 2, 3]), 2)
+        Tensor([ True,  True, False], shape=(3,), dtype=bool, device=cpu)
+    """
     return operation.less_equal(t, x)
 
 
 def gt(t: Tensor, x: TensorLike) -> Tensor:
-    """Whether t > x, as bool."""
+    """Whether t > x, element by element, with broadcasting, as bool.
+
+    Example:
+        >>> tensor.gt(Tensor(data=[1, 2, 3]), 2)
+        Tensor([False, False,  True], shape=(3,), dtype=bool, device=cpu)
+    """
     return operation.greater(t, x)
 
 
 def ge(t: Tensor, x: TensorLike) -> Tensor:
-    """Whether t >= x, as bool."""
+    """Whether t >= x, element by element, with broadcasting, as bool.
+
+    Example:
+        >>> tensor.ge(Tensor(data=[1, 2, 3]), 2)
+        Tensor([False,  True,  True], shape=(3,), dtype=bool, device=cpu)
+    """
     return operation.greater_equal(t, x)
 
 
 def eq(t: Tensor, x: TensorLike) -> Tensor:
-    """Whether t == x, as bool."""
+    """Whether t == x, element by element, with broadcasting, as bool.
+
+    Example:
+        >>> tensor.eq(Tensor(data=[1, 2, 3]), 2)
+        Tensor([False,  True, False], shape=(3,), dtype=bool, device=cpu)
+    """
     return operation.equal(t, x)
 
 
 def sum(t: Tensor, axis: Axes = None, out: Tensor | None = None) -> Tensor:
-    """The sum over ``axis``, which is dropped; over all axes if there is none: shape ()."""
+    """The sum over ``axis``, which is dropped; over all axes if there is none: shape ().
+
+    Example:
+        >>> tensor.sum(Tensor(data=[[1.0, 2.0], [3.0, 4.0]]), 0)
+        Tensor([4., 6.], shape=(2,), dtype=float32, device=cpu)
+    """
     return _into(out, t.sum(axis))
 
 
 def average(t: Tensor, axis: Axes = None) -> Tensor:
-    """The mean over ``axis``, which is dropped; over all axes if there is none: shape ()."""
+    """The mean over ``axis``, which is dropped; over all axes if there is none: shape ().
+
+    Example:
+        >>> tensor.average(Tensor(data=[[1.0, 2.0], [3.0, 4.0]]), 0)
+        Tensor([2., 3.], shape=(2,), dtype=float32, device=cpu)
+    """
     return t.mean(axis)
 
 
 def sum_columns(M: Tensor) -> Tensor:
-    """The sum of a matrix's columns: (rows, columns) to (rows,)."""
+    """The sum of a matrix's columns: (rows, columns) to (rows,).
+
+    Example:
+        >>> tensor.sum_columns(Tensor(data=[[1.0, 2.0], [3.0, 4.0]]))
+        Tensor([3., 7.], shape=(2,), dtype=float32, device=cpu)
+    """
     return _matrix("sum_columns", M).sum(1)
 
 
 def sum_rows(M: Tensor) -> Tensor:
-    """The sum of a matrix's rows: (rows, columns) to (columns,)."""
+    """The sum of a matrix's rows: (rows, columns) to (columns,).
+
+    Example:
+        >>> tensor.sum_rows(Tensor(data=[[1.0, 2.0], [3.0, 4.0]]))
+        Tensor([4., 6.], shape=(2,), dtype=float32, device=cpu)
+    """
     return _matrix("sum_rows", M).sum(0)
 
 
@@ -283,17 +489,52 @@ def _matrix(name: str, M: Tensor) -> Tensor:
 
 
 def axpy(alpha: float, x: Tensor, y: Tensor) -> Tensor:
-    """``y += alpha x``, in place; returns y."""
+    """``y += alpha * x``, in place; returns y.
+
+    Example:
+        >>> tensor.axpy(2.0, Tensor(data=[1.0, 2.0]), Tensor(data=[10.0, 10.0]))
+        Tensor([12., 14.], shape=(2,), dtype=float32, device=cpu)
+    """
     return become(y, y + x * alpha)
 
 
 def add_column(alpha: float, v: Tensor, beta: float, M: Tensor) -> Tensor:
-    """``M = alpha v + beta M`` for each column of a matrix, in place; returns M."""
+    """``M = alpha * v + beta * M`` for each column of a matrix, in place; returns M.
+
+    Args:
+        alpha: the factor of ``v``.
+        v: (rows,).
+        beta: the factor of ``M``.
+        M: (rows, columns).
+
+    Raises:
+        ShapeError: ``M`` is no matrix, or ``v`` no column of it.
+
+    Example:
+        >>> tensor.add_column(1.0, Tensor(data=[1.0, 2.0]), 10.0, tensor.ones((2, 2)))
+        Tensor([[11., 11.],
+                [12., 12.]], shape=(2, 2), dtype=float32, device=cpu)
+    """
     return become(M, v.reshape((-1, 1)) * alpha + _matrix("add_column", M) * beta)
 
 
 def add_row(alpha: float, v: Tensor, beta: float, M: Tensor) -> Tensor:
-    """``M = alpha v + beta M`` for each row of a matrix, in place; returns M."""
+    """``M = alpha * v + beta * M`` for each row of a matrix, in place; returns M.
+
+    Args:
+        alpha: the factor of ``v``.
+        v: (columns,).
+        beta: the factor of ``M``.
+        M: (rows, columns).
+
+    Raises:
+        ShapeError: ``M`` is no matrix, or ``v`` no row of it.
+
+    Example:
+        >>> tensor.add_row(1.0, Tensor(data=[1.0, 2.0]), 10.0, tensor.ones((2, 2)))
+        Tensor([[11., 12.],
+                [11., 12.]], shape=(2, 2), dtype=float32, device=cpu)
+    """
     return become(M, v * alpha + _matrix("add_row", M) * beta)
 
 
@@ -303,9 +544,13 @@ def add_row(alpha: float, v: Tensor, beta: float, M: Tensor) -> Tensor:
 def mult(
     A: Tensor, B: Tensor, C: Tensor | None = None, alpha: float = 1.0, beta: float = 0.0
 ) -> Tensor:
-    """``alpha A B`` as matrices, of leading axes that broadcast.
+    """``alpha * A B`` as matrices (M, K) and (K, N), of leading axes that broadcast.
 
-    With ``C``, which becomes the result, plus ``beta C``.
+    With ``C`` (M, N), which becomes the result, plus ``beta * C``.
+
+    Example:
+        >>> tensor.mult(Tensor(data=[[1.0, 2.0]]), Tensor(data=[[3.0], [4.0]]), alpha=0.5)
+        Tensor([[5.5]], shape=(1, 1), dtype=float32, device=cpu)
     """
     product = operation.matmul(A, B)
     if alpha != 1.0:
@@ -316,7 +561,12 @@ def mult(
 
 
 def einsum(ops: str, *args: Tensor) -> Tensor:
-    """Einstein's sum of products, such as ``einsum("ij,jk->ik", A, B)``."""
+    """Einstein's sum of products, with axes named by letters: ``"ij,jk->ik"`` is (I, J) by (J, K).
+
+    Example:
+        >>> tensor.einsum("i,i->", Tensor(data=[1.0, 2.0]), Tensor(data=[3.0, 4.0]))
+        Tensor(11., shape=(), dtype=float32, device=cpu)
+    """
     return operation.einsum(ops, *args)
 
 
@@ -329,6 +579,12 @@ def tensordot(A: Tensor, B: Tensor, axes: int | Sequence[Any] = 2) -> Tensor:
     Raises:
         ArgumentError: not as many axes of A as of B.
         ShapeError: axes that meet are of different sizes.
+
+    Example:
+        >>> tensor.tensordot(Tensor((2, 3, 4)), Tensor((3, 4, 5))).shape
+        (2, 5)
+        >>> tensor.tensordot(Tensor((2, 3)), Tensor((2, 5)), axes=([0], [0])).shape
+        (3, 5)
     """
     if isinstance(axes, int):
         ours, theirs = list(range(A.ndim() - axes, A.ndim())), list(range(axes))

@@ -31,6 +31,13 @@ def detect_anomaly() -> Iterator[None]:
 
     Raises:
         NumericalError: an operation gave a NaN or an infinity, or its backward did.
+
+    Example:
+        >>> with autograd.detect_anomaly():
+        ...     autograd.log(Tensor(data=[-1.0]))
+        Traceback (most recent call last):
+            ...
+        singa.errors.NumericalError: detect_anomaly: the first NaN or infinity was made in ...
     """
     before, local.anomaly = local.anomaly, True
     try:

@@ -40,6 +40,14 @@ def backward(
     Raises:
         GradientError: nothing was recorded, or ``y`` is not a scalar and there is no ``dy``.
         ShapeError: ``dy`` is not of ``y``'s shape.
+
+    Example:
+        >>> w = Tensor(data=[1.0, 2.0], stores_grad=True)
+        >>> autograd.training = True
+        >>> for p, g in autograd.backward((w * w).sum()):
+        ...     p -= 0.1 * g
+        >>> w
+        Tensor([0.8, 1.6], shape=(2,), dtype=float32, device=cpu, stores_grad=True)
     """
     # Checked here and not in the generator, so that a mistake shows at the call.
     start = _initial_gradient("backward", y, dy)
@@ -51,7 +59,14 @@ def backward(
 def gradients(
     y: Tensor, dy: Tensor | ArrayLike | None = None, create_graph: bool = False
 ) -> dict[Tensor, Tensor]:
-    """All that :func:`backward` yields, as a dict from Tensor to gradient."""
+    """All that :func:`backward` yields, as a dict from Tensor to gradient, which is of its shape.
+
+    Example:
+        >>> w = Tensor(data=[1.0, 2.0], stores_grad=True)
+        >>> autograd.training = True
+        >>> autograd.gradients((w * w).sum())[w]
+        Tensor([2., 4.], shape=(2,), dtype=float32, device=cpu)
+    """
     return dict(backward(y, dy, create_graph))
 
 
@@ -91,6 +106,13 @@ def grad(
         GradientError: nothing was recorded; ``y`` is not a scalar and there is no ``dy``; one of
             ``xs`` cannot have a gradient.
         ShapeError: ``dy`` is not of ``y``'s shape.
+
+    Example:
+        >>> x = Tensor(data=[1.0, 2.0], stores_grad=True)
+        >>> autograd.training = True
+        >>> dx = autograd.grad((x * x * x).sum(), x, create_graph=True)
+        >>> dx, autograd.grad(dx.sum(), x).tolist()
+        (Tensor([ 3., 12.], shape=(2,), dtype=float32, device=cpu), [6.0, 12.0])
     """
     wanted = [xs] if isinstance(xs, Tensor) else list(xs)
     for i, x in enumerate(wanted):

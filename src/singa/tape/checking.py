@@ -40,6 +40,13 @@ def check_gradients(
     Raises:
         GradientError: they differ, and the message has the worst element of all and both values;
             or two calls with the same inputs gave different results, so that there is no slope.
+
+    Example:
+        >>> autograd.check_gradients(autograd.tanh, [[0.5, -1.0]])
+        >>> autograd.check_gradients(autograd.relu, [[0.0]])  # a kink
+        Traceback (most recent call last):
+            ...
+        singa.errors.GradientError: check_gradients: relu: input 0, element (0,), where it is 0: ...
     """
     arrays = [x.to_numpy() if isinstance(x, Tensor) else np.asarray(x) for x in inputs]
     arrays = [a.astype(float64) if is_float(a.dtype) else a for a in arrays]

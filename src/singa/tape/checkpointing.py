@@ -41,6 +41,13 @@ def checkpoint(function: Callable[P, R], *xs: P.args, **options: P.kwargs) -> R:
         What the function returns.
 
     Source: Chen et al., Training Deep Nets with Sublinear Memory Cost, 2016.
+
+    Example:
+        >>> x = Tensor(data=[1.0, 2.0], stores_grad=True)
+        >>> with autograd.enable_grad():
+        ...     y = autograd.checkpoint(lambda x: autograd.square(autograd.square(x)).sum(), x)
+        >>> autograd.grad(y, x)
+        Tensor([ 4., 32.], shape=(2,), dtype=float32, device=cpu)
     """
     if local.segment is not None:
         return function(*xs, **options)

@@ -43,6 +43,15 @@ def vjp(
         f: from Tensors to one Tensor.
         xs: where; they need not store gradients.
         dy: of the result's shape; 1 for a scalar if not given.
+
+    Raises:
+        GradientError: the result is no Tensor, or no scalar and there is no ``dy``.
+        ShapeError: ``dy`` is not of the result's shape.
+
+    Example:
+        >>> y, [dx] = autograd.vjp(autograd.square, [[1.0, 2.0]], dy=[1.0, 10.0])
+        >>> dx.tolist()
+        [2.0, 40.0]
     """
     leaves = [_leaf(x) for x in xs]
     y = _called("vjp", f, leaves)
@@ -56,8 +65,19 @@ def jvp(
 
     It is the derivative of a vector-Jacobian product by the vector: two backward passes.
 
+    Args:
+        f: from Tensors to one Tensor.
+        xs: where; they need not store gradients.
+        vs: a direction for each of ``xs``, of its shape.
+
     Raises:
+        GradientError: the result is no Tensor.
         ShapeError: a direction is not of the shape of what it moves.
+
+    Example:
+        >>> y, dy = autograd.jvp(autograd.square, [[1.0, 2.0]], [[1.0, 10.0]])
+        >>> dy.tolist()
+        [2.0, 40.0]
     """
     leaves = [_leaf(x) for x in xs]
     directions = [as_tensor(v, x) for x, v in zip(leaves, vs, strict=True)]
@@ -81,6 +101,11 @@ def jacobian(f: Callable[[Tensor], Tensor], x: TensorLike) -> Tensor:
     """All derivatives of ``f(x)``'s elements by ``x``'s: shape ``(*f(x).shape, *x.shape)``.
 
     One backward pass for each element of ``f(x)``.
+
+    Example:
+        >>> autograd.jacobian(lambda x: x * x.sum(), [1.0, 2.0])
+        Tensor([[4., 1.],
+                [2., 5.]], shape=(2, 2), dtype=float32, device=cpu)
     """
     leaf = _leaf(x)
     y = _called("jacobian", f, [leaf])
@@ -93,7 +118,16 @@ def jacobian(f: Callable[[Tensor], Tensor], x: TensorLike) -> Tensor:
 
 
 def hessian(f: Callable[[Tensor], Tensor], x: TensorLike) -> Tensor:
-    """All second derivatives of a scalar ``f(x)``: shape ``(*x.shape, *x.shape)``."""
+    """All second derivatives of a scalar ``f(x)``: shape ``(*x.shape, *x.shape)``.
+
+    Raises:
+        GradientError: it is no scalar.
+
+    Example:
+        >>> autograd.hessian(lambda x: (x * x * x).sum(), [1.0, 2.0])
+        Tensor([[ 6.,  0.],
+                [ 0., 12.]], shape=(2, 2), dtype=float32, device=cpu)
+    """
 
     def gradient(x: Tensor) -> Tensor:
         return vjp(f, [x])[1][0]
@@ -105,6 +139,10 @@ def hvp(f: Callable[[Tensor], Tensor], x: TensorLike, v: TensorLike) -> Tensor:
     """The Hessian of a scalar ``f`` at ``x`` times ``v``, which is of ``x``'s shape.
 
     Two backward passes, whatever the size.
+
+    Example:
+        >>> autograd.hvp(lambda x: (x * x * x).sum(), [1.0, 2.0], [1.0, 10.0])
+        Tensor([  6., 120.], shape=(2,), dtype=float32, device=cpu)
     """
     leaf = _leaf(x)
     _, (dx,) = vjp(f, [leaf])

@@ -69,6 +69,14 @@ def register_hook(tensor: Tensor, hook: GradientHook) -> Handle:
 
     Raises:
         GradientError: no gradient will ever come by.
+
+    Example:
+        >>> w = Tensor(data=[1.0, 2.0], stores_grad=True)
+        >>> handle = w.register_hook(lambda gradient: gradient.clip(max=3.0))
+        >>> autograd.training = True
+        >>> autograd.gradients((w * w).sum())[w]
+        Tensor([2., 3.], shape=(2,), dtype=float32, device=cpu)
+        >>> handle.remove()
     """
     if not tensor.requires_grad or (tensor.creator is None and not tensor.stores_grad):
         raise GradientError(

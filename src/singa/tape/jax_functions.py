@@ -36,6 +36,11 @@ def from_jax(function: Callable[..., Any]) -> Callable[..., Any]:
 
     Returns:
         From Tensors to a Tensor, or a tuple of them if ``function`` gives one.
+
+    Example:
+        >>> sinc = autograd.from_jax(jnp.sinc)
+        >>> sinc(Tensor(data=[0.0, 0.5]))
+        Tensor([1.    , 0.6366], shape=(2,), dtype=float32, device=cpu)
     """
 
     @wraps(function)
@@ -58,6 +63,11 @@ def to_jax(function: Callable[..., Any]) -> Callable[..., Any]:
 
     Raises:
         CaptureError: it does assign one: a running mean, the state of random numbers.
+
+    Example:
+        >>> f = autograd.to_jax(lambda x: (x * x).sum())
+        >>> jax.jit(jax.grad(f))(np.array([1.0, 2.0], np.float32))
+        Array([2., 4.], dtype=float32)
     """
 
     @wraps(function)

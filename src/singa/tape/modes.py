@@ -63,6 +63,14 @@ def no_grad() -> _GeneratorContextManager[None]:
     """A block, or with ``@no_grad()`` a function, in which nothing is recorded in this thread.
 
     Layers go on behaving as in training, if that is on.
+
+    Example:
+        >>> autograd.training = True
+        >>> w = Tensor(data=[1.0, 2.0], stores_grad=True)
+        >>> with autograd.no_grad():
+        ...     y = w * 2
+        >>> y.requires_grad
+        False
     """
     return _recording(False)
 
@@ -72,5 +80,12 @@ def enable_grad() -> _GeneratorContextManager[None]:
 
     Whatever surrounds it: :func:`no_grad`, or ``autograd.training = False``, under which layers
     go on behaving as in evaluation.
+
+    Example:
+        >>> w = Tensor(data=[1.0, 2.0], stores_grad=True)
+        >>> with autograd.enable_grad():
+        ...     y = (w * w).sum()
+        >>> autograd.grad(y, w)
+        Tensor([2., 4.], shape=(2,), dtype=float32, device=cpu)
     """
     return _recording(True)

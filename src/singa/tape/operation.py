@@ -48,6 +48,17 @@ class Operation:
         traceable: whether forward and backward are compiled.
         arithmetic: in mixed precision, ``"low"`` for what computes in the short type, ``"wide"``
             for what computes in float32; None for what takes its inputs as they are.
+
+    Example:
+        >>> class Softsign(autograd.Operation):
+        ...     def forward(self, x):
+        ...         self.scale = 1 / (1 + jnp.abs(x))  # kept for backward
+        ...         return x * self.scale
+        ...
+        ...     def backward(self, dy):
+        ...         return dy * self.scale * self.scale
+        >>> Softsign()(Tensor(data=[-1.0, 3.0]))[0]
+        Tensor([-0.5 ,  0.75], shape=(2,), dtype=float32, device=cpu)
     """
 
     __slots__ = (
@@ -91,6 +102,7 @@ class Operation:
 
     @property
     def name(self) -> str:
+        """For people: the class's name, unless it was given another one."""
         return self._name or type(self).__name__
 
     @property

@@ -43,6 +43,13 @@ def mixed_precision(precision: Any) -> Iterator[None]:
         precision: ``"bfloat16"`` or ``"float16"``; ``"float32"`` ends a mixture that surrounds it.
 
     Source: Micikevicius et al., Mixed Precision Training, 2018.
+
+    Example:
+        >>> with autograd.mixed_precision("bfloat16"):
+        ...     y = autograd.matmul(tensor.ones((2, 2)), tensor.ones((2, 2)))
+        >>> y
+        Tensor([[2, 2],
+                [2, 2]], shape=(2, 2), dtype=bfloat16, device=cpu)
     """
     before, local.precision = local.precision, as_precision(precision)
     try:
