@@ -11,7 +11,6 @@ import argparse
 import json
 import statistics
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -32,26 +31,31 @@ def train(precision: str, seed: int, epochs: int, place: str, done: Any) -> Run:
     """One training of the CNN."""
     from singa import data, device, opt
     from singa.models import CNN
-    from singa.training import Trainer
+    from singa.train import Callback, fit
+
+    class Done(Callback):
+        def on_step_end(self, training: Any) -> None:
+            done()
 
     net = CNN()
     net.set_optimizer(opt.SGD(0.02, momentum=0.9, weight_decay=1e-4))
-    dataset = data.load("fashion-mnist")
-    where = device.device_named(place)
-    trainer = Trainer(net, dataset, seed=seed, device=where, precision=precision)
-    seconds = []
-    for _ in range(epochs):
-        before = time.perf_counter()
-        for _ in trainer.train():
-            done()
-        trainer.read()
-        seconds.append((time.perf_counter() - before) / len(trainer.batches))
-        trainer.evaluate()
+    history = fit(
+        net,
+        data.load("fashion-mnist"),
+        epochs,
+        metrics="accuracy",
+        callbacks=[Done()],
+        seed=seed,
+        device=device.device_named(place),
+        precision=precision,
+        progress=False,
+    )
+    steps = history["step"][0]
     return {
         "precision": precision,
         "seed": seed,
-        "accuracies": trainer.test_accuracies,
-        "seconds": min(seconds),  # the first epoch compiles
+        "accuracies": history["val_accuracy"],
+        "seconds": min(history["seconds"]) / steps,  # the first epoch compiles
         "loss_scale": net.optimizer.loss_scale.item(),
         "steps": net.optimizer.step_counter.item(),
     }

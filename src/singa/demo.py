@@ -11,16 +11,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from singa import data, opt, picture
-from singa.cli.progress import fit
-from singa.data import Dataset
+from singa import data, opt, picture, train
+from singa._tensor import Tensor
 from singa.errors import SingaError
 from singa.models import CNN
-from singa.training import Trainer
 
 _FOLDER = Path("demo-output")
 _EPOCHS = 10
-_SEED = 0
 
 
 def main() -> int:
@@ -45,28 +42,32 @@ def _demo(console: Console) -> int:
         f"on {len(digits.test_images)} others.",
         soft_wrap=True,
     )
-    trainer = _trainer(digits)
-    if not fit(trainer, _EPOCHS, console):
+    cnn = _cnn()
+    progress = train.ProgressBar(console)
+    history = train.fit(cnn, digits, _EPOCHS, metrics="accuracy", progress=progress)
+    if history.status == "interrupted":
         return 130
 
-    trainer.save(checkpoint)
-    fresh = _trainer(digits)
-    fresh.load(checkpoint)
-    before, after = trainer.test_accuracies[-1], fresh.evaluate()
+    cnn.save_states(checkpoint, overwrite=True)
+    fresh = _cnn()
+    fresh.compile([Tensor(data=digits.test_images[:1])], is_train=False, use_graph=True)
+    fresh.load_states(checkpoint)
+    before = history["val_accuracy"][-1]
+    after = train.evaluate(fresh, digits, metrics="accuracy")["accuracy"]
     console.print(f"test accuracy {before:.2%}; {after:.2%} by a fresh model from the checkpoint")
     if before != after:
         console.print("The two must be the same: the checkpoint has not brought back the model.")
         return 1
 
-    picture.draw(drawing, trainer)
+    picture.draw(drawing, cnn, digits, history)
     console.print(f"checkpoint  {checkpoint}\npicture     {drawing}")
     return 0
 
 
-def _trainer(digits: Dataset) -> Trainer:
-    net = CNN()
-    net.set_optimizer(opt.SGD(lr=0.02, momentum=0.9, weight_decay=1e-4))
-    return Trainer(net, digits, seed=_SEED, use_graph=True)
+def _cnn() -> CNN:
+    cnn = CNN()
+    cnn.set_optimizer(opt.SGD(lr=0.02, momentum=0.9, weight_decay=1e-4))
+    return cnn
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from singa import layer, model
 from singa._tensor import Tensor
 from singa.opt import Optimizer
@@ -90,3 +92,7 @@ class CNN(Classifier):
         y = self.pooling2(y)
         y = self.flatten(y)
         return self.linear(y)
+
+
+MODELS: dict[str, Callable[..., Classifier]] = {"mlp": MLP, "cnn": CNN}
+"""The models by the names that the command line knows them by; made with ``num_classes``."""

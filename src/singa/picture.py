@@ -9,8 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from singa.data import Dataset
 from singa.errors import DependencyError
-from singa.training import Trainer
+from singa.files import writing
+from singa.model import Model
+from singa.train import History, predict
 
 _TRAIN, _TEST, _WRONG, _TEXT = "#4c78a8", "#e8871e", "#d62f3a", "#333333"
 _ROWS, _COLUMNS = 5, 8
@@ -23,8 +26,14 @@ def check_available() -> None:
         raise DependencyError("drawing needs matplotlib: pip install 'singa-xla[demo]'")
 
 
-def draw(fpath: str | os.PathLike[str], trainer: Trainer) -> None:
+def draw(fpath: str | os.PathLike[str], model: Model, dataset: Dataset, history: History) -> None:
     """Write a PNG; a file that is there is replaced.
+
+    Args:
+        fpath: where to.
+        model: a classifier, trained by :func:`singa.train.fit` with the metric ``accuracy``.
+        dataset: what it was trained and validated on.
+        history: how that went.
 
     Raises:
         DependencyError: matplotlib is not installed.
@@ -52,24 +61,26 @@ def draw(fpath: str | os.PathLike[str], trainer: Trainer) -> None:
         subfigures: Any = figure.subfigures(1, 2, width_ratios=(1, 1.25), wspace=0.04)
         left, right = subfigures
         loss, accuracy = left.subplots(2, 1, sharex=True)
-        _draw_loss(loss, trainer)
-        _draw_accuracy(accuracy, trainer)
-        _draw_images(right, trainer)
-        figure.savefig(fpath, format="png", dpi=_DPI)
+        _draw_loss(loss, history)
+        _draw_accuracy(accuracy, history)
+        _draw_images(right, model, dataset)
+        with writing(fpath) as file:
+            figure.savefig(file, format="png", dpi=_DPI)
 
 
-def _draw_loss(axes: Any, trainer: Trainer) -> None:
-    epochs = _in_epochs(trainer)
-    axes.plot(epochs, trainer.losses, color=_TRAIN, alpha=0.3, linewidth=0.8)
-    axes.plot(epochs, _smooth(trainer.losses), color=_TRAIN, linewidth=1.8)
+def _draw_loss(axes: Any, history: History) -> None:
+    losses = history.steps["loss"]
+    axes.plot(_in_epochs(history), losses, color=_TRAIN, alpha=0.3, linewidth=0.8)
+    axes.plot(_in_epochs(history), _smooth(losses), color=_TRAIN, linewidth=1.8)
     axes.set_title("Training loss")
     axes.set_yscale("log")
     axes.grid(axis="y", color="#eeeeee")
 
 
-def _draw_accuracy(axes: Any, trainer: Trainer) -> None:
-    train, test = np.array(trainer.accuracies) * 100, np.array(trainer.test_accuracies) * 100
-    axes.plot(_in_epochs(trainer), _smooth(train), color=_TRAIN, label="training batches")
+def _draw_accuracy(axes: Any, history: History) -> None:
+    train = np.array(history.steps["accuracy"]) * 100
+    test = np.array(history["val_accuracy"]) * 100
+    axes.plot(_in_epochs(history), _smooth(train), color=_TRAIN, label="training batches")
     axes.plot(
         np.arange(1, len(test) + 1), test, "o-",
         color=_TEST, markersize=4, label="test images",
@@ -82,10 +93,9 @@ def _draw_accuracy(axes: Any, trainer: Trainer) -> None:
     axes.legend(loc="lower right")
 
 
-def _draw_images(figure: Any, trainer: Trainer) -> None:
-    images, labels = trainer.dataset.test_images, trainer.dataset.test_labels
-    names = trainer.dataset.class_names
-    predicted = trainer.predict(images)
+def _draw_images(figure: Any, model: Model, dataset: Dataset) -> None:
+    images, labels, names = dataset.test_images, dataset.test_labels, dataset.class_names
+    predicted = predict(model, images).argmax(1)
     right, wrong = np.flatnonzero(predicted == labels), np.flatnonzero(predicted != labels)
     wrong_shown = wrong[:_COLUMNS]
     shown = [*right[: _ROWS * _COLUMNS - len(wrong_shown)], *wrong_shown]
@@ -108,9 +118,9 @@ def _draw_images(figure: Any, trainer: Trainer) -> None:
             axes.spines[:].set(visible=True, color=_WRONG)
 
 
-def _in_epochs(trainer: Trainer) -> npt.NDArray[np.float64]:
+def _in_epochs(history: History) -> npt.NDArray[np.float64]:
     """The end of each step on an axis that counts epochs."""
-    return np.arange(1, len(trainer.losses) + 1) / len(trainer.batches)
+    return np.array(history.steps["step"]) / history["step"][0]
 
 
 def _smooth(values: Any, decay: float = 0.9) -> list[float]:

@@ -3,7 +3,7 @@ import re
 import pytest
 
 from singa import demo, picture
-from singa.training import Trainer
+from singa.model import Model
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def test_the_demo_learns_saves_loads_and_draws(short, capsys):
 
 
 def test_the_demo_fails_if_the_checkpoint_does_not_bring_back_the_model(short, capsys, monkeypatch):
-    monkeypatch.setattr(Trainer, "load", lambda self, path: None)
+    monkeypatch.setattr(Model, "load_states", lambda self, path: None)
 
     assert demo.main() == 1
     assert "must be the same" in capsys.readouterr().out

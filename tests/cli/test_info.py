@@ -44,6 +44,12 @@ def test_help_and_version(singa):
     for arguments, example in (
         (["--help"], "singa train mlp"),
         (["train", "-h"], "singa train cnn --epochs 10 --resume cnn.zip"),
+        (["evaluate", "-h"], "singa evaluate cnn.zip"),
+        (["predict", "-h"], "singa predict cnn.zip digit.png"),
+        (["summary", "-h"], "singa summary cnn"),
+        (["profile", "-h"], "singa profile cnn --graph step.svg"),
+        (["bench", "-h"], "singa bench --json"),
+        (["board", "-h"], "singa board runs"),
         (["info", "-h"], "singa info --json"),
     ):
         status, out, _ = singa(*arguments)

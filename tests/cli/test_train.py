@@ -1,4 +1,4 @@
-import io
+import json
 import os
 import re
 import signal
@@ -8,18 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rich.console import Console
 
-from singa import checkpoint, data, opt, picture
-from singa.cli.commands import DataName
-from singa.cli.progress import fit
-from singa.errors import CheckpointError
-from singa.models import MLP
-from singa.training import Trainer
+from singa import checkpoint, data, opt, picture, train
+from singa.cli.app import DataName, ModelName
+from singa.models import MODELS
 
 SOURCE = str(Path(data.__file__).parents[2])  # also if it is not installed, and named relatively
 EPOCH_LINE = re.compile(
-    r"epoch +\d+/\d+  loss +\d+\.\d{4}  accuracy +\d+\.\d\d%  test +\d+\.\d\d% +[\d,]+ samples/s"
+    r" *\d+/\d+ +(\d+\.\d{4}) +\d+\.\d\d% +\d+\.\d{4} +\d+\.\d\d% +[\d,]+", re.MULTILINE
 )
 
 
@@ -33,11 +29,13 @@ def assert_same(path, other):
     one, two = contents(path), contents(other)
     assert one.keys() == two.keys()
     for name, value in one.items():
+        if name.removeprefix("epochs/") in ("seconds", "samples_per_second"):
+            continue
         np.testing.assert_array_equal(two[name], value, err_msg=name, strict=True)
 
 
 def losses_of(output):
-    return [float(loss) for loss in re.findall(r"loss +([\d.]+)", output)]
+    return [float(loss) for loss in EPOCH_LINE.findall(output)]
 
 
 # -- what it prints and writes ------------------------------------------------------------------
@@ -47,34 +45,16 @@ def test_one_line_per_epoch_when_piped(singa):
     status, out, err = singa("train", "mlp", "--epochs", 3)
 
     assert (status, err) == (0, "")
-    title, *epochs = out.splitlines()
+    title, head, *epochs = out.splitlines()
     assert title == (
         "MLP of 7,510 parameters on digits: 1,438 training and 359 test images; cpu, compiled"
     )
+    assert head.split() == [
+        "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "samples/s",
+    ]  # fmt: skip
     assert len(epochs) == 3
     assert all(EPOCH_LINE.fullmatch(line) for line in epochs)
     assert losses_of(out) == sorted(losses_of(out), reverse=True)
-
-
-def test_a_progress_bar_on_a_terminal():
-    screen = io.StringIO()
-    console = Console(file=screen, force_terminal=True, width=100)
-
-    assert fit(_trainer(), 2, console)
-
-    assert "━" in screen.getvalue()
-    assert "0/44" in screen.getvalue()  # all steps of both epochs
-    assert EPOCH_LINE.search(screen.getvalue())
-
-
-def test_the_bar_shows_numbers_while_it_moves(monkeypatch):
-    monkeypatch.setattr("singa.cli.progress._REFRESH", 0.0)
-    screen = io.StringIO()
-
-    fit(_trainer(), 1, Console(file=screen, force_terminal=True, width=100))
-
-    bar = screen.getvalue().split("test")[0]
-    assert re.search(r"/22.* loss .* accuracy .* samples/s", bar)
 
 
 @pytest.mark.parametrize(
@@ -89,6 +69,9 @@ def test_the_bar_shows_numbers_while_it_moves(monkeypatch):
         ["--device", "cpu"],
         ["--data", "digits"],
         ["--precision", "bfloat16"],
+        ["--optimizer", "adam"],
+        ["--schedule", "cosine"],
+        ["--warmup", "10"],
     ],
     ids=" ".join,
 )
@@ -128,8 +111,9 @@ def test_data_from_a_folder(singa, tmp_path, name):
     assert f"on {name}: 130 training and 70 test images" in out
 
 
-def test_every_data_set_has_its_name():
+def test_every_data_set_and_model_has_its_name():
     assert [*DataName] == [*data.NAMES]
+    assert [*ModelName] == [*MODELS]
 
 
 def test_a_plot(singa, tmp_path):
@@ -141,17 +125,58 @@ def test_a_plot(singa, tmp_path):
 
 
 def test_a_plot_marks_what_is_wrong(tmp_path):
-    trainer = _trainer()
-    fit(trainer, 1, Console(file=io.StringIO()))  # long names, and a test set smaller than the grid
-    trainer.dataset = data.Dataset(
-        trainer.dataset.train_images, trainer.dataset.train_labels,
-        trainer.dataset.test_images[:20], (trainer.dataset.test_labels[:20] + 1) % 10,
+    net, digits = MODELS["mlp"](), data.load_digits()
+    net.set_optimizer(opt.SGD(0.02, momentum=0.9))
+    history = train.fit(net, digits, 1, metrics="accuracy", progress=False)
+    # Long names, and a test set smaller than the grid.
+    wrong = data.Dataset(
+        digits.train_images, digits.train_labels,
+        digits.test_images[:20], (digits.test_labels[:20] + 1) % 10,
         class_names=tuple("an exceedingly long name" for _ in range(10)),
     )  # fmt: skip
 
-    picture.draw(tmp_path / "wrong.png", trainer)
+    picture.draw(tmp_path / "wrong.png", net, wrong, history)
 
     assert (tmp_path / "wrong.png").stat().st_size > 10_000
+
+
+def test_what_it_can_leave(singa, tmp_path):
+    status, out, err = singa(
+        "train", "mlp", "--epochs", 2, "--run", "runs/mlp", "--report", "page.html",
+        "--csv", "log.csv", "--tensorboard", "tb", "--schedule", "one-cycle",
+    )  # fmt: skip
+
+    assert (status, err) == (0, "")
+    assert out.splitlines()[1].split()[1] == "lr"
+    assert out.endswith(
+        "saved runs/mlp/checkpoint.zip\nrun runs/mlp\nreport page.html\ncsv log.csv\n"
+    )
+    for name in ("runs/mlp/best.zip", "page.html", "log.csv", "tb/train", "tb/validation"):
+        assert (tmp_path / name).exists()
+    assert train.read_about(tmp_path / "runs/mlp/best.zip")["data"] == "digits"
+    about = json.loads((tmp_path / "runs/mlp/run.json").read_text())
+    assert about["optimizer"]["lr"].startswith("OneCycle")
+
+
+def test_json(singa):
+    status, out, err = singa("train", "mlp", "--epochs", 2, "--json", "--checkpoint", "a.zip")
+
+    assert status == 0
+    assert len(losses_of(err)) == 2
+    found = json.loads(out)
+    assert (found["status"], found["saved"]) == ("completed", "a.zip")
+    assert [row["epoch"] for row in found["epochs"]] == [1, 2]
+
+
+def test_early_stopping(singa):
+    status, out, _ = singa(
+        "train", "mlp", "--epochs", 50, "--lr", 1, "--early-stopping", 1, "--checkpoint", "a.zip",
+        "--best", "b.zip",
+    )  # fmt: skip
+
+    assert status == 0
+    assert re.search(r"ended in epoch \d+: val_loss has been no better for 1 epoch\n", out)
+    assert out.endswith("saved a.zip\nbest b.zip\n")
 
 
 # -- checkpoints --------------------------------------------------------------------------------
@@ -164,7 +189,7 @@ def test_two_epochs_are_one_and_one_more_resumed(singa, model):
     second = singa("train", model, "--epochs", 2, "--resume", "parts.zip")
 
     assert [status for status, _, _ in (whole, first, second)] == [0, 0, 0]
-    assert "epoch 1/2" not in second[1]
+    assert "1/2" not in second[1]
     assert second[1].endswith("saved parts.zip\n")
     assert losses_of(whole[1])[1:] == losses_of(second[1])
     assert_same("whole.zip", "parts.zip")
@@ -189,44 +214,18 @@ def test_resume_of_a_complete_training_trains_no_more_but_draws(singa, tmp_path)
     status, out, _ = singa("train", "mlp", "--epochs", 1, "--resume", "a.zip", "--plot", "a.png")
 
     assert status == 0
-    assert "epoch" not in out
+    assert not losses_of(out)
     assert (tmp_path / "a.png").is_file()
 
 
-def test_a_training_left_in_mid_epoch_goes_on_with_the_next_batch(tmp_path):
-    whole = _trainer()
-    fit(whole, 2, Console(file=io.StringIO()))
-    parts = _trainer()
-    for _ in parts.train():
-        if parts.step == 10:
-            break
-    parts.save(tmp_path / "c.zip")
-    resumed = _trainer(batch_size=32, seed=1)  # those of the checkpoint count
-    resumed.load(tmp_path / "c.zip")
-    assert (resumed.epoch, resumed.step) == (0, 10)
-    fit(resumed, 2, Console(file=io.StringIO()))
+def test_resume_of_a_run_folder(singa, tmp_path):
+    singa("train", "mlp", "--epochs", 1, "--run", "run")
 
-    assert resumed.losses == whole.losses
-    assert resumed.accuracies == pytest.approx(whole.accuracies)
-    for name, t in whole.model.get_states().items():
-        np.testing.assert_array_equal(resumed.model.get_states()[name].to_numpy(), t.to_numpy())
+    status, out, _ = singa("train", "mlp", "--epochs", 2, "--resume", "run")
 
-
-def test_a_checkpoint_of_another_data_set_is_refused(tmp_path):
-    digits = _trainer()
-    digits.save(tmp_path / "digits.zip")
-    other = Trainer(digits.model, data.load_digits(seed=1))
-
-    with pytest.raises(CheckpointError, match=r"digits\.zip: the training was on another data set"):
-        other.load(tmp_path / "digits.zip")
-
-
-def test_a_checkpoint_without_a_training_is_refused(tmp_path):
-    trainer = _trainer()
-    trainer.model.save_states(tmp_path / "model.zip")
-
-    with pytest.raises(CheckpointError, match="not how far its training was"):
-        trainer.load(tmp_path / "model.zip")
+    assert status == 0
+    assert len(losses_of(out)) == 1
+    assert json.loads((tmp_path / "run/run.json").read_text())["epoch"] == 2
 
 
 def test_ctrl_c_leaves_a_checkpoint_that_can_be_resumed(singa, tmp_path):
@@ -239,7 +238,7 @@ def test_ctrl_c_leaves_a_checkpoint_that_can_be_resumed(singa, tmp_path):
         env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": SOURCE},
     ) as process:  # fmt: skip
         for line in process.stdout:
-            if line.startswith("epoch"):
+            if EPOCH_LINE.match(line):
                 break
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
@@ -255,13 +254,13 @@ def test_ctrl_c_leaves_a_checkpoint_that_can_be_resumed(singa, tmp_path):
 
 
 def test_ctrl_c_without_a_checkpoint(singa, monkeypatch):
-    original = Trainer.evaluate
+    original = train.Training._end_epoch
 
-    def evaluate(self):
+    def end_epoch(self):
         os.kill(os.getpid(), signal.SIGINT)
         return original(self)
 
-    monkeypatch.setattr(Trainer, "evaluate", evaluate)
+    monkeypatch.setattr(train.Training, "_end_epoch", end_epoch)
     handler = signal.getsignal(signal.SIGINT)
 
     status, out, err = singa("train", "mlp", "--epochs", 5)
@@ -270,18 +269,6 @@ def test_ctrl_c_without_a_checkpoint(singa, monkeypatch):
     assert len(losses_of(out)) == 1
     assert err == "interrupted in epoch 2; not saved\n"
     assert signal.getsignal(signal.SIGINT) is handler
-
-
-def test_a_second_ctrl_c_does_not_wait(monkeypatch):
-    def evaluate(self):
-        os.kill(os.getpid(), signal.SIGINT)
-        os.kill(os.getpid(), signal.SIGINT)
-        raise AssertionError("still there")
-
-    monkeypatch.setattr(Trainer, "evaluate", evaluate)
-
-    with pytest.raises(KeyboardInterrupt):
-        fit(_trainer(), 2, Console(file=io.StringIO()))
 
 
 # -- what it refuses ----------------------------------------------------------------------------
@@ -306,6 +293,11 @@ def test_a_second_ctrl_c_does_not_wait(monkeypatch):
         (["mlp", "--device", "cuda:99"], "'--device': GPU 99 asked for"),
         (["mlp", "--checkpoint", "no/a.zip"], "'--checkpoint': there is no folder no"),
         (["mlp", "--plot", "no/a.png"], "'--plot': there is no folder no"),
+        (["mlp", "--csv", "no/a.csv"], "'--csv': there is no folder no"),
+        (["mlp", "--report", "no/a.html"], "'--report': there is no folder no"),
+        (["mlp", "--best", "a.zip"], "'--best': it goes with --checkpoint"),
+        (["mlp", "--early-stopping", "0"], "Invalid value for '--early-stopping'"),
+        (["mlp", "--schedule", "zigzag"], "Invalid value for '--schedule'"),
         (["mlp", "--fast"], "No such option: --fast"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -326,6 +318,16 @@ def test_an_existing_checkpoint_is_not_overwritten(singa, tmp_path):
     assert status == 2
     assert "'--checkpoint': a.zip exists; name another file, or go on from it with --resume" in err
     assert (tmp_path / "a.zip").read_text() == "precious"
+
+
+def test_an_existing_run_folder_is_not_written_into(singa, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/file").write_text("precious")
+
+    status, _, err = singa("train", "mlp", "--run", "run")
+
+    assert status == 2
+    assert "'--run': run exists; name another folder, or go on with --resume run" in err
 
 
 @pytest.mark.parametrize(("option", "value"), [("--seed", 1), ("--batch-size", 32)])
@@ -367,9 +369,3 @@ def test_a_plot_without_matplotlib_is_refused_before_training(singa, monkeypatch
     assert singa("train", "mlp", "--plot", "a.png") == (
         1, "", "singa: drawing needs matplotlib: pip install 'singa-xla[demo]'\n",
     )  # fmt: skip
-
-
-def _trainer(batch_size=64, seed=0):
-    net = MLP()
-    net.set_optimizer(opt.SGD(0.02, momentum=0.9))
-    return Trainer(net, data.load_digits(), batch_size, seed)

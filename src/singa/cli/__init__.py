@@ -1,4 +1,8 @@
-"""The command line: ``singa train`` and ``singa info``."""
+"""The command line: a file of ``singa.cli`` for each command.
+
+- ``app.py``: what they share.
+- ``task.py``: what a checkpoint says of itself, so that ``evaluate`` and ``predict`` need no more.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,20 @@ import sys
 
 import typer
 
-from singa.cli.commands import app
+from singa.cli import bench, evaluate, info, predict, summary, train
+from singa.cli.app import app, examples
+from singa.cli.board import board
 from singa.errors import SingaError
 
 __all__ = ["app", "main"]
+
+_COMMANDS = (train, evaluate, predict, summary, bench, info)  # which they add to the app
+
+app.command(
+    epilog=examples(
+        "singa board runs", "singa board runs/cnn --open", "singa board runs --output site"
+    )
+)(board)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""What ``singa info`` tells."""
+"""``singa info``: versions, devices, settings, data sets."""
 
 from __future__ import annotations
 
@@ -7,10 +7,22 @@ from importlib.metadata import version
 from typing import Any
 
 import jax
+import typer
 
 import singa
 from singa import compilation_cache, data, device, memory, native
+from singa.cli.app import JsonOption, app, examples, print_json
 from singa.errors import DataError
+
+
+@app.command(epilog=examples("singa info", "singa info --json"))
+def info(as_json: JsonOption = False) -> None:
+    """Show versions, devices, settings, and where data sets are found."""
+    found = collect()
+    if as_json:
+        print_json(found)
+    else:
+        typer.echo("\n".join(lines(found)))
 
 
 def collect() -> dict[str, Any]:

@@ -93,13 +93,14 @@ def _size(owner: str, dataset: MapDataset, batch_size: int | None) -> int:
 def example(owner: str, loader: DataLoader, device: Device) -> tuple[Batch, int]:
     """A batch such as the loader gives, without shuffling, and a checksum of it.
 
-    The checksum tells one data set from another, when a training is resumed.
+    The checksum tells other data, and other batches of them, when a training is resumed.
     """
     rows = range(min(loader.batch_size, len(loader.dataset)))
     if not rows:
         raise ArgumentError(f"{owner}: there are no samples")
     batch = as_batch(owner, loader._maker(0, rows), device)
-    checksum = zlib.crc32(str(len(loader.dataset)).encode())
+    order = len(loader.dataset), loader.seed, loader.shuffle, loader.drop_last
+    checksum = zlib.crc32(repr(order).encode())
     for field in batch:
         checksum = zlib.crc32(field.to_numpy().tobytes(), checksum)
     return batch, checksum

@@ -127,7 +127,7 @@ def fit(
         if not isinstance(model, Model):
             raise DTypeError(f"fit: a Model is expected, got {type(model).__name__}")
         is_resumed = resume is not False
-        folder = _run_folder(run, report, is_resumed, stack)
+        folder = _run_folder(run, report, resume, type(model).__name__, stack)
         saver = _saver(checkpoint, resume)
         start = _start(resume, saver, folder)
         check_new("fit", "csv", csv, is_resumed)
@@ -146,7 +146,10 @@ def fit(
                 else EarlyStopping(early_stopping)
             )
         if folder is not None:
-            endings.append(Checkpoint(folder.path / CHECKPOINT, best=folder.path / BEST))
+            own = Checkpoint(folder.path / CHECKPOINT, best=folder.path / BEST)
+            if saver is not None and saver.path == own.path:
+                saver = None  # resume= names the folder's
+            endings.append(own)
         if saver is not None:
             endings.append(saver)
 
@@ -208,7 +211,11 @@ def _epochs(epochs: int) -> int:
 
 
 def _run_folder(
-    run: PathLike | RunFolder | None, report: bool | PathLike, is_resumed: bool, stack: ExitStack
+    run: PathLike | RunFolder | None,
+    report: bool | PathLike,
+    resume: bool | PathLike,
+    name: str,
+    stack: ExitStack,
 ) -> RunFolder | None:
     if report is False:
         page = None
@@ -219,18 +226,20 @@ def _run_folder(
     else:
         page = Path(report)
         if run is None:  # a report is made of a run folder
-            run = Path(stack.enter_context(tempfile.TemporaryDirectory())) / type(page).__name__
+            run = Path(stack.enter_context(tempfile.TemporaryDirectory())) / name
     if run is None:
         return None
     folder = run if isinstance(run, RunFolder) else RunFolder(run)
     folder.report = page or folder.report
-    if not is_resumed and folder.path.exists() and (
-        not folder.path.is_dir() or any(folder.path.iterdir())
-    ):  # fmt: skip
+    is_its_own = resume is True or (
+        resume is not False and Path(resume).resolve().parent == folder.path.resolve()
+    )
+    is_new = not folder.path.exists() or (folder.path.is_dir() and not any(folder.path.iterdir()))
+    if not is_new and not is_its_own:
         raise ArgumentError(
             f"fit: run: {folder.path} exists; name another folder, or go on with resume=True"
         )
-    if folder.report is not None and folder.report.parent not in (folder.path, Path()):
+    if folder.report is not None and folder.report.parent != folder.path:
         check_new("fit", "report", folder.report, resume=True)
     return folder
 

@@ -22,7 +22,13 @@ FORMAT = 1
 
 _ABOUT = "about"
 _STEPS, _EPOCHS, _METRICS = "steps/", "epochs/", "metrics/"
-_EXPECTED = ("format", "seed", "batch_size", "samples", "checksum")
+_SAME = {
+    "seed": "the seed",
+    "batch_size": "batches of",
+    "metrics": "the metrics",
+    "validation_samples": "validation samples",
+}
+_EXPECTED = (*_SAME, "samples", "checksum")
 
 
 class Checkpoint(Callback):
@@ -110,13 +116,13 @@ def load(training: Training, fpath: str | os.PathLike[str]) -> None:
     found, wanted = read_about(fpath), training.about
     if missing := [name for name in _EXPECTED if name not in found]:
         raise _not_a_training(fpath, f"{missing[0]!r} is not in it")
-    for name, what in (("seed", "seed"), ("batch_size", "batches of")):
+    for name, what in _SAME.items():
         if found[name] != wanted[name]:
             raise CheckpointError(
                 f"{fpath}: it was trained with {what} {found[name]}, not {wanted[name]}"
             )
     if (found["samples"], found["checksum"]) != (wanted["samples"], wanted["checksum"]):
-        raise CheckpointError(f"{fpath}: the training was on another data set")
+        raise CheckpointError(f"{fpath}: the training was on another data set, or in other batches")
     aux = {name: t.to_numpy() for name, t in training.model.load_states(fpath).items()}
     history = training.history
     history.steps = _table(fpath, aux, _STEPS)

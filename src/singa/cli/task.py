@@ -1,0 +1,144 @@
+"""What a checkpoint of the command line is of: a model, and the images that it was trained on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from singa import image_tool, opt, train
+from singa._tensor import Tensor
+from singa.data import NAMES, Dataset
+from singa.data.images import channels_first
+from singa.device import Device
+from singa.errors import CheckpointError
+from singa.model import Model
+from singa.models import MODELS
+
+_MOST_CLASSES = 100_000
+_MOST_PIXELS = 2**24
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a model was trained to do.
+
+    Attributes:
+        model: its name in :data:`singa.models.MODELS`.
+        data: the name of the data set.
+        classes: the classes' names.
+        shape: that of its images: channels, height, width.
+        pixels: the values of black and of white.
+        background: the mean of its images' borders, between 0 for black and 1 for white.
+    """
+
+    model: str
+    data: str
+    classes: tuple[str, ...]
+    shape: tuple[int, int, int]
+    pixels: tuple[float, float]
+    background: float
+
+    @classmethod
+    def of(cls, model: str, data: str, dataset: Dataset) -> Task:
+        """Training a model of this name on a data set."""
+        images = dataset.train_images
+        edges = (images[..., 0, :], images[..., -1, :], images[..., :, 0], images[..., :, -1])
+        background = float(np.mean([edge.mean(dtype=np.float64) for edge in edges]))
+        _, channels, height, width = images.shape
+        shape = (channels, height, width)
+        return cls(model, data, dataset.class_names, shape, (0.0, 1.0), round(background, 4))
+
+    def about(self) -> dict[str, Any]:
+        """The same for a checkpoint."""
+        return {
+            "model": self.model,
+            "data": self.data,
+            "classes": list(self.classes),
+            "images": {
+                "shape": list(self.shape),
+                "pixels": list(self.pixels),
+                "background": self.background,
+            },
+        }
+
+    @classmethod
+    def read(cls, path: Path) -> Task:
+        """What a checkpoint is of.
+
+        Raises:
+            CheckpointError: it does not say so, or is damaged.
+            OSError: it cannot be read.
+        """
+        about = train.read_about(path)
+        try:
+            images = about["images"]
+            channels, height, width = images["shape"]
+            low, high = map(float, images["pixels"])
+            task = cls(
+                about["model"],
+                about["data"],
+                tuple(about["classes"]),
+                (channels, height, width),
+                (low, high),
+                float(images["background"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise _unknown(path, f"{type(error).__name__}: {error}") from None
+        if task.model not in MODELS or task.data not in NAMES:
+            raise _unknown(path, f"no model {task.model!r} or no data set {task.data!r} is known")
+        if not all(isinstance(name, str) for name in task.classes) or not (
+            0 < len(task.classes) <= _MOST_CLASSES
+        ):
+            raise _unknown(path, "its classes have no names")
+        if (
+            not all(type(size) is int and size > 0 for size in task.shape)
+            or np.prod(task.shape, dtype=object) > _MOST_PIXELS
+            or channels not in (1, 3)
+        ):
+            raise _unknown(path, f"images of the shape {task.shape}")
+        return task
+
+    def load(self, path: Path, device: Device) -> Model:
+        """The model, with what a checkpoint has of it, ready to predict."""
+        net = MODELS[self.model](num_classes=len(self.classes))
+        net.set_optimizer(opt.SGD())  # which an evaluation holds still
+        example = Tensor((1, *self.shape), device)
+        net.compile([example], is_train=False, use_graph=True)
+        net.load_states(path, resume=False)
+        return net
+
+    def picture(self, path: Path, invert: bool | None) -> npt.NDArray[np.float32]:
+        """An image file as the model was trained on: float32 (C, H, W).
+
+        It is made grey if those were, and of their size.
+
+        Args:
+            path: the file.
+            invert: whether to exchange black and white. If None, that of a grey picture is
+                exchanged if its border is then more like theirs.
+
+        Raises:
+            DataError: it is no image, or damaged.
+            OSError: it cannot be read.
+        """
+        channels, height, width = self.shape
+        image = image_tool.load_img(path, grayscale=channels == 1)
+        grey = channels_first(image_tool.resize_by_hw(image, (height, width))) / np.float32(255)
+        if invert is None:
+            edges = (grey[:, 0], grey[:, -1], grey[:, :, 0], grey[:, :, -1])
+            border = np.mean([edge.mean() for edge in edges])
+            is_further = abs(border - self.background) > abs(1 - border - self.background)
+            invert = channels == 1 and bool(is_further)
+        low, high = self.pixels
+        return (1 - grey if invert else grey) * np.float32(high - low) + np.float32(low)
+
+
+def _unknown(path: Path, why: str) -> CheckpointError:
+    return CheckpointError(
+        f"{path}: it does not say which model it is of, and of which images ({why}); checkpoints "
+        "of 'singa train' do"
+    )

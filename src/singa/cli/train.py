@@ -1,0 +1,299 @@
+"""``singa train``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from singa import opt, picture
+from singa import train as training
+from singa.cli.app import (
+    INTERRUPTED,
+    DataDirOption,
+    DataName,
+    DataOption,
+    DeviceOption,
+    ModelArgument,
+    Precision,
+    app,
+    examples,
+    load,
+    misuse,
+    model_of,
+    place,
+    print_json,
+)
+from singa.cli.task import Task
+from singa.opt import Optimizer
+from singa.opt.schedule import Number
+from singa.train import Callback, Checkpoint, EarlyStopping, History, ProgressBar, Training
+
+_BATCH_SIZE = 64
+_SEED = 0
+
+
+class OptimizerName(StrEnum):
+    """The optimizers that the command line knows."""
+
+    sgd = "sgd"
+    adam = "adam"
+    adamw = "adamw"
+
+
+class Schedule(StrEnum):
+    """What becomes of the learning rate."""
+
+    constant = "constant"
+    cosine = "cosine"
+    linear = "linear"
+    step = "step"
+    one_cycle = "one-cycle"
+
+
+@app.command(
+    epilog=examples(
+        "singa train cnn --epochs 20 --plot cnn.png",
+        "singa train cnn --run runs/cnn --early-stopping 5 --report cnn.html",
+        "singa train mlp --data fashion-mnist --lr 0.01 --schedule cosine",
+        "singa train cnn --epochs 5 --checkpoint cnn.zip",
+        "singa train cnn --epochs 10 --resume cnn.zip",
+    )
+)
+def train(
+    model: ModelArgument,
+    data_name: DataOption = DataName.digits,
+    data_dir: DataDirOption = None,
+    epochs: Annotated[
+        int, typer.Option(min=1, help="Train until so many are complete, earlier ones included.")
+    ] = 10,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(min=1, help=f"Images per step. [default: {_BATCH_SIZE}, or as resumed]"),
+    ] = None,
+    optimizer: Annotated[
+        OptimizerName, typer.Option(help="What updates the parameters.")
+    ] = OptimizerName.sgd,
+    lr: Annotated[
+        float | None,
+        typer.Option(min=0, help="The learning rate. [default: 0.02; 0.001 for adam and adamw]"),
+    ] = None,
+    momentum: Annotated[float, typer.Option(min=0, help="The momentum of SGD.")] = 0.9,
+    weight_decay: Annotated[float, typer.Option(min=0, help="The weight decay.")] = 1e-4,
+    schedule: Annotated[
+        Schedule,
+        typer.Option(
+            help="What becomes of the learning rate until the last epoch: it stays, falls to 0 "
+            "along a cosine or a line, is divided by 10 after each third, or rises and falls."
+        ),
+    ] = Schedule.constant,
+    warmup: Annotated[
+        int, typer.Option(min=0, help="Steps in which the learning rate rises from 0 before that.")
+    ] = 0,
+    early_stopping: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Stop when the test images' loss was no better for so many epochs, and go back "
+            "to the best one.",
+        ),
+    ] = None,
+    graph: Annotated[
+        bool, typer.Option("--graph/--no-graph", help="Compile each step into one program.")
+    ] = True,
+    precision: Annotated[
+        Precision, typer.Option(help="What matrix products and convolutions compute in.")
+    ] = Precision.float32,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help=f"Of the initial parameters and the batches. [default: {_SEED}, or as resumed]",
+        ),
+    ] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="A new file to save to, after each epoch and on Ctrl-C.")
+    ] = None,
+    best: Annotated[
+        Path | None, typer.Option(help="Another one, for the epoch with the least test loss.")
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            help="A checkpoint or run folder to go on from, and to save to without --checkpoint."
+        ),
+    ] = None,
+    run: Annotated[
+        Path | None,
+        typer.Option(help="A new folder for numbers, checkpoints, graph and times; see board."),
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="An HTML page about the training, written at its end.")
+    ] = None,
+    csv: Annotated[
+        Path | None, typer.Option(help="A file of comma-separated values, a row per epoch.")
+    ] = None,
+    tensorboard: Annotated[
+        Path | None, typer.Option(help="A folder for TensorBoard's files; needs tensorboardX.")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="A PNG of the loss, the accuracy and some predictions.")
+    ] = None,
+    device_name: DeviceOption = "cpu",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="The result as JSON; how it goes to the standard error.")
+    ] = False,
+) -> None:
+    """Train a classifier, and evaluate it after each epoch.
+
+    A training that is resumed with the same options goes on bit for bit as if it had not been
+    interrupted.
+    """
+    if resume is not None and resume.is_dir():
+        run, resume = run or resume, resume / "checkpoint.zip"
+    _check_outputs(checkpoint, best, resume, run, report, csv, plot)
+    where = place(device_name)
+    dataset = load(data_name, data_dir)
+    if resume is not None:
+        saved = training.read_about(resume)
+        batch_size = _as_saved("--batch-size", batch_size, saved.get("batch_size"), resume)
+        seed = _as_saved("--seed", seed, saved.get("seed"), resume)
+    size = batch_size or _BATCH_SIZE
+    if size > len(dataset.train_images):
+        raise misuse("--batch-size", f"there are {len(dataset.train_images)} training images")
+
+    net = model_of(model, dataset)
+    steps = epochs * (len(dataset.train_images) // size)
+    rate = _rate(schedule, _default_rate(optimizer, lr), warmup, steps)
+    net.set_optimizer(_optimizer(optimizer, rate, momentum, weight_decay))
+    file = checkpoint or resume
+    title = (
+        f"{model.upper()} of {{:,}} parameters on {data_name}: "
+        f"{len(dataset.train_images):,} training and {len(dataset.test_images):,} test images; "
+        f"{where.name}, {'compiled' if graph else 'eager'}"
+    )
+    console = Console(stderr=as_json)
+    history = training.fit(
+        net,
+        dataset,
+        epochs,
+        batch_size=size,
+        metrics="accuracy",
+        callbacks=[_Title(title, console)],
+        checkpoint=None if file is None else Checkpoint(file, best=best),
+        resume=resume or False,
+        early_stopping=None
+        if early_stopping is None
+        else EarlyStopping(early_stopping, restore_best=True),
+        run=run,
+        report=report or False,
+        csv=csv,
+        tensorboard=tensorboard,
+        progress=ProgressBar(console),
+        seed=seed or _SEED,
+        use_graph=graph,
+        precision=precision,
+        device=where,
+        about=Task.of(model, data_name, dataset).about(),
+    )
+    if file is None and run is not None:
+        file = run / "checkpoint.zip"
+    if history.status == "interrupted":
+        saved_to = f"saved, go on with --resume {file}" if file else "not saved"
+        typer.echo(f"interrupted in epoch {history.epochs.rows + 1}; {saved_to}", err=True)
+        raise typer.Exit(INTERRUPTED)
+    if plot is not None:
+        picture.draw(plot, net, dataset, history)
+    written = {"saved": file, "best": best, "run": run, "report": report, "csv": csv, "drew": plot}
+    if as_json:
+        print_json(_result(history) | {n: str(p) for n, p in written.items() if p is not None})
+    else:
+        for name, path in written.items():
+            if path is not None:
+                typer.echo(f"{name} {path}")
+
+
+class _Title(Callback):
+    """Says what is trained, when it is known how large it is."""
+
+    def __init__(self, title: str, console: Console) -> None:
+        self.title, self.console = title, console
+
+    def on_train_begin(self, training: Training) -> None:
+        parameters = sum(t.size() for t in training.model.get_params().values())
+        self.console.print(self.title.format(parameters), highlight=False, soft_wrap=True)
+
+
+def _result(history: History) -> dict[str, Any]:
+    epochs = [history.epochs.row(i) for i in range(history.epochs.rows)]
+    return {"status": history.status, "stopped": history.stopped, "epochs": epochs}
+
+
+def _default_rate(optimizer: OptimizerName, lr: float | None) -> float:
+    if lr is not None:
+        return lr
+    return 0.02 if optimizer is OptimizerName.sgd else 0.001
+
+
+def _rate(schedule: Schedule, lr: float, warmup: int, steps: int) -> Number:
+    """The learning rate of each of so many steps."""
+    left = max(steps - warmup, 1)
+    after: dict[Schedule, Callable[[], Number]] = {
+        Schedule.constant: lambda: lr,
+        Schedule.cosine: lambda: opt.CosineDecay(lr, left),
+        Schedule.linear: lambda: opt.PolynomialDecay(lr, left),
+        Schedule.step: lambda: opt.StepDecay(lr, max(left // 3, 1)),
+        Schedule.one_cycle: lambda: opt.OneCycle(lr, left),
+    }
+    rate = after[schedule]()
+    return opt.LinearWarmup(rate, warmup) if warmup else rate
+
+
+def _optimizer(name: OptimizerName, lr: Number, momentum: float, weight_decay: float) -> Optimizer:
+    if name is OptimizerName.sgd:
+        return opt.SGD(lr, momentum=momentum, weight_decay=weight_decay)
+    kind = opt.Adam if name is OptimizerName.adam else opt.AdamW
+    return kind(lr, weight_decay=weight_decay)
+
+
+def _check_outputs(
+    checkpoint: Path | None,
+    best: Path | None,
+    resume: Path | None,
+    run: Path | None,
+    report: Path | None,
+    csv: Path | None,
+    plot: Path | None,
+) -> None:
+    """Find out before the training, and not after it, that its results cannot be written."""
+    if best is not None and checkpoint is None and resume is None:
+        raise misuse("--best", "it goes with --checkpoint; a --run has a best.zip of its own")
+    if run is not None and resume is None and run.exists() and any(run.iterdir()):
+        raise misuse("--run", f"{run} exists; name another folder, or go on with --resume {run}")
+    for option, path in (("--checkpoint", checkpoint), ("--best", best), ("--csv", csv)):
+        if path is not None and path.exists() and resume is None:
+            raise misuse(
+                option, f"{path} exists; name another file, or go on from it with --resume"
+            )
+    if checkpoint is not None and checkpoint != resume and checkpoint.exists():
+        raise misuse("--checkpoint", f"{checkpoint} exists; name another file")
+    named = {
+        "--checkpoint": checkpoint, "--best": best, "--report": report, "--csv": csv,
+        "--plot": plot,
+    }  # fmt: skip
+    for option, path in named.items():
+        if path is not None and not path.parent.is_dir():
+            raise misuse(option, f"there is no folder {path.parent}")
+    if plot is not None:
+        picture.check_available()
+
+
+def _as_saved(option: str, given: int | None, saved: Any, file: Path) -> int | None:
+    """What a checkpoint says, unless something else was asked for."""
+    if given not in (None, saved):
+        raise misuse(option, f"{file} was trained with {saved}")
+    return saved if isinstance(saved, int) else given

@@ -1,0 +1,264 @@
+"""A training that is left and taken up again goes on bit for bit."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from singa import checkpoint, data, train
+from singa.errors import ArgumentError, CheckpointError
+from singa.tensor import Tensor
+from small_trainings import Line, Noisy, samples, states
+
+
+def fit(model, epochs, source=None, **options):
+    options = {"progress": False, "batch_size": 8, "validation": samples(8, 1)} | options
+    return train.fit(model, source or samples(), epochs, **options)
+
+
+class LeaveAt(train.Callback):
+    """Ctrl-C after this step."""
+
+    def __init__(self, step):
+        self.step = step
+
+    def on_step_end(self, training):
+        if training.step == self.step:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def assert_goes_on(whole, parts, history, resumed):
+    for name, value in states(whole).items():
+        np.testing.assert_array_equal(states(parts)[name], value, err_msg=name)
+    assert {**resumed.steps} == {**history.steps}
+    for name in set(history.epochs) - {"seconds", "samples_per_second"}:
+        assert resumed[name] == history[name], name
+
+
+@pytest.mark.parametrize("use_graph", [True, False])
+@pytest.mark.parametrize("step", [3, 4, 6])  # in an epoch, at its end, and in the second one
+def test_one_that_was_left_goes_on_with_the_next_batch(step, use_graph):
+    options = {"metrics": "mean_squared_error", "use_graph": use_graph}
+    whole, parts = Noisy(), Noisy()
+    history = fit(whole, 3, **options)
+    left = fit(Noisy(), 3, callbacks=[LeaveAt(step)], checkpoint="a.zip", **options)
+    assert (left.status, left.stopped) == ("interrupted", "interrupted by Ctrl-C")
+    assert left.steps.rows == step
+
+    resumed = fit(parts, 3, checkpoint="a.zip", resume=True, **options)
+
+    assert_goes_on(whole, parts, history, resumed)
+    assert resumed.status == "completed"
+
+
+def test_more_epochs_into_another_file(tmp_path):
+    whole, parts = Noisy(), Noisy()
+    history = fit(whole, 2)
+    fit(Noisy(), 1, checkpoint="a.zip")
+    before = (tmp_path / "a.zip").read_bytes()
+
+    resumed = fit(parts, 2, checkpoint="b.zip", resume="a.zip")
+
+    assert_goes_on(whole, parts, history, resumed)
+    assert (tmp_path / "a.zip").read_bytes() == before
+    assert fit(Line(), 1, checkpoint="c.zip").epochs.rows == 1
+
+
+def test_the_rest_of_a_loader_s_epoch():
+    def loader():
+        return data.DataLoader(data.ArrayDataset(*samples()), 8, shuffle=True, seed=3)
+
+    whole, parts = Noisy(), Noisy()
+    history = fit(whole, 2, loader())
+    fit(Noisy(), 2, loader(), callbacks=[LeaveAt(2)], checkpoint="a.zip")
+
+    resumed = fit(parts, 2, loader(), checkpoint="a.zip", resume=True)
+
+    assert_goes_on(whole, parts, history, resumed)
+
+
+def test_a_complete_training_is_not_trained_on():
+    fit(Line(), 2, checkpoint="a.zip")
+    model = Line()
+
+    history = fit(model, 2, checkpoint="a.zip", resume=True)
+
+    assert history.epochs.rows == 2
+    assert model.optimizer.step_counter.item() == 8
+
+
+def test_a_second_ctrl_c_ends_it_at_once():
+    class Twice(train.Callback):
+        def on_step_end(self, training):
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        fit(Line(), 2, callbacks=[Twice()], run="run")
+
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert json.loads(Path("run/run.json").read_text())["status"] == "interrupted"
+
+
+# -- the best epoch, and early stopping ---------------------------------------------------------
+
+
+class Worse(train.Callback):
+    """From this epoch on the model gets worse."""
+
+    def __init__(self, epoch):
+        self.epoch = epoch
+
+    def on_epoch_end(self, training):
+        if training.epoch >= self.epoch:
+            w = training.model.linear.W
+            w.data = w.data + 1
+
+
+def test_the_best_epoch_is_kept_separately():
+    model = Line()
+    saver = train.Checkpoint("last.zip", best="best.zip")
+
+    history = fit(model, 6, checkpoint=saver, callbacks=[Worse(3)])
+
+    best = int(np.argmin(history["val_loss"])) + 1
+    assert best < 6
+    other = Line()
+    other.compile([Tensor((1, 4))])
+    other.load_states("best.zip")
+    assert other.optimizer.step_counter.item() == 4 * best
+    other.load_states("last.zip")
+    assert other.optimizer.step_counter.item() == 24
+
+
+def test_early_stopping_goes_back_to_the_best_epoch():
+    model = Line()
+    stopping = train.EarlyStopping(2, restore_best=True)
+
+    history = fit(model, 50, early_stopping=stopping, callbacks=[Worse(4)], checkpoint="a.zip")
+
+    best = int(np.argmin(history["val_loss"])) + 1
+    assert history.epochs.rows == best + 2 < 50
+    assert history.status == "completed"
+    assert history.stopped == "val_loss has been no better for 2 epochs"
+    # Worse spoils the model after the epoch was validated, and before it is kept.
+    found = train.evaluate(model, samples(8, 1))["loss"]
+    assert found == pytest.approx(history["val_loss"][best - 1], rel=1e-4) or best >= 4
+    again = fit(Line(), 50, early_stopping=2, checkpoint="a.zip", resume=True)
+    assert again.epochs.rows == history.epochs.rows
+
+
+@pytest.mark.parametrize(
+    ("values", "options", "best"),
+    [
+        ([3, 2, 1, 1], {}, 3),
+        ([3, 2, 1, 4], {"mode": "max"}, 4),
+        ([3, 2.9, 2.5, 2.4], {"min_delta": 0.3}, 3),
+        ([float("nan"), 2, 3], {}, 2),
+        ([float("nan")] * 2, {}, 0),
+    ],
+)
+def test_which_epoch_is_best(values, options, best):
+    class Training:
+        history = train.History()
+        validation = None
+        meters = type("Meters", (), {"metrics": {}})
+
+    Training.history.epochs = train.Table({"epoch": list(range(len(values))), "loss": values})
+
+    assert train.Monitor("loss", **options).best(Training) == best
+
+
+def test_the_greatest_accuracy_is_best_and_an_unknown_quantity_is_refused():
+    class Labels(Line):
+        pass
+
+    saver = train.Checkpoint("a.zip", best="b.zip", monitor="val_rmse")
+    with pytest.raises(ArgumentError, match="'val_rmse' is to be watched, which is none of epoch"):
+        fit(Labels(), 2, checkpoint=saver)
+
+
+# -- what it refuses ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"seed": 1}, "trained with the seed 0, not 1"),
+        ({"batch_size": 4}, "trained with batches of 8, not 4"),
+        ({"source": samples(seed=5)}, "on another data set"),
+        ({"source": samples(40)}, "on another data set"),
+        ({"metrics": "mean_squared_error"}, r"with the metrics \[\], not \['mean_squared_error'\]"),
+        ({"validation": None}, "with validation samples 8, not None"),
+    ],
+    ids=str,
+)
+def test_another_training_is_refused(options, message):
+    fit(Line(), 1, checkpoint="a.zip")
+    model = Line()
+
+    with pytest.raises(CheckpointError, match=f"a.zip: .*{message}"):
+        fit(model, 2, checkpoint="a.zip", resume=True, **options)
+
+    assert model.optimizer.step_counter.item() == 0
+
+
+def test_a_checkpoint_of_another_model_is_refused():
+    fit(Line(), 1, checkpoint="a.zip")
+
+    with pytest.raises(CheckpointError, match="of another model"):
+        fit(Noisy(), 2, resume="a.zip")
+
+
+def test_a_file_that_is_not_there():
+    with pytest.raises(FileNotFoundError):
+        fit(Line(), 1, checkpoint="a.zip", resume=True)
+
+
+def test_a_checkpoint_without_a_training_is_refused():
+    model = Line()
+    fit(model, 1)
+    model.save_states("model.zip")
+
+    with pytest.raises(CheckpointError, match="not say how far its training was"):
+        fit(Line(), 2, resume="model.zip")
+
+
+@pytest.mark.parametrize(
+    ("about", "message"),
+    [
+        (b"{", "'about' is no JSON"),
+        (b"[1]", "'about' is no JSON object"),
+        (b'{"format": 2}', "written by a later version, in format 2"),
+        (b"{}", "'seed' is not in it"),
+    ],
+)
+def test_what_a_checkpoint_says_of_itself_is_not_trusted(about, message):
+    model = Line()
+    fit(model, 1)
+    aux = {"about": Tensor(data=np.frombuffer(about, np.uint8))}
+    model.save_states("a.zip", aux)
+
+    with pytest.raises(CheckpointError, match=message):
+        fit(Line(), 2, resume="a.zip")
+
+
+@pytest.mark.parametrize("column", [np.zeros(3, np.int32), np.zeros((2, 2)), np.zeros(7)])
+def test_a_history_that_is_damaged(column):
+    fit(Line(), 1, checkpoint="a.zip")
+    with checkpoint.Reader("a.zip") as reader:
+        aux = {
+            name: Tensor(data=array)
+            for name, array in reader.read(checkpoint.AUX).items()
+            if reader.kinds[name].state_type == checkpoint.AUX
+        }
+    model = Line()
+    model.compile([Tensor((1, 4))])
+    model.save_states("b.zip", aux | {"steps/loss": Tensor(data=column)})
+
+    with pytest.raises(CheckpointError, match=r"b\.zip: .*(column of a history|equally long)"):
+        fit(Line(), 2, resume="b.zip")
