@@ -26,8 +26,12 @@ lint: $(VENV)/.dev-installed ## check style, formatting and types
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
 
-docs: $(VENV)/.dev-installed ## write the pages that are made from the code: docs/compatibility.md
+docs: $(VENV)/.dev-installed ## build the site into build/docs, after what is made from the code
 	$(VENV)/bin/python -m docs.compatibility
+	$(VENV)/bin/python -m docs.floors
+	$(VENV)/bin/python -m docs.drawings
+	$(VENV)/bin/python -m sphinx --builder html --doctree-dir build/doctrees --jobs auto \
+		--fail-on-warning --keep-going docs build/docs
 
 bench: $(VENV)/.dev-installed $(VENV)/.kernels-built ## time training steps beside their peers; writes bench.json
 	$(VENV)/bin/python -m benchmarks.steps --json bench.json

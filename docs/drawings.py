@@ -1,4 +1,4 @@
-"""Draws the record of a small program and its captured step, for the pages of concepts: ``make docs``.
+"""Draws the record of a small program, and its captured step, for the concepts: ``make docs``.
 
 Nothing of what they show is written here: operations, edges and order come from the record, from
 ``backward`` and from the capture of concepts/backward.md's and concepts/step.md's program.
@@ -38,7 +38,7 @@ class Line(model.Model):
         self.optimizer = opt.SGD(0.02)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x w + b."""
+        """The line at x: x w + b."""
         return autograd.add_bias(autograd.matmul(x, self.w), self.b)
 
     def loss(self, x: Tensor) -> Tensor:
@@ -112,7 +112,7 @@ def record() -> str:
     canvas.box(16, 242, _WIDTH - 32, 150, PANEL, radius=8)
     _strip(canvas, found, 282, is_backward=True)
     canvas.text(
-        20, 416, "The numbers are the order in which operations are asked and gradients yielded.", 12,
+        20, 416, "Numbers: the order in which operations are asked, and gradients yielded.", 12,
         fill=FAINT,
     )  # fmt: skip
     return canvas.document(_WIDTH, 432, "The record of a loss, and the way back over it")
@@ -184,9 +184,7 @@ def _number(canvas: drawing.Drawing, x: float, y: float, number: int) -> None:
 
 # -- the captured step ----------------------------------------------------------------------------
 
-_LANES = (
-    ("forward", "forward", OPERATION), ("backward", "backward", GRADIENT), ("update", "update", UPDATE)
-)  # fmt: skip
+_LANES = {"forward": OPERATION, "backward": GRADIENT, "update": UPDATE}
 
 
 def capture() -> str:
@@ -205,28 +203,31 @@ def capture() -> str:
 def _step(found: Recording) -> str:
     canvas = drawing.Drawing()
     sources = dict.fromkeys(s for node in found.nodes for s in node.sources if s.kind != "constant")
-    lanes = {lane: [n for n in found.nodes if n.direction == lane] for lane, *_ in _LANES}
+    lanes = {lane: [n for n in found.nodes if n.direction == lane] for lane in _LANES}
     rows = max(len(sources), *(len(nodes) for nodes in lanes.values()))
     bottom = 76 + rows * 56
-    canvas.text(20, 30, "One program: what is read, what is computed, what is assigned", 15, bold=True)
+    canvas.text(
+        20, 30, "One program: what is read, what is computed, what is assigned", 15, bold=True
+    )
     places: dict[Node, tuple[float, float]] = {}
-    for i, (lane, title, colours) in enumerate(_LANES):
+    for i, (lane, (_, edge)) in enumerate(_LANES.items()):
         left = 196 + i * 190
         canvas.box(left, 48, 174, bottom - 48, PANEL, radius=8)
-        canvas.text(left + 12, 68, title, 12, fill=colours[1], bold=True)
+        canvas.text(left + 12, 68, lane, 12, fill=edge, bold=True)
         nodes = lanes[lane]
         for row, node in enumerate(nodes if lane != "backward" else reversed(nodes)):
             places[node] = (left + 87, 106 + row * 56)
     reads = {source: (84.0, 106.0 + row * 56) for row, source in enumerate(sources)}
-    writes = {name: (_WIDTH - 92.0, 106.0 + row * 56) for row, (name, _) in enumerate(found.assigned)}
+    writes = {
+        name: (_WIDTH - 92.0, 106.0 + row * 56) for row, (name, _) in enumerate(found.assigned)
+    }
     _flows(canvas, found, places, reads, writes)
     for source, (x, y) in reads.items():
         _tensor(canvas, x - 6, y, source.name, FOLLOWED if source.name == FOLLOW else TENSOR)
     for name, (x, y) in writes.items():
         _tensor(canvas, x - 6, y, name, FOLLOWED if name == FOLLOW else TENSOR)
     for node, (x, y) in places.items():
-        colours = next(colours for lane, _, colours in _LANES if lane == node.direction)
-        canvas.box(x - 70, y - 20, 140, 40, *colours)
+        canvas.box(x - 70, y - 20, 140, 40, *_LANES[node.direction])
         canvas.text(x, y + 5, node.name, 13, "middle", INK)
     canvas.text(32, 68, "read", 12, fill=TENSOR[1], bold=True)
     canvas.text(_WIDTH - 144, 68, "assigned", 12, fill=TENSOR[1], bold=True)

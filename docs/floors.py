@@ -20,14 +20,19 @@ SOURCE = Path("src/singa")
 _WIDTH, _HEIGHT = 960, 40  # of a floor; the second for one row of boxes
 _NAME, _GAP, _PAD = 12, 8, 12
 _LEFT = 56  # where boxes begin
+_WHAT = 16  # the height of the line that says what lives there
 
 
-def floors() -> dict[int, list[str]]:
-    """From the table: the parts of each floor, named as they are imported."""
-    rows = re.findall(r"^\| (\d) \| (.*?) \|", PAGE.read_text(encoding="utf-8"), re.M)
+def floors() -> dict[int, tuple[list[str], str]]:
+    """From the table: the parts of each floor, named as they are imported, and what they are."""
+    page = PAGE.read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d) \| (.*?) \| (.*?) \|", page, re.M)
     return {
-        int(floor): [n.removesuffix(".py").rstrip("/") for n in re.findall(r"`([^`]+)`", names)]
-        for floor, names in rows
+        int(floor): (
+            [name.removesuffix(".py").rstrip("/") for name in re.findall(r"`([^`]+)`", names)],
+            what,
+        )
+        for floor, names, what in rows
     }
 
 
@@ -64,7 +69,7 @@ def table() -> str:
     """The same as text, for those who want to know exactly."""
     found = imports()
     lines = ["| part | imports |", "|---|---|"]
-    for parts in floors().values():
+    for parts, _ in floors().values():
         for part in parts:
             others = ", ".join(f"`{other}`" for other in sorted(found.get(part, ())))
             lines.append(f"| `{part}` | {others or 'nothing of ours'} |")
@@ -78,11 +83,12 @@ def draw() -> str:
     canvas = drawing.Drawing()
     y = 48.0
     canvas.text(16, 28, "The house: a module imports only from floors below its own", 15, bold=True)
-    for floor, parts in sorted(floors().items(), reverse=True):
+    for floor, (parts, what) in sorted(floors().items(), reverse=True):
         rows = _rows(parts)
-        height = len(rows) * _HEIGHT + 8
+        height = len(rows) * _HEIGHT + 8 + _WHAT
         canvas.box(16, y, _WIDTH - 32, height, drawing.PANEL, radius=8)
-        canvas.text(32, y + height / 2 + 5, str(floor), 16, "middle", drawing.FAINT, bold=True)
+        canvas.text(36, y + height / 2 + 5, str(floor), 16, "middle", drawing.FAINT, bold=True)
+        canvas.text(_LEFT, y + height - 9, what, 11, fill=drawing.FAINT)
         for i, row in enumerate(rows):
             x = float(_LEFT)
             for part, width in row:
