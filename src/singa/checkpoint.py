@@ -64,6 +64,7 @@ class Kind:
 
     @property
     def nbytes(self) -> int:
+        """How many bytes its elements take."""
         return int(np.prod(self.shape, dtype=object)) * self.dtype.itemsize
 
 

@@ -10,6 +10,12 @@ import os
 import sys
 import warnings
 
+__all__ = [
+    "ArgumentError", "BoundsError", "CaptureError", "CheckpointError", "DTypeError", "DataError",
+    "DependencyError", "DeviceError", "GradientError", "NumericalError", "RecompilationWarning",
+    "ReportError", "ShapeError", "SingaError", "WorkerError",
+]  # fmt: skip
+
 
 class SingaError(Exception):
     """Base of every exception that this package raises on purpose."""
@@ -118,10 +124,7 @@ class CheckpointError(SingaError, ValueError):
     Example:
         >>> from pathlib import Path
         >>> _ = Path("no.zip").write_text("not a checkpoint")
-        >>> from singa.models import MLP
-        >>> mlp = MLP()
-        >>> mlp.compile([Tensor((1, 1, 8, 8))])
-        >>> mlp.load_states("no.zip")
+        >>> checkpoint.Reader("no.zip")
         Traceback (most recent call last):
             ...
         singa.errors.CheckpointError: no.zip: damaged or cut short: File is not a zip file

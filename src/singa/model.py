@@ -109,7 +109,7 @@ class Model(Layer):
 
         Example:
             >>> from singa.models import MLP
-            >>> mlp = MLP(perceptron_size=16)
+            >>> mlp = MLP()
             >>> mlp.compile([Tensor((32, 1, 8, 8))], is_train=False, use_graph=True)
             >>> mlp(Tensor((32, 1, 8, 8))).shape
             (32, 10)
@@ -265,8 +265,8 @@ class Model(Layer):
 
         Example:
             >>> from singa.models import MLP
-            >>> summary = MLP().summary([Tensor((1, 1, 8, 8))])
-            >>> summary.total("parameters"), summary.total("multiply_adds")
+            >>> table = MLP().summary([Tensor((1, 1, 8, 8))])
+            >>> table.total("parameters"), table.total("multiply_adds")
             (7510, 7400)
         """
         if inputs is None:
@@ -453,7 +453,7 @@ class Model(Layer):
             >>> old.save_states("old.zip", aux_states={"epoch": Tensor(data=3)})
             >>> new.load_states("old.zip")["epoch"].item()
             3
-            >>> x = Tensor((32, 1, 8, 8)).gaussian()
+            >>> x = Tensor((32, 1, 8, 8)).set_value(1.0)
             >>> bool((new(x).to_numpy() == old(x).to_numpy()).all())
             True
         """

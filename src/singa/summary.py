@@ -36,6 +36,12 @@ class LayerRow:
         bytes: the memory of its parameters and states.
         output_bytes: that of what it gave, all calls together.
         multiply_adds: of its own matrix products and convolutions, all calls together.
+
+    Example:
+        >>> from singa.models import MLP
+        >>> row = MLP().summary([Tensor((1, 1, 8, 8))]).rows[2]
+        >>> row.path, row.kind, row.outputs, row.parameters, row.multiply_adds
+        ('linear1', 'Linear', [(1, 100)], 6500, 6400)
     """
 
     path: str
@@ -80,22 +86,21 @@ class Summary:
         inputs: the shapes of the inputs.
 
     Example:
-        >>> from singa.summary import Summary
-        >>> net = layer.Sequential(layer.Conv2d(6, 3), layer.Flatten(), layer.Linear(10))
-        >>> print(Summary(net, [Tensor((1, 1, 8, 8))]))
-        inputs (1, 1, 8, 8)
+        >>> net = layer.Sequential(layer.Linear(100), layer.ReLU(), layer.Linear(10))
+        >>> print(summary.Summary(net, [Tensor((1, 64))]))
+        inputs (1, 64)
         <BLANKLINE>
-        layer         outputs       parameters   memory  multiply-adds
-        --------------------------------------------------------------
-        Sequential    (1, 10)
-          0: Conv2d   (1, 6, 6, 6)          60    240 B          1,944
-          1: Flatten  (1, 216)
-          2: Linear   (1, 10)            2,170  8.5 KiB          2,160
-        --------------------------------------------------------------
-        parameters     2,230
+        layer        outputs   parameters    memory  multiply-adds
+        ----------------------------------------------------------
+        Sequential   (1, 10)
+          0: Linear  (1, 100)       6,500  25.4 KiB          6,400
+          1: ReLU    (1, 100)
+          2: Linear  (1, 10)        1,010   3.9 KiB          1,000
+        ----------------------------------------------------------
+        parameters     7,510
         other states   0
-        memory         8.7 KiB for parameters and states
-        multiply-adds  4,104 in one forward pass
+        memory         29.3 KiB for parameters and states
+        multiply-adds  7,400 in one forward pass
     """
 
     def __init__(self, model: Layer, inputs: Sequence[Tensor]) -> None:

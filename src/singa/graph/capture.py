@@ -84,13 +84,16 @@ class Capture:
     # -- what Tensors tell it -----------------------------------------------------------------
 
     def check(self, holds: CTensor, error: Callable[[], Exception]) -> None:
+        """Note a condition; ``holds`` is a bool of shape ()."""
         self._conditions.append(holds)
         self.errors.append(error)
 
     def made(self, tensor: Tensor) -> None:
+        """Note a Tensor that the step made."""
         self._made.append(weakref.ref(tensor))
 
     def read(self, tensor: Tensor) -> CTensor:
+        """The value that the step sees of a Tensor; an input, if it is from outside."""
         data = tensor._data
         if isinstance(data, jax.core.Tracer):  # computed in the step
             return data
@@ -102,6 +105,7 @@ class Capture:
         return value
 
     def write(self, tensor: Tensor, value: CTensor) -> None:
+        """Let the step see this value from now on; the Tensor outside stays as it is."""
         if isinstance(tensor._data, jax.core.Tracer):
             tensor._data = value
         else:

@@ -210,6 +210,7 @@ class Rollback:
         self._outer: Journal | None = None
 
     def note(self, tensor: Tensor) -> None:
+        """Remember what a Tensor is, before it is assigned for the first time."""
         if tensor not in self._before:
             self._before[tensor] = tensor._data
             if self._outer is not None:  # the step of a model inside another model's

@@ -154,7 +154,7 @@ class Conv2d(_Convolution):
         (2, 6, 6, 6)
         >>> layer.Conv2d(6, 3, padding=1, bias=False)(Tensor((2, 3, 8, 8))).shape
         (2, 6, 8, 8)
-        >>> layer.Conv2d(6, (3, 5), stride=2, padding=(1, 1, 2, 2))(Tensor((2, 3, 8, 8))).shape
+        >>> layer.Conv2d(6, 3, stride=2, padding=(1, 0, 1, 0))(Tensor((2, 3, 8, 8))).shape
         (2, 6, 4, 4)
         >>> layer.Conv2d(6, 3, stride=2, pad_mode="SAME_UPPER")(Tensor((2, 3, 7, 7))).shape
         (2, 6, 4, 4)
@@ -246,8 +246,6 @@ class ConvTranspose2d(_ConvolutionTranspose):
         b: (O,), at first 0; absent with ``bias=False``.
 
     Example:
-        >>> layer.ConvTranspose2d(3, 4, stride=2, padding=1)(Tensor((2, 6, 8, 8))).shape
-        (2, 3, 16, 16)
         >>> up = layer.ConvTranspose2d(3, 3, stride=2, padding=1, output_padding=1)
         >>> up(Tensor((2, 6, 8, 8))).shape
         (2, 3, 16, 16)

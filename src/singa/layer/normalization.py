@@ -90,6 +90,7 @@ class _OwnNorm(Layer):
         self.bias: Tensor | None = None
 
     def make(self, shape: tuple[int, ...], x: Tensor) -> None:
+        """Make scale and bias of this shape, on the device and of the float type of ``x``."""
         self.scale = parameter(shape, x).set_value(1.0)
         if self.has_bias:
             self.bias = parameter(shape, x)

@@ -44,12 +44,12 @@ class RNN_Base(Layer):
     uniform within 1 / sqrt(hidden_size) of 0.
 
     Example:
-        >>> gru = layer.GRU(3, 4, num_layers=2, bidirectional=True)
-        >>> y, h = gru(Tensor((7, 2, 3)))  # 7 steps, 2 sequences
-        >>> y.shape, h.shape
-        ((7, 2, 8), (4, 2, 4))
-        >>> gru.weight_ih_l1_reverse.shape
-        (8, 12)
+        >>> gru = layer.GRU(3, 4, bidirectional=True)
+        >>> gru.directions
+        2
+        >>> _ = gru(Tensor((7, 2, 3)))  # 7 steps, 2 sequences
+        >>> gru.weight_ih_l0.shape, gru.weight_hh_l0_reverse.shape, gru.bias_hh_l0.shape
+        ((3, 12), (4, 12), (12,))
     """
 
     mode: str  # "tanh", "relu", "lstm" or "gru"
