@@ -81,4 +81,4 @@ def write_board(runs: PathLike, output: PathLike) -> Path:
 def _write(path: Path, page: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with writing(path) as file:
-        file.write(page.encode(errors="replace"))
+        file.write(page.encode())

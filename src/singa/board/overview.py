@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -30,7 +31,7 @@ _MOST_MEASURES = 4  # columns of the table with best values
 
 def address(key: str) -> str:
     """The page of a run, from the page of all: ``run/sweep/lr-0.1.html``."""
-    return f"run/{quote(key)}.html"
+    return f"run/{quote(os.fsencode(key))}.html"
 
 
 def back(key: str) -> str:
@@ -47,7 +48,8 @@ def overview(runs: Sequence[Run], name: str, is_live: bool = False) -> str:
         is_live: whether the page asks for itself again every few seconds.
     """
     began = datetime.min.replace(tzinfo=UTC)
-    runs = sorted(runs, key=lambda run: (run.time("started") or began, run.key), reverse=True)
+    runs = sorted(runs, key=lambda run: run.key)
+    runs.sort(key=lambda run: run.time("started") or began, reverse=True)
     running = sum(run.is_running for run in runs)
     counted = f"{len(runs)} run{'s' * (len(runs) != 1)}"
     if running:

@@ -36,7 +36,7 @@ def page(title: str, body: str, data: str, scripts: tuple[str, ...]) -> str:
         f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; connect-src 'self'; "
         f"base-uri 'none'; form-action 'none'; script-src {_digest(chart)} {_digest(script)}"
     )
-    return Template(_read("assets/page.html")).substitute(
+    text = Template(_read("assets/page.html")).substitute(
         policy=escape(policy),
         title=escape(title),
         icon="data:image/svg+xml," + quote(_ICON),
@@ -46,6 +46,8 @@ def page(title: str, body: str, data: str, scripts: tuple[str, ...]) -> str:
         chart=chart,
         script=script,
     )
+    # JSON and names of files may have what is no character.
+    return text.encode(errors="replace").decode()
 
 
 @cache

@@ -46,7 +46,6 @@ def report(run: Run, details: Details, back: str = "", is_live: bool = False) ->
         is_live: whether the page asks for itself again while the run is in progress.
     """
     contents = {
-        "curves": _curves(run, details),
         "samples": _samples(details),
         "model": f'<pre tabindex="0">{escape(run.text("summary"))}</pre>'
         * bool(run.text("summary")),
@@ -56,6 +55,8 @@ def report(run: Run, details: Details, back: str = "", is_live: bool = False) ->
         "settings": _settings(run),
     }
     sections = [section(name, _LINKS[name], content) for name, content in contents.items()]
+    curves = ["curves"] if _has_curves(run, details) else []
+    linked = [*curves, *(name for name, content in contents.items() if content)]
     data = {
         "steps": columns(details.steps, "step"),
         "epochs": columns(run.epochs, "epoch"),
@@ -69,9 +70,10 @@ def report(run: Run, details: Details, back: str = "", is_live: bool = False) ->
         title=run.name,
         body="".join(
             [
-                _bar(run, back, [name for name, content in contents.items() if content]),
+                _bar(run, back, linked),
                 f'<main data-live="{"run" if is_live and run.is_running else ""}">',
                 _header(run, details),
+                _curves(run, details),
                 *sections,
                 "</main>",
             ]
@@ -157,27 +159,34 @@ def title(column: str) -> str:
 
 
 def _curves(run: Run, details: Details) -> str:
-    if not len(run.epochs) and not len(details.steps):
-        return ""
+    """Where the charts are drawn. It is no part that is exchanged: the charts get new values."""
     heads = ["#" + title(name) for name in run.epochs.columns]
     rows = (
         "<tr>" + "".join(cell(figure(v), v, is_number=True) for v in row) + "</tr>"
         for row in zip(*run.epochs.columns.values(), strict=True)
     )
-    numbers = table(heads, rows, caption="Every epoch")
     bucket = _bucket(len(details.steps))
-    note = f'<p class="note">Each point is the average of {bucket} steps.</p>' if bucket > 1 else ""
+    averaged = f"Each point is the average of {bucket} steps." if bucket > 1 else ""
+    hidden = "" if _has_curves(run, details) else " hidden"
     return (
+        f'<section id="curves" aria-labelledby="curves-title"{hidden}>'
+        '<h2 id="curves-title">Curves</h2>'
         '<p class="note screen">Drag over a chart to zoom in, double-click to zoom out; '
         "click a name to hide its curve.</p>"
         '<div class="group" id="epoch-charts" hidden>'
         '<div class="tools"><h3>Every epoch</h3></div></div>'
         '<div class="group" id="step-charts" hidden><div class="tools"><h3>Every step</h3>'
+        f'<p class="note" data-part="averaged">{averaged}</p>'
         '<label>smoothing <input type="range" id="smoothing" min="0" max="0.99" step="0.01" '
-        'value="0.8"><output for="smoothing">0.80</output></label></div>'
-        f"{note}</div>"
-        f"<details><summary>Every epoch in numbers</summary>{numbers}</details>"
+        'value="0.8"><output for="smoothing">0.80</output></label></div></div>'
+        "<details><summary>Every epoch in numbers</summary>"
+        f'<div data-part="numbers">{table(heads, rows, caption="Every epoch")}</div></details>'
+        "</section>"
     )
+
+
+def _has_curves(run: Run, details: Details) -> bool:
+    return bool(len(run.epochs) or len(details.steps))
 
 
 def _samples(details: Details) -> str:
@@ -216,7 +225,7 @@ def _graph(details: Details) -> str:
             ("in", "+", "Zoom in"),
             ("out", "−", "Zoom out"),
             ("fit", "fit", "Show all of it"),
-            ("full", "⛶", "Full screen"),
+            ("full", "full", "Full screen"),
         )
     )
     return (
@@ -243,7 +252,10 @@ def _time(details: Details) -> str:
             f'{max(0.0, 100 * row.share / most):.1f}%"></i></span>{row.share:.1%}',
             row.share,
         )
-        + cell(f'<span class="remark">{escape(row.remark)}</span>', row.remark)
+        + cell(
+            f'<span class="remark" title="{escape(row.remark)}">{escape(row.remark)}</span>',
+            row.remark,
+        )
         + "</tr>"
         for row in details.operations
     )

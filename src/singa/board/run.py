@@ -21,6 +21,7 @@ from singa.errors import DataError
 T = TypeVar("T")
 
 _RUN, _EPOCHS, _STEPS = "run.json", "epochs.csv", "steps.csv"
+_MOST = 1e300  # of a number; what is more is no number that anybody has measured
 _FORMAT = 1  # the newest that is known
 _PNG = b"\x89PNG\r\n\x1a\n"
 _MOST_SAMPLES = 40  # of each title: a page has them all in it
@@ -76,7 +77,9 @@ class Run:
     def number(self, name: str) -> float | None:
         """A number of ``run.json``; None if it is not there, or no number."""
         value = self.info.get(name)
-        return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return None
+        return value if abs(value) < _MOST else None
 
     @property
     def name(self) -> str:
@@ -105,16 +108,15 @@ class Run:
     @property
     def speed(self) -> float | None:
         """Samples per second: the median of the epochs. The first one compiles, as a rule."""
-        speeds = [s for s in self.epochs["samples_per_second"] if s is not None]
+        speeds = [s for s in finite(self.epochs["samples_per_second"]) if s is not None]
         return statistics.median(speeds) if speeds else None
 
     def time(self, name: str) -> datetime | None:
         """A time of ``run.json``; None if it is not there, or no time."""
         try:
-            time = datetime.fromisoformat(self.text(name))
-        except ValueError:
+            return datetime.fromisoformat(self.text(name)).astimezone(UTC)
+        except (ValueError, OverflowError):
             return None
-        return time.astimezone(UTC)
 
     def best(self, column: str) -> Best | None:
         """The epoch with a column's best value; the earlier one of two that are as good."""
@@ -268,9 +270,12 @@ def _operations(path: Path) -> list[Operation]:
     profile = _json_object(path)
     try:
         steps = max(int(profile["iterations"]), 1)
+        several = {row["name"] for row in profile["rows"] if row["number"] > 1}
         rows = [
             Operation(
-                name=f"{row['name']} {row['number']}" if row["number"] else str(row["name"]),
+                name=f"{row['name']} {row['number']}"
+                if row["name"] in several
+                else str(row["name"]),
                 layer=str(row["layer"]),
                 direction=str(row["direction"]),
                 calls=int(row["calls"]),
@@ -293,9 +298,8 @@ def _remark(row: dict[str, Any]) -> str:
 
 def _memory(path: Path) -> dict[str, int]:
     sizes = _json_object(path)
-    return {
-        name: size for name, size in sizes.items() if isinstance(size, int) and size >= 0
-    }  # the name of the device is among them
+    # The name of the device is among them.
+    return {n: size for n, size in sizes.items() if isinstance(size, int) and 0 <= size < _MOST}
 
 
 def _samples(folder: Path, problems: list[str]) -> dict[str, list[Sample]]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote_to_bytes
 
 from singa.board.overview import back, overview
 from singa.board.report import report
@@ -45,11 +46,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         # A page of somebody else, whose name leads to this machine, is not to read what is here.
-        host = urlsplit(f"//{self.headers.get('Host', '')}").hostname
+        host = self.headers.get("Host", "").partition(":")[0]
         if host not in (HOST, "localhost"):
             self._answer(HTTPStatus.FORBIDDEN, f"This is {self.server.url}")
             return
-        path = unquote(urlsplit(self.path).path)
+        path = os.fsdecode(unquote_to_bytes(self.path.partition("?")[0]))
         try:
             page = self._page(path)
         except DataError as error:
@@ -72,7 +73,7 @@ class _Handler(BaseHTTPRequestHandler):
         return report(run, read_details(run.folder), back(key), is_live=True)
 
     def _answer(self, status: HTTPStatus, text: str, kind: str = "text/plain") -> None:
-        body = text.encode()
+        body = text.encode(errors="replace")
         self.send_response(status)
         self.send_header("Content-Type", f"{kind}; charset=utf-8")
         self.send_header("Content-Length", str(len(body)))

@@ -63,6 +63,8 @@ const PERIOD = 2000; // milliseconds
 const sources = new Map(); // the parts as they came, before scripts changed them
 for (const part of document.querySelectorAll("[data-part]")) sources.set(part.dataset.part, part.outerHTML);
 
+const focusable = (part) => [...part.querySelectorAll("a, button, input, [tabindex]")];
+
 // The scripts have changed the page by now: the source of its parts is asked for once more.
 async function refresh() {
   const answer = await fetch(location.pathname, { cache: "no-store" });
@@ -73,9 +75,11 @@ async function refresh() {
     if (sources.get(name) === part.outerHTML) continue;
     sources.set(name, part.outerHTML);
     const old = document.querySelector(`[data-part="${name}"]`);
+    const focused = focusable(old).indexOf(document.activeElement);
     const made = document.importNode(part, true);
     old.replaceWith(made);
     enhancers.forEach((enhancer) => enhancer(made));
+    focusable(made)[focused]?.focus({ preventScroll: true });
   }
   const text = fresh.getElementById("data").textContent;
   if (text !== JSON.stringify(data)) {

@@ -62,7 +62,6 @@ const drawn = new Map(); // the group's id: its charts
 
 function drawCharts(id, specs) {
   const group = document.getElementById(id);
-  if (!group) return;
   group.hidden = !specs.length;
   const old = drawn.get(id) ?? [];
   const isSame = old.length === specs.length && old.every((chart, i) => chart.spec.title === specs[i].title);
@@ -71,22 +70,19 @@ function drawCharts(id, specs) {
   drawn.set(id, specs.map((spec) => new Chart(group, spec)));
 }
 
-const smoothing = () => document.getElementById("smoothing");
+const smoothing = document.getElementById("smoothing");
 
 function drawStepCharts() {
-  const slider = smoothing();
-  if (!slider) return;
-  slider.nextElementSibling.value = Number(slider.value).toFixed(2);
-  drawCharts("step-charts", stepCharts(data, Number(slider.value)));
+  smoothing.nextElementSibling.value = Number(smoothing.value).toFixed(2);
+  drawCharts("step-charts", stepCharts(data, Number(smoothing.value)));
 }
 
-function drawCurves() {
+onData(() => {
+  document.getElementById("curves").hidden = !data.epochs.epoch?.length && !data.steps.step?.length;
   drawCharts("epoch-charts", epochCharts(data));
   drawStepCharts();
-}
-
-onData(drawCurves);
-smoothing()?.addEventListener("input", drawStepCharts);
+});
+smoothing.addEventListener("input", drawStepCharts);
 
 // -- samples ----------------------------------------------------------------------------------
 
