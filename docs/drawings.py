@@ -21,8 +21,8 @@ from singa.tensor import Tensor
 IMAGES = Path("docs/images")
 FOLLOW = "w"
 
-_COLUMN, _BOX = 152, (112, 40)
-_WIDTH = 960
+_COLUMN, _BOX, _PILL = 132, (104, 40), 104
+_WIDTH = 808
 
 
 # -- the program ----------------------------------------------------------------------------------
@@ -136,7 +136,7 @@ def _strip(canvas: drawing.Drawing, found: Record, y: float, is_backward: bool) 
                 _arrows(canvas, place, at[operation], 1, is_backward)
                 _tensor(canvas, *place, name, FOLLOWED if name == FOLLOW else TENSOR)
                 if is_backward:
-                    _number(canvas, place[0] - 46, place[1] - 18, found.order[name])
+                    _number(canvas, place[0] - _PILL / 2, place[1] - 18, found.order[name])
             else:
                 canvas.text(*place, "x: no edge", 12, "middle", FAINT)
             row += 1
@@ -149,7 +149,7 @@ def _strip(canvas: drawing.Drawing, found: Record, y: float, is_backward: bool) 
 
 
 def _middle(column: float) -> float:
-    return 92 + column * _COLUMN
+    return 74 + column * _COLUMN
 
 
 def _arrows(
@@ -163,18 +163,17 @@ def _arrows(
     half = _BOX[0] / 2
     for i in range(count):
         shift = 12 * (i - (count - 1) / 2)
-        begin = (left[0] + half - 2, left[1] + shift)
-        end = (right[0] - half - 2, right[1] + shift)
+        begin, end = (left[0] + half, left[1] + shift), (right[0] - half, right[1] + shift)
         if is_backward:
-            begin, end = (end[0] + 2, end[1]), (begin[0] + 4, begin[1])
+            begin, end = end, begin
         canvas.line([begin, end], GRADIENT[1] if is_backward else LINE)
 
 
 def _tensor(
     canvas: drawing.Drawing, x: float, y: float, name: str, colours: tuple[str, str]
 ) -> None:
-    canvas.box(x - 46, y - 16, 92 + 12, 32, *colours, radius=16)
-    canvas.text(x + 6, y + 5, name, 13, "middle", bold=name == FOLLOW)
+    canvas.box(x - _PILL / 2, y - 16, _PILL, 32, *colours, radius=16)
+    canvas.text(x, y + 5, name, 13, "middle", bold=name == FOLLOW)
 
 
 def _number(canvas: drawing.Drawing, x: float, y: float, number: int) -> None:
@@ -211,26 +210,26 @@ def _step(found: Recording) -> str:
     )
     places: dict[Node, tuple[float, float]] = {}
     for i, (lane, (_, edge)) in enumerate(_LANES.items()):
-        left = 196 + i * 190
-        canvas.box(left, 48, 174, bottom - 48, PANEL, radius=8)
+        left = 146 + i * 170
+        canvas.box(left, 48, 156, bottom - 48, PANEL, radius=8)
         canvas.text(left + 12, 68, lane, 12, fill=edge, bold=True)
         nodes = lanes[lane]
         for row, node in enumerate(nodes if lane != "backward" else reversed(nodes)):
-            places[node] = (left + 87, 106 + row * 56)
-    reads = {source: (84.0, 106.0 + row * 56) for row, source in enumerate(sources)}
+            places[node] = (left + 78, 106 + row * 56)
+    reads = {source: (68.0, 106.0 + row * 56) for row, source in enumerate(sources)}
     writes = {
-        name: (_WIDTH - 92.0, 106.0 + row * 56) for row, (name, _) in enumerate(found.assigned)
+        name: (_WIDTH - 68.0, 106.0 + row * 56) for row, (name, _) in enumerate(found.assigned)
     }
     _flows(canvas, found, places, reads, writes)
     for source, (x, y) in reads.items():
-        _tensor(canvas, x - 6, y, source.name, FOLLOWED if source.name == FOLLOW else TENSOR)
+        _tensor(canvas, x, y, source.name, FOLLOWED if source.name == FOLLOW else TENSOR)
     for name, (x, y) in writes.items():
-        _tensor(canvas, x - 6, y, name, FOLLOWED if name == FOLLOW else TENSOR)
+        _tensor(canvas, x, y, name, FOLLOWED if name == FOLLOW else TENSOR)
     for node, (x, y) in places.items():
-        canvas.box(x - 70, y - 20, 140, 40, *_LANES[node.direction])
+        canvas.box(x - 64, y - 20, 128, 40, *_LANES[node.direction])
         canvas.text(x, y + 5, node.name, 13, "middle", INK)
-    canvas.text(32, 68, "read", 12, fill=TENSOR[1], bold=True)
-    canvas.text(_WIDTH - 144, 68, "assigned", 12, fill=TENSOR[1], bold=True)
+    canvas.text(18, 68, "read", 12, fill=TENSOR[1], bold=True)
+    canvas.text(_WIDTH - 118, 68, "assigned", 12, fill=TENSOR[1], bold=True)
     canvas.text(20, bottom + 26, "Coloured lines follow w.", 12, fill=FAINT)
     return canvas.document(_WIDTH, bottom + 42, "A captured step")
 
@@ -249,17 +248,19 @@ def _flows(
             if isinstance(origin, Source):
                 if origin in reads:
                     left = reads[origin]
-                    lines.append((origin.name == FOLLOW, [(left[0] + 52, left[1]), (x - 72, y)]))
+                    lines.append(
+                        (origin.name == FOLLOW, [(left[0] + _PILL / 2, left[1]), (x - 65, y)])
+                    )
             elif origin.direction == node.direction:
                 up = 20 if places[origin][1] > y else -20
                 lines.append((False, [(x, places[origin][1] - up), (x, y + up)]))
             elif origin.direction == "backward" or node.direction == "backward":
                 at = places[origin]
-                lines.append((_is_gradient_of(origin, node), [(at[0] + 70, at[1]), (x - 72, y)]))
+                lines.append((_is_gradient_of(origin, node), [(at[0] + 64, at[1]), (x - 65, y)]))
     for name, (node, _) in found.assigned:
         if isinstance(node, Node):
             at, end = places[node], writes[name]
-            lines.append((name == FOLLOW, [(at[0] + 70, at[1]), (end[0] - 54, end[1])]))
+            lines.append((name == FOLLOW, [(at[0] + 64, at[1]), (end[0] - _PILL / 2, end[1])]))
     for is_followed, points in sorted(lines, key=lambda line: line[0]):
         canvas.line(points, FOLLOWED[1] if is_followed else "#b9b9b9", has_arrow=is_followed)
 

@@ -33,10 +33,13 @@ PAGES = Path(__file__).parent / "reference"
 MODULES = [
     "singa.tensor", "singa.autograd", "singa.layer", "singa.opt", "singa.metric",
     "singa.initializer", "singa.model", "singa.data", "singa.image_tool", "singa.device",
-    "singa.graph", "singa.weights", "singa.checkpoint", "singa.models", "singa.training",
-    "singa.picture", "singa.errors",
+    "singa.weights", "singa.checkpoint", "singa.models", "singa.train", "singa.board",
+    "singa.errors",
 ]  # fmt: skip
 """The modules that users import; all else is how they work."""
+
+NOT_FOR_USERS = {"singa.device.timed_devices", "singa.errors.warn", "singa.errors.users_line"}
+"""Names without an underscore that are the package's own business."""
 
 
 # -- which names there are ------------------------------------------------------------------------
@@ -76,13 +79,32 @@ def chosen_names(module: str, defined_in: str | None, listed: list[str]) -> list
 
 def documented() -> Iterator[tuple[str, str]]:
     """Each name on the pages of reference, and the page: ``singa.opt.SGD``, ``optimizers.md``."""
-    for page in sorted(PAGES.glob("*.md")):
+    for page in sorted(PAGES.rglob("*.md")):
         text = page.read_text(encoding="utf-8")
         for module, content in re.findall(r"^```\{names\} (\S+)\n(.*?)^```", text, re.M | re.S):
             defined_in = re.search(r"^:from: (\S+)$", content, re.M)
             listed = re.sub(r"^:\w+:.*$", "", content, flags=re.M).split()
             for name in chosen_names(module, defined_in and defined_in[1], listed):
-                yield f"{module}.{name}", page.name
+                yield f"{module}.{name}", page.relative_to(PAGES).as_posix()
+        for full in re.findall(r"^\.\. py:data:: (\S+)$", text, re.M):
+            yield full, page.relative_to(PAGES).as_posix()
+
+
+def missing() -> list[str]:
+    """Public names that are on no page: neither themselves, nor what they stand for."""
+    shown = {full for full, _ in documented()}
+    items = {id(_found(full)) for full in shown}
+    return [
+        full
+        for module in MODULES
+        for full in (f"{module}.{name}" for name in public_names(module))
+        if full not in shown | NOT_FOR_USERS and id(_found(full)) not in items
+    ]
+
+
+def _found(full: str) -> Any:
+    module, _, name = full.rpartition(".")
+    return getattr(import_module(module), name)
 
 
 # -- the pages ------------------------------------------------------------------------------------
@@ -226,6 +248,20 @@ def _as_it_was(
         lines[:] = [*map(_escaped, (inspect.getdoc(item) or "").splitlines()), ""]
 
 
+class _AsWritten:
+    """An annotation that shows as it is in the source, without quotes."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def _as_written(annotation: Any) -> Any:
+    return _AsWritten(annotation.strip("'\"")) if isinstance(annotation, str) else annotation
+
+
 def _signature(
     app: Sphinx, what: str, name: str, item: Any, options: Any, arguments: Any, returned: Any
 ) -> tuple[str, str] | None:
@@ -242,8 +278,10 @@ def _signature(
         parameters = parameters[1:]
     if what == "class":
         found = found.replace(return_annotation=inspect.Signature.empty)
-    text = str(found.replace(parameters=parameters))
-    text = re.sub(r"'([^']*)'(?=[,)=]| =|$)", r"\1", text).replace("dtype('float32')", "float32")
+    parameters = [p.replace(annotation=_as_written(p.annotation)) for p in parameters]
+    returns = _as_written(found.return_annotation)
+    text = str(found.replace(parameters=parameters, return_annotation=returns))
+    text = text.replace("dtype('float32')", "float32")
     arguments, _, returned = text.partition(" -> ")
     return arguments, returned
 
@@ -259,9 +297,7 @@ def _bases(app: Sphinx, name: str, cls: type, options: Any, bases: list[Any]) ->
 
 @cache
 def _known_classes() -> set[type]:
-    found = [full.rpartition(".") for full, _ in documented()]
-    items = [getattr(import_module(module), name) for module, _, name in found]
-    return {item for item in items if inspect.isclass(item)}
+    return {item for full, _ in documented() if inspect.isclass(item := _found(full))}
 
 
 # -- links ---------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from singa.graph.svg import text_width
 PAGE, DRAWING = Path("docs/architecture.md"), Path("docs/images/floors.svg")
 SOURCE = Path("src/singa")
 
-_WIDTH, _HEIGHT = 960, 40  # of a floor; the second for one row of boxes
+_WIDTH, _HEIGHT = 800, 40  # of a floor; the second for one row of boxes
 _NAME, _GAP, _PAD = 12, 8, 12
 _LEFT = 56  # where boxes begin
 _WHAT = 16  # the height of the line that says what lives there
