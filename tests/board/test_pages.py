@@ -221,7 +221,7 @@ def test_the_page_of_all_runs_has_the_newest_first(write_run, tmp_path):
 
     index = pages["index.html"]
     assert [a["href"] for a in index.all("a")] == ["run/a%26b/new.html", "run/old.html"]
-    assert "2 runs, 1 of them in progress" in index.text
+    assert "2 runs, 1 in progress" in index.text
     assert len([a for a in index.all("svg") if a["class"] == "sparkline"]) == 2
     assert "../../index.html" in [a["href"] for a in pages["run/a&b/new.html"].all("a")]
     assert "../index.html" in [a["href"] for a in pages["run/old.html"].all("a")]

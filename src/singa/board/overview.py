@@ -14,7 +14,6 @@ from singa.board.markup import (
     cell,
     duration,
     figure,
-    moment,
     problems,
     section,
     sparkline,
@@ -53,7 +52,7 @@ def overview(runs: Sequence[Run], name: str, is_live: bool = False) -> str:
     running = sum(run.is_running for run in runs)
     counted = f"{len(runs)} run{'s' * (len(runs) != 1)}"
     if running:
-        counted += f", {running} of them in progress"
+        counted += f", {running} in progress"
     header = (
         f'<header id="top" data-part="header"><h1>{escape(name)}</h1><p class="under">{counted}. '
         "Losses and metrics are those of each run's best epoch.</p></header>"
@@ -85,7 +84,7 @@ def _table(runs: Sequence[Run]) -> str:
     counts = Counter(name for run in runs for name in run.measures)
     measures = [name for name, _ in counts.most_common(_MOST_MEASURES)]
     heads = [
-        "", "run", "status", "model", "data", "#epochs", *(f"#{title(m)}" for m in measures),
+        "", "run", "status", "model", "#epochs", *(f"#{title(m)}" for m in measures),
         "loss", "#duration", "#samples/s", "#parameters", "started",
     ]  # fmt: skip
     rows = (_row(run, measures) for run in runs)
@@ -94,7 +93,7 @@ def _table(runs: Sequence[Run]) -> str:
 
 def _row(run: Run, measures: Sequence[str]) -> str:
     name = escape(run.name)
-    place = f'<span class="place">{escape(run.key)}</span>' if run.key != run.name else ""
+    place = _below(escape(run.key)) if run.key != run.name else ""
     chosen = (
         f'<input type="checkbox" data-key="{escape(run.key)}" aria-label="compare {name}">'
         '<i class="swatch"></i>'
@@ -108,8 +107,7 @@ def _row(run: Run, measures: Sequence[str]) -> str:
             run.name,
         ),
         cell(status(run.status), run.status),
-        cell(escape(run.text("model"))),
-        cell(escape(run.data_name)),
+        cell(escape(run.text("model")) + _below(escape(run.data_name)), run.text("model")),
         cell(f"{figure(epoch)} <small>of {figure(epochs)}</small>", epoch, is_number=True),
     ]
     for measure in measures:
@@ -122,9 +120,18 @@ def _row(run: Run, measures: Sequence[str]) -> str:
         cell(duration(run.seconds), run.seconds, is_number=True),
         cell(figure(run.speed and round(run.speed)), run.speed, is_number=True),
         cell(figure(run.number("parameters")), run.number("parameters"), is_number=True),
-        cell(moment(started), started.isoformat() if started else None),
+        cell(_moment(started), started.isoformat() if started else None),
     ]
     return f"<tr>{''.join(cells)}</tr>"
+
+
+def _below(content: str) -> str:
+    """A second line of a cell."""
+    return f'<span class="place">{content}</span>' if content else ""
+
+
+def _moment(time: datetime | None) -> str:
+    return f"{time:%Y-%m-%d}{_below(f'{time:%H:%M} UTC')}" if time else "–"
 
 
 def _sparkline(run: Run) -> str:

@@ -238,6 +238,14 @@ function shorten(value) {
   return String(Number(value.toPrecision(6)));
 }
 
+/** Whether a loss falls so far that a linear scale shows its beginning only. */
+function isSteep(name, ...columns) {
+  const values = columns.flat().filter((v) => v !== null && v !== undefined);
+  const low = values.reduce((a, b) => Math.min(a, b), Infinity);
+  const high = values.reduce((a, b) => Math.max(a, b), 0);
+  return name.includes("loss") && low > 0 && high > 30 * low;
+}
+
 /** Exponential moving average without its bias towards 0, as in singa.picture. */
 function smooth(values, decay) {
   let average = 0;

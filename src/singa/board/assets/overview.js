@@ -41,7 +41,7 @@ function comparisonSpec(name, runs, axis) {
     title: name.replace(/^val_/, "validation ").replaceAll("_", " "),
     axis,
     group: "comparison",
-    log: name.includes("loss") && columns.every((values) => values.every((v) => !(v <= 0) || v === null)),
+    log: isSteep(name, ...columns),
     x,
     series: runs.map((run, i) => ({
       label: run.name === run.key ? run.name : run.key,

@@ -1,7 +1,8 @@
 // What every page has: its data, tables that can be sorted, and parts that are exchanged while a
 // training is in progress.
 
-let data = JSON.parse(document.getElementById("data").textContent);
+let source = document.getElementById("data").textContent;
+let data = JSON.parse(source);
 const enhancers = []; // what makes a part alive: functions of a part that is new in the page
 const listeners = []; // what is told of new data
 
@@ -65,7 +66,7 @@ for (const part of document.querySelectorAll("[data-part]")) sources.set(part.da
 
 const focusable = (part) => [...part.querySelectorAll("a, button, input, [tabindex]")];
 
-// The scripts have changed the page by now: the source of its parts is asked for once more.
+/** Ask for the page once more, and exchange what is different; whether it goes on. */
 async function refresh() {
   const answer = await fetch(location.pathname, { cache: "no-store" });
   if (!answer.ok) throw new Error(answer.statusText);
@@ -82,11 +83,11 @@ async function refresh() {
     focusable(made)[focused]?.focus({ preventScroll: true });
   }
   const text = fresh.getElementById("data").textContent;
-  if (text !== JSON.stringify(data)) {
+  if (text !== source) {
+    source = text;
     data = JSON.parse(text);
     listeners.forEach((listener) => listener());
   }
-  document.title = fresh.title;
   return fresh.querySelector("main").dataset.live;
 }
 

@@ -15,14 +15,6 @@ function measures(columns) {
   return [...new Set(names.map((n) => n.replace(/^val_/, "")))].sort((a, b) => b.includes("loss") - a.includes("loss"));
 }
 
-/** Whether a loss falls so far that a linear scale shows its beginning only. */
-function isSteep(name, ...columns) {
-  const values = columns.flat().filter((v) => v !== null && v !== undefined);
-  const low = values.reduce((a, b) => Math.min(a, b), Infinity);
-  const high = values.reduce((a, b) => Math.max(a, b), 0);
-  return name.includes("loss") && low > 0 && high > 30 * low;
-}
-
 function epochCharts({ epochs: columns, steps, best }) {
   const points = (columns.epoch ?? []).length <= 60;
   const spec = (title, series, log = false) => ({ title, series, log, axis: "epoch", group: "epochs", x: columns.epoch });
