@@ -577,7 +577,7 @@ def tensordot(A: Tensor, B: Tensor, axes: int | Sequence[Any] = 2) -> Tensor:
         axes: how many of A's last axes meet as many of B's first; or the axes of A and those of B.
 
     Raises:
-        ArgumentError: not as many axes of A as of B.
+        ArgumentError: not as many axes of A as of B, one that is not there, or one twice.
         ShapeError: axes that meet are of different sizes.
 
     Example:
@@ -587,11 +587,15 @@ def tensordot(A: Tensor, B: Tensor, axes: int | Sequence[Any] = 2) -> Tensor:
         (3, 5)
     """
     if isinstance(axes, int):
-        ours, theirs = list(range(A.ndim() - axes, A.ndim())), list(range(axes))
+        ours, theirs = list(range(-axes, 0)), list(range(axes))
     else:
         ours, theirs = (np.atleast_1d(part).tolist() for part in axes)
     if len(ours) != len(theirs):
         raise ArgumentError(f"tensordot: {len(ours)} axes of A for {len(theirs)} of B")
+    for name, t, meeting in (("A", A, ours), ("B", B, theirs)):
+        there = {axis % t.ndim() for axis in meeting if -t.ndim() <= axis < t.ndim()}
+        if len(there) != len(meeting):
+            raise ArgumentError(f"tensordot: axes {meeting} of {name}, of shape {t.shape}")
     left = list(string.ascii_letters[: A.ndim()])
     right = list(string.ascii_letters[A.ndim() : A.ndim() + B.ndim()])
     for a, b in zip(ours, theirs, strict=True):

@@ -109,6 +109,9 @@ def test_tensordot_says_what_does_not_fit():
         tensor.tensordot(a, b, 1)
     with pytest.raises(ArgumentError, match="tensordot: 2 axes of A for 1 of B"):
         tensor.tensordot(a, b, ([0, 1], [0]))
+    for axes in (3, ([2], [0]), ([0, 0], [0, 1]), ([0, -2], [0, 1])):
+        with pytest.raises(ArgumentError, match=r"tensordot: axes .* of A, of shape \(2, 3\)"):
+            tensor.tensordot(a, b, axes)
 
 
 def test_in_place_sums():
