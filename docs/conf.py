@@ -36,10 +36,10 @@ autodoc_member_order = "bysource"
 autodoc_inherit_docstrings = False
 autodoc_class_signature = "mixed"
 napoleon_google_docstring, napoleon_numpy_docstring = True, False
-napoleon_use_ivar = True
 # Titles that our docstrings have and Google's do not; Args stands apart from a layer's Parameters.
 napoleon_custom_sections = [
-    (title, "params_style") for title in ("Args", "Parameters", "States", "Layers", "Shapes")
+    (title, "params_style")
+    for title in ("Args", "Attributes", "Parameters", "States", "Layers", "Shapes")
 ]
 
 nitpicky = True

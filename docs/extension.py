@@ -190,7 +190,7 @@ def _autoclass(cls: type, name: str) -> list[str]:
         f".. autoclass:: {name}",
         "   :members:",
         f"   :exclude-members: {', '.join(taken_over)}",
-        "   :show-inheritance:",
+        *(["   :show-inheritance:"] if _public_bases(cls) else []),
         "",
     ]
 
@@ -288,11 +288,15 @@ def _signature(
 
 def _bases(app: Sphinx, name: str, cls: type, options: Any, bases: list[Any]) -> None:
     """Those that users know: a base of the package's own stands for the public one below it."""
-    public = [
+    bases[:] = _public_bases(cls)
+
+
+def _public_bases(cls: type) -> list[type]:
+    bases = [
         next((b for b in base.__mro__ if b in _known_classes() or b.__module__ == "builtins"), None)
         for base in cls.__bases__
     ]
-    bases[:] = dict.fromkeys(base for base in public if base not in (None, object))
+    return [base for base in dict.fromkeys(bases) if base not in (None, object)]
 
 
 @cache

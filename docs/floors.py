@@ -101,10 +101,7 @@ def draw() -> str:
                     canvas.text(x + width / 2, top + 19, part, _NAME, "middle", drawing.INK)
                 x += width + _GAP
         y += height + 8
-    canvas.text(
-        16, y + 18, "The more parts import one, the darker it is. Hovering tells which.", 11,
-        fill=drawing.FAINT,
-    )  # fmt: skip
+    canvas.text(16, y + 18, "The more parts import one, the darker it is.", 11, fill=drawing.FAINT)
     return canvas.document(_WIDTH, y + 34, "The floors of the package")
 
 
