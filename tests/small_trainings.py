@@ -48,6 +48,7 @@ def samples(count=32, seed=0):
 def states(model):
     """All that a training has changed, as arrays."""
     found = dict(model.get_states())
-    for optimizer in model.optimizers().values():
-        found |= optimizer.get_states()
+    names = {param: name for name, param in model.get_params().items()}
+    for owner, optimizer in model.optimizers().items():
+        found |= {f"{owner}/{key}": t for key, t in optimizer.get_states(names).items()}
     return {name: t.to_numpy() for name, t in found.items()}

@@ -426,11 +426,19 @@ def test_arguments_that_are_refused(tmp_path, options, error, message):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["full", "taken"]
 
 
+class _Dicts:
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        return {"x": np.ones(4, np.float32)}
+
+
 @pytest.mark.parametrize(
     ("source", "message"),
     [
         (3, "a DataLoader, a dataset, an array or a tuple of arrays is expected, got int"),
-        (data.ArrayDataset(np.array(["a", "b"])), "one for each argument of train_one_batch"),
+        (_Dicts(), "one for each argument of train_one_batch; there is a dict in it"),
     ],
 )
 def test_data_that_are_refused(source, message):

@@ -200,12 +200,12 @@ def train(
         device=where,
         about=Task.of(model, data_name, dataset).about(),
     )
+    if history.status == "interrupted":
+        goes_on = run or file
+        typer.echo(f"saved, go on with --resume {goes_on}" if goes_on else "not saved", err=True)
+        raise typer.Exit(INTERRUPTED)
     if file is None and run is not None:
         file = run / "checkpoint.zip"
-    if history.status == "interrupted":
-        saved_to = f"saved, go on with --resume {file}" if file else "not saved"
-        typer.echo(f"interrupted in epoch {history.epochs.rows + 1}; {saved_to}", err=True)
-        raise typer.Exit(INTERRUPTED)
     if plot is not None:
         picture.draw(plot, net, dataset, history)
     written = {"saved": file, "best": best, "run": run, "report": report, "csv": csv, "drew": plot}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import operator
 import os
 import tempfile
@@ -22,7 +23,7 @@ from singa.train.callback import Callback
 from singa.train.evaluation import Evaluator, len_of
 from singa.train.feeding import Source
 from singa.train.history import History
-from singa.train.logs import CsvLog, TensorBoardLog, check_new
+from singa.train.logs import CsvLog, TensorBoardLog
 from singa.train.measuring import Meters, Metrics, as_metrics
 from singa.train.monitor import EarlyStopping
 from singa.train.progress import ProgressBar
@@ -126,11 +127,15 @@ def fit(
                 raise DTypeError(f"fit: a callback is a train.Callback, not {callback!r}")
         if not isinstance(model, Model):
             raise DTypeError(f"fit: a Model is expected, got {type(model).__name__}")
+        try:
+            json.dumps(about)
+        except (TypeError, ValueError) as error:
+            raise DTypeError(f"fit: about has to be of JSON's types: {error}") from None
         is_resumed = resume is not False
         folder = _run_folder(run, report, resume, type(model).__name__, stack)
         saver = _saver(checkpoint, resume)
         start = _start(resume, saver, folder)
-        check_new("fit", "csv", csv, is_resumed)
+        _check_new("csv", csv, is_resumed)
         logs: list[Callback] = []
         if csv is not None:
             logs.append(CsvLog(csv))
@@ -240,7 +245,7 @@ def _run_folder(
             f"fit: run: {folder.path} exists; name another folder, or go on with resume=True"
         )
     if folder.report is not None and folder.report.parent != folder.path:
-        check_new("fit", "report", folder.report, resume=True)
+        _check_new("report", folder.report, resume=True)
     return folder
 
 
@@ -252,8 +257,8 @@ def _saver(checkpoint: PathLike | Checkpoint | None, resume: bool | PathLike) ->
         checkpoint = resume
     saver = checkpoint if isinstance(checkpoint, Checkpoint) else Checkpoint(checkpoint)
     is_same = resume is True or (resume is not False and Path(resume) == saver.path)
-    check_new("fit", "checkpoint", saver.path, is_same)
-    check_new("fit", "checkpoint's best", saver.best, resume is not False)
+    _check_new("checkpoint", saver.path, is_same)
+    _check_new("checkpoint's best", saver.best, resume is not False)
     return saver
 
 
@@ -270,3 +275,20 @@ def _start(
     if folder is not None:
         return folder.path / CHECKPOINT
     raise ArgumentError("fit: resume=True goes on from the checkpoint= or the run=: name one")
+
+
+def _check_new(what: str, fpath: PathLike | None, resume: bool) -> None:
+    """Refuse a file that is there already, or that cannot be made, before any training.
+
+    Raises:
+        ArgumentError: it exists and no training is resumed; or there is no such folder.
+    """
+    if fpath is None:
+        return
+    path = Path(fpath)
+    if path.exists() and not resume:
+        raise ArgumentError(
+            f"fit: {what}: {path} exists; name another one, or go on from it with resume=True"
+        )
+    if not path.parent.is_dir():
+        raise ArgumentError(f"fit: {what}: there is no folder {path.parent}")

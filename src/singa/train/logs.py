@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from singa.errors import ArgumentError, DependencyError
+from singa.errors import DependencyError
 from singa.train.callback import Callback
 from singa.train.training import Training
 
@@ -15,6 +15,7 @@ from singa.train.training import Training
 class CsvLog(Callback):
     """Writes ``history.epochs`` to a file of comma-separated values, after each epoch.
 
+    >>> from pathlib import Path
     >>> from singa import data, models, opt, train
     >>> mlp = models.MLP()
     >>> mlp.set_optimizer(opt.SGD(0.05))
@@ -39,6 +40,7 @@ class TensorBoardLog(Callback):
     What there is of training and validation has one diagram: ``loss`` and ``val_loss`` are
     ``epoch/loss`` in the runs ``train`` and ``validation``; steps are in ``step/loss``.
 
+    >>> from pathlib import Path
     >>> from singa import data, models, opt, train
     >>> mlp = models.MLP()
     >>> mlp.set_optimizer(opt.SGD(0.05))
@@ -99,20 +101,3 @@ class TensorBoardLog(Callback):
             purge = self._step + 1 if self._step else None
             self._writers[name] = SummaryWriter(str(self.folder / name), purge_step=purge)
         return self._writers[name]
-
-
-def check_new(owner: str, what: str, fpath: str | os.PathLike[str] | None, resume: bool) -> None:
-    """Refuse a file that is there already, or that cannot be made, before any training.
-
-    Raises:
-        ArgumentError: it exists and no training is resumed; or there is no such folder.
-    """
-    if fpath is None:
-        return
-    path = Path(fpath)
-    if path.exists() and not resume:
-        raise ArgumentError(
-            f"{owner}: {what}: {path} exists; name another one, or go on from it with resume=True"
-        )
-    if not path.parent.is_dir():
-        raise ArgumentError(f"{owner}: {what}: there is no folder {path.parent}")

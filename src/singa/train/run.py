@@ -6,19 +6,20 @@ import json
 import os
 import platform
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import numpy.typing as npt
 
 import singa
 from singa import board
-from singa.errors import ArgumentError, DependencyError, ShapeError
+from singa.errors import ArgumentError, DependencyError, ReportError, ShapeError
 from singa.files import writing
 from singa.graph import Profile, Profiler
 from singa.opt import Constant, DecayScheduler, Optimizer
@@ -40,6 +41,7 @@ class RunFolder(Callback):
 
     Every file is written whole or not at all, and can be read while training goes on.
 
+    >>> from pathlib import Path
     >>> from singa import data, models, opt, train
     >>> class Gallery(train.Callback):
     ...     def on_epoch_end(self, training):
@@ -57,7 +59,8 @@ class RunFolder(Callback):
         folder: where to. It is made if it is not there.
         report: a file to write a report to at the end, as :func:`singa.board.write_report` does.
         profile: whether some of the first steps are timed, operation by operation. They compute
-            what they would compute anyway.
+            what they would compute anyway. jax's profiler does it: if you have a use for that
+            yourself meanwhile, say no here.
 
     Attributes:
         path: the folder.
@@ -116,8 +119,8 @@ class RunFolder(Callback):
         self._about = {**_describe(training, self.path), "started": self._started(training)}
         self._steps = 0
         self._write(training)
-        free = Profiler._recording is None and training.model._profiler is None
-        if self.profile and free and training.step < training.steps:
+        is_free = Profiler._recording is None and training.model._profiler is None
+        if self.profile and is_free and jax.profiler.ProfileData is not None:
             self._profiling = ExitStack()
             profile = training.model.profile(skip=_SKIPPED, limit=_PROFILED)
             self._profile = self._profiling.enter_context(profile)
@@ -135,7 +138,7 @@ class RunFolder(Callback):
             self._write(training)
 
     def on_train_end(self, training: Training) -> None:
-        if self._steps and self._steps < _SKIPPED + _PROFILED:
+        if self._steps < _SKIPPED + _PROFILED:
             self._write_reports(training)
         self._write(training)
         if self.report is not None:
@@ -169,12 +172,15 @@ class RunFolder(Callback):
         if self._profiling is not None:
             self._profiling.close()
             self._profiling, profile = None, self._profile
+        if not self._steps:
+            return
         if profile is not None and not profile.iterations:
             profile = None  # too few steps
         if profile is not None:
             self._write_text("profile.json", profile.to_json())
         if model.graph_mode:
-            self._write_json("memory.json", asdict(model.memory_report()))
+            with suppress(ReportError):  # XLA does not tell everywhere
+                self._write_json("memory.json", asdict(model.memory_report()))
             model.draw_graph(self.path / "graph.svg", profile=profile)
 
     def _write_json(self, name: str, content: Any) -> None:

@@ -12,11 +12,11 @@ import numpy as np
 from singa import checkpoint
 from singa._tensor import Tensor
 from singa.device import float64, uint8
-from singa.errors import CheckpointError
+from singa.errors import ArgumentError, CheckpointError
 from singa.train.callback import Callback
 from singa.train.history import WHOLE, Table
 from singa.train.monitor import Monitor
-from singa.train.training import Training
+from singa.train.training import INTERRUPTED, Training
 
 FORMAT = 1
 
@@ -54,6 +54,9 @@ class Checkpoint(Callback):
             :class:`singa.train.Monitor`. That of the validation's loss, or of the loss where there
             is no validation, if not given.
         every: save after so many epochs. The last one is saved in any case.
+
+    Raises:
+        ArgumentError: ``every`` is less than 1.
     """
 
     def __init__(
@@ -64,6 +67,8 @@ class Checkpoint(Callback):
         monitor: str | Monitor | None = None,
         every: int = 1,
     ) -> None:
+        if every < 1:
+            raise ArgumentError(f"Checkpoint: every is {every}, at least 1 is expected")
         self.path = Path(fpath)
         self.best = None if best is None else Path(best)
         self.monitor = monitor if isinstance(monitor, Monitor) else Monitor(monitor)
@@ -81,7 +86,10 @@ class Checkpoint(Callback):
             save(training, self.best)
 
     def on_train_end(self, training: Training) -> None:
-        if training.history.status in ("completed", "interrupted") and self._saved != training.step:
+        # Not after a failure, nor a second Ctrl-C: they may have come in the midst of a step.
+        history = training.history
+        is_whole = history.status == "completed" or history.stopped == INTERRUPTED
+        if is_whole and self._saved != training.step:
             self._save(training)
 
     def _save(self, training: Training) -> None:

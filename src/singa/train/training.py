@@ -37,6 +37,17 @@ class Training:
     Nothing in the loop waits for the device: the results of steps are read when their epoch ends,
     or by :meth:`read`.
 
+    >>> from singa import data, models, opt, train
+    >>> class Count(train.Callback):
+    ...     def on_epoch_end(self, training):
+    ...         print(training.epoch, training.step, training.steps)
+    >>> mlp = models.MLP()
+    >>> mlp.set_optimizer(opt.SGD(0.05))
+    >>> digits = data.load_digits()
+    >>> history = train.fit(mlp, digits.train, 2, callbacks=[Count()], progress=False)
+    1 22 44
+    2 44 44
+
     Attributes:
         model: what is trained.
         epochs: how many epochs there are to be.
@@ -234,7 +245,7 @@ class Training:
         try:
             yield
         except KeyboardInterrupt:
-            history.status, history.stopped = "interrupted", INTERRUPTED
+            history.status, history.stopped = "interrupted", "KeyboardInterrupt"
             raise
         except BaseException as error:
             history.status, history.stopped = "failed", f"{type(error).__name__}: {error}"
