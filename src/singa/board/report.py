@@ -47,8 +47,7 @@ def report(run: Run, details: Details, back: str = "", is_live: bool = False) ->
     """
     contents = {
         "samples": _samples(details),
-        "model": f'<pre tabindex="0">{escape(run.text("summary"))}</pre>'
-        * bool(run.text("summary")),
+        "model": _model(run),
         "graph": _graph(details),
         "time": _time(details),
         "memory": _memory(details),

@@ -20,6 +20,14 @@ HOST = "127.0.0.1"
 class Server(ThreadingHTTPServer):
     """Serves the pages of all runs in a folder, to this machine alone.
 
+    >>> from singa import data, models, opt, train
+    >>> mlp = models.MLP()
+    >>> mlp.set_optimizer(opt.SGD(0.05))
+    >>> history = train.fit(mlp, data.load_digits(), 1, run="runs/mlp", progress=False)
+    >>> with Server("runs") as server:  # server.serve_forever() goes on until it is interrupted
+    ...     server.url.rpartition(":")[0]
+    'http://127.0.0.1'
+
     Args:
         folder: it has runs in it, or is one; it is looked through at each request.
         port: 0 picks a free one.
@@ -34,9 +42,9 @@ class Server(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, folder: Path, port: int = 0) -> None:
-        find_runs(folder)
-        self.folder = folder
+    def __init__(self, folder: str | os.PathLike[str], port: int = 0) -> None:
+        self.folder = Path(folder)
+        find_runs(self.folder)
         super().__init__((HOST, port), _Handler)
         self.url = f"http://{HOST}:{self.server_port}/"
 
