@@ -21,12 +21,13 @@ import jax
 
 def _processor() -> str:
     """A name for this kind of processor: compiled code uses all of its instructions."""
-    about = platform.machine() + platform.processor()
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
-        about += next((line for line in lines if line.startswith(("flags", "Features"))), "")
+        about = next((line for line in lines if line.startswith(("flags", "Features"))), "")
     except OSError:
-        pass  # not Linux
+        # Not Linux, where this would start a process and wait for it.
+        about = platform.processor()
+    about += platform.machine()
     return f"{platform.machine()}-{hashlib.sha256(about.encode()).hexdigest()[:12]}"
 
 

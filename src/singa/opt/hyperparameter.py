@@ -96,9 +96,10 @@ class Declared(Structural):
         defaults = {
             name: value
             for base in reversed(cls.__mro__)
+            for annotated in [get_annotations(base)]
             for name, value in vars(base).items()
             if isinstance(value, Hyperparameter)
-            or (name in get_annotations(base) and not name.startswith("_"))
+            or (name in annotated and not name.startswith("_"))
         }
         kinds = {name: isinstance(value, Hyperparameter) for name, value in defaults.items()}
         cls._hyperparameters = tuple(name for name, is_hyper in kinds.items() if is_hyper)
