@@ -181,7 +181,8 @@ class Summary:
         )  # fmt: skip
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(str(self))}</pre>"
+        # Some pages show <pre> in another font, in which columns do not stand below each other.
+        return f"<pre style='font-family:monospace'>{html.escape(str(self))}</pre>"
 
 
 @dataclass
