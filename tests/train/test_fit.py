@@ -392,6 +392,7 @@ def test_forward_may_take_several_inputs():
         ({"metrics": [3]}, DTypeError, "a metric is a name or a Metric, not 3"),
         ({"metrics": "perplexity"}, ShapeError, "Perplexity"),
         ({"callbacks": [print]}, DTypeError, "a callback is a train.Callback"),
+        ({"about": {"x": np.ones(1)}}, DTypeError, "about has to be of JSON's types"),
         ({"resume": True}, ArgumentError, "resume=True goes on from the checkpoint= or the run="),
         ({"report": True}, ArgumentError, "name one with run="),
         ({"report": "no/page.html"}, ArgumentError, "report: there is no folder no"),

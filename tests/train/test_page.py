@@ -20,7 +20,7 @@ def test_the_blocks_run_in_order(tmp_path, capsys):
         # The outputs shown have the form of the real ones, whatever the numbers.
         assert _form(capsys.readouterr().out) == _form(shown), code
 
-    written = {path.name for path in (tmp_path / "runs/cnn").iterdir()}
+    written = {path.name for path in (tmp_path / "runs/mlp").iterdir()}
     documented = {*re.findall(r"`([\w.]+)/?`", "".join(re.findall(r"^\| (`.*?) \|", PAGE, re.M)))}
     assert written == documented | {"report.html"}
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import singa
 from singa import device as devices
-from singa import tape
 from singa.data import DataLoader, Dataset
 from singa.device import Device
 from singa.errors import ArgumentError, DTypeError
@@ -118,46 +117,19 @@ def fit(
         DependencyError: an optional package is needed that is not installed.
     """
     with ExitStack() as stack:
-        epochs = _epochs(epochs)
-        place = device or devices.get_default_device()
-        measures = as_metrics("fit", metrics)
-        given = list(callbacks)
-        for callback in given:
-            if not isinstance(callback, Callback):
-                raise DTypeError(f"fit: a callback is a train.Callback, not {callback!r}")
         if not isinstance(model, Model):
             raise DTypeError(f"fit: a Model is expected, got {type(model).__name__}")
-        try:
-            json.dumps(about)
-        except (TypeError, ValueError) as error:
-            raise DTypeError(f"fit: about has to be of JSON's types: {error}") from None
-        is_resumed = resume is not False
+        epochs = _epochs(epochs)
+        measures = as_metrics("fit", metrics)
+        given = _checked(callbacks)
         folder = _run_folder(run, report, resume, type(model).__name__, stack)
         saver = _saver(checkpoint, resume)
         start = _start(resume, saver, folder)
-        _check_new("csv", csv, is_resumed)
-        logs: list[Callback] = []
-        if csv is not None:
-            logs.append(CsvLog(csv))
-        if tensorboard is not None:
-            logs.append(TensorBoardLog(tensorboard))
-        if progress is not False:
-            logs.append(ProgressBar() if progress is True else progress)
-        endings: list[Callback] = []
-        if early_stopping is not None:
-            endings.append(
-                early_stopping
-                if isinstance(early_stopping, EarlyStopping)
-                else EarlyStopping(early_stopping)
-            )
-        if folder is not None:
-            own = Checkpoint(folder.path / CHECKPOINT, best=folder.path / BEST)
-            if saver is not None and saver.path == own.path:
-                saver = None  # resume= names the folder's
-            endings.append(own)
-        if saver is not None:
-            endings.append(saver)
+        logs = _logs(csv, tensorboard, progress, resume is not False)
+        endings = _endings(early_stopping, folder, saver)
+        further = _as_json(about)
 
+        place = device or devices.get_default_device()
         if validation is None and isinstance(data, Dataset):
             validation = data.test
         loader = feeding.training_loader("fit", data, batch_size, seed, place)
@@ -174,6 +146,19 @@ def fit(
         evaluator = Evaluator("fit", model, measures)
         if validating is not None or measures:
             evaluator.check(batch)
+        own = {
+            "format": saving.FORMAT,
+            "singa": singa.__version__,
+            "class": type(model).__name__,
+            "seed": seed,
+            "batch_size": loader.batch_size,
+            "precision": str(model.precision or "float32"),
+            "samples": len(loader.dataset),
+            "validation_samples": None if validating is None else len(validating.dataset),
+            "metrics": list(measures),
+            "inputs": [[list(field.shape), str(field.dtype)] for field in batch],
+            "checksum": checksum,
+        }
         training = Training(
             model,
             epochs,
@@ -184,25 +169,67 @@ def fit(
             place,
             seed,
             len_of(batch),
-            {
-                **(about or {}),
-                "format": saving.FORMAT,
-                "singa": singa.__version__,
-                "class": type(model).__name__,
-                "seed": seed,
-                "batch_size": loader.batch_size,
-                "precision": str(tape.as_precision(precision) or "float32"),
-                "samples": len(loader.dataset),
-                "validation_samples": len(validating.dataset) if validating is not None else None,
-                "metrics": list(measures),
-                "inputs": [[list(field.shape), str(field.dtype)] for field in batch],
-                "checksum": checksum,
-            },
+            further | own,
             folder,
         )
         if start is not None:
             saving.load(training, start)
-        return training.train([*([folder] if folder else []), *logs, *given, *endings])
+        first = [] if folder is None else [folder]
+        return training.train([*first, *logs, *given, *endings])
+
+
+def _checked(callbacks: Iterable[Callback]) -> list[Callback]:
+    found = list(callbacks)
+    for callback in found:
+        if not isinstance(callback, Callback):
+            raise DTypeError(f"fit: a callback is a train.Callback, not {callback!r}")
+    return found
+
+
+def _as_json(about: Mapping[str, Any] | None) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(json.dumps(dict(about or {})))
+    except (TypeError, ValueError) as error:
+        raise DTypeError(f"fit: about has to be of JSON's types: {error}") from None
+    return found
+
+
+def _logs(
+    csv: PathLike | None,
+    tensorboard: PathLike | None,
+    progress: bool | ProgressBar,
+    is_resumed: bool,
+) -> list[Callback]:
+    """What tells how the training goes on."""
+    logs: list[Callback] = []
+    if csv is not None:
+        _check_new("csv", csv, is_resumed)
+        logs.append(CsvLog(csv))
+    if tensorboard is not None:
+        logs.append(TensorBoardLog(tensorboard))
+    if progress is not False:
+        logs.append(ProgressBar() if progress is True else progress)
+    return logs
+
+
+def _endings(
+    early_stopping: int | EarlyStopping | None, folder: RunFolder | None, saver: Checkpoint | None
+) -> list[Callback]:
+    """What comes after the user's callbacks."""
+    endings: list[Callback] = []
+    if isinstance(early_stopping, EarlyStopping):
+        endings.append(early_stopping)
+    elif early_stopping is not None:
+        endings.append(EarlyStopping(early_stopping))
+    if saver is not None:
+        endings.append(saver)
+    if folder is not None:
+        own = Checkpoint(folder.path / CHECKPOINT, best=folder.path / BEST)
+        if saver is None or saver.path != own.path:
+            endings.append(own)
+        elif saver.best is None:
+            saver.best = own.best  # resume= has named the folder's
+    return endings
 
 
 def _epochs(epochs: int) -> int:
