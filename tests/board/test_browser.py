@@ -152,6 +152,8 @@ def test_a_chart_is_read_and_zoomed_with_mouse_and_keys(browser, find, run_folde
     )
     assert all(low > 5 for low in browser.execute_script(limits))
     assert unzoom.is_displayed()
+    next(button for button in find("button", card) if button.text == "log").click()
+    assert all(low > 5 for low in browser.execute_script(limits))  # another scale, the same zoom
     unzoom.click()
     assert browser.execute_script(limits) == [1, 1, 1]
 

@@ -99,6 +99,7 @@ def _row(run: Run, measures: Sequence[str]) -> str:
         '<i class="swatch"></i>'
     )
     epoch, epochs = run.number("epoch"), run.number("epochs")
+    of = f" <small>of {figure(epochs)}</small>" if epochs else ""
     cells = [
         cell(chosen if len(run.epochs) else ""),
         cell(
@@ -108,7 +109,7 @@ def _row(run: Run, measures: Sequence[str]) -> str:
         ),
         cell(status(run.status), run.status),
         cell(escape(run.text("model")) + _below(escape(run.data_name)), run.text("model")),
-        cell(f"{figure(epoch)} <small>of {figure(epochs)}</small>", epoch, is_number=True),
+        cell(figure(epoch) + of, epoch, is_number=True),
     ]
     for measure in measures:
         best = run.best(measure)
