@@ -181,8 +181,9 @@ class Summary:
         )  # fmt: skip
 
     def _repr_html_(self) -> str:
-        # Some pages show <pre> in another font, in which columns do not stand below each other.
-        return f"<pre style='font-family:monospace'>{html.escape(str(self))}</pre>"
+        # Some pages show <pre> in another font, or break its lines: columns would be none then.
+        style = "font-family:monospace;white-space:pre;overflow-x:auto"
+        return f"<pre style='{style}'>{html.escape(str(self))}</pre>"
 
 
 @dataclass
