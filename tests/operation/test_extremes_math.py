@@ -7,7 +7,7 @@ from scipy import special
 
 from catalogue.tensors import gradient, param
 from singa import autograd
-from singa.errors import ShapeError
+from singa.errors import ArgumentError, ShapeError
 from singa.tensor import Tensor
 
 INF, NAN = np.inf, np.nan
@@ -262,3 +262,20 @@ def test_ctc_of_no_labels_and_of_too_few_frames():
     loss = ctc(certain, [[1, 2]], [3], [2])
     assert loss.item() == 0
     assert np.isfinite(gradient(loss, certain)[0]).all()
+
+
+@pytest.mark.parametrize("axis", [None, 1, (0, 2)])
+def test_clip_by_norm_scales_what_is_too_long_and_leaves_the_rest(axis):
+    x = param(
+        np.random.default_rng(0).normal(size=(3, 4, 2)) * [[[0.1]], [[1.0]], [[10.0]]], np.float64
+    )
+    norms = np.sqrt((x.to_numpy() ** 2).sum(axis, keepdims=True))
+    expected = x.to_numpy() * np.minimum(1, 2.0 / norms)
+
+    np.testing.assert_allclose(autograd.clip_by_norm(x, 2.0, axis), expected, rtol=1e-12)
+    autograd.check_gradients(lambda x: autograd.clip_by_norm(x, 2.0, axis), [x])
+    zero = param(np.zeros(3))
+    (dx,) = gradient(autograd.clip_by_norm(zero, 2.0), zero)
+    np.testing.assert_array_equal(dx, 1.0)
+    with pytest.raises(ArgumentError, match="above 0, got 0"):
+        autograd.clip_by_norm(x, 0)

@@ -16,12 +16,14 @@ from singa.device import CTensor
 from singa.errors import ArgumentError, ShapeError
 from singa.native import statistics
 from singa.operation import checks
+from singa.operation.reduction import Axes, norm
+from singa.operation.variadic import maximum
 from singa.tape import Operation, mode
 
 __all__ = [
     "BatchNormalization2d", "FrozenBatchNormalization2d", "GroupNormalization",
     "InstanceNormalization", "LayerNormalization", "RMSNormalization", "batchnorm_2d",
-    "group_norm", "instance_norm", "layer_norm", "rms_norm",
+    "clip_by_norm", "group_norm", "instance_norm", "layer_norm", "rms_norm",
 ]  # fmt: skip
 
 
@@ -373,6 +375,28 @@ def rms_norm(x: Tensor, scale: Tensor, bias: Tensor | None = None, epsilon: floa
         Tensor([[0.2, 1.4]], shape=(1, 2), dtype=float32, device=cpu)
     """
     return _normalized(RMSNormalization(epsilon), x, scale, bias)
+
+
+def clip_by_norm(x: Tensor, most: float, axis: Axes = None) -> Tensor:
+    """Scale what is longer than ``most`` down to that length; x's shape.
+
+    Args:
+        x: of a float type.
+        most: the largest 2-norm; above 0.
+        axis: the axes of each vector; all if None: x is one vector.
+
+    Raises:
+        ArgumentError: ``most`` is not above 0.
+
+    Example:
+        >>> autograd.clip_by_norm(Tensor(data=[[3.0, 4.0], [0.6, 0.8]]), 2.0, axis=1)
+        Tensor([[1.2, 1.6],
+                [0.6, 0.8]], shape=(2, 2), dtype=float32, device=cpu)
+    """
+    if not most > 0:
+        raise ArgumentError(f"clip_by_norm: the largest norm must be above 0, got {most}")
+    # The norm of a vector that is short enough drops out, and so does its gradient at 0.
+    return x * (most / maximum(norm(x, 2, axis, keepdims=True), most))
 
 
 def _normalized(operation: Operation, x: Tensor, scale: Tensor, bias: Tensor | None) -> Tensor:
