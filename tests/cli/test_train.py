@@ -15,7 +15,8 @@ from singa.models import MODELS
 
 SOURCE = str(Path(data.__file__).parents[2])  # also if it is not installed, and named relatively
 EPOCH_LINE = re.compile(
-    r" *\d+/\d+ +(\d+\.\d{4}) +\d+\.\d\d% +\d+\.\d{4} +\d+\.\d\d% +[\d,]+", re.MULTILINE
+    r"^ *\d+/\d+ +(?:[\d.e-]+ +)?(\d+\.\d{4}) +\d+\.\d\d% +\d+\.\d{4} +\d+\.\d\d% +[\d,]+$",
+    re.MULTILINE,
 )
 
 

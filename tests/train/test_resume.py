@@ -224,7 +224,7 @@ def test_a_checkpoint_without_a_training_is_refused():
     fit(model, 1)
     model.save_states("model.zip")
 
-    with pytest.raises(CheckpointError, match="not say how far its training was"):
+    with pytest.raises(CheckpointError, match="it does not say of which training it is"):
         fit(Line(), 2, resume="model.zip")
 
 

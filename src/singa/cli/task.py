@@ -88,7 +88,7 @@ class Task:
             )
         except (KeyError, TypeError, ValueError) as error:
             raise _unknown(path, f"{type(error).__name__}: {error}") from None
-        if task.model not in MODELS or task.data not in NAMES:
+        if task.model not in [*MODELS] or task.data not in NAMES:
             raise _unknown(path, f"no model {task.model!r} or no data set {task.data!r} is known")
         if not all(isinstance(name, str) for name in task.classes) or not (
             0 < len(task.classes) <= _MOST_CLASSES

@@ -180,8 +180,8 @@ def read_about(fpath: str | os.PathLike[str]) -> dict[str, Any]:
 
 def _not_a_training(fpath: str | os.PathLike[str], why: str) -> CheckpointError:
     return CheckpointError(
-        f"{fpath}: it does not say how far its training was, and on what ({why}), as checkpoints "
-        "of singa.train.fit do, so that the training cannot be resumed"
+        f"{fpath}: it does not say of which training it is, and how far that was, as checkpoints "
+        f"of singa.train.fit do ({why})"
     )
 
 
