@@ -70,8 +70,8 @@ class Tensor(Recorded):
         >>> Tensor(data=[[1, 2], [3, 4]])
         Tensor([[1, 2],
                 [3, 4]], shape=(2, 2), dtype=int32, device=cpu)
-        >>> Tensor((2,), dtype="float16", name="bias", stores_grad=True)
-        Tensor([0., 0.], shape=(2,), dtype=float16, device=cpu, name='bias', stores_grad=True)
+        >>> Tensor((2,), dtype="float16", name="bias")
+        Tensor([0., 0.], shape=(2,), dtype=float16, device=cpu, name='bias')
     """
 
     __slots__ = (

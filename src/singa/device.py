@@ -277,7 +277,8 @@ def create_cuda_gpu() -> Device:
     """The first GPU. Raises DeviceError where there is none.
 
     Example:
-        >>> dev = device.create_cuda_gpu() if device.get_num_gpus() else device.create_cpu_device()
+        >>> has_gpu = device.get_num_gpus() > 0
+        >>> dev = device.create_cuda_gpu() if has_gpu else device.create_cpu_device()
     """
     return create_cuda_gpus(1)[0]
 
@@ -296,7 +297,7 @@ def create_cuda_gpus(num: int) -> list[Device]:
 
     Example:
         >>> count = device.get_num_gpus()
-        >>> devices = device.create_cuda_gpus(count) if count else [device.create_cpu_device()]
+        >>> gpus = device.create_cuda_gpus(count) if count else []
     """
     if num < 1:
         raise ArgumentError(f"create_cuda_gpus: at least 1 GPU must be asked for, got {num}")

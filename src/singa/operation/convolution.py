@@ -325,7 +325,8 @@ def conv2d(
         (N, O, H', W') with H' = (H + pads - dilation (KH - 1) - 1) // stride + 1.
 
     Example:
-        >>> autograd.conv2d(Tensor((1, 3, 8, 8)), Tensor((16, 3, 3, 3)), stride=2, padding=1).shape
+        >>> x, W = Tensor((1, 3, 8, 8)), Tensor((16, 3, 3, 3))
+        >>> autograd.conv2d(x, W, stride=2, padding=1).shape
         (1, 16, 4, 4)
     """
     windows = _windows("conv2d", 2, stride, padding, dilation, groups)

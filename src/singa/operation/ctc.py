@@ -95,8 +95,9 @@ def ctc_loss(
     Source: Graves et al., Connectionist Temporal Classification, 2006.
 
     Example:
-        >>> log_p = autograd.log_softmax(Tensor((2, 1, 3)), axis=2)  # of equally likely classes
-        >>> autograd.ctc_loss(log_p, Tensor(data=[[1]]), Tensor(data=[2]), Tensor(data=[1]))
+        >>> log_p = autograd.log_softmax(Tensor((2, 1, 3)), axis=2)  # all equally likely
+        >>> t, frames, labels = Tensor(data=[[1]]), Tensor(data=[2]), Tensor(data=[1])
+        >>> autograd.ctc_loss(log_p, t, frames, labels)
         Tensor(1.0986, shape=(), dtype=float32, device=cpu)
     """
     return CTC(blank)(log_p, t, input_lengths, target_lengths)[0]

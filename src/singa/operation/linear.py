@@ -205,8 +205,8 @@ def affine(x: Tensor, W: Tensor, b: Tensor) -> Tensor:
         (..., outputs).
 
     Example:
-        >>> x, W, b = Tensor(data=[[1.0, 2.0]]), Tensor(data=[[3.0], [4.0]]), Tensor(data=[0.5])
-        >>> autograd.affine(x, W, b)
+        >>> x, W = Tensor(data=[[1.0, 2.0]]), Tensor(data=[[3.0], [4.0]])
+        >>> autograd.affine(x, W, Tensor(data=[0.5]))
         Tensor([[11.5]], shape=(1, 1), dtype=float32, device=cpu)
     """
     return Affine()(x, W, b)[0]

@@ -302,7 +302,8 @@ def softmax_cross_entropy(
         label_smoothing: the share of each target that goes to all classes alike, from 0 to 1.
 
     Example:
-        >>> autograd.softmax_cross_entropy(Tensor(data=[[0.0, np.log(3.0)]]), Tensor(data=[1]))
+        >>> logits = Tensor(data=[[0.0, np.log(3.0)]])
+        >>> autograd.softmax_cross_entropy(logits, Tensor(data=[1]))
         Tensor(0.2877, shape=(), dtype=float32, device=cpu)
     """
     return _of_classes(SoftMaxCrossEntropy(ignore_index, label_smoothing), x, t, weight)
@@ -332,7 +333,8 @@ def binary_cross_entropy(x: Tensor, t: Tensor) -> Tensor:
         t: targets of ``x``'s shape, in [0, 1].
 
     Example:
-        >>> autograd.binary_cross_entropy(Tensor(data=[[0.5], [0.25]]), Tensor(data=[[1.0], [0.0]]))
+        >>> x, t = Tensor(data=[[0.5], [0.25]]), Tensor(data=[[1.0], [0.0]])
+        >>> autograd.binary_cross_entropy(x, t)
         Tensor(0.4904, shape=(), dtype=float32, device=cpu)
     """
     return BinaryCrossEntropy()(x, t)[0]
@@ -353,7 +355,8 @@ def cross_entropy(
         weight, ignore_index, label_smoothing: as in :func:`softmax_cross_entropy`.
 
     Example:
-        >>> autograd.cross_entropy(Tensor(data=[[0.5, 0.5], [0.25, 0.75]]), Tensor(data=[0, 0]))
+        >>> x = Tensor(data=[[0.5, 0.5], [0.25, 0.75]])
+        >>> autograd.cross_entropy(x, Tensor(data=[0, 0]))
         Tensor(1.0397, shape=(), dtype=float32, device=cpu)
     """
     return _of_classes(CrossEntropy(ignore_index, label_smoothing), x, t, weight)
@@ -374,7 +377,8 @@ def nll_loss(
         weight, ignore_index, label_smoothing: as in :func:`softmax_cross_entropy`.
 
     Example:
-        >>> autograd.nll_loss(Tensor(data=[[-1.0, -0.5], [-0.25, -1.5]]), Tensor(data=[0, 0]))
+        >>> log_p = Tensor(data=[[-1.0, -0.5], [-0.25, -1.5]])
+        >>> autograd.nll_loss(log_p, Tensor(data=[0, 0]))
         Tensor(0.625, shape=(), dtype=float32, device=cpu)
     """
     return _of_classes(NegativeLogLikelihood(ignore_index, label_smoothing), x, t, weight)
@@ -437,7 +441,8 @@ def smooth_l1_loss(x: Tensor, t: Tensor, beta: float = 1.0) -> Tensor:
     A scalar; ``t`` is of x's shape.
 
     Example:
-        >>> autograd.smooth_l1_loss(Tensor(data=[1.0, 2.0]), Tensor(data=[1.0, 4.0]), beta=0.5)
+        >>> x, t = Tensor(data=[1.0, 2.0]), Tensor(data=[1.0, 4.0])
+        >>> autograd.smooth_l1_loss(x, t, beta=0.5)
         Tensor(0.875, shape=(), dtype=float32, device=cpu)
     """
     return div(Huber(beta)(x, t)[0], beta)

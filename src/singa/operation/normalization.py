@@ -281,9 +281,10 @@ def batchnorm_2d(
         eps: added to the variance.
 
     Example:
-        >>> one, zero, mean, var = tensor.ones(1), tensor.zeros(1), tensor.zeros(1), tensor.ones(1)
+        >>> scale, bias = tensor.ones(1), tensor.zeros(1)
+        >>> mean, var = tensor.zeros(1), tensor.ones(1)
         >>> autograd.training = True
-        >>> autograd.batchnorm_2d(Tensor(data=[[1.0], [3.0]]), one, zero, mean, var)
+        >>> autograd.batchnorm_2d(Tensor(data=[[1.0], [3.0]]), scale, bias, mean, var)
         Tensor([[-1.],
                 [ 1.]], shape=(2, 1), dtype=float32, device=cpu)
         >>> mean

@@ -293,7 +293,8 @@ def rnn(
         The states of all steps, (steps, batch, hidden), and the last one, (batch, hidden).
 
     Example:
-        >>> y, h = autograd.rnn(Tensor((5, 2, 3)), w_ih=Tensor((3, 4)), w_hh=Tensor((4, 4)))
+        >>> x, w_ih, w_hh = Tensor((5, 2, 3)), Tensor((3, 4)), Tensor((4, 4))
+        >>> y, h = autograd.rnn(x, w_ih, w_hh)
         >>> y.shape, h.shape
         ((5, 2, 4), (2, 4))
     """
@@ -325,7 +326,8 @@ def lstm(
     Source: Hochreiter and Schmidhuber, Long Short-Term Memory, 1997; with a forget gate.
 
     Example:
-        >>> y, h, c = autograd.lstm(Tensor((5, 2, 3)), w_ih=Tensor((3, 16)), w_hh=Tensor((4, 16)))
+        >>> x, w_ih, w_hh = Tensor((5, 2, 3)), Tensor((3, 16)), Tensor((4, 16))
+        >>> y, h, c = autograd.lstm(x, w_ih, w_hh)
         >>> y.shape, c.shape
         ((5, 2, 4), (2, 4))
     """
@@ -357,7 +359,8 @@ def gru(
     Source: Cho et al., Learning Phrase Representations, 2014.
 
     Example:
-        >>> y, h = autograd.gru(Tensor((5, 2, 3)), w_ih=Tensor((3, 12)), w_hh=Tensor((4, 12)))
+        >>> x, w_ih, w_hh = Tensor((5, 2, 3)), Tensor((3, 12)), Tensor((4, 12))
+        >>> y, h = autograd.gru(x, w_ih, w_hh)
         >>> y.shape, h.shape
         ((5, 2, 4), (2, 4))
     """

@@ -332,7 +332,8 @@ def reduce_all(x: Tensor, axes: Axes = None, keepdims: bool = True) -> Tensor:
     The axes stay in the shape, with size 1, if ``keepdims``.
 
     Example:
-        >>> autograd.reduce_all(Tensor(data=[[True, False], [True, True]]), 1, keepdims=False)
+        >>> x = Tensor(data=[[True, False], [True, True]])
+        >>> autograd.reduce_all(x, 1, keepdims=False)
         Tensor([False,  True], shape=(2,), dtype=bool, device=cpu)
     """
     return ReduceAll(axes, keepdims)(x)[0]
@@ -344,7 +345,8 @@ def reduce_any(x: Tensor, axes: Axes = None, keepdims: bool = True) -> Tensor:
     The axes stay in the shape, with size 1, if ``keepdims``.
 
     Example:
-        >>> autograd.reduce_any(Tensor(data=[[True, False], [False, False]]), 1, keepdims=False)
+        >>> x = Tensor(data=[[True, False], [False, False]])
+        >>> autograd.reduce_any(x, 1, keepdims=False)
         Tensor([ True, False], shape=(2,), dtype=bool, device=cpu)
     """
     return ReduceAny(axes, keepdims)(x)[0]

@@ -179,8 +179,8 @@ def cossim(a: Tensor, b: Tensor) -> Tensor:
     """The cosine between the vectors along the last axis: (N, features) twice gives (N,).
 
     Example:
-        >>> a, b = Tensor(data=[[1.0, 0.0], [1.0, 1.0]]), Tensor(data=[[0.0, 2.0], [2.0, 2.0]])
-        >>> autograd.cossim(a, b)
+        >>> a = Tensor(data=[[1.0, 0.0], [1.0, 1.0]])
+        >>> autograd.cossim(a, Tensor(data=[[0.0, 2.0], [2.0, 2.0]]))
         Tensor([0., 1.], shape=(2,), dtype=float32, device=cpu)
     """
     return CosSim()(a, b)[0]
@@ -198,7 +198,8 @@ def cosine_embedding_loss(a: Tensor, b: Tensor, t: Tensor, margin: float = 0.0) 
         margin: a cosine below which unlike pairs are left alone.
 
     Example:
-        >>> a, b = Tensor(data=[[1.0, 0.0], [0.0, 1.0]]), Tensor(data=[[0.0, 1.0], [0.0, 2.0]])
+        >>> a = Tensor(data=[[1.0, 0.0], [0.0, 1.0]])
+        >>> b = Tensor(data=[[0.0, 1.0], [0.0, 2.0]])
         >>> autograd.cosine_embedding_loss(a, b, Tensor(data=[1, -1]))
         Tensor(1., shape=(), dtype=float32, device=cpu)
     """
