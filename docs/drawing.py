@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from singa.graph.svg import Canvas
 
-INK, FAINT, LINE = "#222222", "#6b6b6b", "#555555"
+INK, FAINT, LINE, THIN = "#222222", "#6b6b6b", "#555555", "#b9b9b9"
 PAPER, PANEL = "#ffffff", "#f4f5f7"
 TENSOR = "#fdf5bf", "#b39200"  # inside and edge
 FOLLOWED = "#efe4fa", "#8557b5"
@@ -16,11 +16,12 @@ STRENGTHS = (
 )  # fmt: skip
 
 _BY_NIGHT = {
-    INK: "#e6e6e6", FAINT: "#a2a2a2", LINE: "#b5b5b5", PAPER: "#16181b", PANEL: "#212429",
-    "#fdf5bf": "#4a4210", "#efe4fa": "#402a57", "#dce9fb": "#1d3554", "#fde6d3": "#56300f",
-    "#dcf3e2": "#17412a", "#eaf1fb": "#1f2c3d", "#cfe0f7": "#22406a", "#a9c8f0": "#2a5590",
+    INK: "#e6e6e6", FAINT: "#a2a2a2", LINE: "#b5b5b5", THIN: "#555a63", PAPER: "#16181b",
+    PANEL: "#212429", "#fdf5bf": "#4a4210", "#efe4fa": "#402a57", "#8557b5": "#b48be2",
+    "#dce9fb": "#1d3554", "#fde6d3": "#56300f", "#dcf3e2": "#17412a", "#eaf1fb": "#1f2c3d",
+    "#cfe0f7": "#22406a", "#a9c8f0": "#2a5590",
 }  # fmt: skip
-"""What stands for a colour where people read light on dark; edges are seen on both."""
+"""What stands for a colour where people read light on dark; most edges are seen on both."""
 
 
 class Drawing(Canvas):

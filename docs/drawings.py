@@ -11,7 +11,18 @@ from pathlib import Path
 import numpy as np
 
 from docs import drawing
-from docs.drawing import FAINT, FOLLOWED, GRADIENT, INK, LINE, OPERATION, PANEL, TENSOR, UPDATE
+from docs.drawing import (
+    FAINT,
+    FOLLOWED,
+    GRADIENT,
+    INK,
+    LINE,
+    OPERATION,
+    PANEL,
+    TENSOR,
+    THIN,
+    UPDATE,
+)
 from singa import autograd, model, opt
 from singa.autograd import Operation
 from singa.graph import Capture, Recording
@@ -262,7 +273,7 @@ def _flows(
             at, end = places[node], writes[name]
             lines.append((name == FOLLOW, [(at[0] + 64, at[1]), (end[0] - _PILL / 2, end[1])]))
     for is_followed, points in sorted(lines, key=lambda line: line[0]):
-        canvas.line(points, FOLLOWED[1] if is_followed else "#b9b9b9", has_arrow=is_followed)
+        canvas.line(points, FOLLOWED[1] if is_followed else THIN, has_arrow=is_followed)
 
 
 def _is_gradient_of(origin: Node, node: Node) -> bool:

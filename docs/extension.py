@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from textwrap import dedent
 from typing import Any, ClassVar
 
 from docutils import nodes
@@ -150,9 +151,9 @@ class CommandLine(SphinxDirective):
         command = [sys.executable, "-m", "typer", module, "utils", "docs", "--name", "singa"]
         text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         text = text.partition("\n## ")[2]  # without what is about all commands
-        # Examples have kept their lines, and no more.
-        examples = re.compile(r"^Examples:\n((?:  .*\n)+)", re.M)
-        text = examples.sub(r"Examples:\n\n```sh\n\1```\n", text)
+        # Of examples only the lines are kept, behind a mark for terminals.
+        examples = re.compile(r"^\x08?\s*Examples:\n((?:  .*\n)+)", re.M)
+        text = examples.sub(lambda m: f"Examples:\n\n```sh\n{dedent(m[1])}```\n", text)
         return self.parse_text_to_nodes(f"## {text}", allow_section_headings=True)
 
 
@@ -336,6 +337,9 @@ def _resolve(app: Sphinx, env: Any, node: pending_xref, contnode: nodes.Node) ->
     target = node["reftarget"]
     if node["reftype"] == "mod" and target in MODULES:
         return contnode
+    owner = target.partition(".")[0] if "." in target else "singa"
+    if owner != "singa" and f"singa.{owner}" not in MODULES:
+        return None  # somebody else's, of the same name
     for full in _by_last_name().get(target.rpartition(".")[2], ()):
         domain = env.get_domain("py")
         found = domain.find_obj(env, None, None, full, None, 0)
