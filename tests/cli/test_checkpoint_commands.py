@@ -171,7 +171,8 @@ def test_checkpoints_that_do_not_say_what_they_are_of(singa, trained, command, t
         assert (status, out) == (1, ""), changes
         assert "it does not say which model it is of" in err, changes
     path = rewritten(trained[0], tmp_path / "wrong.zip", classes=["a", "b"])
-    assert "the checkpoint is of another model" in singa(command, path, *images)[2]
+    problem = {"predict": "the checkpoint is of another model", "evaluate": "of 2 classes"}[command]
+    assert problem in singa(command, path, *images)[2]
 
 
 def test_images_that_are_none(singa, trained, tmp_path):
