@@ -13,8 +13,8 @@ from singa.tensor import Tensor
 
 TABLE = Path(__file__).parent / "countries.csv"
 
-# For each column of the table the answer, and ways to ask for it. They share the country's name,
-# and no word that would tell which of the country's answers is the right one.
+# For each column of the table the answer, and ways to ask for it. They share the country's name
+# with it, and hardly a word that would tell which of the country's answers is the right one.
 SENTENCES = {
     "capital": (
         "the government of {country} sits in {capital}",
