@@ -57,10 +57,10 @@ def head_alone(old, new, x, width):
     return net
 
 
-WAYS = {
-    "from scratch": from_scratch,
-    "the whole network": whole_network,
-    "the head alone": head_alone,
+WAYS = {  # and their learning rates: a linear layer by itself can take larger steps
+    "from scratch": (from_scratch, 2e-3),
+    "the whole network": (whole_network, 2e-3),
+    "the head alone": (head_alone, 2e-2),
 }
 
 
@@ -115,9 +115,9 @@ def main():
     accuracies = {way: [] for way in WAYS}
     for count in options.images:
         x, y = of_classes(images, labels, new, count)
-        for way, make in WAYS.items():
+        for way, (make, lr) in WAYS.items():
             net = make(old, new, x, options.width)
-            net.set_optimizer(opt.Adam(2e-3))
+            net.set_optimizer(opt.Adam(lr))
             batch_size = min(len(x), 50)
             epochs = options.steps // (len(x) // batch_size)
             train.fit(net, (x, y), epochs, batch_size=batch_size, seed=options.seed, progress=False)

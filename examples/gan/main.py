@@ -38,7 +38,7 @@ def draw(fpath, samples):
     left, right = figure.subplots(1, 2)
     left.imshow(tiled(rows, 10), cmap="gray_r")
     left.set(title="The same noise after so many epochs", xticks=[])
-    left.set_yticks((np.arange(len(shown)) + 0.5) * rows.shape[2], shown)
+    left.set_yticks((np.arange(len(shown)) + 0.5) * (rows.shape[2] + 1), shown)
     right.imshow(tiled(samples[-1], 10), cmap="gray_r")
     right.set(title="Samples after the last epoch", xticks=[], yticks=[])
     for axes in (left, right):
@@ -48,7 +48,8 @@ def draw(fpath, samples):
 
 
 def tiled(images, columns):
-    """Images (N, C, H, W) side by side, row by row, as one (H', W', C)."""
+    """Images (N, C, H, W) side by side, a pixel apart, row by row, as one (H', W', C)."""
+    images = np.pad(images, ((0, 0), (0, 0), (0, 1), (0, 1)))
     rows = images.reshape(-1, columns, *images.shape[1:])
     n, m, c, h, w = rows.shape
     return rows.transpose(0, 3, 1, 4, 2).reshape(n * h, m * w, c)

@@ -54,7 +54,7 @@ def draw(fpath, title, history, confusion, class_names):
     ticks = range(len(class_names))
     right.set_xticks(ticks, class_names, rotation=45, ha="right", rotation_mode="anchor")
     right.set_yticks(ticks, class_names)
-    right.set(title="Test images: per cent of each class (row) taken for each other one")
+    right.set(title="Test images, %", xlabel="predicted class", ylabel="class")
     figure.savefig(fpath, dpi=90)
 
 

@@ -58,9 +58,17 @@ def test_the_model_example_goes_on_from_its_checkpoint(run):
 
 
 def test_the_readme_of_the_examples_names_all_of_them():
-    named = re.findall(r"python examples/(\w+\.py)", (EXAMPLES / "README.md").read_text())
+    readme = (EXAMPLES / "README.md").read_text()
+    named = {*re.findall(r"python examples/(\w+\.py)", readme)}
+    linked = {*re.findall(r"\]\((\w+)/README\.md\)", readme)}
 
-    assert {*named} == {path.name for path in EXAMPLES.glob("*.py")}
+    assert named == {path.name for path in EXAMPLES.glob("*.py")}
+    assert linked == {path.parent.name for path in EXAMPLES.glob("*/main.py")}
+    for name in linked:
+        text = (EXAMPLES / name / "README.md").read_text()
+        assert f"examples/{name}/main.py" in text
+        for picture in re.findall(r"\]\(([\w-]+\.png)\)", text):
+            assert (EXAMPLES / name / picture).stat().st_size < 150_000
 
 
 @pytest.mark.parametrize("Model", [MLP, CNN])
