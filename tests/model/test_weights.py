@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from singa import layer, model, tensor, weights
@@ -147,8 +148,12 @@ def misshapen(path, net):
 
 
 def of_another_type(path, net):
-    save_file({n: v.astype(np.complex64) if n == "norm.bias" else v
-               for n, v in values(net).items()}, path)  # fmt: skip
+    arrays = values(net)
+    arrays["norm.bias"] = arrays["norm.bias"].astype(np.complex64)
+    try:
+        save_file(arrays, path)
+    except SafetensorError:
+        pytest.skip("this version of safetensors has no complex numbers")
 
 
 @pytest.mark.parametrize(
