@@ -10,10 +10,10 @@ PIP_INSTALL := $(VENV)/bin/python -m pip --disable-pip-version-check install --q
 	--constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs bench clean
+.PHONY: help demo test lint docs package compatibility bench clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.demo-installed $(VENV)/.kernels-built ## train a CNN on digits; writes demo-output/
 	$(VENV)/bin/python -m singa.demo
@@ -32,6 +32,20 @@ docs: $(VENV)/.dev-installed ## build the site into build/docs, after what is ma
 	$(VENV)/bin/python -m docs.drawings
 	$(VENV)/bin/python -m sphinx --builder html --doctree-dir build/doctrees --jobs auto \
 		--fail-on-warning --keep-going docs build/docs
+
+package: $(VENV)/.dev-installed $(VENV)/.kernels-built ## build a release into dist/, and try it in an empty environment
+	rm -rf dist
+	$(VENV)/bin/python -m build --outdir dist
+	@if [ "$$(uname -sm)" = "Linux x86_64" ] && command -v c++ > /dev/null; then \
+		$(VENV)/bin/python -m build --no-isolation --outdir dist kernels; \
+	else \
+		echo "native kernels: no wheel, for want of a C++ compiler or of Linux on x86-64"; \
+		$(VENV)/bin/python -m build --sdist --outdir dist kernels; \
+	fi
+	$(VENV)/bin/python -m tests.packaging.check dist
+
+compatibility: $(VENV)/.dev-installed ## run a part of the tests with the lowest and the newest dependencies
+	$(VENV)/bin/python -m tests.packaging.compatibility
 
 bench: $(VENV)/.dev-installed $(VENV)/.kernels-built ## time training steps beside their peers; writes bench.json
 	$(VENV)/bin/python -m benchmarks.steps --json bench.json
