@@ -27,7 +27,8 @@ def run(*command: str | Path, cwd: Path) -> None:
 def refused(words: str, *command: str | Path, cwd: Path) -> None:
     """Run a command that has to fail, saying these words."""
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
-    assert done.returncode and words in done.stderr, f"{command}: {done.stderr!r}"
+    assert done.returncode, f"{command}: it did not fail"
+    assert words in done.stderr, f"{command}: {done.stderr!r}"
     print(done.stderr.strip())
 
 
