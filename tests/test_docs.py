@@ -46,8 +46,8 @@ def blocks(text):
             yield block, shown if follows else None
 
 
-# Tested beside what they are about: by tests/train/test_page.py, and tests/board.
-ELSEWHERE = {"training.md", "board.md"}
+# Tested beside what it is about, with the files that it writes: tests/train/test_page.py.
+ELSEWHERE = {"training.md"}
 # Translations have the same blocks as their originals: tests/test_translations.py.
 HERE = [page for page in PAGES if page not in ELSEWHERE and not page.startswith("zh/")]
 WITH_CODE = [page for page in HERE if any(blocks(_text(page)))]
