@@ -5,6 +5,7 @@ import runpy
 import sys
 from pathlib import Path
 
+import jax
 import pytest
 
 from singa import autograd
@@ -12,6 +13,13 @@ from singa import autograd
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 pytest.importorskip("matplotlib", reason="the examples draw with matplotlib")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quickly_compiled():
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture
