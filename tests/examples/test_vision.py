@@ -104,15 +104,15 @@ def test_fine_tuning(run):
 
 
 def test_lora(run):
-    sizes = ("--size", 16, "--depth", 1, "--ranks", 2, "--turned", 320)
-    output = run("lora", "--epochs", 2, "--tuning-epochs", 2, *sizes)
+    sizes = ("--size", 32, "--depth", 1, "--ranks", 2, "--turned", 640)
+    output = run("lora", "--epochs", 5, "--tuning-epochs", 8, *sizes)
 
     found = re.findall(r"^(.+?) +([\d,]+) parameters.*accuracy (\d+\.\d+)%", output, re.MULTILINE)
     counts = {name: int(count.replace(",", "")) for name, count, _ in found}
     accuracies = {name: float(accuracy) for name, _, accuracy in found}
-    # A block of 4 layers (16, 16), one (16, 32) and one (32, 16).
-    assert counts["LoRA, rank 2"] == 2 * (4 * 32 + 2 * 48)
-    assert counts["the head alone"] == 170
+    # A block of 4 layers (32, 32), one (32, 64) and one (64, 32).
+    assert counts["LoRA, rank 2"] == 2 * (4 * 64 + 2 * 96)
+    assert counts["the head alone"] == 330
     assert accuracies["LoRA, rank 2"] > accuracies["as it is"]
     assert abs(accuracies["the last, merged"] - accuracies["LoRA, rank 2"]) < 1
     drawn("lora.png")
