@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -52,31 +53,38 @@ def read(folder: Path, mark: str) -> list[Window]:
     """
     marks: list[tuple[float, float]] = []
     events: list[Event] = []
-    for file in sorted(folder.rglob("*.xplane.pb")):
-        for plane in jax.profiler.ProfileData.from_file(str(file)).planes:
-            for line in plane.lines:
-                for event in line.events:
-                    if event.name == mark:
-                        marks.append((event.start_ns, event.end_ns))
-                        continue
-                    stats = dict(event.stats)
-                    if "hlo_op" in stats and "hlo_module" in stats:
-                        events.append(
-                            Event(
-                                event.start_ns,
-                                event.end_ns,
-                                str(stats["hlo_module"]),
-                                stats.get("program_id"),
-                                str(stats["hlo_op"]),
-                                stats.get("run_id"),
-                            )
-                        )
+    with warnings.catch_warnings():
+        # On Python 3.13 a type of jaxlib warns as it is made; as an error this ends the process.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        for event in _recorded(folder):
+            if event.name == mark:
+                marks.append((event.start_ns, event.end_ns))
+                continue
+            stats = dict(event.stats)
+            if "hlo_op" in stats and "hlo_module" in stats:
+                events.append(
+                    Event(
+                        event.start_ns,
+                        event.end_ns,
+                        str(stats["hlo_module"]),
+                        stats.get("program_id"),
+                        str(stats["hlo_op"]),
+                        stats.get("run_id"),
+                    )
+                )
     events.sort(key=lambda event: event.start)
     starts = [event.start for event in events]
     return [
         Window(start, end, events[bisect_left(starts, start) : bisect_right(starts, end)])
         for start, end in sorted(marks)
     ]
+
+
+def _recorded(folder: Path) -> Iterator[Any]:
+    for file in sorted(folder.rglob("*.xplane.pb")):
+        for plane in jax.profiler.ProfileData.from_file(str(file)).planes:
+            for line in plane.lines:
+                yield from line.events
 
 
 def runs(events: Iterable[Event]) -> list[list[Event]]:
