@@ -72,15 +72,15 @@ class _Sequence(Operation):
         projected = self.x @ self.w_ih
         self.all = self._either(
             projected, kernels.forward, self.there,
-            projected, self.w_hh, *biases, *self.first, self._counts(),
+            projected, self.w_hh, *biases, *self.first, self.lengths,
         )  # fmt: skip
         last = [states[0 if self.reverse else -1] for states in self.all[: self.states]]
-        return self.valid(self.all[0]), *last
+        return self.valid(self.all[0], self.lengths), *last
 
     def backward(self, dy: CTensor, *dlast: CTensor) -> tuple[Any, ...]:
         sums, dstates = self._either(
             dy, kernels.backward, self.back,
-            self.w_hh, dy, *dlast, *self.first, *self.all, self._counts(),
+            self.w_hh, dy, *dlast, *self.first, *self.all, self.lengths,
         )  # fmt: skip
         rows, rows_hidden, x, h = (
             a.reshape(-1, a.shape[-1])
@@ -116,12 +116,13 @@ class _Sequence(Operation):
             raise ShapeError(f"{self.name}: at least one step is needed, got an input of {x.shape}")
         dtype = jnp.result_type(x, w_ih, w_hh)
         self.padded = bool(lengths)
+        self.lengths = jnp.full(batch, steps, jnp.int32)
         for each in lengths:
             if not jnp.issubdtype(each.dtype, jnp.integer):
                 raise DTypeError(f"{self.name}: lengths are integers, got {each.dtype}")
             self.lengths = jnp.minimum(each, steps).astype(jnp.int32)
         # Whatever the padding holds, infinities too, it must not reach the weights' gradients.
-        self.x = self.valid(x.astype(dtype))
+        self.x = self.valid(x.astype(dtype), self.lengths)
         self.w_ih, self.w_hh = w_ih.astype(dtype), w_hh.astype(dtype)
         biases = [jnp.broadcast_to(b.astype(dtype), wide) for b in rest[:2]]
         return biases, [jnp.broadcast_to(s.astype(dtype), (batch, hidden)) for s in states]
@@ -140,11 +141,6 @@ class _Sequence(Operation):
         if kernels.supports(like, self.w_hh):
             return native.run(partial(kernel, self.cell, self.reverse), formula, *xs)
         return formula(*xs)
-
-    def _counts(self) -> CTensor:
-        """The steps of each sequence that count: (batch,)."""
-        steps, batch, _ = self.x.shape
-        return self.lengths if self.padded else jnp.full(batch, steps, jnp.int32)
 
     def mask(self, steps: int, lengths: CTensor) -> CTensor | None:
         """Whether a step of a sequence counts, (steps, batch, 1); None if all do."""
@@ -168,11 +164,10 @@ class _Sequence(Operation):
         last, (all_states, ys) = jax.lax.scan(masked, states, (mask, xs), reverse=reverse)
         return last, all_states, ys
 
-    def valid(self, values: CTensor) -> CTensor:
+    def valid(self, values: CTensor, lengths: CTensor) -> CTensor:
         """``values`` (steps, batch, ...), with 0 in place of the padding."""
-        if not self.padded:
-            return values
-        return jnp.where(self.mask(len(values), self.lengths), values, 0)
+        mask = self.mask(len(values), lengths)
+        return values if mask is None else jnp.where(mask, values, 0)
 
     def before(self, first: CTensor, states: CTensor) -> CTensor:
         """The state that each step began with."""
@@ -213,7 +208,7 @@ class RNNSequence(_Sequence):
             return da @ weight, da
 
         dh0, _, da = self.loop(step, dlast, (dy, slope), not self.reverse, lengths)
-        return (self.valid(da),), (dh0,)
+        return (self.valid(da, lengths),), (dh0,)
 
 
 class LSTMSequence(_Sequence):
@@ -264,7 +259,7 @@ class LSTMSequence(_Sequence):
 
         factors = by_gates, by_c, f, dy
         first, _, da = self.loop(step, tuple(dlast), factors, not self.reverse, lengths)
-        return (self.valid(da),), first
+        return (self.valid(da, lengths),), first
 
     @staticmethod
     def opened(t: CTensor) -> tuple[CTensor, ...]:
@@ -316,7 +311,7 @@ class GRUSequence(_Sequence):
             return (_joined(dh, dh, dh) * by_gates) @ weight + dh * z, dh
 
         dh0, _, dh = self.loop(step, dlast, (by_gates, z, dy), not self.reverse, lengths)
-        every = self.valid(_joined(dh, dh, dh))
+        every = self.valid(_joined(dh, dh, dh), lengths)
         return (every * _joined(by_r, by_z, by_n), every * by_gates), (dh0,)
 
 
