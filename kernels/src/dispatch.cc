@@ -1,14 +1,24 @@
 #include "loops.h"
+#include "recurrence_loops.h"
 
 namespace singa {
 
 extern const Loops kBaseline;
+extern const RecurrenceLoops kBaselineRecurrence;
 #ifdef SINGA_X86_64
 extern const Loops kAvx2, kAvx512;
+extern const RecurrenceLoops kAvx2Recurrence, kAvx512Recurrence;
 #endif
 
-const Loops& BestLoops() {
-  static const Loops& best = []() -> const Loops& {
+namespace {
+
+struct Tables {
+  const Loops& loops;
+  const RecurrenceLoops& recurrence;
+};
+
+const Tables& Best() {
+  static const Tables best = [] {
 #ifdef SINGA_X86_64
     __builtin_cpu_init();
     const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
@@ -16,13 +26,18 @@ const Loops& BestLoops() {
     if (avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
         __builtin_cpu_supports("avx512vl"))
-      return kAvx512;
-    if (avx2) return kAvx2;
+      return Tables{kAvx512, kAvx512Recurrence};
+    if (avx2) return Tables{kAvx2, kAvx2Recurrence};
 #endif
-    return kBaseline;
+    return Tables{kBaseline, kBaselineRecurrence};
   }();
   return best;
 }
+
+}  // namespace
+
+const Loops& BestLoops() { return Best().loops; }
+const RecurrenceLoops& BestRecurrenceLoops() { return Best().recurrence; }
 
 }  // namespace singa
 

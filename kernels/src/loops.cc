@@ -3,8 +3,8 @@
 // outside may be called: the linker would be free to take it from the wrong one.
 
 #include "loops.h"
+#include "vectors.h"
 
-#include <cstring>
 #include <type_traits>
 
 #if defined(__AVX2__)
@@ -14,28 +14,7 @@
 namespace singa {
 namespace {
 
-constexpr int64_t kBlock = SINGA_VECTOR_BYTES / 4;  // channels of an image: a vector of floats
-constexpr int64_t kColumns = 64;                    // columns of a matrix in registers at a time
-
-inline int64_t Smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-
-// The channels of one block, in a register.
-typedef float Floats __attribute__((vector_size(kBlock * 4)));
-typedef int32_t Ints __attribute__((vector_size(kBlock * 4)));
-typedef uint8_t Octets __attribute__((vector_size(kBlock)));
-
-// `size` numbers to and from memory: `kBlock` of them, known to the compiler, but at the end of the
-// channels.
-template <typename Block, typename Number>
-inline void Load(Block& block, const Number* from, int64_t size) {
-  if (size != kBlock) block = Block{};
-  std::memcpy(&block, from, static_cast<size_t>(size) * sizeof *from);
-}
-
-template <typename Block, typename Number>
-inline void Store(const Block& block, Number* to, int64_t size) {
-  std::memcpy(to, &block, static_cast<size_t>(size) * sizeof *to);
-}
+constexpr int64_t kColumns = 64;  // columns of a matrix in registers at a time
 
 // The compiler would widen these one by one.
 inline Ints Widened(const Octets& narrow) {

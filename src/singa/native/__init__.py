@@ -1,6 +1,7 @@
 """Native CPU kernels, if their distribution ``singa-xla-kernels`` is installed.
 
-They are XLA custom calls: convolution by oneDNN, pooling, and the sums of batch normalization.
+They are XLA custom calls: convolution by oneDNN, pooling, the sums of batch normalization, and
+recurrences.
 Nothing depends on them. An operation has a formula in ``jax.numpy`` in any case, and hands it to
 :func:`run` together with the kernel that may take its place on a CPU.
 
@@ -20,7 +21,7 @@ import jax.numpy as jnp
 
 from singa.device import CTensor
 
-_INTERFACE = 1  # the one of singa_kernels that the calls in this package are written for
+_INTERFACE = 2  # the one of singa_kernels that the calls in this package are written for
 
 
 def _load() -> tuple[ctypes.CDLL | None, str]:

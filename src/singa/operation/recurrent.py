@@ -2,20 +2,23 @@
 
 The loop only has what depends on the step before. The inputs' product with their weights is one
 for all steps, before it; so are, in the backward pass, the factors that turn a state's gradient
-into its gates', and after it the weights' gradients.
+into its gates', and after it the weights' gradients. In native kernels, too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 
+from singa import native
 from singa._tensor import Tensor, TensorLike, as_tensor, number
 from singa.device import CTensor
 from singa.errors import ArgumentError, DTypeError, ShapeError
+from singa.native import recurrence as kernels
 from singa.operation import checks
 from singa.tape import Operation
 
@@ -32,18 +35,70 @@ class _Sequence(Operation):
     The outputs are h of all steps, (steps, batch, hidden), and the last states. Steps beyond a
     sequence's length leave the states as they are, and their outputs are 0. With ``reverse`` the
     last step comes first; outputs are where their inputs are.
+
+    ``there`` and ``back`` are the loops. Native kernels may take their places.
     """
 
     arithmetic = "low"
 
     gates: ClassVar[int] = 1
     states: ClassVar[int] = 1
+    cell: str
+    """The native kernels' name of it."""
 
     def __init__(self, reverse: bool = False) -> None:
         super().__init__()
         self.reverse = bool(reverse)
 
-    def take(self, x: CTensor, w_ih: CTensor, w_hh: CTensor, *rest: CTensor) -> list[CTensor]:
+    def there(self, projected: CTensor, w_hh: CTensor, *rest: CTensor) -> tuple[CTensor, ...]:
+        """The states of all steps, and what ``back`` needs besides.
+
+        From the inputs' part of the gates' sums, the recurrent weight, the biases, the initial
+        states, and the lengths.
+        """
+        raise NotImplementedError
+
+    def back(self, w_hh: CTensor, dy: CTensor, *rest: CTensor) -> tuple[Any, tuple[CTensor, ...]]:
+        """The gradients of the gates' sums, and of the initial states.
+
+        From the weight, the gradients of all h and of the last states, the initial states, what
+        ``there`` returned, and the lengths. The gradients of the sums' two parts, the input's and
+        the state's, are two arrays if they differ.
+        """
+        raise NotImplementedError
+
+    def forward(self, *xs: CTensor) -> tuple[CTensor, ...]:
+        biases, self.first = self.take(*xs)
+        projected = self.x @ self.w_ih
+        self.all = self._either(
+            projected, kernels.forward, self.there,
+            projected, self.w_hh, *biases, *self.first, self.lengths,
+        )  # fmt: skip
+        last = [states[0 if self.reverse else -1] for states in self.all[: self.states]]
+        return self.valid(self.all[0], self.lengths), *last
+
+    def backward(self, dy: CTensor, *dlast: CTensor) -> tuple[Any, ...]:
+        sums, dstates = self._either(
+            dy, kernels.backward, self.back,
+            self.w_hh, dy, *dlast, *self.first, *self.all, self.lengths,
+        )  # fmt: skip
+        rows, rows_hidden, x, h = (
+            a.reshape(-1, a.shape[-1])
+            for a in (sums[0], sums[-1], self.x, self.before(self.first[0], self.all[0]))
+        )
+        return (
+            (rows @ self.w_ih.T).reshape(self.x.shape),
+            x.T @ rows,
+            h.T @ rows_hidden,
+            rows.sum(0),
+            rows_hidden.sum(0),
+            *dstates,
+            *[None] * self.padded,
+        )
+
+    def take(
+        self, x: CTensor, w_ih: CTensor, w_hh: CTensor, *rest: CTensor
+    ) -> tuple[list[CTensor], list[CTensor]]:
         """Check the inputs, keep what backward needs, and return biases and states in shape."""
         checks.float_input(self, "the input", x)
         checks.rank(self, "the input", x, 3, "(steps, batch, features)")
@@ -60,16 +115,17 @@ class _Sequence(Operation):
         if not steps:
             raise ShapeError(f"{self.name}: at least one step is needed, got an input of {x.shape}")
         dtype = jnp.result_type(x, w_ih, w_hh)
-        self.mask, self.lengths_given = None, len(lengths)
+        self.padded = bool(lengths)
+        self.lengths = jnp.full(batch, steps, jnp.int32)
         for each in lengths:
             if not jnp.issubdtype(each.dtype, jnp.integer):
                 raise DTypeError(f"{self.name}: lengths are integers, got {each.dtype}")
-            self.mask = (jnp.arange(steps, dtype=jnp.int32)[:, None] < each)[..., None]
+            self.lengths = jnp.minimum(each, steps).astype(jnp.int32)
         # Whatever the padding holds, infinities too, it must not reach the weights' gradients.
-        self.x = self.valid(x.astype(dtype))
+        self.x = self.valid(x.astype(dtype), self.lengths)
         self.w_ih, self.w_hh = w_ih.astype(dtype), w_hh.astype(dtype)
         biases = [jnp.broadcast_to(b.astype(dtype), wide) for b in rest[:2]]
-        return biases + [jnp.broadcast_to(s.astype(dtype), (batch, hidden)) for s in states]
+        return biases, [jnp.broadcast_to(s.astype(dtype), (batch, hidden)) for s in states]
 
     def expect(self, what: str, found: Sequence[CTensor], *shapes: tuple[int, ...]) -> None:
         for each in found:
@@ -79,8 +135,21 @@ class _Sequence(Operation):
                     f"and batch and the recurrent weight's rows go; got {each.shape}"
                 )
 
+    def _either(
+        self, like: CTensor, kernel: Callable[..., Any], formula: Callable[..., Any], *xs: CTensor
+    ) -> Any:
+        if kernels.supports(like, self.w_hh):
+            return native.run(partial(kernel, self.cell, self.reverse), formula, *xs)
+        return formula(*xs)
+
+    def mask(self, steps: int, lengths: CTensor) -> CTensor | None:
+        """Whether a step of a sequence counts, (steps, batch, 1); None if all do."""
+        if not self.padded:
+            return None
+        return (jnp.arange(steps, dtype=jnp.int32)[:, None] < lengths)[..., None]
+
     def loop(
-        self, step: Callable[[Any, Any], Any], states: Any, xs: Any, reverse: bool
+        self, step: Callable[[Any, Any], Any], states: Any, xs: Any, reverse: bool, lengths: CTensor
     ) -> tuple[Any, Any, Any]:
         """The last states, and the states and results of all steps."""
 
@@ -91,34 +160,20 @@ class _Sequence(Operation):
                 new = jax.tree.map(lambda new, old: jnp.where(mask, new, old), new, states)
             return new, (new, y)
 
-        last, (all_states, ys) = jax.lax.scan(masked, states, (self.mask, xs), reverse=reverse)
+        mask = self.mask(len(jax.tree.leaves(xs)[0]), lengths)
+        last, (all_states, ys) = jax.lax.scan(masked, states, (mask, xs), reverse=reverse)
         return last, all_states, ys
 
-    def valid(self, values: CTensor) -> CTensor:
+    def valid(self, values: CTensor, lengths: CTensor) -> CTensor:
         """``values`` (steps, batch, ...), with 0 in place of the padding."""
-        return values if self.mask is None else jnp.where(self.mask, values, 0)
+        mask = self.mask(len(values), lengths)
+        return values if mask is None else jnp.where(mask, values, 0)
 
     def before(self, first: CTensor, states: CTensor) -> CTensor:
         """The state that each step began with."""
         if self.reverse:
             return jnp.concatenate((states[1:], first[None]))
         return jnp.concatenate((first[None], states[:-1]))
-
-    def gradients(self, da: CTensor, da_hidden: CTensor, *dstates: CTensor) -> tuple[Any, ...]:
-        """Of all inputs, from those of the gates' sums: the input's part and the state's part."""
-        rows, rows_hidden, x, h = (
-            a.reshape(-1, a.shape[-1])
-            for a in (self.valid(da), self.valid(da_hidden), self.x, self.h_before)
-        )
-        return (
-            (rows @ self.w_ih.T).reshape(self.x.shape),
-            x.T @ rows,
-            h.T @ rows_hidden,
-            rows.sum(0),
-            rows_hidden.sum(0),
-            *dstates,
-            *[None] * self.lengths_given,
-        )
 
 
 class RNNSequence(_Sequence):
@@ -130,31 +185,30 @@ class RNNSequence(_Sequence):
             raise ArgumentError(
                 f"{self.name}: nonlinearity must be 'tanh' or 'relu', got {nonlinearity!r}"
             )
-        self.nonlinearity = nonlinearity
+        self.cell = self.nonlinearity = nonlinearity
 
-    def forward(self, *xs: CTensor) -> tuple[CTensor, ...]:
-        b_ih, b_hh, h0 = self.take(*xs)
+    def there(self, projected: CTensor, w_hh: CTensor, *rest: CTensor) -> tuple[CTensor, ...]:
+        b_ih, b_hh, h0, lengths = rest
         activate = jnp.tanh if self.nonlinearity == "tanh" else jax.nn.relu
 
         def step(h: CTensor, projected: CTensor) -> tuple[CTensor, None]:
-            return activate(projected + h @ self.w_hh), None
+            return activate(projected + h @ w_hh), None
 
-        projected = self.x @ self.w_ih + (b_ih + b_hh)
-        last, self.h, _ = self.loop(step, h0, projected, self.reverse)
-        self.h_before = self.before(h0, self.h)
-        return self.valid(self.h), last
+        _, h, _ = self.loop(step, h0, projected + (b_ih + b_hh), self.reverse, lengths)
+        return (h,)
 
-    def backward(self, dy: CTensor, dlast: CTensor) -> tuple[Any, ...]:
-        slope = 1 - self.h**2 if self.nonlinearity == "tanh" else (self.h > 0).astype(dy.dtype)
-        weight = self.w_hh.T
+    def back(self, w_hh: CTensor, dy: CTensor, *rest: CTensor) -> tuple[Any, tuple[CTensor, ...]]:
+        dlast, _, h, lengths = rest
+        slope = 1 - h**2 if self.nonlinearity == "tanh" else (h > 0).astype(dy.dtype)
+        weight = w_hh.T
 
         def step(dh: CTensor, v: Any) -> tuple[CTensor, CTensor]:
             dy, slope = v
             da = (dh + dy) * slope
             return da @ weight, da
 
-        dh0, _, da = self.loop(step, dlast, (dy, slope), not self.reverse)
-        return self.gradients(da, da, dh0)
+        dh0, _, da = self.loop(step, dlast, (dy, slope), not self.reverse, lengths)
+        return (self.valid(da, lengths),), (dh0,)
 
 
 class LSTMSequence(_Sequence):
@@ -166,12 +220,13 @@ class LSTMSequence(_Sequence):
 
     gates = 4
     states = 2
+    cell = "lstm"
 
-    def forward(self, *xs: CTensor) -> tuple[CTensor, ...]:
-        b_ih, b_hh, h0, c0 = self.take(*xs)
+    def there(self, projected: CTensor, w_hh: CTensor, *rest: CTensor) -> tuple[CTensor, ...]:
+        b_ih, b_hh, h0, c0, lengths = rest
         # sigmoid(a) is (1 + tanh(a / 2)) / 2, so that all gates are one tanh of a scaled sum.
-        scale = jnp.repeat(jnp.array([0.5, 0.5, 1, 0.5], self.x.dtype), len(self.w_hh))
-        weight = self.w_hh * scale
+        scale = jnp.repeat(jnp.array([0.5, 0.5, 1, 0.5], w_hh.dtype), len(w_hh))
+        weight = w_hh * scale
 
         def step(state: Any, projected: CTensor) -> Any:
             h, c = state
@@ -180,19 +235,19 @@ class LSTMSequence(_Sequence):
             c = f * c + i * g
             return (o * jnp.tanh(c), c), t
 
-        projected = (self.x @ self.w_ih + (b_ih + b_hh)) * scale
-        last, (h, self.c), self.t = self.loop(step, (h0, c0), projected, self.reverse)
-        self.h_before, self.c_before = self.before(h0, h), self.before(c0, self.c)
-        return self.valid(h), *last
+        projected = (projected + (b_ih + b_hh)) * scale
+        _, (h, c), t = self.loop(step, (h0, c0), projected, self.reverse, lengths)
+        return h, c, t
 
-    def backward(self, dy: CTensor, dh: CTensor, dc: CTensor) -> tuple[Any, ...]:
-        i, f, g, o = self.opened(self.t)
-        tanh_c = jnp.tanh(self.c)
+    def back(self, w_hh: CTensor, dy: CTensor, *rest: CTensor) -> tuple[Any, tuple[CTensor, ...]]:
+        *dlast, _, c0, _, c, t, lengths = rest
+        i, f, g, o = self.opened(t)
+        tanh_c = jnp.tanh(c)
         by_c = o * (1 - tanh_c**2)
         by_gates = _joined(
-            g * i * (1 - i), self.c_before * f * (1 - f), i * (1 - g**2), tanh_c * o * (1 - o)
+            g * i * (1 - i), self.before(c0, c) * f * (1 - f), i * (1 - g**2), tanh_c * o * (1 - o)
         )
-        weight = self.w_hh.T
+        weight = w_hh.T
 
         def step(state: Any, v: Any) -> Any:
             dh, dc = state
@@ -202,8 +257,9 @@ class LSTMSequence(_Sequence):
             da = _joined(dc, dc, dc, dh) * by_gates
             return (da @ weight, dc * f), da
 
-        first, _, da = self.loop(step, (dh, dc), (by_gates, by_c, f, dy), not self.reverse)
-        return self.gradients(da, da, *first)
+        factors = by_gates, by_c, f, dy
+        first, _, da = self.loop(step, tuple(dlast), factors, not self.reverse, lengths)
+        return (self.valid(da, lengths),), first
 
     @staticmethod
     def opened(t: CTensor) -> tuple[CTensor, ...]:
@@ -221,13 +277,13 @@ class GRUSequence(_Sequence):
     """
 
     gates = 3
+    cell = "gru"
 
-    def forward(self, *xs: CTensor) -> tuple[CTensor, ...]:
-        b_ih, b_hh, h0 = self.take(*xs)
-        hidden = len(self.w_hh)
+    def there(self, projected: CTensor, w_hh: CTensor, *rest: CTensor) -> tuple[CTensor, ...]:
+        b_ih, b_hh, h0, lengths = rest
         # The gates' sigmoids are tangents of half the sum, as those of the LSTM.
-        scale = jnp.repeat(jnp.array([0.5, 0.5, 1], self.x.dtype), hidden)
-        weight, bias = self.w_hh * scale, b_hh * scale
+        scale = jnp.repeat(jnp.array([0.5, 0.5, 1], w_hh.dtype), len(w_hh))
+        weight, bias = w_hh * scale, b_hh * scale
 
         def step(h: CTensor, projected: CTensor) -> Any:
             (ar, az, an), (ur, uz, u) = (
@@ -235,28 +291,28 @@ class GRUSequence(_Sequence):
             )
             r, z = (1 + jnp.tanh(ar + ur)) / 2, (1 + jnp.tanh(az + uz)) / 2
             n = jnp.tanh(an + r * u)
-            return n + z * (h - n), (r, z, n, u)
+            return n + z * (h - n), _joined(r, z, n, u)
 
-        projected = (self.x @ self.w_ih + b_ih) * scale
-        last, h, self.inner = self.loop(step, h0, projected, self.reverse)
-        self.h_before = self.before(h0, h)
-        return self.valid(h), last
+        projected = (projected + b_ih) * scale
+        _, h, inner = self.loop(step, h0, projected, self.reverse, lengths)
+        return h, inner
 
-    def backward(self, dy: CTensor, dlast: CTensor) -> tuple[Any, ...]:
-        r, z, n, u = self.inner
+    def back(self, w_hh: CTensor, dy: CTensor, *rest: CTensor) -> tuple[Any, tuple[CTensor, ...]]:
+        dlast, h0, h, inner, lengths = rest
+        r, z, n, u = jnp.split(inner, 4, -1)
         by_n = (1 - z) * (1 - n**2)
-        by_r, by_z = by_n * u * r * (1 - r), (self.h_before - n) * z * (1 - z)
+        by_r, by_z = by_n * u * r * (1 - r), (self.before(h0, h) - n) * z * (1 - z)
         by_gates = _joined(by_r, by_z, by_n * r)
-        weight = self.w_hh.T
+        weight = w_hh.T
 
         def step(dh: CTensor, v: Any) -> Any:
             by_gates, z, dy = v
             dh = dh + dy
             return (_joined(dh, dh, dh) * by_gates) @ weight + dh * z, dh
 
-        dh0, _, dh = self.loop(step, dlast, (by_gates, z, dy), not self.reverse)
-        every = _joined(dh, dh, dh)
-        return self.gradients(every * _joined(by_r, by_z, by_n), every * by_gates, dh0)
+        dh0, _, dh = self.loop(step, dlast, (by_gates, z, dy), not self.reverse, lengths)
+        every = self.valid(_joined(dh, dh, dh), lengths)
+        return (every * _joined(by_r, by_z, by_n), every * by_gates), (dh0,)
 
 
 def _joined(*gates: CTensor) -> CTensor:
