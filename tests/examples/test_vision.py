@@ -76,9 +76,12 @@ def test_autoencoder(run):
     drawn("autoencoder.png")
 
 
-def test_rbm(run):
-    output = run("rbm", "--epochs", 2, "--hidden", 100)
+def test_rbm_which_takes_the_digits_if_its_data_set_is_not_there(run, monkeypatch):
+    monkeypatch.delenv("SINGA_DATA_DIR", raising=False)
 
+    output = run("rbm", "--data", "mnist", "--epochs", 2, "--hidden", 100)
+
+    assert "On the digits that ship with the package instead." in output
     errors = column(output, "loss")
     assert errors[-1] < errors[0]
     drawn("rbm.png")
@@ -116,11 +119,3 @@ def test_lora(run):
     assert accuracies["LoRA, rank 2"] > accuracies["as it is"]
     assert abs(accuracies["the last, merged"] - accuracies["LoRA, rank 2"]) < 1
     drawn("lora.png")
-
-
-def test_without_its_data_set_an_example_says_so_and_takes_the_digits(run, monkeypatch):
-    monkeypatch.delenv("SINGA_DATA_DIR", raising=False)
-
-    output = run("rbm", "--data", "mnist", "--epochs", 1, "--hidden", 100, "--limit", 64)
-
-    assert "On the digits that ship with the package instead." in output
