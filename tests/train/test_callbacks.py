@@ -289,7 +289,6 @@ def test_an_eager_training_has_no_graph(tmp_path):
         ({"report": "page.html"}, "page.html"),
         ({"run": train.RunFolder("run", report="page.html", profile=False)}, "page.html"),
     ],
-    ids=str,
 )
 def test_a_report(tmp_path, monkeypatch, options, page):
     written = []

@@ -409,7 +409,6 @@ def test_forward_may_take_several_inputs():
         ({"validation": (np.zeros((0, 4)), np.zeros((0, 1)))}, ArgumentError, "no samples"),
         ({"precision": "int8"}, ArgumentError, "int8"),
     ],
-    ids=str,
 )  # fmt: skip
 def test_arguments_that_are_refused(tmp_path, options, error, message):
     (tmp_path / "taken").write_text("precious")
