@@ -15,7 +15,8 @@ def test_the_blocks_run_in_order(tmp_path, capsys):
     pytest.importorskip("PIL", reason="Pillow is not installed")
     names = {}
 
-    for code, shown in re.findall(r"```python\n(.*?)```(?:\n\n```text form\n(.*?)```)?", PAGE, re.DOTALL):
+    fences = r"```python\n(.*?)```(?:\n\n```text form\n(.*?)```)?"
+    for code, shown in re.findall(fences, PAGE, re.DOTALL):
         exec(code, names)
         # The outputs shown have the form of the real ones, whatever the numbers.
         assert _form(capsys.readouterr().out) == _form(shown), code
