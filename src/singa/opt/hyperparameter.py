@@ -98,8 +98,7 @@ class Declared(Structural):
             for base in reversed(cls.__mro__)
             for annotated in [get_annotations(base)]
             for name, value in vars(base).items()
-            if isinstance(value, Hyperparameter)
-            or (name in annotated and not name.startswith("_"))
+            if isinstance(value, Hyperparameter) or (name in annotated and not name.startswith("_"))
         }
         kinds = {name: isinstance(value, Hyperparameter) for name, value in defaults.items()}
         cls._hyperparameters = tuple(name for name, is_hyper in kinds.items() if is_hyper)
