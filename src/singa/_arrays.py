@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from inspect import ismethod
 from typing import Any
 
 import jax
@@ -34,6 +35,11 @@ def as_ctensor(data: Any, device: Device, dtype: DType | None) -> CTensor:
             data = data.astype(dtype)
         return move(data, device)
     array = np.asarray(data)
+    if array.dtype == np.object_:
+        what = "a method, which has to be called" if ismethod(data) else type(data).__name__
+        raise DTypeError(
+            f"Tensor: numbers are expected, as an array or in nested lists, got {what}"
+        )
     if dtype is None:
         # Only arrays have a precision of their own; Python's numbers are as long as we like.
         given = array.dtype

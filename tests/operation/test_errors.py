@@ -29,6 +29,8 @@ MISTAKES = [
     (lambda: autograd.softmax(t(2)), ShapeError, "SoftMax: axis 1 of a Tensor with 1 axes"),
     (lambda: t(2, 3) @ t(4, 5), ShapeError, "Matmul: (2, 3) times (4, 5): the last axis of the"),
     (lambda: t(2, 3) @ t(4), ShapeError, "the only one of the second of size 4"),
+    (lambda: t(2, 3) @ t(2, 3).T, DTypeError, "got a method, which has to be called"),
+    (lambda: t(2) * {}, DTypeError, "in nested lists, got dict"),
     (lambda: t() @ t(4), ShapeError, "Matmul: got shapes () and (4,), one has no axes"),
     (lambda: t(2, 3, 4) @ t(5, 4, 1), ShapeError, "the leading axes do not broadcast"),
     (lambda: autograd.affine(t(2, 3), t(2, 3), t(3)), ShapeError, "needs an input of shape (..., "),
