@@ -21,8 +21,12 @@ _KEPT = {"gru": 4, "lstm": 4}
 
 
 def supports(projected: CTensor, w_hh: CTensor) -> bool:
-    """Whether the kernels take a recurrence of these sums and weights."""
-    return native.supports(projected, w_hh)
+    """Whether the kernels take a recurrence of these sums and weights.
+
+    A single sequence is better off with XLA's products of matrices and vectors, which several
+    threads share.
+    """
+    return native.supports(projected, w_hh) and projected.shape[1] > 1
 
 
 def forward(
