@@ -20,6 +20,9 @@ def wanted_files() -> set[str]:
     }
 
 
+LICENCES = ("LICENSE", "NOTICE", "src/singa/board/vendor/uplot/LICENSE")
+
+
 def check_wheel(path: Path) -> None:
     """The wheel holds the package, all of it, the licences, and nothing else."""
     with zipfile.ZipFile(path) as archive:
@@ -30,7 +33,7 @@ def check_wheel(path: Path) -> None:
     wanted = wanted_files()
     for name in ("singa/py.typed", "singa/data/optdigits/images-idx3-ubyte.gz"):
         assert name in wanted, f"{name} is not in the working tree"
-    licences = {f"{info}licenses/{name}" for name in ("LICENSE", "NOTICE")}
+    licences = {f"{info}licenses/{name}" for name in LICENCES}
     metadata_files = {
         f"{info}{name}" for name in ("METADATA", "RECORD", "WHEEL", "entry_points.txt")
     }
