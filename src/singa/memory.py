@@ -1,4 +1,4 @@
-"""Keeps a step's scratch memory mapped between steps, and no more of it than one step's.
+"""Keeps a step's scratch memory mapped between steps.
 
 XLA's CPU client takes a program's scratch memory from ``malloc`` and gives it back after every
 call. glibc answers with a fresh ``mmap`` each time, so every step pays again for the page faults:
@@ -7,13 +7,7 @@ call. glibc answers with a fresh ``mmap`` each time, so every step pays again fo
 That does not help blocks of more than 64 MiB: a heap of any thread but the main one is no larger,
 and glibc maps what does not fit. So XLA is told to make its blocks smaller than that.
 
-Elsewhere than on glibc nothing of this happens; ``SINGA_MALLOC=0`` in the environment turns it off.
-
-On CPUs programs run while the call that started them waits. Otherwise a step's memory is freed a
-moment after its results are there, when the next step has already asked for its own, and a process
-needs 300 or 400 MiB for the same work, by chance. All cores are at work in any case; what could be
-done meanwhile in Python, such as making the next batch, is for a loader's worker processes. Where
-``JAX_CPU_ENABLE_ASYNC_DISPATCH`` is set in the environment it stays as it is.
+Elsewhere than on glibc nothing happens; ``SINGA_MALLOC=0`` in the environment turns it off.
 """
 
 from __future__ import annotations
@@ -22,8 +16,6 @@ import ctypes
 import os
 import platform
 from collections.abc import Sequence
-
-import jax
 
 # Parameter numbers of mallopt(3), from <malloc.h>.
 _M_TRIM_THRESHOLD = -1
@@ -93,7 +85,5 @@ class _NewShapes:
             return_unused()
 
 
-if "JAX_CPU_ENABLE_ASYNC_DISPATCH" not in os.environ:
-    jax.config.update("jax_cpu_enable_async_dispatch", False)
 new_shapes = _NewShapes()
 status = keep_scratch_mapped()

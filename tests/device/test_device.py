@@ -80,20 +80,6 @@ def test_the_allocator_can_be_left_alone():
     assert said.strip() == "off (SINGA_MALLOC=0)"
 
 
-@pytest.mark.parametrize(("chosen", "expected"), [(None, "True"), ("1", "False")])
-def test_programs_run_while_their_caller_waits_unless_somebody_said_otherwise(chosen, expected):
-    name = "JAX_CPU_ENABLE_ASYNC_DISPATCH"
-    environment = {n: v for n, v in os.environ.items() if n != name}
-    if chosen is not None:
-        environment[name] = chosen
-    script = (
-        "import singa, jax\nx = jax.numpy.ones((1500, 1500))\nprint((x @ x @ x @ x).is_ready())"
-    )
-    run = [sys.executable, "-c", script]
-    said = subprocess.run(run, env=environment, capture_output=True, text=True, check=True).stdout
-    assert said.strip() == expected
-
-
 def test_large_programs_get_their_memory_in_blocks(monkeypatch):
     megabyte = 2**20
     monkeypatch.setattr(memory, "status", "on (glibc mallopt)")
