@@ -22,6 +22,7 @@ CLASSES = {
     "singa.layer.Layer": layer.Layer(),
     "singa.model.Model": model.Model(),
     "singa.opt.Optimizer": opt.SGD(),
+    "singa.opt.DistOpt": opt.DistOpt(),
     "singa.device.Device": device.get_default_device(),
     "singa.data.ImageBatchIter": data.ImageBatchIter.__new__(data.ImageBatchIter),
     "singa.image_tool.ImageTool": image_tool.ImageTool(),

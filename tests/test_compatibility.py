@@ -36,7 +36,7 @@ def test_every_sentence_is_on_the_page(table):
     ("change", "error"),
     [
         (lambda part: part.update(names="nothing(x)"), "singa.tensor.nothing is not here, and"),
-        (lambda part: part["missing"].update(abs="gone"), "singa.tensor.abs is here"),
+        (lambda part: part.update(missing={"abs": "gone"}), "singa.tensor.abs is here"),
         (lambda part: part.pop("renamed"), r"singa.tensor.abs\(t\): t is called x"),
         (lambda part: part.pop("arguments"), "singa.tensor.Tensor.*the default of dtype is None"),
         (

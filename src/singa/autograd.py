@@ -16,9 +16,12 @@ from singa import operation as _operation
 from singa.operation import *  # noqa: F403  (its __all__ is what this face shows)
 from singa.tape import (
     Operation,
+    axis_helper,
+    back_broadcast,
     backward,
     check_gradients,
     checkpoint,
+    ctensor2numpy,
     detect_anomaly,
     enable_grad,
     from_jax,
@@ -60,7 +63,8 @@ __all__ = [
     *_operation.__all__,
     "AvgPool1d", "AvgPool2d", "BatchNorm2d", "Conv2d", "LSTM", "Layer", "Linear", "MaxPool1d",
     "MaxPool2d", "Operation", "Operator", "Pooling2d", "RNN", "RNN_Base", "SeparableConv2d",
-    "backward", "check_gradients", "checkpoint", "detect_anomaly", "enable_grad", "from_jax",
+    "axis_helper", "back_broadcast", "backward", "check_gradients", "checkpoint", "ctensor2numpy",
+    "detect_anomaly", "enable_grad", "from_jax",
     "grad", "gradients", "hessian", "hvp", "jacobian", "jvp", "mixed_precision", "no_grad",
     "to_jax", "training", "vjp",
 ]  # fmt: skip

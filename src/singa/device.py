@@ -122,14 +122,15 @@ class Device:
     @property
     def name(self) -> str:
         """``cpu``, or the platform and number: ``cuda:0``."""
-        if self.jax_device.platform == "cpu" and self.jax_device.id == 0:
+        number = _number(self.jax_device)
+        if self.jax_device.platform == "cpu" and number == 0:
             return "cpu"
         platform = {"gpu": "cuda"}.get(self.jax_device.platform, self.jax_device.platform)
-        return f"{platform}:{self.jax_device.id}"
+        return f"{platform}:{number}"
 
     def id(self) -> int:
         """The GPU's number; -1 for the CPU, as in SINGA."""
-        return -1 if self.jax_device.platform == "cpu" else self.jax_device.id
+        return -1 if self.jax_device.platform == "cpu" else _number(self.jax_device)
 
     @property
     def seed(self) -> int:
@@ -244,6 +245,12 @@ timed_devices: set[Device] = set()
 _device = cache(Device)  # one object per physical device
 
 
+def _number(place: jax.Device) -> int:
+    """A device's number on this machine; jax counts those of all processes."""
+    number: int | None = place.local_hardware_id
+    return place.id if number is None else number
+
+
 @cache
 def _gpus() -> tuple[jax.Device, ...]:
     try:
@@ -260,6 +267,45 @@ def get_default_device() -> Device:
         <Device cpu>
     """
     return create_cpu_device()
+
+
+def get_num_opencl_platforms() -> int:
+    """How many OpenCL platforms XLA knows: none.
+
+    Example:
+        >>> device.get_num_opencl_platforms()
+        0
+    """
+    return 0
+
+
+def get_num_opencl_devices() -> int:
+    """How many OpenCL devices XLA knows: none.
+
+    Example:
+        >>> device.get_num_opencl_devices()
+        0
+    """
+    return 0
+
+
+def create_opencl_device() -> Device:
+    """Raises DeviceError: there is no OpenCL in XLA.
+
+    Example:
+        >>> device.create_opencl_device()
+        Traceback (most recent call last):
+            ...
+        singa.errors.DeviceError: there is no OpenCL in XLA; the CPU and NVIDIA's GPUs are there
+    """
+    raise DeviceError("there is no OpenCL in XLA; the CPU and NVIDIA's GPUs are there")
+
+
+def __getattr__(name: str) -> Device:
+    # Not made at import: processes that train together have to meet before.
+    if name == "default_device":
+        return get_default_device()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 @cache
@@ -312,7 +358,7 @@ def create_cuda_gpus_on(ids: list[int]) -> list[Device]:
     Example:
         >>> gpus = device.create_cuda_gpus_on(device.get_gpu_ids())
     """
-    by_id = {gpu.id: gpu for gpu in _gpus()}
+    by_id = {_number(gpu): gpu for gpu in _gpus()}
     missing = [id for id in ids if id not in by_id]
     if missing:
         raise DeviceError(_no_gpu(f"GPU {', '.join(map(str, missing))}"))
@@ -362,7 +408,7 @@ def get_gpu_ids() -> list[int]:
         >>> len(ids) == device.get_num_gpus()
         True
     """
-    return [gpu.id for gpu in _gpus()]
+    return [_number(gpu) for gpu in _gpus()]
 
 
 def get_gpu_mem_size(id: int) -> tuple[int, int]:
@@ -391,7 +437,7 @@ def device_query(id: int, verbose: bool = False) -> str:
         >>> texts = [device.device_query(id) for id in device.get_gpu_ids()]
     """
     gpu = create_cuda_gpu_on(id).jax_device
-    lines = [f"GPU {gpu.id}: {gpu.device_kind}, process {gpu.process_index}"]
+    lines = [f"GPU {id}: {gpu.device_kind}, process {gpu.process_index}"]
     if verbose:
         lines += [f"  {name}: {value}" for name, value in (gpu.memory_stats() or {}).items()]
     return "\n".join(lines)

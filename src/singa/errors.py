@@ -12,8 +12,8 @@ import warnings
 
 __all__ = [
     "ArgumentError", "BoundsError", "CaptureError", "CheckpointError", "DTypeError", "DataError",
-    "DependencyError", "DeviceError", "GradientError", "NumericalError", "RecompilationWarning",
-    "ReportError", "ShapeError", "SingaError", "WorkerError",
+    "DependencyError", "DeviceError", "DistributedError", "GradientError", "NumericalError",
+    "RecompilationWarning", "ReportError", "ShapeError", "SingaError", "WorkerError",
 ]  # fmt: skip
 
 
@@ -67,6 +67,10 @@ class BoundsError(SingaError, IndexError):
 
 class DeviceError(SingaError, RuntimeError):
     """A device that does not exist here, or Tensors on different devices."""
+
+
+class DistributedError(SingaError, RuntimeError):
+    """Ranks that do not find each other, failed, or do not agree on what they have to share."""
 
 
 class GradientError(SingaError, RuntimeError):

@@ -27,7 +27,7 @@ from singa.graph import (
     memory_report,
 )
 from singa.layer import Layer
-from singa.opt import DecayScheduler, Optimizer
+from singa.opt import DistOpt, Optimizer
 from singa.summary import Summary
 from singa.watching import local
 
@@ -378,10 +378,9 @@ class Model(Layer):
     def _tensor_names(self) -> dict[Tensor, str]:
         names = {t: name for name, t in {**self._training_states(), **self.get_states()}.items()}
         for owner, optimizer in self.optimizers().items():
-            for name, schedule in vars(optimizer).items():
-                if isinstance(schedule, DecayScheduler):
-                    values = [t for t in vars(schedule).values() if isinstance(t, Tensor)]
-                    names |= dict.fromkeys(values, f"{owner}/{name}")
+            for name, schedule in optimizer.schedules().items():
+                values = [t for t in vars(schedule).values() if isinstance(t, Tensor)]
+                names |= dict.fromkeys(values, f"{owner}/{name}")
         return names
 
     def _arrays(self) -> list[CTensor]:
@@ -390,9 +389,9 @@ class Model(Layer):
 
     # -- checkpoints --------------------------------------------------------------------------
 
-    def optimizers(self) -> dict[str, Optimizer]:
+    def optimizers(self) -> dict[str, Optimizer | DistOpt]:
         """The optimizers among the model's attributes, by name."""
-        return {name: o for name, o in vars(self).items() if isinstance(o, Optimizer)}
+        return {n: o for n, o in vars(self).items() if isinstance(o, (Optimizer, DistOpt))}
 
     def save_states(
         self,

@@ -37,7 +37,7 @@ from singa.device import int16 as int16
 from singa.device import int32 as int32
 from singa.device import int64 as int64
 from singa.device import uint8 as uint8
-from singa.errors import ArgumentError, BoundsError, ShapeError
+from singa.errors import ArgumentError, BoundsError, DTypeError, ShapeError
 from singa.operation import abs as abs
 from singa.operation import ceil as ceil
 from singa.operation import exp as exp
@@ -293,6 +293,23 @@ def concatenate(tensors: Sequence[Tensor], axis: int) -> Tensor:
         (6, 3)
     """
     return operation.cat(tensors, axis)
+
+
+def copy_from_numpy(data: Tensor, np_array: np.ndarray[Any, Any]) -> None:
+    """``data.copy_from_numpy(np_array)``.
+
+    Example:
+        >>> t = Tensor((2,))
+        >>> tensor.copy_from_numpy(t, np.array([1.0, 2.0], np.float32))
+        >>> t.to_numpy()
+        array([1., 2.], dtype=float32)
+    """
+    if not isinstance(data, Tensor):
+        raise DTypeError(
+            f"copy_from_numpy: a Tensor is expected, got {type(data).__name__}; "
+            "a CTensor cannot be modified"
+        )
+    data.copy_from_numpy(np_array)
 
 
 def copy_data_to_from(

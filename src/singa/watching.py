@@ -17,16 +17,18 @@ from singa.device import CTensor, DType
 
 if TYPE_CHECKING:
     from singa._tensor import Tensor
+    from singa.distributed import Communicator
 
 
 class Watcher(Protocol):
     """What is told of every Tensor that is made, read or assigned in a captured step.
 
     And of conditions that have to hold when it runs: if one does not, its error is made and raised,
-    and nothing is assigned.
+    and nothing is assigned. And of whoever communicates with other ranks in it.
     """
 
     def check(self, holds: CTensor, error: Callable[[], Exception]) -> None: ...
+    def communicates(self, communicator: Communicator) -> None: ...
     def made(self, tensor: Tensor) -> None: ...
     def read(self, tensor: Tensor) -> CTensor: ...
     def write(self, tensor: Tensor, value: CTensor) -> None: ...

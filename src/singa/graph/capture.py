@@ -20,6 +20,8 @@ from jax.extend.core import ClosedJaxpr, Primitive
 
 from singa._tensor import Tensor, wrap
 from singa.device import CTensor, Device
+from singa.distributed import AXIS, Communicator, world_size
+from singa.errors import CaptureError
 from singa.watching import local
 
 # Stands in the recorded program for a Tensor's value before the step; ``index`` says which.
@@ -40,6 +42,7 @@ class Capture:
         written_args: the numbers of the arguments that it assigned.
         errors: for each condition, what makes the error to raise if it does not hold. Its outputs,
             after all others, are whether each does.
+        communicator: by which the step exchanges something with other ranks; None if it does not.
         result: how to make from the results' arrays what the function returned.
 
     Example:
@@ -59,6 +62,7 @@ class Capture:
         self.written: list[Tensor] = []
         self.written_args: list[int] = []
         self.errors: list[Callable[[], Exception]] = []
+        self.communicator: Communicator | None = None
         self.result: Result
         # What the step sees of Tensors that were there before: by Tensor, the value that it read
         # or assigned, and which of them it assigned.
@@ -78,7 +82,8 @@ class Capture:
                 local.capture = outer
 
         avals = [jax.ShapeDtypeStruct(arg.shape, arg.dtype) for arg in args]
-        self.jaxpr: ClosedJaxpr = jax.make_jaxpr(run)(*avals)
+        # The axis is for what other ranks are told and asked.
+        self.jaxpr: ClosedJaxpr = jax.make_jaxpr(run, axis_env=[(AXIS, world_size())])(*avals)
         del self._values, self._assigned, self._made, self._conditions
 
     # -- what Tensors tell it -----------------------------------------------------------------
@@ -87,6 +92,12 @@ class Capture:
         """Note a condition; ``holds`` is a bool of shape ()."""
         self._conditions.append(holds)
         self.errors.append(error)
+
+    def communicates(self, communicator: Communicator) -> None:
+        """Note by whom the step exchanges something with other ranks."""
+        if self.communicator not in (None, communicator):
+            raise CaptureError("a compiled step can communicate on one kind of device only")
+        self.communicator = communicator
 
     def made(self, tensor: Tensor) -> None:
         """Note a Tensor that the step made."""

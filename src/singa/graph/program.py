@@ -15,6 +15,7 @@ from singa._tensor import Tensor
 from singa.device import CTensor
 from singa.graph.capture import Capture, read_tensor
 from singa.graph.fusing import fuse
+from singa.graph.sequence import one_by_one
 from singa.tape.kernel import named
 
 # An array that only its Tensor holds, seen through a list of arrays: the Tensor's reference, the
@@ -70,17 +71,23 @@ class Program:
         self._expected = [_kind(t) for t in (*capture.inputs, *args)]
         self.arg_names = [arg.name for arg in args]
         numbered = _numbered(capture.jaxpr)
-        self._function = _as_function(numbered if sequential else fuse(numbered))
+        opened = _opened(numbered if sequential else fuse(numbered))
         self.is_compiled_anew = False
         self._run: Callable[..., Sequence[CTensor]]
+        self._function: Callable[..., list[CTensor]] = jaxpr_as_fun(opened)
         if sequential:
+            self._function = one_by_one(opened, capture.communicator)
             self._run = self._evaluate
         elif previous is not None and previous._does_the_same(self):
             self._run = previous._run
         else:
             donated = () if capture.errors else (0,)
-            run = jax.jit(named(self._evaluate, "step"), donate_argnums=donated)
-            self._run = run.lower(*self._arrays(args)).compile(self._compiler_options())
+            step, inputs = self._evaluate, self._arrays(args)
+            if capture.communicator is not None:
+                step = capture.communicator.mapped(step)
+                inputs = capture.communicator.everywhere(inputs)
+            run = jax.jit(named(step, "step"), donate_argnums=donated)
+            self._run = run.lower(*inputs).compile(self._compiler_options())
             memory.return_unused()
             self.is_compiled_anew = True
 
@@ -92,7 +99,7 @@ class Program:
             for i in range(len(donated)):
                 if shared[i]:
                     donated[i] = donated[i].copy()
-        results = self._run(donated, kept, consts, values)
+        results = self._run_everywhere(donated, kept, consts, values)
         if self.capture.errors:
             self._check(results)
         outputs = iter(results)
@@ -112,7 +119,7 @@ class Program:
     @property
     def compiled(self) -> Any:
         """What XLA made of it, a ``jax.stages.Compiled``; None if the operations run one by one."""
-        return None if self._run == self._evaluate else self._run
+        return self._run if isinstance(self._run, jax.stages.Compiled) else None
 
     def fits(self, args: Sequence[Tensor]) -> bool:
         """Whether the state still has the shapes, types and devices that were captured."""
@@ -125,6 +132,14 @@ class Program:
             list(self.capture.jaxpr.consts),
             [arg._data for arg in args],
         )
+
+    def _run_everywhere(self, *inputs: list[CTensor]) -> Sequence[CTensor]:
+        """Run the program; if ranks exchange something in it, it is one program of them all."""
+        communicator = self.capture.communicator
+        if communicator is None or self.compiled is None:
+            return self._run(*inputs)
+        results: Sequence[CTensor] = communicator.here(self._run(*communicator.everywhere(inputs)))
+        return results
 
     def _evaluate(
         self,
@@ -159,8 +174,8 @@ def _kind(x: Tensor | CTensor) -> tuple[Any, Any]:
     return jax.typeof(array), array.sharding
 
 
-def _as_function(closed: ClosedJaxpr) -> Callable[..., list[CTensor]]:
-    """The program as a function of the Tensors' values, its constants, and its arguments."""
+def _opened(closed: ClosedJaxpr) -> ClosedJaxpr:
+    """The program with inputs for the Tensors' values, its constants, and its arguments."""
     jaxpr = closed.jaxpr
     reads = [eqn.outvars[0] for eqn in jaxpr.eqns if eqn.primitive is read_tensor]
     inputs = [*reads, *jaxpr.constvars, *jaxpr.invars]
@@ -170,7 +185,7 @@ def _as_function(closed: ClosedJaxpr) -> Callable[..., list[CTensor]]:
         eqns=[eqn for eqn in jaxpr.eqns if eqn.primitive is not read_tensor],
         debug_info=jaxpr.debug_info._replace(arg_names=("",) * len(inputs)),
     )
-    return jaxpr_as_fun(ClosedJaxpr(opened, []))
+    return ClosedJaxpr(opened, [])
 
 
 def _numbered(closed: ClosedJaxpr) -> ClosedJaxpr:

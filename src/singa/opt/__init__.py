@@ -2,6 +2,7 @@
 
 from singa.opt.adam import LAMB, Adam, AdamW, NAdam
 from singa.opt.adaptive import Adafactor, AdaGrad, RMSProp
+from singa.opt.distributed import DistOpt
 from singa.opt.hyperparameter import Hyperparameter
 from singa.opt.optimizer import Optimizer
 from singa.opt.schedule import (
@@ -20,6 +21,7 @@ from singa.opt.sgd import SGD, Lion
 
 __all__ = [
     "LAMB", "SGD", "AdaGrad", "Adafactor", "Adam", "AdamW", "Constant", "CosineDecay",
-    "DecayScheduler", "ExponentialDecay", "Hyperparameter", "LinearWarmup", "Lion", "MultiStep",
-    "NAdam", "OneCycle", "Optimizer", "PolynomialDecay", "RMSProp", "Sequential", "StepDecay",
+    "DecayScheduler", "DistOpt", "ExponentialDecay", "Hyperparameter", "LinearWarmup", "Lion",
+    "MultiStep", "NAdam", "OneCycle", "Optimizer", "PolynomialDecay", "RMSProp", "Sequential",
+    "StepDecay",
 ]  # fmt: skip

@@ -168,13 +168,30 @@ class Optimizer(Declared):
 
     def __call__(self, loss: Tensor) -> None:
         """Walk back from ``loss`` and update every parameter that it depends on."""
+        self._update_all(self._backward(loss), self._is_scaled)
+
+    def _backward(self, loss: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """The parameters that ``loss`` depends on, with their gradients.
+
+        In mixed precision of float16 these are of the loss times its scale, and ``_is_scaled``.
+        """
         self._is_scaled = local.precision == float16
-        if not self._is_scaled:
-            self.update_all(_leaves(backward(loss)))
-            return
-        scale, _ = self._on(loss.device, [self.loss_scale, self.good_steps])
-        start = wrap(jnp.broadcast_to(scale.data, loss.shape), loss.device)
-        self._update_all(_leaves(backward(loss, start.as_type(loss.dtype))), is_scaled=True)
+        start = None
+        if self._is_scaled:
+            scale, _ = self._on(loss.device, [self.loss_scale, self.good_steps])
+            start = wrap(jnp.broadcast_to(scale.data, loss.shape), loss.device)
+            start = start.as_type(loss.dtype)
+        found = backward(loss, start)
+        return [(tensor, grad) for tensor, grad in found if tensor.creator is None]
+
+    def schedules(self) -> dict[str, DecayScheduler]:
+        """The hyper-parameters by name.
+
+        Example:
+            >>> opt.SGD(0.5).schedules()["lr"]
+            Constant(init_value=0.5)
+        """
+        return {name: self.__dict__[name] for name in self._hyperparameters}
 
     def call(self, loss: Tensor) -> None:
         """``optimizer(loss)``, in SINGA's words."""
@@ -435,7 +452,7 @@ class Optimizer(Declared):
         for param in params:
             groups = tuple([group for group in self._groups if param in group])
             if groups not in known:
-                schedules = {name: self.__dict__[name] for name in self._hyperparameters}
+                schedules = self.schedules()
                 for group in groups:
                     schedules |= group.schedules
                 known[groups] = tuple(
@@ -573,10 +590,6 @@ class Optimizer(Declared):
 
     def _numbered(self) -> dict[Tensor, str]:
         return {param: str(i) for i, param in enumerate(self._state)}
-
-
-def _leaves(found: Iterable[tuple[Tensor, Tensor]]) -> list[tuple[Tensor, Tensor]]:
-    return [(tensor, gradient) for tensor, gradient in found if tensor.creator is None]
 
 
 def _names(layout: Layout) -> tuple[str, ...]:

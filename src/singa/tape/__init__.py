@@ -3,6 +3,7 @@
 - ``operation.py``: Operation, and what happens when one is called.
 - ``kernel.py``: an operation's forward and backward, compiled once and kept.
 - ``backward.py``: the walk over the record, yielding gradients as they become complete.
+- ``broadcasting.py``: gradients of what was broadcast, summed.
 - ``gradient.py``: an operation's backward as an operation, for a record of the backward pass.
 - ``derivatives.py``: Jacobians, Hessians, and products with them.
 - ``checking.py``: gradients compared with central differences.
@@ -17,6 +18,7 @@
 
 from singa.tape.anomaly import detect_anomaly
 from singa.tape.backward import backward, grad, gradients
+from singa.tape.broadcasting import axis_helper, back_broadcast, ctensor2numpy
 from singa.tape.checking import check_gradients
 from singa.tape.checkpointing import checkpoint
 from singa.tape.derivatives import hessian, hvp, jacobian, jvp, vjp
@@ -26,7 +28,8 @@ from singa.tape.operation import Operation
 from singa.tape.precision import as_precision, mixed_precision
 
 __all__ = [
-    "FromJax", "Operation", "as_precision", "backward", "check_gradients", "checkpoint",
-    "detect_anomaly", "enable_grad", "from_jax", "grad", "gradients", "hessian", "hvp", "jacobian",
-    "jvp", "mixed_precision", "mode", "no_grad", "to_jax", "training", "vjp",
+    "FromJax", "Operation", "as_precision", "axis_helper", "back_broadcast", "backward",
+    "check_gradients", "checkpoint", "ctensor2numpy", "detect_anomaly", "enable_grad", "from_jax",
+    "grad", "gradients", "hessian", "hvp", "jacobian", "jvp", "mixed_precision", "mode", "no_grad",
+    "to_jax", "training", "vjp",
 ]  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 
@@ -13,6 +13,9 @@ from singa.device import CTensor, get_default_device
 from singa.errors import CaptureError, DTypeError
 from singa.tape.operation import Operation
 from singa.watching import local
+
+if TYPE_CHECKING:
+    from singa.distributed import Communicator
 
 
 class FromJax(Operation):
@@ -97,6 +100,9 @@ class _Pure:
 
     def check(self, holds: CTensor, error: Callable[[], Exception]) -> None:
         raise CaptureError("to_jax: detect_anomaly cannot look into a function that jax traces")
+
+    def communicates(self, communicator: Communicator) -> None:
+        raise CaptureError("to_jax: a function that jax traces exchanges nothing with other ranks")
 
     def made(self, tensor: Tensor) -> None:
         self._made.add(tensor)

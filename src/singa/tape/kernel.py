@@ -22,11 +22,13 @@ import numpy as np
 from singa import memory
 from singa._tensor import Tensor
 from singa.device import CTensor, is_float
-from singa.errors import ArgumentError, CaptureError, DTypeError, GradientError
+from singa.errors import ArgumentError, CaptureError, DTypeError, GradientError, ShapeError
+from singa.tape.broadcasting import back_broadcast
 from singa.tape.precision import converted
 from singa.watching import local
 
 if TYPE_CHECKING:
+    from singa.distributed import Communicator
     from singa.tape.operation import Operation
 
 Arrays: TypeAlias = tuple[CTensor, ...]
@@ -277,23 +279,15 @@ def _fit(operation: Operation, i: int, dx: Any, aval: Any) -> CTensor | None:
             f"{operation.name}.backward returned {type(dx).__name__} as the gradient of input {i}; "
             "a CTensor or None is expected"
         )
-    if dx.shape != aval.shape:
-        lead = dx.ndim - len(aval.shape)
-        padded = (1,) * lead + aval.shape
-        stretched = tuple(
-            axis for axis, size in enumerate(padded) if size == 1 and dx.shape[axis] != 1
-        )
-        if lead < 0 or any(
-            size not in (1, got) for size, got in zip(padded, dx.shape, strict=True)
-        ):
-            raise GradientError(
-                f"{operation.name}.backward returned a gradient of shape {dx.shape} for input {i}, "
-                f"which is of shape {aval.shape}"
-            )
-        axes = tuple(sorted({*range(lead), *stretched}))
-        dx = dx.sum(axes, keepdims=True).reshape(aval.shape)
+    try:
+        fitted: Any = back_broadcast(dx.shape, aval.shape, dx)  # type: ignore[arg-type]
+    except ShapeError:
+        raise GradientError(
+            f"{operation.name}.backward returned a gradient of shape {dx.shape} for input {i}, "
+            f"which is of shape {aval.shape}"
+        ) from None
     # If nothing is to be converted, the very same: what is handed on is known by that.
-    return dx if dx.dtype == aval.dtype else dx.astype(aval.dtype)
+    return fitted if fitted.dtype == aval.dtype else fitted.astype(aval.dtype)
 
 
 def _as_outputs(operation: Operation, ys: Any) -> Arrays:
@@ -312,6 +306,7 @@ class _Refusal:
     """Refuses all use of Tensors: in a kernel, they would be frozen at their present values."""
 
     def __init__(self, operation: Operation) -> None:
+        self._name = operation.name
         self._message = (
             f"{operation.name}: forward and backward compute with CTensors; a Tensor in them would "
             "be frozen at its present value. Pass it as an input of the operation"
@@ -319,6 +314,11 @@ class _Refusal:
 
     def check(self, holds: CTensor, error: Callable[[], Exception]) -> None:
         raise CaptureError(self._message)
+
+    def communicates(self, communicator: Communicator) -> None:
+        raise CaptureError(
+            f"{self._name}: forward and backward run on one rank; they exchange nothing with others"
+        )
 
     def made(self, tensor: Tensor) -> None:
         raise CaptureError(self._message)

@@ -148,7 +148,9 @@ class _Still:
     def __call__(self, *_: Any) -> None:
         pass
 
-    call = backward_and_update = update_all = update = apply = step = __call__
+    call = update_all = update = apply = step = backward_and_update = __call__
+    backward_and_update_half = backward_and_partial_update = __call__
+    backward_and_sparse_update = __call__
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._optimizer, name)

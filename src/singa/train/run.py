@@ -22,7 +22,7 @@ from singa import board
 from singa.errors import ArgumentError, DependencyError, ReportError, ShapeError
 from singa.files import writing
 from singa.graph import Profile, Profiler
-from singa.opt import Constant, DecayScheduler, Optimizer
+from singa.opt import Constant, DecayScheduler, DistOpt, Optimizer
 from singa.train.callback import Callback
 from singa.train.training import Training, optimizer_of
 
@@ -230,7 +230,7 @@ def _describe(training: Training, path: Path) -> dict[str, Any]:
     }
 
 
-def describe_optimizer(optimizer: Optimizer | None) -> dict[str, Any] | None:
+def describe_optimizer(optimizer: Optimizer | DistOpt | None) -> dict[str, Any] | None:
     """An optimizer's class as ``name``, and its hyper-parameters: numbers, or schedules as text."""
     if optimizer is None:
         return None

@@ -17,7 +17,7 @@ from singa._tensor import Tensor
 from singa.data import DataLoader
 from singa.device import Device
 from singa.model import Model
-from singa.opt import Optimizer
+from singa.opt import DistOpt, Optimizer
 from singa.train import feeding
 from singa.train.callback import Callback
 from singa.train.evaluation import Evaluator, len_of, results
@@ -256,7 +256,7 @@ class Training:
 INTERRUPTED = "interrupted by Ctrl-C"
 
 
-def optimizer_of(model: Model) -> Optimizer | None:
+def optimizer_of(model: Model) -> Optimizer | DistOpt | None:
     """The first of the model's optimizers, if there are any."""
     return next(iter(model.optimizers().values()), None)
 

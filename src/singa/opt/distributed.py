@@ -1,0 +1,517 @@
+"""DistOpt: an optimizer whose steps are those of all ranks together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from zlib import crc32
+
+import jax.numpy as jnp
+import numpy as np
+
+from singa import distributed
+from singa._tensor import Tensor, wrap
+from singa.device import (
+    CTensor,
+    Device,
+    create_cpu_device,
+    create_cuda_gpu,
+    float16,
+    get_num_gpus,
+    int32,
+)
+from singa.distributed import Communicator, communicator
+from singa.errors import ArgumentError, DeviceError, DistributedError, DTypeError, ShapeError
+from singa.opt.exchange import (
+    Groups,
+    averaged,
+    grouped,
+    partly_averaged,
+    sparsified,
+    sparsified_together,
+    summed,
+)
+from singa.opt.optimizer import Optimizer
+from singa.opt.sgd import SGD
+from singa.opt.state import Kind, check_fits
+from singa.watching import Structural, local, outside_capture
+
+THRESHOLD = 2_097_152
+"""In elements: gradients that are larger travel by themselves."""
+
+RESIDUAL, TURN = "residual", "turn"
+
+Pairs = Sequence[tuple[Tensor, Tensor]]
+
+
+class DistOpt(Structural):
+    """An optimizer for several ranks: each computes the gradients of its part of a batch.
+
+    ``optimizer(loss)`` averages the gradients over all ranks and then updates the parameters, which
+    so stay the same everywhere. In a compiled step the exchange is a part of its program. There
+    are cheaper exchanges too: the ``backward_and_..._update`` methods.
+
+    All ranks have to begin with the same parameters, which is checked when they are first
+    updated: set the same seed, load the same file, or call :func:`singa.distributed.broadcast`.
+
+    Everything else is the inner optimizer's: hyper-parameters, groups, moving averages.
+
+    Args:
+        opt: the optimizer; ``SGD()`` if None.
+        nccl_id: where the ranks meet, ``host:port`` (:func:`singa.distributed.free_address`); to be
+            given with the next two. This process joins the others then, as by
+            :func:`singa.distributed.initialize`.
+        local_rank: which of the ranks this is, all being on one machine.
+        world_size: how many ranks there are.
+        buffSize: the most elements that travel together.
+
+    Attributes:
+        opt: the inner optimizer.
+        world_size, global_rank, local_rank: how many ranks there are, which one this is, and which
+            one on its machine.
+        turn: which parameters :meth:`backward_and_partial_update` averages next: int32 ().
+
+    Raises:
+        DTypeError: ``opt`` is no optimizer.
+        ArgumentError: numbers that make no sense.
+        DistributedError: too late to join, or the others did not come.
+
+    Source: SINGA's ``DistOpt``. Residuals: Strom, 2015; Lin et al., "Deep Gradient Compression",
+    2018.
+
+    Example:
+        >>> w = Tensor(data=[1.0, 2.0], stores_grad=True)
+        >>> autograd.training = True
+        >>> sgd = opt.DistOpt(opt.SGD(0.5))
+        >>> sgd((w * w).sum())
+        >>> sgd.world_size, w.to_numpy()
+        (1, array([0., 0.], dtype=float32))
+    """
+
+    def __init__(
+        self,
+        opt: Optimizer | None = None,
+        nccl_id: str | None = None,
+        local_rank: int | None = None,
+        world_size: int | None = None,
+        buffSize: int = 4_194_304,
+    ) -> None:
+        opt = SGD() if opt is None else opt
+        if not isinstance(opt, Optimizer):
+            raise DTypeError(f"DistOpt: an optimizer is expected, got {type(opt).__name__}")
+        _check_size("DistOpt: buffSize", buffSize, 1)
+        if (nccl_id, local_rank, world_size) != (None, None, None):
+            if None in (nccl_id, local_rank, world_size):
+                raise ArgumentError(
+                    "DistOpt: nccl_id, local_rank and world_size belong together, got "
+                    f"{nccl_id!r}, {local_rank!r} and {world_size!r}"
+                )
+            distributed.initialize(nccl_id, local_rank, world_size, local_rank)
+        elif distributed.announced_size() > 1:
+            distributed.initialize()
+        self.opt = opt
+        self.buffSize = buffSize
+        self.turn = Tensor((), dtype=int32, requires_grad=False)
+        self._takes_turns = False  # parameters were averaged in turns
+        self._used: set[Device] = set()
+        self._residuals: dict[Tensor, Tensor] = {}
+        self._known: set[Tensor] = set()  # parameters that all ranks began with the same values of
+        self._waiting: dict[bool, list[Tensor]] = {
+            False: [],
+            True: [],
+        }  # True: to travel as float16
+
+    @property
+    def world_size(self) -> int:
+        return distributed.world_size()
+
+    @property
+    def global_rank(self) -> int:
+        return distributed.rank()
+
+    @property
+    def local_rank(self) -> int:
+        return distributed.local_rank()
+
+    @property
+    def communicator(self) -> Communicator:
+        """That of the ranks' GPUs, or of their CPUs if this one has none."""
+        return communicator(create_cuda_gpu() if get_num_gpus() else create_cpu_device())
+
+    def __getattr__(self, name: str) -> Any:
+        inner = self.__dict__.get("opt")
+        if inner is None or name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(inner, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        inner = self.__dict__.get("opt")
+        if inner is not None and name in (*inner._hyperparameters, *inner._plain):
+            setattr(inner, name, value)
+        else:
+            super().__setattr__(name, value)
+
+    # -- a step -------------------------------------------------------------------------------
+
+    def __call__(self, loss: Tensor) -> None:
+        """``backward_and_update(loss)``."""
+        self.backward_and_update(loss)
+
+    def call(self, loss: Tensor) -> None:
+        """``backward_and_update(loss)``."""
+        self.backward_and_update(loss)
+
+    def backward_and_update(self, loss: Tensor, threshold: int = THRESHOLD) -> None:
+        """Walk back from ``loss``, average the gradients over all ranks, and update.
+
+        Args:
+            loss: of this rank's part of the batch.
+            threshold: gradients of more elements travel by themselves, the others together.
+
+        Raises:
+            DistributedError: the ranks have begun with different parameters.
+            ArgumentError: a threshold below 0.
+        """
+        self._update_averaged(self._backward(loss), threshold)
+
+    def backward_and_update_half(
+        self,
+        loss: Tensor,
+        threshold: int = THRESHOLD,
+        clipping: bool = False,
+        clip_Value: float = 100,
+    ) -> None:
+        """The same, but gradients travel as float16, which is half as much.
+
+        Args:
+            loss, threshold: see :meth:`backward_and_update`.
+            clipping: limit the gradients' elements before that.
+            clip_Value: to between minus and plus this.
+        """
+        pairs = self._backward(loss)
+        self._update_averaged(pairs, threshold, half=True, most=clip_Value if clipping else None)
+
+    def backward_and_partial_update(self, loss: Tensor, threshold: int = THRESHOLD) -> None:
+        """Update with this rank's own gradients, and average one part of the parameters.
+
+        A part is a parameter of more elements than ``threshold``, or as many others as have
+        ``threshold`` together. The parts take turns, so that ranks stay close to each other.
+        """
+        pairs = self._backward(loss)
+        self.opt._update_all(pairs, self.opt._is_scaled)
+        if not pairs:
+            return
+        params = [param for param, _ in pairs]
+        self._takes_turns = True
+        arrays = [param.data for param in params]
+        run = partly_averaged(_groups(arrays, threshold, threshold))
+        [turn] = self.opt._on(params[0].device, [self.turn])
+        _assign(params, self._communicator(params).run(run, arrays, turn.data))
+        turn.assign(turn.data + np.int32(1))
+
+    def backward_and_sparse_update(
+        self,
+        loss: Tensor,
+        threshold: int = THRESHOLD,
+        spars: float = 0.05,
+        topK: bool = False,
+        corr: bool = True,
+    ) -> None:
+        """Average only the gradients' large elements over all ranks, and update with those.
+
+        Args:
+            loss: see :meth:`backward_and_update`.
+            threshold: gradients of more elements are looked at by themselves, the others together.
+            spars: how large: the absolute value to reach, or with ``topK`` the part of all
+                elements that is sent, the largest ones.
+            topK: only this saves traffic. Without, it is not known how many elements there will be.
+            corr: what is not sent is kept on this rank, and added to the next step's gradients.
+        """
+        _check_share(spars, topK)
+        pairs = self._backward(loss)
+        if not pairs:
+            return
+        params = [param for param, _ in pairs]
+        grads = [grad.data for _, grad in pairs]
+        residuals = [self._residual(param) for param in params] if corr else []
+        run = sparsified(_groups(grads, threshold, self.buffSize), float(spars), bool(topK))
+        left = [t.data for t in residuals] if corr else [jnp.zeros_like(g) for g in grads]
+        sums, left = self._communicator(params).run(run, grads, left)
+        _assign(residuals, left if corr else [])
+        means = [
+            (param, wrap(total / np.asarray(self.world_size, total.dtype), param.device))
+            for param, total in zip(params, sums, strict=True)
+        ]
+        self.opt._update_all(means, self.opt._is_scaled)
+
+    def update_all(self, pairs: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """A whole step with these gradients, averaged over all ranks."""
+        pairs = list(pairs)
+        for param, grad in pairs:
+            self.opt._check(param, grad)
+        self._expect_same_beginning(pairs)
+        self._update_averaged(pairs, THRESHOLD)
+
+    def update(self, param: Tensor, grad: Tensor) -> None:
+        """Update one parameter with a gradient that is already the sum over all ranks.
+
+        ::
+
+            for p, g in autograd.backward(loss):
+                sgd.update(p, sgd.all_reduce(g))
+        """
+        self.opt._check(param, grad)
+        self._expect_same_beginning([(param, grad)])
+        self.opt.update(param, grad / float(self.world_size))
+
+    def apply(self, name: str, value: Tensor, grad: Tensor) -> None:
+        """``update(value, grad)``; the name is not needed."""
+        self.update(value, grad)
+
+    def _backward(self, loss: Tensor) -> list[tuple[Tensor, Tensor]]:
+        pairs = self.opt._backward(loss)
+        self._expect_same_beginning(pairs)
+        return pairs
+
+    def _update_averaged(
+        self, pairs: Pairs, threshold: int, half: bool = False, most: float | None = None
+    ) -> None:
+        grads = [grad.data for _, grad in pairs]
+        groups = _groups(grads, threshold, self.buffSize)
+        if pairs:
+            run = averaged(groups, float16 if half else None, most)
+            means = self._communicator([grad for _, grad in pairs]).run(run, grads)
+            pairs = [
+                (param, wrap(mean, grad.device))
+                for (param, grad), mean in zip(pairs, means, strict=True)
+            ]
+        self.opt._update_all(list(pairs), self.opt._is_scaled)
+
+    def _residual(self, param: Tensor) -> Tensor:
+        if param not in self._residuals:
+            with outside_capture():
+                self._residuals[param] = Tensor(
+                    param.shape, param.device, param.dtype, requires_grad=False
+                )
+        return self._residuals[param]
+
+    def _expect_same_beginning(self, pairs: Pairs) -> None:
+        """Of parameters that are updated for the first time, all ranks hold the same values."""
+        params = [param for param, _ in pairs if param not in self._known]
+        if not params:
+            return
+        with outside_capture():
+            ours = communicator(params[0].device)
+            kinds = str([(p.shape, str(p.dtype)) for p in params])
+            here = Tensor(data=np.array(crc32(kinds.encode()), np.int64), device=params[0].device)
+            if not ours.are_equal([here.data])[0]:
+                raise DistributedError(
+                    f"DistOpt: rank {self.global_rank} updates {len(params)} parameters "
+                    f"({params[0].name or params[0].shape}, ...), and others update other ones: "
+                    "all ranks have to train the same model"
+                )
+            same = ours.are_equal([param.data for param in params])
+            for param, is_same in zip(params, same, strict=True):
+                if not is_same:
+                    raise DistributedError(
+                        f"DistOpt: the parameter {param.name or param.shape} is not the same on "
+                        "all ranks. Set the same seed on all, load the same file, or call "
+                        "distributed.broadcast(model.get_states().values())"
+                    )
+        self._known.update(params)
+
+    # -- its parts, for steps of one's own ----------------------------------------------------
+
+    def all_reduce(self, tensor: Tensor) -> Tensor:
+        """Replace the values of a Tensor by their sums over all ranks, and return it.
+
+        Example:
+            >>> sgd = opt.DistOpt(opt.SGD(0.1))
+            >>> sgd.all_reduce(Tensor(data=[1.0, 2.0])).to_numpy()  # by the only rank
+            array([1., 2.], dtype=float32)
+        """
+        return self._reduce("all_reduce", [tensor], half=False)[0]
+
+    def all_reduce_half(self, tensor: Tensor) -> Tensor:
+        """The same; the values travel as float16."""
+        return self._reduce("all_reduce_half", [tensor], half=True)[0]
+
+    def fused_all_reduce(self, tensor: Iterable[Tensor], send: bool = True) -> list[Tensor]:
+        """:meth:`all_reduce` of several Tensors, which travel together.
+
+        Args:
+            tensor: several Tensors.
+            send: now, with all that were put off by ``send=False`` before.
+
+        Returns:
+            The Tensors that have changed.
+        """
+        return self._fused("fused_all_reduce", tensor, send, half=False)
+
+    def fused_all_reduce_half(self, tensor: Iterable[Tensor], send: bool = True) -> list[Tensor]:
+        """The same; the values travel as float16."""
+        return self._fused("fused_all_reduce_half", tensor, send, half=True)
+
+    def sparsification(
+        self, tensor: Tensor, accumulation: Tensor | None, spars: float, topK: bool
+    ) -> Tensor:
+        """Replace a Tensor by the sum over all ranks of its large elements, and return it.
+
+        Args:
+            tensor: any shape.
+            accumulation: what is added to it first, and then becomes what was not sent, of the
+                same shape; None for neither.
+            spars, topK: see :meth:`backward_and_sparse_update`.
+
+        Raises:
+            ShapeError: an accumulation of another shape.
+            DTypeError: not Tensors.
+            ArgumentError: a share that is none.
+        """
+        return self.fused_sparsification([tensor], accumulation, spars, topK)[0]
+
+    def fused_sparsification(
+        self, tensor: Iterable[Tensor], accumulation: Tensor | None, spars: float, topK: bool
+    ) -> list[Tensor]:
+        """:meth:`sparsification` of several Tensors, whose elements are compared together.
+
+        Args:
+            tensor: several Tensors.
+            accumulation: for all of their elements, one after the other: (elements,).
+            spars, topK: see :meth:`backward_and_sparse_update`.
+        """
+        _check_share(spars, topK)
+        tensors = _tensors("sparsification", tensor)
+        arrays = [t.data for t in tensors]
+        size = sum(array.size for array in arrays)
+        if accumulation is None:
+            left = jnp.zeros(size, arrays[0].dtype)
+        else:
+            [accumulation] = _tensors("sparsification", [accumulation])
+            if accumulation.size() != size:
+                raise ShapeError(
+                    f"sparsification: the accumulation is of shape {accumulation.shape}, "
+                    f"for {size} elements"
+                )
+            left = accumulation.data.ravel()
+        run = sparsified_together(len(arrays), float(spars), bool(topK))
+        sums, left = self._communicator(tensors).run(run, arrays, left)
+        _assign(tensors, sums)
+        if accumulation is not None:
+            accumulation.assign(left.reshape(accumulation.shape))
+        return tensors
+
+    def wait(self) -> None:
+        """Wait until everything that was sent has arrived. A compiled step does so by itself."""
+        if local.capture is None:
+            for device in self._used:
+                device.sync()
+
+    def _fused(self, what: str, tensors: Iterable[Tensor], send: bool, half: bool) -> list[Tensor]:
+        self._waiting[half] += _tensors(what, tensors)
+        if not send:
+            return []
+        waiting, self._waiting[half] = self._waiting[half], []
+        return self._reduce(what, waiting, half)
+
+    def _reduce(self, what: str, tensors: Sequence[Tensor], half: bool) -> list[Tensor]:
+        tensors = _tensors(what, tensors)
+        if tensors:
+            arrays = [tensor.data for tensor in tensors]
+            run = summed(_groups(arrays, THRESHOLD, self.buffSize), float16 if half else None)
+            _assign(tensors, self._communicator(tensors).run(run, arrays))
+        return tensors
+
+    def _communicator(self, tensors: Sequence[Tensor]) -> Communicator:
+        self._used.add(tensors[0].device)
+        return communicator(tensors[0].device)
+
+    # -- its state ----------------------------------------------------------------------------
+
+    def state_kinds(self, names: Mapping[Tensor, str]) -> dict[str, Kind]:
+        """The shapes and types of all that :meth:`set_states` takes, by name."""
+        residuals = {f"{name}:{RESIDUAL}": (p.shape, p.dtype) for p, name in names.items()}
+        return self.opt.state_kinds(names) | residuals | {TURN: ((), int32)}
+
+    def get_states(self, names: Mapping[Tensor, str] | None = None) -> dict[str, Tensor]:
+        """The inner optimizer's state, and what was used of this one's.
+
+        That is ``turn``, and ``parameter:residual``.
+
+        A residual is this rank's own. Other ranks have others, and lose them if they go on from
+        this rank's checkpoint.
+
+        Args:
+            names: what the parameters are called; see :meth:`Optimizer.get_states`.
+        """
+        states = self.opt.get_states(names)
+        names = self.opt._numbered() if names is None else names
+        if self._takes_turns:
+            states[TURN] = self.turn
+        for param, tensor in self._residuals.items():
+            if param in names:
+                states[f"{names[param]}:{RESIDUAL}"] = tensor
+        return states
+
+    def set_states(
+        self,
+        states: Mapping[str, Tensor | np.ndarray[Any, Any]],
+        names: Mapping[Tensor, str] | None = None,
+    ) -> None:
+        """Take over what :meth:`get_states` returned. What is not named there starts anew.
+
+        Raises:
+            ShapeError: a name that belongs to no parameter, or an array of another shape.
+            DTypeError: an array of another kind of numbers.
+        """
+        names = self.opt._numbered() if names is None else names
+        kinds = self.state_kinds(names)
+        own = {k: v for k, v in states.items() if k == TURN or k.endswith(f":{RESIDUAL}")}
+        for key, value in own.items():
+            check_fits(f"DistOpt: {key!r}", value, kinds.get(key))
+        self.opt.set_states({k: v for k, v in states.items() if k not in own}, names)
+        self._takes_turns = TURN in own
+        self.turn.copy_from_numpy(np.asarray(own.get(TURN, 0)))
+        self._residuals.clear()
+        for param, name in names.items():
+            if f"{name}:{RESIDUAL}" in own:
+                value = np.asarray(own[f"{name}:{RESIDUAL}"])
+                self._residual(param).copy_from_numpy(value)
+
+
+def _tensors(what: str, tensors: Iterable[Any]) -> list[Tensor]:
+    """Several Tensors, checked: on one device, and no arrays, which nothing can modify."""
+    found = list(tensors)
+    for tensor in found:
+        if not isinstance(tensor, Tensor):
+            raise DTypeError(
+                f"DistOpt.{what}: a Tensor is expected, whose values are replaced; got "
+                f"{type(tensor).__name__}. A CTensor cannot be modified: leave out the `.data`"
+            )
+        if tensor.device is not found[0].device:
+            raise DeviceError(
+                f"DistOpt.{what}: Tensors on {found[0].device.name} and {tensor.device.name} "
+                "cannot travel together"
+            )
+    return found
+
+
+def _assign(tensors: Sequence[Tensor], values: Sequence[CTensor]) -> None:
+    for tensor, value in zip(tensors, values, strict=True):
+        tensor.assign(value)
+
+
+def _groups(arrays: Sequence[CTensor], threshold: int, most: int) -> Groups:
+    _check_size("DistOpt: threshold", threshold, 0)
+    return grouped(arrays, threshold, most)
+
+
+def _check_size(what: str, value: Any, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ArgumentError(f"{what} must be a number of at least {least}, got {value!r}")
+
+
+def _check_share(spars: float, is_top: bool) -> None:
+    if not spars >= 0 or (is_top and not 0 < spars <= 1):
+        wanted = "a part of 1, above 0" if is_top else "a value of at least 0"
+        raise ArgumentError(f"DistOpt: spars must be {wanted}, got {spars!r}")
