@@ -119,7 +119,7 @@ class Model(Layer):
         if isinstance(inputs, Tensor) or not all(isinstance(x, Tensor) for x in inputs):
             raise DTypeError("Model.compile: a list of Tensors is expected: compile([tx])")
         self._switch("precision", tape.as_precision(precision))
-        with tape.training(is_train), tape.mixed_precision(self.precision or float32):
+        with tape.StepModes(bool(is_train), self.precision):
             try:
                 Capture(partial(Layer.__call__, self), inputs)
             except CaptureError:
@@ -204,7 +204,7 @@ class Model(Layer):
     def _run(self, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         assert self.training is not None
         function = self.train_one_batch if self.training else super().__call__
-        with tape.training(self.training), tape.mixed_precision(self.precision or float32):
+        with tape.StepModes(self.training, self.precision):
             if self.graph_mode:
                 return self._steps(function, args, options, self.sequential)
             with Rollback():

@@ -52,6 +52,11 @@ def layer_norm(x: Any, scale: Any, bias: Any) -> Any:
     return y * scale + bias
 
 
+def absolute(x: Any) -> Any:
+    """|x| with slope 0 at 0, as here and in PyTorch; to jax it is 1 there. x - x is drawn, too."""
+    return jnp.where(x == 0, jnp.zeros_like(x), jnp.abs(x))
+
+
 KINDS = [
     *unary(autograd.tanh, jnp.tanh),
     *unary(autograd.sigmoid, jax.nn.sigmoid),
@@ -63,7 +68,7 @@ KINDS = [
     *unary(lambda x: autograd.log(x * x + 1.0), lambda x: jnp.log(x * x + 1.0)),
     *unary(lambda x: autograd.gelu(x), lambda x: jax.nn.gelu(x, approximate=False)),
     *unary(lambda x: -x, lambda x: -x),
-    *unary(lambda x: autograd.sqrt(autograd.abs(x) + 0.1), lambda x: jnp.sqrt(jnp.abs(x) + 0.1)),
+    *unary(lambda x: autograd.sqrt(autograd.abs(x) + 0.1), lambda x: jnp.sqrt(absolute(x) + 0.1)),
     *unary(lambda x: autograd.cumsum(x, -1) * 0.3, lambda x: jnp.cumsum(x, -1) * 0.3),
     *unary(lambda x: autograd.sort(x, -1), lambda x: jnp.sort(x, -1)),
     Kind((WIDE, WIDE), lambda a, b: (a + b) * 0.5, lambda a, b: (a + b) * 0.5),

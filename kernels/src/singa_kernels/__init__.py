@@ -1,4 +1,4 @@
-"""oneDNN's convolutions, pooling, batch statistics and recurrences, as XLA custom calls for CPUs.
+"""oneDNN's convolutions and products, pooling, statistics and recurrences, as XLA custom calls.
 
 This package only loads the library. ``singa.native`` registers what is in it with jax and knows
 its arguments; the two agree if :data:`INTERFACE` is what it expects.
@@ -13,7 +13,7 @@ from typing import Any
 
 __version__ = version("singa-xla-kernels")
 
-INTERFACE = 2
+INTERFACE = 3
 """The number of the interface: of the handlers, their arguments and their attributes."""
 
 HANDLERS = (
@@ -26,6 +26,7 @@ HANDLERS = (
     "singa_average_pooling_gradient",
     "singa_channel_moments",
     "singa_channel_products",
+    "singa_product",
     "singa_recurrence",
     "singa_recurrence_gradient",
 )

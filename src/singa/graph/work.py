@@ -30,6 +30,9 @@ def multiply_adds(equation: Any) -> int:
         return math.prod(out) * math.prod(shapes[1][axis] for axis in filters[1:])
     if name == "ffi_call" and params["target_name"] == "singa_convolution":
         return math.prod(out) * math.prod(shapes[1][1:])
+    if name == "ffi_call" and params["target_name"] == "singa_product":
+        inner = shapes[0][-2 if dict(params["attributes"])["transpose_a"] else -1]
+        return math.prod(out) * inner
     if name == "cond":
         return max(_of(branch) for branch in params["branches"])
     times = params["length"] if name == "scan" else 1

@@ -1,7 +1,7 @@
 """Native CPU kernels, if their distribution ``singa-xla-kernels`` is installed.
 
-They are XLA custom calls: convolution by oneDNN, pooling, the sums of batch normalization, and
-recurrences.
+They are XLA custom calls: convolution and products of matrices by oneDNN, pooling, the sums of
+batch normalization, and recurrences.
 Nothing depends on them. An operation has a formula in ``jax.numpy`` in any case, and hands it to
 :func:`run` together with the kernel that may take its place on a CPU.
 
@@ -21,7 +21,7 @@ import jax.numpy as jnp
 
 from singa.device import CTensor
 
-_INTERFACE = 2  # the one of singa_kernels that the calls in this package are written for
+_INTERFACE = 3  # the one of singa_kernels that the calls in this package are written for
 
 
 def _load() -> tuple[ctypes.CDLL | None, str]:
@@ -67,6 +67,6 @@ def run(kernel: Callable[..., Any], formula: Callable[..., Any], *xs: CTensor) -
 
     @native.defjvp
     def tangents(primals: tuple[CTensor, ...], tangents: tuple[CTensor, ...]) -> Any:
-        return kernel(*primals), jax.jvp(formula, primals, tangents)[1]
+        return native(*primals), jax.jvp(formula, primals, tangents)[1]
 
     return jax.lax.platform_dependent(*xs, cpu=native, default=formula)

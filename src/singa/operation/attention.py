@@ -11,6 +11,7 @@ from singa._tensor import Tensor, next_key, wrap
 from singa.device import CTensor, bool_, is_float
 from singa.errors import ArgumentError, DTypeError, ShapeError
 from singa.operation import checks
+from singa.operation.products import product
 from singa.tape import Operation, mode
 
 __all__ = ["ScaledDotProductAttention", "scaled_dot_product_attention"]
@@ -52,7 +53,7 @@ class ScaledDotProductAttention(Operation):
         self.q, self.k, self.v = q, k, v
         self.factor = 1 / math.sqrt(q.shape[-1]) if self.scale is None else self.scale
         wide = jnp.promote_types(q.dtype, jnp.float32)
-        scores = jnp.matmul(q, k.mT, preferred_element_type=wide) * self.factor
+        scores = product(q, k, transpose_b=True, dtype=wide) * self.factor
         self.bias = None
         if mask is not None and mask.dtype == bool_:
             scores = jnp.where(mask, scores, -jnp.inf)
@@ -73,16 +74,17 @@ class ScaledDotProductAttention(Operation):
         if len(more) > self.masked:
             keep = jnp.float32(1 - self.dropout)
             self.kept = jax.random.bernoulli(more[-1], keep, self.weights.shape)
-        return self.dropped(self.weights) @ v
+        return product(self.dropped(self.weights), v)
 
     def backward(self, dy: CTensor) -> tuple[CTensor | None, ...]:
         weights = self.weights
-        dv = self.dropped(weights).mT @ dy
+        dv = product(self.dropped(weights), dy, transpose_a=True)
         wide = jnp.promote_types(dy.dtype, jnp.float32)
-        dweights = jnp.matmul(dy, self.v.mT, preferred_element_type=wide)
-        product = weights * self.dropped(dweights)
-        dscores = (product - weights * product.sum(-1, keepdims=True)).astype(dy.dtype)
-        dq, dk = dscores @ self.k * self.factor, dscores.mT @ self.q * self.factor
+        dweights = product(dy, self.v, transpose_b=True, dtype=wide)
+        weighted = weights * self.dropped(dweights)
+        dscores = (weighted - weights * weighted.sum(-1, keepdims=True)).astype(dy.dtype)
+        dq = product(dscores, self.k) * self.factor
+        dk = product(dscores, self.q, transpose_a=True) * self.factor
         mask = () if not self.masked else (None if self.bias is None else dscores,)
         return dq, dk, dv, *mask, *(() if self.kept is None else (None,))
 

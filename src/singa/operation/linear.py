@@ -8,6 +8,7 @@ from singa._tensor import Tensor, TensorLike, as_tensor
 from singa.device import CTensor
 from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks
+from singa.operation.products import product
 from singa.tape import Operation
 
 __all__ = [
@@ -39,7 +40,7 @@ class Matmul(Operation):
                     f"{self.name}: {a.shape} times {b.shape}: the leading axes do not broadcast"
                 ) from None
         self.a, self.b = a, b
-        return a @ b
+        return product(a, b)
 
     def backward(self, dy: CTensor) -> tuple[CTensor, CTensor]:
         a, b = self.a, self.b
@@ -50,12 +51,11 @@ class Matmul(Operation):
             dy = jnp.expand_dims(dy, -1)
         rows = a[None] if a.ndim == 1 else a
         columns = b[:, None] if b.ndim == 1 else b
-        da = dy @ columns.mT
+        da = product(dy, columns, transpose_b=True)
         if columns.ndim == 2:
             # One product for all batches, instead of one each that are then summed.
-            db = rows.reshape(-1, rows.shape[-1]).T @ dy.reshape(-1, dy.shape[-1])
-        else:
-            db = rows.mT @ dy
+            rows, dy = rows.reshape(-1, rows.shape[-1]), dy.reshape(-1, dy.shape[-1])
+        db = product(rows, dy, transpose_a=True)
         if a.ndim == 1:
             da = da[..., 0, :]
         return da, db[..., 0] if b.ndim == 1 else db
@@ -79,11 +79,12 @@ class Affine(Operation):
         if b.shape != w.shape[1:]:
             raise ShapeError(f"{self.name}: the bias must be of shape {w.shape[1:]}, got {b.shape}")
         self.x, self.w = x, w
-        return x @ w + b
+        return product(x, w) + b
 
     def backward(self, dy: CTensor) -> tuple[CTensor, CTensor, CTensor]:
         rows, dys = self.x.reshape(-1, self.w.shape[0]), dy.reshape(-1, self.w.shape[1])
-        return dy @ self.w.T, rows.T @ dys, dys.sum(0)
+        dw = product(rows, dys, transpose_a=True)
+        return product(dy, self.w, transpose_b=True), dw, dys.sum(0)
 
 
 class AddBias(Operation):
@@ -135,13 +136,12 @@ class Gemm(Operation):
         for what, x in (("A", a), ("B", b)):
             checks.rank(self, what, x, 2, "a matrix")
         self.a, self.b, self.has_c = a, b, c is not None
-        rows, columns = self.turned(a, b)
-        shape = (rows.shape[0], columns.shape[1])
-        if rows.shape[1] != columns.shape[0]:
-            raise ShapeError(
-                f"{self.name}: matrices of {rows.shape} and {columns.shape} do not fit together"
-            )
-        y = rows @ columns * self.alpha
+        rows = a.shape[::-1] if self.transA else a.shape
+        columns = b.shape[::-1] if self.transB else b.shape
+        shape = (rows[0], columns[1])
+        if rows[1] != columns[0]:
+            raise ShapeError(f"{self.name}: matrices of {rows} and {columns} do not fit together")
+        y = product(a, b, self.transA, self.transB) * self.alpha
         if c is None:
             return y
         if c.ndim > 2 or any(
@@ -152,13 +152,12 @@ class Gemm(Operation):
         return y + c * self.beta
 
     def backward(self, dy: CTensor) -> tuple[CTensor, ...]:
-        rows, columns = self.turned(self.a, self.b)
-        da, db = self.turned(dy @ columns.T * self.alpha, rows.T @ dy * self.alpha)
+        a, b, turn_a, turn_b = self.a, self.b, self.transA, self.transB
+        # The gradient of what was transposed is transposed too.
+        da = product(b, dy, turn_b, True) if turn_a else product(dy, b, False, not turn_b)
+        db = product(dy, a, True, turn_a) if turn_b else product(a, dy, not turn_a)
+        da, db = da * self.alpha, db * self.alpha
         return (da, db, dy * self.beta) if self.has_c else (da, db)
-
-    def turned(self, a: CTensor, b: CTensor) -> tuple[CTensor, CTensor]:
-        """A and B, or their gradients, transposed where that is wanted."""
-        return a.T if self.transA else a, b.T if self.transB else b
 
 
 class Einsum(Operation):

@@ -20,6 +20,7 @@ from singa.device import CTensor
 from singa.errors import ArgumentError, DTypeError, ShapeError
 from singa.native import recurrence as kernels
 from singa.operation import checks
+from singa.operation.products import product
 from singa.tape import Operation
 
 __all__ = ["GRUSequence", "LSTMSequence", "RNNSequence", "gru", "lstm", "rnn"]
@@ -69,7 +70,7 @@ class _Sequence(Operation):
 
     def forward(self, *xs: CTensor) -> tuple[CTensor, ...]:
         biases, self.first = self.take(*xs)
-        projected = self.x @ self.w_ih
+        projected = product(self.x, self.w_ih)
         self.all = self._either(
             projected, kernels.forward, self.there,
             projected, self.w_hh, *biases, *self.first, self.lengths,
@@ -87,9 +88,9 @@ class _Sequence(Operation):
             for a in (sums[0], sums[-1], self.x, self.before(self.first[0], self.all[0]))
         )
         return (
-            (rows @ self.w_ih.T).reshape(self.x.shape),
-            x.T @ rows,
-            h.T @ rows_hidden,
+            product(rows, self.w_ih, transpose_b=True).reshape(self.x.shape),
+            product(x, rows, transpose_a=True),
+            product(h, rows_hidden, transpose_a=True),
             rows.sum(0),
             rows_hidden.sum(0),
             *dstates,

@@ -1,0 +1,51 @@
+"""Products of matrices in the operations: by the native kernel where it takes them."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+import jax.numpy as jnp
+
+from singa import native
+from singa.device import CTensor, DType
+from singa.native import product as kernels
+
+
+def product(
+    a: CTensor,
+    b: CTensor,
+    transpose_a: bool = False,
+    transpose_b: bool = False,
+    dtype: DType | None = None,
+) -> CTensor:
+    """A b by NumPy's rules: (..., M, K) times (..., K, N), whose leading axes broadcast.
+
+    To transpose first, and to say so, is better than to transpose: nothing is copied.
+
+    Args:
+        a: (..., M, K), or (..., K, M) with ``transpose_a``; or (K,).
+        b: (..., K, N), or (..., N, K) with ``transpose_b``; or (K,).
+        dtype: of the result, and in which it is added up; that of a and b if None.
+    """
+    formula = partial(_formula, transpose_a=transpose_a, transpose_b=transpose_b, dtype=dtype)
+    is_short = dtype is not None and dtype != a.dtype
+    if min(a.ndim, b.ndim) < 2 or is_short or not kernels.supports(a, b, transpose_b):
+        return formula(a, b)
+    kernel = partial(kernels.product, transpose_a=transpose_a, transpose_b=transpose_b)
+    if a.shape[:-2] == b.shape[:-2]:
+        y: CTensor = native.run(kernel, formula, a, b)
+        return y
+    if b.ndim == 2 and not transpose_a:  # one matrix for all batches: they are rows of one
+        rows = a.reshape(math.prod(a.shape[:-1]), a.shape[-1])
+        y = native.run(kernel, formula, rows, b)
+        return y.reshape(*a.shape[:-1], y.shape[-1])
+    return formula(a, b)
+
+
+def _formula(
+    a: CTensor, b: CTensor, transpose_a: bool, transpose_b: bool, dtype: DType | None
+) -> CTensor:
+    return jnp.matmul(
+        a.mT if transpose_a else a, b.mT if transpose_b else b, preferred_element_type=dtype
+    )

@@ -1,0 +1,140 @@
+"""The native product of matrices against NumPy's, and in the operations that use it."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from native.test_kernels import agree, array, both, built
+from singa import native
+from singa.native import product as kernels
+from singa.operation import Affine, Gemm, Matmul, ScaledDotProductAttention
+from singa.operation.products import product
+
+# Around the widths of vector registers, and of what is cut into slices.
+sizes = st.sampled_from([1, 2, 7, 16, 17, 64, 100])
+batches = st.sampled_from([(), (1,), (3,), (2, 5)])
+
+
+@pytest.fixture
+def always(monkeypatch):
+    """Whatever the size of the matrices."""
+    monkeypatch.setattr(kernels, "_WORTHWHILE", 0)
+
+
+def matrices(batch, m, k, n, transpose_a=False, transpose_b=False):
+    a = array(*batch, *((k, m) if transpose_a else (m, k)))
+    b = array(*batch, *((n, k) if transpose_b else (k, n)), seed=1)
+    return a, b
+
+
+def in_numpy(a, b, transpose_a=False, transpose_b=False):
+    a, b = np.float64(a), np.float64(b)
+    return (a.swapaxes(-1, -2) if transpose_a else a) @ (b.swapaxes(-1, -2) if transpose_b else b)
+
+
+def close(y, wanted):
+    np.testing.assert_allclose(y, wanted, rtol=2e-4, atol=1e-4)
+
+
+@built
+@settings(max_examples=60)
+@given(batches, sizes, sizes, sizes, st.booleans(), st.booleans())
+def test_it_is_numpys_product(batch, m, k, n, transpose_a, transpose_b):
+    turns = transpose_a, transpose_b
+    a, b = matrices(batch, m, k, n, *turns)
+    close(kernels.product(a, b, *turns), in_numpy(a, b, *turns))
+
+
+@built
+@pytest.mark.parametrize(
+    "shape", [((), 1024, 128, 512), ((), 65, 999, 3), ((), 3, 999, 1000), ((33,), 64, 32, 64)]
+)
+def test_what_is_shared_out_among_threads_is_the_same(shape):
+    batch, m, k, n = shape
+    for turns in ((False, False), (False, True), (True, False)):
+        a, b = matrices(batch, m, k, n, *turns)
+        y = kernels.product(a, b, *turns)
+        close(y, in_numpy(a, b, *turns))
+        for _ in range(3):
+            np.testing.assert_array_equal(kernels.product(a, b, *turns), y)
+
+
+@built
+def test_a_sum_of_nothing_is_0():
+    y = kernels.product(jnp.zeros((3, 0), jnp.float32), jnp.zeros((0, 2), jnp.float32))
+    np.testing.assert_array_equal(y, np.zeros((3, 2)))
+
+
+@built
+@pytest.mark.parametrize(
+    ("make", "shapes"),
+    [
+        (Matmul, [(5, 7), (7, 3)]),
+        (Matmul, [(4, 5, 7), (4, 7, 3)]),
+        (Matmul, [(4, 5, 7), (7, 3)]),
+        (Affine, [(2, 5, 7), (7, 3), (3,)]),
+        (partial(Gemm, 0.5, 2.0), [(5, 7), (7, 3), (3,)]),
+        (partial(Gemm, transA=True), [(7, 5), (7, 3)]),
+        (partial(Gemm, transB=True), [(5, 7), (3, 7)]),
+        (partial(Gemm, transA=True, transB=True), [(7, 5), (3, 7)]),
+        (ScaledDotProductAttention, [(2, 3, 5, 4), (2, 3, 6, 4), (2, 3, 6, 7)]),
+    ],
+)
+def test_operations_are_the_same_with_it_and_without(make, shapes, monkeypatch, always):
+    arrays = [array(*shape, seed=i) for i, shape in enumerate(shapes)]
+    agree(both(make, *arrays, monkeypatch=monkeypatch))
+
+
+@built
+def test_batches_that_broadcast_take_the_formula(always):
+    a, b = array(4, 1, 5, 7), array(3, 7, 2, seed=1)
+    assert "singa_product" not in jax.jit(product).lower(a, b).as_text()
+    close(product(a, b), in_numpy(a, b))
+
+
+@built
+def test_it_is_for_float32_and_for_matrices_that_are_worth_it(monkeypatch):
+    large, small = jnp.zeros((1024, 1024), jnp.float32), jnp.zeros((8, 8), jnp.float32)
+    assert kernels.supports(large, large, False)
+    assert not kernels.supports(small, small, False)
+    assert not kernels.supports(large.astype(jnp.bfloat16), large.astype(jnp.bfloat16), False)
+    assert not kernels.supports(large[:0], large, False)
+    monkeypatch.setattr(native, "available", False)
+    assert not kernels.supports(large, large, False)
+
+
+@built
+def test_it_can_be_mapped_and_differentiated_twice(always):
+    a, b = array(5, 6, 7), array(7, 3, seed=1)
+    close(jax.vmap(product, (0, None))(a, b), in_numpy(a, b))
+
+    def penalty(multiply, a, b):
+        def loss(a, b):
+            return jnp.tanh(multiply(a, b)).sum()
+
+        return (jax.grad(loss)(a, b) ** 2).sum()
+
+    ours = jax.grad(partial(penalty, product))(a[0], b)
+    close(ours, jax.grad(partial(penalty, jnp.matmul))(a[0], b))
+
+
+@built
+@pytest.mark.parametrize(
+    ("a", "b", "y", "words"),
+    [
+        ((2, 3), (4, 5), (2, 5), "do not fit together"),
+        ((2, 3), (3, 5), (2, 4), "another size"),
+        ((2, 2, 3), (1, 3, 5), (2, 2, 5), "batches differ"),
+        ((3,), (3, 5), (5,), "two axes"),
+    ],
+)
+def test_what_does_not_fit_is_refused_and_not_computed(a, b, y, words):
+    call = jax.ffi.ffi_call("singa_product", jax.ShapeDtypeStruct(y, jnp.float32))
+    multiply = jax.jit(partial(call, transpose_a=False, transpose_b=False))
+    with pytest.raises(jax.errors.JaxRuntimeError, match=words):
+        jax.block_until_ready(multiply(array(*a), array(*b)))
