@@ -1,9 +1,13 @@
 import os
+import tempfile
 
 from hypothesis import settings
 
-# Before singa is imported: what a test compiles is compiled, and the user's cache is left alone.
-os.environ["SINGA_CACHE"] = "0"
+# Before singa is imported: the user's cache is left alone. The processes of a run share one of
+# their own, for many tests compile the same.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    compiled = tempfile.TemporaryDirectory(prefix="singa-tests-")
+    os.environ["SINGA_CACHE_DIR"] = compiled.name
 
 # No deadline: whichever example compiles a kernel first takes a hundred times longer than the
 # next. In CI the examples are the same in every run, so that a red run is about its change.

@@ -30,6 +30,7 @@ def run(monkeypatch, tmp_path, capsys):
 
     def run(name, options):
         monkeypatch.setattr(sys, "argv", [name, *options.split()])
+        monkeypatch.syspath_prepend(EXAMPLES / name)
         runpy.run_path(str(EXAMPLES / name / "main.py"), run_name="__main__")
         (picture,) = tmp_path.iterdir()
         assert picture.name == f"{name}.png"
@@ -99,3 +100,17 @@ def test_maml(run):
     }
     assert after["MAML"][-1] < after["MAML"][0] / 1.5
     assert after["MAML"][-1] < after["Pre-trained"][-1]
+
+
+def test_data_parallel(run):
+    output = run("data_parallel", "--epochs 4")
+
+    found = {
+        name: (float(accuracy), float(apart))
+        for name, accuracy, apart in re.findall(r"(.{24})  .{9}  +(\S+)%  (\S+)\n", output)
+    }
+    assert len(found) == 5
+    assert all(accuracy > 80 for accuracy, _ in found.values())
+    apart = [apart for _, apart in found.values()]
+    assert apart[:4] == [0, 0, 0, 0]
+    assert apart[4] > 0

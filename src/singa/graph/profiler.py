@@ -16,7 +16,7 @@ import jax
 
 from singa._tensor import Tensor
 from singa.device import CTensor, timed_devices
-from singa.errors import ArgumentError, DependencyError, ReportError
+from singa.errors import ArgumentError, ReportError
 from singa.graph.hlo import Instructions, Work
 from singa.graph.profile import Profile, Row, summary, titles
 from singa.graph.program import Program
@@ -137,10 +137,6 @@ class Profiler:
             if not other.in_background:
                 raise ReportError("profile: another model's profile is being taken; one at a time")
             other.finish()
-        if jax.profiler.ProfileData is None:
-            raise DependencyError(
-                f"profile: jax {jax.__version__} cannot read what it records; 0.7.1 is needed"
-            )
         options = jax.profiler.ProfileOptions()
         options.host_tracer_level = 2  # XLA's instructions too
         options.python_tracer_level = 0
