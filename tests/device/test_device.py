@@ -124,3 +124,11 @@ def test_the_cache_does_without_a_folder_and_leaves_jaxs_own_setting_alone(tmp_p
     assert status.startswith("off (")
     status = _cache_status(SINGA_CACHE="1", JAX_COMPILATION_CACHE_DIR=str(tmp_path / "jax"))
     assert status == f"as set for jax ({tmp_path / 'jax'})\n"
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_importing_leaves_the_garbage_collector_as_it_was(before):
+    first = "gc.enable()" if before else "gc.disable()"
+    code = f"import gc; {first}; import singa; print(gc.isenabled())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(before)
