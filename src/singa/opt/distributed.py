@@ -116,10 +116,8 @@ class DistOpt(Structural):
         self._used: set[Device] = set()
         self._residuals: dict[Tensor, Tensor] = {}
         self._known: set[Tensor] = set()  # parameters that all ranks began with the same values of
-        self._waiting: dict[bool, list[Tensor]] = {
-            False: [],
-            True: [],
-        }  # True: to travel as float16
+        # What was put off: to travel as it is, and (True) as float16.
+        self._waiting: dict[bool, list[Tensor]] = {False: [], True: []}
 
     @property
     def world_size(self) -> int:
@@ -197,14 +195,15 @@ class DistOpt(Structural):
         A part is a parameter of more elements than ``threshold``, or as many others as have
         ``threshold`` together. The parts take turns, so that ranks stay close to each other.
         """
+        _check_size("DistOpt: threshold", threshold, 0)
         pairs = self._backward(loss)
         self.opt._update_all(pairs, self.opt._is_scaled)
         if not pairs:
             return
-        params = [param for param, _ in pairs]
         self._takes_turns = True
+        params = [param for param, _ in pairs]
         arrays = [param.data for param in params]
-        run = partly_averaged(_groups(arrays, threshold, threshold))
+        run = partly_averaged(grouped(arrays, threshold, threshold))
         [turn] = self.opt._on(params[0].device, [self.turn])
         _assign(params, self._communicator(params).run(run, arrays, turn.data))
         turn.assign(turn.data + np.int32(1))
