@@ -121,14 +121,17 @@ class DistOpt(Structural):
 
     @property
     def world_size(self) -> int:
+        """How many ranks there are."""
         return distributed.world_size()
 
     @property
     def global_rank(self) -> int:
+        """Which of them this is."""
         return distributed.rank()
 
     @property
     def local_rank(self) -> int:
+        """Which of those on its machine this is."""
         return distributed.local_rank()
 
     @property
