@@ -296,7 +296,11 @@ def concatenate(tensors: Sequence[Tensor], axis: int) -> Tensor:
 
 
 def copy_from_numpy(data: Tensor, np_array: np.ndarray[Any, Any]) -> None:
-    """``data.copy_from_numpy(np_array)``.
+    """``data.copy_from_numpy(np_array)``: both of the same shape.
+
+    Raises:
+        DTypeError: not a Tensor; or a conversion that would lose more than precision.
+        ShapeError: the shapes differ.
 
     Example:
         >>> t = Tensor((2,))

@@ -132,3 +132,15 @@ def test_importing_leaves_the_garbage_collector_as_it_was(before):
     code = f"import gc; {first}; import singa; print(gc.isenabled())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == str(before)
+
+
+def test_there_is_no_opencl():
+    assert device.get_num_opencl_platforms() == device.get_num_opencl_devices() == 0
+    with pytest.raises(DeviceError, match="no OpenCL"):
+        device.create_opencl_device()
+
+
+def test_the_default_device_has_a_name_in_the_module():
+    assert device.default_device is device.get_default_device()
+    with pytest.raises(AttributeError, match="no attribute 'default_devices'"):
+        _ = device.default_devices

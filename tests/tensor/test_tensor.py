@@ -210,3 +210,11 @@ def test_module_functions():
     assert a.as_type("float16").dtype == tensor.float16
     assert a.to_type("int32") is a
     assert a.dtype == tensor.int32
+
+
+def test_the_function_copy_from_numpy_takes_tensors_only():
+    t = Tensor((2,))
+    tensor.copy_from_numpy(t, np.array([1.0, 2.0], np.float32))
+    assert t.to_numpy().tolist() == [1, 2]
+    with pytest.raises(DTypeError, match="a CTensor cannot be modified"):
+        tensor.copy_from_numpy(t.data, np.zeros(2, np.float32))

@@ -42,7 +42,7 @@ def back_broadcast(y_shape: Sequence[int], x_shape: Sequence[int], x: CTensor) -
         ShapeError: no array of the one shape broadcasts to the other.
 
     Example:
-        >>> autograd.back_broadcast((2, 3), (3,), jnp.ones((2, 3)))
+        >>> autograd.back_broadcast((2, 3), (3,), jnp.ones((2, 3), jnp.float32))
         Array([2., 2., 2.], dtype=float32)
     """
     if tuple(y_shape) == tuple(x_shape):
@@ -51,7 +51,7 @@ def back_broadcast(y_shape: Sequence[int], x_shape: Sequence[int], x: CTensor) -
 
 
 def ctensor2numpy(x: CTensor) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:
-    """A CTensor's values as a NumPy array, a copy that can be written to.
+    """A CTensor's values as a NumPy array of any shape, a copy that can be written to.
 
     Example:
         >>> autograd.ctensor2numpy(Tensor(data=[1.0, 2.0]).data)
