@@ -35,6 +35,10 @@ _REASONS = {
     "XLA's loop over a row; as a product with ones it is faster at some sizes, slower at others.": (
         "ReduceMax ReduceMin ReduceProd Norm"
     ),
+    "PyTorch goes through the keys block by block, and never has all weights at once (flash "
+    "attention); here they are written, read for each sum over them, and kept for the way back.": (
+        "ScaledDotProductAttention"
+    ),
     "Windows of uneven sizes are gathered element by element, one axis after the other.": (
         "AdaptiveAveragePooling AdaptiveMaxPooling"
     ),
