@@ -299,6 +299,8 @@ def test_update_takes_the_sum_of_gradients():
         (lambda: sgd().fused_all_reduce([3.0]), DTypeError, "a Tensor is expected"),
         (lambda: sgd().sparsification(Tensor((2,)), None, 0.0, True), ArgumentError, "spars"),
         (lambda: sgd().sparsification(Tensor((2,)), Tensor((3,)), 1.0, False), ShapeError, "2"),
+        (lambda: sgd().fused_sparsification([Tensor((2,)), Tensor((2,), dtype="float16")], None,
+                                            1.0, False), DTypeError, "float32, float16"),
         (lambda: sgd().backward_and_update(loss(), -1), ArgumentError, "threshold"),
         (lambda: sgd().backward_and_sparse_update(loss(), spars=-1), ArgumentError, "spars"),
         (lambda: distributed.communicator(get_default_device()).broadcast([], 1), ArgumentError,
@@ -309,6 +311,11 @@ def test_what_makes_no_sense_is_refused(call, error, words):
     autograd.training = True
     with pytest.raises(error, match=words):
         call()
+
+
+def test_nothing_to_exchange_is_no_error():
+    assert sgd().fused_all_reduce([]) == []
+    assert sgd().fused_sparsification([], None, 0.5, True) == []
 
 
 def sgd() -> opt.DistOpt:

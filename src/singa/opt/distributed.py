@@ -385,6 +385,13 @@ class DistOpt(Structural):
         _check_share(spars, topK)
         tensors = _tensors("sparsification", tensor)
         arrays = [t.data for t in tensors]
+        if not arrays:
+            return []
+        if len({array.dtype for array in arrays}) > 1:
+            raise DTypeError(
+                "DistOpt.sparsification: elements are compared together; Tensors of one type are "
+                f"expected, got {', '.join(str(array.dtype) for array in arrays)}"
+            )
         size = sum(array.size for array in arrays)
         if accumulation is None:
             left = jnp.zeros(size, arrays[0].dtype)
