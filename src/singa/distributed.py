@@ -212,7 +212,7 @@ class Communicator:
             )
         self.mesh = Mesh(np.array([first[rank] for rank in sorted(first)]), (AXIS,))
         self._everywhere = NamedSharding(self.mesh, PartitionSpec())
-        self._compiled: dict[Any, Callable[..., Any]] = {}
+        self._compiled = lru_cache(maxsize=1024)(self._compile)
 
     def all_reduce(self, arrays: Sequence[CTensor]) -> list[CTensor]:
         """The sum of each array over all ranks."""
@@ -235,8 +235,8 @@ class Communicator:
     def run(self, function: Callable[..., T], *args: Any) -> T:
         """``function(*args)`` of all ranks together.
 
-        In it, ``jax.lax``'s collectives along :data:`AXIS` are possible. It is compiled once; so it
-        should be the same object each time.
+        In it, ``jax.lax``'s collectives along :data:`AXIS` are possible. It is compiled once, so it
+        should be the same object each time. What was used last is kept.
 
         Args:
             function: of arrays, in any nesting, to arrays.
@@ -245,10 +245,12 @@ class Communicator:
             local.capture.communicates(self)
             result: T = _exchange(function)(*args)
             return result
-        if function not in self._compiled:
-            self._compiled[function] = jax.jit(self.mapped(function))
-        result = self.here(self._compiled[function](*self.everywhere(args)))
+        result = self.here(self._compiled(function)(*self.everywhere(args)))
         return result
+
+    def _compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        compiled: Callable[..., Any] = jax.jit(self.mapped(function))
+        return compiled
 
     def mapped(self, function: Callable[..., T]) -> Callable[..., T]:
         """``function`` of one rank's arrays as a function of what :meth:`everywhere` returns."""
