@@ -16,7 +16,7 @@ FEATURES, HIDDEN, CLASSES, BATCH, STEPS = 6, 5, 3, 8, 4
 
 
 class Net(model.Model):
-    """Two layers with a dropout's place left out, so that halves of a batch make up the whole."""
+    """Without dropout or batch norm, so that two halves of a batch make up the whole."""
 
     def __init__(self, optimizer: Any, update: str = "backward_and_update", **options: Any) -> None:
         super().__init__()
@@ -39,7 +39,9 @@ def batches(rank: int = 0, size: int = 1) -> list[tuple[Tensor, Tensor]]:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(STEPS, BATCH, FEATURES)).astype(np.float32)
     y = rng.integers(0, CLASSES, (STEPS, BATCH)).astype(np.int32)
-    return [(Tensor(data=a[rank::size]), Tensor(data=b[rank::size])) for a, b in zip(x, y)]  # noqa: B905
+    return [
+        (Tensor(data=a[rank::size]), Tensor(data=b[rank::size])) for a, b in zip(x, y, strict=True)
+    ]
 
 
 def train(net: Net, compiled: bool = True, sequential: bool = False, **part: int) -> list[float]:
