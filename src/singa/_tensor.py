@@ -34,7 +34,8 @@ from singa.device import int32 as int32
 from singa.device import int64 as int64
 from singa.device import uint8 as uint8
 from singa.errors import ArgumentError, CaptureError, DTypeError, ShapeError
-from singa.watching import concrete, local, structure
+from singa.guard import changed
+from singa.watching import Handle, concrete, local
 
 if TYPE_CHECKING:
     from singa.operation.methods import Recorded
@@ -46,7 +47,7 @@ ArrayLike: TypeAlias = "np.ndarray[Any, Any] | jax.Array | float | Sequence[Any]
 TensorLike: TypeAlias = "Tensor | ArrayLike"
 
 
-class Tensor(Recorded):
+class Tensor(Handle, Recorded):
     """An array with a name, a device and a place in the record of operations.
 
     Args:
@@ -118,8 +119,8 @@ class Tensor(Recorded):
         self.name = name
         self._requires_grad = requires_grad
         self._stores_grad = stores_grad
-        if local.capture is not None:
-            local.capture.made(self)
+        if local.journal is not None:
+            local.journal.made(self)
 
     # -- what it is -------------------------------------------------------------------------
 
@@ -141,17 +142,60 @@ class Tensor(Recorded):
     def assign(self, value: CTensor) -> None:
         """``self.data = value``, of any shape, unchecked: for what the package itself computed.
 
+        The Tensor is a leaf from then on: nothing recorded has computed this value.
+
         Example:
             >>> t = Tensor((2,))
             >>> t.assign(jnp.ones(2))
         """
         here = local
-        if here.capture is not None:
-            here.capture.write(self, value)
-            return
         if here.journal is not None:
             here.journal.note(self)
-        self._data = value
+        self.creator = None
+        if here.capture is None:
+            self._data = value
+        else:
+            here.capture.write(self, value)
+
+    def as_it_is(self) -> tuple[Any, ...]:
+        """All that :meth:`be_again` restores."""
+        value = self._data if local.capture is None else local.capture.peek(self)
+        flags = self._requires_grad, self._stores_grad
+        return value, self.creator, self.output_index, self.device, *flags
+
+    def be_again(self, before: tuple[Any, ...]) -> None:
+        """Become what :meth:`as_it_is` has returned: values, record, device and flags."""
+        value, *others = before
+        if local.capture is None:
+            self._data = value
+        else:
+            local.capture.put_back(self, value)
+        self.be_again_but_for_its_value(others)
+
+    def be_again_but_for_its_value(self, before: Sequence[Any]) -> None:
+        """Get back record, device and flags."""
+        self.creator, self.output_index, *flags = before
+        self.set_flags(*flags)
+
+    def set_flags(self, device: Device, requires_grad: bool, stores_grad: bool) -> None:
+        """Set what a Tensor is other than its values and its record."""
+        if local.journal is not None:
+            local.journal.note(self)
+        self.device, self._requires_grad, self._stores_grad = device, requires_grad, stores_grad
+        changed(self, "flags")
+
+    def as_read(self, name: str) -> Any:
+        """What a guard compares of a Tensor: what it is, other than its values."""
+        return self._requires_grad, self._stores_grad, self.device
+
+    def may_be_replaced_by(self, other: Tensor) -> bool:
+        """Whether a compiled step may take the other one's value for this one's."""
+        return (
+            not self._stores_grad
+            and jax.typeof(self._data) == jax.typeof(other._data)
+            and self._data.sharding == other._data.sharding
+            and self.as_read("flags") == other.as_read("flags")
+        )
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -220,13 +264,15 @@ class Tensor(Recorded):
     @property
     def requires_grad(self) -> bool:
         """Whether gradients may flow through this Tensor. False freezes a parameter."""
+        self._note_flags()
         return self._requires_grad
 
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
         if bool(value) != self._requires_grad:
+            self._will_change()
             self._requires_grad = bool(value)
-            self._changed()
+            changed(self, "flags")
 
     @property
     def stores_grad(self) -> bool:
@@ -234,25 +280,31 @@ class Tensor(Recorded):
 
         A frozen Tensor (requires_grad False) stores none; it does again when it is unfrozen.
         """
+        self._note_flags()
         return self._stores_grad and self._requires_grad
 
     @stores_grad.setter
     def stores_grad(self, value: bool) -> None:
         if bool(value) != self.stores_grad:
+            self._will_change()
             self._stores_grad = bool(value)
             self._requires_grad = self._requires_grad or self._stores_grad
-            self._changed()
+            changed(self, "flags")
 
-    def _changed(self) -> None:
-        # What a step computes while it is captured, no other step has seen.
-        if not isinstance(self._data, jax.core.Tracer):
-            structure.changed()
+    def _note_flags(self) -> None:
+        if local.guard is not None:
+            local.guard.flags(self)
+
+    def _will_change(self) -> None:
+        if local.journal is not None:
+            local.journal.note(self)
 
     # -- changing it ------------------------------------------------------------------------
 
     @property
     def is_parameter(self) -> bool:
         """Whether it was made to store its gradient, be it frozen at present or not."""
+        self._note_flags()
         return self._stores_grad
 
     def check_fits(self, array: np.ndarray[Any, Any], what: str) -> None:
@@ -388,9 +440,7 @@ class Tensor(Recorded):
             >>> Tensor((2,)).set_value(1.0).reset_like(Tensor((3,), dtype=tensor.int32))
             Tensor([0, 0, 0], shape=(3,), dtype=int32, device=cpu)
         """
-        self.data = Tensor(t.shape, t.device, t.dtype).data
-        self.device = t.device
-        structure.changed()
+        self._move(Tensor(t.shape, t.device, t.dtype).data, t.device)
         return self
 
     def to_device(self, device: Device) -> Tensor:
@@ -400,10 +450,13 @@ class Tensor(Recorded):
             >>> Tensor((2,)).to_device(device.create_cpu_device()).device
             <Device cpu>
         """
-        self.data = move(self.data, device)
-        self.device = device
-        structure.changed()
+        self._move(move(self.data, device), device)
         return self
+
+    def _move(self, value: CTensor, device: Device) -> None:
+        self.assign(value)
+        self.device = device
+        changed(self, "flags")
 
     def to_host(self) -> Tensor:
         """Move this Tensor to the CPU, in place.
@@ -607,9 +660,9 @@ def wrap(
     tensor.name = None
     tensor._requires_grad = requires_grad
     tensor._stores_grad = False
-    capture = local.capture
-    if capture is not None:
-        capture.made(tensor)
+    journal = local.journal
+    if journal is not None:
+        journal.made(tensor)
     return tensor
 
 

@@ -16,16 +16,17 @@ from singa.device import CTensor, Device, DType, float32, get_default_device, ti
 from singa.errors import CaptureError, CheckpointError, DTypeError, ReportError
 from singa.graph import (
     Capture,
+    Journal,
     MemoryReport,
     Profile,
     Profiler,
     Recording,
-    Rollback,
     Steps,
     device_profiler,
     draw,
     memory_report,
 )
+from singa.guard import Guard
 from singa.layer import Layer
 from singa.opt import DistOpt, Optimizer
 from singa.summary import Summary
@@ -118,20 +119,20 @@ class Model(Layer):
         """
         if isinstance(inputs, Tensor) or not all(isinstance(x, Tensor) for x in inputs):
             raise DTypeError("Model.compile: a list of Tensors is expected: compile([tx])")
-        self._switch("precision", tape.as_precision(precision))
+        self.precision = tape.as_precision(precision)
         with tape.StepModes(bool(is_train), self.precision):
             try:
-                Capture(partial(Layer.__call__, self), inputs)
+                Capture(partial(Layer.__call__, self), inputs, Guard())
             except CaptureError:
                 if use_graph:
                     raise
-                with Rollback() as states:  # something in it runs on the host with real values
+                with Journal() as states:  # something in it runs on the host with real values
                     Layer.__call__(self, *inputs)
                     states.restore()
         for name, state in self.get_states().items():
             if state.name is None:
                 state.name = name
-        self._switch("_example", [(x.shape, x.device, x.dtype) for x in inputs])
+        self._example = [(x.shape, x.device, x.dtype) for x in inputs]
         self.graph(use_graph, sequential)
         self.train(is_train)
 
@@ -141,7 +142,7 @@ class Model(Layer):
 
     def train(self, mode: bool = True) -> None:
         """Let calls mean ``train_one_batch``, and turn ``autograd.training`` on."""
-        self._switch("training", bool(mode))
+        self.training = bool(mode)
         tape.mode.training = bool(mode)
 
     def eval(self) -> None:
@@ -176,13 +177,8 @@ class Model(Layer):
             >>> mlp.captures
             1
         """
-        self._switch("graph_mode", bool(mode))
-        self._switch("sequential", bool(sequential))
-
-    def _switch(self, name: str, value: Any) -> None:
-        # Programs are chosen by these. They are not among what a captured step depends on, so
-        # that going from training to evaluation and back captures nothing anew.
-        object.__setattr__(self, name, value)
+        self.graph_mode = bool(mode)
+        self.sequential = bool(sequential)
 
     def __call__(self, *args: Any, **options: Any) -> Any:
         """``train_one_batch(...)`` in training, else ``forward(...)``.
@@ -207,7 +203,7 @@ class Model(Layer):
         with tape.StepModes(self.training, self.precision):
             if self.graph_mode:
                 return self._steps(function, args, options, self.sequential)
-            with Rollback():
+            with Journal():
                 return function(*args, **options)
 
     @cached_property
@@ -332,12 +328,11 @@ class Model(Layer):
         if self._profiler is not None:
             raise ReportError("profile: one of this model is being taken already")
         profiler = Profiler(skip, limit)
-        # Not a structural change: nothing has to be captured anew.
-        object.__setattr__(self, "_profiler", profiler)
+        self._profiler = profiler
         try:
             yield profiler.profile
         finally:
-            object.__setattr__(self, "_profiler", None)
+            self._profiler = None
             profiler.finish()
 
     def draw_graph(
@@ -471,7 +466,7 @@ class Model(Layer):
                 kinds.append(checkpoint.TRAINING)
             arrays = reader.read(*kinds)
             aux = reader.named(checkpoint.AUX)
-        with Rollback():
+        with Journal():
             self.set_states({name: arrays.pop(name) for name in states})
             found = {name: tensor.from_numpy(arrays.pop(name)) for name in aux}
             self._set_training_states(arrays)

@@ -21,17 +21,18 @@ from singa.graph.profile import Profile
 from singa.graph.profiler import Profiler, device_profiler
 from singa.graph.program import Program
 from singa.graph.recording import Recording
-from singa.graph.step import Rollback, Steps
+from singa.graph.step import Steps
 from singa.graph.work import multiply_adds
+from singa.journal import Journal
 
 __all__ = [
     "Capture",
+    "Journal",
     "MemoryReport",
     "Profile",
     "Profiler",
     "Program",
     "Recording",
-    "Rollback",
     "Steps",
     "device_profiler",
     "draw",

@@ -1,27 +1,29 @@
-"""Capture: one run of a step under jax's tracing, with every Tensor that it touches noted.
+"""Capture: one run of a step under jax's tracing, with all that it reads and changes noted.
 
 No second graph language: the step's own Python runs once, on traced arrays. Because all numeric
 state lives in Tensors, whatever the step reads is an input of the program and whatever it assigns
 is an output, be it a parameter, a running mean, a momentum buffer or the random stream's key.
 
-Nothing outside changes meanwhile. Assignments go into the capture's own table, so that a step
-that fails leaves every Tensor as it was.
+Nothing outside changes meanwhile. Assignments go into the capture's own table, and what the step
+did to Python's objects is noted and undone: it is the program's to do, in each call.
 """
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
-from typing import Any
+from contextlib import nullcontext
+from typing import Any, NamedTuple
+from weakref import ref
 
 import jax
 from jax.extend.core import ClosedJaxpr, Primitive
 
-from singa._tensor import Tensor, wrap
-from singa.device import CTensor, Device
+from singa._tensor import Tensor
+from singa.device import CTensor
 from singa.distributed import AXIS, Communicator, world_size
 from singa.errors import CaptureError
+from singa.guard import ABSENT, Guard, Part, assign_attribute, own
+from singa.journal import Journal
 from singa.watching import local
 
 # Stands in the recorded program for a Tensor's value before the step; ``index`` says which.
@@ -32,18 +34,27 @@ read_tensor.def_abstract_eval(lambda *, index, aval: aval)
 class Capture:
     """The record of one run of a function on Tensors of the shapes and types of ``args``.
 
+    Args:
+        function: the step.
+        args: its arguments, which it gets as they are: reading them gives traced values.
+        guard: notes what the step reads of Python's objects; None if nobody wants to know.
+
     Attributes:
         jaxpr: the program. Its inputs are the arguments' values, and in ``read_tensor`` those of
             ``inputs``. Its outputs are the new values of ``written``, those of the arguments
-            numbered in ``written_args``, and the results' arrays, one after the other.
+            numbered in ``written_args``, the values of ``made`` and of the arrays in ``result``
+            and ``effects``, and whether each of the conditions holds.
         inputs: what the step read from outside: Tensors, or the value of a Tensor that the step
             made itself and did not keep.
-        written: the Tensors outside that it assigned, or made and left there.
+        written: the Tensors outside that it assigned, or made and left where nobody looks.
         written_args: the numbers of the arguments that it assigned.
-        errors: for each condition, what makes the error to raise if it does not hold. Its outputs,
-            after all others, are whether each does.
+        made: of the Tensors that it made and left, what they are other than their values. Each
+            call of the program makes such ones anew.
+        effects: what it did to Python's objects.
+        result: what it returned.
+        number_of_arrays: how many arrays there are in results and effects that are no Tensors.
+        errors: for each condition, what makes the error to raise if it does not hold.
         communicator: by which the step exchanges something with other ranks; None if it does not.
-        result: how to make from the results' arrays what the function returned.
 
     Example:
         >>> total, x = Tensor((2,), name="total"), Tensor(data=[1.0, 2.0])
@@ -57,36 +68,44 @@ class Capture:
         array([0., 0.], dtype=float32)
     """
 
-    def __init__(self, function: Callable[..., Any], args: Sequence[Tensor]) -> None:
+    def __init__(
+        self, function: Callable[..., Any], args: Sequence[Tensor], guard: Guard | None = None
+    ) -> None:
         self.inputs: list[Tensor | CTensor] = []
         self.written: list[Tensor] = []
         self.written_args: list[int] = []
+        self.made: list[Made] = []
+        self.effects: list[Effect] = []
         self.errors: list[Callable[[], Exception]] = []
         self.communicator: Communicator | None = None
-        self.result: Result
+        self.result: Filling
         # What the step sees of Tensors that were there before: by Tensor, the value that it read
         # or assigned, and which of them it assigned.
         self._values: dict[Tensor, CTensor] = {}
         self._assigned: dict[Tensor, None] = {}
-        self._made: list[weakref.ref[Tensor]] = []
         self._conditions: list[CTensor] = []
 
         def run(*values: CTensor) -> list[CTensor]:
-            # Fresh Tensors stand for the arguments: the next call will bring others.
-            handles = [_handle(arg, value) for arg, value in zip(args, values, strict=True)]
+            self._values.update(zip(args, values, strict=True))
             outer, local.capture = local.capture, self
             try:
-                result = [function(*handles)]
-                return self._finish(handles, values, result)
+                with _Journal() as journal:
+                    try:
+                        with nullcontext() if guard is None else guard:
+                            result = [function(*args)]
+                        return self._finish(args, values, result, journal, guard)
+                    except BaseException:
+                        _put_back(guard)
+                        raise
             finally:
                 local.capture = outer
 
         avals = [jax.ShapeDtypeStruct(arg.shape, arg.dtype) for arg in args]
         # The axis is for what other ranks are told and asked.
         self.jaxpr: ClosedJaxpr = jax.make_jaxpr(run, axis_env=[(AXIS, world_size())])(*avals)
-        del self._values, self._assigned, self._made, self._conditions
+        del self._values, self._assigned, self._conditions
 
-    # -- what Tensors tell it -----------------------------------------------------------------
+    # -- what it is told ----------------------------------------------------------------------
 
     def check(self, holds: CTensor, error: Callable[[], Exception]) -> None:
         """Note a condition; ``holds`` is a bool of shape ()."""
@@ -99,10 +118,6 @@ class Capture:
             raise CaptureError("a compiled step can communicate on one kind of device only")
         self.communicator = communicator
 
-    def made(self, tensor: Tensor) -> None:
-        """Note a Tensor that the step made."""
-        self._made.append(weakref.ref(tensor))
-
     def read(self, tensor: Tensor) -> CTensor:
         """The value that the step sees of a Tensor; an input, if it is from outside."""
         data = tensor._data
@@ -110,6 +125,8 @@ class Capture:
             return data
         value = self._values.get(tensor)
         if value is None:
+            if local.guard is not None:
+                local.guard.flags(tensor)
             value = read_tensor.bind(index=len(self.inputs), aval=jax.typeof(data))
             self.inputs.append(tensor)
             self._values[tensor] = value
@@ -123,97 +140,248 @@ class Capture:
             self._values[tensor] = value
             self._assigned[tensor] = None
 
+    def peek(self, tensor: Tensor) -> tuple[CTensor | None, bool]:
+        """What the step sees of a Tensor at present, for :meth:`put_back`."""
+        if isinstance(tensor._data, jax.core.Tracer):
+            return tensor._data, True
+        return self._values.get(tensor), tensor in self._assigned
+
+    def put_back(self, tensor: Tensor, before: tuple[CTensor | None, bool]) -> None:
+        """Let the step see of a Tensor what it saw before."""
+        value, was_assigned = before
+        if isinstance(tensor._data, jax.core.Tracer):
+            assert value is not None
+            tensor._data = value
+            return
+        self._values.pop(tensor, None)
+        self._assigned.pop(tensor, None)
+        if value is not None:
+            self._values[tensor] = value
+        if was_assigned:
+            self._assigned[tensor] = None
+
     # -- after the run ------------------------------------------------------------------------
 
     def _finish(
-        self, handles: list[Tensor], values: Sequence[CTensor], box: list[Any]
+        self,
+        args: Sequence[Tensor],
+        values: Sequence[CTensor],
+        box: list[Any],
+        journal: _Journal,
+        guard: Guard | None,
     ) -> list[CTensor]:
-        """Sort out what the program's outputs are, and return them."""
-        self.result, results = Result.of(box.pop())
-        changed = [i for i, value in enumerate(values) if handles[i]._data is not value]
-        self.written_args = changed
-        outputs = [*(handles[i].data for i in changed), *results]
-        self._made += map(weakref.ref, handles)
-        handles.clear()
-        # Of the Tensors that the step made, only those that somebody else still holds matter
-        # (a momentum buffer; a loss that was put on an attribute). To see which, let them go.
-        made = {tensor for tensor in (ref() for ref in self._made) if tensor is not None}
+        """Sort out what the program's outputs are, undo what the step has done, return them."""
+        left = _Left({arg: i for i, arg in enumerate(args)}, self._values, set(journal.survivors()))
+        self.result = left.filling(box.pop())
+        self.effects = [*_flags(journal, left), *_attributes(journal, left)]
+        if guard is not None:
+            self.effects += [
+                Effect(part, None, left.filling(list(contents)))
+                for part, contents in guard.changes()
+            ]
+        self.made = left.kinds
+        self.number_of_arrays = len(left.arrays()) - len(left.kinds)
+        written_args = [i for i, arg in enumerate(args) if self._values[arg] is not values[i]]
+        self.written_args = written_args
+        outputs = [*(self._values[args[i]] for i in written_args), *left.arrays()]
+        _put_back(guard)
+        journal.undo()
+        written = self._written(args, journal, left)
+        return [*written, *outputs, *self._conditions]
+
+    def _written(self, args: Sequence[Tensor], journal: _Journal, left: _Left) -> list[CTensor]:
+        """The new values of what was there before, and of what the step made and left somewhere.
+
+        Of the Tensors that it made, only those that somebody else still holds matter: to see which,
+        let go of them.
+        """
+        own_ones = set(args)
+        made = left.forget()
         inputs = [
-            (weakref.ref(t), t._data) if t in made else t
-            for t in self.inputs
-            if isinstance(t, Tensor)
+            (ref(t), t._data) if isinstance(t, Tensor) and t in made else t for t in self.inputs
         ]
         assigned = [
-            (weakref.ref(t) if t in made else partial(_itself, t), self._values[t])
+            (ref(t), None if t in made else t, self._values[t])
             for t in self._assigned
+            if t not in own_ones
         ]
-        for table in (self.inputs, self._values, self._assigned, made):
+        for table in (self.inputs, self._values, self._assigned, made, own_ones):
             table.clear()
-        self.inputs = [_kept(*item) if isinstance(item, tuple) else item for item in inputs]
-        written = [(tensor, value) for tensor, value in ((ref(), v) for ref, v in assigned)]
-        computed = [tensor for tensor in (ref() for ref in self._made) if tensor is not None]
-        written += [(t, t._data) for t in computed if isinstance(t._data, jax.core.Tracer)]
-        new_values = []
-        for tensor, value in written:
-            if tensor is not None:
-                tensor.creator = None  # the record has served; it would keep the tracers alive
-                self.written.append(tensor)
-                new_values.append(value)
-        return [*new_values, *outputs, *self._conditions]
+        journal.forget()
+        self.inputs = [
+            item if not isinstance(item, tuple) else item[1] if item[0]() is None else item[0]()
+            for item in inputs
+        ]
+        written = [(found, value) for r, _, value in assigned if (found := r()) is not None]
+        written += [(t, t._data) for t in journal.survivors() if _is_traced(t)]
+        self.written = [tensor for tensor, _ in written]
+        for tensor in self.written:
+            tensor.creator = None
+        return [value for _, value in written]
 
 
-def _kept(ref: weakref.ref[Tensor], data: CTensor) -> Tensor | CTensor:
-    tensor = ref()
-    return data if tensor is None else tensor
+class _Journal(Journal):
+    """Of a step that is captured."""
+
+    def undo(self) -> None:
+        """Undo what was done to Python's objects; the Tensors' values are the capture's."""
+        for tensor, (_, *before) in self.tensors.items():
+            tensor.be_again_but_for_its_value(before)
+        self.restore_attributes()
+
+    def forget(self) -> None:
+        """Let go of what was changed; that it was made stays known."""
+        self.tensors.clear()
+        self.attributes.clear()
 
 
-def _itself(tensor: Tensor) -> Tensor:
-    return tensor
+def _put_back(guard: Guard | None) -> None:
+    """Undo what the step did to containers and plain objects."""
+    for part, _ in [] if guard is None else guard.changes():
+        part.become(part.expected)
 
 
-class Result:
-    """What a step returned, without its arrays: any nesting of lists, tuples and dicts."""
+def _is_traced(tensor: Tensor) -> bool:
+    return isinstance(tensor._data, jax.core.Tracer)
+
+
+# -- what a step leaves ---------------------------------------------------------------------------
+
+
+class Made(NamedTuple):
+    """What a Tensor that a step makes is, other than its value."""
+
+    device: Any
+    requires_grad: bool
+    stores_grad: bool
+    name: str | None
+
+
+class _Hole(NamedTuple):
+    """The place of something that each call has of its own: an argument, a Tensor, an array."""
+
+    kind: str
+    number: int
+
+
+class Filling:
+    """Something a step leaves, without its Tensors: any nesting of lists, tuples and dicts."""
+
+    __slots__ = ("_leaves", "_tree", "has_arrays")
 
     def __init__(self, leaves: list[Any], tree: Any) -> None:
-        self._leaves = leaves
-        self._tree = tree
+        self._leaves, self._tree = leaves, tree
+        self.has_arrays = any(type(leaf) is _Hole and leaf.kind == "array" for leaf in leaves)
 
-    @staticmethod
-    def of(result: Any) -> tuple[Result, list[CTensor]]:
-        """Take the arrays out of ``result``; its Tensors lose their record."""
-        leaves, tree = jax.tree.flatten(result)
-        arrays: list[CTensor] = []
-        for i, leaf in enumerate(leaves):
-            if isinstance(leaf, Tensor):
-                arrays.append(leaf.data)
-                leaf.creator = None
-                leaves[i] = _Hole(leaf.device)
-            elif isinstance(leaf, jax.core.Tracer):
-                arrays.append(leaf)
-                leaves[i] = _Hole(None)
-        return Result(leaves, tree), arrays
-
-    def fill(self, arrays: Iterable[CTensor]) -> Any:
-        """The same with these arrays, in new Tensors; what is not a Tensor is as it was."""
-        values = iter(arrays)
+    def fill(
+        self, args: Sequence[Tensor], made: Sequence[Tensor], arrays: Sequence[CTensor]
+    ) -> Any:
+        """The same with these Tensors and arrays; what is none is as it was."""
+        given = {"argument": args, "made": made, "array": arrays}
         return self._tree.unflatten(
-            [leaf.fill(next(values)) if type(leaf) is _Hole else leaf for leaf in self._leaves]
+            [given[x.kind][x.number] if type(x) is _Hole else x for x in self._leaves]
         )
 
-
-class _Hole:
-    """The place of an array in a result: of a Tensor on a device, or by itself."""
-
-    __slots__ = ("device",)
-
-    def __init__(self, device: Device | None) -> None:
-        self.device = device
-
-    def fill(self, array: CTensor) -> Any:
-        return array if self.device is None else wrap(array, self.device)
+    def replace(self, replaced: dict[Any, Any]) -> None:
+        """Let other Tensors be in the places of some."""
+        self._leaves = [
+            replaced.get(x, x) if isinstance(x, Tensor) else x for x in self._leaves
+        ]
 
 
-def _handle(arg: Tensor, value: CTensor) -> Tensor:
-    handle = wrap(value, arg.device, arg._requires_grad)
-    handle.name, handle._stores_grad = arg.name, arg._stores_grad
-    return handle
+class Effect(NamedTuple):
+    """A change to something that was there before.
+
+    Args:
+        target: a weak reference to the owner of an attribute; a part of what a guard compares; or
+            a Tensor, or the number of an argument, whose flags change.
+        name: of the attribute.
+        filling: what it is then; None if it is not there any more.
+    """
+
+    target: Any
+    name: str | None
+    filling: Filling | None
+
+    @property
+    def is_simple(self) -> bool:
+        """Whether it assigns to an attribute what is known before the program has run."""
+        return self.name is not None and self.filling is not None and not self.filling.has_arrays
+
+    def apply(
+        self, args: Sequence[Tensor], made: Sequence[Tensor], arrays: Sequence[CTensor]
+    ) -> None:
+        """Make the change."""
+        value = ABSENT if self.filling is None else self.filling.fill(args, made, arrays)
+        if isinstance(self.target, Part):
+            self.target.become(tuple(value))
+        elif isinstance(self.target, ref):
+            owner = self.target()
+            if owner is not None:
+                assign_attribute(owner, str(self.name), value)
+        else:
+            tensor = args[self.target] if isinstance(self.target, int) else self.target
+            tensor.set_flags(*value)
+
+
+class _Left:
+    """What a step leaves: finds the places of Tensors in it."""
+
+    def __init__(
+        self, args: dict[Tensor, int], values: dict[Tensor, CTensor], made: set[Tensor]
+    ) -> None:
+        self.args = args
+        self.kinds: list[Made] = []
+        self._values, self._made = values, made
+        self._numbers: dict[Tensor, int] = {}
+        self._of_made: list[CTensor] = []
+        self._arrays: list[CTensor] = []
+
+    def filling(self, value: Any) -> Filling:
+        leaves, tree = jax.tree.flatten(value)
+        return Filling([self._leaf(leaf) for leaf in leaves], tree)
+
+    def _leaf(self, leaf: Any) -> Any:
+        if isinstance(leaf, Tensor):
+            if leaf in self.args:
+                return _Hole("argument", self.args[leaf])
+            return self._place(leaf) if leaf in self._made or _is_traced(leaf) else leaf
+        if isinstance(leaf, jax.core.Tracer):
+            self._arrays.append(leaf)
+            return _Hole("array", len(self._arrays) - 1)
+        return leaf
+
+    def _place(self, tensor: Tensor) -> _Hole:
+        if tensor not in self._numbers:
+            self._numbers[tensor] = len(self.kinds)
+            flags = tensor._requires_grad, tensor._stores_grad
+            self.kinds.append(Made(tensor.device, *flags, tensor.name))
+            self._of_made.append(
+                tensor._data if _is_traced(tensor) else self._values.get(tensor, tensor._data)
+            )
+        return _Hole("made", self._numbers[tensor])
+
+    def arrays(self) -> list[CTensor]:
+        return [*self._of_made, *self._arrays]
+
+    def forget(self) -> set[Tensor]:
+        """Let go of all Tensors; those that the step has made."""
+        self._numbers.clear()
+        self.args.clear()
+        made, self._made = self._made, set()
+        return made
+
+
+def _flags(journal: _Journal, left: _Left) -> Iterable[Effect]:
+    for tensor, (_, _, _, *before) in journal.tensors.items():
+        now = [tensor.device, tensor._requires_grad, tensor._stores_grad]
+        if now != before and not _is_traced(tensor):
+            yield Effect(left.args.get(tensor, tensor), None, left.filling(tuple(now)))
+
+
+def _attributes(journal: _Journal, left: _Left) -> Iterable[Effect]:
+    for (_, name), (owner, before) in journal.attributes.items():
+        value = own(owner).get(name, ABSENT)
+        if value is before:
+            continue
+        yield Effect(ref(owner), name, None if value is ABSENT else left.filling(value))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from itertools import count
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, count, repeat, starmap
 from sys import getrefcount
 from typing import Any
 
@@ -11,20 +12,30 @@ import jax
 from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
 
 from singa import memory
-from singa._tensor import Tensor
+from singa._tensor import Tensor, wrap
 from singa.device import CTensor
-from singa.graph.capture import Capture, read_tensor
+from singa.graph.capture import Capture, Made, read_tensor
 from singa.graph.fusing import fuse
+from singa.graph.interrupts import uninterrupted
 from singa.graph.sequence import one_by_one
+from singa.guard import Guard, changed
 from singa.tape.kernel import named
+from singa.watching import local
 
 # An array that only its Tensor holds, seen through a list of arrays: the Tensor's reference, the
 # list's and getrefcount's own argument.
 _UNSHARED = 3
 
+# Assign without any of Python's own steps in between, in which an interrupt could come.
+_set_data: Callable[[Tensor, CTensor], None] = Tensor._data.__set__  # type: ignore[attr-defined]
+_set_creator: Callable[[Tensor, None], None] = Tensor.creator.__set__  # type: ignore[union-attr]
+
 
 class Program:
     """A captured step that can be run on arguments of the captured shapes.
+
+    It is a function of all that the step has read, be it Tensors' values or Python's objects, to
+    all that it has left. It holds as long as its ``guard`` does.
 
     The arrays of Tensors that it both reads and assigns are donated: XLA writes the new values
     into their memory. One that somebody else holds too (a ``t.data`` that was kept, a second
@@ -36,7 +47,8 @@ class Program:
         args: Tensors of the shapes, types and devices that it is captured for.
         sequential: run the operations one by one, in recorded order, instead of compiled into
             one program.
-        previous: a program for the same arguments. If it does the same, its compilation is reused.
+        similar: programs for the same arguments. If one of them does the same, its compilation is
+            used again.
 
     Example:
         >>> total, x = Tensor((2,), name="total"), Tensor(data=[1.0, 2.0])
@@ -53,9 +65,11 @@ class Program:
         function: Callable[..., Any],
         args: Sequence[Tensor],
         sequential: bool = False,
-        previous: Program | None = None,
+        similar: Iterable[Program] = (),
     ) -> None:
-        self.capture = capture = Capture(function, args)
+        self.guard = Guard()
+        self.guard.function(function)
+        self.capture = capture = Capture(function, args, self.guard)
         read = {t: i for i, t in enumerate(capture.inputs) if isinstance(t, Tensor)}
         # What is read and assigned comes first among inputs and outputs alike, in the same order:
         # so jax pairs each donated array with the new value of the same Tensor. If it were with
@@ -68,7 +82,12 @@ class Program:
         self._kept = [i for i in range(len(capture.inputs)) if i not in set(self._donated)]
         self._donated_tensors: list[Any] = [capture.inputs[i] for i in self._donated]
         self._kept_inputs = [capture.inputs[i] for i in self._kept]
+        self._recorded = [t for t in self._written if not t._stores_grad]
         self._expected = [_kind(t) for t in (*capture.inputs, *args)]
+        self._simple = [effect for effect in capture.effects if effect.is_simple]
+        self._others = [effect for effect in capture.effects if not effect.is_simple]
+        self._has_more = capture.number_of_arrays > 0
+        self._direct: Callable[..., Sequence[CTensor]] | None = None
         self.arg_names = [arg.name for arg in args]
         numbered = _numbered(capture.jaxpr)
         opened = _opened(numbered if sequential else fuse(numbered))
@@ -78,36 +97,87 @@ class Program:
         if sequential:
             self._function = one_by_one(opened, capture.communicator)
             self._run = self._evaluate
-        elif previous is not None and previous._does_the_same(self):
-            self._run = previous._run
-        else:
-            donated = () if capture.errors else (0,)
-            step, inputs = self._evaluate, self._arrays(args)
-            if capture.communicator is not None:
-                step = capture.communicator.mapped(step)
-                inputs = capture.communicator.everywhere(inputs)
-            run = jax.jit(named(step, "step"), donate_argnums=donated)
-            self._run = run.lower(*inputs).compile(self._compiler_options())
-            memory.return_unused()
-            self.is_compiled_anew = True
+            return
+        same = next((other for other in similar if other._does_the_same(self)), None)
+        if same is not None:
+            self._run, self._direct = same._run, same._compiled_call()
+            return
+        donated = () if capture.errors else (0,)
+        step, inputs = self._evaluate, self._arrays(args)
+        if capture.communicator is not None:
+            step = capture.communicator.mapped(step)
+            inputs = capture.communicator.everywhere(inputs)
+        run = jax.jit(named(step, "step"), donate_argnums=donated)
+        self._run = run.lower(*inputs).compile(self._compiler_options())
+        memory.return_unused()
+        self.is_compiled_anew = True
 
     def __call__(self, args: Sequence[Tensor]) -> Any:
         """Run the step: assign the Tensors that it assigns, and return what it returns."""
-        donated, kept, consts, values = self._arrays(args)
+        capture = self.capture
+        made = [_blank(kind) for kind in capture.made]
+        written = [args[i] for i in capture.written_args]
+        targets = [*self._written, *written, *made]
+        if local.journal is not None:  # somebody may want to undo this
+            for tensor in targets:
+                local.journal.note(tensor)
+        inputs = self._arrays(args)
+        donated = inputs[0]
         if donated and max(map(getrefcount, donated)) > _UNSHARED:
             shared = [getrefcount(array) > _UNSHARED for array in donated]
             for i in range(len(donated)):
                 if shared[i]:
                     donated[i] = donated[i].copy()
-        results = self._run_everywhere(donated, kept, consts, values)
-        if self.capture.errors:
-            self._check(results)
-        outputs = iter(results)
-        for tensor, value in zip(self._written, outputs, strict=False):
-            tensor._data = value
-        for i, value in zip(self.capture.written_args, outputs, strict=False):
-            args[i]._data = value
-        return self.capture.result.fill(outputs)
+        attributes = self._attributes_to_set(args, made)
+        # From here to the end all is done, or nothing: donated arrays are in nobody's hands.
+        if self._direct is not None and not self._others:
+            outputs = chain.from_iterable(starmap(self._direct, (inputs,)))
+            _run_out(self._assignments(targets, outputs, written, attributes))
+            return capture.result.fill(args, made, [*outputs] if self._has_more else ())
+        with uninterrupted():
+            results = self._run_everywhere(*inputs)
+            if capture.errors:
+                self._check(results)
+            outputs = iter(results)
+            _run_out(self._assignments(targets, outputs, written, attributes))
+            arrays = [*outputs]
+            for effect in self._others:
+                effect.apply(args, made, arrays)
+        self._direct = self._compiled_call()
+        return capture.result.fill(args, made, arrays)
+
+    def _assignments(
+        self,
+        targets: list[Tensor],
+        outputs: Iterator[CTensor],
+        written: list[Tensor],
+        attributes: list[tuple[Any, str, Any]],
+    ) -> Iterator[Any]:
+        return chain(
+            map(_set_data, targets, outputs),
+            map(_set_creator, chain(self._recorded, written), repeat(None)),
+            starmap(object.__setattr__, attributes),
+        )
+
+    def _attributes_to_set(
+        self, args: Sequence[Tensor], made: Sequence[Tensor]
+    ) -> list[tuple[Any, str, Any]]:
+        """What is to be assigned to whose attributes; who has to know is told already."""
+        found = []
+        for effect in self._simple:
+            owner = effect.target()
+            if owner is not None:
+                if local.journal is not None:
+                    local.journal.attribute(owner, effect.name)
+                changed(owner, effect.name)
+                found.append((owner, effect.name, effect.filling.fill(args, made, ())))
+        return found
+
+    def _compiled_call(self) -> Callable[..., Sequence[CTensor]] | None:
+        """What runs the program without any Python code, once it has run; None if nothing does."""
+        if self.capture.errors or self.capture.communicator is not None:
+            return None
+        return getattr(self.compiled, "_call", None)
 
     def _check(self, results: Sequence[CTensor]) -> None:
         """Raise the error of the first condition that did not hold."""
@@ -116,6 +186,33 @@ class Program:
             if not holds:
                 raise error()
 
+    def holds(self, args: Sequence[Tensor]) -> bool:
+        """Whether the step would do on these arguments what it did when it was captured."""
+        if not self.guard.holds(lambda tensor: self._is_free(tensor, args)):
+            return False
+        if self.guard.replaced:
+            self._replace(self.guard.replaced)
+        return True
+
+    def _is_free(self, tensor: Tensor, args: Sequence[Tensor]) -> bool:
+        """Whether a Tensor has no other place in this program yet."""
+        return all(tensor is not other for other in (*self.states(), *args))
+
+    def states(self) -> list[Tensor]:
+        """The Tensors that the step reaches by itself."""
+        return [t for t in (*self.capture.inputs, *self._written) if isinstance(t, Tensor)]
+
+    def _replace(self, replaced: dict[Tensor, Tensor]) -> None:
+        """Other Tensors are where some were that the step reads."""
+        for table in (
+            self.capture.inputs, self.capture.written, self._written, self._donated_tensors,
+            self._kept_inputs, self._recorded,
+        ):  # fmt: skip
+            table[:] = [replaced.get(t, t) if isinstance(t, Tensor) else t for t in table]
+        self.capture.result.replace(replaced)
+        for effect in self.capture.effects:
+            if effect.filling is not None:
+                effect.filling.replace(replaced)
     @property
     def compiled(self) -> Any:
         """What XLA made of it, a ``jax.stages.Compiled``; None if the operations run one by one."""
@@ -165,8 +262,24 @@ class Program:
         return (
             self._expected == other._expected
             and self._donated == other._donated
+            and self._order == other._order
             and _equal(self.capture.jaxpr, other.capture.jaxpr)
         )
+
+
+def _run_out(steps: Iterator[Any]) -> None:
+    """Let all of them happen."""
+    deque(steps, maxlen=0)
+
+
+def _blank(kind: Made) -> Tensor:
+    """A Tensor whose value is to come."""
+    tensor = wrap(_NOTHING, kind.device, kind.requires_grad)
+    tensor._stores_grad, tensor.name = kind.stores_grad, kind.name
+    return tensor
+
+
+_NOTHING: Any = None
 
 
 def _kind(x: Tensor | CTensor) -> tuple[Any, Any]:

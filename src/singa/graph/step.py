@@ -2,34 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from functools import partial
+from math import copysign
+from types import MethodType
+from typing import Any, NamedTuple
+from weakref import ref
 
 import jax
 
 from singa._tensor import Tensor
-from singa.device import CTensor
 from singa.errors import CaptureError, RecompilationWarning, warn
 from singa.graph.program import Program
 from singa.tape import mode
-from singa.watching import Journal, local, structure
+from singa.watching import local
 
 MOST_PROGRAMS = 32
 """So many programs of one model are kept; the one that was not used for longest is dropped."""
 
 _WARN_AT = {10, 100, 1000}  # captures
-_LEAVES = 7  # where in a key the arguments begin
 
 
 class Steps:
     """Functions of Tensors whose calls become compiled programs, one for each kind of call.
 
     The kind is all that can change the program: the function, the shapes, types and devices of
-    the Tensors, the values of all other arguments, whether it is in training, and what was
-    changed about the model other than its Tensors' values (see :class:`singa.watching.Structure`).
-    A call of a new kind runs the function's Python once more; it is never served by a program
-    that does not fit it. The :data:`MOST_PROGRAMS` kinds that were used last are kept. When calls
-    are of ever new kinds, a :class:`RecompilationWarning` says what keeps changing.
+    the Tensors, the values of all other arguments, whether it is in training; and all that the
+    function has read of Python's objects, see :class:`singa.guard.Guard`. A call of a new kind runs
+    the function's Python once more; it is never served by a program that does not fit it. The
+    :data:`MOST_PROGRAMS` programs that were used last are kept. When calls are of ever new kinds, a
+    :class:`RecompilationWarning` says what keeps changing.
 
     Attributes:
         captures: how often a function's Python has run.
@@ -47,8 +49,9 @@ class Steps:
     """
 
     def __init__(self) -> None:
-        # By the kind of call; the one that was used last is at the end.
-        self._programs: dict[Any, tuple[int, Program]] = {}
+        # By the kind of call those that differ in what they have read; last used, first looked at.
+        self._programs: dict[Any, list[Program]] = {}
+        self._states = _Known()  # Tensors that a program reaches by itself
         self.captures = 0
         self.compilations = 0
         self.last: Program | None = None
@@ -66,95 +69,105 @@ class Steps:
             CaptureError: an argument that is neither a Tensor nor hashable, or something in the
                 function that a compiled step cannot do.
         """
+        call = self._call(function, args, options, sequential)
+        try:
+            programs = self._programs.get(call.key, [])
+        except TypeError:
+            raise CaptureError(_unhashable(call.leaves)) from None
+        program = self._choose(call, programs)
+        try:
+            return program(call.tensors)
+        except (TypeError, ValueError):
+            # Someone may have given a Tensor of the state another shape, type or device.
+            if program.fits(call.tensors):
+                raise
+        return self._choose(call, [other for other in programs if other.fits(call.tensors)])(
+            call.tensors
+        )
+
+    def _call(
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        options: dict[str, Any],
+        sequential: bool,
+    ) -> _Call:
         leaves, tree = jax.tree.flatten((args, options))
-        # The program's arguments: each Tensor once, however often it was passed. A parameter is
-        # none: it is state, and the program is one for this parameter.
+        # The program's arguments: each Tensor once, however often it was passed. One that the
+        # function reaches by itself too is none: the program is one for just this Tensor.
         places: dict[Tensor, int] = {}
+        states = self._states
         for leaf in leaves:
-            if isinstance(leaf, Tensor) and not leaf.is_parameter:
+            if isinstance(leaf, Tensor):
                 places.setdefault(leaf, len(places))
-        tensors = list(places)
+        mode_key = (mode.training, mode.recording, local.anomaly, local.precision, sequential)
         key = (
-            # Not the method itself: it would keep its model alive.
-            function.__name__,
+            _key_of(function),
             tree,
-            mode.training,
-            mode.recording,
-            local.anomaly,
-            local.precision,
-            sequential,
-            # From here on (_LEAVES) the arguments.
+            mode_key,
             *[
-                (type(leaf), leaf)
+                _key_of(leaf)
                 if not isinstance(leaf, Tensor)
-                else _Itself(leaf)
-                if leaf.is_parameter
-                else (places[leaf], leaf._data.aval, leaf.device, leaf.requires_grad)
+                else (
+                    _Itself(leaf) if leaf._stores_grad or leaf in states else places[leaf],
+                    leaf._data.aval,
+                    leaf.device,
+                    leaf._requires_grad,
+                )
                 for leaf in leaves
             ],
         )
-        try:
-            version, program = self._programs.get(key, (None, None))
-        except TypeError:
-            raise CaptureError(_unhashable(leaves)) from None
-        if program is None or version != structure.version:
-            program = self._capture(key, function, leaves, tree, places, sequential, program)
-        elif len(self._programs) > 1:
-            self._programs[key] = self._programs.pop(key, (version, program))
-        self.last = program
-        try:
-            return program(tensors)
-        except (TypeError, ValueError):
-            # Someone may have given a Tensor of the state another shape, type or device.
-            if program.fits(tensors):
-                raise
-            return self._capture(key, function, leaves, tree, places, sequential, None)(tensors)
+        return _Call(function, leaves, tree, list(places), sequential, key)
 
-    def _capture(
-        self,
-        key: Any,
-        function: Callable[..., Any],
-        leaves: list[Any],
-        tree: Any,
-        places: dict[Tensor, int],
-        sequential: bool,
-        previous: Program | None,
-    ) -> Program:
-        # For each leaf the number of its argument; the program keeps no argument alive.
-        numbers = [places.get(leaf) if isinstance(leaf, Tensor) else None for leaf in leaves]
+    def _choose(self, call: _Call, programs: list[Program]) -> Program:
+        """The program whose step has read what is there now, or a new one."""
+        for i, program in enumerate(programs):
+            if program.holds(call.tensors):
+                if i:
+                    programs.remove(program)
+                    programs.insert(0, program)
+                if len(self._programs) > 1:
+                    self._programs[call.key] = self._programs.pop(call.key)
+                if program.guard.replaced:
+                    self._states.add(program.guard.replaced.values())
+                self.last = program
+                return program
+        return self._capture(call)
 
-        def step(*handles: Tensor) -> Any:
-            args, options = tree.unflatten(
-                [
-                    leaf if number is None else handles[number]
-                    for leaf, number in zip(leaves, numbers, strict=True)
-                ]
-            )
-            return function(*args, **options)
-
+    def _capture(self, call: _Call) -> Program:
+        programs = self._programs.get(call.key, [])
         self.captures += 1
         if self.captures in _WARN_AT:
+            name = getattr(call.function, "__name__", repr(call.function))
             warn(
-                f"{function.__name__} has now been captured {self.captures} times, which takes "
-                f"longer than an eager step each time; the last time because "
-                f"{self._what_changed(key)}",
+                f"{name} has now been captured {self.captures} times, which takes longer than an "
+                f"eager step each time; the last time because {self._what_changed(call.key)}",
                 RecompilationWarning,
             )
-        program = Program(step, list(places), sequential, previous)
+        program = Program(call.step(), call.tensors, call.sequential, programs)
         self.compilations += program.is_compiled_anew
-        self._programs.pop(key, None)
-        self._programs[key] = structure.version, program
-        if len(self._programs) > MOST_PROGRAMS:
-            del self._programs[next(iter(self._programs))]
+        self._states.add(program.states())
+        shared = [t for t in call.tensors if t in program.guard.tensors]
+        if shared:  # arguments that the function reaches by itself too
+            self._states.add(shared)
+            call = self._call(call.function, *call.arguments(), call.sequential)
+        self._programs.setdefault(call.key, []).insert(0, program)
+        self._programs[call.key] = self._programs.pop(call.key)
+        if sum(map(len, self._programs.values())) > MOST_PROGRAMS:
+            oldest = next(iter(self._programs))
+            self._programs[oldest].pop()
+            if not self._programs[oldest]:
+                del self._programs[oldest]
         self.last = program
         return program
 
     def _what_changed(self, key: Any) -> str:
         """How this kind of call differs from the last one of the same function."""
-        if key in self._programs:
+        if self._programs.get(key):
+            reason = self._programs[key][0].guard.what_changed()
             return (
-                "an attribute of a layer, a model or an optimizer was assigned since; numbers "
-                "that change from step to step belong into Tensors, or arguments that are Tensors"
+                f"{reason or 'the state is of another shape or type'}; numbers that change from "
+                "step to step belong into Tensors, or arguments that are Tensors"
             )
         before = next((k for k in reversed(self._programs) if k[0] == key[0]), None)
         if before is None or before[1] != key[1] or len(before) != len(key):
@@ -168,67 +181,85 @@ class Steps:
         return "the mode of training or execution was changed"
 
 
+class _Call(NamedTuple):
+    """A call of a function: what it is called with, and what kind of call that makes it."""
+
+    function: Callable[..., Any]
+    leaves: list[Any]
+    tree: Any
+    tensors: list[Tensor]
+    sequential: bool
+    key: Any
+
+    def arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        arguments: tuple[tuple[Any, ...], dict[str, Any]] = self.tree.unflatten(self.leaves)
+        return arguments
+
+    def step(self) -> Callable[..., Any]:
+        """The call as a function of its Tensors."""
+        args, options = self.arguments()
+        return lambda *_: self.function(*args, **options)
+
+
+_LEAVES = 3  # where in a key the arguments begin
+
+
+def _key_of(value: Any) -> Any:
+    """What an argument, or a function, is in a key: equal only to one that does the same."""
+    if isinstance(value, float):
+        return (float, value, copysign(1.0, value)) if value == value else (float, "nan")
+    if isinstance(value, complex):
+        return (complex, _key_of(value.real), _key_of(value.imag))
+    if isinstance(value, MethodType):  # not the object itself: it would be kept alive
+        return (MethodType, value.__func__, _Itself(value.__self__))
+    if isinstance(value, partial):
+        arguments = [*value.args, *value.keywords.values()]
+        return (partial, _key_of(value.func), *value.keywords, *map(_key_of, arguments))
+    return (type(value), value)
+
+
 def _describe(part: Any) -> str:
     """A part of a key that stands for an argument, for people."""
     match part:
         case (int(), aval, device, bool()):
             return f"a Tensor {aval.str_short()} on {device.name}"
-        case (type(), value):
+        case (_Itself(), *_):
+            return "another parameter or state"
+        case (type(), value, *_):
             return repr(value)
-    return "another parameter"
+    return "something else"
 
 
 class _Itself:
-    """A Tensor as a part of a key: equal to itself only, whatever its values."""
+    """An object as a part of a key: equal to itself only, and not kept alive."""
 
-    __slots__ = ("_tensor",)
+    __slots__ = ("_id", "_ref")
 
-    def __init__(self, tensor: Tensor) -> None:
-        self._tensor = tensor
+    def __init__(self, thing: Any) -> None:
+        self._id = id(thing)
+        self._ref = ref(thing)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Itself) and other._tensor is self._tensor
+        return isinstance(other, _Itself) and other._id == self._id and other._ref() is self._ref()
 
     def __hash__(self) -> int:
-        return hash(self._tensor)
+        return self._id
 
 
-class Rollback:
-    """What Tensors were before an eager step: restored if it fails, or on request.
-
-    Example:
-        >>> x = Tensor(data=[1.0, 2.0])
-        >>> with graph.Rollback() as before:
-        ...     _ = x.set_value(0.0)
-        ...     before.restore()
-        >>> x.to_numpy()
-        array([1., 2.], dtype=float32)
-    """
+class _Known:
+    """Tensors, known as long as they live."""
 
     def __init__(self) -> None:
-        self._before: dict[Tensor, CTensor] = {}
-        self._outer: Journal | None = None
+        self._refs: dict[int, ref[Tensor]] = {}
 
-    def note(self, tensor: Tensor) -> None:
-        """Remember what a Tensor is, before it is assigned for the first time."""
-        if tensor not in self._before:
-            self._before[tensor] = tensor._data
-            if self._outer is not None:  # the step of a model inside another model's
-                self._outer.note(tensor)
+    def add(self, tensors: Iterable[Tensor]) -> None:
+        for tensor in tensors:
+            key = id(tensor)
+            if key not in self._refs:
+                self._refs[key] = ref(tensor, lambda _, key=key: self._refs.pop(key, None))
 
-    def __enter__(self) -> Rollback:
-        self._outer, local.journal = local.journal, self
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        local.journal = self._outer
-        if kind is not None:
-            self.restore()
-
-    def restore(self) -> None:
-        """Undo all assignments so far."""
-        for tensor, data in self._before.items():
-            tensor._data = data
+    def __contains__(self, tensor: Tensor) -> bool:
+        return id(tensor) in self._refs
 
 
 def _unhashable(leaves: list[Any]) -> str:

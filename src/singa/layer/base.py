@@ -12,7 +12,8 @@ from singa import notebook
 from singa._tensor import Tensor
 from singa.device import DType, float32, is_float
 from singa.errors import ArgumentError, DTypeError, ShapeError
-from singa.watching import Structural, local, outside_capture
+from singa.guard import Watched
+from singa.watching import local, outside_capture
 
 Initializer: TypeAlias = Callable[[Tensor], Any]
 """A function of :mod:`singa.initializer`, or another one that fills a Tensor in place."""
@@ -30,7 +31,7 @@ class Branch(NamedTuple):
     layer: Layer
 
 
-class Layer(Structural):
+class Layer(Watched):
     """A function of Tensors with parameters and state of its own.
 
     A subclass defines ``forward``, and ``initialize`` if it has something to make once its first
@@ -75,10 +76,10 @@ class Layer(Structural):
             with outside_capture():
                 before = set(self.get_params().values())
                 self.initialize(*xs)
-            self._initialized = True
-            for param in self.get_params().values():
-                if self._frozen and param not in before:
-                    param.requires_grad = False
+                self._initialized = True
+                for param in self.get_params().values():
+                    if self._frozen and param not in before:
+                        param.requires_grad = False
         if local.calls is not None:
             return local.calls.call(self, xs, options)
         return self.forward(*xs, **options)

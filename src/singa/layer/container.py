@@ -36,7 +36,7 @@ class Sequential(Layer):
         return self._count
 
     def __getitem__(self, index: int) -> Layer:
-        layer: Layer = vars(self)[str(range(self._count)[index])]
+        layer: Layer = getattr(self, str(range(self._count)[index]))
         return layer
 
     def __iter__(self) -> Iterator[Layer]:

@@ -34,7 +34,8 @@ from singa.opt.exchange import (
 from singa.opt.optimizer import Optimizer
 from singa.opt.sgd import SGD
 from singa.opt.state import Kind, check_fits
-from singa.watching import Structural, local, outside_capture
+from singa.guard import Watched, own
+from singa.watching import local, outside_capture
 
 THRESHOLD = 2_097_152
 """In elements: gradients that are larger travel by themselves."""
@@ -44,7 +45,7 @@ RESIDUAL, TURN = "residual", "turn"
 Pairs = Sequence[tuple[Tensor, Tensor]]
 
 
-class DistOpt(Structural):
+class DistOpt(Watched):
     """An optimizer for several ranks: each computes the gradients of its part of a batch.
 
     ``optimizer(loss)`` averages the gradients over all ranks and then updates the parameters, which
@@ -140,13 +141,13 @@ class DistOpt(Structural):
         return communicator(create_cuda_gpu() if get_num_gpus() else create_cpu_device())
 
     def __getattr__(self, name: str) -> Any:
-        inner = self.__dict__.get("opt")
+        inner = own(self).get("opt")
         if inner is None or name.startswith("__"):
             raise AttributeError(name)
         return getattr(inner, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        inner = self.__dict__.get("opt")
+        inner = own(self).get("opt")
         if inner is not None and name in (*inner._hyperparameters, *inner._plain):
             setattr(inner, name, value)
         else:

@@ -10,7 +10,7 @@ from singa._tensor import Tensor
 from singa.device import CTensor, as_dtype
 from singa.errors import ArgumentError, DTypeError
 from singa.opt.schedule import Constant, DecayScheduler, Number, as_number, as_schedule
-from singa.watching import Structural, structure
+from singa.guard import Watched, changed
 
 
 class Hyperparameter:
@@ -58,7 +58,7 @@ class Hyperparameter:
             old.set(self._number(owner, value))
         else:
             owner.__dict__[self.name] = self.schedule(owner, value)
-            structure.changed()
+            changed(owner, self.name)
 
     def schedule(self, owner: Declared, value: Number) -> DecayScheduler:
         """``value`` as a schedule, checked."""
@@ -75,7 +75,7 @@ class Hyperparameter:
 
 
 @dataclass_transform(eq_default=False)
-class Declared(Structural):
+class Declared(Watched):
     """Base of what declares its fields as a dataclass does, and is made from them.
 
     Fields are hyper-parameters, and plain ones with a type and a default. Those of subclasses come
@@ -151,7 +151,7 @@ class Values(dict[str, CTensor]):
 
 def is_on(schedule: DecayScheduler) -> bool:
     """Whether a hyper-parameter is anything but constantly 0."""
-    return not isinstance(schedule, Constant) or schedule.init_value != 0
+    return not isinstance(schedule, Constant) or schedule.is_on
 
 
 class Group:

@@ -30,7 +30,8 @@ from singa.opt.step import (
 )  # fmt: skip
 from singa.tape.backward import backward
 from singa.tape.kernel import named
-from singa.watching import local, outside_capture, structure
+from singa.guard import Cache, Guard
+from singa.watching import local, outside_capture
 
 Layout: TypeAlias = tuple[tuple[str, int], ...]
 """One parameter's hyper-parameters: their names, and their places among all values of a step."""
@@ -113,13 +114,13 @@ class Optimizer(Declared):
         self._is_scaled = False  # the last step's loss was
         self._groups: tuple[Group, ...] = ()
         self._state = ParameterStates(self._initial, self.plain_values)
-        self._updated: set[Tensor] = set()  # the parameters that had their turn in this step
+        self._updated = Cache()  # the parameters that had their turn in this step
         self._forget()
 
     def _forget(self) -> None:
         """What was compiled is compiled anew when it is next needed."""
-        self._plans: dict[Any, tuple[int, Plan]] = {}
-        self._kernels: dict[Any, Callable[..., Any]] = {}
+        self._plans = Cache()  # by parameters, a Guard and a Plan
+        self._kernels = Cache()
 
     def __getstate__(self) -> dict[str, Any]:
         return {n: v for n, v in vars(self).items() if n not in ("_plans", "_kernels")}
@@ -191,7 +192,7 @@ class Optimizer(Declared):
             >>> opt.SGD(0.5).schedules()["lr"]
             Constant(init_value=0.5)
         """
-        return {name: self.__dict__[name] for name in self._hyperparameters}
+        return {name: getattr(self, name) for name in self._hyperparameters}
 
     def call(self, loss: Tensor) -> None:
         """``optimizer(loss)``, in SINGA's words."""
@@ -412,7 +413,7 @@ class Optimizer(Declared):
         for state, values in zip(states, new_states, strict=True):
             for slot, tensor in state.items():
                 tensor.assign(values[slot])
-        self._updated.update(params)
+        self._updated.update(dict.fromkeys(params))
 
     def _counters(self, device: Device) -> list[Tensor]:
         return self._on(device, [self.step_counter, self.micro_step][: 1 + (self.accumulate > 1)])
@@ -432,16 +433,19 @@ class Optimizer(Declared):
     def _plan(self, params: Sequence[Tensor], begins: bool) -> Plan:
         """What is needed to update these parameters: it is the same until something is changed."""
         key = (begins, *params)
-        version, plan = self._plans.get(key, (None, None))
-        if plan is None or version != structure.version:
-            schedules, layouts = self._layouts(params)
-            kernel = self._kernel(layouts, begins)
-            states = [
-                self._state.of(param, _names(layout))
-                for param, layout in zip(params, layouts, strict=True)
-            ]
+        guard, plan = self._plans.get(key, (None, None))
+        if plan is None or guard is None or not guard.holds():
+            with Guard() as guard:
+                schedules, layouts = self._layouts(params)
+                kernel = self._kernel(layouts, begins)
+                states = [
+                    self._state.of(param, _names(layout))
+                    for param, layout in zip(params, layouts, strict=True)
+                ]
             plan = schedules, states, kernel
-            self._plans[key] = structure.version, plan
+            self._plans[key] = guard, plan
+        elif local.guard is not None:
+            local.guard.include(guard)
         return plan
 
     def _layouts(self, params: Sequence[Tensor]) -> tuple[list[DecayScheduler], tuple[Layout, ...]]:
@@ -576,7 +580,6 @@ class Optimizer(Declared):
             check_fits(f"{type(self).__name__}: {key!r}", value, kinds.get(key))
         self.step()
         self._state.clear()
-        structure.changed()
         for key, counter in self._counters_by_name().items():
             counter.copy_from_numpy(np.asarray(states.get(key, 0)))
         self._is_scaled = "loss_scale" in states

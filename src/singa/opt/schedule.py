@@ -19,10 +19,11 @@ from singa._tensor import Tensor, wrap
 from singa.device import CTensor, DType, float32
 from singa.errors import ArgumentError, DTypeError
 from singa.tape.kernel import named
-from singa.watching import Structural, outside_capture, structure
+from singa.guard import Watched, changed, own
+from singa.watching import local, outside_capture
 
 
-class DecayScheduler(Structural):
+class DecayScheduler(Watched):
     """A hyper-parameter as a function of the step.
 
     A subclass defines ``value``, a formula in ``jax.numpy`` of the step and of attributes that
@@ -86,6 +87,17 @@ class Constant(DecayScheduler):
         super().__init__(init_value)
         self._value = Tensor((), dtype=dtype, requires_grad=False).set_value(init_value)
 
+    @property
+    def is_on(self) -> bool:
+        """Whether it is anything but 0."""
+        if local.guard is not None:
+            local.guard.note(self, "is_on")
+        return bool(self.as_read("is_on"))
+
+    def as_read(self, name: str) -> Any:
+        """Its value changes nothing but values, as long as it is not 0."""
+        return own(self)["init_value"] != 0 if name == "is_on" else super().as_read(name)
+
     def __call__(self, step: Tensor) -> Tensor:
         if self._value.device is not step.device:
             with outside_capture():
@@ -101,9 +113,10 @@ class Constant(DecayScheduler):
             >>> lr(Tensor(data=0)).item()
             0.25
         """
-        if (value == 0) != (self.init_value == 0):
-            structure.changed()  # a term of an optimizer's rule appears or disappears
+        is_on = self.is_on
         object.__setattr__(self, "init_value", value)
+        if is_on != self.is_on:
+            changed(self, "is_on")  # a term of an optimizer's rule appears or disappears
         self._value.set_value(value)
 
 

@@ -13,13 +13,14 @@ from singa._tensor import Tensor
 from singa.device import CTensor, DType
 from singa.errors import DTypeError, ShapeError
 from singa.opt.step import State
-from singa.watching import outside_capture
+from singa.guard import ABSENT, Watched, changed
+from singa.watching import local, outside_capture
 
 Kind: TypeAlias = tuple[tuple[int, ...], DType]
 """The shape and the data type of an array."""
 
 
-class ParameterStates(dict[Tensor, dict[str, Tensor]]):
+class ParameterStates(dict[Tensor, dict[str, Tensor]], Watched):
     """The Tensors of each parameter by the names of their slots, made when they are first needed.
 
     Args:
@@ -35,6 +36,17 @@ class ParameterStates(dict[Tensor, dict[str, Tensor]]):
         self._config = config
         self._slots: dict[Any, Mapping[str, jax.ShapeDtypeStruct]] = {}
 
+    def as_read(self, name: Any) -> Any:
+        """What is kept for a parameter; or an attribute."""
+        return super().as_read(name) if isinstance(name, str) else self.get(name, ABSENT)
+
+    def clear(self) -> None:
+        """Forget what is kept."""
+        params = list(self)
+        super().clear()
+        for param in params:
+            changed(self, param)
+
     def slots(self, param: Tensor, on: tuple[str, ...]) -> Mapping[str, jax.ShapeDtypeStruct]:
         """What is to be kept for a parameter: the slots, with their shapes and types."""
         aval = jax.ShapeDtypeStruct(param.shape, param.dtype)
@@ -45,6 +57,8 @@ class ParameterStates(dict[Tensor, dict[str, Tensor]]):
 
     def of(self, param: Tensor, on: tuple[str, ...]) -> dict[str, Tensor]:
         """The Tensors of those slots."""
+        if local.guard is not None:
+            local.guard.note(self, param)
         slots, state = self.slots(param, on), self.get(param, {})
         if not slots.keys() <= state.keys():
             with outside_capture():  # they are made once, with real values
@@ -52,7 +66,7 @@ class ParameterStates(dict[Tensor, dict[str, Tensor]]):
                     slot: Tensor(data=value, device=param.device, requires_grad=False)
                     for slot, value in self._initial(param.data, on).items()
                 }
-            state = self[param] = made | state
+                state = self[param] = made | state
         return {slot: state[slot] for slot in slots}
 
 

@@ -214,6 +214,7 @@ def _walk(
     input_gradients, add, as_tensor, from_tensor = arithmetic
     hooks_of = hooks.of_gradients
     if y.creator is None:
+        hooks.looked_for(id(y))
         yield y, hooks.hooked(hooks_of.get(id(y), _NO_HOOKS).get(0, ()), as_tensor(dy, y.device))
         return
     edges = {} if wanted is None else _edges_to(y.creator, wanted)
@@ -268,6 +269,7 @@ def _walk(
                 leaf_uses[tensor] -= 1
                 if not leaf_uses[tensor] and tensor in leaf_gradients:
                     gradient = as_tensor(leaf_gradients.pop(tensor), tensor.device)
+                    hooks.looked_for(id(tensor))
                     if hooks_of and id(tensor) in hooks_of:
                         gradient = hooks.hooked(hooks_of[id(tensor)][0], gradient)
                     yield tensor, gradient

@@ -12,7 +12,8 @@ from weakref import finalize
 
 from singa._tensor import Tensor
 from singa.errors import DTypeError, GradientError, ShapeError
-from singa.watching import structure
+from singa.guard import Watched, changed
+from singa.watching import local
 
 GradientHook: TypeAlias = Callable[[Tensor], Tensor | None]
 PreHook: TypeAlias = Callable[[Any, tuple[Tensor, ...]], Sequence[Tensor] | None]
@@ -53,6 +54,25 @@ backward: dict[type, list[BackwardHook]] = {}
 """By class of operations; they hold for its subclasses too."""
 
 
+class _Registry(Watched):
+    """Tells who has looked for hooks when there are others."""
+
+    def as_read(self, name: Any) -> Any:
+        """The hooks of a leaf by its ``id``, or of a class of operations."""
+        if isinstance(name, int):
+            return tuple(of_gradients.get(name, {}).get(0, ()))
+        return tuple([tuple(kind.get(name, ())) for kind in (before, after, backward)])
+
+
+registry = _Registry()
+
+
+def looked_for(name: int | type) -> None:
+    """Note that what comes depends on which hooks there are."""
+    if local.guard is not None:
+        local.guard.note(registry, name)
+
+
 def register_hook(tensor: Tensor, hook: GradientHook) -> Handle:
     """Call ``hook(gradient)`` when this Tensor's gradient is complete, in each backward pass.
 
@@ -89,23 +109,27 @@ def register_hook(tensor: Tensor, hook: GradientHook) -> Handle:
         finalize(owner, of_gradients.pop, id(owner), None)
     hooks = of_gradients[id(owner)].setdefault(tensor.output_index, [])
     hooks.append(hook)
-    structure.changed()
-    return Handle(hooks, hook, structure.changed)
+
+    def tell() -> None:
+        changed(registry, id(owner))
+
+    tell()
+    return Handle(hooks, hook, tell)
 
 
-def register(kind: dict[type, list[Any]], cls: type, hook: Any, changed: Any) -> Handle:
-    """Add a hook for a class of operations; ``changed`` is called then and when it is removed."""
+def register(kind: dict[type, list[Any]], cls: type, hook: Any, chosen: Any) -> Handle:
+    """Add a hook for a class of operations; ``chosen`` is called then and when it is removed."""
     hooks = kind.setdefault(cls, [])
 
     def removed() -> None:
         if not hooks:
             kind.pop(cls, None)
-        structure.changed()
-        changed()
+        changed(registry, cls)
+        chosen()
 
     hooks.append(hook)
-    structure.changed()
-    changed()
+    changed(registry, cls)
+    chosen()
     return Handle(hooks, hook, removed)
 
 

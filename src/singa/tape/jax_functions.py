@@ -75,13 +75,14 @@ def to_jax(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(function)
     def pure(*arrays: CTensor) -> Any:
-        outer, local.capture = local.capture, _Pure()
+        outer = local.capture, local.journal
+        local.capture = local.journal = _Pure()
         try:
             xs = [wrap(array, get_default_device()) for array in arrays]
             result = function(*xs)
             return jax.tree.map(_array, result, is_leaf=lambda leaf: isinstance(leaf, Tensor))
         finally:
-            local.capture = outer
+            local.capture, local.journal = outer
 
     return pure
 

@@ -332,11 +332,12 @@ class _Refusal:
 
 @contextmanager
 def _arrays_only(operation: Operation) -> Iterator[None]:
-    outer, local.capture = local.capture, _Refusal(operation)
+    outer = local.capture, local.journal
+    local.capture = local.journal = _Refusal(operation)
     try:
         yield
     finally:
-        local.capture = outer
+        local.capture, local.journal = outer
 
 
 def named(function: Callable[..., Any], name: str) -> Callable[..., Any]:

@@ -158,6 +158,9 @@ class Operation:
             DeviceError: the inputs are on different devices.
             SingaError: whatever ``forward`` finds wrong with the inputs.
         """
+        if local.guard is not None:
+            for cls in type(self).__mro__[:-1]:
+                hooks.looked_for(cls)
         # An operation is in the record once for each call.
         operation = self if self._trace is None else self.copy()
         try:

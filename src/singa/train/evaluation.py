@@ -13,7 +13,7 @@ from singa import tape
 from singa._tensor import Tensor
 from singa.device import Device, float32, get_default_device
 from singa.errors import ArgumentError, CaptureError, DTypeError
-from singa.graph import Capture, Rollback, Steps
+from singa.graph import Capture, Journal, Steps
 from singa.metric import Metric
 from singa.model import Model
 from singa.train import feeding
@@ -121,7 +121,7 @@ class Evaluator:
         if self._model.graph_mode:
             values: dict[str, Tensor] = self._steps(self._evaluate, batch, {}, False)
             return values
-        with Rollback():
+        with Journal():
             return self._evaluate(*batch)
 
     def _evaluate(self, *batch: Tensor) -> dict[str, Tensor]:
