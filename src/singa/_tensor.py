@@ -183,10 +183,11 @@ class Tensor(Handle, Recorded):
             local.journal.note(self)
         self.device, self._requires_grad, self._stores_grad = device, requires_grad, stores_grad
         changed(self, "flags")
+        changed(self, "device")
 
     def as_read(self, name: str) -> Any:
         """What a guard compares of a Tensor: what it is, other than its values."""
-        return self._requires_grad, self._stores_grad, self.device
+        return self.device if name == "device" else (self._requires_grad, self._stores_grad)
 
     def may_be_replaced_by(self, other: Tensor) -> bool:
         """Whether a compiled step may take the other one's value for this one's."""
@@ -194,7 +195,8 @@ class Tensor(Handle, Recorded):
             not self._stores_grad
             and jax.typeof(self._data) == jax.typeof(other._data)
             and self._data.sharding == other._data.sharding
-            and self.as_read("flags") == other.as_read("flags")
+            and self._requires_grad == other._requires_grad
+            and self.device is other.device
         )
 
     @property
@@ -292,8 +294,8 @@ class Tensor(Handle, Recorded):
             changed(self, "flags")
 
     def _note_flags(self) -> None:
-        if local.guard is not None:
-            local.guard.flags(self)
+        if local.guard is not None and not isinstance(self._data, jax.core.Tracer):
+            local.guard.note(self, "flags")
 
     def _will_change(self) -> None:
         if local.journal is not None:
@@ -456,7 +458,7 @@ class Tensor(Handle, Recorded):
     def _move(self, value: CTensor, device: Device) -> None:
         self.assign(value)
         self.device = device
-        changed(self, "flags")
+        changed(self, "device")
 
     def to_host(self) -> Tensor:
         """Move this Tensor to the CPU, in place.

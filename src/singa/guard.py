@@ -404,10 +404,6 @@ class Guard:
         _register(owner, name, self)
         return read
 
-    def flags(self, tensor: Any) -> None:
-        """Note what a Tensor is other than its values."""
-        self.note(tensor, "flags")
-
     def value(self, value: Any, path: str) -> None:
         """Note what is inside of a value that was read."""
         if isinstance(value, Handle):
@@ -642,7 +638,9 @@ class Guard:
         for old, new in comparison.replaced.items():
             self.tensors.discard(old)
             self.tensors.add(new)
-            self.flags(new)
+            for name in ("flags", "device"):
+                if (id(old), name) in self._reads:
+                    self.note(new, name)
         self._prepare()
         return True
 
@@ -726,7 +724,8 @@ def _identical(a: tuple[Any, ...], b: tuple[Any, ...]) -> bool:
 def _difference(owner: str, name: Any, old: Any, new: Any) -> str:
     if name == "__dict__":
         return f"an attribute of {owner} was assigned"
-    name = str(name).removeprefix("_") if str(name) in ("_requires_grad", "_stores_grad") else name
+    if name == "flags":
+        return f"requires_grad or stores_grad of a Tensor was set to {new}"
     return f"{owner}.{name} is {_short(new)}, and was {_short(old)} before"
 
 

@@ -413,7 +413,7 @@ class History:
 
 ACT = Block.act
 TRAINING_ONLY = {
-    "optimizer", "schedule", "decay", "hook", "frozen 0", "frozen 1", "penalty", "double",
+    "optimizer", "schedule", "decay", "hook", "frozen 0", "frozen 1", "penalty",
 }  # fmt: skip
 
 

@@ -126,7 +126,7 @@ class Capture:
         value = self._values.get(tensor)
         if value is None:
             if local.guard is not None:
-                local.guard.flags(tensor)
+                local.guard.note(tensor, "device")
             value = read_tensor.bind(index=len(self.inputs), aval=jax.typeof(data))
             self.inputs.append(tensor)
             self._values[tensor] = value

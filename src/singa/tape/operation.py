@@ -175,6 +175,9 @@ class Operation:
         operation._precision = None if low is None else computing_type(self.arithmetic, low)
         recording = False
         if mode.recording:
+            if local.guard is not None:
+                for x in xs:
+                    x._note_flags()
             edges: list[Edge] = []
             needed: list[bool] = []
             for x in xs:
