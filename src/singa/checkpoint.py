@@ -9,8 +9,8 @@ Members:
 SINGA reads the first two and passes over the third; its own files, without the third, are read
 here. NumPy has no bfloat16, so that such arrays are stored as the uint16 of the same bits.
 
-Nothing in a file is executed or unpickled, and no memory is taken for an array before its shape
-and type are known to be wanted.
+Nothing in a file is executed, evaluated or unpickled, and no memory is taken for an array before
+its shape and type are known to be wanted.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import io
 import json
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
@@ -27,8 +27,10 @@ from typing import Any, BinaryIO, TypeAlias
 import numpy as np
 
 from singa.device import DTYPES, DType, bfloat16, float16, float32, int32
-from singa.errors import CheckpointError
+from singa.archive import Archive, read_header
+from singa.errors import CheckpointError, DataError
 from singa.files import writing
+from singa.reading import MOST_JSON, open_file, parse_json
 
 Array: TypeAlias = np.ndarray[Any, Any]
 
@@ -44,8 +46,10 @@ _FILES = {MODEL: _TENSORS, AUX: _TENSORS, TRAINING: _TRAINING}
 _NUMBERED: dict[int, DType] = {0: float32, 1: float16, 2: int32}
 _NAMED: dict[str, DType] = {**DTYPES, "uint32": np.dtype("uint32")}
 
-_MOST_ATTRIBUTES = 64 * 2**20  # bytes of JSON
-_MOST_AUX = 2**30  # bytes of aux arrays, whose sizes nobody here knows beforehand
+_MEMBERS = (_TENSORS, _ATTRIBUTES, _TRAINING)
+_MOST_UNEXPECTED = 64 * 2**20  # bytes of arrays, such as aux states, beyond twice the file's
+_MOST_AXES = 32
+_MOST_WORDS = 1000  # characters of a message
 _HEADER = 4096  # bytes that an array's header and its entry in the archive may take
 
 
@@ -145,14 +149,20 @@ class Reader:
 
     def __init__(self, fpath: str | os.PathLike[str]) -> None:
         self.path = Path(fpath)
-        self._file: BinaryIO = open(self.path, "rb")  # noqa: SIM115 (closed by __exit__)
+        self._expected: set[int] = set()  # the kinds of which it is known that they are wanted
         try:
-            self._archive = self._zip(self._file)
-            names = self._archive.namelist()
-            known = {_TENSORS, _ATTRIBUTES, _TRAINING}
-            if len(set(names)) != len(names) or not {_TENSORS, _ATTRIBUTES} <= set(names) <= known:
+            self._file: BinaryIO = open_file(self.path)
+        except DataError as error:
+            raise CheckpointError(str(error)) from None
+        try:
+            self._archive = Archive(self._file, _MEMBERS)
+            names = self._archive.names
+            if not {_TENSORS, _ATTRIBUTES} <= set(names) <= {*_MEMBERS}:
                 raise self._error(f"not a checkpoint: it holds {', '.join(names[:5]) or 'nothing'}")
             self.kinds = self._read_attributes()
+        except DataError as error:
+            self._file.close()
+            raise self._error(str(error)) from None
         except BaseException:
             self._file.close()
             raise
@@ -189,93 +199,90 @@ class Reader:
         ][:8]
         if problems:
             raise self._error(f"the checkpoint is of another model: {'; '.join(problems)}")
+        self._expected.add(state_type)
 
     def read(self, *state_types: int) -> dict[str, Array]:
-        """All arrays of these kinds. Check what they are beforehand: :meth:`expect`."""
-        aux = sum(kind.nbytes for kind in self.named(AUX).values())
-        if aux > _MOST_AUX:
-            raise self._error(f"aux states of {aux} bytes; at most {_MOST_AUX} are read")
+        """All arrays of these kinds. Check what they are beforehand: :meth:`expect`.
+
+        Raises:
+            CheckpointError: it is damaged; or what nobody expects is larger than the file.
+        """
         arrays: dict[str, Array] = {}
-        for member in dict.fromkeys(_FILES[state_type] for state_type in state_types):
-            kinds = {n: k for n, k in self.kinds.items() if _FILES[k.state_type] == member}
-            if not kinds and member not in self._archive.namelist():
-                continue
-            found = self._read_npz(member, kinds)
-            arrays |= {n: a for n, a in found.items() if kinds[n].state_type in state_types}
+        try:
+            for member in dict.fromkeys(_FILES[state_type] for state_type in state_types):
+                kinds = {n: k for n, k in self.kinds.items() if _FILES[k.state_type] == member}
+                if kinds or member in self._archive.names:
+                    arrays |= self._read_npz(member, kinds, state_types)
+        except DataError as error:
+            raise self._error(str(error)) from None
         return arrays
 
     def _read_attributes(self) -> dict[str, Kind]:
-        text = self._member(self._archive, _ATTRIBUTES, _MOST_ATTRIBUTES)
+        content = self._archive.read(_ATTRIBUTES, MOST_JSON)
         try:
-            table = json.loads(text)
-            return {str(name): self._kind(entry) for name, entry in table.items()}
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            return {name: _kind(entry) for name, entry in parse_json(content).items()}
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise self._error(f"{_ATTRIBUTES} does not describe states: {error}") from None
 
-    def _kind(self, entry: Any) -> Kind:
-        code = entry["dtype"]
-        dtype = _NUMBERED.get(code) if isinstance(code, int) else _NAMED.get(code)
-        shape = tuple(entry["shape"])
-        if dtype is None:
-            raise ValueError(f"unknown data type {code!r}")
-        if not all(isinstance(size, int) and 0 <= size < 2**48 for size in shape):
-            raise ValueError(f"no shape: {entry['shape']!r}")
-        if entry["state_type"] not in _FILES:
-            raise ValueError(f"unknown kind of state {entry['state_type']!r}")
-        return Kind(entry["state_type"], shape, dtype)
-
-    def _read_npz(self, member: str, kinds: Mapping[str, Kind]) -> dict[str, Array]:
-        most = sum(kind.nbytes + len(name.encode()) * 2 + _HEADER for name, kind in kinds.items())
-        data = self._member(self._archive, member, most + _HEADER)
-        archive = self._zip(io.BytesIO(data))
-        names = archive.namelist()
-        if sorted(names) != sorted(f"{name}.npy" for name in kinds):
+    def _read_npz(
+        self, member: str, kinds: Mapping[str, Kind], state_types: Sequence[int]
+    ) -> dict[str, Array]:
+        self._check_unexpected(
+            [kind for kind in kinds.values() if kind.state_type in state_types]
+        )
+        # Of a member that is stored as it is, what is not wanted is passed over.
+        file = self._archive.stored(member)
+        if file is None:
+            self._check_unexpected(kinds.values())
+            most = sum(k.nbytes + len(name.encode()) * 2 + _HEADER for name, k in kinds.items())
+            file = io.BytesIO(self._archive.read(member, most + _HEADER))
+        files = [f"{name}.npy" for name in kinds]
+        archive = Archive(file, files)
+        if sorted(archive.names) != sorted(files):
             raise self._error(f"{member} does not hold the arrays that {_ATTRIBUTES} names")
-        return {name: self._read_array(archive, name, kind) for name, kind in kinds.items()}
+        return {
+            name: self._read_array(archive, name, kind)
+            for name, kind in kinds.items()
+            if kind.state_type in state_types
+        }
 
-    def _read_array(self, archive: zipfile.ZipFile, name: str, kind: Kind) -> Array:
-        data = self._member(archive, f"{name}.npy", kind.nbytes + _HEADER)
+    def _check_unexpected(self, kinds: Iterable[Kind]) -> None:
+        """What nobody has said to be wanted is no larger than the file, or not by much."""
+        size = sum(kind.nbytes for kind in kinds if kind.state_type not in self._expected)
+        most = _MOST_UNEXPECTED + 2 * os.fstat(self._file.fileno()).st_size
+        if size > most:
+            raise self._error(f"states of {size} bytes; of such a file at most {most} are read")
+
+    def _read_array(self, archive: Archive, name: str, kind: Kind) -> Array:
+        data = archive.read(f"{name}.npy", kind.nbytes + _HEADER)
         stored = np.dtype(np.uint16) if kind.dtype == bfloat16 else kind.dtype
-        stream = io.BytesIO(data)
         try:
-            version = np.lib.format.read_magic(stream)
-            reader = {
-                (1, 0): np.lib.format.read_array_header_1_0,
-                (2, 0): np.lib.format.read_array_header_2_0,
-            }[version]
-            shape, fortran, dtype = reader(stream)
-        except (ValueError, KeyError, EOFError) as error:
+            header = read_header(data)
+        except DataError as error:
             raise self._error(f"{name} is no array: {error}") from None
-        if dtype.hasobject:
+        if "O" in header.descr:
             raise self._error(f"{name} holds pickled objects, which are never loaded")
-        rest = memoryview(data)[stream.tell() :]
-        if (shape, dtype) != (kind.shape, stored) or len(rest) != kind.nbytes:
-            raise self._error(f"{name} is {dtype}{list(shape)}, but {_ATTRIBUTES} says otherwise")
-        flat = np.frombuffer(rest, dtype).view(kind.dtype)
-        return flat.reshape(shape[::-1]).T if fortran else flat.reshape(shape)
-
-    def _zip(self, file: BinaryIO) -> zipfile.ZipFile:
-        try:
-            return zipfile.ZipFile(file)
-        except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError) as error:
-            raise self._error(f"damaged or cut short: {error}") from None
-
-    def _member(self, archive: zipfile.ZipFile, name: str, most: int) -> bytes:
-        """A member's bytes: no more than ``most``, whatever the archive says of itself."""
-        if archive.getinfo(name).file_size > most:
+        rest = memoryview(data)[header.size :]
+        found = header.shape, header.descr
+        if found != (kind.shape, np.lib.format.dtype_to_descr(stored)) or len(rest) != kind.nbytes:
             raise self._error(
-                f"{name} is of {archive.getinfo(name).file_size} bytes, at most {most} are expected"
+                f"{name} is {header.descr}{list(header.shape)}, but {_ATTRIBUTES} says otherwise"
             )
-        try:
-            with archive.open(name) as member:
-                data = member.read(most + 1)
-                if len(data) > most or member.read(1):
-                    raise self._error(f"{name} is larger than it says")
-                return data
-        except CheckpointError:
-            raise
-        except Exception as error:  # whatever zlib and zipfile find wrong
-            raise self._error(f"{name} is damaged or cut short: {error}") from None
+        flat = np.frombuffer(rest, stored).view(kind.dtype)
+        return flat.reshape(kind.shape[::-1]).T if header.fortran else flat.reshape(kind.shape)
 
     def _error(self, problem: str) -> CheckpointError:
-        return CheckpointError(f"{self.path}: {problem}")
+        return CheckpointError(f"{self.path}: {problem[:_MOST_WORDS]}")
+
+
+def _kind(entry: Any) -> Kind:
+    code = entry["dtype"]
+    dtype = _NUMBERED.get(code) if type(code) is int else _NAMED.get(code)
+    if dtype is None:
+        raise ValueError(f"unknown data type {code!r}")
+    shape = tuple(entry["shape"])
+    if len(shape) > _MOST_AXES or not all(type(n) is int and 0 <= n < 2**48 for n in shape):
+        raise ValueError(f"no shape: {shape[:_MOST_AXES]!r}")
+    if entry["state_type"] not in _FILES:
+        raise ValueError(f"unknown kind of state {entry['state_type']!r}")
+    return Kind(entry["state_type"], shape, dtype)

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from singa.errors import ArgumentError, DataError, DependencyError
+from singa.reading import open_file
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -35,6 +36,11 @@ Size = tuple[int, int]
 T = TypeVar("T")
 
 _BILINEAR = 2  # Pillow's Image.Resampling.BILINEAR
+
+FORMATS = ("AVIF", "BMP", "GIF", "ICO", "JPEG", "JPEG2000", "PNG", "PPM", "TGA", "TIFF", "WEBP")
+"""The formats of image files that are read, under Pillow's names."""
+
+_MOST_PIXELS = 2**26  # of which a copy in colour takes 256 MiB
 
 CORNERS_AND_CENTER = ("left_top", "left_bottom", "right_top", "right_bottom", "center")
 HORIZONTAL = ("left", "center", "right")
@@ -53,8 +59,11 @@ def _pillow() -> Any:
 def load_img(path: str | os.PathLike[str], grayscale: bool = False) -> Image:
     """Read an image file, as RGB or as shades of gray (mode L).
 
+    Of the formats that Pillow knows, those of :data:`FORMATS`: others would let files of strangers
+    reach further programs (EPS) and decoders that hardly anybody uses.
+
     Raises:
-        DataError: it is damaged, or of no format that Pillow knows.
+        DataError: it is damaged, of another format, or of more than 2**26 pixels.
         DependencyError: Pillow is not installed.
         OSError: it cannot be read.
 
@@ -65,14 +74,18 @@ def load_img(path: str | os.PathLike[str], grayscale: bool = False) -> Image:
         'L'
     """
     pillow = _pillow()
-    with open(path, "rb") as file:
+    with open_file(path) as file:
         try:
-            image: Image = pillow.open(file).convert("L" if grayscale else "RGB")
+            image: Image = pillow.open(file, formats=FORMATS)
+            if image.width * image.height > _MOST_PIXELS:
+                raise DataError(f"{path}: {image.width} x {image.height} pixels are too many")
+            return image.convert("L" if grayscale else "RGB")
+        except DataError:
+            raise
         except pillow.UnidentifiedImageError:
-            raise DataError(f"{path}: not an image of a format that Pillow knows") from None
-        except (OSError, SyntaxError, ValueError, pillow.DecompressionBombError) as error:
+            raise DataError(f"{path}: not an image of a format that is read here") from None
+        except Exception as error:  # whatever Pillow's decoders find wrong
             raise DataError(f"{path}: damaged image: {error}") from error
-    return image
 
 
 def crop(img: Image, patch: Size, position: str) -> Image:

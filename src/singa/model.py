@@ -491,6 +491,7 @@ class Model(Layer):
         params, names = self.get_params(), self._names()
         kinds = {owner: o.state_kinds(names) for owner, o in self.optimizers().items()}
         wanted: dict[str, tuple[tuple[int, ...], DType]] = {}
+        foreign = _MOST_FOREIGN * (sum(t.size() for t in params.values()) + 1000)
         for key, found in reader.named(checkpoint.TRAINING).items():
             owner, _, state = key.partition("/")
             param, of, _ = state.rpartition(":")
@@ -498,7 +499,8 @@ class Model(Layer):
                 wanted[key] = ((2,), np.dtype(np.uint32))
             elif owner not in kinds:  # not for this model: anything, if it is no larger than usual
                 size = params[param].size() if param in params else int(not of)
-                if found.nbytes <= 8 * size:
+                foreign -= found.nbytes
+                if found.nbytes <= 8 * size and foreign >= 0:
                     wanted[key] = found.shape, found.dtype
             elif state in kinds[owner]:
                 wanted[key] = kinds[owner][state]
@@ -521,6 +523,7 @@ class Model(Layer):
 
 
 _RANDOM = "random_key"
+_MOST_FOREIGN = 16  # bytes per parameter of optimizers that the model does not have
 
 
 def _values(tensors: Mapping[str, Tensor]) -> dict[str, Any]:

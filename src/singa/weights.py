@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from importlib.util import find_spec
@@ -25,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from singa._tensor import Tensor
-from singa.errors import ArgumentError, CheckpointError, DependencyError
+from singa.errors import ArgumentError, CheckpointError, DataError, DependencyError
 from singa.files import writing
 from singa.layer import (
     BatchNorm2d,
@@ -39,6 +40,7 @@ from singa.layer import (
     RNN_Base,
 )
 from singa.layer.convolution import Filters
+from singa.reading import MOST_JSON, open_file
 
 STYLES = ("singa", "pytorch")
 
@@ -54,6 +56,8 @@ _PYTORCH: dict[type[Layer], dict[str, str]] = {
     MultiHeadAttention: {"in_proj_weight": "in_proj_weight.T"},
     RNN_Base: {"weight_*": "*.T"},
 }
+
+_MOST_WORDS = 200  # characters of a name in a message
 
 _IGNORED = ".num_batches_tracked"  # PyTorch's batch norm counts, and nothing comes of it
 
@@ -152,46 +156,81 @@ def load(
         Unmatched(missing=(), unexpected=())
     """
     _check("load", layer, style)
-    from safetensors import SafetensorError, safe_open
-
     wanted = {there.name: (t, there) for t, there in _places(layer, style)}
-    new: list[tuple[Tensor, np.ndarray[Any, Any]]] = []
-    try:
-        with safe_open(fpath, "np") as file:
-            found = _renamed(fpath, file.keys(), rename)
-            unmatched = Unmatched(
-                missing=tuple(name for name in wanted if name not in found),
-                unexpected=tuple(
-                    name for name in found if name not in wanted and not name.endswith(_IGNORED)
-                ),
+    with _Weights(fpath) as file:
+        found = _renamed(fpath, file.names, rename)
+        unmatched = Unmatched(
+            missing=tuple(name for name in wanted if name not in found),
+            unexpected=tuple(
+                name for name in found if name not in wanted and not name.endswith(_IGNORED)
+            ),
+        )
+        if strict and (unmatched.missing or unmatched.unexpected):
+            raise CheckpointError(
+                f"{fpath}: {type(layer).__name__} and the file do not have the same names: "
+                f"{_some('missing', unmatched.missing)}"
+                f"{_some('unexpected', unmatched.unexpected)}"
+                "strict=False takes what is there; rename= and style= match other names"
             )
-            if strict and (unmatched.missing or unmatched.unexpected):
-                raise CheckpointError(
-                    f"{fpath}: {type(layer).__name__} and the file do not have the same names: "
-                    f"{_some('missing', unmatched.missing)}"
-                    f"{_some('unexpected', unmatched.unexpected)}"
-                    "strict=False takes what is there; rename= and style= match other names"
-                )
-            for name, key in found.items():
-                if name not in wanted:
-                    continue
+        new: list[tuple[Tensor, np.ndarray[Any, Any]]] = []
+        for name, key in found.items():
+            if name in wanted:
                 t, there = wanted[name]
-                shape = tuple(file.get_slice(key).get_shape())
-                if shape != there.shape(t):
-                    raise CheckpointError(
-                        f"{fpath}: {key!r} is of shape {shape}, {there.shape(t)} is expected"
-                    )
-                array = there.turned(file.get_tensor(key))
+                array = there.turned(file.read(key, there.shape(t)))
                 try:
                     t.check_fits(array, f"{fpath}: {key!r}")
                 except TypeError as error:
                     raise CheckpointError(str(error)) from None
                 new.append((t, array))
-    except SafetensorError as error:
-        raise CheckpointError(f"{fpath} is damaged, or no safetensors file: {error}") from None
     for t, array in new:
         t.copy_from_numpy(array)
     return unmatched
+
+
+class _Weights:
+    """An open safetensors file. Whatever is wrong with it is a CheckpointError."""
+
+    def __init__(self, fpath: str | os.PathLike[str]) -> None:
+        from safetensors import safe_open
+
+        self._path = fpath
+        with self._checked("the file"), open_file(fpath) as file:
+            header = int.from_bytes(file.read(8), "little")
+            if header > MOST_JSON:
+                raise DataError(f"a header of {header} bytes, at most {MOST_JSON} are read")
+            self._file = safe_open(fpath, "np")
+            self.names: list[str] = list(self._file.keys())
+
+    def __enter__(self) -> _Weights:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.__exit__(None, None, None)
+
+    def read(self, name: str, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+        """An array, which has to have this shape: before it is read."""
+        with self._checked(repr(name)):
+            found = tuple(self._file.get_slice(name).get_shape())
+        if found != shape:
+            raise CheckpointError(
+                f"{self._path}: {_short(repr(name))} is of shape {_short(str(found))}, {shape} is "
+                "expected"
+            )
+        with self._checked(repr(name)):
+            array: np.ndarray[Any, Any] = self._file.get_tensor(name)
+        return array
+
+    @contextmanager
+    def _checked(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError:
+            raise
+        except Exception as error:  # whatever the package finds wrong, or NumPy has no type for
+            raise CheckpointError(
+                f"{self._path}: {_short(what)} is damaged, or not of safetensors: "
+                f"{_short(str(error))}"
+            ) from None
 
 
 @dataclass(frozen=True)
@@ -258,4 +297,9 @@ def _some(what: str, names: tuple[str, ...], most: int = 5) -> str:
     if not names:
         return ""
     more = f" and {len(names) - most} more" if len(names) > most else ""
-    return f"{what} {', '.join(names[:most])}{more}; "
+    return f"{what} {', '.join(map(_short, names[:most]))}{more}; "
+
+
+def _short(text: str) -> str:
+    """A part of a message, which a file must not make endless."""
+    return text if len(text) <= _MOST_WORDS else f"{text[:_MOST_WORDS]}..."

@@ -179,7 +179,7 @@ def test_images_that_are_none(singa, trained, tmp_path):
     (tmp_path / "text.png").write_text("no image")
 
     assert singa("predict", trained[0], "text.png")[::2] == (
-        1, "singa: text.png: not an image of a format that Pillow knows\n",
+        1, "singa: text.png: not an image of a format that is read here\n",
     )  # fmt: skip
     assert "No such file" in singa("predict", trained[0], "absent.png")[2]
     assert singa("predict", trained[0])[0] == 2

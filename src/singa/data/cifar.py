@@ -10,17 +10,20 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from singa.data.dataset import Dataset
-from singa.data.files import find_files, read_file, read_lines
+from singa.data.files import content, find_files, read_lines
 from singa.errors import DataError
 
 _IMAGE_SHAPE = (3, 32, 32)
 _PIXELS = 3 * 32 * 32
+_TEST_RECORDS = 10_000  # at most
+_BLOCK = 1000  # records that are read, and looked at, at a time
+_MOST_NAMES = 2**16  # bytes of the classes' names
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ class _Version:
     """What is where: the names of the files, and how many labels a record has."""
 
     train: tuple[str, ...]
+    records: int  # of each file to train on, at most
     test: str
     names: str
     folder: str
@@ -41,11 +45,11 @@ class _Version:
 
 _VERSIONS = {
     "cifar-10": _Version(
-        tuple(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin",
+        tuple(f"data_batch_{i}.bin" for i in range(1, 6)), 10_000, "test_batch.bin",
         "batches.meta.txt", "cifar-10-batches-bin", 1, "cifar-10-binary.tar.gz",
     ),
     "cifar-100": _Version(
-        ("train.bin",), "test.bin",
+        ("train.bin",), 50_000, "test.bin",
         "fine_label_names.txt", "cifar-100-binary", 2, "cifar-100-binary.tar.gz",
     ),
 }  # fmt: skip
@@ -100,11 +104,15 @@ def load_cifar100(data_dir: str | os.PathLike[str] | None = None) -> Dataset:
 
 def _load(name: str, data_dir: str | os.PathLike[str] | None) -> Dataset:
     version = _VERSIONS[name]
-    _, (*data, names) = _find(name, data_dir)
-    class_names = tuple(line for line in read_lines(names) if line)
-    *train, test = (_read(path, version.labels, len(class_names)) for path in data)
-    images, labels = (np.concatenate(parts) for parts in zip(*train, strict=True))
-    return Dataset(images, labels, *test, class_names=class_names)
+    _, (*train, test, names) = _find(name, data_dir)
+    class_names = tuple(line for line in read_lines(names, most=_MOST_NAMES) if line)
+    classes = len(class_names)
+    parts = [_read(path, version.labels, version.records, classes) for path in train]
+    tested = _read(test, version.labels, _TEST_RECORDS, classes)
+    train_images, train_labels = _converted(parts, version.labels)
+    return Dataset(
+        train_images, train_labels, *_converted([tested], version.labels), class_names=class_names
+    )
 
 
 def find_folder(name: str, data_dir: str | os.PathLike[str] | None = None) -> Path:
@@ -125,24 +133,47 @@ def _find(name: str, data_dir: str | os.PathLike[str] | None) -> tuple[Path, lis
     return find_files(name, version.files, data_dir, (name, version.folder), how)
 
 
-def _read(
-    path: Path, labels: int, classes: int
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]:
-    content = read_file(path)
+Records: TypeAlias = npt.NDArray[np.uint8]
+"""(N, labels and pixels)."""
+
+
+def _read(path: Path, labels: int, most: int, classes: int) -> Records:
     size = labels + _PIXELS
-    count, rest = divmod(len(content), size)
-    if rest:
+    records = bytearray()
+    with content(path) as file:
+        while block := file.read(_BLOCK * size):
+            found, rest = divmod(len(block), size)
+            before = len(records) // size
+            if before + found > most or (rest and before + found == most):
+                raise DataError(f"{path}: too long, at most {most} records are expected")
+            if rest:
+                raise DataError(
+                    f"{path}: truncated, records of {size} bytes are expected, but after "
+                    f"{before + found} of them {rest} bytes are left"
+                )
+            _check_labels(path, block[labels - 1 :: size], before, classes)
+            records += block
+    return np.frombuffer(records, np.uint8).reshape(-1, size)
+
+
+def _check_labels(path: Path, labels: bytearray, first: int, classes: int) -> None:
+    if (greatest := max(labels)) >= classes:
         raise DataError(
-            f"{path}: truncated, records of {size} bytes are expected, but after {count} of them "
-            f"{rest} bytes are left"
+            f"{path}: labels from 0 to {classes - 1} are expected, found {greatest} in record "
+            f"{first + labels.index(greatest)}"
         )
-    records: npt.NDArray[Any] = np.frombuffer(content, np.uint8).reshape(count, size)
-    found = records[:, labels - 1].astype(np.int32)  # the coarse label comes before the fine one
-    if count and found.max() >= classes:
-        raise DataError(
-            f"{path}: labels from 0 to {classes - 1} are expected, found {found.max()} in record "
-            f"{found.argmax()}"
-        )
-    images = records[:, labels:].reshape(-1, *_IMAGE_SHAPE).astype(np.float32)
+
+
+def _converted(
+    parts: list[Records], labels: int
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]:
+    """Images in [0, 1] and labels; in one piece, which is most of the memory."""
+    images = np.empty((sum(map(len, parts)), *_IMAGE_SHAPE), np.float32)
+    begin = 0
+    for records in parts:
+        part = images[begin : begin + len(records)]
+        part[:] = records[:, labels:].reshape(part.shape)
+        begin += len(records)
     images /= 255
-    return images, found
+    # The coarse label comes before the fine one.
+    return images, np.concatenate([records[:, labels - 1] for records in parts]).astype(np.int32)

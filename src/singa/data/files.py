@@ -2,33 +2,86 @@
 
 from __future__ import annotations
 
-import gzip
 import os
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from singa.errors import DataError
+from singa.reading import open_file, read_file
 
 _GZIP_MAGIC = b"\x1f\x8b"
+_PIECE = 2**16  # bytes
+_MOST_MEMBERS = 100_000  # of a gzip file; bgzip makes one of each 64 KiB
+_MOST_UNPACKED = 1032  # bytes that deflate can make of one
 
 
-def read_file(path: str | os.PathLike[str]) -> bytes:
-    """The content of a file; decompressed if it is gzip's, whatever its name is.
+class Content:
+    """What is in a file, read from its beginning on: never more than is asked for."""
+
+    def __init__(self, pieces: Iterator[bytes], most: int) -> None:
+        self._pieces = pieces
+        self._piece = memoryview(b"")
+        self.most = most
+        """The bytes that there can be, going by the size of the file."""
+
+    def read(self, count: int) -> bytearray:
+        """The next bytes; fewer where the file ends. Memory is taken as they come."""
+        found = bytearray()
+        while len(found) < count:
+            if not self._piece:
+                self._piece = memoryview(next(self._pieces, b""))
+                if not self._piece:
+                    break
+            wanted = count - len(found)
+            found += self._piece[:wanted]
+            self._piece = self._piece[wanted:]
+        return found
+
+
+@contextmanager
+def content(path: str | os.PathLike[str]) -> Iterator[Content]:
+    """A block in which a file is read; decompressed if it is gzip's, whatever its name is.
 
     For formats that do not begin with gzip's first two bytes.
 
     Raises:
-        DataError: it is a damaged gzip file.
+        DataError: it is a damaged gzip file; when what is damaged is read.
         OSError: it cannot be read.
     """
-    content = Path(path).read_bytes()
-    if content.startswith(_GZIP_MAGIC):
-        try:
-            return gzip.decompress(content)
-        except (EOFError, OSError, zlib.error) as error:
-            raise DataError(f"{path}: damaged gzip file: {error}") from error
-    return content
+    with open_file(path) as file:
+        is_packed = file.read(2) == _GZIP_MAGIC
+        file.seek(0)
+        size = os.fstat(file.fileno()).st_size
+        if is_packed:
+            yield Content(_unpacked(path, file), size * _MOST_UNPACKED)
+        else:
+            yield Content(iter(lambda: file.read(_PIECE), b""), size)
+
+
+def _unpacked(path: str | os.PathLike[str], file: BinaryIO) -> Iterator[bytes]:
+    """What a gzip file holds, in pieces of a bounded size."""
+    packed = file.read(_PIECE)
+    for _ in range(_MOST_MEMBERS):
+        member = zlib.decompressobj(wbits=31)
+        while not member.eof:
+            try:
+                piece = member.decompress(packed, _PIECE)
+            except zlib.error as error:
+                raise DataError(f"{path}: damaged gzip file: {error}") from error
+            packed = member.unconsumed_tail
+            if piece:
+                yield piece
+            elif not packed and not member.eof:
+                packed = file.read(_PIECE)
+                if not packed:
+                    raise DataError(f"{path}: damaged gzip file: it is cut short")
+        packed = member.unused_data.lstrip(b"\0") or file.read(_PIECE).lstrip(b"\0")
+        if not packed:
+            return
+    raise DataError(f"{path}: damaged gzip file: it is of more than {_MOST_MEMBERS} members")
 
 
 def find_files(
@@ -87,14 +140,17 @@ def _existing(path: Path) -> Path | None:
     return next((file for file in (path, compressed) if file.is_file()), None)
 
 
-def read_lines(path: str | os.PathLike[str], encoding: str = "utf-8") -> list[str]:
+def read_lines(
+    path: str | os.PathLike[str], encoding: str = "utf-8", most: int | None = None
+) -> list[str]:
     """The lines of a text file, without their ends.
 
     Raises:
-        DataError: it is not text in this encoding.
+        DataError: it is not text in this encoding, or of more than ``most`` bytes.
         OSError: it cannot be read.
     """
-    lines = Path(path).read_bytes().removeprefix(b"\xef\xbb\xbf").splitlines()
+    text = Path(path).read_bytes() if most is None else read_file(path, most)
+    lines = text.removeprefix(b"\xef\xbb\xbf").splitlines()
     return [decoded(line, path, number, encoding) for number, line in enumerate(lines, 1)]
 
 

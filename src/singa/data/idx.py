@@ -10,12 +10,13 @@ from __future__ import annotations
 import math
 import os
 import struct
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from singa.data.files import read_file
+from singa.data.files import content
 from singa.errors import DataError
 
 _DTYPES: dict[int, np.dtype[Any]] = {
@@ -26,6 +27,10 @@ _DTYPES: dict[int, np.dtype[Any]] = {
     0x0D: np.dtype(">f4"),
     0x0E: np.dtype(">f8"),
 }
+
+
+Check = Callable[[np.dtype[Any], tuple[int, ...]], None]
+"""Raises DataError of a data type and a shape that are not wanted."""
 
 
 def read_idx(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
@@ -40,30 +45,44 @@ def read_idx(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
         >>> labels.shape, labels.dtype
         ((1797,), dtype('uint8'))
     """
-    content = read_file(path)
-    if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in _DTYPES:
-        raise DataError(
-            f"{path}: not an IDX file, it begins with the bytes '{content[:4].hex(' ')}'"
-        )
-    dtype, dimensions = _DTYPES[content[2]], content[3]
-    begin = 4 + 4 * dimensions
-    if len(content) < begin:
-        raise DataError(
-            f"{path}: truncated, the header of {dimensions} dimensions takes {begin} bytes, "
-            f"but the file has {len(content)}"
-        )
-    shape = struct.unpack_from(f">{dimensions}I", content, 4)
+    return read_wanted(path, lambda dtype, shape: None)
 
-    # Compared before anything is made of that shape: a damaged header may announce exabytes.
-    expected, found = math.prod(shape) * dtype.itemsize, len(content) - begin
-    if found != expected:
-        what = "truncated" if found < expected else "too long"
-        raise DataError(
-            f"{path}: {what}, shape {shape} of {dtype.name} takes {expected} bytes after the "
-            f"header, but the file has {found}"
-        )
-    values = np.frombuffer(content, dtype, offset=begin)
+
+def read_wanted(path: str | os.PathLike[str], check: Check) -> npt.NDArray[Any]:
+    """The same, of a file whose header is checked before its values are read."""
+    with content(path) as file:
+        start = file.read(4)
+        if len(start) < 4 or start[:2] != b"\0\0" or start[2] not in _DTYPES:
+            raise DataError(
+                f"{path}: not an IDX file, it begins with the bytes '{start.hex(' ')}'"
+            )
+        dtype, dimensions = _DTYPES[start[2]], start[3]
+        begin = 4 + 4 * dimensions
+        sizes = file.read(4 * dimensions)
+        if len(sizes) < 4 * dimensions:
+            raise DataError(
+                f"{path}: truncated, the header of {dimensions} dimensions takes {begin} bytes, "
+                f"but the file has {4 + len(sizes)}"
+            )
+        shape = struct.unpack(f">{dimensions}I", sizes)
+        check(dtype.newbyteorder("="), shape)
+
+        # Compared before anything is made of that shape: a damaged header may announce exabytes.
+        expected = math.prod(shape) * dtype.itemsize
+        takes = f"shape {shape} of {dtype.name} takes {expected} bytes after the header"
+        if expected > file.most:
+            raise DataError(
+                f"{path}: truncated, {takes}, but the file has at most {file.most - begin}"
+            )
+        values = file.read(expected)
+        if len(values) < expected:
+            raise DataError(f"{path}: truncated, {takes}, but the file has {len(values)}")
+        if file.read(1):
+            raise DataError(f"{path}: too long, {takes}, but the file has more")
     try:
-        return values.reshape(shape).astype(dtype.newbyteorder("="))
+        array = np.frombuffer(values, dtype).reshape(shape)
     except ValueError as error:  # more dimensions than NumPy has, or a zero among huge ones
         raise DataError(f"{path}: NumPy has no arrays of shape {shape}: {error}") from error
+    # Where they are: the values may be most of the memory.
+    native = dtype.newbyteorder("=")
+    return array.view(native) if dtype.isnative else array.byteswap(inplace=True).view(native)

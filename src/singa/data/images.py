@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from singa.data.files import read_lines
 from singa.errors import ArgumentError, DataError
 from singa.image_tool import load_img, resize_by_hw
 
@@ -17,6 +19,9 @@ SUFFIXES = frozenset(
     (".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 )
 """The names of files that :class:`ImageFolder` reads end so."""
+
+_MOST_LIST = 2**26  # bytes of a list of images
+_LABEL = "[0-9]{1,9}"  # an int32
 
 
 class ImageFolder:
@@ -68,7 +73,11 @@ class ImageFolder:
         self.files: list[Path] = []
         labels: list[int] = []
         for label, path in enumerate(classes):
-            files = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
+            files = sorted(
+                file
+                for file in path.rglob("*")
+                if file.suffix.lower() in SUFFIXES and file.is_file()
+            )
             if not files:
                 raise DataError(f"{path}: no images are in it ({', '.join(sorted(SUFFIXES))})")
             self.files += files
@@ -100,18 +109,17 @@ class ImageList:
     ) -> None:
         self.image_transform = image_transform
         self.items: list[tuple[str, int]] = []
-        with open(img_list_file, encoding="utf-8") as lines:
-            for number, line in enumerate(lines, 1):
-                if not line.strip():
-                    continue
-                # The label comes last: a path may have spaces in it.
-                path, _, label = line.rstrip().rpartition(delimiter)
-                if not path.strip() or not label.strip().isdecimal():
-                    raise DataError(
-                        f"{img_list_file}, line {number}: a path, {delimiter!r} and a label, 0 or "
-                        f"more, are expected, found {line.rstrip()!r}"
-                    )
-                self.items.append((os.path.join(image_folder or "", path.strip()), int(label)))
+        for number, line in enumerate(read_lines(img_list_file, most=_MOST_LIST), 1):
+            if not line.strip():
+                continue
+            # The label comes last: a path may have spaces in it.
+            path, _, label = line.rstrip().rpartition(delimiter)
+            if not path.strip() or not re.fullmatch(_LABEL, label.strip()):
+                raise DataError(
+                    f"{img_list_file}, line {number}: a path, {delimiter!r} and a label, 0 or "
+                    f"more, are expected, found {line.rstrip()[:200]!r}"
+                )
+            self.items.append((os.path.join(image_folder or "", path.strip()), int(label)))
         if not self.items:
             raise DataError(f"{img_list_file}: no images are listed in it")
 

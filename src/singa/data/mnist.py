@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from singa.data.dataset import Dataset
 from singa.data.files import find_files
-from singa.data.idx import read_idx
+from singa.data.idx import read_wanted
 from singa.errors import DataError
 
 _FILES = (
@@ -105,13 +105,16 @@ def find_folder(name: str, data_dir: str | os.PathLike[str] | None = None) -> Pa
 
 def _load(name: str, data_dir: str | os.PathLike[str] | None) -> Dataset:
     folder, paths = _find(name, data_dir)
-    train_images, train_labels, test_images, test_labels = map(read_idx, paths)
+    train_images = _images(paths[0])
+    train_labels = _labels(paths[1], len(train_images))
     for other, first_labels in _FIRST_LABELS.items():
         if other != name and train_labels[: len(first_labels)].tolist() == first_labels:
             raise DataError(f"{folder}: the files are those of {other}, not of {name}")
-    train = _checked(train_images, train_labels, paths[0], paths[1])
-    test = _checked(test_images, test_labels, paths[2], paths[3])
-    return Dataset(*train, *test, class_names=_CLASS_NAMES[name])
+    test_images = _images(paths[2])
+    test_labels = _labels(paths[3], len(test_images))
+    return Dataset(
+        train_images, train_labels, test_images, test_labels, class_names=_CLASS_NAMES[name]
+    )
 
 
 def _find(name: str, data_dir: str | os.PathLike[str] | None) -> tuple[Path, list[Path]]:
@@ -119,22 +122,31 @@ def _find(name: str, data_dir: str | os.PathLike[str] | None) -> tuple[Path, lis
     return find_files(name, _FILES, data_dir, (name,), _HOW_TO_GET[name], _SYSTEM_FOLDERS.get(name))
 
 
-def _checked(
-    images: npt.NDArray[Any], labels: npt.NDArray[Any], images_path: Path, labels_path: Path
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]:
-    """Images in [0, 1] with a channel axis, and labels, of files that fit each other."""
-    if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != _IMAGE_SHAPE:
-        raise DataError(
-            f"{images_path}: uint8 of shape (N, 28, 28) is expected, found {images.dtype} of "
-            f"shape {images.shape}"
-        )
-    if labels.dtype != np.uint8 or labels.shape != images.shape[:1]:
-        raise DataError(
-            f"{labels_path}: uint8 of shape {images.shape[:1]}, a label per image, is expected, "
-            f"found {labels.dtype} of shape {labels.shape}"
-        )
-    if labels.size and labels.max() >= 10:
-        raise DataError(f"{labels_path}: labels from 0 to 9 are expected, found {labels.max()}")
-    scaled = images.astype(np.float32)[:, np.newaxis]
+def _images(path: Path) -> npt.NDArray[np.float32]:
+    """Images in [0, 1] with a channel axis."""
+
+    def check(dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
+        if dtype != np.uint8 or len(shape) != 3 or shape[1:] != _IMAGE_SHAPE:
+            raise DataError(
+                f"{path}: uint8 of shape (N, 28, 28) is expected, found {dtype} of shape {shape}"
+            )
+
+    scaled = read_wanted(path, check).astype(np.float32)[:, np.newaxis]
     scaled /= 255
-    return scaled, labels.astype(np.int32)
+    return scaled
+
+
+def _labels(path: Path, images: int) -> npt.NDArray[np.int32]:
+    """The labels of so many images."""
+
+    def check(dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
+        if dtype != np.uint8 or shape != (images,):
+            raise DataError(
+                f"{path}: uint8 of shape {(images,)}, a label per image, is expected, found "
+                f"{dtype} of shape {shape}"
+            )
+
+    labels = read_wanted(path, check)
+    if labels.size and labels.max() >= 10:
+        raise DataError(f"{path}: labels from 0 to 9 are expected, found {labels.max()}")
+    return labels.astype(np.int32)

@@ -13,8 +13,10 @@ import numpy.typing as npt
 from singa.data.dataset import ArrayDataset
 from singa.data.files import decoded, read_lines
 from singa.errors import ArgumentError, DataError
+from singa.reading import open_file
 
 _INT32 = np.iinfo(np.int32)
+_BLOCK = 2**20  # bytes that are looked through at a time
 
 
 class TextLines:
@@ -41,9 +43,7 @@ class TextLines:
 
     def __init__(self, path: str | os.PathLike[str], encoding: str = "utf-8") -> None:
         self.path, self.encoding = Path(path), encoding
-        with open(self.path, "rb") as file:
-            lengths = np.fromiter((len(line) for line in file), np.int64)
-        self._begins = np.concatenate([np.zeros(1, np.int64), lengths.cumsum()])
+        self._begins = _lines(self.path)
 
     def __len__(self) -> int:
         return len(self._begins) - 1
@@ -55,6 +55,17 @@ class TextLines:
             file.seek(begin)
             line = file.read(end - begin)
         return (decoded(line.rstrip(b"\r\n"), self.path, number + 1, self.encoding),)
+
+
+def _lines(path: Path) -> npt.NDArray[np.int64]:
+    """Where each line of a file begins, and where the last one ends."""
+    begins, size = [np.zeros(1, np.int64)], 0
+    with open_file(path) as file:
+        while block := file.read(_BLOCK):
+            begins.append(np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n")) + size + 1)
+            size += len(block)
+    found = np.concatenate(begins)
+    return found if found[-1] == size else np.append(found, size)
 
 
 class CsvTable(ArrayDataset):
