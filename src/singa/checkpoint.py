@@ -26,8 +26,8 @@ from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 
-from singa.device import DTYPES, DType, bfloat16, float16, float32, int32
 from singa.archive import Archive, read_header
+from singa.device import DTYPES, DType, bfloat16, float16, float32, int32
 from singa.errors import CheckpointError, DataError
 from singa.files import writing
 from singa.reading import MOST_JSON, open_file, parse_json
@@ -227,9 +227,7 @@ class Reader:
     def _read_npz(
         self, member: str, kinds: Mapping[str, Kind], state_types: Sequence[int]
     ) -> dict[str, Array]:
-        self._check_unexpected(
-            [kind for kind in kinds.values() if kind.state_type in state_types]
-        )
+        self._check_unexpected([kind for kind in kinds.values() if kind.state_type in state_types])
         # Of a member that is stored as it is, what is not wanted is passed over.
         file = self._archive.stored(member)
         if file is None:
@@ -263,8 +261,8 @@ class Reader:
         if "O" in header.descr:
             raise self._error(f"{name} holds pickled objects, which are never loaded")
         rest = memoryview(data)[header.size :]
-        found = header.shape, header.descr
-        if found != (kind.shape, np.lib.format.dtype_to_descr(stored)) or len(rest) != kind.nbytes:
+        found = header.shape, header.descr, len(rest)
+        if found != (kind.shape, stored.str, kind.nbytes):
             raise self._error(
                 f"{name} is {header.descr}{list(header.shape)}, but {_ATTRIBUTES} says otherwise"
             )

@@ -6,6 +6,7 @@ import glob
 import hashlib
 import os
 import secrets
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,10 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
-try:
+if sys.platform != "win32":  # where what processes leave stays
     import fcntl
-except ImportError:  # Windows, where what processes leave stays
-    fcntl = None  # type: ignore[assignment]
 
 _FORGOTTEN = 24 * 3600.0  # seconds after which nobody writes a temporary file any more
 
@@ -45,9 +44,9 @@ def writing(fpath: str | os.PathLike[str], overwrite: bool = True) -> Iterator[B
             yield file
             file.flush()
             os.fsync(file.fileno())
-            if fcntl is not None:  # while it is locked, and nobody takes it for abandoned
+            if sys.platform != "win32":  # while it is locked, and nobody takes it for abandoned
                 _name(temporary, target, overwrite)
-        if fcntl is None:  # where an open file cannot be renamed
+        if sys.platform == "win32":  # where an open file cannot be renamed
             _name(temporary, target, overwrite)
     finally:
         temporary.unlink(missing_ok=True)
@@ -76,7 +75,7 @@ def _temporary(target: Path) -> tuple[Path, BinaryIO]:
         name = f"{_prefix(target)}{_kernel()}.{secrets.token_hex(4)}.tmp"
         path = target.with_name(name)
         file = open(path, "xb")  # noqa: SIM115 (closed by the caller)
-        if fcntl is None:
+        if sys.platform == "win32":
             return path, file
         with suppress(OSError):  # a file system without locks: there nobody sweeps either
             fcntl.flock(file, fcntl.LOCK_EX)
@@ -87,7 +86,7 @@ def _temporary(target: Path) -> tuple[Path, BinaryIO]:
 
 def _sweep(target: Path) -> None:
     """Remove what processes left that were killed while they wrote the same file."""
-    if fcntl is None:
+    if sys.platform == "win32":
         return
     for left in target.parent.glob(f"{glob.escape(_prefix(target))}*.tmp"):
         with suppress(OSError):  # gone meanwhile, somebody else's, or being written
@@ -104,7 +103,7 @@ def _is_abandoned(left: Path, written: float) -> bool:
     """Whether a temporary file that nobody seems to have locked has no writer any more.
 
     A lock says so of all writers under the same kernel, in whatever container and with whatever
-    number they run. Another host's locks may not be seen here, so that its files are left for a day.
+    number they run. Another host's locks may not be seen here: its files are left for a day.
     """
     kernel = left.name.split(".")[-3]
     return kernel == _kernel() or time.time() - written > _FORGOTTEN

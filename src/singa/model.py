@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -84,6 +85,13 @@ class Model(Layer):
     precision: DType | None = None
     _profiler: Profiler | None = None
     _example: list[tuple[tuple[int, ...], Device, DType]] | None = None  # of compile's inputs
+    _stream: Tensor | None = None  # the random stream of the thread that trains
+    _lock: threading.RLock  # held while a step runs, and while its results are looked at
+
+    def __new__(cls, *args: Any, **options: Any) -> Self:
+        model = super().__new__(cls)
+        object.__setattr__(model, "_lock", threading.RLock())
+        return model
 
     def compile(
         self,
@@ -200,11 +208,17 @@ class Model(Layer):
     def _run(self, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         assert self.training is not None
         function = self.train_one_batch if self.training else super().__call__
-        with tape.StepModes(self.training, self.precision):
+        with self._lock, tape.StepModes(self.training, self.precision):
+            captures = self.captures
             if self.graph_mode:
-                return self._steps(function, args, options, self.sequential)
-            with Journal():
-                return function(*args, **options)
+                result = self._steps(function, args, options, self.sequential)
+            else:
+                with Journal():
+                    result = function(*args, **options)
+            # A compiled step goes on with the stream of the thread that it was captured in.
+            if self.training and (self.captures != captures or not self.graph_mode):
+                self._stream = self._random_key()
+            return result
 
     @cached_property
     def _steps(self) -> Steps:
@@ -212,7 +226,8 @@ class Model(Layer):
 
     def __getstate__(self) -> dict[str, Any]:
         # Compiled steps are about this model's own Tensors: a copy compiles its own.
-        return {name: v for name, v in vars(self).items() if name not in ("_steps", "_profiler")}
+        own = ("_steps", "_profiler", "_lock", "_stream")
+        return {name: v for name, v in vars(self).items() if name not in own}
 
     @property
     def captures(self) -> int:
@@ -396,8 +411,9 @@ class Model(Layer):
     ) -> None:
         """Write a checkpoint: all that is needed to go on training, or to use the model.
 
-        That is the parameters and states, the optimizers' state, the random stream of the model's
-        device, and ``aux_states``. The file is written whole or not at all.
+        That is the parameters and states, the optimizers' state, the random stream that the model
+        was trained with, and ``aux_states``. The file is written whole or not at all. Another
+        thread than the one that trains may call this: it waits for the end of a step.
 
         Args:
             fpath: where to; SINGA's format, a zip (see :mod:`singa.checkpoint`).
@@ -414,15 +430,16 @@ class Model(Layer):
             >>> mlp.compile([Tensor((32, 1, 8, 8))])
             >>> mlp.save_states("mlp.zip", aux_states={"epoch": Tensor(data=3)})
         """
-        checkpoint.write(
-            fpath,
-            {
+        checkpoint.write(fpath, self._snapshot(aux_states or {}), overwrite)
+
+    def _snapshot(self, aux_states: Mapping[str, Tensor]) -> dict[int, dict[str, Any]]:
+        """What a checkpoint holds: all of it between two steps, whichever thread asks."""
+        with self._lock:
+            return {
                 checkpoint.MODEL: _values(self.get_states()),
-                checkpoint.AUX: _values(aux_states or {}),
-                checkpoint.TRAINING: _values(self._training_states()),
-            },
-            overwrite,
-        )
+                checkpoint.AUX: _values(aux_states),
+                checkpoint.TRAINING: _values(self._training_states(self._stream)),
+            }
 
     def load_states(self, fpath: str | os.PathLike[str], resume: bool = True) -> dict[str, Tensor]:
         """Read a checkpoint into this model, which must have been compiled.
@@ -466,7 +483,7 @@ class Model(Layer):
                 kinds.append(checkpoint.TRAINING)
             arrays = reader.read(*kinds)
             aux = reader.named(checkpoint.AUX)
-        with Journal():
+        with self._lock, Journal():
             self.set_states({name: arrays.pop(name) for name in states})
             found = {name: tensor.from_numpy(arrays.pop(name)) for name in aux}
             self._set_training_states(arrays)
@@ -479,8 +496,8 @@ class Model(Layer):
         first = next(iter(self.get_states().values()), None)
         return random_key(first.device if first is not None else get_default_device())
 
-    def _training_states(self) -> dict[str, Tensor]:
-        states = {_RANDOM: self._random_key()}
+    def _training_states(self, stream: Tensor | None = None) -> dict[str, Tensor]:
+        states = {_RANDOM: self._random_key() if stream is None else stream}
         for name, optimizer in self.optimizers().items():
             for key, t in optimizer.get_states(self._names()).items():
                 states[f"{name}/{key}"] = t
@@ -514,7 +531,9 @@ class Model(Layer):
 
     def _set_training_states(self, arrays: dict[str, Any]) -> None:
         if _RANDOM in arrays:
-            self._random_key().copy_from_numpy(arrays[_RANDOM])
+            for stream in (self._random_key(), self._stream):  # this thread's, the trainer's
+                if stream is not None:
+                    stream.copy_from_numpy(arrays[_RANDOM])
         for name, optimizer in self.optimizers().items():
             prefix = f"{name}/"
             own = {k.removeprefix(prefix): a for k, a in arrays.items() if k.startswith(prefix)}

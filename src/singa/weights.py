@@ -198,7 +198,8 @@ class _Weights:
             header = int.from_bytes(file.read(8), "little")
             if header > MOST_JSON:
                 raise DataError(f"a header of {header} bytes, at most {MOST_JSON} are read")
-            self._file = safe_open(fpath, "np")
+            opened: Any = safe_open
+            self._file = opened(fpath, "np")
             self.names: list[str] = list(self._file.keys())
 
     def __enter__(self) -> _Weights:

@@ -171,7 +171,7 @@ def test_damaged_runs_say_so_and_others_are_shown(write_run, tmp_path):
 
     assert set(pages) == {"index.html", "run/good.html", "run/bad.html", "run/torn.html"}
     for page in (pages["index.html"], pages["run/bad.html"]):
-        assert "run.json: Expecting property name" in page.text
+        assert "run.json: not JSON: Expecting property name" in page.text
     for page in (pages["index.html"], pages["run/torn.html"]):
         assert "epochs.csv: line 3 is not 2 numbers; the rest is shown" in page.text
     keys = {run["key"]: run["epochs"] for run in pages["index.html"].data["runs"]}

@@ -74,7 +74,7 @@ def test_names_are_the_drawings_own():
     ("text", "message"),
     [
         ("", "it is not XML"),
-        ("<svg>", "it is not XML"),
+        ("<svg>", "it is not an SVG document"),
         ("<svg/>", "it is not an SVG document"),
         (f'<!DOCTYPE svg [<!ENTITY a "b">]><svg {XMLNS}>&a;</svg>', "document type"),
     ],

@@ -59,11 +59,7 @@ def report(run: Run, details: Details, back: str = "", is_live: bool = False) ->
     data = {
         "steps": columns(details.steps, "step"),
         "epochs": columns(run.epochs, "epoch"),
-        "best": {
-            name: best.epoch
-            for name in run.epochs.columns
-            if name.startswith("val_") and (best := run.best(name))
-        },
+        "best": {name: best.epoch for name in run.measures if (best := run.best(name))},
     }
     return page(
         title=run.name,

@@ -11,12 +11,16 @@ import statistics
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
 from singa.board.svg import clean
 from singa.board.table import Column, Table, read_table
 from singa.errors import DataError
+from singa.metric import MAX, best_of
+from singa.reading import MOST_JSON, parse_json, read_file
 
 T = TypeVar("T")
 
@@ -25,6 +29,15 @@ _MOST = 1e300  # of a number; what is more is no number that anybody has measure
 _FORMAT = 1  # the newest that is known
 _PNG = b"\x89PNG\r\n\x1a\n"
 _MOST_SAMPLES = 40  # of each title: a page has them all in it
+_MOST_PICTURES = 20_000  # files that are looked at
+_MOST_BYTES = 24 * 2**20  # of all pictures in a page
+_MOST_PIXELS = 2**24  # of a picture
+_MOST_DRAWING = 8 * 2**20  # bytes
+_MOST_OPERATIONS = 2000
+_MOST_SETTINGS = 1000
+_LONGEST = 200, 2000  # characters of a setting's name, and of its value or another text
+_LONGEST_SUMMARY = 2**18
+_LATEST = 32_503_680_000.0  # a time that a file may have: the year 3000
 _TOLD_ELSEWHERE = {
     "format",
     "name",
@@ -33,9 +46,9 @@ _TOLD_ELSEWHERE = {
     "summary",
     "epoch",
     "step",
+    "best",
 }  # not among the settings
 _NO_MEASURE = re.compile("epoch|step|seconds|samples_per_second|lr(_.*)?")  # of the columns
-_LESS_IS_BETTER = ("loss", "error", "mse", "mae", "perplexity")
 
 
 @dataclass
@@ -72,7 +85,8 @@ class Run:
     def text(self, name: str) -> str:
         """A text of ``run.json``; empty if it is not there, or no text."""
         value = self.info.get(name)
-        return value if isinstance(value, str) else ""
+        longest = _LONGEST_SUMMARY if name == "summary" else _LONGEST[1]
+        return value[:longest] if isinstance(value, str) else ""
 
     def number(self, name: str) -> float | None:
         """A number of ``run.json``; None if it is not there, or no number."""
@@ -93,7 +107,7 @@ class Run:
     def data_name(self) -> str:
         data = self.info.get("data")
         name = data.get("name") if isinstance(data, dict) else data
-        return name if isinstance(name, str) else ""
+        return name[: _LONGEST[0]] if isinstance(name, str) else ""
 
     @property
     def is_running(self) -> bool:
@@ -119,20 +133,27 @@ class Run:
             return None
 
     def best(self, column: str) -> Best | None:
-        """The epoch with a column's best value; the earlier one of two that are as good."""
-        pairs = [
-            (value, int(epoch))
+        """The epoch with a column's best value: the one that the training called the best.
+
+        Where it has not said so, the greatest or the least value counts, as it is for the metric
+        of that name; of two that are as good the earlier one.
+        """
+        values = {
+            int(epoch): value
             for value, epoch in zip(self.epochs[column], self.epochs["epoch"], strict=True)
             if value is not None
             and epoch is not None
             and math.isfinite(value)
             and math.isfinite(epoch)
-        ]
-        if not pairs:
-            return None
-        is_less_better = any(word in column for word in _LESS_IS_BETTER)
-        value, epoch = (min if is_less_better else max)(pairs, key=lambda pair: pair[0])
-        return Best(column, epoch, value)
+        }
+        recorded = self.info.get("best")
+        epoch = recorded.get(column) if isinstance(recorded, dict) else None
+        if type(epoch) is not int or epoch not in values:
+            if not values:
+                return None
+            choose = max if best_of(column) == MAX else min
+            epoch = choose(values, key=lambda each: values[each])
+        return Best(column, epoch, values[epoch])
 
     @property
     def measures(self) -> list[str]:
@@ -190,7 +211,7 @@ def find_runs(folder: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for place, folders, files in os.walk(folder):
         folders.sort()
-        if _RUN in files:
+        if _RUN in files and (Path(place) / _RUN).is_file():
             folders.clear()  # no runs within runs
             found[Path(place).relative_to(folder).as_posix()] = Path(place)
     if not found:
@@ -219,7 +240,7 @@ def read_run(folder: Path, key: str = "") -> Run:
     epochs = _read(problems, folder / _EPOCHS, read_table, Table())
     problems += [epochs.problem] if epochs.problem else []
     times = [p.stat().st_mtime for n in (_RUN, _EPOCHS, _STEPS) if (p := folder / n).exists()]
-    written = datetime.fromtimestamp(max(times), UTC)
+    written = datetime.fromtimestamp(min(max(0.0, *times), _LATEST), UTC)
     return Run(folder, key or folder.resolve().name, info, settings, epochs, problems, written)
 
 
@@ -248,7 +269,7 @@ def _read(problems: list[str], path: Path, read: Callable[[Path], T], default: T
 
 
 def _json_object(path: Path) -> dict[str, Any]:
-    value = json.loads(path.read_text(encoding="utf-8"))
+    value = parse_json(read_file(path, MOST_JSON))
     if not isinstance(value, dict):
         raise DataError("it is not a JSON object")
     return value
@@ -262,32 +283,43 @@ def _info(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
 
 
 def _graph(path: Path) -> str:
-    return clean(path.read_text(encoding="utf-8"))
+    return clean(read_file(path, _MOST_DRAWING).decode())
 
 
 def _operations(path: Path) -> list[Operation]:
     """The rows of a :class:`singa.graph.Profile`, times per step, those with most time first."""
     profile = _json_object(path)
     try:
-        steps = max(int(profile["iterations"]), 1)
+        steps = max(int(_number(profile["iterations"])), 1)
         several = {row["name"] for row in profile["rows"] if row["number"] > 1}
         rows = [
             Operation(
-                name=f"{row['name']} {row['number']}"
-                if row["name"] in several
-                else str(row["name"]),
-                layer=str(row["layer"]),
-                direction=str(row["direction"]),
-                calls=int(row["calls"]),
-                milliseconds=float(row["seconds"]) / steps * 1e3,
-                share=float(row["share"]),
-                remark=_remark(row),
+                name=_words(
+                    f"{row['name']} {row['number']}" if row["name"] in several else row["name"]
+                ),
+                layer=_words(row["layer"]),
+                direction=_words(row["direction"]),
+                calls=int(_number(row["calls"])),
+                milliseconds=_number(row["seconds"]) / steps * 1e3,
+                share=_number(row["share"]),
+                remark=_words(_remark(row)),
             )
             for row in profile["rows"]
         ]
     except (KeyError, TypeError) as error:
         raise DataError(f"it is not a profile ({error!r})") from None
-    return sorted(rows, key=lambda row: -row.milliseconds)
+    return sorted(rows, key=lambda row: -row.milliseconds)[:_MOST_OPERATIONS]
+
+
+def _number(value: Any) -> float:
+    number = float(value)
+    if not abs(number) < _MOST:
+        raise DataError(f"a number is {number}")
+    return number
+
+
+def _words(value: Any) -> str:
+    return str(value)[: _LONGEST[0]]
 
 
 def _remark(row: dict[str, Any]) -> str:
@@ -305,20 +337,27 @@ def _memory(path: Path) -> dict[str, int]:
 def _samples(folder: Path, problems: list[str]) -> dict[str, list[Sample]]:
     """The pictures by title, in the order of epochs; if there are many, some of them."""
     files: dict[str, list[tuple[int, Path]]] = {}
-    for path in sorted(folder.glob("*.png")):
-        match = re.fullmatch(r"(\d{4,})-(.+)", path.stem)
+    for path in sorted(islice(folder.glob("*.png"), _MOST_PICTURES)):
+        match = re.fullmatch(r"([0-9]{4,12})-(.+)", path.stem)
         if match:
             files.setdefault(match[2], []).append((int(match[1]), path))
     samples: dict[str, list[Sample]] = {}
+    left = _MOST_BYTES
     for title, found in files.items():
         for epoch, path in _spread(sorted(found), _MOST_SAMPLES):
-            png = _read(problems, path, Path.read_bytes, b"")
-            if png.startswith(_PNG):
-                sample = Sample(epoch, base64.b64encode(png).decode())
-                samples.setdefault(title, []).append(sample)
-            else:
-                problems.append(f"samples/{path.name}: it is not a PNG")
+            png = _read(problems, path, partial(read_file, most=left), b"")
+            if not _is_picture(png):
+                problems.append(f"samples/{path.name}: it is not a PNG, or a very large one")
+                continue
+            left -= len(png)
+            sample = Sample(epoch, base64.b64encode(png).decode())
+            samples.setdefault(title, []).append(sample)
     return samples
+
+
+def _is_picture(png: bytes) -> bool:
+    width, height = (int.from_bytes(png[i : i + 4], "big") for i in (16, 20))
+    return png.startswith(_PNG) and width * height <= _MOST_PIXELS
 
 
 def _spread(items: list[T], most: int) -> list[T]:
@@ -331,9 +370,10 @@ def _spread(items: list[T], most: int) -> list[T]:
 def _flatten(value: Any, name: str, flat: dict[str, str]) -> None:
     if isinstance(value, dict):
         for key, inner in value.items():
-            _flatten(inner, f"{name}.{key}" if name else str(key), flat)
-    elif value is not None:
-        flat[name] = value if isinstance(value, str) else json.dumps(value)
+            _flatten(inner, f"{name}.{key}"[: _LONGEST[0]] if name else key[: _LONGEST[0]], flat)
+    elif value is not None and len(flat) < _MOST_SETTINGS:
+        text = value if isinstance(value, str) else json.dumps(value)
+        flat[name] = text[: _LONGEST[1]]
 
 
 def finite(column: Column, digits: int = 6) -> Column:

@@ -25,44 +25,67 @@ _ATTRIBUTES = {
 _NAMESPACE = "{http://www.w3.org/2000/svg}"
 _PREFIX = "drawing-"  # of ids and classes: they are the page's otherwise
 _DEEPEST = 60
+_REFERRED = {"marker", "clipPath"}
+_TEXTS = {"fill", "font-family", "stroke", "stop-color"}  # which may have digits in them
+_NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
+_LARGEST = 1e6
 
 
 def clean(text: str) -> str:
     """An SVG document as an ``<svg>`` element for a page: known elements and attributes only.
 
     Ids and classes get a prefix, and references lead only to ids of the same drawing. What is not
-    known is left out with all that is in it.
+    known is left out with all that is in it, and so are numbers that a browser could draw for ever.
 
     Raises:
         DataError: it is no SVG document, or declares entities.
     """
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
         raise DataError("it has a document type, which a drawing does not need")
+    cleaner = _Cleaner()
+    parser = ElementTree.XMLParser(target=cleaner)
     try:
-        root = ElementTree.fromstring(text)
+        parser.feed(text)
+        parser.close()
     except ElementTree.ParseError as error:
         raise DataError(f"it is not XML: {error}") from None
-    if root.tag != f"{_NAMESPACE}svg":
-        raise DataError("it is not an SVG document")
-    parts: list[str] = []
-    _write(root, parts, 0)
-    return "".join(parts)
+    return "".join(cleaner.parts)
 
 
-def _write(element: ElementTree.Element, parts: list[str], depth: int) -> None:
-    tag = element.tag.removeprefix(_NAMESPACE)
-    if tag not in _ELEMENTS or depth > _DEEPEST:
-        return
-    attributes = "".join(
-        f' {name}="{html.escape(kept)}"'
-        for name, value in element.items()
-        if (kept := _attribute(name, value))
-    )
-    parts.append(f"<{tag}{attributes}>{html.escape(element.text or '')}")
-    for child in element:
-        _write(child, parts, depth + 1)
-        parts.append(html.escape(child.tail or ""))
-    parts.append(f"</{tag}>")
+class _Cleaner:
+    """What the parser tells of elements as they come; nothing is kept but the result."""
+
+    def __init__(self) -> None:
+        self.parts: list[str] = []
+        self._kept: list[str] = []  # the elements around this place, if all are kept
+        self._left_out = 0  # how many are around it from the first one on that is not
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        tag = name.removeprefix(_NAMESPACE)
+        if not self._kept and not self._left_out and name != f"{_NAMESPACE}svg":
+            raise DataError("it is not an SVG document")
+        if self._left_out or tag not in _ELEMENTS or len(self._kept) > _DEEPEST:
+            self._left_out += 1
+            return
+        # What refers to others from within such a one could be drawn as often as 10 to the 10th.
+        refers = not _REFERRED.intersection(self._kept)
+        self._kept.append(tag)
+        written = "".join(
+            f' {key}="{html.escape(kept)}"'
+            for key, value in attributes.items()
+            if (kept := _attribute(key, value)) and (refers or "url(" not in kept)
+        )
+        self.parts.append(f"<{tag}{written}>")
+
+    def data(self, text: str) -> None:
+        if not self._left_out:
+            self.parts.append(html.escape(text))
+
+    def end(self, name: str) -> None:
+        if self._left_out:
+            self._left_out -= 1
+        else:
+            self.parts.append(f"</{self._kept.pop()}>")
 
 
 def _attribute(name: str, value: str) -> str:
@@ -73,7 +96,14 @@ def _attribute(name: str, value: str) -> str:
         return " ".join(_PREFIX + word for word in value.split())
     if name not in _ATTRIBUTES:
         return ""
+    if name not in _TEXTS and not _is_moderate(value):
+        return ""
     reference = re.fullmatch(r"url\(#([\w.-]+)\)", value.strip())
     if reference:
         return f"url(#{_PREFIX}{reference[1]})"
     return "" if "(" in value and name != "transform" else value
+
+
+def _is_moderate(value: str) -> bool:
+    """Whether a value has no number that is large, nor one that no drawing needs to be so long."""
+    return all(len(n) <= 24 and abs(float(n)) <= _LARGEST for n in _NUMBER.findall(value))

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import csv
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
+
+from singa.errors import DataError
+from singa.reading import open_file
 
 Column = list[float | None]
+
+_MOST = 4 * 2**20  # bytes of a file; the numbers take up to 16 times as many
+_WINDOWS = 512  # parts of a longer file that are read
+_MOST_COLUMNS = 200
 
 
 @dataclass
@@ -33,35 +43,67 @@ def read_table(path: Path) -> Table:
     """Read a CSV file of numbers whose first row has the headings.
 
     It may be in the middle of being written: a last line without its end is not read. Rows that
-    are not of numbers, or not as long as the headings', are left out, and reported.
+    are not of numbers, or not as long as the headings', are left out, and reported; so is that of
+    a long file a part is read.
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is not text.
+        ValueError: it is not text, or has more columns than anybody looks at.
     """
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    if lines and not lines[-1].endswith("\n"):
-        lines.pop()
-    try:
-        head, *rows = csv.reader(lines)
-    except (ValueError, csv.Error):  # nothing in it, or nothing that looks like CSV
-        return Table(problem=f"{path.name}: it has no line of headings" if lines else "")
-    table = Table({name: [] for name in head})
-    bad: list[int] = []
-    for number, row in enumerate(rows, start=2):
-        values = _numbers(row)
-        if values is None or len(values) != len(table.columns):
-            bad.append(number)
-            continue
-        for column, value in zip(table.columns.values(), values, strict=True):
-            column.append(value)
-    if bad:
-        table.problem = (
-            f"{path.name}: line {bad[0]} is not {len(head)} numbers"
-            + (f", nor are {len(bad) - 1} others" if len(bad) > 1 else "")
-            + "; the rest is shown"
-        )
+    with open_file(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        reader = csv.reader(line.decode() for line in _lines(file, size))
+        try:
+            head = next(reader)
+        except (StopIteration, csv.Error):  # nothing in it, or nothing that looks like CSV
+            file.seek(0)
+            is_begun = b"\n" in file.read(_MOST)
+            return Table(problem=f"{path.name}: it has no line of headings" if is_begun else "")
+        if len(head) > _MOST_COLUMNS:
+            raise DataError(f"it has {len(head)} columns, at most {_MOST_COLUMNS} are shown")
+        table = Table({name: [] for name in head})
+        table.problem = _read_rows(table, reader)
+    if table.problem:
+        table.problem = f"{path.name}: {table.problem}"
+    elif size > _MOST:
+        table.problem = f"{path.name}: it is of {size:,} bytes, of which a part is shown"
     return table
+
+
+def _lines(file: BinaryIO, size: int) -> Iterator[bytes]:
+    """Whole lines; of a long file the first ones, and then some of every part of it."""
+    windows = _WINDOWS if size > _MOST else 1
+    for i in range(windows):
+        begin = i * size // windows
+        file.seek(begin)
+        if begin:
+            file.readline(_MOST)  # the end of one that began before
+        while file.tell() < begin + _MOST // windows:
+            line = file.readline(_MOST)
+            if not line.endswith(b"\n"):
+                break
+            yield line
+
+
+def _read_rows(table: Table, reader: Iterator[list[str]]) -> str:
+    """Append rows to the table, and say what is wrong with those that are none."""
+    columns = list(table.columns.values())
+    number, first, others = 1, 0, 0
+    try:
+        for row in reader:
+            number += 1
+            values = _numbers(row) if len(row) == len(columns) else None
+            if values is None:
+                first, others = first or number, others + bool(first)
+                continue
+            for column, value in zip(columns, values, strict=True):
+                column.append(value)
+    except csv.Error as error:
+        return f"after line {number} comes what is no CSV: {error}; the rest is shown"
+    if not first:
+        return ""
+    more = f", nor are {others} others" if others else ""
+    return f"line {first} is not {len(columns)} numbers{more}; the rest is shown"
 
 
 def _numbers(cells: list[str]) -> Column | None:

@@ -230,7 +230,12 @@ class _Title(Callback):
 
 def _result(history: History) -> dict[str, Any]:
     epochs = [history.epochs.row(i) for i in range(history.epochs.rows)]
-    return {"status": history.status, "stopped": history.stopped, "epochs": epochs}
+    return {
+        "status": history.status,
+        "stopped": history.stopped,
+        "best": history.best,
+        "epochs": epochs,
+    }
 
 
 def _default_rate(optimizer: OptimizerName, lr: float | None) -> float:

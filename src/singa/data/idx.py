@@ -53,9 +53,7 @@ def read_wanted(path: str | os.PathLike[str], check: Check) -> npt.NDArray[Any]:
     with content(path) as file:
         start = file.read(4)
         if len(start) < 4 or start[:2] != b"\0\0" or start[2] not in _DTYPES:
-            raise DataError(
-                f"{path}: not an IDX file, it begins with the bytes '{start.hex(' ')}'"
-            )
+            raise DataError(f"{path}: not an IDX file, it begins with the bytes '{start.hex(' ')}'")
         dtype, dimensions = _DTYPES[start[2]], start[3]
         begin = 4 + 4 * dimensions
         sizes = file.read(4 * dimensions)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import jax.numpy as jnp
 import numpy as np
@@ -20,6 +20,8 @@ Array = Any
 
 M = TypeVar("M", bound="Metric")
 
+MIN, MAX = "min", "max"
+
 
 @dataclass(frozen=True, eq=False)
 class Metric:
@@ -28,10 +30,16 @@ class Metric:
     A subclass is a dataclass of its options, and defines ``counts``, ``result``, and ``zeros``
     unless it counts two integers. ``xp`` is ``numpy`` or ``jax.numpy``.
 
+    Attributes:
+        best: whether it is best at its least, ``"min"``, or its greatest value, ``"max"``: which
+            epoch of a training is the best follows from it. An error's is ``"min"``, which holds
+            for subclasses that say nothing.
+
     Example:
         >>> from dataclasses import dataclass
         >>> @dataclass(frozen=True, eq=False)
         ... class Within(metric.Metric):
+        ...     best = "max"
         ...     tolerance: float = 0.5
         ...     def counts(self, xp, prediction, target):
         ...         near = abs(prediction - target) <= self.tolerance
@@ -42,6 +50,7 @@ class Metric:
         0.5
     """
 
+    best: ClassVar[str] = MIN
     states: list[Tensor] = field(init=False, repr=False, default_factory=list)
 
     def zeros(self) -> tuple[npt.NDArray[Any], ...]:

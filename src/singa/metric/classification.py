@@ -11,7 +11,7 @@ import numpy.typing as npt
 from singa._tensor import TensorLike
 from singa.errors import ArgumentError
 from singa.metric import formula
-from singa.metric.base import Array, Metric
+from singa.metric.base import MAX, Array, Metric
 
 Average = Literal["binary", "macro", "micro", "none"]
 
@@ -29,6 +29,7 @@ class Accuracy(Metric):
         0.75
     """
 
+    best = MAX
     ignore_index: int | None = None
 
     def counts(self, xp: Any, prediction: Array, target: Array) -> tuple[Array, ...]:
@@ -55,6 +56,7 @@ class TopKAccuracy(Metric):
         0.5
     """
 
+    best = MAX
     k: int = 5
     ignore_index: int | None = None
 
@@ -148,6 +150,7 @@ class ConfusionMatrix(Metric):
 class _Rate(Metric):
     """Base of precision, recall and F1, which are ratios of what is counted for each class."""
 
+    best = MAX
     num_classes: int = 2
     average: Average = "binary"
 

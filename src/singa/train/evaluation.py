@@ -107,15 +107,17 @@ class Evaluator:
 
     @contextmanager
     def _mode(self) -> Iterator[None]:
-        states = {state: state.data for state in self._model.get_states().values()}
-        # Operations are recorded: train_one_batch may walk back over them. What comes of that is
-        # not used, so that no compiled step computes it.
-        precision = tape.mixed_precision(self._model.precision or float32)
-        with tape.training(False), tape.enable_grad(), precision:
-            yield
-        for state, value in states.items():
-            if state.data is not value:  # an update by other means than an optimizer
-                state.assign(value)
+        # Meanwhile the model's optimizers are held still: nobody is to save it so.
+        with self._model._lock:
+            states = {state: state.data for state in self._model.get_states().values()}
+            # Operations are recorded: train_one_batch may walk back over them. What comes of that
+            # is not used, so that no compiled step computes it.
+            precision = tape.mixed_precision(self._model.precision or float32)
+            with tape.training(False), tape.enable_grad(), precision:
+                yield
+            for state, value in states.items():
+                if state.data is not value:  # an update by other means than an optimizer
+                    state.assign(value)
 
     def _step(self, batch: Batch) -> dict[str, Tensor]:
         if self._model.graph_mode:

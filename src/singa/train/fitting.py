@@ -6,16 +6,19 @@ import json
 import operator
 import os
 import tempfile
-from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import singa
 from singa import device as devices
+from singa import tape
+from singa._tensor import random_key
 from singa.data import DataLoader, Dataset
 from singa.device import Device
 from singa.errors import ArgumentError, DTypeError
+from singa.graph import Journal
 from singa.model import Model
 from singa.train import feeding, saving
 from singa.train.callback import Callback
@@ -24,13 +27,15 @@ from singa.train.feeding import Source
 from singa.train.history import History
 from singa.train.logs import CsvLog, TensorBoardLog
 from singa.train.measuring import Meters, Metrics, as_metrics
-from singa.train.monitor import EarlyStopping
+from singa.train.monitor import EarlyStopping, Monitor
 from singa.train.progress import ProgressBar
 from singa.train.run import BEST, CHECKPOINT, RunFolder
 from singa.train.saving import Checkpoint
 from singa.train.training import Training
 
 PathLike = str | os.PathLike[str]
+
+_MODES = ("training", "graph_mode", "sequential", "precision", "_example")  # of a model
 
 
 def fit(
@@ -139,43 +144,68 @@ def fit(
             validating = feeding.evaluation_loader("fit", validation, size, place)
         batch, checksum = feeding.example("fit", loader, place)
 
-        place.set_rand_seed(seed)
-        model.compile(
-            feeding.inputs_of(model, batch), is_train=True, use_graph=use_graph, precision=precision
-        )
-        evaluator = Evaluator("fit", model, measures)
-        if validating is not None or measures:
-            evaluator.check(batch)
         own = {
             "format": saving.FORMAT,
             "singa": singa.__version__,
             "class": type(model).__name__,
             "seed": seed,
             "batch_size": loader.batch_size,
-            "precision": str(model.precision or "float32"),
             "samples": len(loader.dataset),
             "validation_samples": None if validating is None else len(validating.dataset),
             "metrics": list(measures),
             "inputs": [[list(field.shape), str(field.dtype)] for field in batch],
             "checksum": checksum,
         }
-        training = Training(
-            model,
-            epochs,
-            loader,
-            validating,
-            Meters(measures, use_graph),
-            evaluator,
-            place,
-            seed,
-            len_of(batch),
-            further | own,
-            folder,
-        )
         if start is not None:
-            saving.load(training, start)
-        first = [] if folder is None else [folder]
-        return training.train([*first, *logs, *given, *endings])
+            saving.check(start, own)
+        with _undone_if_it_fails(model, place):
+            place.set_rand_seed(seed)
+            model.compile(
+                feeding.inputs_of(model, batch),
+                is_train=True,
+                use_graph=use_graph,
+                precision=precision,
+            )
+            evaluator = Evaluator("fit", model, measures)
+            if validating is not None or measures:
+                evaluator.check(batch)
+            training = Training(
+                model,
+                epochs,
+                loader,
+                validating,
+                Meters(measures, use_graph),
+                evaluator,
+                place,
+                seed,
+                len_of(batch),
+                further | own | {"precision": str(model.precision or "float32")},
+                folder,
+            )
+            callbacks = [*([] if folder is None else [folder]), *logs, *given, *endings]
+            for callback in reversed(callbacks):  # of the last ones: the user's come before
+                monitor = getattr(callback, "monitor", None)
+                if isinstance(monitor, Monitor):
+                    training.monitors[monitor.name(training)] = monitor
+            if start is not None:
+                saving.load(training, start)
+        return training.train(callbacks)
+
+
+@contextmanager
+def _undone_if_it_fails(model: Model, place: Device) -> Iterator[None]:
+    """A block before the training: if it fails, the model and the random stream are as before."""
+    modes = {name: getattr(model, name) for name in _MODES}
+    is_training = tape.mode.training
+    random_key(place)  # so that there is one
+    try:
+        with Journal():
+            yield
+    except BaseException:
+        for name, value in modes.items():
+            setattr(model, name, value)
+        tape.mode.training = is_training
+        raise
 
 
 def _checked(callbacks: Iterable[Callback]) -> list[Callback]:
@@ -217,10 +247,10 @@ def _endings(
 ) -> list[Callback]:
     """What comes after the user's callbacks."""
     endings: list[Callback] = []
-    if isinstance(early_stopping, EarlyStopping):
+    if early_stopping is not None and not isinstance(early_stopping, EarlyStopping):
+        early_stopping = EarlyStopping(early_stopping)
+    if early_stopping is not None:
         endings.append(early_stopping)
-    elif early_stopping is not None:
-        endings.append(EarlyStopping(early_stopping))
     if saver is not None:
         endings.append(saver)
     if folder is not None:
@@ -229,6 +259,9 @@ def _endings(
             endings.append(own)
         elif saver.best is None:
             saver.best = own.best  # resume= has named the folder's
+    for ending in endings:  # one meaning of what is best
+        if isinstance(ending, Checkpoint) and early_stopping and not ending.is_monitor_given:
+            ending.monitor = early_stopping.monitor
     return endings
 
 

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import os
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from singa.errors import ArgumentError
 from singa.files import writing
+from singa.metric import MAX
 
 WHOLE = frozenset(("epoch", "step"))
 """The columns that hold integers."""
+
+
+_NO_MEASURE = re.compile("epoch|step|seconds|samples_per_second|lr(_.*)?")
+
+
+def is_measure(column: str) -> bool:
+    """Whether a column says how good an epoch was."""
+    return not _NO_MEASURE.fullmatch(column)
 
 
 class Table(Mapping[str, list[Any]]):
@@ -104,6 +115,7 @@ class History:
             ``lr``, ``loss``, the metrics, and ``val_`` before the same of the validation.
         steps: a row for each step: ``step``, ``epoch``, ``loss``, ``lr``, and the metrics of its
             batch.
+        best: of each quantity that says how good an epoch was, the number of the best epoch so far.
         status: ``running``, ``completed``, ``interrupted`` by Ctrl-C, or ``failed``.
         stopped: why it ended before all epochs were complete; empty if it did not.
     """
@@ -111,6 +123,7 @@ class History:
     def __init__(self) -> None:
         self.epochs = Table()
         self.steps = Table()
+        self.best: dict[str, int] = {}
         self.status = "running"
         self.stopped = ""
 
@@ -124,3 +137,22 @@ class History:
             numbers = (f"{name} {value:.4g}" for name, value in self.epochs.row(-1).items())
             text += f": {', '.join(numbers)}"
         return f"{text}>"
+
+
+def best_epoch(values: Sequence[float], mode: str, min_delta: float = 0.0) -> int:
+    """The number of the best epoch; the first of several that are as good.
+
+    Args:
+        values: one for each epoch.
+        mode: ``"min"`` or ``"max"``.
+        min_delta: by how much an epoch has to be better than the best one before.
+
+    Returns:
+        From 1 on; 0 if none of the values is finite.
+    """
+    best, best_cost = 0, math.inf
+    for epoch, value in enumerate(values, 1):
+        cost = -value if mode == MAX else value
+        if math.isfinite(cost) and cost < best_cost - (min_delta if best else 0):
+            best, best_cost = epoch, cost
+    return best

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -21,16 +20,6 @@ Metrics: TypeAlias = "str | Metric | Iterable[str | Metric] | Mapping[str, str |
 """Metrics by name or as objects; or what to call them, and which they are."""
 
 
-def _name(kind: type[Metric]) -> str:
-    """``TopKAccuracy``: ``top_k_accuracy``."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", kind.__name__).lower()
-
-
-_KINDS: dict[str, type[Metric]] = {
-    _name(kind): kind
-    for kind in (getattr(metric, name) for name in metric.__all__)
-    if isinstance(kind, type) and kind not in (Metric, metric.ConfusionMatrix)
-}
 _SHARES = (
     metric.Accuracy, metric.TopKAccuracy, metric.Precision, metric.Recall, metric.F1,
 )  # fmt: skip
@@ -56,16 +45,15 @@ def as_metrics(owner: str, given: Metrics) -> dict[str, Metric]:
     found: dict[str, Metric] = {}
     for called, each in pairs:
         if isinstance(each, str):
-            if each not in _KINDS:
-                raise ArgumentError(
-                    f"{owner}: no metric is named {each!r}; there are {', '.join(sorted(_KINDS))}"
-                )
-            each = _KINDS[each]()
+            if each not in metric.KINDS:
+                known = ", ".join(sorted(metric.KINDS))
+                raise ArgumentError(f"{owner}: no metric is named {each!r}; there are {known}")
+            each = metric.KINDS[each]()
         if not isinstance(each, Metric):
             raise DTypeError(f"{owner}: a metric is a name or a Metric, not {each!r}")
         if isinstance(each, metric.ConfusionMatrix) or getattr(each, "average", "") == "none":
             raise ArgumentError(f"{owner}: {each!r} is several numbers, and a metric here is one")
-        name = called if called is not None else _name(type(each))
+        name = called if called is not None else metric.name_of(type(each))
         if name in found:
             raise ArgumentError(
                 f"{owner}: two metrics are named {name!r}; a dict gives them names: "

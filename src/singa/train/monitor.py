@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+from singa import metric
 from singa.device import CTensor
 from singa.errors import ArgumentError
+from singa.metric import MAX, MIN
 from singa.train.callback import Callback
-from singa.train.measuring import is_share
-from singa.train.training import Training
+from singa.train.history import best_epoch
 
-MIN, MAX = "min", "max"
+if TYPE_CHECKING:
+    from singa.train.training import Training
 
 
 class Monitor:
@@ -23,8 +26,9 @@ class Monitor:
     Args:
         quantity: a column of ``history.epochs``. If not given, ``val_loss``; or ``loss``, where
             there is no validation.
-        mode: whether the quantity is best at its ``"min"`` or its ``"max"``. If not given, the
-            greatest is for accuracy, precision, recall and F1, the least for all others.
+        mode: whether the quantity is best at its ``"min"`` or its ``"max"``. If not given, as its
+            metric says (:func:`singa.metric.best_of`): the greatest is for accuracy, precision,
+            recall and F1, the least for all else that does not say otherwise.
         min_delta: by how much an epoch has to be better than the best one before.
 
     Raises:
@@ -61,23 +65,18 @@ class Monitor:
         return self.quantity or ("loss" if training.validation is None else "val_loss")
 
     def best(self, training: Training) -> int:
-        """The number of the best epoch so far; 0 if none was better than nan.
+        """The number of the best epoch so far; 0 if none was a finite number.
 
         Raises:
             ArgumentError: the history has no such quantity.
         """
         self.check(training)
-        name = self.name(training)
-        metric = training.meters.metrics.get(name.removeprefix("val_"))
-        is_greatest = self.mode == MAX or (
-            self.mode is None and metric is not None and is_share(metric)
-        )
-        best, best_value = 0, math.inf
-        for epoch, value in enumerate(training.history[name], 1):
-            cost = -value if is_greatest else value
-            if cost < best_value - (self.min_delta if best else 0):
-                best, best_value = epoch, cost
-        return best
+        return self.best_of(training.history[self.name(training)], training)
+
+    def best_of(self, values: Sequence[float], training: Training) -> int:
+        """The same, of the quantity's values."""
+        mode = self.mode or metric.best_of(self.name(training), training.meters.metrics)
+        return best_epoch(values, mode, self.min_delta)
 
     def __repr__(self) -> str:
         return f"Monitor({self.quantity!r}, mode={self.mode!r}, min_delta={self.min_delta!r})"

@@ -23,6 +23,7 @@ from singa.errors import ArgumentError, DependencyError, ReportError, ShapeError
 from singa.files import writing
 from singa.graph import Profile, Profiler
 from singa.opt import Constant, DecayScheduler, DistOpt, Optimizer
+from singa.reading import MOST_JSON, parse_json, read_file
 from singa.train.callback import Callback
 from singa.train.training import Training, optimizer_of
 
@@ -150,6 +151,9 @@ class RunFolder(Callback):
         began = time.monotonic()
         history = training.history
         is_over = history.status != "running"
+        # The epochs first: what is said of them has to be found there.
+        history.epochs.write(self.path / "epochs.csv")
+        history.steps.write(self.path / "steps.csv")
         self._write_json(
             "run.json",
             self._about
@@ -159,10 +163,9 @@ class RunFolder(Callback):
                 "finished": _now() if is_over else None,
                 "epoch": training.epoch,
                 "step": history.steps.rows,
+                "best": history.best,
             },
         )
-        history.epochs.write(self.path / "epochs.csv")
-        history.steps.write(self.path / "steps.csv")
         now = time.monotonic()
         self._next = now + max(_PAUSE, (now - began) / _SHARE)
 
@@ -194,7 +197,7 @@ class RunFolder(Callback):
         """When it began; of a training that is resumed, when it began at first."""
         if training.step:
             try:
-                return str(json.loads((self.path / "run.json").read_bytes())["started"])
+                return str(parse_json(read_file(self.path / "run.json", MOST_JSON))["started"])
             except (OSError, ValueError, LookupError, TypeError):
                 pass  # resumed into a new folder
         return _now()

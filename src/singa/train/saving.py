@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ import numpy as np
 from singa import checkpoint
 from singa._tensor import Tensor
 from singa.device import float64, uint8
-from singa.errors import ArgumentError, CheckpointError
+from singa.errors import ArgumentError, CheckpointError, DataError
+from singa.graph import Journal
+from singa.reading import parse_json
 from singa.train.callback import Callback
-from singa.train.history import WHOLE, Table
+from singa.train.history import WHOLE, History, Table
 from singa.train.monitor import Monitor
 from singa.train.training import INTERRUPTED, Training
 
@@ -51,8 +54,8 @@ class Checkpoint(Callback):
         fpath: the file.
         best: another one, which is written when an epoch is better than all before.
         monitor: the quantity that tells which is: ``"val_accuracy"`` for example, or a
-            :class:`singa.train.Monitor`. That of the validation's loss, or of the loss where there
-            is no validation, if not given.
+            :class:`singa.train.Monitor`. If not given, that of early stopping, if there is such;
+            or else of the validation's loss, or of the loss where there is no validation.
         every: save after so many epochs. The last one is saved in any case.
 
     Raises:
@@ -72,6 +75,7 @@ class Checkpoint(Callback):
         self.path = Path(fpath)
         self.best = None if best is None else Path(best)
         self.monitor = monitor if isinstance(monitor, Monitor) else Monitor(monitor)
+        self.is_monitor_given = monitor is not None
         self.every = every
         self._saved = -1  # the step that was saved last
 
@@ -100,47 +104,63 @@ class Checkpoint(Callback):
 def save(training: Training, fpath: str | os.PathLike[str]) -> None:
     """Write a checkpoint; a file that is there is replaced. This waits for the device.
 
+    Any thread may do so while another one trains: what is written is of the end of a step.
+
     Raises:
         OSError: it cannot be written.
     """
-    training.read()
-    text = json.dumps(training.about).encode()
-    aux = {_ABOUT: Tensor(data=np.frombuffer(text, np.uint8), requires_grad=False)}
-    for prefix, table in ((_STEPS, training.history.steps), (_EPOCHS, training.history.epochs)):
-        for name, column in table.items():
-            aux[prefix + name] = Tensor(data=np.array(column, np.float64), requires_grad=False)
-    aux |= {_METRICS + name: state for name, state in training.meters.states().items()}
-    training.model.save_states(fpath, aux, overwrite=True)
+    with training.lock:
+        training.read()
+        text = json.dumps(training.about).encode()
+        aux = {_ABOUT: Tensor(data=np.frombuffer(text, np.uint8), requires_grad=False)}
+        for prefix, table in ((_STEPS, training.history.steps), (_EPOCHS, training.history.epochs)):
+            for name, column in table.items():
+                values = np.array(column, np.float64)
+                aux[prefix + name] = Tensor(data=values, requires_grad=False)
+        aux |= {_METRICS + name: state for name, state in training.meters.states().items()}
+        states = training.model._snapshot(aux)
+    checkpoint.write(fpath, states, overwrite=True)
 
 
-def load(training: Training, fpath: str | os.PathLike[str]) -> None:
-    """Let a training go on from a checkpoint, in its compiled model.
+def check(fpath: str | os.PathLike[str], wanted: Mapping[str, Any]) -> None:
+    """A checkpoint is of the training that says so much about itself.
 
     Raises:
-        CheckpointError: it is damaged, of another model or data set, or of no training; or it was
-            trained with another seed, or batches of another size.
+        CheckpointError: it is damaged, of another data set, or of no training; or it was trained
+            with another seed, or batches of another size.
         OSError: it cannot be read.
     """
-    found, wanted = read_about(fpath), training.about
+    found = read_about(fpath)
     if missing := [name for name in _EXPECTED if name not in found]:
         raise _not_a_training(fpath, f"{missing[0]!r} is not in it")
     for name, what in _SAME.items():
         if found[name] != wanted[name]:
             raise CheckpointError(
-                f"{fpath}: it was trained with {what} {found[name]}, not {wanted[name]}"
+                f"{fpath}: it was trained with {what} {_short(found[name])}, not {wanted[name]}"
             )
     if (found["samples"], found["checksum"]) != (wanted["samples"], wanted["checksum"]):
         raise CheckpointError(f"{fpath}: the training was on another data set, or in other batches")
-    aux = {name: t.to_numpy() for name, t in training.model.load_states(fpath).items()}
-    history = training.history
-    history.steps = _table(fpath, aux, _STEPS)
-    history.epochs = _table(fpath, aux, _EPOCHS)
-    counts = {
-        name.removeprefix(_METRICS): array
-        for name, array in aux.items()
-        if name.startswith(_METRICS)
-    }
-    training.resumed(counts)
+
+
+def load(training: Training, fpath: str | os.PathLike[str]) -> None:
+    """Let a training go on from a checkpoint that was checked, in its compiled model.
+
+    Raises:
+        CheckpointError: it is damaged, or of another model. Nothing has been changed then.
+        OSError: it cannot be read.
+    """
+    with Journal():
+        aux = {name: t.to_numpy() for name, t in training.model.load_states(fpath).items()}
+        history = training.history
+        history.steps = _table(fpath, aux, _STEPS)
+        history.epochs = _table(fpath, aux, _EPOCHS)
+        _check_places(fpath, history, len(training.loader))
+        counts = {
+            name.removeprefix(_METRICS): array
+            for name, array in aux.items()
+            if name.startswith(_METRICS)
+        }
+        training.resumed(counts)
 
 
 def read_about(fpath: str | os.PathLike[str]) -> dict[str, Any]:
@@ -165,15 +185,15 @@ def read_about(fpath: str | os.PathLike[str]) -> dict[str, Any]:
             raise _not_a_training(fpath, f"no aux state {_ABOUT!r}")
         text = reader.read(checkpoint.AUX)[_ABOUT].tobytes()
     try:
-        about = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise _not_a_training(fpath, f"{_ABOUT!r} is no JSON: {error}") from None
+        about = parse_json(text)
+    except DataError as error:
+        raise _not_a_training(fpath, f"{_ABOUT!r}: {error}") from None
     if not isinstance(about, dict):
         raise _not_a_training(fpath, f"{_ABOUT!r} is no JSON object")
     if about.get("format", FORMAT) != FORMAT:
         raise CheckpointError(
-            f"{fpath}: written by a later version, in format {about['format']!r}; this one reads "
-            f"format {FORMAT}"
+            f"{fpath}: written by a later version, in format {_short(about['format'])}; this one "
+            f"reads format {FORMAT}"
         )
     return about
 
@@ -185,14 +205,34 @@ def _not_a_training(fpath: str | os.PathLike[str], why: str) -> CheckpointError:
     )
 
 
+def _short(value: Any) -> str:
+    """A part of a message, which a file must not make endless."""
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:200]}..."
+
+
 def _table(fpath: str | os.PathLike[str], aux: dict[str, Any], prefix: str) -> Table:
-    columns = {}
+    columns: dict[str, list[Any]] = {}
     for name, array in aux.items():
         if name.startswith(prefix):
-            if array.dtype != float64 or array.ndim != 1:
-                raise CheckpointError(f"{fpath}: aux state {name!r} is no column of a history")
             column = name.removeprefix(prefix)
+            is_whole = column not in WHOLE or (array.size and (array == np.round(array)).all())
+            if array.dtype != float64 or array.ndim != 1 or not is_whole:
+                raise CheckpointError(f"{fpath}: aux state {name!r} is no column of a history")
             columns[column] = array.astype(np.int64).tolist() if column in WHOLE else array.tolist()
     if len({len(column) for column in columns.values()}) > 1:
         raise CheckpointError(f"{fpath}: the columns of its history are not equally long")
     return Table(columns)
+
+
+def _check_places(fpath: str | os.PathLike[str], history: History, steps_per_epoch: int) -> None:
+    """A history has all steps of its epochs, and less than an epoch's more, in their order."""
+    steps, epochs = history.steps.rows, history.epochs.rows
+    for table, name in ((history.steps, "step"), (history.epochs, "epoch")):
+        if table and list(table.get(name, ())) != [*range(1, table.rows + 1)]:
+            raise CheckpointError(f"{fpath}: the column {name!r} of its history is damaged")
+    if not 0 <= steps - epochs * steps_per_epoch <= steps_per_epoch:
+        raise CheckpointError(
+            f"{fpath}: {steps} steps and {epochs} epochs of {steps_per_epoch} steps do not go "
+            "together"
+        )

@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +22,9 @@ from singa.train import feeding
 from singa.train.callback import Callback
 from singa.train.evaluation import Evaluator, len_of, results
 from singa.train.feeding import Batch
-from singa.train.history import History
+from singa.train.history import History, is_measure
 from singa.train.measuring import Meters, numbers
+from singa.train.monitor import Monitor
 
 if TYPE_CHECKING:
     from singa.train.run import RunFolder
@@ -58,6 +59,7 @@ class Training:
         seed: that of the initial parameters and the batches.
         about: what is written into checkpoints and run folders about this training.
         run: the run folder, if there is one.
+        monitors: what else than the metrics says which epoch is best, by the quantity's name.
         batch: the Tensors of the last step's batch.
         returned: what ``train_one_batch`` returned in the last step.
     """
@@ -86,6 +88,7 @@ class Training:
         self.seed = seed
         self.about = about
         self.run = run
+        self.monitors: dict[str, Monitor] = {}
         self.history = History()
         self.batch: Batch = ()
         self.returned: Any = None
@@ -129,17 +132,18 @@ class Training:
         Args:
             wait: whether to wait for those that are not there yet.
         """
-        count = len(self._unread)
-        if not wait:
-            ready = (all(x.is_ready() for x in values.values()) for _, values in self._unread)
-            count = next((i for i, is_ready in enumerate(ready) if not is_ready), count)
-        taken, self._unread = self._unread[:count], self._unread[count:]
-        rows = numbers([values for _, values in taken])
-        for (size, _), row in zip(taken, rows, strict=True):
-            step = self.history.steps.rows
-            place = {"step": step + 1, "epoch": step // len(self.loader) + 1}
-            self.history.steps.append(place | row)
-            self._sizes.append(size)
+        with self.lock:
+            count = len(self._unread)
+            if not wait:
+                ready = (all(x.is_ready() for x in values.values()) for _, values in self._unread)
+                count = next((i for i, is_ready in enumerate(ready) if not is_ready), count)
+            taken, self._unread = self._unread[:count], self._unread[count:]
+            rows = numbers([values for _, values in taken])
+            for (size, _), row in zip(taken, rows, strict=True):
+                step = self.history.steps.rows
+                place = {"step": step + 1, "epoch": step // len(self.loader) + 1}
+                self.history.steps.append(place | row)
+                self._sizes.append(size)
 
     def means(self) -> dict[str, float]:
         """The present epoch so far, as it was read: means over its samples of what steps gave."""
@@ -156,6 +160,28 @@ class Training:
         """The history was read from a checkpoint, and what metrics have counted in this epoch."""
         self.meters.set_states(counts, self.device)
         self._sizes = [self._size] * (self.step - self.epoch * len(self.loader))
+        self._find_best()
+
+    @property
+    def lock(self) -> AbstractContextManager[Any]:
+        """A block in which the model and the history stay as they are, between two steps.
+
+        For other threads than the one that trains.
+        """
+        return self.model._lock
+
+    def best(self, quantity: str) -> int:
+        """The number of the best epoch so far by a column of ``history.epochs``, or 0.
+
+        A monitor of that quantity decides, such as a checkpoint's or early stopping's; of others
+        the greatest or the least value is best as :func:`singa.metric.best_of` says.
+        """
+        monitor = self.monitors.get(quantity) or Monitor(quantity)
+        return monitor.best_of(self.history[quantity], self)
+
+    def _find_best(self) -> None:
+        found = {name: self.best(name) for name in self.history.epochs if is_measure(name)}
+        self.history.best = {name: epoch for name, epoch in found.items() if epoch}
 
     # -- what it does -------------------------------------------------------------------------
 
@@ -176,9 +202,10 @@ class Training:
 
     def _train_epoch(self, callbacks: Sequence[Callback], steps: Sequence[Any]) -> None:
         start = self.step - self.epoch * len(self.loader)
-        if not start:
-            self.meters.reset()
-        self._sizes = self._sizes[:start]
+        with self.lock:
+            if not start:
+                self.meters.reset()
+            self._sizes = self._sizes[:start]
         self._began, self._samples = time.perf_counter(), 0
         for callback in callbacks:
             callback.on_epoch_begin(self)
@@ -196,20 +223,22 @@ class Training:
         finally:
             batches.close()
         if done == len(self.loader) and self.history.stopped != INTERRUPTED:
-            self._end_epoch()
+            with self.lock:
+                self._end_epoch()
             for callback in callbacks:
                 callback.on_epoch_end(self)
 
     def _train_step(self, batch: Batch) -> None:
-        rates = self.rates()
-        self.returned = self.model(*batch)
-        self.batch = batch
-        out, values = results(self.returned)
-        measured = self.meters.update(out, batch[-1])
-        self._samples += len_of(batch)
-        loss = values.pop("loss")
-        row = {"loss": loss.data, **rates, **_arrays(measured), **_arrays(values)}
-        self._unread.append((len_of(batch), row))
+        with self.lock:
+            rates = self.rates()
+            self.returned = self.model(*batch)
+            self.batch = batch
+            out, values = results(self.returned)
+            measured = self.meters.update(out, batch[-1])
+            self._samples += len_of(batch)
+            loss = values.pop("loss")
+            row = {"loss": loss.data, **rates, **_arrays(measured), **_arrays(values)}
+            self._unread.append((len_of(batch), row))
 
     def rates(self) -> Values:
         """The learning rates of the next step: arrays, which are not waited for."""
@@ -237,6 +266,7 @@ class Training:
             found = self.evaluator.run(self.validation, self.device)
             row |= {f"val_{name}": value for name, value in found.items()}
         self.history.epochs.append(row)
+        self._find_best()
 
     @contextmanager
     def _status(self) -> Iterator[None]:

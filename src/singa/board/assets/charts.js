@@ -4,6 +4,7 @@
 // with, and the colours of the page.
 
 const charts = new Set();
+const LEAST = 1e-15; // of a number's size, if it is not 0
 
 const element = (tag, attributes = {}, ...children) => {
   const made = document.createElement(tag);
@@ -71,10 +72,12 @@ class Chart {
     this.describe();
   }
 
+  /** What uPlot gets: it never ends to divide an axis down to less than this. */
   values() {
-    const positive = (v) => (v !== null && v > 0 ? v : null);
+    const positive = (v) => (v !== null && v >= LEAST ? v : null);
+    const plain = (v) => (v !== null && Math.abs(v) < LEAST ? 0 : v);
     const { x, series } = this.spec;
-    return [x, ...series.map((s) => (this.isLog ? s.values.map(positive) : s.values))];
+    return [x.map(plain), ...series.map((s) => s.values.map(this.isLog ? positive : plain))];
   }
 
   build() {
