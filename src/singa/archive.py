@@ -79,7 +79,10 @@ class Archive:
         info = self._zip.getinfo(name)
         if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
             return None
-        self._file.seek(info.header_offset)
+        try:
+            self._file.seek(info.header_offset)
+        except (OSError, ValueError):  # a place that no file has
+            raise DataError(f"{name} is damaged or cut short") from None
         header = self._file.read(_LOCAL_HEADER)
         if len(header) < _LOCAL_HEADER:
             raise DataError(f"{name} is damaged or cut short")

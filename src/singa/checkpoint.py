@@ -220,7 +220,7 @@ class Reader:
     def _read_attributes(self) -> dict[str, Kind]:
         content = self._archive.read(_ATTRIBUTES, MOST_JSON)
         try:
-            return {name: _kind(entry) for name, entry in parse_json(content).items()}
+            return {_checked(name): _kind(entry) for name, entry in parse_json(content).items()}
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise self._error(f"{_ATTRIBUTES} does not describe states: {error}") from None
 
@@ -271,6 +271,11 @@ class Reader:
 
     def _error(self, problem: str) -> CheckpointError:
         return CheckpointError(f"{self.path}: {problem[:_MOST_WORDS]}")
+
+
+def _checked(name: str) -> str:
+    name.encode()  # JSON may have what is no character
+    return name
 
 
 def _kind(entry: Any) -> Kind:

@@ -231,7 +231,7 @@ def test_a_checkpoint_without_a_training_is_refused():
 @pytest.mark.parametrize(
     ("about", "message"),
     [
-        (b"{", "'about' is no JSON"),
+        (b"{", "'about': not JSON"),
         (b"[1]", "'about' is no JSON object"),
         (b'{"format": 2}', "written by a later version, in format 2"),
         (b"{}", "'seed' is not in it"),

@@ -18,10 +18,11 @@ from singa.board.markup import (
     to_json,
 )
 from singa.board.page import page
-from singa.board.run import Details, Run, finite
+from singa.board.run import Details, Run, finite, spread
 from singa.board.table import Column, Table
 from singa.graph import readable
 
+_MOST_ROWS = 1000  # of the table of epochs
 _MOST_POINTS = 20_000  # of a curve: of longer ones, averages of neighbouring steps are shown
 _PARTS = ("parameters", "states", "arguments", "constants", "results", "scratch", "code")
 _PART_TITLES = {"states": "other state", "arguments": "arguments (the batch)"}
@@ -156,10 +157,13 @@ def title(column: str) -> str:
 def _curves(run: Run, details: Details) -> str:
     """Where the charts are drawn. It is no part that is exchanged: the charts get new values."""
     heads = ["#" + title(name) for name in run.epochs.columns]
+    places = spread(range(len(run.epochs)), _MOST_ROWS)
     rows = (
-        "<tr>" + "".join(cell(figure(v), v, is_number=True) for v in row) + "</tr>"
-        for row in zip(*run.epochs.columns.values(), strict=True)
+        "<tr>" + "".join(cell(figure(c[i]), c[i], is_number=True) for c in shown) + "</tr>"
+        for shown in [[*run.epochs.columns.values()]]
+        for i in places
     )
+    numbers = "Every epoch" if len(places) == len(run.epochs) else f"{len(places)} of the epochs"
     bucket = _bucket(len(details.steps))
     averaged = f"Each point is the average of {bucket} steps." if bucket > 1 else ""
     hidden = "" if _has_curves(run, details) else " hidden"
@@ -174,7 +178,7 @@ def _curves(run: Run, details: Details) -> str:
         f'<p class="note" data-part="averaged">{averaged}</p>'
         '<label>smoothing <input type="range" id="smoothing" min="0" max="0.99" step="0.01" '
         'value="0.8"><output for="smoothing">0.80</output></label></div></div>'
-        "<details><summary>Every epoch in numbers</summary>"
+        f"<details><summary>{numbers} in numbers</summary>"
         f'<div data-part="numbers">{table(heads, rows, caption="Every epoch")}</div></details>'
         "</section>"
     )

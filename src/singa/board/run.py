@@ -8,7 +8,7 @@ import math
 import os
 import re
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -30,9 +30,9 @@ _FORMAT = 1  # the newest that is known
 _PNG = b"\x89PNG\r\n\x1a\n"
 _MOST_SAMPLES = 40  # of each title: a page has them all in it
 _MOST_PICTURES = 20_000  # files that are looked at
-_MOST_BYTES = 24 * 2**20  # of all pictures in a page
+_MOST_BYTES = 10 * 2**20  # of all pictures in a page
 _MOST_PIXELS = 2**24  # of a picture
-_MOST_DRAWING = 8 * 2**20  # bytes
+_MOST_DRAWING = 4 * 2**20  # bytes
 _MOST_OPERATIONS = 2000
 _MOST_SETTINGS = 1000
 _LONGEST = 200, 2000  # characters of a setting's name, and of its value or another text
@@ -342,16 +342,20 @@ def _samples(folder: Path, problems: list[str]) -> dict[str, list[Sample]]:
         if match:
             files.setdefault(match[2], []).append((int(match[1]), path))
     samples: dict[str, list[Sample]] = {}
-    left = _MOST_BYTES
+    left, lost = _MOST_BYTES, list[str]()
     for title, found in files.items():
-        for epoch, path in _spread(sorted(found), _MOST_SAMPLES):
-            png = _read(problems, path, partial(read_file, most=left), b"")
+        for epoch, path in spread(sorted(found), _MOST_SAMPLES):
+            before = len(lost)
+            png = _read(lost, path, partial(read_file, most=left), b"")
             if not _is_picture(png):
-                problems.append(f"samples/{path.name}: it is not a PNG, or a very large one")
+                lost[before:] = [f"samples/{path.name}: it is no PNG, or too large for a page"]
                 continue
             left -= len(png)
             sample = Sample(epoch, base64.b64encode(png).decode())
             samples.setdefault(title, []).append(sample)
+    if lost:
+        more = f"; {len(lost) - 1} others are left out as well" if lost[1:] else ""
+        problems.append(lost[0] + more)
     return samples
 
 
@@ -360,7 +364,7 @@ def _is_picture(png: bytes) -> bool:
     return png.startswith(_PNG) and width * height <= _MOST_PIXELS
 
 
-def _spread(items: list[T], most: int) -> list[T]:
+def spread(items: Sequence[T], most: int) -> Sequence[T]:
     """At most so many of the items, evenly spread, the first and the last among them."""
     if len(items) <= most:
         return items

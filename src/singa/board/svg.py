@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import io
 import re
 from xml.etree import ElementTree
 
@@ -49,14 +50,14 @@ def clean(text: str) -> str:
         parser.close()
     except ElementTree.ParseError as error:
         raise DataError(f"it is not XML: {error}") from None
-    return "".join(cleaner.parts)
+    return cleaner.text.getvalue()
 
 
 class _Cleaner:
     """What the parser tells of elements as they come; nothing is kept but the result."""
 
     def __init__(self) -> None:
-        self.parts: list[str] = []
+        self.text = io.StringIO()
         self._kept: list[str] = []  # the elements around this place, if all are kept
         self._left_out = 0  # how many are around it from the first one on that is not
 
@@ -75,17 +76,17 @@ class _Cleaner:
             for key, value in attributes.items()
             if (kept := _attribute(key, value)) and (refers or "url(" not in kept)
         )
-        self.parts.append(f"<{tag}{written}>")
+        self.text.write(f"<{tag}{written}>")
 
     def data(self, text: str) -> None:
         if not self._left_out:
-            self.parts.append(html.escape(text))
+            self.text.write(html.escape(text))
 
     def end(self, name: str) -> None:
         if self._left_out:
             self._left_out -= 1
         else:
-            self.parts.append(f"</{self._kept.pop()}>")
+            self.text.write(f"</{self._kept.pop()}>")
 
 
 def _attribute(name: str, value: str) -> str:

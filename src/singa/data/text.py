@@ -128,14 +128,14 @@ class CsvTable(ArrayDataset):
         features = np.stack(columns, axis=1)
         self.columns = tuple(names[i] for i in numbers)
         self.class_names: tuple[str, ...] = ()
-        arrays = [features.astype(dtype or _short(features))]
+        arrays = [_converted(path, features, dtype or _short(features))]
         if chosen is not None:
             labels = _numbers(values[chosen])
             if labels is None:
                 self.class_names = tuple(sorted(set(values[chosen])))
                 index = {name: i for i, name in enumerate(self.class_names)}
                 labels = np.array([index[value] for value in values[chosen]])
-            arrays.append(labels.astype(_short(labels)))
+            arrays.append(_converted(path, labels, _short(labels)))
         super().__init__(*arrays)
 
 
@@ -191,3 +191,14 @@ def _short(numbers: npt.NDArray[Any]) -> npt.DTypeLike:
     """int32 for integers that fit, else float32."""
     fits = not numbers.size or (numbers.min() >= _INT32.min and numbers.max() <= _INT32.max)
     return np.int32 if numbers.dtype.kind == "i" and fits else np.float32
+
+
+def _converted(
+    path: str | os.PathLike[str], numbers: npt.NDArray[Any], dtype: npt.DTypeLike
+) -> npt.NDArray[Any]:
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = numbers.astype(dtype)
+    lost = np.isfinite(numbers) & ~np.isfinite(found)
+    if lost.any():
+        raise DataError(f"{path}: {numbers[lost][0]} does not fit into {found.dtype}")
+    return found
