@@ -2,13 +2,14 @@
 
 import json
 import os
+import random
 import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from singa import checkpoint, data, train
+from singa import autograd, checkpoint, data, device, train
 from singa.errors import ArgumentError, CheckpointError
 from singa.tensor import Tensor
 from small_trainings import Line, Noisy, samples, states
@@ -262,3 +263,43 @@ def test_a_history_that_is_damaged(column):
 
     with pytest.raises(CheckpointError, match=r"b\.zip: .*(column of a history|equally long)"):
         fit(Line(), 2, resume="b.zip")
+
+
+@pytest.mark.parametrize("is_compiled", [False, True])
+def test_a_fit_that_cannot_go_on_leaves_everything_as_it_was(is_compiled):
+    fit(Line(), 2, checkpoint="good.zip")
+    good = Path("good.zip").read_bytes()
+    model, key = Line(), device.get_default_device().random_key
+    if is_compiled:
+        fit(model, 1)
+    key.copy_from_numpy(np.array([7, 9], np.uint32))
+    before = states(model) if is_compiled else {}
+    for seed in range(25):
+        rng = random.Random(seed)
+        Path("bad.zip").write_bytes(unfit(rng, good))
+        with pytest.raises((CheckpointError, FileNotFoundError)):
+            fit(model, 3, resume=rng.choice(["bad.zip", "bad.zip", "none.zip"]))
+        assert key.to_numpy().tolist() == [7, 9]
+        assert model.training is (False if is_compiled else None)
+        assert not autograd.training
+        for name, value in before.items():
+            np.testing.assert_array_equal(states(model)[name], value)
+
+
+def unfit(rng, content):
+    """A checkpoint that is cut short, or one whose history does not hold together."""
+    if rng.random() < 0.3:
+        return content[: rng.randrange(len(content))]
+    Path("other.zip").write_bytes(content)
+    with checkpoint.Reader("other.zip") as reader:
+        kinds = {kind: reader.named(kind) for kind in range(3)}
+        arrays = reader.read(0, 1, 2)
+    found = {kind: {name: arrays[name] for name in names} for kind, names in kinds.items()}
+    name = rng.choice([n for n in kinds[1] if n.startswith(("steps/", "epochs/"))])
+    column = name.partition("/")[2]
+    choices = [lambda a: a[:-1], lambda a: np.append(a, a), lambda a: a.astype(np.float32)]
+    if column in ("step", "epoch") and name in ("steps/step", "epochs/epoch"):
+        choices += [lambda a: a + 1, lambda a: a * np.nan, lambda a: a + 0.5, lambda a: a * 1e300]
+    found[1][name] = rng.choice(choices)(found[1][name])
+    checkpoint.write("other.zip", found, overwrite=True)
+    return Path("other.zip").read_bytes()

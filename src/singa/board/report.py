@@ -22,6 +22,7 @@ from singa.board.run import Details, Run, finite, spread
 from singa.board.table import Column, Table
 from singa.graph import readable
 
+_MOST_NUMBERS = 400_000  # of all curves
 _MOST_ROWS = 1000  # of the table of epochs
 _MOST_POINTS = 20_000  # of a curve: of longer ones, averages of neighbouring steps are shown
 _PARTS = ("parameters", "states", "arguments", "constants", "results", "scratch", "code")
@@ -164,7 +165,7 @@ def _curves(run: Run, details: Details) -> str:
         for i in places
     )
     numbers = "Every epoch" if len(places) == len(run.epochs) else f"{len(places)} of the epochs"
-    bucket = _bucket(len(details.steps))
+    bucket = _bucket(len(details.steps), len(details.steps.columns))
     averaged = f"Each point is the average of {bucket} steps." if bucket > 1 else ""
     hidden = "" if _has_curves(run, details) else " hidden"
     return (
@@ -312,18 +313,18 @@ def columns(rows: Table, key: str) -> dict[str, Column]:
 
     Of rows in one place, such as a step done again after an interruption, the last one counts.
     """
-    places = {x: i for i, x in enumerate(finite(rows[key], 12)) if x is not None}
+    places = {x: i for i, x in enumerate(rows[key]) if x is not None and math.isfinite(x)}
     kept = [places[x] for x in sorted(places)]
-    bucket = _bucket(len(kept))
+    bucket = _bucket(len(kept), len(rows.columns))
     return {
-        name: _averages([values[i] for i in kept], bucket)
+        name: finite(_averages([column[i] for i in kept], bucket), 12 if name == key else 6)
         for name, column in rows.columns.items()
-        for values in [finite(column, 12 if name == key else 6)]
     }
 
 
-def _bucket(rows: int) -> int:
-    return -(-rows // _MOST_POINTS)
+def _bucket(rows: int, columns: int) -> int:
+    most = min(_MOST_POINTS, _MOST_NUMBERS // max(columns, 1))
+    return -(-rows // most)
 
 
 def _averages(column: Column, size: int) -> Column:
@@ -331,6 +332,6 @@ def _averages(column: Column, size: int) -> Column:
         return column
     averages: Column = []
     for i in range(0, len(column), size):
-        values = [v for v in column[i : i + size] if v is not None]
+        values = [v for v in column[i : i + size] if v is not None and math.isfinite(v)]
         averages.append(sum(values) / len(values) if values else None)
-    return finite(averages)
+    return averages

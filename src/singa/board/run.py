@@ -19,7 +19,8 @@ from typing import Any, TypeVar
 from singa.board.svg import clean
 from singa.board.table import Column, Table, read_table
 from singa.errors import DataError
-from singa.metric import MAX, best_of
+from singa.metric import best_of
+from singa.metric.base import MAX
 from singa.reading import MOST_JSON, parse_json, read_file
 
 T = TypeVar("T")
@@ -345,23 +346,24 @@ def _samples(folder: Path, problems: list[str]) -> dict[str, list[Sample]]:
     left, lost = _MOST_BYTES, list[str]()
     for title, found in files.items():
         for epoch, path in spread(sorted(found), _MOST_SAMPLES):
-            before = len(lost)
-            png = _read(lost, path, partial(read_file, most=left), b"")
-            if not _is_picture(png):
-                lost[before:] = [f"samples/{path.name}: it is no PNG, or too large for a page"]
+            png = _read(lost, path, partial(_picture, most=left), b"")
+            if not png:
                 continue
             left -= len(png)
             sample = Sample(epoch, base64.b64encode(png).decode())
             samples.setdefault(title, []).append(sample)
     if lost:
         more = f"; {len(lost) - 1} others are left out as well" if lost[1:] else ""
-        problems.append(lost[0] + more)
+        problems.append(f"samples/{lost[0]}{more}")
     return samples
 
 
-def _is_picture(png: bytes) -> bool:
+def _picture(path: Path, most: int) -> bytes:
+    png = read_file(path, most)
     width, height = (int.from_bytes(png[i : i + 4], "big") for i in (16, 20))
-    return png.startswith(_PNG) and width * height <= _MOST_PIXELS
+    if not png.startswith(_PNG) or width * height > _MOST_PIXELS:
+        raise DataError("it is no PNG, or one of very many pixels")
+    return png
 
 
 def spread(items: Sequence[T], most: int) -> Sequence[T]:

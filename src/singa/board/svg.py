@@ -25,6 +25,7 @@ _ATTRIBUTES = {
 }  # fmt: skip
 _NAMESPACE = "{http://www.w3.org/2000/svg}"
 _PREFIX = "drawing-"  # of ids and classes: they are the page's otherwise
+_MOST_ELEMENTS = 100_000
 _DEEPEST = 60
 _REFERRED = {"marker", "clipPath"}
 _TEXTS = {"fill", "font-family", "stroke", "stop-color"}  # which may have digits in them
@@ -58,10 +59,14 @@ class _Cleaner:
 
     def __init__(self) -> None:
         self.text = io.StringIO()
+        self._count = 0
         self._kept: list[str] = []  # the elements around this place, if all are kept
         self._left_out = 0  # how many are around it from the first one on that is not
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
+        self._count += 1
+        if self._count > _MOST_ELEMENTS:
+            raise DataError(f"it has more than {_MOST_ELEMENTS} elements")
         tag = name.removeprefix(_NAMESPACE)
         if not self._kept and not self._left_out and name != f"{_NAMESPACE}svg":
             raise DataError("it is not an SVG document")

@@ -14,7 +14,7 @@ from singa.reading import open_file
 
 Column = list[float | None]
 
-_MOST = 4 * 2**20  # bytes of a file; the numbers take up to 16 times as many
+_MOST = 2 * 2**20  # bytes of a file; the numbers take up to 16 times as many
 _WINDOWS = 512  # parts of a longer file that are read
 _MOST_COLUMNS = 200
 

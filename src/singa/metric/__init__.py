@@ -16,7 +16,7 @@ probability of class 1 out of two (N,), which counts from 0.5 on; or classes, in
 Targets are classes; or, for scores (N, ..., C), one-hot or probabilities of the same shape.
 """
 
-from singa.metric.base import MAX, MIN, Metric
+from singa.metric.base import Metric
 from singa.metric.classification import (
     F1,
     Accuracy,
@@ -28,13 +28,10 @@ from singa.metric.classification import (
     top_k_accuracy,
 )
 from singa.metric.mean import MeanAbsoluteError, MeanSquaredError, Perplexity
-from singa.metric.naming import KINDS, best_of, name_of
+from singa.metric.naming import best_of
 
 __all__ = [
     "F1",
-    "KINDS",
-    "MAX",
-    "MIN",
     "Accuracy",
     "ConfusionMatrix",
     "MeanAbsoluteError",
@@ -46,6 +43,5 @@ __all__ = [
     "TopKAccuracy",
     "accuracy",
     "best_of",
-    "name_of",
     "top_k_accuracy",
 ]

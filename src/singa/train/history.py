@@ -12,7 +12,7 @@ from typing import Any
 
 from singa.errors import ArgumentError
 from singa.files import writing
-from singa.metric import MAX
+from singa.metric.base import MAX
 
 WHOLE = frozenset(("epoch", "step"))
 """The columns that hold integers."""

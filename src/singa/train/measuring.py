@@ -15,6 +15,7 @@ from singa.device import CTensor, Device
 from singa.errors import ArgumentError, CheckpointError, DTypeError
 from singa.graph import Steps
 from singa.metric import Metric
+from singa.metric.naming import KINDS, name_of
 
 Metrics: TypeAlias = "str | Metric | Iterable[str | Metric] | Mapping[str, str | Metric]"
 """Metrics by name or as objects; or what to call them, and which they are."""
@@ -45,15 +46,15 @@ def as_metrics(owner: str, given: Metrics) -> dict[str, Metric]:
     found: dict[str, Metric] = {}
     for called, each in pairs:
         if isinstance(each, str):
-            if each not in metric.KINDS:
-                known = ", ".join(sorted(metric.KINDS))
+            if each not in KINDS:
+                known = ", ".join(sorted(KINDS))
                 raise ArgumentError(f"{owner}: no metric is named {each!r}; there are {known}")
-            each = metric.KINDS[each]()
+            each = KINDS[each]()
         if not isinstance(each, Metric):
             raise DTypeError(f"{owner}: a metric is a name or a Metric, not {each!r}")
         if isinstance(each, metric.ConfusionMatrix) or getattr(each, "average", "") == "none":
             raise ArgumentError(f"{owner}: {each!r} is several numbers, and a metric here is one")
-        name = called if called is not None else metric.name_of(type(each))
+        name = called if called is not None else name_of(type(each))
         if name in found:
             raise ArgumentError(
                 f"{owner}: two metrics are named {name!r}; a dict gives them names: "

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from singa import metric
 from singa.device import CTensor
 from singa.errors import ArgumentError
-from singa.metric import MAX, MIN
+from singa.metric.base import MAX, MIN
 from singa.train.callback import Callback
 from singa.train.history import best_epoch
 

@@ -14,7 +14,6 @@ from singa import checkpoint
 from singa._tensor import Tensor
 from singa.device import float64, uint8
 from singa.errors import ArgumentError, CheckpointError, DataError
-from singa.graph import Journal
 from singa.reading import parse_json
 from singa.train.callback import Callback
 from singa.train.history import WHOLE, History, Table
@@ -149,18 +148,20 @@ def load(training: Training, fpath: str | os.PathLike[str]) -> None:
         CheckpointError: it is damaged, or of another model. Nothing has been changed then.
         OSError: it cannot be read.
     """
-    with Journal():
-        aux = {name: t.to_numpy() for name, t in training.model.load_states(fpath).items()}
-        history = training.history
-        history.steps = _table(fpath, aux, _STEPS)
-        history.epochs = _table(fpath, aux, _EPOCHS)
-        _check_places(fpath, history, len(training.loader))
-        counts = {
-            name.removeprefix(_METRICS): array
-            for name, array in aux.items()
-            if name.startswith(_METRICS)
-        }
-        training.resumed(counts)
+    with checkpoint.Reader(fpath) as reader:
+        aux = reader.read(checkpoint.AUX)
+        aux = {name: aux[name] for name in reader.named(checkpoint.AUX)}  # in their order
+    history = training.history
+    history.steps = _table(fpath, aux, _STEPS)
+    history.epochs = _table(fpath, aux, _EPOCHS)
+    _check_places(fpath, history, len(training.loader))
+    counts = {
+        name.removeprefix(_METRICS): array
+        for name, array in aux.items()
+        if name.startswith(_METRICS)
+    }
+    training.resumed(counts)
+    training.model.load_states(fpath)  # the last: all else has been found to be right
 
 
 def read_about(fpath: str | os.PathLike[str]) -> dict[str, Any]:
@@ -216,8 +217,11 @@ def _table(fpath: str | os.PathLike[str], aux: dict[str, Any], prefix: str) -> T
     for name, array in aux.items():
         if name.startswith(prefix):
             column = name.removeprefix(prefix)
-            is_whole = column not in WHOLE or (array.size and (array == np.round(array)).all())
-            if array.dtype != float64 or array.ndim != 1 or not is_whole:
+            # Numbers of epochs and steps: an integer that a float64 can be.
+            is_place = column not in WHOLE or (
+                array.size and (array == np.round(array)).all() and np.abs(array).max() < 2**53
+            )
+            if array.dtype != float64 or array.ndim != 1 or not is_place:
                 raise CheckpointError(f"{fpath}: aux state {name!r} is no column of a history")
             columns[column] = array.astype(np.int64).tolist() if column in WHOLE else array.tolist()
     if len({len(column) for column in columns.values()}) > 1:
