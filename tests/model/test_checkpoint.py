@@ -215,12 +215,18 @@ def test_a_process_that_is_killed_while_saving_never_leaves_a_broken_file(tmp_pa
     script = textwrap.dedent(f"""
         import os, random, sys, time
         source = compile({textwrap.dedent(KILLED)!r}, "killed", "exec")
-        import singa.checkpoint  # once; each child is a fork of this process
+        import numpy as np
+        from singa import checkpoint  # once; each child is a fork of this process
+        arrays = {{f"a{{i}}": np.full((64, 1024), 0, np.float32) for i in range(4)}}
+        began = time.monotonic()
+        for _ in range(5):
+            checkpoint.write(sys.argv[1], {{checkpoint.MODEL: arrays}}, overwrite=True)
+        took = (time.monotonic() - began) / 5
         for _ in range(40):
             child = os.fork()
             if not child:
                 exec(source)
-            time.sleep(0.004 + 0.03 * random.random())
+            time.sleep(4 * took * random.random())
             os.kill(child, 9)
             os.waitpid(child, 0)
             print(child, flush=True)
