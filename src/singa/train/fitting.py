@@ -35,8 +35,6 @@ from singa.train.training import Training
 
 PathLike = str | os.PathLike[str]
 
-_MODES = ("training", "graph_mode", "sequential", "precision", "_example")  # of a model
-
 
 def fit(
     model: Model,
@@ -158,7 +156,7 @@ def fit(
         }
         if start is not None:
             saving.check(start, own)
-        with _undone_if_it_fails(model, place):
+        with _undone_if_it_fails(place):
             place.set_rand_seed(seed)
             model.compile(
                 feeding.inputs_of(model, batch),
@@ -193,17 +191,14 @@ def fit(
 
 
 @contextmanager
-def _undone_if_it_fails(model: Model, place: Device) -> Iterator[None]:
+def _undone_if_it_fails(place: Device) -> Iterator[None]:
     """A block before the training: if it fails, the model and the random stream are as before."""
-    modes = {name: getattr(model, name) for name in _MODES}
     is_training = tape.mode.training
     random_key(place)  # so that there is one
     try:
         with Journal():
             yield
     except BaseException:
-        for name, value in modes.items():
-            setattr(model, name, value)
         tape.mode.training = is_training
         raise
 
