@@ -502,6 +502,8 @@ class Guard:
                         self.function(function)
 
     def _class_attribute(self, kind: type, name: str) -> None:
+        if name[:1] == "_" and _is_ours(kind.__module__):
+            return
         value = getattr(kind, name, ABSENT)
         if value is ABSENT or value is not getattr(kind, name):  # not there, or made anew each time
             return
@@ -571,8 +573,11 @@ class Guard:
             if part.kind.looks is None:
                 self._slow.append(part)
             else:
-                looks += [*part.kind.looks(part.source), (tuple, (_END,))]
-                expected += [*part.expected, _END]
+                looks += part.kind.looks(part.source)
+                expected += part.expected
+                if part.kind.restore is not None:  # there may be more or fewer elements
+                    looks.append((tuple, (_END,)))
+                    expected.append(_END)
         self._fast = [f for f, _ in looks], [x for _, x in looks], expected
 
     # -- whether it is so still ---------------------------------------------------------------
@@ -591,10 +596,14 @@ class Guard:
                 type and device. Which are in whose is in ``replaced`` then. If None, another
                 Tensor is a change.
         """
-        if not self._doubted and self._nothing_moved():
-            self.replaced = _NOTHING
-            return True
-        return self._look(is_free)
+        return self.has_seen_no_change() or self._look(is_free)
+
+    def has_seen_no_change(self) -> bool:
+        """Whether nobody has told of a change, and nothing that is compared is another object."""
+        if self._doubted or not self._nothing_moved():
+            return False
+        self.replaced = _NOTHING
+        return True
 
     def _nothing_moved(self) -> bool:
         getters, sources, expected = self._fast
@@ -818,6 +827,10 @@ def _is_users(module: str | None, installed: bool = False) -> bool:
         return False
     file = getattr(sys.modules.get(module), "__file__", None)
     return installed or file is None or not any(map(Path(file).is_relative_to, _LIBRARY))
+
+
+def _is_ours(module: str) -> bool:
+    return module.partition(".")[0] == "singa"
 
 
 @cache

@@ -40,8 +40,7 @@ class Journal:
 
     def made(self, tensor: Tensor) -> None:
         """Note a Tensor that has just been made."""
-        if tensor.creator is not None or local.capture is not None:
-            self._made.append(ref(tensor))
+        self._made.append(ref(tensor))
 
     def note(self, tensor: Tensor) -> None:
         """Remember what a Tensor is, before it is changed for the first time."""
@@ -71,9 +70,11 @@ class Journal:
         self.close()
 
     def restore(self) -> None:
-        """Undo all changes so far."""
+        """Undo all changes so far to what was there before the block."""
+        made = {id(tensor) for tensor in self.survivors()}
         for tensor, before in self.tensors.items():
-            tensor.be_again(before)
+            if id(tensor) not in made:
+                tensor.be_again(before)
         self.restore_attributes()
 
     def restore_attributes(self) -> None:

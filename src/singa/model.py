@@ -209,14 +209,17 @@ class Model(Layer):
         assert self.training is not None
         function = self.train_one_batch if self.training else super().__call__
         with self._lock, tape.StepModes(self.training, self.precision):
-            captures = self.captures
             if self.graph_mode:
-                result = self._steps(function, args, options, self.sequential)
+                steps = self._steps
+                captures = steps.captures
+                result = steps(function, args, options, self.sequential)
+                is_new = steps.captures != captures
             else:
                 with Journal():
                     result = function(*args, **options)
-            # A compiled step goes on with the stream of the thread that it was captured in.
-            if self.training and (self.captures != captures or not self.graph_mode):
+                is_new = True
+            if is_new and self.training:
+                # A compiled step goes on with the stream of the thread that it was captured in.
                 self._stream = self._random_key()
             return result
 

@@ -95,6 +95,16 @@ def outside_capture() -> Iterator[None]:
         local.capture, local.journal = capture, journal
 
 
+@contextmanager
+def still() -> Iterator[None]:
+    """A block in which optimizers update nothing."""
+    before, local.still = local.still, True
+    try:
+        yield
+    finally:
+        local.still = before
+
+
 def concrete() -> AbstractContextManager[Any]:
     """A block in which arrays are made with real values, although a step may be in capture."""
     return nullcontext() if local.capture is None else jax.ensure_compile_time_eval()

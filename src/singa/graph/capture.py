@@ -257,10 +257,13 @@ class Made(NamedTuple):
     name: str | None
 
 
-class _Hole(NamedTuple):
-    """The place of something that each call has of its own: an argument, a Tensor, an array."""
+ARGUMENT, MADE, ARRAY = range(3)
 
-    kind: str
+
+class _Hole(NamedTuple):
+    """The place of something that each call has of its own, and which one of its kind it is."""
+
+    kind: int
     number: int
 
 
@@ -271,13 +274,13 @@ class Filling:
 
     def __init__(self, leaves: list[Any], tree: Any) -> None:
         self._leaves, self._tree = leaves, tree
-        self.has_arrays = any(type(leaf) is _Hole and leaf.kind == "array" for leaf in leaves)
+        self.has_arrays = any(type(leaf) is _Hole and leaf.kind == ARRAY for leaf in leaves)
 
     def fill(
         self, args: Sequence[Tensor], made: Sequence[Tensor], arrays: Sequence[CTensor]
     ) -> Any:
         """The same with these Tensors and arrays; what is none is as it was."""
-        given = {"argument": args, "made": made, "array": arrays}
+        given = args, made, arrays
         return self._tree.unflatten(
             [given[x.kind][x.number] if type(x) is _Hole else x for x in self._leaves]
         )
@@ -344,11 +347,11 @@ class _Left:
     def _leaf(self, leaf: Any) -> Any:
         if isinstance(leaf, Tensor):
             if leaf in self.args:
-                return _Hole("argument", self.args[leaf])
+                return _Hole(ARGUMENT, self.args[leaf])
             return self._place(leaf) if leaf in self._made or _is_traced(leaf) else leaf
         if isinstance(leaf, jax.core.Tracer):
             self._arrays.append(leaf)
-            return _Hole("array", len(self._arrays) - 1)
+            return _Hole(ARRAY, len(self._arrays) - 1)
         return leaf
 
     def _place(self, tensor: Tensor) -> _Hole:
@@ -359,7 +362,7 @@ class _Left:
             self._of_made.append(
                 tensor._data if _is_traced(tensor) else self._values.get(tensor, tensor._data)
             )
-        return _Hole("made", self._numbers[tensor])
+        return _Hole(MADE, self._numbers[tensor])
 
     def arrays(self) -> list[CTensor]:
         return [*self._of_made, *self._arrays]

@@ -117,7 +117,7 @@ class Program:
         capture = self.capture
         made = [_blank(kind) for kind in capture.made]
         written = [args[i] for i in capture.written_args]
-        targets = [*self._written, *written, *made]
+        targets = self._written + written + made
         if local.journal is not None:  # somebody may want to undo this
             for tensor in targets:
                 local.journal.note(tensor)
@@ -128,7 +128,7 @@ class Program:
             for i in range(len(donated)):
                 if shared[i]:
                     donated[i] = donated[i].copy()
-        attributes = self._attributes_to_set(args, made)
+        attributes = self._attributes_to_set(args, made) if self._simple else _NOTHING
         # From here to the end all is done, or nothing: donated arrays are in nobody's hands.
         if self._direct is not None and not self._others:
             outputs = chain.from_iterable(starmap(self._direct, (inputs,)))
@@ -155,7 +155,7 @@ class Program:
     ) -> Iterator[Any]:
         return chain(
             map(_set_data, targets, outputs),
-            map(_set_creator, chain(self._recorded, written), repeat(None)),
+            map(_set_creator, self._recorded + written, repeat(None)),
             starmap(object.__setattr__, attributes),
         )
 
@@ -188,11 +188,15 @@ class Program:
 
     def holds(self, args: Sequence[Tensor]) -> bool:
         """Whether the step would do on these arguments what it did when it was captured."""
-        if not self.guard.holds(lambda tensor: self._is_free(tensor, args)):
-            return False
-        if self.guard.replaced:
-            self._replace(self.guard.replaced)
-        return True
+        guard = self.guard
+        if guard.has_seen_no_change():
+            return True
+        with uninterrupted():  # the guard and the program have to know of the same Tensors
+            if not guard.holds(lambda tensor: self._is_free(tensor, args)):
+                return False
+            if guard.replaced:
+                self._replace(guard.replaced)
+            return True
 
     def _is_free(self, tensor: Tensor, args: Sequence[Tensor]) -> bool:
         """Whether a Tensor has no other place in this program yet."""
@@ -274,12 +278,13 @@ def _run_out(steps: Iterator[Any]) -> None:
 
 def _blank(kind: Made) -> Tensor:
     """A Tensor whose value is to come."""
-    tensor = wrap(_NOTHING, kind.device, kind.requires_grad)
+    tensor = wrap(_NO_VALUE, kind.device, kind.requires_grad)
     tensor._stores_grad, tensor.name = kind.stores_grad, kind.name
     return tensor
 
 
-_NOTHING: Any = None
+_NO_VALUE: Any = None
+_NOTHING: list[Any] = []
 
 
 def _kind(x: Tensor | CTensor) -> tuple[Any, Any]:

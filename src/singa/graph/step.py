@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from math import copysign
 from types import MethodType
-from typing import Any, NamedTuple
-from weakref import ref
+from typing import Any
+from weakref import finalize, ref
 
 import jax
 
@@ -52,6 +52,7 @@ class Steps:
         # By the kind of call those that differ in what they have read; last used, first looked at.
         self._programs: dict[Any, list[Program]] = {}
         self._states = _Known()  # Tensors that a program reaches by itself
+        self._owners: set[int] = set()  # by their ids, what the functions are methods of
         self.captures = 0
         self.compilations = 0
         self.last: Program | None = None
@@ -96,28 +97,36 @@ class Steps:
         # The program's arguments: each Tensor once, however often it was passed. One that the
         # function reaches by itself too is none: the program is one for just this Tensor.
         places: dict[Tensor, int] = {}
-        states = self._states
+        key: list[Any] = [
+            self._key_of_function(function),
+            tree,
+            (mode.training, mode.recording, local.anomaly, local.precision, sequential),
+        ]
+        known = self._states.ids
         for leaf in leaves:
             if isinstance(leaf, Tensor):
-                places.setdefault(leaf, len(places))
-        mode_key = (mode.training, mode.recording, local.anomaly, local.precision, sequential)
-        key = (
-            _key_of(function),
-            tree,
-            mode_key,
-            *[
-                _key_of(leaf)
-                if not isinstance(leaf, Tensor)
-                else (
-                    _Itself(leaf) if leaf._stores_grad or leaf in states else places[leaf],
-                    leaf._data.aval,
-                    leaf.device,
-                    leaf._requires_grad,
-                )
-                for leaf in leaves
-            ],
-        )
-        return _Call(function, leaves, tree, list(places), sequential, key)
+                place: Any = places.setdefault(leaf, len(places))
+                if leaf._stores_grad or id(leaf) in known:
+                    place = _Itself(leaf)
+                key.append((place, leaf._data.aval, leaf.device, leaf._requires_grad))
+            else:
+                key.append(_key_of(leaf))
+        return _Call(function, leaves, tree, list(places), sequential, tuple(key))
+
+    def _key_of_function(self, function: Callable[..., Any]) -> Any:
+        if type(function) is not MethodType:
+            return _key_of(function)
+        owner = function.__self__  # not itself in the key: it would be kept alive
+        if id(owner) not in self._owners:
+            self._owners.add(id(owner))
+            finalize(owner, self._forget, id(owner)).atexit = False
+        return function.__func__, id(owner)
+
+    def _forget(self, owner: int) -> None:
+        """What these programs were methods of is gone."""
+        self._owners.discard(owner)
+        for key in [key for key in self._programs if isinstance(key[0], tuple) and key[0][1] == owner]:
+            del self._programs[key]
 
     def _choose(self, call: _Call, programs: list[Program]) -> Program:
         """The program whose step has read what is there now, or a new one."""
@@ -181,15 +190,22 @@ class Steps:
         return "the mode of training or execution was changed"
 
 
-class _Call(NamedTuple):
+class _Call:
     """A call of a function: what it is called with, and what kind of call that makes it."""
 
-    function: Callable[..., Any]
-    leaves: list[Any]
-    tree: Any
-    tensors: list[Tensor]
-    sequential: bool
-    key: Any
+    __slots__ = ("function", "key", "leaves", "sequential", "tensors", "tree")
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        leaves: list[Any],
+        tree: Any,
+        tensors: list[Tensor],
+        sequential: bool,
+        key: Any,
+    ) -> None:
+        self.function, self.leaves, self.tree = function, leaves, tree
+        self.tensors, self.sequential, self.key = tensors, sequential, key
 
     def arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         arguments: tuple[tuple[Any, ...], dict[str, Any]] = self.tree.unflatten(self.leaves)
@@ -210,8 +226,6 @@ def _key_of(value: Any) -> Any:
         return (float, value, copysign(1.0, value)) if value == value else (float, "nan")
     if isinstance(value, complex):
         return (complex, _key_of(value.real), _key_of(value.imag))
-    if isinstance(value, MethodType):  # not the object itself: it would be kept alive
-        return (MethodType, value.__func__, _Itself(value.__self__))
     if isinstance(value, partial):
         arguments = [*value.args, *value.keywords.values()]
         return (partial, _key_of(value.func), *value.keywords, *map(_key_of, arguments))
@@ -250,16 +264,13 @@ class _Known:
     """Tensors, known as long as they live."""
 
     def __init__(self) -> None:
-        self._refs: dict[int, ref[Tensor]] = {}
+        self.ids: dict[int, ref[Tensor]] = {}
 
     def add(self, tensors: Iterable[Tensor]) -> None:
         for tensor in tensors:
             key = id(tensor)
-            if key not in self._refs:
-                self._refs[key] = ref(tensor, lambda _, key=key: self._refs.pop(key, None))
-
-    def __contains__(self, tensor: Tensor) -> bool:
-        return id(tensor) in self._refs
+            if key not in self.ids:
+                self.ids[key] = ref(tensor, lambda _, key=key: self.ids.pop(key, None))
 
 
 def _unhashable(leaves: list[Any]) -> str:

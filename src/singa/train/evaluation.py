@@ -19,6 +19,7 @@ from singa.model import Model
 from singa.train import feeding
 from singa.train.feeding import Batch, Source
 from singa.train.measuring import Meters, Metrics, as_metrics, numbers
+from singa.watching import still
 
 
 def results(returned: Any) -> tuple[Any, dict[str, Tensor]]:
@@ -107,17 +108,13 @@ class Evaluator:
 
     @contextmanager
     def _mode(self) -> Iterator[None]:
-        # Meanwhile the model's optimizers are held still: nobody is to save it so.
+        # Meanwhile nobody is to save the model.
         with self._model._lock:
-            states = {state: state.data for state in self._model.get_states().values()}
             # Operations are recorded: train_one_batch may walk back over them. What comes of that
             # is not used, so that no compiled step computes it.
             precision = tape.mixed_precision(self._model.precision or float32)
             with tape.training(False), tape.enable_grad(), precision:
                 yield
-            for state, value in states.items():
-                if state.data is not value:  # an update by other means than an optimizer
-                    state.assign(value)
 
     def _step(self, batch: Batch) -> dict[str, Tensor]:
         if self._model.graph_mode:
@@ -128,8 +125,10 @@ class Evaluator:
 
     def _evaluate(self, *batch: Tensor) -> dict[str, Tensor]:
         own: Callable[..., Any] | None = getattr(self._model, "evaluate_one_batch", None)
-        with _held(self._model):
+        # Whatever the step changes, by an optimizer or by hand, is as before when it has ended.
+        with still(), Journal() as before:
             out, values = results((own or self._model.train_one_batch)(*batch))
+            before.restore()
         with tape.no_grad():
             self._meters.count(out, batch[-1])
         return values
@@ -139,36 +138,6 @@ def len_of(batch: Batch) -> int:
     """The number of samples in a batch."""
     shape = batch[0].shape
     return shape[0] if shape else 1
-
-
-class _Still:
-    """Stands in for an optimizer where a model is evaluated: it updates nothing."""
-
-    def __init__(self, optimizer: Any) -> None:
-        self._optimizer = optimizer
-
-    def __call__(self, *_: Any) -> None:
-        pass
-
-    call = update_all = update = apply = step = backward_and_update = __call__
-    backward_and_update_half = backward_and_partial_update = __call__
-    backward_and_sparse_update = __call__
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._optimizer, name)
-
-
-@contextmanager
-def _held(model: Model) -> Iterator[None]:
-    # Past Structural's __setattr__: what is put back has not changed.
-    optimizers = model.optimizers()
-    try:
-        for name, optimizer in optimizers.items():
-            object.__setattr__(model, name, _Still(optimizer))
-        yield
-    finally:
-        for name, optimizer in optimizers.items():
-            object.__setattr__(model, name, optimizer)
 
 
 # -- for users ------------------------------------------------------------------------------------
