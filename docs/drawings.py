@@ -26,6 +26,7 @@ from docs.drawing import (
 from singa import autograd, model, opt
 from singa.autograd import Operation
 from singa.graph import Capture, Recording
+from singa.tape.record import Edge, Record
 from singa.graph.recording import Node, Source
 from singa.tensor import Tensor
 
@@ -71,8 +72,8 @@ def _input() -> Tensor:
 # -- the record -----------------------------------------------------------------------------------
 
 
-class Record:
-    """A loss's record, and what ``backward`` does with it.
+class Walk:
+    """A loss's records, and what ``backward`` does with them.
 
     Attributes:
         columns: the operations, each in a column behind all that it depends on.
@@ -83,28 +84,28 @@ class Record:
 
     def __init__(self, loss: Tensor) -> None:
         assert loss.creator is not None
-        self.columns: dict[Operation, int] = {}
+        self.columns: dict[Record, int] = {}
         self._place(loss.creator)
         self.leaves = {
             operation: [_leaf(edge) for edge in operation.src if edge is None or edge[0] is None]
             for operation in self.columns
         }
-        self.order: dict[Operation | str, int] = {}
+        self.order: dict[Record | str, int] = {}
         with Operation.register_backward_hook(lambda operation, dxs, dys: self._note(operation)):
             for tensor, _ in autograd.backward(loss):
                 self._note(str(tensor.name))
 
-    def _place(self, operation: Operation) -> int:
+    def _place(self, operation: Record) -> int:
         if operation not in self.columns:
             before = [self._place(edge[0]) for edge in operation.src if edge and edge[0]]
             self.columns[operation] = max(before, default=0) + 1
         return self.columns[operation]
 
-    def _note(self, what: Operation | str) -> None:
+    def _note(self, what: Record | str) -> None:
         self.order[what] = len(self.order) + 1
 
 
-def _leaf(edge: tuple[Operation | None, int, Tensor | None] | None) -> str | None:
+def _leaf(edge: Edge) -> str | None:
     return None if edge is None or edge[2] is None else edge[2].name
 
 
@@ -112,7 +113,7 @@ def record() -> str:
     """Forward above, with the edges that it leaves; backward below, with the order."""
     autograd.training, before = True, autograd.training
     try:
-        found = Record(Line().loss(_input()))
+        found = Walk(Line().loss(_input()))
     finally:
         autograd.training = before
     canvas = drawing.Drawing()
@@ -129,7 +130,7 @@ def record() -> str:
     return canvas.document(_WIDTH, 432, "The record of a loss, and the way back over it")
 
 
-def _strip(canvas: drawing.Drawing, found: Record, y: float, is_backward: bool) -> None:
+def _strip(canvas: drawing.Drawing, found: Walk, y: float, is_backward: bool) -> None:
     """All operations in a row, their leaves to the left of them or below."""
     at = {operation: (_middle(column), y) for operation, column in found.columns.items()}
     last = max(found.columns, key=lambda operation: found.columns[operation])

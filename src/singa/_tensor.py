@@ -39,7 +39,7 @@ from singa.watching import Handle, concrete, local
 
 if TYPE_CHECKING:
     from singa.operation.methods import Recorded
-    from singa.tape import Operation
+    from singa.tape.record import Record
 else:
     Recorded = object
 
@@ -59,7 +59,7 @@ class Tensor(Handle, Recorded):
         requires_grad: whether gradients may flow through it.
         stores_grad: whether :func:`singa.autograd.backward` yields its gradient, as for a
             parameter. Needs ``requires_grad``.
-        creator: the Operation that computed it; None for a leaf.
+        creator: the Record of the operation that computed it; None for a leaf.
         name: for people and checkpoints. Nothing is looked up by it.
 
     Raises:
@@ -81,7 +81,7 @@ class Tensor(Handle, Recorded):
     )  # fmt: skip
 
     device: Device
-    creator: Operation | None
+    creator: Record | None
     name: str | None
     output_index: int  # which of its creator's outputs it is
 
@@ -93,7 +93,7 @@ class Tensor(Handle, Recorded):
         data: TensorLike | None = None,
         requires_grad: bool = True,
         stores_grad: bool = False,
-        creator: Operation | None = None,
+        creator: Record | None = None,
         name: str | None = None,
     ) -> None:
         if stores_grad and not requires_grad:
@@ -650,7 +650,7 @@ def wrap(
     data: CTensor,
     device: Device,
     requires_grad: bool = False,
-    creator: Operation | None = None,
+    creator: Record | None = None,
     output_index: int = 0,
 ) -> Tensor:
     """A Tensor on this very array; the short way for what the package itself computes."""

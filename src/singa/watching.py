@@ -27,13 +27,19 @@ class Handle:
     __slots__ = ()
 
 
+FORWARD, BACKWARD, UPDATE = "forward", "backward", "update"
+"""What a call does in a step."""
+
+
 class Watcher(Protocol):
     """What is told of every Tensor that is read or assigned in a captured step.
 
     And of conditions that have to hold when it runs: if one does not, its error is made and raised,
-    and nothing is assigned. And of whoever communicates with other ranks in it.
+    and nothing is assigned. Of whoever communicates with other ranks in it. And of each call of
+    something compiled.
     """
 
+    def calling(self, kind: str, owner: Any) -> AbstractContextManager[Any]: ...
     def check(self, holds: CTensor, error: Callable[[], Exception]) -> None: ...
     def communicates(self, communicator: Communicator) -> None: ...
     def read(self, tensor: Tensor) -> CTensor: ...
@@ -76,6 +82,18 @@ class _Local(threading.local):
 
 
 local = _Local()
+
+
+def calling(kind: str, owner: Any) -> AbstractContextManager[Any]:
+    """A block in which something compiled is called, for the step that is being captured, if any.
+
+    Args:
+        kind: :data:`FORWARD`, :data:`BACKWARD` or :data:`UPDATE`.
+        owner: what is called: the record of an operation's call or, where nothing is recorded, the
+            operation; for an update its optimizer.
+    """
+    capture = local.capture
+    return nullcontext() if capture is None else capture.calling(kind, owner)
 
 
 @contextmanager

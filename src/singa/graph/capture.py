@@ -10,8 +10,8 @@ did to Python's objects is noted and undone: it is the program's to do, in each 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple
 from weakref import ref
 
@@ -24,11 +24,30 @@ from singa.distributed import AXIS, Communicator, world_size
 from singa.errors import CaptureError
 from singa.guard import ABSENT, Guard, Part, assign_attribute, own
 from singa.journal import Journal
+from singa.tape.record import Record
 from singa.watching import local
 
 # Stands in the recorded program for a Tensor's value before the step; ``index`` says which.
 read_tensor = Primitive("read_tensor")
 read_tensor.def_abstract_eval(lambda *, index, aval: aval)
+
+
+class Call(NamedTuple):
+    """Something compiled that a step calls.
+
+    Attributes:
+        kind: ``forward``, ``backward`` or ``update``.
+        owner: the class of the operation or of the optimizer.
+        forward: of a backward, the number of the call that it belongs to, if the step has it.
+    """
+
+    kind: str
+    owner: type
+    forward: int | None
+
+
+CALL = "call."
+"""With a number, what in the name stack of an equation tells the call that made it."""
 
 
 class Capture:
@@ -54,6 +73,7 @@ class Capture:
         result: what it returned.
         number_of_arrays: how many arrays there are in results and effects that are no Tensors.
         errors: for each condition, what makes the error to raise if it does not hold.
+        calls: what it called, by number: see :data:`CALL`.
         communicator: by which the step exchanges something with other ranks; None if it does not.
 
     Example:
@@ -77,6 +97,7 @@ class Capture:
         self.made: list[Made] = []
         self.effects: list[Effect] = []
         self.errors: list[Callable[[], Exception]] = []
+        self.calls: list[Call] = []
         self.communicator: Communicator | None = None
         self.result: Filling
         # What the step sees of Tensors that were there before: by Tensor, the value that it read
@@ -84,6 +105,7 @@ class Capture:
         self._values: dict[Tensor, CTensor] = {}
         self._assigned: dict[Tensor, None] = {}
         self._conditions: list[CTensor] = []
+        self._forward_calls: dict[Record, int] = {}
 
         def run(*values: CTensor) -> list[CTensor]:
             self._values.update(zip(args, values, strict=True))
@@ -103,9 +125,20 @@ class Capture:
         avals = [jax.ShapeDtypeStruct(arg.shape, arg.dtype) for arg in args]
         # The axis is for what other ranks are told and asked.
         self.jaxpr: ClosedJaxpr = jax.make_jaxpr(run, axis_env=[(AXIS, world_size())])(*avals)
-        del self._values, self._assigned, self._conditions
+        del self._values, self._assigned, self._conditions, self._forward_calls
 
     # -- what it is told ----------------------------------------------------------------------
+
+    @contextmanager
+    def calling(self, kind: str, owner: Any) -> Iterator[None]:
+        """Number all that is computed in a block: it is one call."""
+        number, forward = len(self.calls), None
+        if isinstance(owner, Record):
+            forward = self._forward_calls.setdefault(owner, number)
+            owner = owner.operation
+        self.calls.append(Call(kind, type(owner), None if forward == number else forward))
+        with jax.named_scope(f"{CALL}{number}"):
+            yield
 
     def check(self, holds: CTensor, error: Callable[[], Exception]) -> None:
         """Note a condition; ``holds`` is a bool of shape ()."""

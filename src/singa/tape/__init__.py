@@ -1,7 +1,10 @@
 """The tape: operations that record themselves, and the backward pass over the record.
 
 - ``operation.py``: Operation, and what happens when one is called.
+- ``record.py``: Record, one call of an operation.
+- ``configuration.py``: what of an operation its kernel is made for.
 - ``kernel.py``: an operation's forward and backward, compiled once and kept.
+- ``table.py``: which kernels are kept, and for how long.
 - ``backward.py``: the walk over the record, yielding gradients as they become complete.
 - ``broadcasting.py``: gradients of what was broadcast, summed.
 - ``gradient.py``: an operation's backward as an operation, for a record of the backward pass.

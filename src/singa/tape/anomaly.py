@@ -14,10 +14,11 @@ from singa._tensor import Tensor
 from singa.device import CTensor, is_float
 from singa.errors import NumericalError, users_line
 from singa.tape.operation import Operation, describe
+from singa.tape.record import Record
 from singa.watching import local
 
-_lines: WeakKeyDictionary[Operation, str] = WeakKeyDictionary()
-"""Where in the user's code an operation was recorded."""
+_lines: WeakKeyDictionary[Record, str] = WeakKeyDictionary()
+"""Where in the user's code an operation was called."""
 
 
 @contextmanager
@@ -61,11 +62,11 @@ def _check_forward(operation: Operation, xs: Sequence[Tensor], ys: Sequence[Tens
 
 
 def _check_backward(
-    operation: Operation, dxs: Sequence[Tensor | None], dys: Sequence[Tensor | None]
+    record: Record, dxs: Sequence[Tensor | None], dys: Sequence[Tensor | None]
 ) -> None:
     if local.anomaly:
-        line = _lines.get(operation, "a line before detect_anomaly began")
-        _check(dxs, f"backward of {operation.name}, which was called at {line}")
+        line = _lines.get(record, "a line before detect_anomaly began")
+        _check(dxs, f"backward of {record.name}, which was called at {line}")
 
 
 def _check(tensors: Sequence[Tensor | None], where: str) -> None:

@@ -16,9 +16,10 @@ from singa.errors import DTypeError, GradientError, ShapeError
 from singa.tape import hooks
 from singa.tape.gradient import recorded_gradients
 from singa.tape.modes import enable_grad, mode
-from singa.tape.operation import Edge, Operation
+from singa.tape.operation import Operation, computed
+from singa.tape.record import Edge, Record
+from singa.watching import BACKWARD
 
-_add = jax.jit(jnp.add)
 _NONE: dict[int, Tensor] = {}
 _NO_HOOKS: hooks.ByOutput = {}
 
@@ -178,13 +179,13 @@ G = TypeVar("G", CTensor, Tensor)
 class _Arithmetic(NamedTuple, Generic[G]):
     """How the walk computes with gradients."""
 
-    input_gradients: Callable[[Operation, dict[int, G], tuple[bool, ...]], Sequence[G | None]]
+    input_gradients: Callable[[Record, dict[int, G], tuple[bool, ...]], Sequence[G | None]]
     add: Callable[[G, G], G]
     as_tensor: Callable[[G, Device], Tensor]
     from_tensor: Callable[[Tensor], G]
 
 
-class _Sum(Operation):
+class GradientSum(Operation):
     """Two gradients of the same value, added up."""
 
     def forward(self, a: CTensor, b: CTensor) -> CTensor:
@@ -194,13 +195,20 @@ class _Sum(Operation):
         return dy, dy
 
 
+_SUM = GradientSum()
+
+
+def _sum(a: CTensor, b: CTensor) -> CTensor:
+    return computed(_SUM, (a, b), BACKWARD)[0]
+
+
 def _recorded_sum(a: Tensor, b: Tensor) -> Tensor:
     with enable_grad():
-        return _Sum()(a, b)[0]
+        return _SUM(a, b)[0]
 
 
 _computed: _Arithmetic[CTensor] = _Arithmetic(
-    Operation.input_gradients, _add, wrap, lambda dx: dx.data
+    Record.input_gradients, _sum, wrap, lambda dx: dx.data
 )
 _recorded: _Arithmetic[Tensor] = _Arithmetic(
     recorded_gradients, _recorded_sum, lambda dx, _: dx, lambda dx: dx
@@ -222,29 +230,29 @@ def _walk(
     for x in [y] if wanted is None else wanted:
         if x.creator in uses and (wanted is not None or x.stores_grad):
             stored.setdefault(x.creator, {})[x.output_index] = x
-    # Gradients that have arrived: for each operation one per output, for each leaf its own.
-    arrived: dict[Operation, dict[int, G]] = {y.creator: {y.output_index: dy}}
+    # Gradients that have arrived: for each call one per output, for each leaf its own.
+    arrived: dict[Record, dict[int, G]] = {y.creator: {y.output_index: dy}}
     leaf_gradients: dict[Tensor, G] = {}
     ready = [y.creator]
     while ready:
-        operation = ready.pop()
-        dys = arrived.pop(operation, None)
+        record = ready.pop()
+        dys = arrived.pop(record, None)
         if hooks_of and dys:
-            for index, of_output in hooks_of.get(id(operation), _NO_HOOKS).items():
+            for index, of_output in hooks_of.get(id(record), _NO_HOOKS).items():
                 if index in dys:
                     looked_at = hooks.hooked(of_output, as_tensor(dys[index], y.device))
                     dys[index] = from_tensor(looked_at)
         if stored and dys:
-            for index, kept in stored.get(operation, _NONE).items():
+            for index, kept in stored.get(record, _NONE).items():
                 if index in dys:
                     yield kept, as_tensor(dys[index], kept.device)
-        src, needed = operation.src, operation._needed
+        src, needed = record.src, record._needed
         if edges:
-            src = edges[operation]
+            src = edges[record]
             needed = tuple([edge is not None for edge in src])
-        found = input_gradients(operation, dys, needed) if dys and any(needed) else None
+        found = input_gradients(record, dys, needed) if dys and any(needed) else None
         if hooks.backward and found is not None and dys:
-            _tell(operation, found, dys, lambda g: None if g is None else as_tensor(g, y.device))
+            _tell(record, found, dys, lambda g: None if g is None else as_tensor(g, y.device))
         dxs = repeat(None) if found is None else iter(found)
         for edge in src:
             if edge is None:
@@ -276,26 +284,26 @@ def _walk(
 
 
 def _tell(
-    operation: Operation,
+    record: Record,
     dxs: Sequence[G | None],
     dys: dict[int, G],
     as_tensor: Callable[[G | None], Tensor | None],
 ) -> None:
     """Call the hooks that look at the backward passes of such operations."""
-    for hook in hooks.for_class(hooks.backward, type(operation)):
-        hook(operation, [*map(as_tensor, dxs)], [*map(as_tensor, dys.values())])
+    for hook in hooks.for_class(hooks.backward, type(record.operation)):
+        hook(record, [*map(as_tensor, dxs)], [*map(as_tensor, dys.values())])
 
 
-def _edges_to(last: Operation, wanted: Sequence[Tensor]) -> dict[Operation, tuple[Edge, ...]]:
-    """For each operation that ``last`` depends on, its edges; None for those that lead nowhere."""
+def _edges_to(last: Record, wanted: Sequence[Tensor]) -> dict[Record, tuple[Edge, ...]]:
+    """For each record that ``last`` depends on, its edges; None for those that lead nowhere."""
     results = {(x.creator, x.output_index) for x in wanted if x.creator is not None}
-    leaves = {x for x in wanted if x.creator is None}
-    edges: dict[Operation, tuple[Edge, ...]] = {}
+    leaves = set(wanted)  # results of another step are leaves in this one
+    edges: dict[Record, tuple[Edge, ...]] = {}
     stack = [(last, False)]
     while stack:
-        operation, inputs_are_done = stack.pop()
+        record, inputs_are_done = stack.pop()
         if inputs_are_done:
-            edges[operation] = tuple(
+            edges[record] = tuple(
                 edge
                 if edge is not None
                 and (
@@ -304,29 +312,29 @@ def _edges_to(last: Operation, wanted: Sequence[Tensor]) -> dict[Operation, tupl
                     else edge[:2] in results or any(edges[edge[0]])
                 )
                 else None
-                for edge in operation.src
+                for edge in record.src
             )
-        elif operation not in edges:
-            edges[operation] = ()  # until its inputs are done
-            stack.append((operation, True))
-            stack += [(edge[0], False) for edge in operation.src if edge and edge[0] is not None]
+        elif record not in edges:
+            edges[record] = ()  # until its inputs are done
+            stack.append((record, True))
+            stack += [(edge[0], False) for edge in record.src if edge and edge[0] is not None]
     return edges
 
 
 def _count_uses(
-    last: Operation, edges: Mapping[Operation, tuple[Edge, ...]]
-) -> tuple[dict[Operation, int], dict[Tensor, int], dict[Operation, dict[int, Tensor]]]:
-    """How often each operation and each leaf is used on the way to ``last``.
+    last: Record, edges: Mapping[Record, tuple[Edge, ...]]
+) -> tuple[dict[Record, int], dict[Tensor, int], dict[Record, dict[int, Tensor]]]:
+    """How often each record and each leaf is used on the way to ``last``.
 
     Also the intermediate Tensors whose gradient is to be yielded, by creator and output.
     """
-    uses: dict[Operation, int] = {last: 0}
+    uses: dict[Record, int] = {last: 0}
     leaf_uses: dict[Tensor, int] = {}
-    stored: dict[Operation, dict[int, Tensor]] = {}
+    stored: dict[Record, dict[int, Tensor]] = {}
     stack = [last]
     while stack:
-        operation = stack.pop()
-        for edge in edges[operation] if edges else operation.src:
+        record = stack.pop()
+        for edge in edges[record] if edges else record.src:
             if edge is None:
                 continue
             creator, index, tensor = edge

@@ -12,10 +12,11 @@ from singa._tensor import Tensor
 from singa.device import CTensor
 from singa.fusion import apart
 from singa.tape.kernel import Arrays, Kernel, Trace
-from singa.watching import local
+from singa.watching import FORWARD, calling, local
 
 if TYPE_CHECKING:
     from singa.tape.operation import Operation
+    from singa.tape.record import Record
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -60,27 +61,27 @@ def checkpoint(function: Callable[P, R], *xs: P.args, **options: P.kwargs) -> R:
 
 
 class Segment:
-    """The operations that a function recorded, and how to compute them again.
+    """The calls that a function recorded, and how to compute them again.
 
-    It knows kernels and numbers, not the operations: those know it.
+    It knows kernels and numbers, not the records: those know it.
     """
 
     def __init__(self) -> None:
-        self._kernels: list[tuple[Kernel, dict[str, Any]]] = []
+        self._kernels: list[tuple[Operation, Kernel, dict[str, Any]]] = []
         # For each input: the array, or by which of the operations it was made, as which output.
         self._inputs: list[list[CTensor | tuple[int, int]]] = []
-        self._numbers: dict[Operation, int] = {}
+        self._numbers: dict[Record, int] = {}
         self._made: dict[int, tuple[list[CTensor], list[CTensor]]] = {}
 
     def add(
         self,
-        operation: Operation,
+        record: Record,
         kernel: tuple[Kernel, dict[str, Any]],
         arrays: list[CTensor],
         xs: Sequence[Tensor],
     ) -> None:
-        """Note an operation that has just been called, and let it forget what it has saved."""
-        trace = operation._trace
+        """Note a call that has just been recorded, and let it forget what it has saved."""
+        trace = record._trace
         assert isinstance(trace, Trace)
         self._inputs.append(
             [
@@ -88,10 +89,10 @@ class Segment:
                 for x, array in zip(xs, arrays, strict=True)
             ]
         )
-        operation._trace = Recomputed(trace, self, len(self._kernels))
-        operation._saved = operation._inputs = []
-        self._numbers[operation] = len(self._kernels)
-        self._kernels.append(kernel)
+        record._trace = Recomputed(trace, self, len(self._kernels))
+        record._saved = record._inputs = []
+        self._numbers[record] = len(self._kernels)
+        self._kernels.append((record.operation, *kernel))
 
     def end(self) -> None:
         """No more operations will come: let go of those that did."""
@@ -111,19 +112,21 @@ class Segment:
             _, *given = apart(lambda *arrays: arrays, *dys[:1], *given)
         arrays = iter(given)
         outputs: list[Arrays] = []
-        for number, (kernel, attributes) in enumerate(self._kernels):
+        for number, (operation, kernel, attributes) in enumerate(self._kernels):
             xs = [
                 outputs[x[0]][x[1]] if isinstance(x, tuple) else next(arrays)
                 for x in self._inputs[number]
             ]
-            ys, found = kernel.record(attributes, *xs)
+            with calling(FORWARD, operation):
+                ys, found = kernel.record(attributes, *xs)
             [(trace, residuals)] = found.items()
-            self._made[number] = xs if trace.recomputes else [], trace.saved(xs, ys, residuals)
+            saved = trace.saved(attributes, xs, ys, residuals)
+            self._made[number] = xs if trace.recomputes else [], saved
             outputs.append(ys)
 
 
 class Recomputed:
-    """What stands on an operation in place of its :class:`Trace` when nothing is saved."""
+    """What stands on a record in place of its :class:`Trace` when nothing is saved."""
 
     __slots__ = ("_number", "_segment", "_trace")
 
@@ -131,22 +134,22 @@ class Recomputed:
         self._trace, self._segment, self._number = trace, segment, number
 
     @contextmanager
-    def restored(self, operation: Operation, dys: Sequence[CTensor] = ()) -> Iterator[Trace]:
-        """Let the operation have for a while what it would have had."""
-        operation._inputs, operation._saved = self._segment.take(self._number, dys)
-        operation._trace = self._trace
+    def restored(self, record: Record, dys: Sequence[CTensor] = ()) -> Iterator[Trace]:
+        """Let the record have for a while what it would have had."""
+        record._inputs, record._saved = self._segment.take(self._number, dys)
+        record._trace = self._trace
         try:
             yield self._trace
         finally:
-            operation._trace = self
-            operation._saved = operation._inputs = []
+            record._trace = self
+            record._saved = record._inputs = []
 
-    def left(self, operation: Operation) -> dict[str, Any]:
-        with self.restored(operation) as trace:
-            return trace.left(operation)
+    def after_forward(self, record: Record) -> Operation:
+        with self.restored(record) as trace:
+            return trace.after_forward(record)
 
     def backward(
-        self, operation: Operation, dys: dict[int, CTensor], needed: tuple[bool, ...]
+        self, record: Record, dys: dict[int, CTensor], needed: tuple[bool, ...]
     ) -> Sequence[CTensor | None]:
-        with self.restored(operation, list(dys.values())) as trace:
-            return trace.backward(operation, dys, needed)
+        with self.restored(record, list(dys.values())) as trace:
+            return trace.backward(record, dys, needed)

@@ -11,7 +11,8 @@ from singa.tape.checkpointing import Recomputed
 from singa.tape.host import HostTrace
 from singa.tape.kernel import Trace, input_gradients
 from singa.tape.modes import enable_grad
-from singa.tape.operation import Edge, Operation
+from singa.tape.operation import Operation
+from singa.tape.record import Edge, Record
 
 
 class Gradient(Operation):
@@ -28,47 +29,48 @@ class Gradient(Operation):
     def forward(self, *arrays: CTensor) -> tuple[CTensor, ...]:
         trace, count = self.trace, len(arrays) - len(self.given)
         dys = dict(zip(self.given, arrays[count:], strict=True))
-        operation = trace.after_forward(arrays[:count])
+        operation = trace.differentiable(arrays[:count])
         dxs = input_gradients(operation, dys, trace.input_avals, trace.output_avals, self.needed)
         trace.exist[self.given, self.needed] = tuple(dx is not None for dx in dxs)
         return tuple(dx for dx in dxs if dx is not None)
 
 
 def recorded_gradients(
-    operation: Operation, dys: dict[int, Tensor], needed: tuple[bool, ...]
+    record: Record, dys: dict[int, Tensor], needed: tuple[bool, ...]
 ) -> Sequence[Tensor | None]:
-    """What :meth:`Operation.input_gradients` computes, recorded: from Tensors to Tensors."""
-    trace = operation._trace
+    """What :meth:`Record.input_gradients` computes, recorded: from Tensors to Tensors."""
+    trace = record._trace
     if isinstance(trace, Recomputed):
-        with trace.restored(operation, [dy.data for dy in dys.values()]):
-            return recorded_gradients(operation, dys, needed)
+        with trace.restored(record, [dy.data for dy in dys.values()]):
+            return recorded_gradients(record, dys, needed)
     if not isinstance(trace, Trace):
         assert isinstance(trace, HostTrace)
         raise GradientError(
-            f"{operation.name} runs as Python on the host (traceable = False): its backward cannot "
+            f"{record.name} runs as Python on the host (traceable = False): its backward cannot "
             "be recorded, so create_graph=True is not possible here"
         )
     arrived = list(dys.values())
-    sources, edges = _sources(operation, trace, arrived[0].device)
+    sources, edges = _sources(record, trace, arrived[0].device)
     given = tuple(dys)
     with enable_grad():
         dxs = Gradient(trace, given, needed)(*sources, *arrived)
     if dxs and (creator := dxs[0].creator) is not None:
         # The handles have served. What they stand for may have another value by now.
         creator.src = (*edges, *creator.src[len(edges) :])
+        assert creator._needed == tuple(edge is not None for edge in creator.src)
     found = iter(dxs)
     return [next(found) if exists else None for exists in trace.exist[given, needed]]
 
 
-def _sources(operation: Operation, trace: Trace, device: Device) -> tuple[list[Tensor], list[Edge]]:
+def _sources(record: Record, trace: Trace, device: Device) -> tuple[list[Tensor], list[Edge]]:
     """Handles of the values that the backward depends on, as they were, and where they are from."""
     handles, edges = [], []
-    for array, number, output in trace.sources(operation):
+    for array, number, output in trace.sources(record):
         edge: Edge = None
         if number is not None:
-            edge = operation.src[number]
+            edge = record.src[number]
         elif output is not None and trace.outputs_are_float[output]:
-            edge = (operation, output, None)
+            edge = (record, output, None)
         handle = wrap(array, device, edge is not None)
         handle._stores_grad = edge is not None
         handles.append(handle)

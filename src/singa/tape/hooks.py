@@ -43,7 +43,7 @@ class Handle:
 ByOutput: TypeAlias = dict[int, list[GradientHook]]
 
 of_gradients: dict[int, ByOutput] = {}
-"""Of complete gradients, by the ``id`` of a leaf (and 0) or of an operation (and its output).
+"""Of complete gradients, by the ``id`` of a leaf (and 0) or of a record (and its output).
 
 An entry goes with its owner. (Tensors are compared by value, so that no weak dictionary has them.)
 """

@@ -16,6 +16,7 @@ from singa.watching import local
 
 if TYPE_CHECKING:
     from singa.tape.operation import Operation
+    from singa.tape.record import Record
 
 
 def forward(operation: Operation, arrays: list[CTensor]) -> Arrays:
@@ -51,7 +52,7 @@ def forward(operation: Operation, arrays: list[CTensor]) -> Arrays:
 class HostTrace:
     """The counterpart of ``Trace`` for an operation that runs as Python on the host.
 
-    What forward left is simply on the operation, and backward is called as it is.
+    What forward left is simply on the record's operation, and backward is called as it is.
     """
 
     __slots__ = ("_outputs", "input_avals", "output_avals", "outputs_are_float")
@@ -62,14 +63,15 @@ class HostTrace:
         self.outputs_are_float = tuple(is_float(y.dtype) for y in ys)
         self._outputs = () if local.capture is None else ys
 
-    def left(self, operation: Operation) -> dict[str, Any]:
-        """Nothing that is not there."""
-        return {}
+    def after_forward(self, record: Record) -> Operation:
+        """The operation as forward left it."""
+        return record.operation
 
     def backward(
-        self, operation: Operation, dys: dict[int, CTensor], needed: tuple[bool, ...]
+        self, record: Record, dys: dict[int, CTensor], needed: tuple[bool, ...]
     ) -> Sequence[CTensor | None]:
         """Call ``operation.backward``: now, or whenever the captured step runs."""
+        operation = record.operation
         if local.capture is None:
             dxs = input_gradients(operation, dys, self.input_avals, self.output_avals, needed)
             return [None if dx is None else jnp.asarray(dx) for dx in dxs]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
@@ -98,6 +99,9 @@ class _Pure:
 
     def __init__(self) -> None:
         self._made: set[Tensor] = set()
+
+    def calling(self, kind: str, owner: Any) -> AbstractContextManager[Any]:
+        return nullcontext()
 
     def check(self, holds: CTensor, error: Callable[[], Exception]) -> None:
         raise CaptureError("to_jax: detect_anomaly cannot look into a function that jax traces")

@@ -10,8 +10,8 @@ each set of input shapes. An array that is an input or an output anyway is not r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -21,79 +21,115 @@ import numpy as np
 
 from singa import memory
 from singa._tensor import Tensor
-from singa.device import CTensor, is_float
-from singa.errors import ArgumentError, CaptureError, DTypeError, GradientError, ShapeError
+from singa.device import CTensor, DType, is_float
+from singa.errors import CaptureError, DTypeError, GradientError, ShapeError
 from singa.tape.broadcasting import back_broadcast
+from singa.tape.configuration import configuration
 from singa.tape.precision import converted
+from singa.tape.table import Table, Tracing
 from singa.watching import local
 
 if TYPE_CHECKING:
     from singa.distributed import Communicator
     from singa.tape.operation import Operation
+    from singa.tape.record import Record
 
 Arrays: TypeAlias = tuple[CTensor, ...]
 Layout: TypeAlias = tuple[int, ...]
 """For each gradient of an input, which it is of the outputs' gradients and what was computed."""
 
+table = Table()
+
 
 class Kernel:
-    """The compiled forward of one class of operations with one configuration."""
+    """The compiled forward of one class of operations with one configuration.
 
-    __slots__ = ("_keeps", "_operation", "infer", "record")
+    Args:
+        operation: configured so.
+        precision: the type that the inputs are converted to; None for their own.
+        given: the names of the attributes that go in as arguments; all others are constants.
+        identity: the hash of what it is known by.
 
-    def __init__(self, operation: Operation, arrays: dict[str, Any]) -> None:
-        for name, value in operation.__dict__.items():
-            if isinstance(value, Tensor):
-                raise ArgumentError(
-                    f"{operation.name}: the Tensor in its attribute {name!r} would be frozen into "
-                    "the compiled kernel; pass it as an input of the operation instead"
-                )
-        # The attributes that are arrays go in as arguments, all others are constants.
-        self._operation = operation.copy()
-        for name in arrays:
-            del self._operation.__dict__[name]
+    Attributes:
+        infer: from the given attributes and the inputs to ``{tracing: outputs}``.
+        record: to the outputs and ``{trace: residuals}``. A dict's keys are part of what
+            ``jax.jit`` remembers of its result: this is how each call gets the trace that belongs
+            to its shapes, without looking it up.
+        tracings: all that were made.
+    """
+
+    __slots__ = ("__weakref__", "infer", "record", "tracings")
+
+    def __init__(
+        self,
+        operation: Operation,
+        precision: DType | None,
+        given: Collection[str],
+        identity: int,
+    ) -> None:
+        # What is compiled does not hold the kernel, so that no collector has to be waited for.
+        tracings: list[Tracing] = []
+        self.tracings = tracings
+        operation = operation.copy()
+        for name in given:
+            del operation.__dict__[name]
+
+        def traced(tracing: Tracing, is_recorded: bool, xs: Arrays, ys: Arrays) -> None:
+            memory.new_shapes(sum(array.size * array.dtype.itemsize for array in (*xs, *ys)))
+            avals = tuple(jax.typeof(x) for x in xs)
+            table.traced(tracings, tracing, hash((identity, is_recorded, avals)))
+
+        def infer(given: dict[str, Any], *xs: CTensor) -> dict[Tracing, Arrays]:
+            ys = _forward(operation.copy(given), precision, *xs)
+            tracing = Tracing()
+            traced(tracing, False, xs, ys)
+            return {tracing: ys}
+
+        def record(given: dict[str, Any], *xs: CTensor) -> tuple[Arrays, dict[Trace, Arrays]]:
+            called = operation.copy(given)
+            before = dict(called.__dict__)
+            ys = _forward_for_backward(called, precision, xs)
+            left = {
+                name: value
+                for name, value in called.__dict__.items()
+                if name not in before or before[name] is not value
+            }
+            trace = Trace(operation, precision, left, xs, ys, tuple(given))
+            traced(trace, True, xs, ys)
+            return ys, {trace: trace.residuals(left, xs, ys)}
+
         title = type(operation).__name__
+        self.infer: Callable[..., dict[Tracing, Arrays]] = jax.jit(named(infer, title))
         self.record: Callable[..., tuple[Arrays, dict[Trace, Arrays]]]
-        self.record = jax.jit(named(self._record, title))
-        self.infer: Callable[..., Arrays] = jax.jit(named(self._infer, title))
-
-    def _infer(self, arrays: dict[str, CTensor], *xs: CTensor) -> Arrays:
-        return _forward(self._operation.copy(arrays), *xs)
-
-    def _record(
-        self, arrays: dict[str, CTensor], *xs: CTensor
-    ) -> tuple[Arrays, dict[Trace, Arrays]]:
-        operation = self._operation.copy(arrays)
-        ys = _forward_for_backward(operation, xs)
-        left = {
-            name: value
-            for name, value in operation.__dict__.items()
-            if name not in self._operation.__dict__ or self._operation.__dict__[name] is not value
-        }
-        trace = Trace(self._operation, left, xs, ys, tuple(arrays))
-        memory.new_shapes(sum(array.size * array.dtype.itemsize for array in (*xs, *ys)))
-        # A dict's keys are part of what jit remembers of its result: this is how each call gets
-        # the trace that belongs to its shapes, without looking it up.
-        return ys, {trace: trace.residuals(left, xs, ys)}
+        self.record = jax.jit(named(record, title))
 
 
-def _forward(operation: Operation, *xs: CTensor) -> Arrays:
-    xs = converted(xs, operation._precision)
+def kernel_of(operation: Operation, precision: DType | None) -> tuple[Kernel, dict[str, Any]]:
+    """The kernel for an operation's configuration, and the attributes that go in as arguments."""
+    key, given = configuration(operation, precision)
+    kernel = table.kernels.get(key)
+    if kernel is None:
+        kernel = table.kernels[key] = Kernel(operation, precision, given, hash(key))
+    return kernel, given
+
+
+def _forward(operation: Operation, precision: DType | None, *xs: CTensor) -> Arrays:
+    xs = converted(xs, precision)
     with _arrays_only(operation):
         return _as_outputs(operation, operation.forward(*xs))
 
 
-def _forward_for_backward(operation: Operation, xs: Arrays) -> Arrays:
+def _forward_for_backward(operation: Operation, precision: DType | None, xs: Arrays) -> Arrays:
     """The outputs; what backward will need is left on the operation."""
-    if not operation.derives_backward:
-        return _forward(operation, *xs)
+    if not operation.derives_backward():
+        return _forward(operation, precision, *xs)
     ys: Arrays
-    ys, pullback = jax.vjp(partial(_forward, operation.copy()), *xs)
+    ys, pullback = jax.vjp(partial(_forward, operation.copy(), precision), *xs)
     operation.__dict__["_pullback"] = pullback
     return ys
 
 
-class Trace:
+class Trace(Tracing):
     """What one tracing of forward found out: the layout of what it left for backward.
 
     Attributes:
@@ -104,20 +140,21 @@ class Trace:
     """
 
     __slots__ = (
-        "_backwards", "_constants", "_given_as_arrays", "_operation", "_places", "_treedef",
+        "_backwards", "_constants", "_given", "_operation", "_places", "_precision", "_treedef",
         "exist", "input_avals", "output_avals", "outputs_are_float", "recomputes",
     )  # fmt: skip
 
     def __init__(
         self,
         operation: Operation,
+        precision: DType | None,
         left: dict[str, Any],
         xs: Arrays,
         ys: Arrays,
-        given_as_arrays: tuple[str, ...],
+        given: tuple[str, ...],
     ) -> None:
-        self._operation = operation
-        self._given_as_arrays = given_as_arrays
+        super().__init__()
+        self._operation, self._precision, self._given = operation, precision, given
         self.recomputes = False
         self.exist: dict[tuple[tuple[int, ...], tuple[bool, ...]], tuple[bool, ...]] = {}
         self.input_avals = tuple(jax.typeof(x) for x in xs)
@@ -151,27 +188,34 @@ class Trace:
         }
         return tuple(found[place] for place in sorted(found))
 
-    def saved(self, xs: Sequence[CTensor], ys: Arrays, residuals: Arrays) -> list[CTensor]:
-        """The arrays that backward takes."""
+    def saved(
+        self, given: dict[str, Any], xs: Sequence[CTensor], ys: Arrays, residuals: Arrays
+    ) -> list[Any]:
+        """The arrays that backward takes: those that were given, and those that forward left."""
         known = (*xs, *ys, *residuals)
-        return [known[place] for place in self._places]
+        return [*given.values(), *[known[place] for place in self._places]]
 
-    def left(self, operation: Operation) -> dict[str, Any]:
-        """The attributes that forward left behind."""
-        return self._attributes(operation._saved)
+    def after_forward(self, record: Record) -> Operation:
+        """The operation as forward left it."""
+        return self._left_on(self._operation.copy(), record._saved)
 
-    def _attributes(self, saved: Sequence[CTensor]) -> dict[str, Any]:
+    def _left_on(self, operation: Operation, saved: Sequence[Any]) -> Operation:
+        """The operation, with what it was given and what forward left on it."""
         arrays = iter(saved)
+        attributes = operation.__dict__
+        attributes.update((name, next(arrays)) for name in self._given)
         leaves = [next(arrays) if constant is None else constant for constant in self._constants]
-        attributes: dict[str, Any] = jax.tree.unflatten(self._treedef, leaves)
-        return attributes
+        attributes.update(jax.tree.unflatten(self._treedef, leaves))
+        return operation
 
-    def sources(self, operation: Operation) -> Iterator[tuple[CTensor, int | None, int | None]]:
+    def sources(self, record: Record) -> Iterator[tuple[CTensor, int | None, int | None]]:
         """What backward depends on: the arrays, and which input or output each of them is."""
         inputs, outputs = len(self.input_avals), len(self.output_avals)
+        given, left = record._saved[: len(self._given)], record._saved[len(self._given) :]
+        yield from ((jnp.asarray(x), None, None) for x in given)
         if self.recomputes:
-            yield from ((x, i, None) for i, x in enumerate(operation._inputs))
-        for place, array in zip(self._places, operation._saved, strict=True):
+            yield from ((x, i, None) for i, x in enumerate(record._inputs))
+        for place, array in zip(self._places, left, strict=True):
             if place < inputs and not self.recomputes:
                 yield array, place, None
             elif inputs <= place < inputs + outputs and not self.recomputes:
@@ -179,18 +223,19 @@ class Trace:
             else:
                 yield array, None, None
 
-    def after_forward(self, sources: Sequence[CTensor]) -> Operation:
+    def differentiable(self, sources: Sequence[CTensor]) -> Operation:
         """The operation as forward left it, as a differentiable function of its ``sources``."""
+        operation = self._operation.copy()
         if not self.recomputes:
-            return self._operation.copy(self._attributes(sources))
-        count = len(self.input_avals)
-        left = self._attributes(sources[count:])
-        operation = self._operation.copy({name: left[name] for name in self._given_as_arrays})
-        _forward_for_backward(operation, tuple(sources[:count]))
+            return self._left_on(operation, sources)
+        first = len(self._given)
+        operation.__dict__.update(zip(self._given, sources, strict=False))
+        xs = tuple(sources[first : first + len(self.input_avals)])
+        _forward_for_backward(operation, self._precision, xs)
         return operation
 
     def backward(
-        self, operation: Operation, dys: dict[int, CTensor], needed: tuple[bool, ...]
+        self, record: Record, dys: dict[int, CTensor], needed: tuple[bool, ...]
     ) -> Sequence[CTensor | None]:
         """The gradients of the needed inputs, in order; None where there is none.
 
@@ -202,17 +247,18 @@ class Trace:
         kernel = self._backwards.get(key)
         if kernel is None:
             kernel = self._compile(tuple(dys), needed)
-            ((layout, computed),) = jax.eval_shape(kernel, operation._saved, arrived).items()
+            table.compiled_backward(self)
+            ((layout, computed),) = jax.eval_shape(kernel, record._saved, arrived).items()
             if not computed:
                 kernel = partial(_nothing_but, layout)
             self._backwards[key] = kernel
-        ((layout, computed),) = kernel(operation._saved, arrived).items()
+        ((layout, computed),) = kernel(record._saved, arrived).items()
         arrived += computed
         return [arrived[i] for i in layout]
 
     def _compile(self, given: tuple[int, ...], needed: tuple[bool, ...]) -> Callable[..., Any]:
         def backward(saved: list[CTensor], dys: list[CTensor]) -> Any:
-            operation = self._operation.copy(self._attributes(saved))
+            operation = self._left_on(self._operation.copy(), saved)
             arrived = dict(zip(given, dys, strict=True))
             with _arrays_only(operation):
                 dxs = input_gradients(
@@ -311,6 +357,9 @@ class _Refusal:
             f"{operation.name}: forward and backward compute with CTensors; a Tensor in them would "
             "be frozen at its present value. Pass it as an input of the operation"
         )
+
+    def calling(self, kind: str, owner: Any) -> AbstractContextManager[Any]:
+        raise CaptureError(self._message)
 
     def check(self, holds: CTensor, error: Callable[[], Exception]) -> None:
         raise CaptureError(self._message)

@@ -35,7 +35,9 @@ class Mode:
     def recording(self) -> bool:
         """Whether operations record themselves, so that there is something to walk back over."""
         here = local.recording
-        return self.training if here is None else here
+        if here is None:
+            here = local.training
+        return self.default if here is None else here
 
 
 mode = Mode()

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 
 from singa._tensor import Tensor, wrap
-from singa.device import CTensor, DType, is_float
+from singa.device import CTensor, is_float
 from singa.errors import DeviceError, DTypeError
 from singa.tape import hooks, host
-from singa.tape.checkpointing import Recomputed
-from singa.tape.kernel import Kernel, Trace
+from singa.tape.kernel import Arrays, kernel_of, table
 from singa.tape.modes import mode
 from singa.tape.precision import computing_type
-from singa.watching import local
-
-Edge: TypeAlias = "tuple[Operation | None, int, Tensor | None] | None"
-"""Where an input came from: its creator, which of the creator's outputs it is, and the Tensor
-itself if its gradient is to be yielded. None for an input that needs no gradient."""
-
-_kernels: dict[Any, Kernel] = {}
+from singa.tape.record import Edge, Record
+from singa.watching import FORWARD, calling, local
 
 
 class Operation:
@@ -42,12 +36,25 @@ class Operation:
     at that time, and cost nothing later. An operation that has to run as Python each time (host
     code, shapes that depend on values) sets ``traceable = False``.
 
+    An operation is its configuration, and nothing else: it may be kept and called again and again,
+    from several threads, copied and pickled. Each call that is recorded makes a
+    :class:`~singa.tape.record.Record`.
+
+    What is compiled is kept by the class, its ``forward`` and ``backward``, and the values and
+    types of all attributes: numbers, strings, functions, and lists, tuples, sets and dicts of
+    them. Attributes that are NumPy arrays are arguments of what is compiled, and may change at no
+    cost; so may the numbers that :attr:`numbers` names. Whatever else ``forward`` and ``backward``
+    read, such as globals and attributes of the class, is what it was when they were compiled: what
+    will change belongs into an attribute, or is an input.
+
     Attributes:
         name: for people: the class's name unless given.
-        src: where the inputs came from, an :data:`Edge` each; empty if nothing was recorded.
         traceable: whether forward and backward are compiled.
         arithmetic: in mixed precision, ``"low"`` for what computes in the short type, ``"wide"``
             for what computes in float32; None for what takes its inputs as they are.
+        numbers: the names of attributes whose numbers may be others in each call: bounds, slopes.
+            In ``forward`` and ``backward`` they are scalars to compute with; an ``if`` does not
+            know their values.
 
     Example:
         >>> class Softsign(autograd.Operation):
@@ -61,54 +68,32 @@ class Operation:
         Tensor([-0.5 ,  0.75], shape=(2,), dtype=float32, device=cpu)
     """
 
-    __slots__ = (
-        "__dict__",
-        "__weakref__",
-        "_inputs",
-        "_name",
-        "_needed",
-        "_precision",
-        "_saved",
-        "_trace",
-        "src",
-    )
+    __slots__ = ("__dict__", "__weakref__", "_name")
 
     traceable: bool = True
     arithmetic: str | None = None
-    derives_backward: bool = True  # set for each subclass: it has no backward of its own
+    numbers: tuple[str, ...] = ()
 
-    _inputs: list[CTensor]  # the inputs' arrays, if the trace says that it recomputes
     _name: str | None
-    _needed: tuple[bool, ...]  # which inputs have an edge
-    _precision: DType | None  # what its kernel converts its inputs to
-    _saved: list[CTensor]  # the arrays that backward takes
-    _trace: (
-        Trace | host.HostTrace | Recomputed | None
-    )  # the layout of what forward left; set when recorded
-    src: tuple[Edge, ...]
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Operation:
-        operation = object.__new__(cls)
-        operation._name = operation._trace = operation._precision = None
-        operation.src = ()
-        return operation
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """What ``forward`` leaves for ``backward``."""
 
     def __init__(self, name: str | None = None) -> None:
         self._name = name
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        cls.derives_backward = cls.backward is Operation.backward
-
     @property
     def name(self) -> str:
         """For people: the class's name, unless it was given another one."""
-        return self._name or type(self).__name__
+        # A subclass need not call __init__.
+        return getattr(self, "_name", None) or type(self).__name__
 
-    @property
-    def requires_grad(self) -> bool:
-        """Whether a backward pass goes through this operation."""
-        return any(self.src)
+    @classmethod
+    def derives_backward(cls) -> bool:
+        """Whether it has no backward of its own."""
+        return cls.backward is Operation.backward
 
     def forward(self, *xs: Any) -> Any:
         """Compute the outputs from the inputs: CTensors."""
@@ -135,95 +120,73 @@ class Operation:
 
     def copy(self, attributes: dict[str, Any] | None = None) -> Operation:
         """One that is configured alike and has not been called, with more attributes."""
-        fresh = Operation.__new__(type(self))
-        fresh._name = self._name
-        fresh._precision = self._precision
+        fresh = object.__new__(type(self))
+        fresh._name = getattr(self, "_name", None)
         fresh.__dict__.update(self.__dict__)
         if attributes:
             fresh.__dict__.update(attributes)
         return fresh
 
-    def __getattr__(self, name: str) -> Any:
-        # What forward left behind went through the compiled kernel, and is looked up on demand.
-        if self._trace is not None:
-            left = self._trace.left(self)
-            if name in left:
-                return left[name]
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-
     def __call__(self, *xs: Tensor) -> tuple[Tensor, ...]:
         """Run forward on Tensors, and record it if recording is on and a gradient is wanted.
 
         Raises:
+            ArgumentError: a Tensor among its attributes, or what its kernel cannot be known by.
             DeviceError: the inputs are on different devices.
             SingaError: whatever ``forward`` finds wrong with the inputs.
         """
-        if local.guard is not None:
-            for cls in type(self).__mro__[:-1]:
-                hooks.looked_for(cls)
-        # An operation is in the record once for each call.
-        operation = self if self._trace is None else self.copy()
+        here = local
         try:
             device = xs[0].device
-            arrays = [x._data for x in xs] if local.capture is None else [x.data for x in xs]
+            arrays = [x._data for x in xs] if here.capture is None else [x.data for x in xs]
         except (AttributeError, IndexError):
-            raise DTypeError(_not_tensors(operation, xs)) from None
+            raise DTypeError(_not_tensors(self, xs)) from None
         for x in xs:
             if x.device is not device:
-                raise DeviceError(_many_devices(operation, xs))
-        low = local.precision
-        operation._precision = None if low is None else computing_type(self.arithmetic, low)
-        recording = False
-        if mode.recording:
-            if local.guard is not None:
+                raise DeviceError(_many_devices(self, xs))
+        if here.guard is not None:
+            for cls in type(self).__mro__[:-1]:
+                hooks.looked_for(cls)
+            if mode.recording:
                 for x in xs:
                     x._note_flags()
-            edges: list[Edge] = []
-            needed: list[bool] = []
-            for x in xs:
-                if x._requires_grad and (x.creator is not None or x._stores_grad):
-                    edges.append((x.creator, x.output_index, x if x._stores_grad else None))
-                    needed.append(True)
-                    recording = True
-                else:
-                    edges.append(None)
-                    needed.append(False)
+        record = self._record(xs, here.journal) if mode.recording else None
+        floats: tuple[bool, ...]
         try:
-            trace: Trace | host.HostTrace
-            if not operation.traceable:
-                operation = operation.copy()  # its attributes are what forward leaves on it
-                ys = host.forward(operation, arrays)
-                operation._saved = []
-                operation._trace = trace = host.HostTrace(arrays, ys)
+            if not self.traceable:
+                ys, floats = _on_host(self, record, arrays)
+            elif record is None:
+                ys = computed(self, arrays)
             else:
-                kernel, attributes = _kernel_of(operation)
-                if not recording:
-                    ys = kernel.infer(attributes, *arrays)
-                else:
-                    ys, found = kernel.record(attributes, *arrays)
-                    [(traced, residuals)] = found.items()
-                    operation._saved = traced.saved(arrays, ys, residuals)
-                    operation._trace = trace = traced
-                    if traced.recomputes:
-                        operation._inputs = arrays
-                    if local.segment is not None:
-                        local.segment.add(operation, (kernel, attributes), arrays, xs)
+                ys, floats = _recorded(record, arrays, xs)
         except Exception as error:
-            error.add_note(f"in {operation.name}({', '.join(map(describe, xs))})")
+            error.add_note(f"in {self.name}({', '.join(map(describe, xs))})")
             raise
-        if not recording:
+        if record is None:
             return tuple([wrap(y, device) for y in ys])
-        operation.src = tuple(edges)
-        operation._needed = tuple(needed)
-        if len(ys) == 1 and trace.outputs_are_float[0]:
-            return (wrap(ys[0], device, True, operation),)
+        if len(ys) == 1 and floats[0]:
+            return (wrap(ys[0], device, True, record),)
         # Only floats have gradients.
         return tuple(
             [
-                wrap(y, device, True, operation, i) if is_float else wrap(y, device)
-                for i, (y, is_float) in enumerate(zip(ys, trace.outputs_are_float, strict=True))
+                wrap(y, device, True, record, i) if is_float else wrap(y, device)
+                for i, (y, is_float) in enumerate(zip(ys, floats, strict=True))
             ]
         )
+
+    def _record(self, xs: Sequence[Tensor], step: Any) -> Record | None:
+        """The record of a call with these inputs; None if no gradient is wanted of any."""
+        edges: list[Edge] = []
+        for x in xs:
+            creator = x.creator
+            if not x._requires_grad:
+                edges.append(None)
+            # What another step has computed is a leaf in this one.
+            elif creator is not None and creator.step is step:
+                edges.append((creator, x.output_index, x if x._stores_grad else None))
+            else:
+                edges.append((None, x.output_index, x) if x._stores_grad else None)
+        return Record(self, tuple(edges), step) if any(edges) else None
 
     @classmethod
     def register_forward_pre_hook(cls, hook: hooks.PreHook) -> hooks.Handle:
@@ -244,22 +207,13 @@ class Operation:
 
     @classmethod
     def register_backward_hook(cls, hook: hooks.BackwardHook) -> hooks.Handle:
-        """Call ``hook(operation, dxs, dys)`` after each backward pass through such an operation.
+        """Call ``hook(record, dxs, dys)`` after each backward pass through such an operation.
 
-        ``dxs`` are the gradients of the inputs that need one, None where there is none; ``dys``
-        those of the outputs that were used.
+        ``record`` is that of its call: it has a ``name`` and the ``operation``. ``dxs`` are the
+        gradients of the inputs that need one, None where there is none; ``dys`` those of the
+        outputs that were used.
         """
         return hooks.register(hooks.backward, cls, hook, _choose_call)
-
-    def input_gradients(
-        self, dys: dict[int, CTensor], needed: tuple[bool, ...]
-    ) -> Sequence[CTensor | None]:
-        """The gradients of the needed inputs, in order; None where there is none.
-
-        ``dys`` holds the gradients of the outputs that somebody used, by number.
-        """
-        assert self._trace is not None  # only what was recorded is walked
-        return self._trace.backward(self, dys, needed)
 
     def __repr__(self) -> str:
         config = ", ".join(f"{name}={value!r}" for name, value in self.__dict__.items())
@@ -285,6 +239,58 @@ def _choose_call() -> None:
     Operation.__call__ = call  # type: ignore[method-assign]
 
 
+def computed(operation: Operation, arrays: Sequence[CTensor], kind: str = FORWARD) -> Arrays:
+    """The outputs of an operation, of which nothing is recorded; what kind of call it is."""
+    low = local.precision
+    kernel, given = kernel_of(operation, low and computing_type(operation.arithmetic, low))
+    if local.capture is None:
+        found = kernel.infer(given, *arrays)
+    else:
+        with calling(kind, operation):
+            found = kernel.infer(given, *arrays)
+    [(tracing, ys)] = found.items()
+    if tracing.used != table.clock:
+        table.use(tracing)
+    return ys
+
+
+def _recorded(
+    record: Record, arrays: list[CTensor], xs: Sequence[Tensor]
+) -> tuple[Arrays, tuple[bool, ...]]:
+    """The outputs of a recorded operation, and which of them are floats."""
+    here = local
+    low, operation = here.precision, record.operation
+    kernel, given = kernel_of(operation, low and computing_type(operation.arithmetic, low))
+    if here.capture is None:
+        ys, found = kernel.record(given, *arrays)
+    else:
+        with calling(FORWARD, record):
+            ys, found = kernel.record(given, *arrays)
+    [(trace, residuals)] = found.items()
+    if trace.used != table.clock:
+        table.use(trace)
+    record._trace = trace
+    record._saved = trace.saved(given, arrays, ys, residuals)
+    if trace.recomputes:
+        record._inputs = arrays
+    if here.segment is not None:
+        here.segment.add(record, (kernel, given), arrays, xs)
+    return ys, trace.outputs_are_float
+
+
+def _on_host(
+    operation: Operation, record: Record | None, arrays: list[CTensor]
+) -> tuple[Arrays, tuple[bool, ...]]:
+    """The outputs of an operation that runs as Python, and which of them are floats."""
+    called = operation.copy()  # its attributes are what forward leaves on it
+    with calling(FORWARD, operation if record is None else record):
+        ys = host.forward(called, arrays)
+    trace = host.HostTrace(arrays, ys)
+    if record is not None:
+        record.operation, record._trace = called, trace
+    return ys, trace.outputs_are_float
+
+
 def _not_tensors(operation: Operation, xs: Sequence[Any]) -> str:
     for x in xs:
         if not isinstance(x, Tensor):
@@ -298,51 +304,6 @@ def _not_tensors(operation: Operation, xs: Sequence[Any]) -> str:
 def _many_devices(operation: Operation, xs: Sequence[Tensor]) -> str:
     names = ", ".join(x.device.name for x in xs)
     return f"{operation.name}: inputs are on different devices: {names}; to_device moves a Tensor"
-
-
-def _kernel_of(operation: Operation) -> tuple[Kernel, dict[str, Any]]:
-    """The compiled operation for this configuration, and the configuration's arrays."""
-    config = operation.__dict__
-    arrays: dict[str, Any] = {}
-    # The types belong to the key because 1, 1.0 and True are equal.
-    key = (
-        operation.__class__,
-        operation._precision,
-        *config,
-        *config.values(),
-        *map(type, config.values()),
-    )
-    try:
-        kernel = _kernels.get(key)
-    except TypeError:  # something that cannot be hashed
-        arrays = {
-            name: value
-            for name, value in config.items()
-            if isinstance(value, (np.ndarray, jax.Array))
-        }
-        key = (
-            operation.__class__,
-            operation._precision,
-            *config,
-            *[None if name in arrays else _frozen(value) for name, value in config.items()],
-            *map(type, config.values()),
-        )
-        kernel = _kernels.get(key)
-    if kernel is None:
-        kernel = _kernels[key] = Kernel(operation, arrays)
-    return kernel, arrays
-
-
-def _frozen(value: Any) -> Any:
-    """A hashable value that is equal for equal lists, dicts and sets."""
-    if isinstance(value, (list, tuple)):
-        return tuple(map(_frozen, value))
-    if isinstance(value, dict):
-        return tuple((key, _frozen(item)) for key, item in value.items())
-    if isinstance(value, set):
-        return frozenset(value)
-    hash(value)
-    return value
 
 
 def describe(x: Tensor) -> str:

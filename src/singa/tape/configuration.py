@@ -1,0 +1,79 @@
+"""What an operation is configured with: what of it its kernel is made for, and what it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+
+from singa._tensor import Tensor
+from singa.device import DType
+from singa.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from singa.tape.operation import Operation
+
+# Of these, equal values of one type are the same value.
+_EXACT = frozenset({bool, int, str, bytes, type(None), type})
+
+
+def configuration(operation: Operation, precision: DType | None) -> tuple[Any, dict[str, Any]]:
+    """What an operation's kernel is known by, and the values that the kernel takes each time.
+
+    The latter are arrays, and the numbers that the class says will change.
+
+    Raises:
+        ArgumentError: a Tensor, or something that cannot be told from another one.
+    """
+    cls = operation.__class__
+    key: list[Any] = [cls, precision, cls.forward, cls.backward]
+    given: dict[str, Any] = {}
+    for name, value in operation.__dict__.items():
+        kind = value.__class__
+        if name in cls.numbers and isinstance(value, (int, float, np.number)) and kind is not bool:
+            given[name] = value
+            key += name, kind
+        elif kind in _EXACT or (kind is float and value and value == value):
+            key += name, kind, value
+        elif isinstance(value, (np.ndarray, jax.Array)):
+            given[name] = value
+            key += name, kind
+        else:
+            key += name, kind, _exact(operation, name, value)
+    return tuple(key), given
+
+
+def _exact(operation: Operation, name: str, value: Any) -> Hashable:
+    """Something that is equal only for values that compute the same."""
+    if isinstance(value, (float, complex, np.generic)):
+        return repr(value)  # 0.0 is not -0.0, and nan is nan
+    if isinstance(value, (list, tuple)):
+        return tuple([_typed(operation, name, item) for item in value])
+    if isinstance(value, dict):
+        items = value.items()
+        return tuple([(_typed(operation, name, k), _typed(operation, name, v)) for k, v in items])
+    if isinstance(value, (set, frozenset)):
+        return frozenset([_typed(operation, name, item) for item in value])
+    if isinstance(value, (np.ndarray, jax.Array)):
+        array = np.asarray(value)
+        return array.shape, array.dtype, array.tobytes()
+    if isinstance(value, Tensor):
+        raise ArgumentError(
+            f"{operation.name}: the Tensor in its attribute {name!r} would be frozen into "
+            "the compiled kernel; pass it as an input of the operation instead"
+        )
+    try:
+        hash(value)
+    except TypeError:
+        raise ArgumentError(
+            f"{operation.name}: in its attribute {name!r} is a {type(value).__name__}, and nothing "
+            "says when two of those are the same; operations are configured with numbers, strings, "
+            "arrays, functions, and tuples, lists, sets and dicts of them"
+        ) from None
+    return value
+
+
+def _typed(operation: Operation, name: str, value: Any) -> Hashable:
+    return type(value), value if type(value) in _EXACT else _exact(operation, name, value)

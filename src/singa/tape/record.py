@@ -1,0 +1,99 @@
+"""Record: one call of an operation, as the backward pass finds it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from singa._tensor import Tensor
+from singa.device import CTensor
+from singa.watching import BACKWARD, calling, local
+
+if TYPE_CHECKING:
+    from singa.tape.checkpointing import Recomputed
+    from singa.tape.host import HostTrace
+    from singa.tape.kernel import Trace
+    from singa.tape.operation import Operation
+
+Edge: TypeAlias = "tuple[Record | None, int, Tensor | None] | None"
+"""Where an input came from: its creator, which of the creator's outputs it is, and the Tensor
+itself if its gradient is to be yielded. None for an input that needs no gradient."""
+
+
+class Record:
+    """One call of an operation that was recorded: the ``creator`` of its results.
+
+    It has, as attributes, what the operation's ``forward`` has left on ``self`` for ``backward``,
+    and the operation's configuration as it was when it was called.
+
+    Attributes:
+        operation: the operation that was called. It may be called again, which is another record.
+        src: where the inputs came from, an :data:`Edge` each.
+        step: the step in which it was called; None outside of steps. A later step does not walk
+            back into it.
+
+    Example:
+        >>> x = Tensor(data=[-1.0, 2.0], stores_grad=True)
+        >>> with autograd.enable_grad():
+        ...     y = autograd.relu(x)
+        >>> y.creator.name, y.creator.src[0][2] is x
+        ('ReLU', True)
+        >>> y.creator.y  # what ReLU.forward has kept
+        Array([0., 2.], dtype=float32)
+    """
+
+    __slots__ = (
+        "__weakref__", "_inputs", "_needed", "_saved", "_trace", "operation", "src", "step",
+    )  # fmt: skip
+
+    # Set once it has been called: the layout of what forward left, the arrays that backward takes,
+    # and those of the inputs, if the trace says that it recomputes.
+    _trace: Trace | HostTrace | Recomputed
+    _saved: list[Any]
+    _inputs: list[CTensor]
+
+    def __init__(self, operation: Operation, src: tuple[Edge, ...], step: Any) -> None:
+        self.operation = operation
+        self.src = src
+        self.step = step
+        self._needed = tuple([edge is not None for edge in src])
+
+    @property
+    def name(self) -> str:
+        """For people: the operation's."""
+        return self.operation.name
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether a backward pass goes through it."""
+        return any(self.src)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name in Record.__slots__:  # not what forward has left
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return getattr(self._after_forward(), name)
+
+    def backward(self, *dys: CTensor) -> Any:
+        """What the operation's ``backward`` returns for these gradients of its outputs."""
+        return self._after_forward().backward(*dys)
+
+    def input_gradients(
+        self, dys: dict[int, CTensor], needed: tuple[bool, ...]
+    ) -> Sequence[CTensor | None]:
+        """The gradients of the needed inputs, in order; None where there is none.
+
+        Args:
+            dys: the gradients of the outputs that somebody used, by number.
+            needed: for each input, whether its gradient is wanted.
+        """
+        if local.capture is None:
+            return self._trace.backward(self, dys, needed)
+        with calling(BACKWARD, self):
+            return self._trace.backward(self, dys, needed)
+
+    def _after_forward(self) -> Operation:
+        """A copy of the operation as ``forward`` has left it."""
+        return self._trace.after_forward(self)
+
+    def __repr__(self) -> str:
+        return f"<Record of {self.operation!r}>"
