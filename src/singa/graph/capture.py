@@ -25,7 +25,7 @@ from singa.errors import CaptureError
 from singa.guard import ABSENT, Guard, Part, assign_attribute, own
 from singa.journal import Journal
 from singa.tape.record import Record
-from singa.watching import local
+from singa.watching import FORWARD, local
 
 # Stands in the recorded program for a Tensor's value before the step; ``index`` says which.
 read_tensor = Primitive("read_tensor")
@@ -46,8 +46,22 @@ class Call(NamedTuple):
     forward: int | None
 
 
-CALL = "call."
-"""With a number, what in the name stack of an equation tells the call that made it."""
+_CALL = "call."
+
+
+def call_of(equation: Any) -> int | None:
+    """The number of the call that made an equation, among its capture's ``calls``."""
+    for scope in reversed(equation.source_info.name_stack.stack):
+        if scope.name.startswith(_CALL):
+            return int(scope.name.removeprefix(_CALL))
+    return None
+
+
+def without_calls(name_stack: Any) -> Any:
+    """The names that the step's own code has given to what surrounds an equation."""
+    return type(name_stack)(
+        tuple([scope for scope in name_stack.stack if not scope.name.startswith(_CALL)])
+    )
 
 
 class Capture:
@@ -73,7 +87,7 @@ class Capture:
         result: what it returned.
         number_of_arrays: how many arrays there are in results and effects that are no Tensors.
         errors: for each condition, what makes the error to raise if it does not hold.
-        calls: what it called, by number: see :data:`CALL`.
+        calls: what it called, by number: see :func:`call_of`.
         communicator: by which the step exchanges something with other ranks; None if it does not.
 
     Example:
@@ -137,8 +151,16 @@ class Capture:
             forward = self._forward_calls.setdefault(owner, number)
             owner = owner.operation
         self.calls.append(Call(kind, type(owner), None if forward == number else forward))
-        with jax.named_scope(f"{CALL}{number}"):
+        with jax.named_scope(f"{_CALL}{number}"):
             yield
+
+    def owners(self) -> list[type | None]:
+        """For each equation, the class of the operation of whose forward pass it is a part."""
+        calls = [call_of(equation) for equation in self.jaxpr.eqns]
+        return [
+            self.calls[n].owner if n is not None and self.calls[n].kind == FORWARD else None
+            for n in calls
+        ]
 
     def check(self, holds: CTensor, error: Callable[[], Exception]) -> None:
         """Note a condition; ``holds`` is a bool of shape ()."""

@@ -2,37 +2,45 @@
 
 XLA fuses what it compiles itself, but a native kernel is opaque to it: a ReLU behind one would
 read the whole result once more and write it again. oneDNN can apply it before the result leaves
-the registers. Whether a step allows that is plain in the recorded program: nobody else looks at
-the convolution's result.
+the cache. Whether a step allows that is plain in the recorded program: both operations are the
+library's own, they compute what the kernel computes, and nobody else looks at what is between.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
 
+from singa.operation.activation import ReLU
+from singa.operation.convolution import Convolution2d
+
 _CONVOLUTION = "singa_convolution"
 _INNER = ("jaxpr", "call_jaxpr")  # where equations that call a jaxpr keep it
 
 
-def fuse(closed: ClosedJaxpr) -> ClosedJaxpr:
-    """The same program, with each ReLU in the native convolution before it that can be there."""
+def fuse(closed: ClosedJaxpr, owners: Sequence[type | None]) -> ClosedJaxpr:
+    """The same program, with each ReLU in the native convolution before it that can be there.
+
+    Args:
+        closed: a captured step.
+        owners: for each of its equations, the class of the operation whose forward pass it is.
+    """
     jaxpr = closed.jaxpr
     uses = Counter(v for eqn in jaxpr.eqns for v in eqn.invars if not isinstance(v, Literal))
     uses.update(v for v in jaxpr.outvars if not isinstance(v, Literal))
     convolutions = {
         eqn.outvars[0]: i
         for i, eqn in enumerate(jaxpr.eqns)
-        if eqn.params.get("name") == "Convolution2d" and _is_native(eqn)
+        if owners[i] is Convolution2d and len(eqn.outvars) == 1 and _is_native(eqn)
     }
     eqns: list[Any] = list(jaxpr.eqns)
     for i, eqn in enumerate(jaxpr.eqns):
-        if eqn.params.get("name") != "ReLU" or len(eqn.invars) != 1 or len(eqn.outvars) != 1:
+        if owners[i] is not ReLU or not _is_maximum_with_0(eqn):
             continue
         before = convolutions.get(eqn.invars[0])
         if before is not None and uses[eqn.invars[0]] == 1:
@@ -54,6 +62,21 @@ def _is_native(eqn: Any) -> bool:
         return bool(eqn.params["target_name"] == _CONVOLUTION)
     return len(eqn.outvars) == 1 and any(
         _is_native(last) for inner in _inner(eqn) if (last := _last(inner.jaxpr)) is not None
+    )
+
+
+def _is_maximum_with_0(eqn: Any) -> bool:
+    """Whether an equation's only result is the larger one of its only input and 0."""
+    programs = [inner.jaxpr for inner in _inner(eqn)]
+    if [len(program.eqns) for program in programs] != [1] or len(eqn.invars) != 1:
+        return False
+    [program], [[last]] = programs, [program.eqns for program in programs]
+    return (
+        last.primitive is jax.lax.max_p
+        and last.invars[0] is program.invars[0]
+        and isinstance(last.invars[1], Literal)
+        and last.invars[1].val == 0
+        and program.outvars == last.outvars
     )
 
 

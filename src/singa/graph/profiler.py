@@ -7,7 +7,8 @@ import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,16 @@ from singa.errors import ArgumentError, ReportError
 from singa.graph.hlo import Instructions, Work
 from singa.graph.profile import Profile, Row, summary, titles
 from singa.graph.program import Program
-from singa.graph.recording import OTHER, Key, Node, Recording, number_by_name, sort_out
+from singa.graph.recording import OTHER, Key, Node, Recording
 from singa.graph.step import Steps
 from singa.graph.trace import Event, Window, read, runs, time_by
+from singa.watching import BACKWARD, FORWARD, UPDATE
 
 _MARK = "singa step"
 _LIMIT = 100  # steps that are timed for Device.PrintTimeProfiling
+
+# Kernels of which the direction is known, whatever comes before and after them.
+_KNOWN = {"GradientSum": BACKWARD, "RunningAverage": FORWARD}
 
 
 class Profiler:
@@ -284,9 +289,9 @@ def _add_compiled(totals: dict[Key, _Total], window: Window, compiled: _Compiled
 def _add_eager(totals: dict[Key, _Total], window: Window, nodes: list[Node]) -> None:
     layers = {node.key: node.layer for node in nodes}
     ran = runs(window.events)
-    names = sort_out([_kernel_name(run[0]) for run in ran])
+    names = _by_name([_kernel_name(run[0]) for run in ran])
     keys: dict[Event, Key] = {}
-    for run, (name, direction), number in zip(ran, names, number_by_name(names), strict=True):
+    for run, (name, direction), number in zip(ran, names, _number_by_name(names), strict=True):
         key = direction, name, number
         totals.setdefault(key, _Total(layers.get(key, ""))).calls += 1
         keys.update((event, key) for event in run)
@@ -296,3 +301,49 @@ def _add_eager(totals: dict[Key, _Total], window: Window, nodes: list[Node]) -> 
 
 def _kernel_name(event: Event) -> str:
     return event.module.removeprefix("jit_")
+
+
+def _by_name(kernels: Sequence[str]) -> list[tuple[str, str]]:
+    """For kernels in the order in which they run: each one's operation, and its direction.
+
+    jax's profiler knows their names only, and the eager step is over. So this guesses.
+    """
+    first = next((i for i, name in enumerate(kernels) if name.endswith("_backward")), len(kernels))
+    # After the first backward, an operation is forward if its own backward is still to come.
+    to_come: Counter[str] = Counter()
+    titles = []
+    for i in reversed(range(len(kernels))):
+        name = kernels[i]
+        if name in _KNOWN:
+            titles.append((name, _KNOWN[name]))
+        elif name.endswith("_backward"):
+            name = name.removesuffix("_backward")
+            to_come[name] += 1
+            titles.append((name, BACKWARD))
+        elif name.endswith("_update"):
+            titles.append((name.removesuffix("_update"), UPDATE))
+        else:
+            is_forward = i < first or to_come[name] > 0
+            to_come[name] -= to_come[name] > 0
+            titles.append((name.lstrip("_"), FORWARD if is_forward else UPDATE))
+    return titles[::-1]
+
+
+def _number_by_name(steps: Iterable[tuple[str, str]]) -> list[int]:
+    """The numbers of operations of which only names and directions are known, in their order.
+
+    A backward gets the number of a forward of its name: the last one that has none yet.
+    """
+    seen: Counter[tuple[str, str]] = Counter()
+    unmatched: dict[str, list[int]] = {}
+    numbers = []
+    for name, direction in steps:
+        waiting = unmatched.setdefault(name, [])
+        if direction == BACKWARD and waiting:
+            numbers.append(waiting.pop())
+            continue
+        seen[name, direction] += 1
+        numbers.append(seen[name, direction])
+        if direction == FORWARD:
+            waiting.append(numbers[-1])
+    return numbers

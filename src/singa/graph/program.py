@@ -14,7 +14,7 @@ from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
 from singa import memory
 from singa._tensor import Tensor, wrap
 from singa.device import CTensor
-from singa.graph.capture import Capture, Made, read_tensor
+from singa.graph.capture import Capture, Made, read_tensor, without_calls
 from singa.graph.fusing import fuse
 from singa.graph.interrupts import uninterrupted
 from singa.graph.sequence import one_by_one
@@ -90,7 +90,7 @@ class Program:
         self._direct: Callable[..., Sequence[CTensor]] | None = None
         self.arg_names = [arg.name for arg in args]
         numbered = _numbered(capture.jaxpr)
-        opened = _opened(numbered if sequential else fuse(numbered))
+        opened = _opened(numbered if sequential else fuse(numbered, capture.owners()))
         self.is_compiled_anew = False
         self._run: Callable[..., Sequence[CTensor]]
         self._function: Callable[..., list[CTensor]] = jaxpr_as_fun(opened)
@@ -313,7 +313,7 @@ def _numbered(closed: ClosedJaxpr) -> ClosedJaxpr:
     for eqn in closed.jaxpr.eqns:
         if eqn.primitive is not read_tensor:
             source = eqn.source_info
-            name_stack = source.name_stack.extend(f"op.{next(places)}")
+            name_stack = without_calls(source.name_stack).extend(f"op.{next(places)}")
             eqn = eqn.replace(source_info=source.replace(name_stack=name_stack))
         eqns.append(eqn)
     return ClosedJaxpr(closed.jaxpr.replace(eqns=eqns), closed.consts)

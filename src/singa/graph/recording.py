@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from jax.extend.core import Literal
 
 from singa._tensor import Tensor
-from singa.graph.capture import Capture, read_tensor
+from singa.graph.capture import Capture, call_of, read_tensor
+from singa.watching import BACKWARD as BACKWARD
+from singa.watching import FORWARD as FORWARD
+from singa.watching import UPDATE as UPDATE
 
-FORWARD, BACKWARD, UPDATE, OTHER = "forward", "backward", "update", "other"
-
-# Kernels that are no operations of the user's.
-_INTERNAL = {
-    "_blend": ("RunningAverage", FORWARD),
-}
+OTHER = "other"
 
 
 @dataclass(eq=False)
@@ -122,70 +120,52 @@ class Recording:
                 made[var] = _source(tensor, names, var.aval), 0
             else:
                 equations.append(equation)
-        titles = sort_out([_kernel_name(equation) for equation in equations])
-        for equation, (name, direction) in zip(equations, titles, strict=True):
-            node = Node(name, direction, outputs=[var.aval for var in equation.outvars])
+        for node, equation in zip(_nodes(capture, equations), equations, strict=True):
             node.inputs = [made[v] for v in equation.invars if not isinstance(v, Literal)]
-            node.is_rule = _kernel_name(equation).endswith("_update")
             made.update((var, (node, i)) for i, var in enumerate(equation.outvars))
             self.nodes.append(node)
         outputs = [None if isinstance(v, Literal) else made[v] for v in jaxpr.outvars]
         first = len(capture.written) + len(capture.written_args)
         self.results = [output for output in outputs[first:] if output is not None]
-        self.is_training = any(node.direction == BACKWARD for node in self.nodes)
         self.assigned = [
             (names.get(tensor) or tensor.name or "", output)
             for tensor, output in zip(capture.written, outputs, strict=False)
             if output is not None
         ]
-        _look_ahead(self.nodes)
+        _directions(self.nodes)
+        self.is_training = any(node.direction == BACKWARD for node in self.nodes)
         _number(self.nodes)
         _find_layers(self.nodes)
 
 
-def sort_out(kernels: Sequence[str]) -> list[tuple[str, str]]:
-    """For kernels in the order in which they run: each one's operation, and its direction."""
-    first = next((i for i, name in enumerate(kernels) if name.endswith("_backward")), len(kernels))
-    # After the first backward, an operation is forward if its own backward is still to come.
-    to_come: Counter[str] = Counter()
-    titles = []
-    for i in reversed(range(len(kernels))):
-        name = kernels[i]
-        if name in _INTERNAL:
-            titles.append(_INTERNAL[name])
-        elif name.endswith("_backward"):
-            name = name.removesuffix("_backward")
-            to_come[name] += 1
-            titles.append((name, BACKWARD))
-        elif name.endswith("_update"):
-            titles.append((name.removesuffix("_update"), UPDATE))
-        elif name == "add" and i > first:
-            titles.append(("GradientSum", BACKWARD))
-        else:
-            is_forward = i < first or to_come[name] > 0
-            to_come[name] -= to_come[name] > 0
-            titles.append((name.lstrip("_"), FORWARD if is_forward else UPDATE))
-    return titles[::-1]
+def _nodes(capture: Capture, equations: Sequence[Any]) -> list[Node]:
+    """A node for each equation: of which operation it is, and in which direction.
 
-
-def number_by_name(steps: Iterable[tuple[str, str]]) -> list[int]:
-    """The numbers of operations of which only names and directions are known, in their order.
-
-    A backward gets the number of a forward of its name: the last one that has none yet.
+    What is sure: backward passes, updates, and forward passes as long as there has been no backward
+    pass or if they have one themselves. Of the rest the direction is :data:`OTHER`.
     """
-    seen: Counter[tuple[str, str]] = Counter()
-    unmatched: dict[str, list[int]] = {}
-    numbers = []
-    for name, direction in steps:
-        waiting = unmatched.setdefault(name, [])
-        if direction == BACKWARD and waiting:
-            numbers.append(waiting.pop())
-            continue
-        seen[name, direction] += 1
-        numbers.append(seen[name, direction])
-        if direction == FORWARD:
-            waiting.append(numbers[-1])
-    return numbers
+    calls = capture.calls
+    walked = {call.forward for call in calls if call.kind == BACKWARD}
+    nodes: list[Node] = []
+    of_calls: dict[int, Node] = {}
+    is_walking = False
+    for equation in equations:
+        number = call_of(equation)
+        direction = OTHER if is_walking else FORWARD
+        node = Node(_kernel_name(equation), direction)
+        node.outputs = [var.aval for var in equation.outvars]
+        if number is not None:
+            call = calls[number]
+            if call.kind != FORWARD or number in walked:
+                node.direction = call.kind
+            if number not in of_calls:  # its main part; there may be others
+                of_calls[number] = node
+                node.name = call.owner.__name__
+                node.is_rule = call.kind == UPDATE
+                node.forward = None if call.forward is None else of_calls.get(call.forward)
+            is_walking = is_walking or call.kind == BACKWARD
+        nodes.append(node)
+    return nodes
 
 
 def _kernel_name(equation: Any) -> str:
@@ -200,38 +180,37 @@ def _source(tensor: Any, names: Mapping[Tensor, str], aval: Any) -> Source:
     return Source(kind, names.get(tensor) or tensor.name or kind, aval)
 
 
-def _look_ahead(nodes: Sequence[Node]) -> None:
-    """What forward needs is forward too, although its own backward is not to come."""
-    needed: set[Source | Node] = set()
+def _directions(nodes: Sequence[Node]) -> None:
+    """Say of what is no plain forward or backward which of the two it is a part of, or neither.
+
+    It is a part of what takes its results. Where nothing does, or only an update, it is an update
+    if a gradient or an update goes into it.
+    """
+    is_late: set[Source | Node] = set()
+    for node in nodes:
+        if node.direction in (BACKWARD, UPDATE) or any(x in is_late for x, _ in node.inputs):
+            is_late.add(node)
+    users: dict[Source | Node, set[str]] = {}
     for node in reversed(nodes):
-        if node in needed and node.direction == UPDATE and not node.is_rule:
-            node.direction = FORWARD
-        if node.direction == FORWARD:
-            needed.update(origin for origin, _ in node.inputs)
+        if node.direction == OTHER:
+            kinds = users.get(node, set())
+            if FORWARD in kinds or BACKWARD in kinds:
+                node.direction = FORWARD if FORWARD in kinds else BACKWARD
+            else:
+                node.direction = UPDATE if kinds or node in is_late else FORWARD
+        for origin, _ in node.inputs:
+            users.setdefault(origin, set()).add(node.direction)
 
 
 def _number(nodes: Sequence[Node]) -> None:
-    """Number the operations of each name, and give a backward the number of its forward."""
+    """Number the operations of each name; a backward has the number of its forward."""
     seen: Counter[tuple[str, str]] = Counter()
-    unmatched: dict[str, list[Node]] = {}
     for node in nodes:
-        waiting = unmatched.setdefault(node.name, [])
-        if node.direction == BACKWARD and waiting:
-            # What it saved for its backward goes into that: its inputs, outputs and residuals.
-            shared = [_shared(forward, node) for forward in waiting]
-            last = max(i for i, count in enumerate(shared) if count == max(shared))
-            node.forward = waiting.pop(last)
+        if node.forward is not None:
             node.number = node.forward.number
-            continue
-        seen[node.name, node.direction] += 1
-        node.number = seen[node.name, node.direction]
-        if node.direction == FORWARD:
-            waiting.append(node)
-
-
-def _shared(forward: Node, backward: Node) -> int:
-    own = sum(origin is forward for origin, _ in backward.inputs)
-    return 2 * own + sum(taken in forward.inputs for taken in backward.inputs)
+        else:
+            seen[node.name, node.direction] += 1
+            node.number = seen[node.name, node.direction]
 
 
 def _find_layers(steps: Sequence[Node]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import jax
@@ -19,6 +18,7 @@ from singa.operation import checks
 from singa.operation.reduction import Axes, norm
 from singa.operation.variadic import maximum
 from singa.tape import Operation, mode
+from singa.tape.operation import computed
 
 __all__ = [
     "BatchNormalization2d", "FrozenBatchNormalization2d", "GroupNormalization",
@@ -299,13 +299,21 @@ def batchnorm_2d(
                 f"BatchNormalization2d: the running mean and variance must be {batch.shape}, "
                 f"got {running.shape}"
             )
-        running.data = _blend(running.data, batch.data, float(momentum))
+        [running.data] = computed(RunningAverage(momentum), (running.data, batch.data))
     return y
 
 
-@partial(jax.jit, static_argnums=2)
-def _blend(old: CTensor, new: CTensor, momentum: float) -> CTensor:
-    return (momentum * old + (1 - momentum) * new).astype(old.dtype)
+class RunningAverage(Operation):
+    """momentum times the old average, plus the rest of the new value; it has no gradient."""
+
+    numbers = ("momentum",)
+
+    def __init__(self, momentum: float) -> None:
+        super().__init__()
+        self.momentum = float(momentum)
+
+    def forward(self, old: CTensor, new: CTensor) -> CTensor:
+        return (self.momentum * old + (1 - self.momentum) * new).astype(old.dtype)
 
 
 def layer_norm(

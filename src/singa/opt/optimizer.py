@@ -31,7 +31,7 @@ from singa.opt.step import (
 from singa.tape.backward import backward
 from singa.tape.kernel import named
 from singa.guard import Cache, Guard
-from singa.watching import local, outside_capture
+from singa.watching import UPDATE, calling, local, outside_capture
 
 Layout: TypeAlias = tuple[tuple[str, int], ...]
 """One parameter's hyper-parameters: their names, and their places among all values of a step."""
@@ -399,7 +399,7 @@ class Optimizer(Declared):
         step = self.step_counter if begins else self._present_step(counters)
         schedules, states, kernel = self._plan(params, begins)
         scaling = [self.loss_scale, self.good_steps] if is_scaled else []
-        new_params, new_states, new_counters, new_scaling = kernel(
+        inputs = (
             [param.data for param in params],
             [grad.data for _, grad in pairs],
             [{slot: tensor.data for slot, tensor in state.items()} for state in states],
@@ -407,6 +407,8 @@ class Optimizer(Declared):
             [counter.data for counter in counters],
             [tensor.data for tensor in scaling],
         )
+        with calling(UPDATE, self):
+            new_params, new_states, new_counters, new_scaling = kernel(*inputs)
         changed = (*params, *counters, *scaling)
         for tensor, value in zip(changed, (*new_params, *new_counters, *new_scaling), strict=True):
             tensor.assign(value)
