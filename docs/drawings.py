@@ -26,8 +26,8 @@ from docs.drawing import (
 from singa import autograd, model, opt
 from singa.autograd import Operation
 from singa.graph import Capture, Recording
-from singa.tape.record import Edge, Record
 from singa.graph.recording import Node, Source
+from singa.tape.record import Edge, Record
 from singa.tensor import Tensor
 
 IMAGES = Path("docs/images")

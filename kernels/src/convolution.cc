@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "images.h"
+#include "loops.h"
 #include "parallel.h"
 #include "scratch.h"
 
@@ -37,12 +38,12 @@ enum class Kind : int64_t { kForward, kInputGradient, kWeightGradient };
 struct Geometry {
   int64_t kind, n, c, h, w, o, kh, kw, oh, ow, groups;
   int64_t stride[2], before[2], after[2], dilation[2];
-  int64_t bias, relu;
+  int64_t bias;
 
-  static constexpr int kNumbers = 21;
+  static constexpr int kNumbers = 20;
   std::array<int64_t, kNumbers> Key() const {
     return {kind, n, c, h, w, o, kh, kw, oh, ow, groups, stride[0], stride[1], before[0],
-            before[1], after[0], after[1], dilation[0], dilation[1], bias, relu};
+            before[1], after[0], after[1], dilation[0], dilation[1], bias};
   }
 };
 
@@ -92,11 +93,6 @@ class Convolution {
 
     dnnl::primitive_attr attributes;
     attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-    if (g.relu) {
-      dnnl::post_ops after_sum;
-      after_sum.append_eltwise(dnnl::algorithm::eltwise_relu, 0.f, 0.f);
-      attributes.set_post_ops(after_sum);
-    }
     const dnnl::convolution_forward::primitive_desc forward(
         Engine(),
         g.kind == static_cast<int64_t>(Kind::kForward) ? dnnl::prop_kind::forward_inference
@@ -225,15 +221,19 @@ std::shared_ptr<const Convolution> Cached(const Geometry& g) {
   return cache->Get(g);
 }
 
+// So many numbers of a part's results are still in the cache when the convolution is done.
+constexpr int64_t kCached = 1 << 18;
+
 // How a batch is shared out: parts of equal size, the last one maybe smaller.
 struct Parts {
   int64_t count, size, last;
   std::shared_ptr<const Convolution> convolution, last_convolution;
 
-  Parts(Geometry g, const ffi::ThreadPool& pool) {
+  // `most` limits the images of a part; it has one in any case.
+  Parts(Geometry g, const ffi::ThreadPool& pool, int64_t most) {
     const int64_t n = g.n, work = n * g.o * g.oh * g.ow * (g.c / g.groups) * g.kh * g.kw;
     const int64_t wanted = Slices(pool, n, work / 16);
-    size = (n + wanted - 1) / wanted;
+    size = std::max<int64_t>(1, std::min((n + wanted - 1) / wanted, most));
     count = (n + size - 1) / size;
     last = n - (count - 1) * size;
     g.n = size;
@@ -248,7 +248,7 @@ struct Parts {
 };
 
 Geometry GeometryOf(Kind kind, ffi::Span<const int64_t> x, ffi::Span<const int64_t> w,
-                    ffi::Span<const int64_t> y, Numbers window, bool bias, bool relu) {
+                    ffi::Span<const int64_t> y, Numbers window, bool bias) {
   Require(window.size() == 9, "the attribute `window` must have 9 numbers");
   Geometry g{};
   g.kind = static_cast<int64_t>(kind);
@@ -262,7 +262,7 @@ Geometry GeometryOf(Kind kind, ffi::Span<const int64_t> x, ffi::Span<const int64
     g.dilation[i] = window[6 + i];
   }
   g.groups = window[8];
-  g.bias = bias, g.relu = relu;
+  g.bias = bias;
   Validate(g);
   Require(y[0] == g.n && y[1] == g.o && w[1] == g.c / g.groups, "the shapes do not fit together");
   return g;
@@ -298,11 +298,12 @@ ffi::Error Forward(ffi::ThreadPool pool, Image x, Image w, Vector b, Numbers win
   return Guarded("convolution", [&] {
     const bool bias = b.element_count() > 0;
     const Geometry g = GeometryOf(Kind::kForward, x.dimensions(), w.dimensions(),
-                                  y->dimensions(), window, bias, relu);
+                                  y->dimensions(), window, bias);
     Require(!bias || static_cast<int64_t>(b.element_count()) == g.o, "the bias has a wrong size");
-    const Parts parts(g, pool);
+    const int64_t image = g.o * g.oh * g.ow;
+    const Parts parts(g, pool, relu ? kCached / image : g.n);
     const OrderedWeights weights(parts, w.typed_data());
-    const int64_t x_step = parts.size * g.c * g.h * g.w, y_step = parts.size * g.o * g.oh * g.ow;
+    const int64_t x_step = parts.size * g.c * g.h * g.w, y_step = parts.size * image;
     Parallel(pool, parts.count, [&](int64_t part) {
       std::vector<std::pair<int, const void*>> arguments{
           {DNNL_ARG_SRC, x.typed_data() + part * x_step},
@@ -310,6 +311,9 @@ ffi::Error Forward(ffi::ThreadPool pool, Image x, Image w, Vector b, Numbers win
           {DNNL_ARG_DST, y->typed_data() + part * y_step}};
       if (bias) arguments.emplace_back(DNNL_ARG_BIAS, b.typed_data());
       parts[part].Run(arguments);
+      // oneDNN has a ReLU of its own, of which NaN comes out as 0.
+      const int64_t images = part == parts.count - 1 ? parts.last : parts.size;
+      if (relu) BestLoops().rectify(y->typed_data() + part * y_step, images * image);
     });
   });
 }
@@ -318,8 +322,8 @@ ffi::Error InputGradient(ffi::ThreadPool pool, Image dy, Image w, Numbers window
                          ffi::Result<Image> dx) {
   return Guarded("convolution", [&] {
     const Geometry g = GeometryOf(Kind::kInputGradient, dx->dimensions(), w.dimensions(),
-                                  dy.dimensions(), window, false, false);
-    const Parts parts(g, pool);
+                                  dy.dimensions(), window, false);
+    const Parts parts(g, pool, g.n);
     const OrderedWeights weights(parts, w.typed_data());
     const int64_t x_step = parts.size * g.c * g.h * g.w, y_step = parts.size * g.o * g.oh * g.ow;
     Parallel(pool, parts.count, [&](int64_t part) {
@@ -335,10 +339,10 @@ ffi::Error WeightGradient(ffi::ThreadPool pool, Image x, Image dy, Numbers windo
   return Guarded("convolution", [&] {
     const bool bias = db->element_count() > 0;
     const Geometry g = GeometryOf(Kind::kWeightGradient, x.dimensions(), dw->dimensions(),
-                                  dy.dimensions(), window, bias, false);
+                                  dy.dimensions(), window, bias);
     Require(!bias || static_cast<int64_t>(db->element_count()) == g.o,
             "the bias has a wrong size");
-    const Parts parts(g, pool);
+    const Parts parts(g, pool, g.n);
     const int64_t x_step = parts.size * g.c * g.h * g.w, y_step = parts.size * g.o * g.oh * g.ow;
     const int64_t count = static_cast<int64_t>(dw->element_count());
     // Each part has a sum of its own; the first one's is where the total will be.

@@ -208,9 +208,15 @@ void Products(const float* dy, const float* x, const float* mean, int64_t channe
   }
 }
 
+// A comparison and not a maximum, of which NaN would not come out everywhere.
+void Rectify(float* y, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) y[i] = y[i] <= 0 ? 0 : y[i];
+}
+
 }  // namespace
 
 extern const Loops SINGA_LOOPS;
-const Loops SINGA_LOOPS = {SINGA_INSTRUCTION_SET, Largest, Spread, Mean, Share, Moments, Products};
+const Loops SINGA_LOOPS = {SINGA_INSTRUCTION_SET, Largest, Spread,  Mean,
+                           Share,                 Rectify, Moments, Products};
 
 }  // namespace singa

@@ -35,6 +35,9 @@ struct Loops {
   void (*mean)(const Pooling&, const float* x, float* y, int64_t begin, int64_t end);
   void (*share)(const Pooling&, const float* dy, float* dx, int64_t begin, int64_t end);
 
+  // What is below 0 becomes 0; NaN stays.
+  void (*rectify)(float* y, int64_t count);
+
   // Each column's mean, and the sum of its squared distances from that.
   void (*moments)(const float* x, int64_t channels, int64_t begin, int64_t end, float* mean,
                   float* squares);

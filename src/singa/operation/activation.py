@@ -152,6 +152,8 @@ class Mish(Pointwise, formula=lambda x: x * _mish_gate(x), slope=_mish_slope):
 class Elu(Operation):
     """y = x where positive, else alpha (e ** x - 1) (Clevert et al., 2015)."""
 
+    numbers: tuple[str, ...] = ("alpha",)
+
     def __init__(self, alpha: float = 1.0) -> None:
         super().__init__()
         self.alpha = float(alpha)
@@ -168,6 +170,8 @@ class Elu(Operation):
 
 class SeLU(Elu):
     """y = gamma x where positive, else gamma alpha (e ** x - 1) (Klambauer et al., 2017)."""
+
+    numbers = ("alpha", "gamma")
 
     def __init__(
         self, alpha: float = 1.6732632423543772, gamma: float = 1.0507009873554805
@@ -199,6 +203,8 @@ class PRelu(Operation):
 class LeakyRelu(Operation):
     """y = x where positive, else a x."""
 
+    numbers = ("a",)
+
     def __init__(self, a: float = 0.01) -> None:
         super().__init__()
         self.a = float(a)
@@ -214,6 +220,8 @@ class LeakyRelu(Operation):
 
 class HardSigmoid(Operation):
     """y = min(max(alpha x + gamma, 0), 1); the gradient at both ends is 0."""
+
+    numbers = ("alpha", "gamma")
 
     def __init__(self, alpha: float = 0.2, gamma: float = 0.5) -> None:
         super().__init__()

@@ -12,6 +12,7 @@ from singa.device import CTensor, bool_, is_float
 from singa.errors import ArgumentError, DTypeError, ShapeError
 from singa.operation import checks
 from singa.operation.products import product
+from singa.operation.random import share_kept
 from singa.tape import Operation, mode
 
 __all__ = ["ScaledDotProductAttention", "scaled_dot_product_attention"]
@@ -31,6 +32,7 @@ class ScaledDotProductAttention(Operation):
     """
 
     arithmetic = "low"
+    numbers = ("dropout",)
 
     def __init__(
         self,
@@ -91,7 +93,7 @@ class ScaledDotProductAttention(Operation):
     def dropped(self, weights: CTensor) -> CTensor:
         if self.kept is None:
             return weights
-        return jnp.where(self.kept, weights / (1 - self.dropout or 1), 0)
+        return jnp.where(self.kept, weights / share_kept(self.dropout), 0)
 
     def check(self, q: CTensor, k: CTensor, v: CTensor, mask: CTensor | None) -> None:
         for what, x in (("q", q), ("k", k), ("v", v)):

@@ -230,6 +230,8 @@ class Identity(Operation):
 class Clip(Operation):
     """y = min(max(x, low), high); the gradient at the bounds is that of x."""
 
+    numbers = ("low", "high")
+
     def __init__(self, min: float | None = None, max: float | None = None) -> None:
         super().__init__()
         self.low = -math.inf if min is None else float(min)

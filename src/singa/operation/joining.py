@@ -153,6 +153,8 @@ class Pad(Operation):
     repeated; ``edge``, the border itself.
     """
 
+    numbers = ("constant",)
+
     def __init__(self, mode: str, pads: Sequence[int], constant: float = 0.0) -> None:
         super().__init__()
         if mode not in ("constant", "reflect", "edge"):

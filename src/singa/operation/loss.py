@@ -40,6 +40,7 @@ class NegativeLogLikelihood(Operation):
     """
 
     arithmetic = "wide"
+    numbers = ("label_smoothing",)
 
     def __init__(self, ignore_index: int | None = None, label_smoothing: float = 0.0) -> None:
         super().__init__()
@@ -178,6 +179,8 @@ class Huber(MeanSquareError):
 
     (Huber, 1964.)
     """
+
+    numbers = ("delta",)
 
     def __init__(self, delta: float = 1.0) -> None:
         super().__init__()

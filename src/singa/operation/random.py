@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
@@ -16,6 +18,8 @@ __all__ = ["Dropout", "dropout"]
 
 class Dropout(Operation):
     """y = x / (1 - ratio) where kept, else 0 (Srivastava et al., 2014; the inverted form)."""
+
+    numbers = ("ratio",)
 
     def __init__(self, ratio: float = 0.5) -> None:
         super().__init__()
@@ -33,9 +37,12 @@ class Dropout(Operation):
         return self.scaled(dy), None
 
     def scaled(self, x: CTensor) -> CTensor:
-        if self.ratio == 1:
-            return jnp.zeros_like(x)
-        return jnp.where(self.kept, x / (1 - self.ratio), 0)
+        return jnp.where(self.kept, x / share_kept(self.ratio), 0)
+
+
+def share_kept(ratio: float) -> Any:
+    """What to divide by, so that the mean stays; where nothing is kept, it does not matter."""
+    return jnp.where(ratio < 1, 1 - ratio, 1)
 
 
 def dropout(x: Tensor, ratio: float = 0.5) -> Tensor:

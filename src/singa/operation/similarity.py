@@ -20,6 +20,7 @@ class RankingLoss(Operation):
     """y = mean(max(0, M - pos + neg)): each pos should be above its neg by the margin M."""
 
     arithmetic = "wide"
+    numbers = ("M",)
 
     def __init__(self, M: float = 0.2) -> None:
         super().__init__()
@@ -63,6 +64,8 @@ class CosSim(Operation):
 class CosineEmbedding(CosSim):
     """y = the mean of 1 - cosine where t is 1, and of max(0, cosine - margin) where t is -1."""
 
+    numbers = ("margin",)
+
     def __init__(self, margin: float = 0.0) -> None:
         super().__init__()
         self.margin = float(margin)
@@ -86,6 +89,7 @@ class Triplet(Operation):
     """
 
     arithmetic = "wide"
+    numbers = ("margin",)
 
     def __init__(self, margin: float = 1.0) -> None:
         super().__init__()
@@ -114,6 +118,7 @@ class Contrastive(Operation):
     """
 
     arithmetic = "wide"
+    numbers = ("margin",)
 
     def __init__(self, margin: float = 1.0) -> None:
         super().__init__()

@@ -119,7 +119,9 @@ class Segment:
             ]
             with calling(FORWARD, operation):
                 ys, found = kernel.record(attributes, *xs)
-            [(trace, residuals)] = found.items()
+            [(reference, residuals)] = found.items()
+            trace = reference()
+            assert trace is not None  # the kernel has it
             saved = trace.saved(attributes, xs, ys, residuals)
             self._made[number] = xs if trace.recomputes else [], saved
             outputs.append(ys)

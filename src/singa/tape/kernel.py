@@ -10,10 +10,11 @@ each set of input shapes. An array that is an input or an output anyway is not r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
+from weakref import ref
 
 import jax
 import jax.numpy as jnp
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from singa.tape.record import Record
 
 Arrays: TypeAlias = tuple[CTensor, ...]
+Recorded: TypeAlias = "tuple[Arrays, dict[ref[Trace], Arrays]]"
 Layout: TypeAlias = tuple[int, ...]
 """For each gradient of an input, which it is of the outputs' gradients and what was computed."""
 
@@ -47,14 +49,15 @@ class Kernel:
     Args:
         operation: configured so.
         precision: the type that the inputs are converted to; None for their own.
-        given: the names of the attributes that go in as arguments; all others are constants.
+        names: of the attributes that go in as arguments; all others are constants.
         identity: the hash of what it is known by.
 
     Attributes:
         infer: from the given attributes and the inputs to ``{tracing: outputs}``.
         record: to the outputs and ``{trace: residuals}``. A dict's keys are part of what
             ``jax.jit`` remembers of its result: this is how each call gets the trace that belongs
-            to its shapes, without looking it up.
+            to its shapes, without looking it up. They are weak references: jax remembers them
+            when all that was compiled is gone.
         tracings: all that were made.
     """
 
@@ -64,14 +67,14 @@ class Kernel:
         self,
         operation: Operation,
         precision: DType | None,
-        given: Collection[str],
+        names: Sequence[str],
         identity: int,
     ) -> None:
         # What is compiled does not hold the kernel, so that no collector has to be waited for.
         tracings: list[Tracing] = []
         self.tracings = tracings
         operation = operation.copy()
-        for name in given:
+        for name in names:
             del operation.__dict__[name]
 
         def traced(tracing: Tracing, is_recorded: bool, xs: Arrays, ys: Arrays) -> None:
@@ -85,7 +88,7 @@ class Kernel:
             traced(tracing, False, xs, ys)
             return {tracing: ys}
 
-        def record(given: dict[str, Any], *xs: CTensor) -> tuple[Arrays, dict[Trace, Arrays]]:
+        def record(given: dict[str, Any], *xs: CTensor) -> Recorded:
             called = operation.copy(given)
             before = dict(called.__dict__)
             ys = _forward_for_backward(called, precision, xs)
@@ -94,14 +97,14 @@ class Kernel:
                 for name, value in called.__dict__.items()
                 if name not in before or before[name] is not value
             }
-            trace = Trace(operation, precision, left, xs, ys, tuple(given))
+            in_order = {name: given[name] for name in names}  # jax has sorted them
+            trace = Trace(operation, precision, left, xs, ys, in_order)
             traced(trace, True, xs, ys)
-            return ys, {trace: trace.residuals(left, xs, ys)}
+            return ys, {ref(trace): trace.residuals(left, xs, ys)}
 
         title = type(operation).__name__
         self.infer: Callable[..., dict[Tracing, Arrays]] = jax.jit(named(infer, title))
-        self.record: Callable[..., tuple[Arrays, dict[Trace, Arrays]]]
-        self.record = jax.jit(named(record, title))
+        self.record: Callable[..., Recorded] = jax.jit(named(record, title))
 
 
 def kernel_of(operation: Operation, precision: DType | None) -> tuple[Kernel, dict[str, Any]]:
@@ -109,7 +112,7 @@ def kernel_of(operation: Operation, precision: DType | None) -> tuple[Kernel, di
     key, given = configuration(operation, precision)
     kernel = table.kernels.get(key)
     if kernel is None:
-        kernel = table.kernels[key] = Kernel(operation, precision, given, hash(key))
+        kernel = table.kernels[key] = Kernel(operation, precision, tuple(given), hash(key))
     return kernel, given
 
 
@@ -140,7 +143,7 @@ class Trace(Tracing):
     """
 
     __slots__ = (
-        "_backwards", "_constants", "_given", "_operation", "_places", "_precision", "_treedef",
+        "__weakref__", "_backwards", "_given", "_left_on", "_operation", "_places", "_precision",
         "exist", "input_avals", "output_avals", "outputs_are_float", "recomputes",
     )  # fmt: skip
 
@@ -151,36 +154,39 @@ class Trace(Tracing):
         left: dict[str, Any],
         xs: Arrays,
         ys: Arrays,
-        given: tuple[str, ...],
+        given: dict[str, CTensor],
     ) -> None:
         super().__init__()
-        self._operation, self._precision, self._given = operation, precision, given
+        self._operation, self._precision, self._given = operation, precision, tuple(given)
         self.recomputes = False
         self.exist: dict[tuple[tuple[int, ...], tuple[bool, ...]], tuple[bool, ...]] = {}
         self.input_avals = tuple(jax.typeof(x) for x in xs)
         self.output_avals = tuple(jax.typeof(y) for y in ys)
         self.outputs_are_float = tuple(is_float(y.dtype) for y in ys)
         self._backwards: dict[Any, Callable[..., dict[Layout, list[CTensor]]]] = {}
-        leaves, self._treedef = jax.tree.flatten(left)
-        # For each array among the leaves: where it is in (*inputs, *outputs, *residuals).
-        known = [*xs, *ys]
+        leaves, treedef = jax.tree.flatten(left)
+        # For each array among the leaves: where it is in (*inputs, *outputs, *given, *residuals).
+        known = [*xs, *ys, *given.values()]
         self._places: list[int] = []
-        self._constants: list[Any] = []  # the other leaves, with None where an array goes
+        constants: list[Any] = []  # the other leaves, with None where an array goes
         for leaf in leaves:
             if not isinstance(leaf, jax.core.Tracer):
-                self._constants.append(leaf)
+                constants.append(leaf)
                 continue
-            self._constants.append(None)
+            constants.append(None)
             place = next((i for i, array in enumerate(known) if array is leaf), len(known))
             if place == len(known):
                 known.append(leaf)
                 self.recomputes = self.recomputes or is_float(leaf.dtype)
             self._places.append(place)
+        # The functions that are compiled hold this, and not the trace, which holds them.
+        self._left_on: Callable[[Operation, Sequence[Any]], Operation]
+        self._left_on = partial(_with_what_was_left, self._given, treedef, constants)
 
     def residuals(self, left: dict[str, Any], xs: Arrays, ys: Arrays) -> Arrays:
         """The arrays that forward has to return besides its outputs."""
         arrays = [leaf for leaf in jax.tree.leaves(left) if isinstance(leaf, jax.core.Tracer)]
-        first = len(xs) + len(ys)
+        first = len(xs) + len(ys) + len(self._given)
         found = {
             place: array
             for place, array in zip(self._places, arrays, strict=True)
@@ -192,21 +198,12 @@ class Trace(Tracing):
         self, given: dict[str, Any], xs: Sequence[CTensor], ys: Arrays, residuals: Arrays
     ) -> list[Any]:
         """The arrays that backward takes: those that were given, and those that forward left."""
-        known = (*xs, *ys, *residuals)
+        known = (*xs, *ys, *given.values(), *residuals)
         return [*given.values(), *[known[place] for place in self._places]]
 
     def after_forward(self, record: Record) -> Operation:
         """The operation as forward left it."""
         return self._left_on(self._operation.copy(), record._saved)
-
-    def _left_on(self, operation: Operation, saved: Sequence[Any]) -> Operation:
-        """The operation, with what it was given and what forward left on it."""
-        arrays = iter(saved)
-        attributes = operation.__dict__
-        attributes.update((name, next(arrays)) for name in self._given)
-        leaves = [next(arrays) if constant is None else constant for constant in self._constants]
-        attributes.update(jax.tree.unflatten(self._treedef, leaves))
-        return operation
 
     def sources(self, record: Record) -> Iterator[tuple[CTensor, int | None, int | None]]:
         """What backward depends on: the arrays, and which input or output each of them is."""
@@ -257,13 +254,14 @@ class Trace(Tracing):
         return [arrived[i] for i in layout]
 
     def _compile(self, given: tuple[int, ...], needed: tuple[bool, ...]) -> Callable[..., Any]:
+        configured, left_on = self._operation, self._left_on
+        input_avals, output_avals = self.input_avals, self.output_avals
+
         def backward(saved: list[CTensor], dys: list[CTensor]) -> Any:
-            operation = self._left_on(self._operation.copy(), saved)
+            operation = left_on(configured.copy(), saved)
             arrived = dict(zip(given, dys, strict=True))
             with _arrays_only(operation):
-                dxs = input_gradients(
-                    operation, arrived, self.input_avals, self.output_avals, needed
-                )
+                dxs = input_gradients(operation, arrived, input_avals, output_avals, needed)
             # A gradient that is handed on as it came, or to several inputs, is one result less:
             # XLA would copy it.
             known: list[CTensor | None] = [*dys]
@@ -275,7 +273,23 @@ class Trace(Tracing):
                 layout.append(place)
             return {tuple(layout): known[len(dys) :]}
 
-        return jax.jit(named(backward, f"{type(self._operation).__name__}_backward"))
+        return jax.jit(named(backward, f"{type(configured).__name__}_backward"))
+
+
+def _with_what_was_left(
+    given: Sequence[str],
+    treedef: Any,
+    constants: Sequence[Any],
+    operation: Operation,
+    saved: Sequence[Any],
+) -> Operation:
+    """The operation, with what it was given and what forward left on it."""
+    arrays = iter(saved)
+    attributes = operation.__dict__
+    attributes.update((name, next(arrays)) for name in given)
+    leaves = [next(arrays) if constant is None else constant for constant in constants]
+    attributes.update(jax.tree.unflatten(treedef, leaves))
+    return operation
 
 
 def _nothing_but(layout: Layout, *_: Any) -> dict[Layout, list[CTensor]]:

@@ -1,7 +1,7 @@
 """The kernels that are kept, and for how long.
 
-A kernel is compiled once for each set of shapes, and what was compiled takes memory: half a MiB or
-more each time. A training whose batches are of ever new sizes would fill the memory with it. So
+A kernel is compiled once for each set of shapes, and what was compiled takes memory: more than a
+MiB each time. A training whose batches are of ever new sizes would fill the memory with it. So
 all that is compiled is counted. When there is more than a limit, those kernels go of which little
 was used lately; they are compiled again if they are wanted again. Where that happens often the
 limit grows, so that a model that needs many kernels has them all after a few steps.
@@ -15,7 +15,7 @@ from typing import Any
 
 from singa import memory
 
-LEAST = 512
+LEAST = 160
 """So much is kept in any case."""
 
 MOST = 4096
@@ -92,8 +92,14 @@ class Table:
     def _sort_out(self) -> None:
         """Drop the kernels less than half of whose programs are in use.
 
-        One cannot be dropped for some of its shapes only: jax keeps them together.
+        One cannot be dropped for some of its shapes only: jax keeps them together. Nothing goes if
+        most of what was compiled lately had gone before.
         """
+        is_too_small = 2 * self._returned > self._traced and self.limit < self.most
+        self._traced = self._returned = 0
+        if is_too_small:
+            self.limit = min(2 * self.limit, self.most)
+            return
         recent = self.clock - self.limit // 4
         self.held = 0
         for key, kernel in list(self.kernels.items()):
@@ -107,8 +113,5 @@ class Table:
                 self._gone.update((tracing.identity, None) for tracing in tracings)
         for identity in list(islice(self._gone, max(0, len(self._gone) - self.most))):
             del self._gone[identity]
-        is_too_small = 2 * self._returned > self._traced
-        longer = min(2 * self.limit, self.most) if is_too_small else self.least
-        self.limit = max(longer, 2 * self.held)
-        self._traced = self._returned = 0
+        self.limit = max(self.least, 2 * self.held)
         memory.return_unused()
