@@ -14,7 +14,7 @@ import pytest
 
 from singa import autograd, model, opt
 from singa.errors import ArgumentError
-from singa.graph import Rollback, Steps
+from singa.graph import Journal, Steps
 from singa.tensor import Tensor
 
 
@@ -232,7 +232,7 @@ def test_what_another_step_has_computed_is_a_leaf():
         before = x * x
         kept = w * w
         kept.stores_grad = True
-        with Rollback():
+        with Journal():
             y = (before * w + kept * w).sum()
             found = autograd.gradients(y)
             assert set(found) == {w, kept}

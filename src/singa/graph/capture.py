@@ -148,9 +148,12 @@ class Capture:
         """Number all that is computed in a block: it is one call."""
         number, forward = len(self.calls), None
         if isinstance(owner, Record):
-            forward = self._forward_calls.setdefault(owner, number)
+            if kind == FORWARD:
+                self._forward_calls[owner] = number
+            else:
+                forward = self._forward_calls.get(owner)
             owner = owner.operation
-        self.calls.append(Call(kind, type(owner), None if forward == number else forward))
+        self.calls.append(Call(kind, type(owner), forward))
         with jax.named_scope(f"{_CALL}{number}"):
             yield
 
