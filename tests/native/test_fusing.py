@@ -48,7 +48,7 @@ def test_the_numbers_stay_and_only_private_results_are_fused(watched, fused):
     net, compiled, params = trained(watched, graph=True)
     _, sequential, _ = trained(watched, graph=True, sequential=True)
 
-    [(_, program)] = net._steps._programs.values()
+    [[program]] = net._steps._programs.values()
     assert program.compiled.as_text().count("relu = true") == fused
     np.testing.assert_allclose(compiled, eager, rtol=1e-5)
     np.testing.assert_allclose(sequential, eager, rtol=1e-5)
