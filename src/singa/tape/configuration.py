@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from singa._tensor import Tensor
-from singa.device import DType
+from singa.device import CTensor, DType
 from singa.errors import ArgumentError
+from singa.watching import local
 
 if TYPE_CHECKING:
     from singa.tape.operation import Operation
@@ -33,7 +36,9 @@ def configuration(operation: Operation, precision: DType | None) -> tuple[Any, d
     for name, value in operation.__dict__.items():
         kind = value.__class__
         if name in cls.numbers and isinstance(value, (int, float, np.number)) and kind is not bool:
-            given[name] = value
+            # In a captured step a number is a constant, of which XLA makes the best.
+            is_constant = local.capture is not None
+            given[name] = value if is_constant else _scalar(value, None if value else repr(value))
             key += name, kind
         elif kind in _EXACT or (kind is float and value and value == value):
             key += name, kind, value
@@ -43,6 +48,12 @@ def configuration(operation: Operation, precision: DType | None) -> tuple[Any, d
         else:
             key += name, kind, _exact(operation, name, value)
     return tuple(key), given
+
+
+@lru_cache(maxsize=1024, typed=True)
+def _scalar(value: float, sign: str | None) -> CTensor:
+    """A number as an array, which jax takes faster, and which is as weakly typed; 0.0 and -0.0."""
+    return jnp.asarray(value)
 
 
 def _exact(operation: Operation, name: str, value: Any) -> Hashable:
