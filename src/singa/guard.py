@@ -31,7 +31,7 @@ from types import (
     BuiltinFunctionType, CellType, CodeType, FunctionType, MethodType, ModuleType, SimpleNamespace,
 )  # fmt: skip
 from typing import Any
-from weakref import WeakSet, finalize, ref
+from weakref import WeakSet, ref
 
 import jax
 import numpy as np
@@ -61,23 +61,37 @@ _END = object()  # ends the elements of a container among those of all
 
 # -- who tells ----------------------------------------------------------------------------------
 
-_readers: dict[int, dict[Any, WeakSet[Guard]]] = {}
-"""By the ``id`` of an object and the name of what was read of it: who has. It goes with the object."""
+class _Registry:
+    """Who has read what, by the owner's ``id`` and the name of what was read.
+
+    Who is gone is looked for now and then: to be told of it would be code of Python's that runs
+    whenever a Tensor goes, and there an interrupt would be lost.
+    """
+
+    def __init__(self) -> None:
+        self._of: dict[int, tuple[ref[Any], dict[Any, WeakSet[Guard]]]] = {}
+        self._enough = 1000
+
+    def add(self, owner: Any, name: Any, guard: Guard) -> None:
+        found = self._of.get(id(owner))
+        if found is None or found[0]() is not owner:
+            if len(self._of) > self._enough:
+                self._of = {key: entry for key, entry in self._of.items() if entry[0]() is not None}
+                self._enough = 1000 + 2 * len(self._of)
+            found = self._of[id(owner)] = ref(owner), {}
+        found[1].setdefault(name, WeakSet()).add(guard)
+
+    def tell(self, owner: Any, name: Any) -> None:
+        found = self._of.get(id(owner))
+        if found is not None and found[0]() is owner:
+            for guard in (*found[1].get(name, ()), *found[1].get("__dict__", ())):
+                guard.doubt(owner, name)
 
 
-def changed(owner: Any, name: Any) -> None:
-    """Tell all who have read this of an object that it may have changed."""
-    readers = _readers.get(id(owner))
-    if readers:
-        for guard in (*readers.get(name, ()), *readers.get("__dict__", ())):
-            guard.doubt(owner, name)
-
-
-def _register(owner: Any, name: Any, guard: Guard) -> None:
-    if id(owner) not in _readers:
-        _readers[id(owner)] = {}
-        finalize(owner, _readers.pop, id(owner), None).atexit = False
-    _readers[id(owner)].setdefault(name, WeakSet()).add(guard)
+_readers = _Registry()
+_register = _readers.add
+changed = _readers.tell
+"""Tell all who have read this of an object that it may have changed."""
 
 
 class Watched:
@@ -91,8 +105,7 @@ class Watched:
         if local.journal is not None:
             local.journal.attribute(self, name)
         object.__setattr__(self, name, value)
-        if _readers:
-            changed(self, name)
+        changed(self, name)
 
     def as_read(self, name: Any) -> Any:
         """What a guard compares of this object: an attribute, or all by the name ``__dict__``."""

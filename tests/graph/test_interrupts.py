@@ -39,36 +39,35 @@ def interrupted(count, seed, sequential=False):
     net, x = Counters(), Tensor(data=np.ones(1, np.float32))
     net.compile([x], is_train=False, use_graph=True, sequential=sequential)
     net(x)
-    armed, over = threading.Event(), threading.Event()
+    came, waiting, over = [0], threading.Event(), threading.Event()
 
     def interrupt():
+        sent = 0
         while not over.is_set():
-            armed.wait()
+            waiting.wait()
             over.wait(drawn.random() * 2e-3)
-            if armed.is_set() and not over.is_set():
+            if waiting.is_set() and came[0] == sent and not over.is_set():
+                sent += 1
                 os.kill(os.getpid(), signal.SIGINT)
-            while armed.is_set() and not over.is_set():
-                over.wait(1e-3)
 
     thread = threading.Thread(target=interrupt)
     thread.start()
-    came = 0
     gc.disable()  # jax has a callback there, in which Python drops an interrupt
     try:
-        while came < count:
+        while came[0] < count:
             try:
-                armed.set()
+                waiting.set()
                 while True:
                     net(x)
             except KeyboardInterrupt:
-                armed.clear()
-                came += 1
+                waiting.clear()
+                came[0] += 1
                 numbers = net.numbers()  # raises if an array was given away and is in no Tensor
-                assert len(numbers) == 1, f"after {came} interrupts: {numbers}"
+                assert len(numbers) == 1, f"after {came[0]} interrupts: {numbers}"
     finally:
         gc.enable()
         over.set()
-        armed.set()
+        waiting.set()
         thread.join()
     return net
 

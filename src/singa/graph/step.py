@@ -102,11 +102,10 @@ class Steps:
             tree,
             (mode.training, mode.recording, local.anomaly, local.precision, sequential),
         ]
-        known = self._states.ids
         for leaf in leaves:
             if isinstance(leaf, Tensor):
                 place: Any = places.setdefault(leaf, len(places))
-                if leaf._stores_grad or id(leaf) in known:
+                if leaf._stores_grad or leaf in self._states:
                     place = _Itself(leaf)
                 key.append((place, leaf._data.aval, leaf.device, leaf._requires_grad))
             else:
@@ -264,13 +263,18 @@ class _Known:
     """Tensors, known as long as they live."""
 
     def __init__(self) -> None:
-        self.ids: dict[int, ref[Tensor]] = {}
+        self._refs: dict[int, ref[Tensor]] = {}
+        self._enough = 1000
 
     def add(self, tensors: Iterable[Tensor]) -> None:
-        for tensor in tensors:
-            key = id(tensor)
-            if key not in self.ids:
-                self.ids[key] = ref(tensor, lambda _, key=key: self.ids.pop(key, None))
+        self._refs |= {id(tensor): ref(tensor) for tensor in tensors}
+        if len(self._refs) > self._enough:
+            self._refs = {key: found for key, found in self._refs.items() if found() is not None}
+            self._enough = 1000 + 2 * len(self._refs)
+
+    def __contains__(self, tensor: Tensor) -> bool:
+        found = self._refs.get(id(tensor))
+        return found is not None and found() is tensor
 
 
 def _unhashable(leaves: list[Any]) -> str:
