@@ -13,7 +13,7 @@ from typing import Any
 
 __version__ = version("singa-xla-kernels")
 
-INTERFACE = 3
+INTERFACE = 4
 """The number of the interface: of the handlers, their arguments and their attributes."""
 
 HANDLERS = (

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 
 from singa.device import CTensor
 
-_INTERFACE = 3  # the one of singa_kernels that the calls in this package are written for
+_INTERFACE = 4  # the one of singa_kernels that the calls in this package are written for
 
 
 def _load() -> tuple[ctypes.CDLL | None, str]:
