@@ -82,6 +82,8 @@ class Constant(DecayScheduler):
         [0.5, 0.5]
     """
 
+    _is_own = False  # made for one optimizer's hyper-parameter, which nobody else has seen
+
     def __init__(self, init_value: float, dtype: DType = float32) -> None:
         super().__init__(init_value)
         self._value = Tensor((), dtype=dtype, requires_grad=False).set_value(init_value)
@@ -359,8 +361,16 @@ def _latest(step: CTensor, starts: tuple[int, ...], values: list[CTensor]) -> CT
 def as_schedule(owner: str, name: str, value: Any, dtype: DType) -> DecayScheduler:
     """``value`` if it is a schedule, else a constant one. Numbers must not be negative."""
     if isinstance(value, DecayScheduler):
+        _set_own(value, False)
         return value
-    return Constant(as_number(owner, name, value), dtype)
+    made = Constant(as_number(owner, name, value), dtype)
+    _set_own(made, True)
+    return made
+
+
+def _set_own(schedule: DecayScheduler, is_own: bool) -> None:
+    if isinstance(schedule, Constant) and schedule._is_own != is_own:
+        object.__setattr__(schedule, "_is_own", is_own)  # the values are as they were
 
 
 def as_number(owner: str, name: str, value: Any) -> float:
