@@ -11,9 +11,10 @@ import sys
 import warnings
 
 __all__ = [
-    "ArgumentError", "BoundsError", "CaptureError", "CheckpointError", "DTypeError", "DataError",
-    "DependencyError", "DeviceError", "DistributedError", "GradientError", "NumericalError",
-    "RecompilationWarning", "ReportError", "ShapeError", "SingaError", "WorkerError",
+    "ArgumentError", "BoundsError", "CaptureError", "CheckpointError", "CheckpointWarning",
+    "DTypeError", "DataError", "DependencyError", "DeviceError", "DistributedError",
+    "GradientError", "NumericalError", "RecompilationWarning", "ReportError", "ShapeError",
+    "SingaError", "WorkerError",
 ]  # fmt: skip
 
 
@@ -154,6 +155,10 @@ class WorkerError(SingaError, RuntimeError):
 
 class DependencyError(SingaError, ImportError):
     """An optional package that is asked for and not installed."""
+
+
+class CheckpointWarning(UserWarning):
+    """A checkpoint of which something was left out: the optimizer here keeps no such state."""
 
 
 class RecompilationWarning(UserWarning):

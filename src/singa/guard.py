@@ -28,7 +28,13 @@ from itertools import chain
 from operator import attrgetter, call, is_not, itemgetter
 from pathlib import Path
 from types import (
-    BuiltinFunctionType, CellType, CodeType, FunctionType, MethodType, ModuleType, SimpleNamespace,
+    BuiltinFunctionType,
+    CellType,
+    CodeType,
+    FunctionType,
+    MethodType,
+    ModuleType,
+    SimpleNamespace,
 )  # fmt: skip
 from typing import Any
 from weakref import WeakSet, ref
@@ -60,6 +66,7 @@ _END = object()  # ends the elements of a container among those of all
 
 
 # -- who tells ----------------------------------------------------------------------------------
+
 
 class _Registry:
     """Who has read what, by the owner's ``id`` and the name of what was read.
@@ -234,7 +241,9 @@ def _set_generator_state(generator: Any, contents: tuple[bytes]) -> None:
 
 
 def _slots(thing: Any) -> tuple[Any, ...]:
-    names = [name for kind in type(thing).__mro__ for name in _as_names(vars(kind).get("__slots__"))]
+    names = [
+        name for kind in type(thing).__mro__ for name in _as_names(vars(kind).get("__slots__"))
+    ]
     return tuple([getattr(thing, name, ABSENT) for name in names if name[:2] != "__"])
 
 
@@ -469,7 +478,9 @@ class Guard:
             return
         self._seen[id(function), None] = function
         path, names = function.__qualname__, _global_names(function.__code__)
-        for cell, name in zip(function.__closure__ or (), function.__code__.co_freevars, strict=True):
+        for cell, name in zip(
+            function.__closure__ or (), function.__code__.co_freevars, strict=True
+        ):
             if name != "__class__":
                 self._part(cell, _CELL, f"{name}, which {path} uses")
         for value in (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()):
@@ -685,9 +696,7 @@ class Guard:
 class _Comparison:
     """Compares what was read with what is there now."""
 
-    def __init__(
-        self, parts: dict[int, Part], is_free: Callable[[Any], bool] | None
-    ) -> None:
+    def __init__(self, parts: dict[int, Part], is_free: Callable[[Any], bool] | None) -> None:
         self._parts, self._is_free = parts, is_free
         self.replaced: dict[Any, Any] = {}  # Tensors by those in whose places they are
         self.sources: dict[int, Any] = {}  # objects in other ones' places, by the id of those

@@ -29,7 +29,7 @@ from singa.graph import (
 )
 from singa.guard import Guard
 from singa.layer import Layer
-from singa.opt import DistOpt, Optimizer
+from singa.opt import DistOpt, Optimizer, stored
 from singa.summary import Summary
 from singa.watching import local
 
@@ -397,14 +397,30 @@ class Model(Layer):
         return names
 
     def _arrays(self) -> list[CTensor]:
-        states = [self.get_states(), *(o.get_states() for o in self.optimizers().values())]
-        return [t._data for named in states for t in named.values()]
+        kept = [t for optimizer in self.optimizers().values() for t in optimizer._tensors()]
+        return [t._data for t in (*self.get_states().values(), *kept)]
 
     # -- checkpoints --------------------------------------------------------------------------
 
     def optimizers(self) -> dict[str, Optimizer | DistOpt]:
-        """The optimizers among the model's attributes, by name."""
-        return {n: o for n, o in vars(self).items() if isinstance(o, (Optimizer, DistOpt))}
+        """The optimizers of the model and of the layers inside, each once, by their paths.
+
+        They are found where layers are: among attributes, also in lists, tuples and dicts.
+
+        Example:
+            >>> net = model.Model()
+            >>> net.blocks = [layer.Linear(2), layer.Linear(2)]
+            >>> net.blocks[1].optimizer = opt.SGD(0.1)
+            >>> net.rates = {"slow": opt.SGD(0.01)}
+            >>> list(net.optimizers())
+            ['rates.slow', 'blocks.1.optimizer']
+        """
+        found: dict[Optimizer | DistOpt, str] = {}
+        for path, each in (("", self), *((f"{path}.", each) for path, each in self.sublayers())):
+            for name, value in _flat(path, vars(each)):
+                if isinstance(value, (Optimizer, DistOpt)):
+                    found.setdefault(value, name)
+        return {name: optimizer for optimizer, name in found.items()}
 
     def save_states(
         self,
@@ -450,14 +466,16 @@ class Model(Layer):
         Args:
             fpath: the file.
             resume: also take over the optimizers' state and the random stream, so that training
-                goes on bit for bit. An optimizer that is not in the file is left alone.
+                goes on bit for bit. An optimizer that is not in the file is left alone. What the
+                file's keeps for each parameter and the model's does not, such as a momentum, is
+                left out with a :class:`singa.errors.CheckpointWarning`.
 
         Returns:
             The aux states.
 
         Raises:
-            CheckpointError: the file is damaged, no checkpoint, or of another model or optimizer.
-                Nothing has been changed then.
+            CheckpointError: the file is damaged, no checkpoint, of another model, or its optimizer
+                is of another algorithm. Nothing has been changed then.
 
         Example:
             >>> from singa.models import MLP
@@ -486,10 +504,19 @@ class Model(Layer):
                 kinds.append(checkpoint.TRAINING)
             arrays = reader.read(*kinds)
             aux = reader.named(checkpoint.AUX)
+        optimizers = self.optimizers() if resume else {}
+        resumed = {n: a for n, a in arrays.items() if n in reader.named(checkpoint.TRAINING)}
+        training = stored.fitting(reader.path, resumed, optimizers, self._names())
         with self._lock, Journal():
-            self.set_states({name: arrays.pop(name) for name in states})
-            found = {name: tensor.from_numpy(arrays.pop(name)) for name in aux}
-            self._set_training_states(arrays)
+            self.set_states({name: arrays[name] for name in states})
+            found = {name: tensor.from_numpy(arrays[name]) for name in aux}
+            if _RANDOM in arrays:
+                for stream in (self._random_key(), self._stream):  # this thread's, the trainer's
+                    if stream is not None:
+                        stream.copy_from_numpy(arrays[_RANDOM])
+            for owner, own in training.states.items():
+                optimizers[owner].set_states(own, self._names())
+        training.warn()
         return found
 
     def _names(self) -> dict[Tensor, str]:
@@ -501,52 +528,33 @@ class Model(Layer):
 
     def _training_states(self, stream: Tensor | None = None) -> dict[str, Tensor]:
         states = {_RANDOM: self._random_key() if stream is None else stream}
-        for name, optimizer in self.optimizers().items():
-            for key, t in optimizer.get_states(self._names()).items():
-                states[f"{name}/{key}"] = t
-        return states
+        return states | stored.states(self.optimizers(), self._names())
 
     def _expect_training_states(self, reader: checkpoint.Reader) -> None:
         """What the file says of the training fits this model, before any of it is read."""
-        params, names = self.get_params(), self._names()
-        kinds = {owner: o.state_kinds(names) for owner, o in self.optimizers().items()}
-        wanted: dict[str, tuple[tuple[int, ...], DType]] = {}
-        foreign = _MOST_FOREIGN * (sum(t.size() for t in params.values()) + 1000)
-        for key, found in reader.named(checkpoint.TRAINING).items():
-            owner, _, state = key.partition("/")
-            param, of, _ = state.rpartition(":")
-            if key == _RANDOM:
-                wanted[key] = ((2,), np.dtype(np.uint32))
-            elif owner not in kinds:  # not for this model: anything, if it is no larger than usual
-                size = params[param].size() if param in params else int(not of)
-                foreign -= found.nbytes
-                if found.nbytes <= 8 * size and foreign >= 0:
-                    wanted[key] = found.shape, found.dtype
-            elif state in kinds[owner]:
-                wanted[key] = kinds[owner][state]
-            elif param in params:
-                raise CheckpointError(
-                    f"{reader.path}: {key!r} is no state of the model's "
-                    f"{type(self.optimizers()[owner]).__name__};"
-                    " load_states(..., resume=False) leaves the optimizer alone"
-                )
+        found = {
+            name: (kind.shape, kind.dtype)
+            for name, kind in reader.named(checkpoint.TRAINING).items()
+        }
+        wanted = stored.acceptable(found, self.optimizers(), self._names())
+        if _RANDOM in found:
+            wanted[_RANDOM] = (2,), np.dtype(np.uint32)
         reader.expect(checkpoint.TRAINING, wanted)
-
-    def _set_training_states(self, arrays: dict[str, Any]) -> None:
-        if _RANDOM in arrays:
-            for stream in (self._random_key(), self._stream):  # this thread's, the trainer's
-                if stream is not None:
-                    stream.copy_from_numpy(arrays[_RANDOM])
-        for name, optimizer in self.optimizers().items():
-            prefix = f"{name}/"
-            own = {k.removeprefix(prefix): a for k, a in arrays.items() if k.startswith(prefix)}
-            if own:
-                optimizer.set_states(own, self._names())
 
 
 _RANDOM = "random_key"
-_MOST_FOREIGN = 16  # bytes per parameter of optimizers that the model does not have
 
 
 def _values(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
     return {name: t.to_numpy() for name, t in tensors.items()}
+
+
+def _flat(prefix: str, values: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
+    """What is in dicts, lists and tuples, by its path."""
+    for key, value in values.items():
+        if isinstance(value, (list, tuple)):
+            value = dict(enumerate(value))
+        if isinstance(value, dict):
+            yield from _flat(f"{prefix}{key}.", value)
+        else:
+            yield f"{prefix}{key}", value

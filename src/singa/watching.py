@@ -9,7 +9,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any, Protocol
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol
 
 import jax
 
@@ -111,6 +112,20 @@ def outside_capture() -> Iterator[None]:
             yield
     finally:
         local.capture, local.journal = capture, journal
+
+
+P = ParamSpec("P")
+
+
+def unless_still(update: Callable[P, None]) -> Callable[P, None]:
+    """A method of an optimizer that does nothing in a block of :func:`still`."""
+
+    @wraps(update)
+    def method(*args: P.args, **options: P.kwargs) -> None:
+        if not local.still:
+            update(*args, **options)
+
+    return method
 
 
 @contextmanager

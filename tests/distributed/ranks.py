@@ -152,6 +152,95 @@ def half_precision() -> tuple[float, float, int]:
     return scale, net.optimizer.loss_scale.item(), changed
 
 
+SCALED_WAYS: dict[str, dict[str, Any]] = {
+    "backward_and_update": {},
+    "backward_and_update_half": {"clipping": True, "clip_Value": 0.75},
+    "backward_and_partial_update": {"threshold": 2},
+    "backward_and_sparse_update": {"spars": 0.5},
+    "backward_and_sparse_update top": {"spars": 0.3, "topK": True},
+}
+
+
+def scaled(way: str, precision: str, compiled: bool) -> dict[str, Any]:
+    """Steps with given gradients, in which rank 1 then has an overflow; and one more."""
+    w = Tensor(data=np.array([1.0, -2.0, 3.0, 0.5], np.float32), stores_grad=True)
+    sgd = opt.DistOpt(opt.SGD(0.5, momentum=0.5))
+
+    class Given(model.Model):
+        def train_one_batch(self, g: Tensor) -> Tensor:
+            with autograd.mixed_precision(precision):
+                loss = autograd.reduce_sum(w * g)
+                getattr(sgd, way.split()[0])(loss, **SCALED_WAYS[way])
+            return loss
+
+    net = Given()
+    net.train()
+    net.graph(compiled)
+    rank = distributed.rank()
+    own = np.array([[1.0, 0.25, -0.125, 0.5], [-0.25, 0.25, 2.0, 0.625]], np.float32)[rank]
+    seen: dict[str, Any] = {}
+
+    def look(when: str) -> None:
+        states = {name: t.to_numpy() for name, t in sgd.get_states({w: "w"}).items()}
+        seen[when] = states | {"w": w.to_numpy()}
+
+    for _ in range(3):
+        net(Tensor(data=own))
+    look("before")
+    if precision == "float16":
+        net(Tensor(data=own * np.float32(1e38 if rank else 1)))
+        look("overflown")
+    net(Tensor(data=own))
+    look("after")
+    return seen
+
+
+def all_scaled() -> dict[str, Any]:
+    return {
+        way: {
+            (precision, compiled): scaled(way, precision, compiled)
+            for precision, compiled in (("float32", False), ("float16", False), ("float16", True))
+        }
+        for way in SCALED_WAYS
+    }
+
+
+def sets_that_differ() -> list[str]:
+    """What is said when ranks that have begun alike go on with different things, and after it."""
+    rank = distributed.rank()
+    a, b = (Tensor(data=np.ones(n, np.float32), stores_grad=True) for n in (2, 3))
+    autograd.training = True
+    sgd = opt.DistOpt(opt.SGD(0.5))
+    said = []
+
+    def attempt(do: Any, *args: Any) -> None:
+        try:
+            do(*args)
+            said.append("")
+        except DistributedError as error:
+            said.append(str(error))
+
+    def loss(*params: Tensor) -> Tensor:
+        total = autograd.reduce_sum(params[0] * params[0])
+        for p in params[1:]:
+            total = total + autograd.reduce_sum(p * p)
+        return total
+
+    for update in (sgd, sgd.backward_and_sparse_update, sgd.backward_and_partial_update):
+        attempt(update, loss(a))
+        attempt(update, loss(a, b) if rank else loss(a))
+        attempt(update, loss(a, b))  # b is new
+        attempt(update, loss(b) if rank else loss(a))
+        attempt(update, loss(a, b))
+    b.requires_grad = bool(rank)  # frozen on one rank
+    attempt(sgd, loss(a, b))
+    attempt(sgd.all_reduce, a if rank else b)
+    attempt(sgd.all_reduce, a)
+    attempt(*((sgd.update, a, a) if rank else (sgd.all_reduce, a)))
+    attempt(sgd.fused_all_reduce, [a, b] if rank else [a])
+    return said
+
+
 def resumed(folder: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """The weights after all steps at a stretch, and after a checkpoint in between."""
     part = {"rank": distributed.rank(), "size": distributed.world_size()}
@@ -187,5 +276,7 @@ def all_of_it(folder: str) -> dict[str, Any]:
         "beginnings": different_beginnings(),
         "models": different_models(),
         "half": half_precision(),
+        "scaled": all_scaled(),
+        "sets": sets_that_differ(),
         "resumed": resumed(folder),
     }

@@ -204,6 +204,39 @@ def test_an_overflow_on_one_rank_makes_all_leave_the_step_out(found):
         assert changed == 0
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("way", list(ranks.SCALED_WAYS))
+def test_a_scaled_loss_changes_nothing_but_that_an_overflow_is_left_out(found, way, compiled):
+    for seen in (each["scaled"][way] for each in found):
+        plain, short = seen["float32", False], seen["float16", compiled]
+        for when in ("before", "after"):
+            for name in ("w", "w:residual", "w:momentum", "step_counter", "turn"):
+                if name in plain[when]:
+                    np.testing.assert_array_equal(short[when][name], plain[when][name], name)
+        changed = {
+            name for name, was in short["before"].items() if (short["overflown"][name] != was).any()
+        }
+        assert changed == {"loss_scale", "good_steps"}
+        assert short["overflown"]["loss_scale"] == 2.0**14
+        assert ("w:residual" in plain["after"]) == ("sparse" in way)
+
+
+def test_ranks_that_go_on_with_different_things_are_told_so_and_can_go_on(found):
+    for rank, said in enumerate(each["sets"] for each in found):
+        for first in (0, 5, 10):
+            alike = [message for i in (0, 2, 4) if (message := said[first + i])]
+            assert alike == []
+            for message in (said[first + 1], said[first + 3]):
+                assert f"rank {rank} updates" in message
+                assert "train the same model" in message
+        frozen, shapes, alike, unlike, more = said[15:]
+        assert "train the same model" in frozen
+        assert "exchange Tensors of the same shapes" in shapes
+        assert "exchange Tensors of the same shapes" in more
+        assert alike == ""
+        assert unlike
+
+
 def test_a_checkpoint_resumes_with_what_was_not_sent_yet(found):
     for straight, again in (each["resumed"] for each in found):
         for name, weight in straight.items():

@@ -419,9 +419,10 @@ TRAINING_ONLY = {
 
 def everything(net):
     found = {name: t.to_numpy() for name, t in net.get_states().items()}
-    found |= {f"of the optimizer: {n}": t.to_numpy()
-              for n, t in net.optimizer.get_states(
-                  {t: n for n, t in net.get_params().items()}).items()}
+    found |= {
+        f"of the optimizer: {n}": t.to_numpy()
+        for n, t in net.optimizer.get_states({t: n for n, t in net.get_params().items()}).items()
+    }
     found |= {"h": net.h.to_numpy(), "total": net.total.to_numpy(), "count": np.array(net.count)}
     found |= {f"cache {k}": t.to_numpy() for k, t in net.cache.items()}
     if hasattr(net, "seen"):
@@ -473,7 +474,9 @@ def main():
         kinds += len(history.kinds)
         if sys.stderr.isatty():
             print(f"\r{seed + 1 - options.first} of {options.count}", end="", file=sys.stderr)
-    print(f"{options.count} histories, {failed} failed; {captures} captures of {kinds} kinds of call")
+    print(
+        f"{options.count} histories, {failed} failed; {captures} captures of {kinds} kinds of call"
+    )
 
 
 if __name__ == "__main__":

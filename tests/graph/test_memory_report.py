@@ -39,8 +39,8 @@ def test_it_agrees_with_the_sizes_of_the_parameters_and_of_the_batch(make):
     params = net.get_params()
     others = [t for name, t in net.get_states().items() if name not in params]
     assert report.parameters == size(params.values())
-    # Also the step counter, the learning rate and the momentum, of 4 bytes each.
-    assert report.states == size(others) + report.parameters + 12
+    # Also the step counter, the learning rate and the momentum, of 4 bytes each, and the turns.
+    assert report.states == size(others) + report.parameters + 12 + 64 * 2 * 4
     assert report.arguments == X.nbytes + Y.nbytes
     assert report.donated >= size(params.values()) * 2  # parameters and their momentum
     assert report.results >= 4 * 10 * 4 + 4  # logits and loss

@@ -138,8 +138,8 @@ def test_all_parameters_are_updated_in_one_compiled_call(monkeypatch):
     sgd, params = opt.SGD(0.1, momentum=0.9), three_parameters()
     sgd(loss_of(params))
     calls = []
-    [(key, (version, (*rest, kernel)))] = sgd._plans.items()
-    counted = (*rest, lambda *a: (calls.append(len(a[0])), kernel(*a))[1])
+    [(key, (version, plan))] = sgd._plans.items()
+    counted = plan._replace(kernel=lambda *a: (calls.append(len(a[0])), plan.kernel(*a))[1])
     monkeypatch.setitem(sgd._plans, key, (version, counted))
     sgd(loss_of(params))
     assert calls == [3]
@@ -158,7 +158,7 @@ def test_state_belongs_to_the_parameter_and_not_to_its_name():
     sgd = opt.SGD(0.1, momentum=0.9)
     sgd(autograd.reduce_sum(a) + autograd.reduce_sum(b * 2.0))
     shapes = {name: t.shape for name, t in sgd.get_states().items()}
-    assert sorted(shapes.values()) == [(), (2,), (3,)]
+    assert {shapes["0:momentum"], shapes["1:momentum"]} == {(2,), (3,)}
 
 
 def test_stand_alone_layers_share_nothing():
@@ -168,7 +168,7 @@ def test_stand_alone_layers_share_nothing():
     for one in layers:
         y = one(y)
     sgd(autograd.reduce_sum(y))
-    assert len(sgd.get_states()) == 1 + 6
+    assert sum(name.endswith(":momentum") for name in sgd.get_states()) == 6
 
 
 def test_two_optimizers_train_two_halves_of_a_model():

@@ -345,9 +345,7 @@ class Filling:
 
     def replace(self, replaced: dict[Any, Any]) -> None:
         """Let other Tensors be in the places of some."""
-        self._leaves = [
-            replaced.get(x, x) if isinstance(x, Tensor) else x for x in self._leaves
-        ]
+        self._leaves = [replaced.get(x, x) if isinstance(x, Tensor) else x for x in self._leaves]
 
 
 class Effect(NamedTuple):

@@ -7,7 +7,7 @@ import threading
 from typing import Any
 
 
-class uninterrupted:  # noqa: N801 - used as a statement
+class uninterrupted:
     """A block during which Ctrl-C waits: it comes when the block has ended.
 
     Only the main thread is ever interrupted; in others this does nothing.

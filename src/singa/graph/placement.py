@@ -191,8 +191,9 @@ class Placement:
             self.state = self.state[0], below
             below += PILL_PITCH * len(self._scene.state)
             for box in self._scene.boxes["setup"]:
-                box.top = below + _STACK_GAP
-                below = box.bottom + _STACK_GAP
+                beside = max(0.0, PILL_PITCH * len(box.pills) - box.height) / 2
+                box.top = below + beside + _STACK_GAP
+                below = box.bottom + beside + _STACK_GAP
             y = max(y, below)
         self.bottom = y + _PAD
         self.height = self.bottom + MARGIN

@@ -217,6 +217,7 @@ class Program:
         for effect in self.capture.effects:
             if effect.filling is not None:
                 effect.filling.replace(replaced)
+
     @property
     def compiled(self) -> Any:
         """What XLA made of it, a ``jax.stages.Compiled``; None if the operations run one by one."""

@@ -313,8 +313,11 @@ class Scene:
 
 
 def _is_count(origin: Node | Source, index: int) -> bool:
-    """Whether an array is the number of the step, which one update hands on to the next."""
-    return isinstance(origin, Node) and origin.is_rule and not origin.outputs[index].shape
+    """Whether an array is a number of steps or updates, which one update hands on to the next."""
+    if not isinstance(origin, Node) or not origin.is_rule:
+        return False
+    counts = origin.outputs[index]
+    return not counts.shape or counts.dtype.kind == "i"
 
 
 def _listed(shapes: Sequence[str]) -> str:

@@ -124,7 +124,9 @@ class Steps:
     def _forget(self, owner: int) -> None:
         """What these programs were methods of is gone."""
         self._owners.discard(owner)
-        for key in [key for key in self._programs if isinstance(key[0], tuple) and key[0][1] == owner]:
+        for key in [
+            key for key in self._programs if isinstance(key[0], tuple) and key[0][1] == owner
+        ]:
             del self._programs[key]
 
     def _choose(self, call: _Call, programs: list[Program]) -> Program:

@@ -103,8 +103,8 @@ class Adafactor(Optimizer):
         >>> p = Tensor((256, 512), stores_grad=True)
         >>> adafactor = opt.Adafactor()
         >>> adafactor.update(p, Tensor((256, 512)).set_value(1.0))
-        >>> {name: t.shape for name, t in adafactor.get_states({p: "W"}).items()}
-        {'step_counter': (), 'W:row': (256, 1), 'W:column': (1, 512)}
+        >>> {name: t.shape for name, t in adafactor.get_states({p: "W"}).items() if ":" in name}
+        {'W:row': (256, 1), 'W:column': (1, 512), 'W:turn': (2,)}
     """
 
     lr: Hyperparameter = Hyperparameter(0.01)

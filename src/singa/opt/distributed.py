@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from zlib import crc32
 
@@ -22,27 +22,28 @@ from singa.device import (
 )
 from singa.distributed import Communicator, communicator
 from singa.errors import ArgumentError, DeviceError, DistributedError, DTypeError, ShapeError
+from singa.guard import Watched, own
+from singa.opt.compiled import Pairs
 from singa.opt.exchange import (
     Groups,
+    agreed,
     averaged,
     grouped,
     partly_averaged,
-    sparsified,
+    sparsely_averaged,
     sparsified_together,
     summed,
 )
 from singa.opt.optimizer import Optimizer
 from singa.opt.sgd import SGD
-from singa.opt.state import Kind, check_fits
-from singa.guard import Watched, own
-from singa.watching import local, outside_capture
+from singa.opt.state import RESIDUAL, Kind, check_fits, placed
+from singa.watching import local, outside_capture, unless_still
 
 THRESHOLD = 2_097_152
 """In elements: gradients that are larger travel by themselves."""
 
-RESIDUAL, TURN = "residual", "turn"
-
-Pairs = Sequence[tuple[Tensor, Tensor]]
+TURN = "turn"
+"""Among all states: which part of the parameters is averaged next. Not a parameter's turn."""
 
 
 class DistOpt(Watched):
@@ -113,10 +114,10 @@ class DistOpt(Watched):
         self.opt = opt
         self.buffSize = buffSize
         self.turn = Tensor((), dtype=int32, requires_grad=False)
-        self._takes_turns = False  # parameters were averaged in turns
         self._used: set[Device] = set()
         self._residuals: dict[Tensor, Tensor] = {}
         self._known: set[Tensor] = set()  # parameters that all ranks began with the same values of
+        self._agreed: set[str] = set()  # what all ranks have exchanged alike
         # What was put off: to travel as it is, and (True) as float16.
         self._waiting: dict[bool, list[Tensor]] = {False: [], True: []}
 
@@ -163,6 +164,7 @@ class DistOpt(Watched):
         """``backward_and_update(loss)``."""
         self.backward_and_update(loss)
 
+    @unless_still
     def backward_and_update(self, loss: Tensor, threshold: int = THRESHOLD) -> None:
         """Walk back from ``loss``, average the gradients over all ranks, and update.
 
@@ -174,8 +176,9 @@ class DistOpt(Watched):
             DistributedError: the ranks have begun with different parameters.
             ArgumentError: a threshold below 0.
         """
-        self._update_averaged(self._backward(loss), threshold)
+        self._update_averaged(*self._backward(loss), threshold)
 
+    @unless_still
     def backward_and_update_half(
         self,
         loss: Tensor,
@@ -190,9 +193,10 @@ class DistOpt(Watched):
             clipping: limit the gradients' elements before that.
             clip_Value: to between minus and plus this.
         """
-        pairs = self._backward(loss)
-        self._update_averaged(pairs, threshold, half=True, most=clip_Value if clipping else None)
+        most = clip_Value if clipping else None
+        self._update_averaged(*self._backward(loss), threshold, half=True, most=most)
 
+    @unless_still
     def backward_and_partial_update(self, loss: Tensor, threshold: int = THRESHOLD) -> None:
         """Update with this rank's own gradients, and average one part of the parameters.
 
@@ -200,18 +204,23 @@ class DistOpt(Watched):
         ``threshold`` together. The parts take turns, so that ranks stay close to each other.
         """
         _check_size("DistOpt: threshold", threshold, 0)
-        pairs = self._backward(loss)
-        self.opt._update_all(pairs, self.opt._is_scaled)
+        pairs, is_scaled = self._backward(loss)
+        is_good = None
+        if is_scaled:
+            grads = [grad.data for _, grad in pairs]
+            grads, is_good = self._run(pairs, agreed, grads, is_scaled=True)
+            pairs = _with(pairs, grads)
+        self.opt._update_all(pairs, is_scaled, is_good)
         if not pairs:
             return
-        self._takes_turns = True
         params = [param for param, _ in pairs]
         arrays = [param.data for param in params]
         run = partly_averaged(grouped(arrays, threshold, threshold))
-        [turn] = self.opt._on(params[0].device, [self.turn])
-        _assign(params, self._communicator(params).run(run, arrays, turn.data))
-        turn.assign(turn.data + np.int32(1))
+        turn = placed(self.turn, params[0].device)
+        arrays, next_turn = self._communicator(params).run(run, arrays, turn.data, is_good)
+        _assign([*params, turn], [*arrays, next_turn])
 
+    @unless_still
     def backward_and_sparse_update(
         self,
         loss: Tensor,
@@ -231,30 +240,26 @@ class DistOpt(Watched):
             corr: what is not sent is kept on this rank, and added to the next step's gradients.
         """
         _check_share(spars, topK)
-        pairs = self._backward(loss)
-        if not pairs:
-            return
-        params = [param for param, _ in pairs]
+        pairs, is_scaled = self._backward(loss)
         grads = [grad.data for _, grad in pairs]
-        residuals = [self._residual(param) for param in params] if corr else []
-        run = sparsified(_groups(grads, threshold, self.buffSize), float(spars), bool(topK))
+        residuals = [self._residual(param) for param, _ in pairs] if corr else []
         left = [t.data for t in residuals] if corr else [jnp.zeros_like(g) for g in grads]
-        sums, left = self._communicator(params).run(run, grads, left)
+        groups = _groups(grads, threshold, self.buffSize)
+        run = sparsely_averaged(groups, float(spars), bool(topK))
+        means, left, is_good = self._run(pairs, run, grads, left, is_scaled=is_scaled)
         _assign(residuals, left if corr else [])
-        means = [
-            (param, wrap(total / np.asarray(self.world_size, total.dtype), param.device))
-            for param, total in zip(params, sums, strict=True)
-        ]
-        self.opt._update_all(means, self.opt._is_scaled)
+        self.opt._update_all(_with(pairs, means), is_scaled, is_good)
 
+    @unless_still
     def update_all(self, pairs: Iterable[tuple[Tensor, Tensor]]) -> None:
         """A whole step with these gradients, averaged over all ranks."""
         pairs = list(pairs)
         for param, grad in pairs:
             self.opt._check(param, grad)
-        self._expect_same_beginning(pairs)
-        self._update_averaged(pairs, THRESHOLD)
+        self._expect_same_beginning([param for param, _ in pairs], self.opt.step_counter.device)
+        self._update_averaged(pairs, False, THRESHOLD)
 
+    @unless_still
     def update(self, param: Tensor, grad: Tensor) -> None:
         """Update one parameter with a gradient that is already the sum over all ranks.
 
@@ -264,64 +269,94 @@ class DistOpt(Watched):
                 sgd.update(p, sgd.all_reduce(g))
         """
         self.opt._check(param, grad)
-        self._expect_same_beginning([(param, grad)])
+        self._expect_same_beginning([param], param.device)
         self.opt.update(param, grad / float(self.world_size))
 
     def apply(self, name: str, value: Tensor, grad: Tensor) -> None:
         """``update(value, grad)``; the name is not needed."""
         self.update(value, grad)
 
-    def _backward(self, loss: Tensor) -> list[tuple[Tensor, Tensor]]:
-        pairs = self.opt._backward(loss)
-        self._expect_same_beginning(pairs)
-        return pairs
+    def _backward(self, loss: Tensor) -> tuple[Pairs, bool]:
+        pairs, is_scaled = self.opt._backward(loss)
+        self._expect_same_beginning([param for param, _ in pairs], loss.device)
+        return pairs, is_scaled
 
     def _update_averaged(
-        self, pairs: Pairs, threshold: int, half: bool = False, most: float | None = None
+        self,
+        pairs: Pairs,
+        is_scaled: bool,
+        threshold: int,
+        half: bool = False,
+        most: float | None = None,
     ) -> None:
         grads = [grad.data for _, grad in pairs]
         groups = _groups(grads, threshold, self.buffSize)
-        if pairs:
-            run = averaged(groups, float16 if half else None, most)
-            means = self._communicator([grad for _, grad in pairs]).run(run, grads)
-            pairs = [
-                (param, wrap(mean, grad.device))
-                for (param, grad), mean in zip(pairs, means, strict=True)
-            ]
-        self.opt._update_all(list(pairs), self.opt._is_scaled)
+        run = averaged(groups, float16 if half else None, most)
+        means, is_good = self._run(pairs, run, grads, is_scaled=is_scaled)
+        self.opt._update_all(_with(pairs, means), is_scaled, is_good)
+
+    def _run(self, pairs: Pairs, run: Callable[..., Any], *args: Any, is_scaled: bool) -> Any:
+        """What all ranks compute together of the gradients, and of the loss's scale if it has one.
+
+        If they have none, nothing travels.
+        """
+        params = [param for param, _ in pairs]
+        ours = self._communicator(params or [self.opt.step_counter])
+        scaling = [placed(self.opt.loss_scale, param.device).data for param in params[:1]]
+        return ours.run(run, *args, scaling if is_scaled else [])
 
     def _residual(self, param: Tensor) -> Tensor:
-        if param not in self._residuals:
+        residual = self._residuals.get(param)
+        if residual is None:
             with outside_capture():
-                self._residuals[param] = Tensor(
+                residual = self._residuals[param] = Tensor(
                     param.shape, param.device, param.dtype, requires_grad=False
                 )
-        return self._residuals[param]
+        if (residual.shape, residual.dtype) != (param.shape, param.dtype):
+            raise self.opt._misfit(param)
+        return placed(residual, param.device)
 
-    def _expect_same_beginning(self, pairs: Pairs) -> None:
-        """Of parameters that are updated for the first time, all ranks hold the same values."""
-        params = [param for param, _ in pairs if param not in self._known]
-        if not params:
+    def _expect_same_beginning(self, params: Sequence[Tensor], device: Device) -> None:
+        """All ranks update the same parameters now; of new ones they hold the same values."""
+        new = [param for param in params if param not in self._known]
+        self._expect_same(
+            [(param.shape, str(param.dtype)) for param in params],
+            [param in self._known for param in params],
+            device,
+            f"updates {len(params)} parameters "
+            f"({', '.join(str(p.name or p.shape) for p in params[:1])}, ...), and others update "
+            "other ones: all ranks have to train the same model",
+        )
+        if not new:
             return
         with outside_capture():
-            ours = communicator(params[0].device)
-            kinds = str([(p.shape, str(p.dtype)) for p in params])
-            here = Tensor(data=np.array(crc32(kinds.encode()), np.int64), device=params[0].device)
-            if not ours.are_equal([here.data])[0]:
+            same = communicator(device).are_equal([param.data for param in new])
+        for param, is_same in zip(new, same, strict=True):
+            if not is_same:
                 raise DistributedError(
-                    f"DistOpt: rank {self.global_rank} updates {len(params)} parameters "
-                    f"({params[0].name or params[0].shape}, ...), and others update other ones: "
-                    "all ranks have to train the same model"
+                    f"DistOpt: the parameter {param.name or param.shape} is not the same on "
+                    "all ranks. Set the same seed on all, load the same file, or call "
+                    "distributed.broadcast(model.get_states().values())"
                 )
-            same = ours.are_equal([param.data for param in params])
-            for param, is_same in zip(params, same, strict=True):
-                if not is_same:
-                    raise DistributedError(
-                        f"DistOpt: the parameter {param.name or param.shape} is not the same on "
-                        "all ranks. Set the same seed on all, load the same file, or call "
-                        "distributed.broadcast(model.get_states().values())"
-                    )
-        self._known.update(params)
+        self._known.update(new)
+
+    def _expect_same(self, what: Any, are_known: list[bool], device: Device, problem: str) -> None:
+        """All ranks are about to exchange the same, which they tell each other beforehand.
+
+        Or else they would wait for each other, or end without a word. A step that is captured is
+        an exception if it exchanges what was exchanged before: the others may not capture now.
+        """
+        ours = str(what)
+        if self.world_size == 1:
+            return
+        if local.capture is not None and ours in self._agreed and all(are_known):
+            return
+        with outside_capture():
+            number = np.array(crc32(f"{ours} {are_known}".encode()), np.int64)
+            here = Tensor(data=number, device=device)
+            if not communicator(device).are_equal([here.data])[0]:
+                raise DistributedError(f"DistOpt: rank {self.global_rank} {problem}")
+        self._agreed.add(ours)
 
     # -- its parts, for steps of one's own ----------------------------------------------------
 
@@ -404,6 +439,7 @@ class DistOpt(Watched):
                     f"for {size} elements"
                 )
             left = accumulation.data.ravel()
+        self._expect_same_kinds("sparsification", tensors)
         run = sparsified_together(len(arrays), float(spars), bool(topK))
         sums, left = self._communicator(tensors).run(run, arrays, left)
         _assign(tensors, sums)
@@ -428,9 +464,20 @@ class DistOpt(Watched):
         tensors = _tensors(what, tensors)
         if tensors:
             arrays = [tensor.data for tensor in tensors]
+            self._expect_same_kinds(what, tensors)
             run = summed(_groups(arrays, THRESHOLD, self.buffSize), float16 if half else None)
             _assign(tensors, self._communicator(tensors).run(run, arrays))
         return tensors
+
+    def _expect_same_kinds(self, what: str, tensors: Sequence[Tensor]) -> None:
+        kinds = [(tensor.shape, str(tensor.dtype)) for tensor in tensors]
+        self._expect_same(
+            (what, kinds),
+            [],
+            tensors[0].device,
+            f"calls {what} of {len(kinds)} Tensors, and others do something else: all ranks have "
+            "to exchange Tensors of the same shapes and types",
+        )
 
     def _communicator(self, tensors: Sequence[Tensor]) -> Communicator:
         self._used.add(tensors[0].device)
@@ -443,10 +490,11 @@ class DistOpt(Watched):
         residuals = {f"{name}:{RESIDUAL}": (p.shape, p.dtype) for p, name in names.items()}
         return self.opt.state_kinds(names) | residuals | {TURN: ((), int32)}
 
-    def get_states(self, names: Mapping[Tensor, str] | None = None) -> dict[str, Tensor]:
-        """The inner optimizer's state, and what was used of this one's.
+    def _tensors(self) -> list[Tensor]:
+        return [*self.opt._tensors(), self.turn, *self._residuals.values()]
 
-        That is ``turn``, and ``parameter:residual``.
+    def get_states(self, names: Mapping[Tensor, str] | None = None) -> dict[str, Tensor]:
+        """The inner optimizer's state, and this one's: ``turn``, and ``parameter:residual``.
 
         A residual is this rank's own. Other ranks have others, and lose them if they go on from
         this rank's checkpoint.
@@ -456,8 +504,7 @@ class DistOpt(Watched):
         """
         states = self.opt.get_states(names)
         names = self.opt._numbered() if names is None else names
-        if self._takes_turns:
-            states[TURN] = self.turn
+        states[TURN] = self.turn
         for param, tensor in self._residuals.items():
             if param in names:
                 states[f"{names[param]}:{RESIDUAL}"] = tensor
@@ -480,7 +527,6 @@ class DistOpt(Watched):
         for key, value in own.items():
             check_fits(f"DistOpt: {key!r}", value, kinds.get(key))
         self.opt.set_states({k: v for k, v in states.items() if k not in own}, names)
-        self._takes_turns = TURN in own
         self.turn.copy_from_numpy(np.asarray(own.get(TURN, 0)))
         self._residuals.clear()
         for param, name in names.items():
@@ -504,6 +550,13 @@ def _tensors(what: str, tensors: Iterable[Any]) -> list[Tensor]:
                 "cannot travel together"
             )
     return found
+
+
+def _with(pairs: Pairs, grads: Sequence[CTensor]) -> Pairs:
+    """The same parameters with other gradients."""
+    return [
+        (param, wrap(grad, param.device)) for (param, _), grad in zip(pairs, grads, strict=True)
+    ]
 
 
 def _assign(tensors: Sequence[Tensor], values: Sequence[CTensor]) -> None:

@@ -2,6 +2,10 @@
 
 A message costs time however small it is. So small arrays travel together, as one: a *group*.
 These are functions for :meth:`singa.distributed.Communicator.run`, made once for each plan.
+
+Where a step's loss was scaled they are given its ``scaling``, a list of the scale alone, which is
+empty otherwise. They return gradients that are not scaled, and whether those of all ranks were
+finite; None if the loss was not scaled.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ import jax.numpy as jnp
 
 from singa.device import CTensor, DType
 from singa.distributed import AXIS
+from singa.opt.step import are_finite, unless_overflown, unscaled
 
 Groups: TypeAlias = tuple[tuple[int, ...], ...]
 """Which arrays travel together, by their numbers."""
@@ -74,7 +79,7 @@ def summed(groups: Groups, short: DType | None = None) -> Callable[[list[CTensor
 @cache
 def averaged(
     groups: Groups, short: DType | None = None, most: float | None = None
-) -> Callable[[list[CTensor]], list[CTensor]]:
+) -> Callable[..., tuple[list[CTensor], CTensor | None]]:
     """The means of gradients over all ranks.
 
     Args:
@@ -83,27 +88,86 @@ def averaged(
         most: elements are limited to between minus and plus this before.
     """
 
-    def run(grads: list[CTensor]) -> list[CTensor]:
-        # Divided before they are added up, for the sum might not fit into a short type.
-        parts = [g if most is None else jnp.clip(g, -most, most) for g in grads]
+    def run(grads: list[CTensor], scaling: list[CTensor]) -> tuple[list[CTensor], CTensor | None]:
+        # Divided before they are added up, for the sum might not fit into a short type. Scaled as
+        # they are: in a short type small ones would be lost otherwise.
         ranks = jax.lax.psum(1, AXIS)
-        return summed(groups, short)([g / jnp.asarray(ranks, g.dtype) for g in parts])
+        parts = [clipped(g, scaling) / jnp.asarray(ranks, g.dtype) for g in grads]
+        means = summed(groups, short)(parts)
+        if not scaling:
+            return means, None
+        means = unscaled(means, scaling[0])
+        return means, are_finite(means)  # what is not finite on one rank is not in the sums
+
+    def clipped(grad: CTensor, scaling: list[CTensor]) -> CTensor:
+        if most is None:
+            return grad
+        if not scaling:
+            return jnp.clip(grad, -most, most)
+        limit = (most * scaling[0]).astype(grad.dtype)
+        # An overflow is not hidden, for all ranks have to see it.
+        return jnp.where(jnp.isfinite(grad), jnp.clip(grad, -limit, limit), grad)
+
+    return run
+
+
+def agreed(grads: list[CTensor], scaling: list[CTensor]) -> tuple[list[CTensor], CTensor | None]:
+    """This rank's own gradients."""
+    if not scaling:
+        return grads, None
+    return unscaled(grads, scaling[0]), _are_finite_everywhere(grads)
+
+
+def _are_finite_everywhere(grads: list[CTensor]) -> CTensor:
+    overflown = jnp.logical_not(are_finite(grads)).astype(jnp.int32)
+    return jax.lax.psum(overflown, AXIS) == 0
+
+
+@cache
+def partly_averaged(groups: Groups) -> Callable[..., tuple[list[CTensor], CTensor]]:
+    """The same arrays, but those of group ``turn`` averaged over all ranks; and the next turn.
+
+    None is, and the turn stays what it is, if the step was left out.
+    """
+
+    def run(
+        arrays: list[CTensor], turn: CTensor, is_good: CTensor | None
+    ) -> tuple[list[CTensor], CTensor]:
+        branches = [partial(average, group) for group in groups]
+        new = list(jax.lax.switch(turn % len(groups), branches, arrays)), turn + 1
+        return new if is_good is None else unless_overflown(is_good, new, (arrays, turn))
+
+    def average(group: tuple[int, ...], arrays: list[CTensor]) -> list[CTensor]:
+        means, _ = averaged((tuple(range(len(group))),))([arrays[i] for i in group], [])
+        new = dict(zip(group, means, strict=True))
+        return [new.get(i, array) for i, array in enumerate(arrays)]
 
     return run
 
 
 @cache
-def partly_averaged(groups: Groups) -> Callable[[list[CTensor], CTensor], list[CTensor]]:
-    """The same arrays, but those of one group averaged over all ranks: of group ``turn``."""
+def sparsely_averaged(
+    groups: Groups, share: float, is_top: bool
+) -> Callable[..., tuple[list[CTensor], list[CTensor], CTensor | None]]:
+    """The means over all ranks of gradients' large elements only, and what is left of each.
 
-    def run(arrays: list[CTensor], turn: CTensor) -> list[CTensor]:
-        branches = [partial(average, group) for group in groups]
-        return list(jax.lax.switch(turn % len(groups), branches, arrays))
+    What is left stays what it was if the gradients of any rank overflow.
 
-    def average(group: tuple[int, ...], arrays: list[CTensor]) -> list[CTensor]:
-        means = averaged((tuple(range(len(group))),))([arrays[i] for i in group])
-        new = dict(zip(group, means, strict=True))
-        return [new.get(i, array) for i, array in enumerate(arrays)]
+    Args:
+        groups, share, is_top: see :func:`sparsified`.
+    """
+
+    def run(
+        grads: list[CTensor], left_before: list[CTensor], scaling: list[CTensor]
+    ) -> tuple[list[CTensor], list[CTensor], CTensor | None]:
+        own, is_good = agreed(grads, scaling)
+        before = [rest.astype(g.dtype) for g, rest in zip(own, left_before, strict=True)]
+        sums, left = sparsified(groups, share, is_top)(own, before)
+        means = [total / jnp.asarray(jax.lax.psum(1, AXIS), total.dtype) for total in sums]
+        kept = [rest.astype(old.dtype) for rest, old in zip(left, left_before, strict=True)]
+        if is_good is not None:
+            kept = unless_overflown(is_good, kept, left_before)
+        return means, kept, is_good
 
     return run
 

@@ -9,15 +9,16 @@ from typing import Any, ClassVar, dataclass_transform, overload
 from singa._tensor import Tensor
 from singa.device import CTensor, as_dtype
 from singa.errors import ArgumentError, DTypeError
-from singa.opt.schedule import Constant, DecayScheduler, Number, as_number, as_schedule
 from singa.guard import Watched, changed
+from singa.opt.schedule import Constant, DecayScheduler, Number, as_number, as_schedule
 
 
 class Hyperparameter:
     """A field of an optimizer that is a number of at least 0, or a schedule.
 
     Assigning a number to one that was a number changes a value, and recompiles nothing. Only
-    between zero and not zero, where a term appears or disappears, does the step change.
+    between zero and not zero, where a term appears or disappears, does the step change. A schedule
+    that was passed in is left as it is: it may be another optimizer's too.
 
     Args:
         default: its value if none is given.
@@ -54,7 +55,9 @@ class Hyperparameter:
 
     def __set__(self, owner: Declared, value: Number) -> None:
         old = owner.__dict__.get(self.name)
-        if isinstance(old, Constant) and not isinstance(value, DecayScheduler):
+        if value is old:
+            return
+        if isinstance(old, Constant) and old._is_own and not isinstance(value, DecayScheduler):
             old.set(self._number(owner, value))
         else:
             owner.__dict__[self.name] = self.schedule(owner, value)

@@ -2,45 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import KW_ONLY
-from typing import Any, TypeAlias
+from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from singa._tensor import Tensor, wrap
-from singa.device import CTensor, Device, float16, float32, int32
+from singa.device import CTensor, bool_, float16, float32, int32
 from singa.errors import ArgumentError, DTypeError, ShapeError
+from singa.opt.compiled import CompiledUpdate, Pairs
 from singa.opt.hyperparameter import Declared, Group, Hyperparameter, Values, is_on
 from singa.opt.schedule import DecayScheduler, Number
-from singa.opt.state import Kind, ParameterStates, check_fits
+from singa.opt.state import Kind, ParameterStates, check_fits, placed
 from singa.opt.step import (
     AVERAGE,
     FIRST_SCALE,
-    SUM,
+    TURN,
     State,
-    count,
-    unless_overflown,
-    unscaled,
-    update,
-    wide,
-)  # fmt: skip
+    ended,
+)
 from singa.tape.backward import backward
-from singa.tape.kernel import named
-from singa.guard import Cache, Guard
-from singa.watching import UPDATE, calling, local, outside_capture
-
-Layout: TypeAlias = tuple[tuple[str, int], ...]
-"""One parameter's hyper-parameters: their names, and their places among all values of a step."""
-
-Plan: TypeAlias = tuple[list[DecayScheduler], list[dict[str, Tensor]], Callable[..., Any]]
-"""The schedules of a step, each parameter's state, and the compiled update."""
+from singa.watching import local, unless_still
 
 
-class Optimizer(Declared):
+class Optimizer(CompiledUpdate, Declared):
     """Base of the optimizers.
 
     A subclass declares its fields as a dataclass does, and its constructor takes them in that
@@ -57,6 +45,9 @@ class Optimizer(Declared):
       parameter comes round again.
     - the same with ``optimizer.apply(name, p, g)`` and ``optimizer.step()`` at the end.
 
+    How many steps there were is counted for the schedules, and for each parameter by itself how
+    many updates it has had: the first one of a parameter that was frozen until now is its first.
+
     Hyper-parameters are numbers of at least 0, or schedules. Where 0 would have no effect, it
     means that the term is not there at all.
 
@@ -68,7 +59,9 @@ class Optimizer(Declared):
             (Pascanu et al., 2013). After ``clip_value``. Needs all gradients at once, so that
             ``update`` and ``apply`` refuse it. 0: not.
         accumulate: so many calls, each with the loss of a micro-batch, make one step, which is
-            with the mean of their gradients. Schedules see steps.
+            with the mean of their gradients. Its last one updates every parameter that had a
+            gradient in any of them. Needs all gradients of a micro-batch at once, so that
+            ``update`` and ``apply`` refuse it. Schedules see steps.
         ema_decay: average = ema_decay * average + (1 - ema_decay) * p is kept for each parameter,
             from its first value on, for :meth:`averaged`. 0: not.
 
@@ -76,6 +69,7 @@ class Optimizer(Declared):
         step_counter: how many steps have begun: an int32 Tensor of shape (). With micro-batches,
             how many have begun their last one.
         micro_step: how many micro-batches of the present step have begun: an int32 Tensor.
+        is_open: whether a step has begun that :meth:`step` has not ended: a bool Tensor.
         loss_scale: what ``optimizer(loss)`` multiplies the loss with in mixed precision of float16,
             so that small gradients do not vanish: a float32 Tensor. A step whose gradients are not
             all finite is left out, and halves it; 2,000 good ones in a row double it.
@@ -111,22 +105,9 @@ class Optimizer(Declared):
         self.micro_step = Tensor((), dtype=int32, requires_grad=False)
         self.loss_scale = Tensor(data=FIRST_SCALE, dtype=float32, requires_grad=False)
         self.good_steps = Tensor((), dtype=int32, requires_grad=False)
-        self._is_scaled = False  # the last step's loss was
+        self.is_open = Tensor((), dtype=bool_, requires_grad=False)
         self._groups: tuple[Group, ...] = ()
         self._state = ParameterStates(self._initial, self.plain_values)
-        self._updated = Cache()  # the parameters that had their turn in this step
-        self._forget()
-
-    def _forget(self) -> None:
-        """What was compiled is compiled anew when it is next needed."""
-        self._plans = Cache()  # by parameters, a Guard and a Plan
-        self._kernels = Cache()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {n: v for n, v in vars(self).items() if n not in ("_plans", "_kernels")}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
         self._forget()
 
     # -- what a subclass says -----------------------------------------------------------------
@@ -150,7 +131,7 @@ class Optimizer(Declared):
             state: the arrays of ``init``, as they are now.
             hyper: the hyper-parameters' values, as arrays of shape (). Those that are constantly
                 0 are not in it, but give 0.0.
-            step: the number of the step, from 0: int32 ().
+            step: how many updates this parameter has had before: int32 ().
 
         Returns:
             The new parameter and the new state.
@@ -167,23 +148,28 @@ class Optimizer(Declared):
 
     # -- how it is used -----------------------------------------------------------------------
 
+    @unless_still
     def __call__(self, loss: Tensor) -> None:
-        """Walk back from ``loss`` and update every parameter that it depends on."""
-        self._update_all(self._backward(loss), self._is_scaled)
+        """Walk back from ``loss`` and update every parameter that it depends on.
 
-    def _backward(self, loss: Tensor) -> list[tuple[Tensor, Tensor]]:
+        Raises:
+            GradientError: nothing was recorded, or the loss is no scalar.
+        """
+        pairs, is_scaled = self._backward(loss)
+        self._update_all(pairs, is_scaled)
+
+    def _backward(self, loss: Tensor) -> tuple[Pairs, bool]:
         """The parameters that ``loss`` depends on, with their gradients.
 
-        In mixed precision of float16 these are of the loss times its scale, and ``_is_scaled``.
+        And whether these are of the loss times its scale, as in mixed precision of float16.
         """
-        self._is_scaled = local.precision == float16
+        is_scaled = local.precision == float16
         start = None
-        if self._is_scaled:
-            scale, _ = self._on(loss.device, [self.loss_scale, self.good_steps])
-            start = wrap(jnp.broadcast_to(scale.data, loss.shape), loss.device)
-            start = start.as_type(loss.dtype)
+        if is_scaled and isinstance(loss, Tensor) and loss.size() == 1:
+            scale = placed(self.loss_scale, loss.device).data
+            start = wrap(jnp.broadcast_to(scale, loss.shape).astype(loss.dtype), loss.device)
         found = backward(loss, start)
-        return [(tensor, grad) for tensor, grad in found if tensor.creator is None]
+        return [(tensor, grad) for tensor, grad in found if tensor.creator is None], is_scaled
 
     def schedules(self) -> dict[str, DecayScheduler]:
         """The hyper-parameters by name.
@@ -202,6 +188,7 @@ class Optimizer(Declared):
         """``optimizer(loss)``, in SINGA's older words."""
         self(loss)
 
+    @unless_still
     def update_all(self, pairs: Iterable[tuple[Tensor, Tensor]]) -> None:
         """A whole step: update parameters with their gradients, in one compiled call.
 
@@ -218,21 +205,31 @@ class Optimizer(Declared):
         """
         self._update_all(list(pairs))
 
-    def _update_all(self, pairs: list[tuple[Tensor, Tensor]], is_scaled: bool = False) -> None:
+    def _update_all(
+        self, pairs: Pairs, is_scaled: bool = False, is_good: CTensor | None = None
+    ) -> None:
+        """A whole step, or micro-batch.
+
+        Args:
+            pairs: the parameters and their gradients.
+            is_scaled: whether the loss was.
+            is_good: whether all of its gradients were finite, if these are no longer scaled.
+        """
         for param, grad in pairs:
             self._check(param, grad)
         if len({param for param, _ in pairs}) != len(pairs):
             raise ArgumentError(f"{type(self).__name__}.update_all: a parameter is there twice")
-        self.step()
-        self._apply(pairs, is_scaled)
+        self._apply(pairs, True, is_scaled, is_good)
 
+    @unless_still
     def update(self, param: Tensor, grad: Tensor) -> None:
         """Update one parameter. A new step begins with the first one that had its turn already.
 
         Raises:
             DTypeError: one of them is not a Tensor.
-            ShapeError: the gradient is not of the parameter's shape.
-            ArgumentError: the optimizer has a clip_norm.
+            ShapeError: the gradient is not of the parameter's shape, or the parameter no longer of
+                the one that its state was made for.
+            ArgumentError: the optimizer has a clip_norm, or micro-batches.
 
         Example:
             >>> p = Tensor(data=[3.0], stores_grad=True)
@@ -244,14 +241,17 @@ class Optimizer(Declared):
             array([1.5], dtype=float32)
         """
         self._check(param, grad)
-        if is_on(self.clip_norm):
-            raise ArgumentError(
-                f"{type(self).__name__}.update: clip_norm needs all gradients of the step at once; "
-                "use optimizer(loss), or optimizer.update_all(autograd.backward(loss))"
-            )
-        if param in self._updated:
-            self.step()
-        self._apply([(param, grad)])
+        self.check()
+        for option, needs_all in (
+            ("clip_norm", is_on(self.clip_norm)),
+            ("accumulate", self.accumulate != 1),
+        ):
+            if needs_all:
+                raise ArgumentError(
+                    f"{type(self).__name__}.update: {option} needs all gradients at once; use "
+                    "optimizer(loss), or optimizer.update_all(autograd.backward(loss))"
+                )
+        self._apply([(param, grad)], False)
 
     def apply(self, name: str, value: Tensor, grad: Tensor) -> None:
         """``update(value, grad)``, in SINGA's words; the name is not needed.
@@ -266,8 +266,11 @@ class Optimizer(Declared):
         """
         self.update(value, grad)
 
+    @unless_still
     def step(self) -> None:
-        """End the step. Needed only if not every parameter is updated in every step.
+        """End the step that is open. If none is, count one without updates, for the schedules.
+
+        Needed only if not every parameter is updated in every step.
 
         Example:
             >>> a, b = Tensor((1,), stores_grad=True), Tensor((1,), stores_grad=True)
@@ -277,8 +280,15 @@ class Optimizer(Declared):
             ...     sgd.step()
             >>> sgd.step_counter.item()
             2
+            >>> sgd.step()
+            >>> sgd.step_counter.item()
+            3
         """
-        self._updated.clear()
+        device = self.step_counter.device
+        counters, is_open = self._counters(device), placed(self.is_open, device)
+        steps, closed = ended([counter.data for counter in counters], is_open.data)
+        self.step_counter.assign(steps)
+        is_open.assign(closed)
 
     def add_group(
         self, params: Iterable[Tensor] | Callable[[str], bool], **hyperparameters: Number
@@ -375,8 +385,6 @@ class Optimizer(Declared):
         """
         return self.lr(self.step_counter)
 
-    # -- the compiled step --------------------------------------------------------------------
-
     def _check(self, param: Tensor, grad: Tensor) -> None:
         if not isinstance(param, Tensor) or not isinstance(grad, Tensor):
             raise DTypeError(
@@ -389,120 +397,7 @@ class Optimizer(Declared):
                 f"its gradient of {grad.shape}"
             )
 
-    def _apply(self, pairs: Sequence[tuple[Tensor, Tensor]], is_scaled: bool = False) -> None:
-        if not pairs:
-            return
-        params = [param for param, _ in pairs]
-        counters = self._counters(params[0].device)
-        # The first update of a step also counts it, in the same compiled call.
-        begins = not self._updated
-        step = self.step_counter if begins else self._present_step(counters)
-        schedules, states, kernel = self._plan(params, begins)
-        scaling = [self.loss_scale, self.good_steps] if is_scaled else []
-        inputs = (
-            [param.data for param in params],
-            [grad.data for _, grad in pairs],
-            [{slot: tensor.data for slot, tensor in state.items()} for state in states],
-            [schedule(step).data for schedule in schedules],
-            [counter.data for counter in counters],
-            [tensor.data for tensor in scaling],
-        )
-        with calling(UPDATE, self):
-            new_params, new_states, new_counters, new_scaling = kernel(*inputs)
-        changed = (*params, *counters, *scaling)
-        for tensor, value in zip(changed, (*new_params, *new_counters, *new_scaling), strict=True):
-            tensor.assign(value)
-        for state, values in zip(states, new_states, strict=True):
-            for slot, tensor in state.items():
-                tensor.assign(values[slot])
-        self._updated.update(dict.fromkeys(params))
-
-    def _counters(self, device: Device) -> list[Tensor]:
-        return self._on(device, [self.step_counter, self.micro_step][: 1 + (self.accumulate > 1)])
-
-    def _on(self, device: Device, tensors: list[Tensor]) -> list[Tensor]:
-        for tensor in tensors:
-            if tensor.device is not device:
-                with outside_capture():
-                    tensor.to_device(device)
-        return tensors
-
-    def _present_step(self, counters: list[Tensor]) -> Tensor:
-        data = [counter.data for counter in counters]
-        step, _, _ = count(data, begins=False, micro_batches=self.accumulate)
-        return wrap(step, counters[0].device)
-
-    def _plan(self, params: Sequence[Tensor], begins: bool) -> Plan:
-        """What is needed to update these parameters: it is the same until something is changed."""
-        key = (begins, *params)
-        guard, plan = self._plans.get(key, (None, None))
-        if plan is None or guard is None or not guard.holds():
-            with Guard() as guard:
-                schedules, layouts = self._layouts(params)
-                kernel = self._kernel(layouts, begins)
-                states = [
-                    self._state.of(param, _names(layout))
-                    for param, layout in zip(params, layouts, strict=True)
-                ]
-            plan = schedules, states, kernel
-            self._plans[key] = guard, plan
-        elif local.guard is not None:
-            local.guard.include(guard)
-        return plan
-
-    def _layouts(self, params: Sequence[Tensor]) -> tuple[list[DecayScheduler], tuple[Layout, ...]]:
-        """The schedules that are on, and for each parameter the names and places of its own."""
-        places: dict[DecayScheduler, int] = {}
-        known: dict[tuple[Group, ...], Layout] = {}
-        layouts = []
-        for param in params:
-            groups = tuple([group for group in self._groups if param in group])
-            if groups not in known:
-                schedules = self.schedules()
-                for group in groups:
-                    schedules |= group.schedules
-                known[groups] = tuple(
-                    (name, places.setdefault(schedule, len(places)))
-                    for name, schedule in schedules.items()
-                    if is_on(schedule)
-                )
-            layouts.append(known[groups])
-        return list(places), tuple(layouts)
-
-    def _kernel(self, layouts: tuple[Layout, ...], begins: bool) -> Callable[..., Any]:
-        key = (layouts, begins, self.plain_values())
-        if key not in self._kernels:
-            self.check()
-            micro_batches = self.accumulate
-
-            def run(
-                params: list[CTensor],
-                grads: list[CTensor],
-                states: list[State],
-                values: list[CTensor],
-                counters: list[CTensor],
-                scaling: list[CTensor],
-            ) -> Any:
-                hypers = [Values({name: values[i] for name, i in layout}) for layout in layouts]
-                step, is_last, new_counters = count(counters, begins, micro_batches)
-                grads = unscaled(grads, scaling)
-                new = update(self.rule, micro_batches, params, grads, states, hypers, step, is_last)
-                before = params, states, counters
-                return unless_overflown(grads, (*new, new_counters), before, scaling)
-
-            self._kernels[key] = jax.jit(named(run, f"{type(self).__name__}_update"))
-        return self._kernels[key]
-
     # -- its state ----------------------------------------------------------------------------
-
-    def _initial(self, p: CTensor, on: Collection[str]) -> State:
-        p = p.astype(wide(p.dtype))
-        state = dict(self.init(p, on))
-        if self.accumulate > 1:
-            state[SUM] = jnp.zeros_like(p)
-        if "ema_decay" in on:
-            state[AVERAGE] = p
-        return state
 
     def state_kinds(self, names: Mapping[Tensor, str]) -> dict[str, Kind]:
         """The shapes and types of all that :meth:`set_states` takes, by name.
@@ -512,32 +407,27 @@ class Optimizer(Declared):
             >>> opt.SGD(0.1, momentum=0.9).state_kinds({w: "fc.W"})["fc.W:momentum"]
             ((3, 2), dtype('float32'))
         """
-        own = self._counters_by_name() | self._scaling_by_name()
-        kinds: dict[str, Kind] = {name: ((), tensor.dtype) for name, tensor in own.items()}
+        kinds: dict[str, Kind] = {n: ((), t.dtype) for n, t in self._own_states().items()}
         for param, name, on in self._named(names):
             for slot, aval in self._state.slots(param, on).items():
                 kinds[f"{name}:{slot}"] = aval.shape, aval.dtype
+            kinds[f"{name}:{TURN}"] = (2,), int32
         return kinds
 
-    def _named(self, names: Mapping[Tensor, str]) -> Iterator[tuple[Tensor, str, tuple[str, ...]]]:
-        """Parameters, what they are called, and the names of their hyper-parameters that are on."""
-        _, layouts = self._layouts(list(names))
-        for (param, name), layout in zip(names.items(), layouts, strict=True):
-            yield param, name, _names(layout)
+    def _own_states(self) -> dict[str, Tensor]:
+        """The Tensors that are of no parameter."""
+        return {name: getattr(self, name) for name in _AT_FIRST}
 
-    def _counters_by_name(self) -> dict[str, Tensor]:
-        counters = {"step_counter": self.step_counter}
-        if self.accumulate > 1:
-            counters["micro_step"] = self.micro_step
-        return counters
-
-    def _scaling_by_name(self) -> dict[str, Tensor]:
-        return {"loss_scale": self.loss_scale, "good_steps": self.good_steps}
+    def _tensors(self) -> list[Tensor]:
+        """All that it keeps."""
+        slots = [tensor for state in self._state.values() for tensor in state.values()]
+        return [*self._own_states().values(), *self._state.pages, *slots]
 
     def get_states(self, names: Mapping[Tensor, str] | None = None) -> dict[str, Tensor]:
-        """All of its Tensors by name: ``step_counter``, and ``parameter:slot``.
+        """All of its Tensors by name: those of its attributes, and ``parameter:slot``.
 
-        With ``loss_scale`` and ``good_steps`` if the last step had a scaled loss.
+        ``parameter:turn`` is int32 (2,): how many updates the parameter has had, and the number of
+        the step, from 1, in which it last had a gradient.
 
         Args:
             names: what the parameters are called; their place in the order of their first update
@@ -547,14 +437,18 @@ class Optimizer(Declared):
             >>> w = Tensor((3, 2), stores_grad=True)
             >>> adam = opt.Adam()
             >>> adam.update(w, Tensor((3, 2)))
-            >>> list(adam.get_states({w: "fc.W"}))
-            ['step_counter', 'fc.W:mean', 'fc.W:variance']
+            >>> states = adam.get_states({w: "fc.W"})
+            >>> [name for name in states if ":" in name]
+            ['fc.W:mean', 'fc.W:variance', 'fc.W:turn']
+            >>> states["step_counter"].item(), states["fc.W:turn"].to_numpy()
+            (1, array([1, 1], dtype=int32))
         """
         names = self._numbered() if names is None else names
-        states = self._counters_by_name() | (self._scaling_by_name() if self._is_scaled else {})
-        for param, state in self._state.items():
-            if param in names:
-                states |= {f"{names[param]}:{slot}": tensor for slot, tensor in state.items()}
+        states = self._own_states()
+        known = [param for param in self._state if param in names]
+        for param, turn in zip(known, self._state.turns(known), strict=True):
+            kept = self._state[param] | {TURN: turn}
+            states |= {f"{names[param]}:{slot}": tensor for slot, tensor in kept.items()}
         return states
 
     def set_states(
@@ -563,6 +457,9 @@ class Optimizer(Declared):
         names: Mapping[Tensor, str] | None = None,
     ) -> None:
         """Take over what :meth:`get_states` returned. What is not named there starts anew.
+
+        Where turns are missing, as in files of older versions, every parameter that has a state
+        takes part in every step.
 
         Raises:
             ShapeError: a name that belongs to no parameter, or an array of another shape.
@@ -576,26 +473,46 @@ class Optimizer(Declared):
             >>> new.get_states({w: "w"})["w:momentum"].to_numpy()
             array([1., 2.], dtype=float32)
         """
+        by_number = names is None
         names = self._numbered() if names is None else names
         kinds = self.state_kinds(names)
         for key, value in states.items():
+            if by_number and key not in kinds and key.endswith(f":{TURN}"):
+                continue  # of a parameter that is not known yet: it has its first update before it
             check_fits(f"{type(self).__name__}: {key!r}", value, kinds.get(key))
-        self.step()
         self._state.clear()
-        for key, counter in self._counters_by_name().items():
-            counter.copy_from_numpy(np.asarray(states.get(key, 0)))
-        self._is_scaled = "loss_scale" in states
-        self.loss_scale.copy_from_numpy(np.asarray(states.get("loss_scale", FIRST_SCALE)))
-        self.good_steps.copy_from_numpy(np.asarray(states.get("good_steps", 0)))
+        for key, tensor in self._own_states().items():
+            tensor.copy_from_numpy(np.asarray(states.get(key, _AT_FIRST[key])))
+        turns: dict[Tensor, Any] = {}
+        is_old = "is_open" not in states
         for param, name, on in self._named(names):
             slots = self._state.slots(param, on)
             given = {slot: states[key] for slot in slots if (key := f"{name}:{slot}") in states}
-            for slot, value in given.items():
-                self._state.of(param, on)[slot].copy_from_numpy(np.asarray(value))
+            turn: Any = states.get(f"{name}:{TURN}")
+            if is_old and (given or not slots):
+                turn = self._turn_of_all()
+            if given or turn is not None:
+                kept = self._state.of(param, on)
+                for slot, value in given.items():
+                    kept[slot].copy_from_numpy(np.asarray(value))
+            if turn is not None:
+                turns[param] = turn
+        self._state.set_turns(turns)
+
+    def _turn_of_all(self) -> tuple[int, int]:
+        """The turn of a parameter that has taken part in every step, and micro-batch."""
+        steps = int(self.step_counter.to_numpy())
+        return steps, steps + bool(self.micro_step.to_numpy())
 
     def _numbered(self) -> dict[Tensor, str]:
         return {param: str(i) for i, param in enumerate(self._state)}
 
 
-def _names(layout: Layout) -> tuple[str, ...]:
-    return tuple([name for name, _ in layout])
+_AT_FIRST: dict[str, float] = {
+    "step_counter": 0,
+    "micro_step": 0,
+    "is_open": False,
+    "loss_scale": FIRST_SCALE,
+    "good_steps": 0,
+}
+"""The Tensors that are of no parameter, and what they are before the first step."""

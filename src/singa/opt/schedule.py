@@ -18,8 +18,8 @@ import numpy as np
 from singa._tensor import Tensor, wrap
 from singa.device import CTensor, DType, float32
 from singa.errors import ArgumentError, DTypeError
-from singa.tape.kernel import named
 from singa.guard import Watched, changed, own
+from singa.tape.kernel import named
 from singa.watching import local, outside_capture
 
 
@@ -82,6 +82,8 @@ class Constant(DecayScheduler):
         >>> [opt.Constant(0.5)(Tensor(data=step)).item() for step in (0, 10)]
         [0.5, 0.5]
     """
+
+    _is_own = False  # made for one optimizer's hyper-parameter, which nobody else has seen
 
     def __init__(self, init_value: float, dtype: DType = float32) -> None:
         super().__init__(init_value)
@@ -372,8 +374,16 @@ def _latest(step: CTensor, starts: tuple[int, ...], values: list[CTensor]) -> CT
 def as_schedule(owner: str, name: str, value: Any, dtype: DType) -> DecayScheduler:
     """``value`` if it is a schedule, else a constant one. Numbers must not be negative."""
     if isinstance(value, DecayScheduler):
+        _set_own(value, False)
         return value
-    return Constant(as_number(owner, name, value), dtype)
+    made = Constant(as_number(owner, name, value), dtype)
+    _set_own(made, True)
+    return made
+
+
+def _set_own(schedule: DecayScheduler, is_own: bool) -> None:
+    if isinstance(schedule, Constant) and schedule._is_own != is_own:
+        object.__setattr__(schedule, "_is_own", is_own)  # the values are as they were
 
 
 def as_number(owner: str, name: str, value: Any) -> float:

@@ -2,31 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from singa._arrays import converts
-from singa._tensor import Tensor
-from singa.device import CTensor, DType
+from singa._tensor import Tensor, wrap
+from singa.device import CTensor, Device, DType, int32
 from singa.errors import DTypeError, ShapeError
-from singa.opt.step import State
-from singa.guard import ABSENT, Watched, changed
+from singa.guard import ABSENT, Cache, Watched, changed
+from singa.opt.step import AVERAGE, SUM, TURN, State
 from singa.watching import local, outside_capture
 
 Kind: TypeAlias = tuple[tuple[int, ...], DType]
 """The shape and the data type of an array."""
 
 
+RESIDUAL = "residual"
+"""What a rank has not sent yet of a parameter's gradients."""
+
+SHARED = frozenset({SUM, AVERAGE, TURN, RESIDUAL})
+"""The slots that are there, or not, whatever the algorithm is."""
+
+PAGE = 64
+"""So many parameters have their turns in one Tensor. One for each would cost every step time; and
+XLA on CPUs runs programs without arrays of more than 512 bytes on one thread, which is faster."""
+
+
+KNOWN = "known parameters"
+"""What a plan reads that depends on which parameters there are."""
+
+
 class ParameterStates(dict[Tensor, dict[str, Tensor]], Watched):
     """The Tensors of each parameter by the names of their slots, made when they are first needed.
+
+    And its turn (:data:`singa.opt.step.TURN`), which is a row of one of ``pages``.
 
     Args:
         initial: the first values of one parameter's arrays, from its own and from the names of
             the hyper-parameters that are on.
         config: what else ``initial`` depends on, hashable.
+
+    Attributes:
+        pages: the turns of the parameters in the order of their first update: int32
+            (:data:`PAGE`, 2) each.
     """
 
     def __init__(
@@ -34,20 +56,32 @@ class ParameterStates(dict[Tensor, dict[str, Tensor]], Watched):
     ) -> None:
         self._initial = initial
         self._config = config
-        self._slots: dict[Any, Mapping[str, jax.ShapeDtypeStruct]] = {}
+        self._slots = Cache()  # a mapping from slots to their shapes and types, for each
+        self._rows = Cache()  # by parameter
+        self.pages: list[Tensor] = []
 
     def as_read(self, name: Any) -> Any:
-        """What is kept for a parameter; or an attribute."""
+        """What is kept for a parameter; which parameters are known; or an attribute."""
+        if name == KNOWN:
+            return tuple(map(id, self))
         return super().as_read(name) if isinstance(name, str) else self.get(name, ABSENT)
 
+    def known(self) -> list[Tensor]:
+        """The parameters that something is kept for."""
+        if local.guard is not None:
+            local.guard.note(self, KNOWN)
+        return list(self)
+
     def clear(self) -> None:
-        """Forget what is kept."""
+        """Forget all parameters."""
         params = list(self)
         super().clear()
-        for param in params:
-            changed(self, param)
+        self._rows = Cache()
+        self.pages = []
+        for name in (*params, KNOWN):
+            changed(self, name)
 
-    def slots(self, param: Tensor, on: tuple[str, ...]) -> Mapping[str, jax.ShapeDtypeStruct]:
+    def slots(self, param: Any, on: tuple[str, ...]) -> Mapping[str, jax.ShapeDtypeStruct]:
         """What is to be kept for a parameter: the slots, with their shapes and types."""
         aval = jax.ShapeDtypeStruct(param.shape, param.dtype)
         key = (on, aval, self._config())
@@ -56,10 +90,12 @@ class ParameterStates(dict[Tensor, dict[str, Tensor]], Watched):
         return self._slots[key]
 
     def of(self, param: Tensor, on: tuple[str, ...]) -> dict[str, Tensor]:
-        """The Tensors of those slots."""
+        """The Tensors of those slots, on the parameter's device."""
         if local.guard is not None:
             local.guard.note(self, param)
         slots, state = self.slots(param, on), self.get(param, {})
+        if param not in self:
+            self._add_row(param)
         if not slots.keys() <= state.keys():
             with outside_capture():  # they are made once, with real values
                 made = {
@@ -67,7 +103,62 @@ class ParameterStates(dict[Tensor, dict[str, Tensor]], Watched):
                     for slot, value in self._initial(param.data, on).items()
                 }
                 state = self[param] = made | state
-        return {slot: state[slot] for slot in slots}
+        elif param not in self:
+            with outside_capture():
+                self[param] = state
+        return {slot: placed(state[slot], param.device) for slot in slots}
+
+    def _add_row(self, param: Tensor) -> None:
+        row = self._rows[param] = len(self._rows)
+        if row % PAGE == 0:
+            name = f"turns.{len(self.pages)}"
+            with outside_capture():
+                page = Tensor((PAGE, 2), param.device, int32, requires_grad=False, name=name)
+            self.pages.append(page)
+        changed(self, KNOWN)
+
+    def rows(self, params: Sequence[Tensor]) -> tuple[list[Tensor], np.ndarray[Any, Any]]:
+        """The pages on which parameters have their turns, and the rows on those, one after another.
+
+        Args:
+            params: that are known: see :meth:`of`.
+        """
+        rows = [self._rows[param] for param in params]
+        used = sorted({row // PAGE for row in rows})
+        places = [used.index(row // PAGE) * PAGE + row % PAGE for row in rows]
+        return [self.pages[number] for number in used], np.array(places, np.int32)
+
+    def turns(self, params: Sequence[Tensor]) -> list[Tensor]:
+        """Copies of the turns of parameters that are known: int32 (2,) each."""
+        if not params:
+            return []
+        pages, rows = self.rows(params)
+        device = pages[0].device
+        turns = _unstacked([placed(page, device).data for page in pages], rows)
+        return [wrap(turn, device) for turn in turns]
+
+    def set_turns(self, turns: Mapping[Tensor, Any]) -> None:
+        """Set the turns of parameters that are known."""
+        if not turns:
+            return
+        pages, rows = self.rows(list(turns))
+        values = np.concatenate([page.to_numpy() for page in pages])
+        values[rows] = [np.asarray(turn) for turn in turns.values()]
+        for page, part in zip(pages, np.split(values, len(pages)), strict=True):
+            page.copy_from_numpy(part)
+
+
+@jax.jit
+def _unstacked(pages: list[CTensor], rows: CTensor) -> list[CTensor]:
+    return list(jnp.concatenate(pages)[rows])
+
+
+def placed(tensor: Tensor, device: Device) -> Tensor:
+    """The same Tensor, on this device."""
+    if tensor.device is not device:
+        with outside_capture():
+            tensor.to_device(device)
+    return tensor
 
 
 def check_fits(what: str, value: Tensor | np.ndarray[Any, Any], kind: Kind | None) -> None:

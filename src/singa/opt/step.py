@@ -19,8 +19,12 @@ from singa.opt.hyperparameter import Values
 State: TypeAlias = dict[str, CTensor]
 Rule: TypeAlias = Callable[[CTensor, CTensor, State, Values, CTensor], tuple[CTensor, State]]
 
-SUM, AVERAGE = "gradient_sum", "average"
-"""The slots that are not the rule's."""
+SUM, AVERAGE, TURN = "gradient_sum", "average", "turn"
+"""What is kept for a parameter and is not the rule's. A turn is int32 (2,): how many updates the
+parameter has had, and the number of the step, from 1, in which it last had a gradient."""
+
+HAS_GRADIENT, MAY_HAVE_HAD_ONE = 2, 1
+"""What a parameter has to do with a micro-batch, if anything: the latter in one before."""
 
 FIRST_SCALE, GOOD_STEPS = 2.0**15, 2000
 """The loss scale at first, and how many good steps in a row double it."""
@@ -31,9 +35,30 @@ def wide(dtype: DType) -> DType:
     return jnp.promote_types(dtype, float32)
 
 
-@partial(jax.jit, static_argnames=("begins", "micro_batches"))
+def begins(steps: CTensor, is_open: CTensor, turn: CTensor) -> CTensor:
+    """Whether a step begins with the update of a parameter of this turn: bool ()."""
+    return ~is_open | (turn[1] == steps)
+
+
+@jax.jit
+def present_step(steps: CTensor, is_open: CTensor, page: CTensor, row: CTensor) -> CTensor:
+    """The number, from 0, of the step that the update of one parameter is a part of: int32 ()."""
+    return steps - 1 + begins(steps, is_open, page[row[0]])
+
+
+@jax.jit
+def ended(counters: list[CTensor], is_open: CTensor) -> tuple[CTensor, CTensor]:
+    """The number of steps when the open one is ended, or if there is none, one by itself; closed.
+
+    Between two micro-batches of a step there is nothing to count.
+    """
+    steps, *micro = counters
+    counts = ~is_open & (micro[0] == 0) if micro else ~is_open
+    return steps + counts, jnp.zeros((), bool)
+
+
 def count(
-    counters: list[CTensor], begins: bool, micro_batches: int
+    counters: list[CTensor], begins: CTensor | bool, micro_batches: int
 ) -> tuple[CTensor, CTensor | bool, list[CTensor]]:
     """Where in the training an update is.
 
@@ -44,18 +69,14 @@ def count(
         micro_batches: how many of them make a step.
 
     Returns:
-        The number of the step, from 0; whether this is its last micro-batch; the new counters.
+        The number of the step, from 1; whether this is its last micro-batch; the new counters.
     """
     if micro_batches == 1:
-        [steps] = counters
-        step = steps if begins else steps - 1
-        return step, True, [step + 1]
+        number = counters[0] + jnp.asarray(begins, jnp.int32)
+        return number, True, [number]
     steps, micro = counters
-    if begins:
-        is_last = micro + 1 >= micro_batches
-        return steps, is_last, [steps + is_last, jnp.where(is_last, 0, micro + 1)]
-    is_last = micro == 0
-    return steps - is_last, is_last, [steps, micro]
+    is_last = micro + 1 >= micro_batches
+    return steps + 1, is_last, [steps + is_last, jnp.where(is_last, 0, micro + 1)]
 
 
 def update(
@@ -65,26 +86,64 @@ def update(
     grads: Sequence[CTensor],
     states: Sequence[State],
     hypers: Sequence[Values],
-    step: CTensor,
+    turns: CTensor,
+    number: CTensor,
     is_last: CTensor | bool,
 ) -> tuple[list[CTensor], list[State]]:
-    """The new parameters and states after one micro-batch."""
+    """The new parameters and states after one micro-batch.
+
+    A step's last micro-batch updates all that had a gradient in any of its micro-batches.
+
+    Args:
+        rule: of one parameter.
+        micro_batches: how many make a step.
+        params: first those with a gradient, then, if there are micro-batches, all others.
+        grads: of the first ones.
+        states, hypers: of each parameter.
+        turns: of each parameter, int32 (parameters, 2).
+        number: that of the step, from 1.
+        is_last: whether this is its last micro-batch.
+    """
+    updates, had_one = turns[:, 0], turns[:, 1] == number
 
     def finish(grads: list[CTensor]) -> tuple[list[CTensor], list[State]]:
-        new = [
-            _update_one(rule, *of_one, step)
-            for of_one in zip(params, clip(grads, hypers), states, hypers, strict=True)
-        ]
-        return [param for param, _ in new], [state for _, state in new]
+        new_params, new_states = [], []
+        for i, grad in enumerate(clip(grads, hypers) if grads else []):
+            old = params[i], states[i]
+            new = _update_one(rule, params[i], grad, states[i], hypers[i], updates[i])
+            if i >= len(parts):
+                new = jax.tree.map(partial(jnp.where, had_one[i]), new, old)
+            new_params.append(new[0])
+            new_states.append(new[1])
+        return new_params, new_states
 
     def add_up(sums: list[CTensor]) -> tuple[list[CTensor], list[State]]:
         return list(params), [s | {SUM: g} for s, g in zip(states, sums, strict=True)]
 
-    grads = [grad.astype(wide(param.dtype)) for param, grad in zip(params, grads, strict=True)]
+    parts = [g.astype(wide(p.dtype)) for p, g in zip(params, grads, strict=False)]
     if micro_batches == 1:
-        return finish(grads)
-    sums = [state[SUM] + grad / micro_batches for state, grad in zip(states, grads, strict=True)]
+        return finish(parts)
+    # What another step has left is no part of this one's sum.
+    sums = [jnp.where(had_one[i], state[SUM], 0) for i, state in enumerate(states)]
+    for i, part in enumerate(parts):
+        sums[i] += part / micro_batches
     return jax.lax.cond(is_last, finish, add_up, sums)
+
+
+def count_turns(
+    turns: CTensor, parts: CTensor, number: CTensor, is_last: CTensor | bool
+) -> CTensor:
+    """The turns after one micro-batch, of all parameters: int32 (rows, 2).
+
+    Args:
+        turns: before it.
+        parts: of each, :data:`HAS_GRADIENT`, :data:`MAY_HAVE_HAD_ONE` or 0 in this micro-batch.
+        number, is_last: see :func:`update`.
+    """
+    updates, last = turns[:, 0], turns[:, 1]
+    has_grad = parts == HAS_GRADIENT
+    takes_part = has_grad | ((parts == MAY_HAVE_HAD_ONE) & (last == number))
+    return jnp.stack([updates + (takes_part & is_last), jnp.where(has_grad, number, last)], 1)
 
 
 def _update_one(
@@ -100,28 +159,28 @@ def _update_one(
     return p.astype(param.dtype), {slot: new[slot].astype(old.dtype) for slot, old in state.items()}
 
 
-def unscaled(grads: list[CTensor], scaling: list[CTensor]) -> list[CTensor]:
-    """The gradients of the loss, from those of the loss times the scale, if there is one."""
-    return [grad.astype(wide(grad.dtype)) / scaling[0] for grad in grads] if scaling else grads
+def unscaled(grads: Sequence[CTensor], scale: CTensor) -> list[CTensor]:
+    """The gradients of the loss, from those of the loss times the scale."""
+    return [grad.astype(wide(grad.dtype)) / scale for grad in grads]
 
 
-def unless_overflown(grads: list[CTensor], new: Any, before: Any, scaling: list[CTensor]) -> Any:
-    """What is new if all gradients are finite, else what was before; and the new scaling.
+def are_finite(arrays: Sequence[CTensor]) -> CTensor:
+    """Whether all elements of all arrays are: bool ()."""
+    return jnp.stack([jnp.isfinite(a).all() for a in arrays] or [jnp.ones((), bool)]).all()
 
-    Args:
-        grads: the gradients of the loss.
-        new, before: parameters, states, counters.
-        scaling: the scale and the number of good steps; empty if losses are not scaled.
-    """
-    if not scaling:
-        return *new, scaling
+
+def unless_overflown(is_good: CTensor, new: Any, before: Any) -> Any:
+    """What is new if all gradients are finite, else what was before."""
+    return jax.tree.map(partial(jnp.where, is_good), new, before)
+
+
+def rescaled(is_good: CTensor, scaling: list[CTensor]) -> list[CTensor]:
+    """The new scale and number of good steps in a row."""
     scale, good = scaling
-    is_good = jnp.stack([jnp.isfinite(grad).all() for grad in grads]).all()
     good = jnp.where(is_good, good + 1, 0)
     is_long = good >= GOOD_STEPS
     scale = jnp.where(is_good, jnp.where(is_long, scale * 2, scale), jnp.maximum(scale / 2, 1))
-    kept = jax.tree.map(lambda a, b: jnp.where(is_good, a, b), tuple(new), tuple(before))
-    return *kept, [scale, jnp.where(is_long, 0, good)]
+    return [scale, jnp.where(is_long, 0, good)]
 
 
 def clip(grads: Sequence[CTensor], hypers: Sequence[Values]) -> list[CTensor]:

@@ -1,0 +1,313 @@
+"""How an optimizer updates parameters: all at once, or one, in one compiled call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from singa._arrays import from_host
+from singa._tensor import Tensor, wrap
+from singa.device import CTensor, Device, int32
+from singa.errors import DeviceError, ShapeError
+from singa.guard import Cache, Guard
+from singa.opt.hyperparameter import Group, Values, is_on
+from singa.opt.schedule import Constant, DecayScheduler
+from singa.opt.state import PAGE, ParameterStates, placed
+from singa.opt.step import (
+    AVERAGE,
+    HAS_GRADIENT,
+    MAY_HAVE_HAD_ONE,
+    SUM,
+    State,
+    are_finite,
+    begins,
+    count,
+    count_turns,
+    present_step,
+    rescaled,
+    unless_overflown,
+    unscaled,
+    update,
+    wide,
+)
+from singa.tape.kernel import named
+from singa.watching import UPDATE, calling, local
+
+MOST_PLANS = 1024
+"""So many plans of an optimizer are kept: one for each set of parameters that it updates."""
+
+Layout: TypeAlias = tuple[tuple[str, int], ...]
+"""One parameter's hyper-parameters: their names, and their places among all values of a step."""
+
+Pairs: TypeAlias = Sequence[tuple[Tensor, Tensor]]
+"""Parameters with their gradients."""
+
+
+class Plan(NamedTuple):
+    """What is needed to update certain parameters: the same until something is changed.
+
+    Attributes:
+        params: first those with a gradient, then what else may have to be updated.
+        states: of each parameter.
+        pages, rows: where their turns are; see :class:`ParameterStates`.
+        parts: for each page, what its rows have to do with it; see
+            :func:`singa.opt.step.count_turns`.
+        schedules: of all hyper-parameters.
+        is_scheduled: whether one of those depends on the step.
+        kernel: the compiled update.
+    """
+
+    params: list[Tensor]
+    states: list[dict[str, Tensor]]
+    pages: list[Tensor]
+    rows: CTensor
+    parts: list[CTensor]
+    schedules: list[DecayScheduler]
+    is_scheduled: bool
+    kernel: Callable[..., Any]
+
+
+class _Misfit(Exception):
+    """The state of the parameter of this number was made for another shape or data type."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
+class CompiledUpdate:
+    """The part of an optimizer that compiles its rule, and what comes before and after it."""
+
+    check: Callable[[], None]
+    plain_values: Callable[[], tuple[Any, ...]]
+    accumulate: int
+    step_counter: Tensor
+    micro_step: Tensor
+    loss_scale: Tensor
+    good_steps: Tensor
+    is_open: Tensor
+    init: Callable[[CTensor, Collection[str]], State]
+    rule: Callable[[CTensor, CTensor, State, Values, CTensor], tuple[CTensor, State]]
+    schedules: Callable[[], dict[str, DecayScheduler]]
+    _groups: tuple[Group, ...]
+    _state: ParameterStates
+
+    def _forget(self) -> None:
+        """What was compiled is compiled anew when it is next needed."""
+        self._plans = Cache()  # by device and parameters, a Guard and a Plan
+        self._kernels = Cache()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {n: v for n, v in vars(self).items() if n not in ("_plans", "_kernels")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._forget()
+
+    def _apply(
+        self,
+        pairs: Pairs,
+        is_whole: bool,
+        is_scaled: bool = False,
+        is_good: CTensor | None = None,
+    ) -> None:
+        """Update these parameters, in a step of their own if they are all that it consists of."""
+        params = [param for param, _ in pairs]
+        device = self._device_of(params)
+        plan = self._plan(device, params, is_whole)
+        counters = self._counters(device)
+        pages, scaling = self._on(device, plan.pages), [self.loss_scale, self.good_steps]
+        scaling = self._on(device, scaling) if is_scaled else []
+        is_open = placed(self.is_open, device)
+        inputs = (
+            [param.data for param in plan.params],
+            [grad.data for _, grad in pairs],
+            [{slot: tensor.data for slot, tensor in state.items()} for state in plan.states],
+            self._values(plan, is_whole, is_open, pages),
+            [page.data for page in pages],
+            plan.rows,
+            plan.parts,
+            [counter.data for counter in counters],
+            None if is_whole else is_open.data,
+            [tensor.data for tensor in scaling],
+            is_good,
+        )
+        try:
+            with calling(UPDATE, self):
+                new_params, new_states, new_pages, new_counters, new_scaling, opened = plan.kernel(
+                    *inputs
+                )
+        except _Misfit as misfit:
+            raise self._misfit(plan.params[misfit.number]) from None
+        changed = (*plan.params, *pages, *counters, *scaling, is_open)
+        values = (*new_params, *new_pages, *new_counters, *new_scaling, opened)
+        for tensor, value in zip(changed, values, strict=True):
+            tensor.assign(value)
+        for state, new in zip(plan.states, new_states, strict=True):
+            for slot, tensor in state.items():
+                tensor.assign(new[slot])
+
+    def _values(
+        self, plan: Plan, is_whole: bool, is_open: Tensor, pages: list[Tensor]
+    ) -> list[CTensor]:
+        """The hyper-parameters' values in the step that this update is a part of."""
+        step = self.step_counter
+        if plan.is_scheduled and not is_whole:
+            number = present_step(step.data, is_open.data, pages[0].data, plan.rows)
+            step = wrap(number, step.device)
+        return [schedule(step).data for schedule in plan.schedules]
+
+    def _misfit(self, param: Tensor) -> ShapeError:
+        return ShapeError(
+            f"{type(self).__name__}: the state of the parameter {param.name or ''} was made for "
+            f"another shape or data type than {param.dtype}{list(param.shape)}; set_states, or a "
+            "new optimizer, begins anew"
+        )
+
+    def _device_of(self, params: Sequence[Tensor]) -> Device:
+        devices = {param.device for param in params} or {self.step_counter.device}
+        if len(devices) > 1:
+            raise DeviceError(
+                f"{type(self).__name__}: the parameters of one update are on several devices: "
+                f"{', '.join(sorted(device.name for device in devices))}"
+            )
+        return devices.pop()
+
+    def _counters(self, device: Device) -> list[Tensor]:
+        return self._on(device, [self.step_counter, self.micro_step][: 1 + (self.accumulate > 1)])
+
+    def _on(self, device: Device, tensors: list[Tensor]) -> list[Tensor]:
+        return [placed(tensor, device) for tensor in tensors]
+
+    def _plan(self, device: Device, params: Sequence[Tensor], is_whole: bool) -> Plan:
+        """What is needed to update these parameters: it is the same until something is changed."""
+        key = (is_whole, device, *params)
+        guard, plan = self._plans.get(key, (None, None))
+        if plan is None or not guard.holds():
+            with Guard() as guard:
+                plan = self._new_plan(device, params, is_whole)
+            if len(self._plans) >= MOST_PLANS:
+                self._forget()
+            self._plans[key] = guard, plan
+        elif local.guard is not None:
+            local.guard.include(guard)
+        return plan
+
+    def _new_plan(self, device: Device, params: Sequence[Tensor], is_whole: bool) -> Plan:
+        with_grad = set(params)
+        if self.accumulate > 1:
+            others = [p for p in self._state.known() if p not in with_grad and p.requires_grad]
+            params = [*params, *others]
+            self._device_of(params)
+        schedules, layouts = self._layouts(params)
+        states = [
+            self._state.of(param, _names(layout))
+            for param, layout in zip(params, layouts, strict=True)
+        ]
+        pages, rows = self._state.rows(params)
+        parts = np.zeros(len(pages) * PAGE, np.int32)
+        parts[rows] = [HAS_GRADIENT if p in with_grad else MAY_HAVE_HAD_ONE for p in params]
+        return Plan(
+            list(params),
+            states,
+            pages,
+            from_host(rows, device, int32),
+            [from_host(part, device, int32) for part in parts.reshape(len(pages), PAGE)],
+            schedules,
+            not all(type(schedule) is Constant for schedule in schedules),
+            self._kernel(layouts, is_whole),
+        )
+
+    def _layouts(self, params: Sequence[Tensor]) -> tuple[list[DecayScheduler], tuple[Layout, ...]]:
+        """The schedules that are on, and for each parameter the names and places of its own."""
+        places: dict[DecayScheduler, int] = {}
+        known: dict[tuple[Group, ...], Layout] = {}
+        layouts = []
+        for param in params:
+            groups = tuple([group for group in self._groups if param in group])
+            if groups not in known:
+                schedules = self.schedules()
+                for group in groups:
+                    schedules |= group.schedules
+                known[groups] = tuple(
+                    (name, places.setdefault(schedule, len(places)))
+                    for name, schedule in schedules.items()
+                    if is_on(schedule)
+                )
+            layouts.append(known[groups])
+        return list(places), tuple(layouts)
+
+    def _kernel(self, layouts: tuple[Layout, ...], is_whole: bool) -> Callable[..., Any]:
+        key = (layouts, is_whole, self.plain_values())
+        if key not in self._kernels:
+            self.check()
+            micro_batches = self.accumulate
+
+            def run(
+                params: list[CTensor],
+                grads: list[CTensor],
+                states: list[State],
+                values: list[CTensor],
+                pages: list[CTensor],
+                rows: CTensor,
+                parts: list[CTensor],
+                counters: list[CTensor],
+                is_open: CTensor | None,
+                scaling: list[CTensor],
+                is_good: CTensor | None,
+            ) -> Any:
+                self._expect_fitting(params, states, layouts)
+                hypers = [Values({name: values[i] for name, i in layout}) for layout in layouts]
+                turns = jnp.concatenate([*pages, jnp.zeros((1, 2), int32)])[rows]
+                is_new = True if is_open is None else begins(counters[0], is_open, turns[0])
+                number, is_last, new_counters = count(counters, is_new, micro_batches)
+                if scaling and is_good is None:
+                    grads = unscaled(grads, scaling[0])
+                    is_good = are_finite(grads)
+                new_params, new_states = update(
+                    self.rule, micro_batches, params, grads, states, hypers, turns, number, is_last
+                )
+                new_pages = [
+                    count_turns(page, part, number, is_last)
+                    for page, part in zip(pages, parts, strict=True)
+                ]
+                new = new_params, new_states, new_pages, new_counters
+                if is_good is not None:
+                    new = unless_overflown(is_good, new, (params, states, pages, counters))
+                    scaling = rescaled(is_good, scaling)
+                # Left out or not, this step has been: what ends it is no step by itself.
+                return *new, scaling, jnp.ones((), bool)
+
+            self._kernels[key] = jax.jit(named(run, f"{type(self).__name__}_update"))
+        return self._kernels[key]
+
+    def _expect_fitting(
+        self, params: list[CTensor], states: list[State], layouts: tuple[Layout, ...]
+    ) -> None:
+        # Runs while a kernel is traced: it costs nothing where shapes stay what they were.
+        for number, (param, state) in enumerate(zip(params, states, strict=True)):
+            for slot, wanted in self._state.slots(param, _names(layouts[number])).items():
+                if (state[slot].shape, state[slot].dtype) != (wanted.shape, wanted.dtype):
+                    raise _Misfit(number)
+
+    def _initial(self, p: CTensor, on: Collection[str]) -> State:
+        p = p.astype(wide(p.dtype))
+        state = dict(self.init(p, on))
+        if self.accumulate > 1:
+            state[SUM] = jnp.zeros_like(p)
+        if "ema_decay" in on:
+            state[AVERAGE] = p
+        return state
+
+    def _named(self, names: Mapping[Tensor, str]) -> Iterator[tuple[Tensor, str, tuple[str, ...]]]:
+        """Parameters, what they are called, and the names of their hyper-parameters that are on."""
+        _, layouts = self._layouts(list(names))
+        for (param, name), layout in zip(names.items(), layouts, strict=True):
+            yield param, name, _names(layout)
+
+
+def _names(layout: Layout) -> tuple[str, ...]:
+    return tuple([name for name, _ in layout])

@@ -1,0 +1,158 @@
+"""Optimizers' states in checkpoints: what they are called there, and whether they fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from singa._tensor import Tensor
+from singa.errors import CheckpointError, CheckpointWarning, warn
+from singa.opt.distributed import DistOpt
+from singa.opt.optimizer import Optimizer
+from singa.opt.state import SHARED, Kind
+
+Optimizers: TypeAlias = Mapping[str, Optimizer | DistOpt]
+"""By their paths in a model."""
+
+Names: TypeAlias = Mapping[Tensor, str]
+"""What the parameters are called."""
+
+ALGORITHM = "algorithm"
+"""Among an optimizer's states: the name of its class, as bytes."""
+
+_LONGEST_NAME = 128
+
+_MOST_FOREIGN = 16  # bytes per parameter of what there is nothing here for
+
+
+def states(optimizers: Optimizers, names: Names) -> dict[str, Tensor]:
+    """All of the optimizers' states, as ``optimizer/state``."""
+    found: dict[str, Tensor] = {}
+    for owner, optimizer in optimizers.items():
+        algorithm = np.frombuffer(_algorithm(optimizer).encode()[:_LONGEST_NAME], np.uint8)
+        found[f"{owner}/{ALGORITHM}"] = Tensor(data=algorithm, requires_grad=False)
+        found |= {f"{owner}/{name}": t for name, t in optimizer.get_states(names).items()}
+    return found
+
+
+def acceptable(found: Mapping[str, Kind], optimizers: Optimizers, names: Names) -> dict[str, Kind]:
+    """The states of a file that may be read: of the wanted shapes and types.
+
+    And those of which there is nothing here, if they are no larger than usual.
+
+    Args:
+        found: the states in the file.
+        optimizers, names: of the model.
+    """
+    kinds = {owner: optimizer.state_kinds(names) for owner, optimizer in optimizers.items()}
+    sizes = {name: param.size() for param, name in names.items()}
+    wanted: dict[str, Kind] = {}
+    foreign = _MOST_FOREIGN * (sum(sizes.values()) + 1000)
+    for key, (shape, dtype) in found.items():
+        owner, state = _split(key, kinds)
+        param, of, _ = state.rpartition(":")
+        most = _LONGEST_NAME if state == ALGORITHM else 8 * max(sizes.get(param, not of), 2)
+        if state in kinds.get(owner, {}):
+            wanted[key] = kinds[owner][state]
+            continue
+        size = int(np.prod(shape, dtype=object)) * dtype.itemsize
+        foreign -= size
+        if size <= most and foreign >= 0:
+            wanted[key] = shape, dtype
+    return wanted
+
+
+@dataclass
+class Fitting:
+    """What a file holds for a model's optimizers.
+
+    Attributes:
+        path: the file.
+        states: for each optimizer those that it takes.
+        left_out: for each optimizer the slots that it does not have.
+    """
+
+    path: Path
+    states: dict[str, dict[str, Any]] = field(default_factory=dict)
+    left_out: dict[str, set[str]] = field(default_factory=dict)
+
+    def warn(self) -> None:
+        """Say what was left out, if anything was."""
+        for owner, slots in self.left_out.items():
+            warn(
+                f"{self.path}: {', '.join(sorted(slots))} of {owner!r} was left out, for the "
+                "model's keeps no such state; load_states(..., resume=False) leaves out all of it",
+                CheckpointWarning,
+            )
+
+
+def fitting(path: Path, arrays: Mapping[str, Any], optimizers: Optimizers, names: Names) -> Fitting:
+    """Find what a file holds for each optimizer.
+
+    Args:
+        path: the file, for messages.
+        arrays: what is in it, by name.
+        optimizers, names: of the model.
+
+    Raises:
+        CheckpointError: the state of another algorithm.
+    """
+    found = Fitting(path)
+    for owner, optimizer in optimizers.items():
+        kinds = optimizer.state_kinds(names)
+        own = {
+            state: array
+            for key, array in arrays.items()
+            for of, state in [_split(key, optimizers)]
+            if of == owner and state
+        }
+        written = bytes(own.pop(ALGORITHM, b"")).decode(errors="replace")
+        here = _algorithm(optimizer)
+        problem = _problem(written, here, own, kinds)
+        if problem:
+            raise CheckpointError(
+                f"{path}: the state of {owner!r} is {problem}, and not of the model's {here}; "
+                "load_states(..., resume=False) leaves the optimizer alone"
+            )
+        if own:
+            found.states[owner] = {state: own[state] for state in own if state in kinds}
+        left_out = _slots(own.keys() - kinds)
+        if left_out:
+            found.left_out[owner] = left_out
+    return found
+
+
+def _problem(
+    written: str, here: str, own: Mapping[str, Any], kinds: Mapping[str, Kind]
+) -> str | None:
+    """What else a file's state is than one for this algorithm; None if it is that.
+
+    Files of older versions do not say of which algorithm it is: then its slots tell. A state that
+    has less than it could have, or more, fits; one that has other slots does not.
+    """
+    if written not in ("", here) and _slots(own):
+        return f"of {written}"
+    more = _slots(own.keys() - kinds) - SHARED
+    less = _slots(kinds.keys() - own) - SHARED
+    return f"one with {', '.join(sorted(more))}" if more and less else None
+
+
+def _algorithm(optimizer: Optimizer | DistOpt) -> str:
+    return type(optimizer.opt if isinstance(optimizer, DistOpt) else optimizer).__name__
+
+
+def _split(key: str, owners: Iterable[str]) -> tuple[str, str]:
+    """Which optimizer a state is of, and what it is called there."""
+    owner = max((o for o in owners if key.startswith(f"{o}/")), key=len, default=None)
+    if owner is None:
+        owner = key.partition("/")[0]
+    return owner, key[len(owner) + 1 :]
+
+
+def _slots(states: Iterable[str]) -> set[str]:
+    """What these states are called at each parameter; not those that are of none."""
+    return {slot for _, of, slot in (state.rpartition(":") for state in states) if of}
