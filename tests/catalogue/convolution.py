@@ -1,6 +1,5 @@
 from functools import partial
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -10,21 +9,34 @@ from singa import autograd as ops
 conv = partial(ops.conv2d, stride=(2, 1), padding=(1, 1, 0, 2), dilation=(1, 2))
 
 
+def plain_convolution(x, w, stride, pads, dilation, groups=1):
+    """Shifted images times an element of each filter, added up."""
+    x = jnp.pad(x, ((0, 0), (0, 0), *pads))
+    x = x.reshape(x.shape[0], groups, -1, *x.shape[2:])
+    w = w.reshape(groups, -1, *w.shape[1:])
+    y = 0
+    for taps in np.ndindex(w.shape[3:]):
+        seen = tuple(
+            slice(tap * gap, size - (count - 1 - tap) * gap, step)
+            for tap, size, count, gap, step in zip(
+                taps, x.shape[3:], w.shape[3:], dilation, stride, strict=True
+            )
+        )
+        y += jnp.einsum("ngc...,goc->ngo...", x[(..., *seen)], w[(..., *taps)])
+    return y.reshape(y.shape[0], -1, *y.shape[3:])
+
+
 def plain_conv(x, w, b, groups=1):
-    y = jax.lax.conv_general_dilated(
-        x, w, (2, 1), ((1, 1), (0, 2)), rhs_dilation=(1, 2), feature_group_count=groups
-    )
+    y = plain_convolution(x, w, (2, 1), ((1, 1), (0, 2)), (1, 2), groups)
     return y + b[:, None, None]
 
 
 def plain_1d(x, w):
-    return jax.lax.conv_general_dilated(x, w, (2,), ((2, 1),), rhs_dilation=(2,))
+    return plain_convolution(x, w, (2,), ((2, 1),), (2,))
 
 
 def plain_3d(x, w):
-    return jax.lax.conv_general_dilated(
-        x, w, (1, 2, 1), ((0, 0), (1, 1), (1, 1)), feature_group_count=2
-    )
+    return plain_convolution(x, w, (1, 2, 1), ((0, 0), (1, 1), (1, 1)), (1, 1, 1), 2)
 
 
 def plain_transpose(

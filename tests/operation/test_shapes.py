@@ -1,6 +1,5 @@
 """Operations over shapes and configurations that Hypothesis draws."""
 
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -81,70 +80,6 @@ def test_matmul_follows_numpy_for_all_ranks(data):
     a = data.draw(st.sampled_from([(k,), (m, k), (*lead, m, k)]))
     b = data.draw(st.sampled_from([(k,), (k, n), (*lead[1:], k, n), (1, k, n)]))
     agrees(autograd.matmul, jnp.matmul, array(a), array(b, 2))
-
-
-@st.composite
-def convolutions(draw):
-    groups = draw(st.sampled_from([1, 1, 2, 3]))
-    kernel, stride, dilation = ([draw(st.integers(1, 3)) for _ in "hw"] for _ in range(3))
-    pads = [draw(st.integers(0, 2)) for _ in range(4)]
-    size = [draw(st.integers(1, 7)) for _ in "hw"]
-    for i in (0, 1):
-        assume(size[i] + pads[2 * i] + pads[2 * i + 1] > dilation[i] * (kernel[i] - 1))
-    x = (draw(st.integers(1, 2)), groups * draw(st.integers(1, 2)), *size)
-    w = (groups * draw(st.integers(1, 2)), x[1] // groups, *kernel)
-    return x, w, tuple(stride), tuple(pads), tuple(dilation), groups
-
-
-@settings(max_examples=40)
-@given(convolutions())
-def test_conv2d_for_any_stride_padding_dilation_and_groups(drawn):
-    x, w, stride, pads, dilation, groups = drawn
-
-    def plain(x, w):
-        return jax.lax.conv_general_dilated(
-            x, w, stride, (pads[:2], pads[2:]), rhs_dilation=dilation, feature_group_count=groups
-        )
-
-    agrees(
-        lambda x, w: autograd.conv2d(x, w, None, stride, pads, dilation, groups),
-        plain, array(x), array(w, 2),
-    )  # fmt: skip
-
-
-def plain_conv(x, w, stride, pads, dilation, groups):
-    return jax.lax.conv_general_dilated(
-        x, w, stride, pads, rhs_dilation=dilation, feature_group_count=groups
-    )
-
-
-@fewer
-@given(st.data())
-def test_convolutions_and_their_adjoints_over_one_to_three_axes(data):
-    rank, groups = data.draw(st.integers(1, 3)), data.draw(st.sampled_from([1, 1, 2]))
-    kernel, stride, dilation = (
-        tuple(data.draw(st.integers(1, 2)) for _ in range(rank)) for _ in range(3)
-    )
-    pads = [(data.draw(st.integers(0, 1)), data.draw(st.integers(0, 1))) for _ in range(rank)]
-    flat = tuple(pad for pair in pads for pad in pair)
-    size = [data.draw(st.integers(3, 5)) for _ in range(rank)]
-    x, w = (2, 2 * groups, *size), (groups, 2, *kernel)
-    conv = (autograd.conv1d, autograd.conv2d, autograd.conv3d)[rank - 1]
-    plain = partial(plain_conv, stride=stride, pads=pads, dilation=dilation, groups=groups)
-    agrees(
-        lambda x, w: conv(x, w, None, stride, flat, dilation, groups), plain, array(x), array(w, 2)
-    )
-    # Transposed, it is the derivative of the convolution in its input.
-    y = jax.eval_shape(plain, *(jax.ShapeDtypeStruct(shape, "float64") for shape in (x, w)))
-    more = [
-        n - ((m - 1) * s - sum(p) + d * (k - 1) + 1)
-        for n, m, s, p, d, k in zip(size, y.shape[2:], stride, pads, dilation, kernel, strict=True)
-    ]
-    agrees(
-        lambda y, w: autograd.conv_transpose(y, w, None, stride, flat, more, groups, dilation),
-        lambda y, w: jax.vjp(lambda x: plain(x, w), jnp.zeros(x))[1](y)[0],
-        array(y.shape), array(w, 2),
-    )  # fmt: skip
 
 
 @fewer

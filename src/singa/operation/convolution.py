@@ -14,7 +14,7 @@ from singa._tensor import Tensor
 from singa.device import CTensor
 from singa.errors import ArgumentError, ShapeError
 from singa.native import convolution as kernels
-from singa.operation import checks
+from singa.operation import checks, unfolding
 from singa.operation.checks import Sizes
 from singa.tape import Operation
 
@@ -109,6 +109,10 @@ class _Filters(Operation):
         return formula(*xs)
 
     def _convolve(self, x: CTensor, w: CTensor) -> CTensor:
+        if x.dtype == np.float64:
+            return unfolding.convolution(
+                x, w, self.stride, self.padding, self.dilation, self.groups
+            )
         return jax.lax.conv_general_dilated(
             x,
             w,
@@ -120,6 +124,8 @@ class _Filters(Operation):
         )
 
     def _spread(self, y: CTensor, w: CTensor) -> CTensor:
+        if y.dtype == np.float64:
+            return unfolding.adjoint(lambda x: self._convolve(x, w), self.image, y)
         # Each output spreads over the inputs it saw: a convolution of y, its elements ``stride``
         # apart, with W mirrored and its input and output channels exchanged within each group.
         out, in_per_group, *kernel = w.shape
@@ -140,6 +146,8 @@ class _Filters(Operation):
         )
 
     def _correlate(self, x: CTensor, y: CTensor) -> CTensor:
+        if y.dtype == np.float64:
+            return unfolding.adjoint(lambda w: self._convolve(x, w), self.w.shape, y)
         # A convolution of x with y in which batch and channels change places, stride and
         # dilation too. What the forward pass never reached at the far side is padded away.
         padding = []
@@ -176,6 +184,8 @@ class _Filters(Operation):
         checks.rank(self, "the input", x, 2 + rank, f"(N, C, {LETTERS[rank]})")
         kernel = LETTERS[rank].replace(" ", " K")
         checks.rank(self, "the weight", w, 2 + rank, f"({outputs}, K{kernel})")
+        if 0 in w.shape[2:]:
+            raise ShapeError(f"{self.name}: there are no elements in filters of shape {w.shape}")
         checks.float_input(self, "the input", x)
 
     def _check_bias(self, b: CTensor | None, outputs: int) -> None:
