@@ -158,6 +158,15 @@ def test_empty_tensors_work_where_they_mean_something():
         autograd.softmax_cross_entropy(x, Tensor((0,), dtype="int32"))
 
 
+def test_attention_without_features_is_the_mean_of_the_values():
+    q, k, v = (param(np.ones(shape)) for shape in [(2, 0), (3, 0), (3, 1)])
+    y = autograd.scaled_dot_product_attention(q, k, v)
+    np.testing.assert_array_equal(y, [[1], [1]])
+    dq, dk, dv = gradient(y, q, k, v)
+    assert (dq.shape, dk.shape) == ((2, 0), (3, 0))
+    np.testing.assert_allclose(dv, np.full((3, 1), 2 / 3), rtol=1e-6)
+
+
 def test_one_element_batches_normalize_to_the_bias():
     x = param(np.full((1, 2, 1, 1), 7.0))
     y, _, var = autograd.BatchNormalization2d(1e-5)(x, param([1.0, 1.0]), param([3.0, 4.0]))

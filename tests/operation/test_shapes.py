@@ -1,6 +1,5 @@
 """Operations over shapes and configurations that Hypothesis draws."""
 
-
 import jax
 import jax.numpy as jnp
 import numpy as np

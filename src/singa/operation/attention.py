@@ -53,7 +53,7 @@ class ScaledDotProductAttention(Operation):
         mask = more[0] if self.masked else None
         self.check(q, k, v, mask)
         self.q, self.k, self.v = q, k, v
-        self.factor = 1 / math.sqrt(q.shape[-1]) if self.scale is None else self.scale
+        self.factor = 1 / math.sqrt(max(q.shape[-1], 1)) if self.scale is None else self.scale
         wide = jnp.promote_types(q.dtype, jnp.float32)
         scores = product(q, k, transpose_b=True, dtype=wide) * self.factor
         self.bias = None
