@@ -36,7 +36,7 @@ from types import (
     ModuleType,
     SimpleNamespace,
 )  # fmt: skip
-from typing import Any
+from typing import Any, ClassVar
 from weakref import WeakSet, ref
 
 import jax
@@ -106,7 +106,12 @@ class Watched:
 
     Assignments tell the guards that have read the attribute, and the journal of a step that may
     be undone.
+
+    Attributes:
+        unread: names of attributes on which no step depends.
     """
+
+    unread: ClassVar[frozenset[str]] = frozenset()
 
     def __setattr__(self, name: str, value: Any) -> None:
         if local.journal is not None:
@@ -116,7 +121,9 @@ class Watched:
 
     def as_read(self, name: Any) -> Any:
         """What a guard compares of this object: an attribute, or all by the name ``__dict__``."""
-        return _attributes(self) if name == "__dict__" else own(self).get(name, ABSENT)
+        if name != "__dict__":
+            return own(self).get(name, ABSENT)
+        return _pairs({key: value for key, value in own(self).items() if key not in type(self).unread})
 
     def __delattr__(self, name: str) -> None:
         if local.journal is not None:
@@ -405,7 +412,8 @@ class Guard:
         path = f"{type(owner).__name__}.{name}"
         if name == "__dict__":
             for each, value in list(own(owner).items()):
-                self.value(value, f"{type(owner).__name__}.{each}")
+                if each not in type(owner).unread:
+                    self.value(value, f"{type(owner).__name__}.{each}")
         elif read.expected is ABSENT:
             self._class_attribute(type(owner), name)
         else:

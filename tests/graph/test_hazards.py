@@ -133,14 +133,29 @@ def test_steps_that_keep_recompiling_are_warned_of_with_the_reason():
         net(*(Tensor(data=a[:10]) for a in rows))
     assert caught[0].filename == __file__
 
-    net = compiled(Net())
+    class Scaled(Net):
+        counter = 0
+
+        def forward(self, x):
+            return self.linear(x) * (1.0 + self.counter * 0.0)
+
+    net = compiled(Scaled())
     for i in range(9):
         net.counter = i
         net(x, y)
     net.counter = 9
-    with pytest.warns(RecompilationWarning, match="an attribute .* was assigned since"):
+    with pytest.warns(RecompilationWarning, match=r"Scaled\.counter is 9, and was 8 before"):
         net(x, y)
-    assert net.compilations == 1
+
+
+def test_what_the_step_does_not_read_captures_nothing():
+    net = compiled(Net())
+    for i in range(5):
+        net.counter = i
+        net.linear.note = [i]
+        Tensor(data=1.0, stores_grad=True).register_hook(lambda g: None)
+        net(*batch())
+    assert net.captures == 1
 
 
 def test_training_and_evaluation_are_two_programs_and_switching_captures_nothing():
@@ -349,21 +364,94 @@ class Leaves(Net):
     def train_one_batch(self, x, y):
         out = self.forward(x)
         self.loss = autograd.mse_loss(out, y)
-        self.history.append(out)
+        self.outs = {"last": [out]}
         self.seen = x
         self.optimizer(self.loss)
         return {"out": [out, None, 3], "loss": self.loss, "raw": self.loss.data, "p": self.linear.b}
 
 
-def test_tensors_on_attributes_and_in_lists_have_the_values_of_the_last_call():
+def test_what_a_step_leaves_on_attributes_is_left_by_each_call():
     net = compiled(Leaves())
+    before = None
     for scale in (1.0, 2.0):
         x = Tensor(data=X * scale)
         result = net(x, Tensor(data=Y))
-        assert net.loss.item() == result["loss"].item()
-        np.testing.assert_array_equal(net.history[0], result["out"][0])
-        np.testing.assert_array_equal(net.seen, x)
-    assert len(net.history) == 1  # the Python ran once
+        assert net.loss is result["loss"]
+        assert net.outs["last"][0] is result["out"][0]
+        assert net.seen is x
+        assert result["p"] is net.linear.b
+        if before is not None:  # what somebody has kept stays what it was
+            assert before[0] is not net.loss
+            assert before[0].item() == before[1] != net.loss.item()
+        before = net.loss, net.loss.item()
+    assert net.captures == 1
+
+
+def test_a_list_that_the_step_appends_to_grows_as_eagerly_and_captures_each_time():
+    class Remembers(Net):
+        def __init__(self):
+            super().__init__()
+            self.history = []
+
+        def train_one_batch(self, x, y):
+            loss = super().train_one_batch(x, y)
+            self.history.append(loss)
+            return loss
+
+    net, eager = compiled(Remembers()), compiled(Remembers(), graph=False)
+    for n in (net, eager):
+        for _ in range(3):
+            n(*batch())
+    np.testing.assert_allclose(
+        [t.item() for t in net.history], [t.item() for t in eager.history], rtol=1e-5
+    )
+    assert (net.captures, net.compilations) == (3, 1)
+
+
+def test_a_state_that_is_another_tensor_in_each_step_is_carried_on():
+    class Carries(Net):
+        def __init__(self):
+            super().__init__()
+            self.h = Tensor((3,))
+
+        def train_one_batch(self, x, y):
+            out = self.forward(x) + self.h
+            self.h = out.mean(axis=0) * 0.5
+            loss = autograd.mse_loss(out, y)
+            self.optimizer(loss)
+            return loss
+
+    net, eager = compiled(Carries()), compiled(Carries(), graph=False)
+    for _ in range(5):
+        kept, value = net.h, net.h.to_numpy()
+        np.testing.assert_allclose(net(*batch()).item(), eager(*batch()).item(), rtol=1e-5)
+        np.testing.assert_allclose(net.h, eager.h, rtol=1e-5)
+        np.testing.assert_array_equal(kept, value)
+        assert net.h.creator is eager.h.creator is None
+    assert net.captures == 1
+
+
+def test_a_state_that_is_an_argument_too_is_one_tensor():
+    class Adds(Net):
+        def __init__(self):
+            super().__init__()
+            self.h = Tensor(data=[1.0, 2.0])
+
+        def forward(self, x):
+            x += 1.0
+            self.h += 1.0
+            return x + self.h * 10.0
+
+    nets = [compiled(Adds(), graph) for graph in (False, True)]
+    for net in nets:
+        net.eval()
+    for _ in range(3):
+        outs = [net(net.h).tolist() for net in nets]
+        assert outs[0] == outs[1]
+        others = [Tensor(data=[5.0, 6.0]) for _ in nets]
+        outs = [net(x).tolist() for net, x in zip(nets, others, strict=True)]
+        assert outs[0] == outs[1]
+    assert nets[0].h.tolist() == nets[1].h.tolist()
 
 
 def test_results_keep_their_structure():
@@ -383,18 +471,56 @@ def test_results_are_not_part_of_a_record():
         autograd.backward(loss)
 
 
-def test_python_in_the_step_runs_once_per_program():
+def test_a_number_that_the_step_counts_is_counted_and_captured_each_time():
     class Counting(Net):
         count = 0
 
         def train_one_batch(self, x, y):
             self.count += 1
+            return super().train_one_batch(x, y) * float(self.count)
+
+    net, eager = compiled(Counting()), compiled(Counting(), graph=False)
+    for _ in range(5):
+        np.testing.assert_allclose(net(*batch()).item(), eager(*batch()).item(), rtol=1e-5)
+    assert net.count == eager.count == net.captures == 5
+
+
+def test_numbers_from_python_s_and_numpy_s_streams_are_drawn_in_each_call():
+    class Draws(Net):
+        def __init__(self):
+            super().__init__()
+            self.own = np.random.default_rng(0)
+
+        def train_one_batch(self, x, y):
+            return self.forward(x).sum() * float(self.own.random())
+
+    net, eager = compiled(Draws()), compiled(Draws(), graph=False)
+    for _ in range(3):
+        np.testing.assert_allclose(net(*batch()).item(), eager(*batch()).item(), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (iter([1.0, 2.0]), r"Reads\.what: a compiled step cannot see how far a list_iterator is"),
+        (
+            np.zeros(2**18),
+            r"Reads\.what: .* this one has 2\.0 MiB\. Make it a Tensor, or read-only",
+        ),
+    ],
+)
+def test_what_can_be_neither_watched_nor_compared_is_refused(value, words):
+    class Reads(Net):
+        def __init__(self):
+            super().__init__()
+            self.what = value
+
+        def train_one_batch(self, x, y):
+            assert self.what is not None
             return super().train_one_batch(x, y)
 
-    net = compiled(Counting())
-    for _ in range(5):
-        net(*batch())
-    assert net.count == net.captures == 1
+    with pytest.raises(CaptureError, match=words):
+        compiled(Reads())(*batch())
 
 
 # -- randomness ----------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, dataclass_transform, overload
 from singa._tensor import Tensor
 from singa.device import CTensor, as_dtype
 from singa.errors import ArgumentError, DTypeError
-from singa.guard import Watched, changed
+from singa.guard import Watched, changed, own
 from singa.opt.schedule import Constant, DecayScheduler, Number, as_number, as_schedule
 
 
@@ -50,17 +50,17 @@ class Hyperparameter:
     def __get__(self, owner: Declared | None, kind: type) -> Hyperparameter | DecayScheduler:
         if owner is None:
             return self
-        schedule: DecayScheduler = owner.__dict__[self.name]
+        schedule: DecayScheduler = own(owner)[self.name]
         return schedule
 
     def __set__(self, owner: Declared, value: Number) -> None:
-        old = owner.__dict__.get(self.name)
+        old = own(owner).get(self.name)
         if value is old:
             return
         if isinstance(old, Constant) and old._is_own and not isinstance(value, DecayScheduler):
             old.set(self._number(owner, value))
         else:
-            owner.__dict__[self.name] = self.schedule(owner, value)
+            own(owner)[self.name] = self.schedule(owner, value)
             changed(owner, self.name)
 
     def schedule(self, owner: Declared, value: Number) -> DecayScheduler:

@@ -58,13 +58,16 @@ class ParameterStates(dict[Tensor, dict[str, Tensor]], Watched):
         self._config = config
         self._slots = Cache()  # a mapping from slots to their shapes and types, for each
         self._rows = Cache()  # by parameter
+        self._by_id = Cache()  # the parameters
         self.pages: list[Tensor] = []
 
     def as_read(self, name: Any) -> Any:
-        """What is kept for a parameter; which parameters are known; or an attribute."""
+        """What is kept for a parameter, by its ``id``; which ones are known; or an attribute."""
         if name == KNOWN:
             return tuple(map(id, self))
-        return super().as_read(name) if isinstance(name, str) else self.get(name, ABSENT)
+        if isinstance(name, str):
+            return super().as_read(name)
+        return self.get(self._by_id[name], ABSENT) if name in self._by_id else ABSENT
 
     def known(self) -> list[Tensor]:
         """The parameters that something is kept for."""
@@ -74,9 +77,9 @@ class ParameterStates(dict[Tensor, dict[str, Tensor]], Watched):
 
     def clear(self) -> None:
         """Forget all parameters."""
-        params = list(self)
+        params = [*self._by_id]
         super().clear()
-        self._rows = Cache()
+        self._rows, self._by_id = Cache(), Cache()
         self.pages = []
         for name in (*params, KNOWN):
             changed(self, name)
@@ -92,7 +95,7 @@ class ParameterStates(dict[Tensor, dict[str, Tensor]], Watched):
     def of(self, param: Tensor, on: tuple[str, ...]) -> dict[str, Tensor]:
         """The Tensors of those slots, on the parameter's device."""
         if local.guard is not None:
-            local.guard.note(self, param)
+            local.guard.note(self, id(param))
         slots, state = self.slots(param, on), self.get(param, {})
         if param not in self:
             self._add_row(param)
@@ -110,6 +113,7 @@ class ParameterStates(dict[Tensor, dict[str, Tensor]], Watched):
 
     def _add_row(self, param: Tensor) -> None:
         row = self._rows[param] = len(self._rows)
+        self._by_id[id(param)] = param
         if row % PAGE == 0:
             name = f"turns.{len(self.pages)}"
             with outside_capture():
