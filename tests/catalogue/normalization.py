@@ -53,6 +53,10 @@ ROWS = {
     "batchnorm_2d frozen": Row(
         ops.FrozenBatchNormalization2d, frozen, plain_frozen, [(2, 3, 2, 2), (3,), (3,)]
     ),
+    "clip_by_norm": Row(
+        ops.ClipByNorm, lambda x: ops.clip_by_norm(x, 2.0, 1),
+        lambda x: x * jnp.minimum(1, 2 / jnp.linalg.norm(x, axis=1, keepdims=True)), [(2, 3, 4)],
+    ),
     "layer_norm": Row(
         ops.LayerNormalization, ops.layer_norm, plain_layer, [(2, 3, 4), (3, 4), (3, 4)]
     ),

@@ -223,7 +223,7 @@ def test_cudnn_rnn_is_the_same_machinery(mode, same):
         (lambda x: layer.RNN(4, 2)(x[:0]), ShapeError, "at least one step is needed"),
         (lambda x: layer.RNN(4, 2)(x, x), ShapeError, r"an initial state must be .* = \(1, 3, 2\)"),
         (lambda x: layer.RNN(4, 2)(x, None, [1, 2]), ShapeError, r"the lengths must be of shape"),
-        (lambda x: layer.RNN(4, 2)(x, None, [1.0, 2, 3]), DTypeError, "lengths are integers"),
+        (lambda x: layer.RNN(4, 2)(x, None, [1.0, 2, 3]), DTypeError, "must be of an integer"),
     ],
 )  # fmt: skip
 def test_mistakes_are_refused_with_words(do, error, words):

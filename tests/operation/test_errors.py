@@ -196,12 +196,11 @@ MISTAKES = [
     ),
     (
         lambda: autograd.softmax_cross_entropy(t(2, 3), t(2)), DTypeError,
-        "SoftMaxCrossEntropy: class ids must be integers, got float32",
+        "SoftMaxCrossEntropy: class ids must be of an integer type, got float32",
     ),
     (lambda: autograd.softmax_cross_entropy(t(3), t(3)), ShapeError, "x must be (N, classes)"),
     (lambda: autograd.mse_loss(t(2), t(3)), ShapeError, "MeanSquareError: x is of shape (2,), the"),
     (lambda: autograd.binary_cross_entropy(t(2), t(3)), ShapeError, "BinaryCrossEntropy: x is of"),
-    (lambda: autograd.binary_cross_entropy(t(), t()), ShapeError, "x must be (N, ...), got"),
     (lambda: autograd.cos(t(2, dtype="int32")), DTypeError, "Cos: its input must be of a float"),
     (lambda: autograd.sum(t(2), t(2), t(3)), ShapeError, "Sum: shapes (2,) and (2,) and (3,) do n"),
     (lambda: autograd.max(t(2), t(3)), ShapeError, "Max: shapes (2,) and (3,) do not broadcast"),
@@ -219,7 +218,7 @@ MISTAKES = [
     (lambda: autograd.argmax(t(2), 1), ShapeError, "ArgMax: axis 1 of a Tensor with 1 axes"),
     (lambda: autograd.huber_loss(t(2), t(2), 0), ArgumentError, "Huber: delta must be above 0"),
     (lambda: autograd.kl_div(t(2), t(3)), ShapeError, "KLDivergence: x is of shape (2,), the targ"),
-    (lambda: autograd.nll_loss(t(2, 3), t(2)), DTypeError, "class ids must be integers, got float"),
+    (lambda: autograd.nll_loss(t(2, 3), t(2)), DTypeError, "class ids must be of an integer type"),
     (lambda: autograd.ranking_loss(t(2), t(3)), ShapeError, "RankingLoss: Tensors, of one shape,"),
     (lambda: autograd.cossim(t(), t()), ShapeError, "CosSim: vectors along the last axis, of"),
     (
@@ -228,7 +227,7 @@ MISTAKES = [
     ),
     (lambda: autograd.ctc_loss(t(4, 2), t(2), t(2), t(2)), ShapeError, "must be (frames, N,"),
     (lambda: autograd.ctc_loss(t(4, 2, 3), t(1, 2), t(2), t(2)), ShapeError, "labels must be (2,"),
-    (lambda: autograd.ctc_loss(t(4, 2, 3), t(2, 2), t(2), t(2)), DTypeError, "must be integers"),
+    (lambda: autograd.ctc_loss(t(4, 2, 3), t(2, 2), t(2), t(2)), DTypeError, "CTC: labels and le"),
 ]  # fmt: skip
 
 

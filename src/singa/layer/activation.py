@@ -6,6 +6,7 @@ from singa import operation
 from singa._tensor import Tensor
 from singa.layer.base import Layer, parameter, positive
 from singa.layer.function import Function
+from singa.operation import checks
 
 
 class ReLU(Function, operation=operation.ReLU):
@@ -224,7 +225,7 @@ class PReLU(Layer):
 
     def __init__(self, num_parameters: int = 1, init: float = 0.25) -> None:
         self.num_parameters = positive("PReLU", "num_parameters", num_parameters)
-        self.init = float(init)
+        self.init = checks.number("PReLU: init", init)
         self.slope: Tensor
 
     def initialize(self, x: Tensor) -> None:
@@ -232,6 +233,6 @@ class PReLU(Layer):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.num_parameters == 1:
-            return operation.prelu(x, self.slope)
+            return operation.prelu(x, operation.reshape(self.slope, ()))
         wide = (self.num_parameters, *[1] * (x.ndim() - 2))
         return operation.prelu(x, operation.reshape(self.slope, wide))

@@ -9,7 +9,7 @@ from singa.layer.base import Initializer, Layer, expect_features, parameter, pos
 from singa.layer.padding import checked_pad_mode, same_padding
 from singa.operation import checks, conv1d, conv2d, conv3d, conv_transpose, relu
 from singa.operation.checks import Sizes
-from singa.operation.convolution import LETTERS
+from singa.operation.convolution import LETTERS, as_padding
 
 _CONVOLVE = {1: conv1d, 2: conv2d, 3: conv3d}
 
@@ -47,6 +47,10 @@ class Filters(Layer):
             )
         self.nb_kernels = positive(name, "nb_kernels", nb_kernels)
         self.kernel_size = checks.each(f"{name}: kernel_size", kernel_size, self.rank, 1)
+        # Said at once, if they are none; kept as they were given.
+        checks.each(f"{name}: stride", stride, self.rank, 1)
+        checks.each(f"{name}: dilation", dilation, self.rank, 1)
+        as_padding(name, padding, self.rank)
         self.stride = stride
         self.padding = padding
         self.dilation = dilation
@@ -214,6 +218,8 @@ class _ConvolutionTranspose(Filters):
             stride=stride, padding=padding, dilation=dilation, group=group, bias=bias,
             initializer=initializer,
         )  # fmt: skip
+        name = f"{type(self).__name__}: output_padding"
+        checks.each(name, output_padding, self.rank, 0)
         self.output_padding = output_padding
 
     def ends(self, channels: int) -> tuple[int, int]:

@@ -7,7 +7,7 @@ from typing import Any
 from singa._tensor import Tensor
 from singa.errors import DTypeError, ShapeError
 from singa.layer.base import Initializer, Layer, expect_features, parameter, positive, weight
-from singa.operation import affine, flatten, matmul, transpose
+from singa.operation import affine, checks, flatten, matmul, transpose
 
 
 class Linear(Layer):
@@ -126,10 +126,13 @@ class Gemm(Layer):
         bias_shape: Sequence[int] | None = None,
     ) -> None:
         self.nb_kernels = positive("Gemm", "nb_kernels", nb_kernels)
-        self.alpha, self.beta = float(alpha), float(beta)
+        self.alpha = checks.number("Gemm: alpha", alpha)
+        self.beta = checks.number("Gemm: beta", beta)
         self.transA, self.transB = bool(transA), bool(transB)
         self.bias = bool(bias)
-        self.bias_shape = (1, self.nb_kernels) if bias_shape is None else tuple(bias_shape)
+        self.bias_shape: tuple[int, ...] = (1, self.nb_kernels)
+        if bias_shape is not None:
+            self.bias_shape = checks.integers("Gemm: bias_shape", bias_shape)
         self.W: Tensor
         self.b: Tensor | None = None
 

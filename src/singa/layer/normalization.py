@@ -6,7 +6,7 @@ from typing import Any
 from singa._tensor import Tensor
 from singa.errors import ArgumentError, DTypeError, ShapeError
 from singa.layer.base import Layer, expect_features, parameter, positive, state
-from singa.operation import batchnorm_2d, group_norm, layer_norm, rms_norm
+from singa.operation import batchnorm_2d, checks, group_norm, layer_norm, rms_norm
 
 
 class BatchNorm2d(Layer):
@@ -50,10 +50,10 @@ class BatchNorm2d(Layer):
             raise DTypeError(
                 f"BatchNorm2d: (channels, momentum) at most, got {len(args)} arguments"
             )
-        if not 0 <= momentum <= 1:
+        self.momentum = checks.number("BatchNorm2d: momentum", momentum)
+        if not 0 <= self.momentum <= 1:
             raise ArgumentError(f"BatchNorm2d: momentum must be from 0 to 1, got {momentum!r}")
-        self.momentum = float(momentum)
-        self.eps = float(eps)
+        self.eps = checks.number("BatchNorm2d: eps", eps)
         self.scale: Tensor
         self.bias: Tensor
         self.running_mean: Tensor
@@ -84,7 +84,7 @@ class _OwnNorm(Layer):
     """Normalization of each example by itself, which training and evaluation do alike."""
 
     def __init__(self, eps: float, bias: bool) -> None:
-        self.eps = float(eps)
+        self.eps = checks.number(f"{type(self).__name__}: eps", eps)
         self.has_bias = bool(bias)
         self.scale: Tensor
         self.bias: Tensor | None = None
@@ -130,9 +130,11 @@ class LayerNorm(_OwnNorm):
         bias: bool = True,
     ) -> None:
         super().__init__(eps, bias)
-        if isinstance(normalized_shape, int):
-            normalized_shape = (normalized_shape,)
-        self.normalized_shape = None if normalized_shape is None else tuple(normalized_shape)
+        name = type(self).__name__
+        self.normalized_shape: tuple[int, ...] | None = None
+        if normalized_shape is not None:
+            sizes = checks.integers(f"{name}: normalized_shape", normalized_shape, 1)
+            self.normalized_shape = sizes
 
     def initialize(self, x: Tensor) -> None:
         self.normalized_shape = self.normalized_shape or x.shape[-1:]

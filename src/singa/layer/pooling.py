@@ -5,8 +5,17 @@ from singa._tensor import Tensor
 from singa.layer.base import Layer
 from singa.layer.function import Function
 from singa.layer.padding import checked_pad_mode, same_padding
-from singa.operation import avg_pool_2d, avg_pool_3d, max_pool_2d, max_pool_3d, squeeze, unsqueeze
+from singa.operation import (
+    avg_pool_2d,
+    avg_pool_3d,
+    checks,
+    max_pool_2d,
+    max_pool_3d,
+    squeeze,
+    unsqueeze,
+)
 from singa.operation.checks import Sizes
+from singa.operation.convolution import as_padding
 
 _LARGEST = {2: max_pool_2d, 3: max_pool_3d}
 _MEAN = {2: avg_pool_2d, 3: avg_pool_3d}
@@ -25,6 +34,12 @@ class _Pooling(Layer):
         is_max: bool = True,
         pad_mode: str = "NOTSET",
     ) -> None:
+        name = type(self).__name__
+        # Said at once, if they are none; kept as they were given.
+        checks.each(f"{name}: kernel_size", kernel_size, self.rank, 1)
+        if stride is not None:
+            checks.each(f"{name}: stride", stride, self.rank, 1)
+        as_padding(name, padding, self.rank)
         self.kernel_size = kernel_size
         self.stride = stride
         self.padding = padding
@@ -223,6 +238,7 @@ class AdaptiveAvgPool(Layer):
     pool = staticmethod(operation.adaptive_avg_pool)
 
     def __init__(self, size: Sizes) -> None:
+        checks.integers(f"{type(self).__name__}: size", size, 1)
         self.size = size
 
     def forward(self, x: Tensor) -> Tensor:

@@ -66,7 +66,7 @@ class SoftMax(Operation):
 
     def __init__(self, axis: int = 1) -> None:
         super().__init__()
-        self.axis = axis
+        self.axis = checks.integer(f"{self.name}: axis", axis)
 
     def forward(self, x: CTensor) -> CTensor:
         checks.float_input(self, "its input", x)
@@ -84,7 +84,7 @@ class LogSoftmax(Operation):
 
     def __init__(self, axis: int = 1) -> None:
         super().__init__()
-        self.axis = axis
+        self.axis = checks.integer(f"{self.name}: axis", axis)
 
     def forward(self, x: CTensor) -> CTensor:
         checks.float_input(self, "its input", x)
@@ -122,9 +122,12 @@ class ReLU6(
 class HardSwish(
     Pointwise,
     formula=lambda x: jnp.where(x > -3, x * jnp.minimum(x / 6 + 0.5, 1), 0),
-    slope=lambda x: jnp.where(x > 3, 1, jnp.where(x > -3, x / 3 + 0.5, 0)),
+    slope=lambda x: jnp.where(x >= 3, 1, jnp.where(x > -3, x / 3 + 0.5, 0)),
 ):
-    """y = x min(max(x / 6 + 1/2, 0), 1) (Howard et al., 2019)."""
+    """y = x min(max(x / 6 + 1/2, 0), 1) (Howard et al., 2019).
+
+    The slopes at both ends of the bend are those outside of it: 0 at -3 and 1 at 3.
+    """
 
 
 def _silu_slope(x: CTensor) -> CTensor:
@@ -156,7 +159,7 @@ class Elu(Operation):
 
     def __init__(self, alpha: float = 1.0) -> None:
         super().__init__()
-        self.alpha = float(alpha)
+        self.alpha = checks.number(f"{self.name}: alpha", alpha)
 
     def forward(self, x: CTensor) -> CTensor:
         checks.float_input(self, "its input", x)
@@ -177,7 +180,7 @@ class SeLU(Elu):
         self, alpha: float = 1.6732632423543772, gamma: float = 1.0507009873554805
     ) -> None:
         super().__init__(alpha)
-        self.gamma = float(gamma)
+        self.gamma = checks.number(f"{self.name}: gamma", gamma)
 
     def forward(self, x: CTensor) -> CTensor:
         return self.gamma * super().forward(x)
@@ -207,7 +210,7 @@ class LeakyRelu(Operation):
 
     def __init__(self, a: float = 0.01) -> None:
         super().__init__()
-        self.a = float(a)
+        self.a = checks.number(f"{self.name}: a", a)
 
     def forward(self, x: CTensor) -> CTensor:
         checks.float_input(self, "its input", x)
@@ -225,7 +228,8 @@ class HardSigmoid(Operation):
 
     def __init__(self, alpha: float = 0.2, gamma: float = 0.5) -> None:
         super().__init__()
-        self.alpha, self.gamma = float(alpha), float(gamma)
+        self.alpha = checks.number(f"{self.name}: alpha", alpha)
+        self.gamma = checks.number(f"{self.name}: gamma", gamma)
 
     def forward(self, x: CTensor) -> CTensor:
         checks.float_input(self, "its input", x)
@@ -277,7 +281,7 @@ class GLU(Operation):
 
     def __init__(self, axis: int = -1) -> None:
         super().__init__()
-        self.axis = axis
+        self.axis = checks.integer(f"{self.name}: axis", axis)
 
     def forward(self, x: CTensor) -> CTensor:
         checks.float_input(self, "its input", x)

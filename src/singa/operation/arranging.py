@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from singa._tensor import Tensor
 from singa.device import CTensor
@@ -28,7 +29,7 @@ class Flip(Operation):
 
     def __init__(self, axis: int | Sequence[int] | None = None) -> None:
         super().__init__()
-        self.axes = None if axis is None else checks.integers(f"{self.name}: axis", axis)
+        self.axes = None if axis is None else checks.integers(f"{self.name}: axis", axis, 1)
 
     def forward(self, x: CTensor) -> CTensor:
         return jnp.flip(x, checks.axes(self, self.axes, x.ndim))
@@ -39,7 +40,7 @@ class Roll(Operation):
 
     def __init__(self, shift: int | Sequence[int], axis: int | Sequence[int]) -> None:
         super().__init__()
-        self.axes = checks.integers(f"{self.name}: axis", axis)
+        self.axes = checks.integers(f"{self.name}: axis", axis, 1)
         self.shift = checks.integers(f"{self.name}: shift", shift)
         if len(self.shift) != len(self.axes):
             raise ArgumentError(
@@ -58,11 +59,11 @@ class _Blocks(Operation):
 
     def __init__(self, blocksize: int, mode: str = "DCR") -> None:
         super().__init__()
-        if not isinstance(blocksize, int) or blocksize < 1:
+        if not isinstance(blocksize, (int, np.integer)) or blocksize < 1:
             raise ArgumentError(f"{self.name}: blocksize must be 1 or more, got {blocksize!r}")
         if mode not in ("DCR", "CRD"):
             raise ArgumentError(f"{self.name}: mode must be 'DCR' or 'CRD', got {mode!r}")
-        self.blocksize = blocksize
+        self.blocksize = int(blocksize)
         self.mode = mode
 
     def to_space(self, x: CTensor) -> CTensor:
@@ -112,7 +113,7 @@ class SpaceToDepth(_Blocks):
 class _Triangle(Operation):
     def __init__(self, k: int = 0) -> None:
         super().__init__()
-        self.k = k
+        self.k = checks.integer(f"{self.name}: k", k)
 
     def diagonal(self, x: CTensor) -> CTensor:
         """The number of the diagonal that each element of a matrix is on: (M, N)."""

@@ -42,11 +42,11 @@ class ScaledDotProductAttention(Operation):
         masked: bool = False,
     ) -> None:
         super().__init__()
-        if not 0 <= dropout <= 1:
+        if not 0 <= checks.number(f"{self.name}: dropout", dropout) <= 1:
             raise ArgumentError(f"{self.name}: dropout is a probability, got {dropout!r}")
         self.causal = bool(causal)
         self.dropout = float(dropout)
-        self.scale = None if scale is None else float(scale)
+        self.scale = None if scale is None else checks.number(f"{self.name}: scale", scale)
         self.masked = bool(masked)
 
     def forward(self, q: CTensor, k: CTensor, v: CTensor, *more: CTensor) -> CTensor:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TypeAlias
+from contextlib import suppress
+from typing import Any, TypeAlias
 
 import jax.numpy as jnp
 import numpy as np
 
 from singa.device import CTensor, is_float
 from singa.errors import ArgumentError, DTypeError, ShapeError
-from singa.tape import Operation
+from singa.tape import Operation, wide
 
 Sizes: TypeAlias = "int | Sequence[int]"
 """For several axes: one number for all of them, or one for each."""
@@ -47,10 +48,31 @@ def float_input(operation: Operation, what: str, x: CTensor) -> None:
         raise DTypeError(f"{operation.name}: {what} must be of a float type, got {x.dtype}")
 
 
-def integer_input(operation: Operation, what: str, x: CTensor) -> None:
-    """``x`` is of an integer type."""
+def integer_input(operation: Operation, what: str, x: CTensor) -> CTensor:
+    """``x``, which is of an integer type, in 32 bits at least.
+
+    A shorter type need not have the sizes that indices are compared with, or counted back from.
+    """
     if not jnp.issubdtype(x.dtype, jnp.integer):
         raise DTypeError(f"{operation.name}: {what} must be of an integer type, got {x.dtype}")
+    return x.astype(wide(x.dtype))
+
+
+def indices(operation: Operation, what: str, x: CTensor, size: int) -> CTensor:
+    """``x``, integers that index an axis of this size, as int32.
+
+    One that is out of bounds stays so, by one place, whatever its type could hold.
+    """
+    x = integer_input(operation, what, x)
+    if x.size and not size:
+        raise ShapeError(f"{operation.name}: {what} are for an axis of size 0: nothing is there")
+    return jnp.clip(x, -size - 1, size).astype(jnp.int32)
+
+
+def equal(x: CTensor, number: int) -> CTensor:
+    """Which integers are this one, which their type need not have."""
+    info = jnp.iinfo(x.dtype)
+    return x == number if info.min <= number <= info.max else jnp.zeros(x.shape, bool)
 
 
 def axis(operation: Operation, number: int, ndim: int) -> int:
@@ -70,12 +92,27 @@ def axes(operation: Operation, numbers: Sequence[int] | None, ndim: int) -> tupl
     return found
 
 
-def integers(name: str, value: Sizes) -> tuple[int, ...]:
-    """One integer, or several of them, as a tuple."""
+def integer(name: str, value: int) -> int:
+    """``value``, which is an integer: Python's or NumPy's."""
+    if not isinstance(value, (int, np.integer)):
+        raise ArgumentError(f"{name}: an integer is expected, got {value!r}")
+    return int(value)
+
+
+def integers(name: str, value: Sizes, least: int = 0) -> tuple[int, ...]:
+    """One integer, or at least so many of them, as a tuple."""
     values = tuple(value) if isinstance(value, Iterable) else (value,)
-    if not all(isinstance(v, (int, np.integer)) for v in values):
+    if len(values) < least or not all(isinstance(v, (int, np.integer)) for v in values):
         raise ArgumentError(f"{name}: one or more integers are expected, got {value!r}")
     return tuple(int(v) for v in values)
+
+
+def number(name: str, value: Any) -> float:
+    """``value``, which is a number: Python's, NumPy's, or an array of one."""
+    if not isinstance(value, str):
+        with suppress(TypeError, ValueError):
+            return float(value)
+    raise ArgumentError(f"{name}: a number is expected, got {value!r}")
 
 
 def each(name: str, value: Sizes, count: int, least: int) -> tuple[int, ...]:

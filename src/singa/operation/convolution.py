@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
@@ -296,10 +296,11 @@ def as_padding(name: str, value: Sizes, rank: int = 2) -> Padding:
 
     For height and width these are (top, bottom, left, right).
     """
-    if isinstance(value, Sequence) and len(value) == 2 * rank:
-        if min(value) < 0:
-            raise ArgumentError(f"{name}: padding cannot be negative, got {tuple(value)}")
-        return tuple((int(a), int(b)) for a, b in zip(value[::2], value[1::2], strict=True))
+    if isinstance(value, Iterable) and len(pads := tuple(value)) == 2 * rank:
+        pads = checks.integers(f"{name}: padding", pads)
+        if min(pads) < 0:
+            raise ArgumentError(f"{name}: padding cannot be negative, got {pads}")
+        return tuple(zip(pads[::2], pads[1::2], strict=True))
     return tuple((pad, pad) for pad in checks.each(f"{name}: padding", value, rank, 0))
 
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from singa._tensor import Tensor
 from singa.device import CTensor, float32
-from singa.errors import ArgumentError, DTypeError, ShapeError
+from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks
 from singa.tape import Operation
 
@@ -20,27 +20,33 @@ class CTC(Operation):
     """y = -mean over the batch of ln P(labels), summed over all their alignments to the frames.
 
     Computed in float32 at least. Labels that do not fit into their frames cost infinity, without a
-    gradient. The gradient is jax's, of the scan over the frames.
+    gradient; one that is no class makes the loss NaN. The gradient is jax's, of the scan over the
+    frames.
     """
 
     arithmetic = "wide"
 
     def __init__(self, blank: int = 0) -> None:
         super().__init__()
-        self.blank = int(blank)
+        self.blank = checks.integer(f"{self.name}: blank", blank)
 
     def forward(
         self, log_p: CTensor, t: CTensor, input_lengths: CTensor, target_lengths: CTensor
     ) -> CTensor:
-        self.check(log_p, t, input_lengths, target_lengths)
+        t, input_lengths, target_lengths = self.check(log_p, t, input_lengths, target_lengths)
         dtype, count = log_p.dtype, 2 * t.shape[1] + 1
         log_p = log_p.astype(jnp.promote_types(dtype, float32))
+        # What is behind the last label is no label, whatever is there.
+        number = jnp.arange(t.shape[1], dtype=jnp.int32)
+        t = jnp.where(number < target_lengths[:, None], t, self.blank)
+        is_class = ((t >= 0) & (t < log_p.shape[2])).all(1)
         # Labels with a blank before, between and behind: the states of an alignment.
-        states = jnp.full((t.shape[0], count), self.blank, jnp.int32).at[:, 1::2].set(t)
+        states = jnp.full((t.shape[0], count), self.blank, t.dtype).at[:, 1::2].set(t)
         # A blank may be left out between two different labels.
         skips = (states != self.blank) & (states != jnp.roll(states, 2, 1))
         number = jnp.arange(count, dtype=jnp.int32)
-        emitted = jnp.maximum(jnp.take_along_axis(log_p, states[None], 2), _NEVER)
+        emitted = jnp.take_along_axis(log_p, states[None], 2, mode="clip")
+        emitted = jnp.maximum(emitted, _NEVER)
 
         def come_from(alpha: CTensor, back: int) -> CTensor:
             return jnp.where(number < back, _NEVER, jnp.roll(alpha, back, 1))
@@ -59,9 +65,11 @@ class CTC(Operation):
         ends = jnp.where((behind == 0) | (behind == -1), alpha, _NEVER)
         log_likelihood = jax.nn.logsumexp(ends, 1)
         possible = log_likelihood > _NEVER / 2
-        return -jnp.where(possible, log_likelihood, -jnp.inf).mean().astype(dtype)
+        log_likelihood = jnp.where(possible, log_likelihood, -jnp.inf)
+        return -jnp.where(is_class, log_likelihood, jnp.nan).mean().astype(dtype)
 
-    def check(self, log_p: CTensor, t: CTensor, *lengths: CTensor) -> None:
+    def check(self, log_p: CTensor, t: CTensor, *lengths: CTensor) -> list[CTensor]:
+        """The labels and the lengths in a type that they can be counted with."""
         checks.rank(self, "log_p", log_p, 3, "(frames, N, classes)")
         checks.float_input(self, "log_p", log_p)
         _, batch, classes = log_p.shape
@@ -72,10 +80,9 @@ class CTC(Operation):
                 f"{self.name}: for log_p of shape {log_p.shape} the labels must be ({batch}, L), "
                 f"both lengths ({batch},); got {t.shape} and {[x.shape for x in lengths]}"
             )
-        if not all(jnp.issubdtype(x.dtype, jnp.integer) for x in (t, *lengths)):
-            raise DTypeError(f"{self.name}: labels and lengths must be integers")
         if not 0 <= self.blank < classes:
             raise ArgumentError(f"{self.name}: blank is {self.blank}, of {classes} classes")
+        return [checks.integer_input(self, "labels and lengths", x) for x in (t, *lengths)]
 
 
 def ctc_loss(

@@ -234,8 +234,8 @@ class Clip(Operation):
 
     def __init__(self, min: float | None = None, max: float | None = None) -> None:
         super().__init__()
-        self.low = -math.inf if min is None else float(min)
-        self.high = math.inf if max is None else float(max)
+        self.low = -math.inf if min is None else checks.number(f"{self.name}: min", min)
+        self.high = math.inf if max is None else checks.number(f"{self.name}: max", max)
 
     def forward(self, x: CTensor) -> CTensor:
         checks.float_input(self, "its input", x)

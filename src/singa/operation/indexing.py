@@ -13,7 +13,7 @@ from singa._tensor import ArrayLike, Tensor, TensorLike, as_tensor, number
 from singa.device import CTensor, bool_, int32
 from singa.errors import ArgumentError, BoundsError, DTypeError
 from singa.operation import checks
-from singa.tape import Operation
+from singa.tape import Operation, wide
 
 __all__ = ["GetItem", "SetItem", "getitem", "setitem"]
 
@@ -33,13 +33,20 @@ class _Indexed(Operation):
         super().__init__()
         self.pattern = pattern
 
-    def index(self, arrays: Sequence[CTensor]) -> tuple[Any, ...]:
-        """The index that NumPy would take."""
-        left = iter(arrays)
-        return tuple(
-            slice(*part) if isinstance(part, tuple) else next(left) if part == _ARRAY else part
-            for part in self.pattern
-        )
+    def index(self, shape: tuple[int, ...], arrays: Sequence[CTensor]) -> tuple[Any, ...]:
+        """The index that NumPy would take, for an array of this shape."""
+        left, axis = iter(arrays), 0
+        index: list[Any] = []
+        rest = len(shape) - sum(part is not None and part is not Ellipsis for part in self.pattern)
+        for part in self.pattern:
+            if isinstance(part, tuple):
+                index.append(slice(*part))
+            elif part == _ARRAY:
+                index.append(checks.indices(self, "the indices", next(left), shape[axis]))
+            else:
+                index.append(part)
+            axis += 0 if part is None else rest if part is Ellipsis else 1
+        return tuple(index)
 
 
 class GetItem(_Indexed):
@@ -47,13 +54,15 @@ class GetItem(_Indexed):
 
     def forward(self, x: CTensor, *arrays: CTensor) -> CTensor:
         self.from_shape, self.arrays = x.shape, arrays
-        return x.at[self.index(arrays)].get(mode="clip")
+        return x.at[self.index(x.shape, arrays)].get(mode="clip")
 
     def backward(self, dy: CTensor) -> tuple[CTensor | None, ...]:
-        place = jnp.zeros(self.from_shape, dy.dtype).at[self.index(self.arrays)]
+        index = self.index(self.from_shape, self.arrays)
         # Only arrays of integers can name an element twice; without them it is a plain copy.
-        unique = all(array.ndim == 0 for array in self.arrays)
-        dx = place.set(dy) if unique else place.add(dy, mode="clip")
+        if any(array.ndim for array in self.arrays):
+            dx = added(self.from_shape, index, dy)
+        else:
+            dx = jnp.zeros(self.from_shape, dy.dtype).at[index].set(dy, mode="clip")
         return dx, *[None] * len(self.arrays)
 
 
@@ -61,21 +70,37 @@ class SetItem(_Indexed):
     """y = x, but y[index] = value."""
 
     def forward(self, x: CTensor, value: CTensor, *arrays: CTensor) -> CTensor:
-        place = x.at[self.index(arrays)]
+        place = x.at[self.index(x.shape, arrays)]
         elements = jax.eval_shape(lambda: place.get(mode="clip"))
         checks.broadcasts_to(self, "the elements'", value, elements.shape)
-        self.arrays, self.elements = arrays, elements.shape
+        self.arrays = arrays
         return place.set(value.astype(x.dtype), mode="drop")
 
     def backward(self, dy: CTensor) -> tuple[CTensor | None, ...]:
-        index = self.index(self.arrays)
-        dvalue = dy.at[index].get(mode="fill", fill_value=0)
+        index = self.index(dy.shape, self.arrays)
         if any(array.ndim for array in self.arrays):
-            # They can name an element twice. The value that is in it now is the one that counts.
-            number = jnp.arange(dvalue.size, dtype=np.int32).reshape(self.elements)
-            winner = jnp.zeros(dy.shape, np.int32).at[index].set(number, mode="drop")
-            dvalue = jnp.where(winner.at[index].get(mode="clip") == number, dvalue, 0)
+            dvalue = of_written(dy, index, "drop")
+        else:
+            dvalue = dy.at[index].get(mode="fill", fill_value=0)
         return dy.at[index].set(0, mode="drop"), dvalue, *[None] * len(self.arrays)
+
+
+def added(shape: tuple[int, ...], index: tuple[Any, ...], dy: CTensor) -> CTensor:
+    """The sum of what arrives at each place of a shape: in float32 at least, there may be many."""
+    dtype = wide(dy.dtype)
+    return jnp.zeros(shape, dtype).at[index].add(dy.astype(dtype), mode="clip")
+
+
+def of_written(dy: CTensor, index: tuple[Any, ...], mode: str) -> CTensor:
+    """The gradient of values that were written to places, which may have been named twice.
+
+    The value that is in a place now is the one that counts. ``mode`` says what became of those
+    out of bounds: ``drop`` or ``clip``.
+    """
+    dvalue = dy.at[index].get(mode="fill" if mode == "drop" else mode, fill_value=0)
+    number = jnp.arange(dvalue.size, dtype=np.int32).reshape(dvalue.shape)
+    winner = jnp.zeros(dy.shape, np.int32).at[index].set(number, mode=mode)
+    return jnp.where(winner.at[index].get(mode="clip") == number, dvalue, 0)
 
 
 def getitem(x: Tensor, index: Any) -> Tensor:

@@ -29,7 +29,7 @@ class Concat(Operation):
 
     def __init__(self, axis: int = 0) -> None:
         super().__init__()
-        self.axis = axis
+        self.axis = checks.integer(f"{self.name}: axis", axis)
 
     def forward(self, *xs: CTensor) -> CTensor:
         axis = checks.axis(self, self.axis, xs[0].ndim)
@@ -55,7 +55,7 @@ class Stack(Operation):
 
     def __init__(self, axis: int = 0) -> None:
         super().__init__()
-        self.axis = axis
+        self.axis = checks.integer(f"{self.name}: axis", axis)
 
     def forward(self, *xs: CTensor) -> CTensor:
         if len({x.shape for x in xs}) != 1:
@@ -73,7 +73,7 @@ class Unstack(Operation):
 
     def __init__(self, axis: int = 0) -> None:
         super().__init__()
-        self.axis = axis
+        self.axis = checks.integer(f"{self.name}: axis", axis)
 
     def forward(self, x: CTensor) -> tuple[CTensor, ...]:
         axis = checks.axis(self, self.axis, x.ndim)
@@ -94,17 +94,18 @@ class Split(Operation):
         super().__init__()
         if (parts is None) == (num_output is None):
             raise ArgumentError(f"{self.name}: either parts or num_output has to be given")
-        self.axis = axis
-        self.parts = None if parts is None else checks.integers(f"{self.name}: parts", parts)
-        self.num_output = num_output
+        self.axis = checks.integer(f"{self.name}: axis", axis)
+        self.parts = None if parts is None else checks.integers(f"{self.name}: parts", parts, 1)
+        self.count = 1 if num_output is None else num_output
+        if not isinstance(self.count, (int, np.integer)) or self.count < 1:
+            raise ArgumentError(f"{self.name}: num_output must be 1 or more, got {num_output!r}")
 
     def forward(self, x: CTensor) -> tuple[CTensor, ...]:
         axis = checks.axis(self, self.axis, x.ndim)
         size = x.shape[axis]
-        count = self.num_output or 1
-        parts = self.parts or (size // count,) * count
+        parts = self.parts or (size // self.count,) * int(self.count)
         if sum(parts) != size or min(parts) < 0:
-            wanted = self.parts or f"{count} equal parts"
+            wanted = self.parts or f"{self.count} equal parts"
             raise ShapeError(
                 f"{self.name}: axis {self.axis} of shape {x.shape} cannot be split into {wanted}"
             )
@@ -119,7 +120,7 @@ class Tile(Operation):
 
     def __init__(self, repeats: int | Sequence[int]) -> None:
         super().__init__()
-        self.repeats = _counts(self, repeats)
+        self.repeats = _counts(self, repeats, 1)
 
     def forward(self, x: CTensor) -> CTensor:
         return jnp.tile(x, self.repeats)
@@ -131,7 +132,7 @@ class Repeat(Operation):
     def __init__(self, repeats: int | Sequence[int], axis: int | None = None) -> None:
         super().__init__()
         self.repeats = _counts(self, repeats)
-        self.axis = axis
+        self.axis = None if axis is None else checks.integer(f"{self.name}: axis", axis)
 
     def forward(self, x: CTensor) -> CTensor:
         x, axis = (x.reshape(-1), 0) if self.axis is None else (x, self.axis)
@@ -163,6 +164,7 @@ class Pad(Operation):
             )
         self.mode = mode
         self.pads = checks.integers(f"{self.name}: pads", pads)
+        checks.number(f"{self.name}: constant", constant)
         self.constant = constant
 
     def forward(self, x: CTensor) -> CTensor:
@@ -290,8 +292,8 @@ def _several(name: str, xs: Sequence[Tensor]) -> Sequence[Tensor]:
     return xs
 
 
-def _counts(operation: Operation, repeats: int | Sequence[int]) -> tuple[int, ...]:
-    counts = checks.integers(f"{operation.name}: repeats", repeats)
+def _counts(operation: Operation, repeats: int | Sequence[int], least: int = 0) -> tuple[int, ...]:
+    counts = checks.integers(f"{operation.name}: repeats", repeats, least)
     if any(count < 0 for count in counts):
         raise ArgumentError(f"{operation.name}: repeats cannot be negative, got {repeats!r}")
     return counts

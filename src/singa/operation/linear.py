@@ -8,7 +8,7 @@ from singa._tensor import Tensor, TensorLike, as_tensor
 from singa.device import CTensor
 from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks
-from singa.operation.products import product
+from singa.operation.products import as_rows, of_integers, product
 from singa.tape import Operation
 
 __all__ = [
@@ -18,7 +18,10 @@ __all__ = [
 
 
 class Matmul(Operation):
-    """y = a b, a matrix product by NumPy's rules: leading axes are batches and broadcast."""
+    """y = a b, a matrix product by NumPy's rules: leading axes are batches and broadcast.
+
+    Shorter integers give int32, here and in the other products.
+    """
 
     arithmetic = "low"
 
@@ -54,7 +57,7 @@ class Matmul(Operation):
         da = product(dy, columns, transpose_b=True)
         if columns.ndim == 2:
             # One product for all batches, instead of one each that are then summed.
-            rows, dy = rows.reshape(-1, rows.shape[-1]), dy.reshape(-1, dy.shape[-1])
+            rows, dy = as_rows(rows), as_rows(dy)
         db = product(rows, dy, transpose_a=True)
         if a.ndim == 1:
             da = da[..., 0, :]
@@ -82,7 +85,7 @@ class Affine(Operation):
         return product(x, w) + b
 
     def backward(self, dy: CTensor) -> tuple[CTensor, CTensor, CTensor]:
-        rows, dys = self.x.reshape(-1, self.w.shape[0]), dy.reshape(-1, self.w.shape[1])
+        rows, dys = as_rows(self.x), as_rows(dy)
         dw = product(rows, dys, transpose_a=True)
         return product(dy, self.w, transpose_b=True), dw, dys.sum(0)
 
@@ -96,7 +99,7 @@ class AddBias(Operation):
         super().__init__()
         if axis not in (0, 1):
             raise ArgumentError(f"{self.name}: axis must be 0 (rows) or 1 (columns), got {axis!r}")
-        self.axis = axis
+        self.axis = int(axis)
 
     def forward(self, x: CTensor, b: CTensor) -> CTensor:
         if self.axis == 1:
@@ -127,8 +130,8 @@ class Gemm(Operation):
         self, alpha: float = 1.0, beta: float = 1.0, transA: bool = False, transB: bool = False
     ) -> None:
         super().__init__()
-        self.alpha = float(alpha)
-        self.beta = float(beta)
+        self.alpha = checks.number(f"{self.name}: alpha", alpha)
+        self.beta = checks.number(f"{self.name}: beta", beta)
         self.transA = bool(transA)
         self.transB = bool(transB)
 
@@ -171,7 +174,7 @@ class Einsum(Operation):
 
     def forward(self, *xs: CTensor) -> CTensor:
         try:
-            return jnp.einsum(self.equation, *xs)
+            return jnp.einsum(self.equation, *xs, preferred_element_type=of_integers(*xs))
         except (ValueError, TypeError) as error:
             shapes = ", ".join(str(x.shape) for x in xs)
             raise ShapeError(
@@ -183,7 +186,7 @@ def matmul(x: Tensor, w: TensorLike) -> Tensor:
     """The matrix product x w.
 
     (M, K) x (K, N) gives (M, N). Leading axes are batches and broadcast, as in NumPy:
-    (B, M, K) x (K, N) gives (B, M, N).
+    (B, M, K) x (K, N) gives (B, M, N). Shorter integers are added up as int32.
 
     Example:
         >>> autograd.matmul(Tensor(data=[[1.0, 2.0]]), Tensor(data=[[3.0], [4.0]]))

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from singa._tensor import Tensor
 from singa.device import CTensor
-from singa.errors import ArgumentError, DTypeError, ShapeError
+from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks
 from singa.operation.elementwise import div
 from singa.tape import Operation
@@ -33,9 +33,10 @@ class NegativeLogLikelihood(Operation):
     The targets are class ids (integers of log_p's shape without its last axis), one-hot rows or
     soft labels (of log_p's shape, of any type). An id that is no class makes the loss NaN. A third
     input is a weight for each class: the mean of ids is then weighted with the weights of theirs.
+    The mean of nothing, as of ids that are all ignored, is NaN, and its gradient is 0.
 
     Args:
-        ignore_index: the id of rows that do not count.
+        ignore_index: the id of rows that do not count; any integer.
         label_smoothing: the share of each target that goes to all classes alike.
     """
 
@@ -44,11 +45,14 @@ class NegativeLogLikelihood(Operation):
 
     def __init__(self, ignore_index: int | None = None, label_smoothing: float = 0.0) -> None:
         super().__init__()
-        if not 0 <= label_smoothing <= 1:
+        if not 0 <= checks.number(f"{self.name}: label_smoothing", label_smoothing) <= 1:
             raise ArgumentError(
                 f"{self.name}: label_smoothing must be from 0 to 1, got {label_smoothing!r}"
             )
-        self.ignore_index, self.label_smoothing = ignore_index, float(label_smoothing)
+        self.label_smoothing = float(label_smoothing)
+        self.ignore_index = None
+        if ignore_index is not None:
+            self.ignore_index = checks.integer(f"{self.name}: ignore_index", ignore_index)
 
     def forward(self, x: CTensor, t: CTensor, *weight: CTensor) -> CTensor:
         checks.float_input(self, "x", x)
@@ -60,8 +64,8 @@ class NegativeLogLikelihood(Operation):
                 f"{self.name}: for x of shape {x.shape} the targets are class ids of shape "
                 f"{x.shape[:-1]}, or one-hot or soft labels of shape {x.shape}; got {t.shape}"
             )
-        if self.by_id and not jnp.issubdtype(t.dtype, jnp.integer):
-            raise DTypeError(f"{self.name}: class ids must be integers, got {t.dtype}")
+        if self.by_id:
+            t = checks.integer_input(self, "class ids", t).reshape(x.shape[:-1])
         if self.ignore_index is not None and not self.by_id:
             raise ArgumentError(f"{self.name}: ignore_index is for class ids; t is {t.shape}")
         if weight and weight[0].shape != x.shape[-1:]:
@@ -81,7 +85,8 @@ class NegativeLogLikelihood(Operation):
 
     def gradients(self, dy: CTensor) -> tuple[CTensor, CTensor]:
         """Of the logarithms and of the targets."""
-        dy = -dy / self.total
+        is_of_nothing = self.total == 0
+        dy = jnp.where(is_of_nothing, 0, -dy / jnp.where(is_of_nothing, 1, self.total))
         return dy * self.labels(), self.weighted(dy * (1 - self.label_smoothing) * self.log_p)
 
     def log_probabilities(self, x: CTensor) -> CTensor:
@@ -91,14 +96,14 @@ class NegativeLogLikelihood(Operation):
         """What each class' logarithm counts: the targets, smoothed and weighted."""
         classes, dtype = self.log_p.shape[-1], self.log_p.dtype
         if self.by_id:
-            ids = self.t.reshape(self.log_p.shape[:-1])[..., None]
-            one_hot = jax.nn.one_hot(ids[..., 0], classes, dtype=dtype)
-            labels = jnp.where((ids >= 0) & (ids < classes), one_hot, jnp.asarray(jnp.nan, dtype))
+            is_class = (self.t >= 0) & (self.t < classes)
+            one_hot = jax.nn.one_hot(self.t, classes, dtype=dtype)
+            labels = jnp.where(is_class[..., None], one_hot, jnp.asarray(jnp.nan, dtype))
         else:
             labels = self.t.astype(dtype)
         labels = labels * (1 - self.label_smoothing) + self.label_smoothing / classes
         if self.ignore_index is not None:
-            labels = jnp.where(ids == self.ignore_index, 0, labels)
+            labels = jnp.where(checks.equal(self.t, self.ignore_index)[..., None], 0, labels)
         return self.weighted(labels)
 
     def weighted(self, labels: CTensor) -> CTensor:
@@ -109,9 +114,11 @@ class NegativeLogLikelihood(Operation):
         rows = self.log_p.size // self.log_p.shape[-1]
         if not self.by_id or (self.ignore_index is None and not self.weight):
             return rows
-        weights = self.weight[0][self.t] if self.weight else jnp.ones_like(self.t)
+        weights = jnp.ones_like(self.t)
+        if self.weight:
+            weights = self.weight[0].at[self.t].get(mode="clip")
         if self.ignore_index is not None:
-            weights = jnp.where(self.t == self.ignore_index, 0, weights)
+            weights = jnp.where(checks.equal(self.t, self.ignore_index), 0, weights)
         return weights.sum(dtype=self.log_p.dtype)
 
 
@@ -184,7 +191,7 @@ class Huber(MeanSquareError):
 
     def __init__(self, delta: float = 1.0) -> None:
         super().__init__()
-        if not delta > 0:
+        if not checks.number(f"{self.name}: delta", delta) > 0:
             raise ArgumentError(f"{self.name}: delta must be above 0, got {delta!r}")
         self.delta = float(delta)
 
@@ -205,15 +212,15 @@ class BinaryCrossEntropy(Operation):
     arithmetic = "wide"
 
     def forward(self, x: CTensor, t: CTensor) -> CTensor:
-        _check_batch(self, x, t)
+        _check(self, x, t)
         self.x, self.t = x, t
         log_x = jnp.maximum(jnp.log(x), _LEAST_LOG)
         log_rest = jnp.maximum(jnp.log1p(-x), _LEAST_LOG)
-        return -(t * log_x + (1 - t) * log_rest).sum() / x.shape[0]
+        return -(t * log_x + (1 - t) * log_rest).sum() / _rows(x)
 
     def backward(self, dy: CTensor) -> tuple[CTensor, CTensor]:
         x, t = self.x, self.t
-        dy = dy / x.shape[0]
+        dy = dy / _rows(x)
         # Finite at 0 and 1 too, and still pointing the right way.
         dx = dy * (x - t) / jnp.maximum(x * (1 - x), _least(x))
         log_ratio = jnp.maximum(jnp.log1p(-x), _LEAST_LOG) - jnp.maximum(jnp.log(x), _LEAST_LOG)
@@ -226,12 +233,12 @@ class BinaryCrossEntropyWithLogits(Operation):
     arithmetic = "wide"
 
     def forward(self, x: CTensor, t: CTensor) -> CTensor:
-        _check_batch(self, x, t)
+        _check(self, x, t)
         self.x, self.t = x, t
-        return (jax.nn.softplus(x) - t * x).sum() / x.shape[0]
+        return (jax.nn.softplus(x) - t * x).sum() / _rows(x)
 
     def backward(self, dy: CTensor) -> tuple[CTensor, CTensor]:
-        dy = dy / self.x.shape[0]
+        dy = dy / _rows(self.x)
         return dy * (jax.nn.sigmoid(self.x) - self.t), -dy * self.x
 
 
@@ -244,12 +251,12 @@ class KLDivergence(Operation):
     arithmetic = "wide"
 
     def forward(self, x: CTensor, t: CTensor) -> CTensor:
-        _check_batch(self, x, t)
+        _check(self, x, t)
         self.t, self.log_ratio = t, jnp.where(t == 0, 0, jnp.log(t) - x)
-        return (t * self.log_ratio).sum() / x.shape[0]
+        return (t * self.log_ratio).sum() / _rows(x)
 
     def backward(self, dy: CTensor) -> tuple[CTensor, CTensor]:
-        dy = dy / self.t.shape[0]
+        dy = dy / _rows(self.t)
         return -dy * self.t, dy * (self.log_ratio + 1)
 
 
@@ -277,10 +284,9 @@ def _check(operation: Operation, x: CTensor, t: CTensor) -> None:
         )
 
 
-def _check_batch(operation: Operation, x: CTensor, t: CTensor) -> None:
-    _check(operation, x, t)
-    if not x.ndim:
-        raise ShapeError(f"{operation.name}: x must be (N, ...), got shape {x.shape}")
+def _rows(x: CTensor) -> int:
+    """How many there are in a batch; a single number is one."""
+    return x.shape[0] if x.ndim else 1
 
 
 def _least(x: CTensor) -> float:
@@ -301,7 +307,8 @@ def softmax_cross_entropy(
         x: (N, classes) logits; further leading axes are part of the batch.
         t: class ids (N,) of an integer type, or one-hot or soft labels (N, classes).
         weight: (classes,), how much each class counts; the mean of class ids is weighted likewise.
-        ignore_index: the class id of rows that do not count.
+        ignore_index: the class id of rows that do not count; any integer. If none of them counts,
+            the loss is NaN, as the mean of nothing, and the gradients are 0.
         label_smoothing: the share of each target that goes to all classes alike, from 0 to 1.
 
     Example:
@@ -332,7 +339,7 @@ def binary_cross_entropy(x: Tensor, t: Tensor) -> Tensor:
     """The mean over the batch of ``-sum(t * log(x) + (1 - t) * log(1 - x))``: a scalar.
 
     Args:
-        x: (N, ...) probabilities.
+        x: (N, ...) probabilities, or a single one, ().
         t: targets of ``x``'s shape, in [0, 1].
 
     Example:
@@ -391,7 +398,7 @@ def binary_cross_entropy_with_logits(x: Tensor, t: Tensor) -> Tensor:
     """:func:`binary_cross_entropy` of sigmoid(x), exact for ``x`` of any size: a scalar.
 
     Args:
-        x: (N, ...) logits.
+        x: (N, ...) logits, or a single one, ().
         t: targets of ``x``'s shape, in [0, 1].
 
     Example:
@@ -406,7 +413,7 @@ def kl_div(x: Tensor, t: Tensor) -> Tensor:
     """The Kullback-Leibler divergence of ``t`` from ``x``, averaged over the batch: a scalar.
 
     Args:
-        x: (N, ...) log-probabilities.
+        x: (N, ...) log-probabilities, or a single one, ().
         t: probabilities of ``x``'s shape.
 
     Example:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import jax
+import numpy as np
 
 from singa._tensor import Tensor, TensorLike, as_tensor
 from singa.device import CTensor, Device, bool_
@@ -113,7 +114,7 @@ def _shaping(function: Callable[[Tensor, Sequence[int]], Tensor]) -> _Shaping:
     """With the sizes as one sequence or one by one."""
 
     def method(self: Tensor, shape: int | Sequence[int], *more: int) -> Tensor:
-        return function(self, (shape, *more) if isinstance(shape, int) else shape)
+        return function(self, (shape, *more) if isinstance(shape, (int, np.integer)) else shape)
 
     bound: _Shaping = _after(function, method)
     return bound

@@ -15,13 +15,13 @@ from singa.device import CTensor
 from singa.errors import ArgumentError, ShapeError
 from singa.native import statistics
 from singa.operation import checks
-from singa.operation.reduction import Axes, norm
-from singa.operation.variadic import maximum
-from singa.tape import Operation, mode
+from singa.operation.numerics import direction
+from singa.operation.reduction import Axes, Norm
+from singa.tape import Operation, mode, wide
 from singa.tape.operation import computed
 
 __all__ = [
-    "BatchNormalization2d", "FrozenBatchNormalization2d", "GroupNormalization",
+    "BatchNormalization2d", "ClipByNorm", "FrozenBatchNormalization2d", "GroupNormalization",
     "InstanceNormalization", "LayerNormalization", "RMSNormalization", "batchnorm_2d",
     "clip_by_norm", "group_norm", "instance_norm", "layer_norm", "rms_norm",
 ]  # fmt: skip
@@ -32,7 +32,7 @@ class _PerChannel(Operation):
 
     def __init__(self, eps: float) -> None:
         super().__init__()
-        self.eps = float(eps)
+        self.eps = checks.number(f"{self.name}: eps", eps)
 
     def check(self, x: CTensor, **vectors: CTensor) -> None:
         checks.float_input(self, "the input", x)
@@ -124,7 +124,8 @@ class FrozenBatchNormalization2d(_PerChannel):
 
     def backward(self, dy: CTensor) -> tuple[CTensor | None, ...]:
         dx = dy * self.along(self.scale * self.rstd)
-        dbias, product = self.either(statistics.products, self.products, dy, self.x, self.mean)
+        xs = [_wide(x) for x in (dy, self.x, self.mean)]
+        dbias, product = self.either(statistics.products, self.products, *xs)
         return dx, product * self.rstd, dbias, None, None
 
 
@@ -139,7 +140,7 @@ class LayerNormalization(Operation):
 
     def __init__(self, eps: float = 1e-5) -> None:
         super().__init__()
-        self.eps = float(eps)
+        self.eps = checks.number(f"{self.name}: eps", eps)
 
     def forward(self, x: CTensor, scale: CTensor, *bias: CTensor) -> CTensor:
         checks.float_input(self, "the input", x)
@@ -170,7 +171,8 @@ class LayerNormalization(Operation):
     def scaled_mean(self, rows: CTensor) -> CTensor:
         """The mean of scale times each row: as a matrix's product, which is faster."""
         precision = jax.lax.Precision.HIGHEST
-        total = jnp.dot(rows.reshape(-1, self.scale.size), self.scale.ravel(), precision=precision)
+        rows = rows.reshape(self.rstd.size, self.scale.size)
+        total = jnp.dot(rows, self.scale.ravel(), precision=precision)
         return (total / max(self.scale.size, 1)).reshape(self.rstd.shape)
 
 
@@ -183,6 +185,30 @@ class RMSNormalization(LayerNormalization):
     centered = False
 
 
+class ClipByNorm(Norm):
+    """y = x where the vectors along some axes are at most so long, else most x / the length."""
+
+    numbers = ("most",)
+
+    def __init__(self, most: float, axes: Axes = None) -> None:
+        super().__init__(2, axes, keepdims=True)
+        if not checks.number(f"{self.name}: the largest norm", most) > 0:
+            raise ArgumentError(f"{self.name}: the largest norm must be above 0, got {most!r}")
+        self.most = float(most)
+
+    def forward(self, x: CTensor) -> CTensor:
+        checks.float_input(self, "its input", x)
+        self.x, axes = x, self.reduces(x)
+        unit, length = direction(x, axes)
+        return jnp.where(length <= self.most, x, unit * self.most)
+
+    def backward(self, dy: CTensor) -> CTensor:
+        unit, length = direction(self.x, self.reduced)
+        across = dy - unit * (dy * unit).sum(self.reduced, keepdims=True)
+        factor = self.most / jnp.maximum(length, self.most)
+        return jnp.where(length <= self.most, dy, across * factor)
+
+
 class GroupNormalization(Operation):
     """The same as LayerNormalization over groups of channels and all of space (Wu and He, 2018).
 
@@ -191,9 +217,9 @@ class GroupNormalization(Operation):
 
     def __init__(self, groups: int, eps: float = 1e-5) -> None:
         super().__init__()
-        if groups < 1:
+        if checks.integer(f"{self.name}: groups", groups) < 1:
             raise ArgumentError(f"{self.name}: groups must be 1 or more, got {groups!r}")
-        self.groups, self.eps = int(groups), float(eps)
+        self.groups, self.eps = int(groups), checks.number(f"{self.name}: eps", eps)
 
     def forward(self, x: CTensor, *vectors: CTensor) -> CTensor:
         checks.float_input(self, "the input", x)
@@ -257,7 +283,7 @@ class InstanceNormalization(GroupNormalization):
 
 def _wide(x: CTensor) -> CTensor:
     """In float32 at least, in which statistics of half-precision values are taken."""
-    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    return x.astype(wide(x.dtype))
 
 
 def batchnorm_2d(
@@ -290,6 +316,7 @@ def batchnorm_2d(
         >>> mean
         Tensor([0.2], shape=(1,), dtype=float32, device=cpu)
     """
+    momentum = checks.number("BatchNormalization2d: momentum", momentum)
     if not mode.training:
         return FrozenBatchNormalization2d(eps)(x, scale, bias, running_mean, running_var)[0]
     y, mean, var = BatchNormalization2d(eps)(x, scale, bias)
@@ -402,10 +429,7 @@ def clip_by_norm(x: Tensor, most: float, axis: Axes = None) -> Tensor:
         Tensor([[1.2, 1.6],
                 [0.6, 0.8]], shape=(2, 2), dtype=float32, device=cpu)
     """
-    if not most > 0:
-        raise ArgumentError(f"clip_by_norm: the largest norm must be above 0, got {most}")
-    # The norm of a vector that is short enough drops out, and so does its gradient at 0.
-    return x * (most / maximum(norm(x, 2, axis, keepdims=True), most))
+    return ClipByNorm(most, axis)(x)[0]
 
 
 def _normalized(operation: Operation, x: Tensor, scale: Tensor, bias: Tensor | None) -> Tensor:

@@ -25,7 +25,7 @@ class _ArgExtreme(Operation):
         self, axis: int = 0, keepdims: bool = True, select_last_index: bool = False
     ) -> None:
         super().__init__()
-        self.axis, self.keepdims = axis, bool(keepdims)
+        self.axis, self.keepdims = checks.integer(f"{self.name}: axis", axis), bool(keepdims)
         self.select_last_index = bool(select_last_index)
 
     def forward(self, x: CTensor) -> CTensor:
@@ -66,7 +66,7 @@ class Sort(Operation):
 
     def __init__(self, axis: int = -1, descending: bool = False) -> None:
         super().__init__()
-        self.axis, self.descending = axis, bool(descending)
+        self.axis, self.descending = checks.integer(f"{self.name}: axis", axis), bool(descending)
 
     def forward(self, x: CTensor) -> tuple[CTensor, CTensor]:
         axis = checks.axis(self, self.axis, x.ndim)
@@ -89,7 +89,10 @@ class Sort(Operation):
 
 
 class TopK(Sort):
-    """The k largest (or smallest) along an axis in order, and their indices (ONNX TopK)."""
+    """The k largest (or smallest) along an axis in order, and their indices (ONNX TopK).
+
+    The order is that of :class:`Sort`: NaN counts as the largest, and those that tie stay in order.
+    """
 
     def __init__(self, k: int, axis: int = -1, largest: bool = True) -> None:
         super().__init__(axis, largest)
@@ -103,12 +106,19 @@ class TopK(Sort):
             raise ShapeError(f"{self.name}: k is {self.k}, axis {axis} of size {x.shape[axis]}")
         if self.descending:  # which XLA knows a way of its own for
             self.from_shape = x.shape
-            y, order = jax.lax.top_k(jnp.moveaxis(x, axis, -1), self.k)
+            _, order = jax.lax.top_k(jnp.moveaxis(_ranked(x), axis, -1), self.k)
             self.order = jnp.moveaxis(order, -1, axis)
-            return jnp.moveaxis(y, -1, axis), self.order
+            return jnp.take_along_axis(x, self.order, axis, mode="clip"), self.order
         y, order = super().forward(x)
         self.order = jax.lax.slice_in_dim(order, 0, self.k, axis=axis)
         return jax.lax.slice_in_dim(y, 0, self.k, axis=axis), self.order
+
+
+def _ranked(x: CTensor) -> CTensor:
+    """``x``, of whose zeros and NaNs none is above another: XLA's search looks at their signs."""
+    if not is_float(x.dtype):
+        return x
+    return jnp.where(jnp.isnan(x), jnp.nan, jnp.where(x == 0, 0, x)).astype(x.dtype)
 
 
 def argmax(
@@ -172,7 +182,8 @@ def argsort(x: Tensor, axis: int = -1, descending: bool = False) -> Tensor:
 def topk(x: Tensor, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor, Tensor]:
     """The ``k`` largest (or smallest) along ``axis`` in order, and their indices, int32.
 
-    Both are of x's shape, but of size ``k`` along the axis.
+    Both are of x's shape, but of size ``k`` along the axis. NaN counts as the largest, and those
+    that tie stay in order.
 
     Raises:
         ShapeError: there are fewer than ``k``.

@@ -25,7 +25,7 @@ from singa.native import pooling as kernels
 from singa.operation import checks
 from singa.operation.checks import Sizes
 from singa.operation.convolution import AXES, LETTERS, Padding, as_padding
-from singa.tape import Operation
+from singa.tape import Operation, wide
 
 __all__ = [
     "AdaptiveAveragePooling", "AdaptiveMaxPooling", "AveragePooling", "AveragePooling2d",
@@ -98,7 +98,8 @@ class _Pooling(Operation):
 class MaxPooling(_Pooling):
     """y = the largest element of each window; of equal ones the first gets the gradient.
 
-    What backward needs is the place of that element in its window, row by row: a byte each.
+    Padding is never that, not even beside elements that are all minus infinity. What backward needs
+    is the place of that element in its window, row by row: a byte each.
     """
 
     def forward(self, x: CTensor) -> CTensor:
@@ -129,17 +130,24 @@ class MaxPooling(_Pooling):
     def largest_along(
         self, axis: int, count: int, step: int, x: CTensor, place: CTensor
     ) -> tuple[CTensor, CTensor]:
-        best, best_place = self.view(x, axis, 0, count), self.view(place, axis, 0, count)
+        # Where each window's first element is that is not padding: that of a tie with the padding.
+        start = np.arange(count) * self.stride[axis - 2] - self.padding[axis - 2][0]
+        first = np.maximum(-start, 0).reshape(-1, *[1] * (x.ndim - axis - 1))
+
+        def at(offset: int) -> tuple[CTensor, CTensor]:
+            steps = jnp.asarray(np.maximum(first, offset) * step, place.dtype)
+            return self.view(x, axis, offset, count), self.view(place, axis, offset, count) + steps
+
+        best, best_place = at(0)
         for offset in range(1, self.window[axis - 2]):
-            seen = self.view(x, axis, offset, count)
+            seen, here = at(offset)
             better = (seen > best) | jnp.isnan(seen)
-            here = self.view(place, axis, offset, count) + jnp.asarray(offset * step, place.dtype)
             best, best_place = jnp.where(better, seen, best), jnp.where(better, here, best_place)
         return best, best_place
 
     def spread(self, dy: CTensor, place: CTensor) -> CTensor:
         """The gradient of each window's largest element, at its place."""
-        dx = jnp.zeros(self.from_shape, dy.dtype)
+        dx = jnp.zeros(self.from_shape, wide(dy.dtype))
         for number, offsets in enumerate(np.ndindex(self.window)):
             here = jnp.where(place == number, dy, 0)
             for axis in reversed(range(2, dy.ndim)):
@@ -169,17 +177,18 @@ class AveragePooling(_Pooling):
 
     def average(self, x: CTensor) -> CTensor:
         outputs = self.outputs(x)
-        y = x
+        y = x.astype(wide(x.dtype))
         for axis, count in enumerate(outputs, 2):
             y = self.pad(y, axis, 0)
             y = sum(
                 (self.view(y, axis, i, count) for i in range(1, self.window[axis - 2])),
                 start=self.view(y, axis, 0, count),
             )
-        return y / self.counts(outputs, x.dtype)
+        return (y / self.counts(outputs, y.dtype)).astype(x.dtype)
 
     def share(self, dy: CTensor) -> CTensor:
         """The gradient of each window's mean, in equal shares to what it saw."""
+        dy = dy.astype(wide(dy.dtype))
         dx = dy / self.counts(dy.shape[2:], dy.dtype)
         for axis in range(2, dy.ndim):
             dx = sum(
@@ -225,6 +234,7 @@ class _AdaptivePooling(Operation):
         return x
 
     def backward(self, dy: CTensor) -> CTensor:
+        dy = dy.astype(wide(dy.dtype))
         for axis in reversed(range(2, 2 + len(self.size))):
             x, y = self.stages[axis - 2 : axis]
             dy = apart(partial(self.pooled_gradient, axis=axis, x=x, y=y), dy)
@@ -246,7 +256,8 @@ class AdaptiveAveragePooling(_AdaptivePooling):
 
     def pooled(self, x: CTensor, axis: int, count: int) -> CTensor:
         inside, seen = _windows(x, axis, *_ends(x.shape[axis], count))
-        return jnp.where(inside, seen, 0).sum(axis + 1) / _sizes(x, axis, x.shape[axis], count)
+        total = jnp.where(inside, seen, 0).sum(axis + 1, dtype=wide(x.dtype))
+        return (total / _sizes(total, axis, x.shape[axis], count)).astype(x.dtype)
 
     def stage(self, x: CTensor) -> tuple[int, ...]:
         return x.shape
@@ -323,7 +334,7 @@ class GlobalAveragePool(Operation):
             shape = "(N, C, ...)" if first else "(N, ..., C)"
             raise ShapeError(f"{self.name}: the input must be {shape}, got shape {x.shape}")
         self.from_shape, self.count = x.shape, math.prod(x.shape[axis] for axis in axes)
-        return x.mean(axes, keepdims=True)
+        return x.mean(axes, keepdims=True, dtype=wide(x.dtype)).astype(x.dtype)
 
     def backward(self, dy: CTensor) -> CTensor:
         return jnp.broadcast_to(dy / self.count, self.from_shape)

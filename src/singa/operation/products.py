@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from singa import native
 from singa.device import CTensor, DType
 from singa.native import product as kernels
+from singa.tape import wide
 
 
 def product(
@@ -26,8 +27,10 @@ def product(
     Args:
         a: (..., M, K), or (..., K, M) with ``transpose_a``; or (K,).
         b: (..., K, N), or (..., N, K) with ``transpose_b``; or (K,).
-        dtype: of the result, and in which it is added up; that of a and b if None.
+        dtype: of the result, and in which it is added up; that of a and b if None, but int32 for
+            shorter integers.
     """
+    dtype = dtype or of_integers(a, b)
     formula = partial(_formula, transpose_a=transpose_a, transpose_b=transpose_b, dtype=dtype)
     is_short = dtype is not None and dtype != a.dtype
     if min(a.ndim, b.ndim) < 2 or is_short or not kernels.supports(a, b, transpose_b):
@@ -37,10 +40,20 @@ def product(
         y: CTensor = native.run(kernel, formula, a, b)
         return y
     if b.ndim == 2 and not transpose_a:  # one matrix for all batches: they are rows of one
-        rows = a.reshape(math.prod(a.shape[:-1]), a.shape[-1])
-        y = native.run(kernel, formula, rows, b)
+        y = native.run(kernel, formula, as_rows(a), b)
         return y.reshape(*a.shape[:-1], y.shape[-1])
     return formula(a, b)
+
+
+def of_integers(*xs: CTensor) -> DType | None:
+    """The type for the sum of these integers' products; None for floats and bools."""
+    dtype = jnp.result_type(*xs)
+    return wide(dtype) if jnp.issubdtype(dtype, jnp.integer) else None
+
+
+def as_rows(x: CTensor) -> CTensor:
+    """All axes but the last one as one."""
+    return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
 
 
 def _formula(

@@ -23,7 +23,7 @@ class Dropout(Operation):
 
     def __init__(self, ratio: float = 0.5) -> None:
         super().__init__()
-        if not 0 <= ratio <= 1:
+        if not 0 <= checks.number(f"{self.name}: ratio", ratio) <= 1:
             raise ArgumentError(f"{self.name}: ratio is a probability, got {ratio!r}")
         self.ratio = float(ratio)
 

@@ -17,10 +17,10 @@ import jax.numpy as jnp
 from singa import native
 from singa._tensor import Tensor, TensorLike, as_tensor, number
 from singa.device import CTensor
-from singa.errors import ArgumentError, DTypeError, ShapeError
+from singa.errors import ArgumentError, ShapeError
 from singa.native import recurrence as kernels
 from singa.operation import checks
-from singa.operation.products import product
+from singa.operation.products import as_rows, product
 from singa.tape import Operation
 
 __all__ = ["GRUSequence", "LSTMSequence", "RNNSequence", "gru", "lstm", "rnn"]
@@ -84,8 +84,7 @@ class _Sequence(Operation):
             self.w_hh, dy, *dlast, *self.first, *self.all, self.lengths,
         )  # fmt: skip
         rows, rows_hidden, x, h = (
-            a.reshape(-1, a.shape[-1])
-            for a in (sums[0], sums[-1], self.x, self.before(self.first[0], self.all[0]))
+            as_rows(a) for a in (sums[0], sums[-1], self.x, self.before(self.first[0], self.all[0]))
         )
         return (
             product(rows, self.w_ih, transpose_b=True).reshape(self.x.shape),
@@ -119,9 +118,8 @@ class _Sequence(Operation):
         self.padded = bool(lengths)
         self.lengths = jnp.full(batch, steps, jnp.int32)
         for each in lengths:
-            if not jnp.issubdtype(each.dtype, jnp.integer):
-                raise DTypeError(f"{self.name}: lengths are integers, got {each.dtype}")
-            self.lengths = jnp.minimum(each, steps).astype(jnp.int32)
+            each = checks.integer_input(self, "the lengths", each)
+            self.lengths = jnp.clip(each, 0, steps).astype(jnp.int32)
         # Whatever the padding holds, infinities too, it must not reach the weights' gradients.
         self.x = self.valid(x.astype(dtype), self.lengths)
         self.w_ih, self.w_hh = w_ih.astype(dtype), w_hh.astype(dtype)

@@ -18,7 +18,8 @@ from singa._tensor import Tensor
 from singa.device import CTensor, DType, float32, is_float
 from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks
-from singa.tape import Operation
+from singa.operation.numerics import direction, other_products, whole_product
+from singa.tape import Operation, wide
 
 __all__ = [
     "CumSum", "LogSumExp", "Norm", "ReduceAll", "ReduceAny", "ReduceMax", "ReduceMean",
@@ -31,8 +32,8 @@ Axes: TypeAlias = Sequence[int] | int | None
 
 
 def _summed(x: CTensor) -> DType:
-    """The type of a sum. Integers keep theirs; jax would widen them."""
-    return x.dtype if x.dtype != np.bool_ else np.dtype(np.int32)
+    """The type of a sum or product: that of floats, and of integers of 32 bits at least."""
+    return x.dtype if is_float(x.dtype) else wide(x.dtype)
 
 
 class _Reduction(Operation):
@@ -40,9 +41,8 @@ class _Reduction(Operation):
 
     def __init__(self, axes: Axes = None, keepdims: bool = True) -> None:
         super().__init__()
-        if isinstance(axes, (int, np.integer)):
-            axes = (int(axes),)
-        self.axes = None if axes is None else tuple(int(axis) for axis in axes)
+        # No axes at all is nobody's clear wish: for some it means all of them, for others none.
+        self.axes = None if axes is None else checks.integers(f"{self.name}: axes", axes, 1)
         self.keepdims = bool(keepdims)
 
     def reduces(self, x: CTensor) -> tuple[int, ...]:
@@ -83,19 +83,34 @@ class ReduceMean(_Reduction):
 
 
 class ReduceProd(_Reduction):
-    """y = the product over some axes (ONNX ReduceProd)."""
+    """y = the product over some axes (ONNX ReduceProd).
+
+    It is what its type can hold whatever the products of parts are, and so is the gradient.
+    """
 
     def forward(self, x: CTensor) -> CTensor:
-        self.x = x
-        return x.prod(self.reduces(x), keepdims=self.keepdims, dtype=_summed(x))
+        self.x, axes = x, self.reduces(x)
+        if not is_float(x.dtype):
+            return x.prod(axes, keepdims=self.keepdims, dtype=_summed(x))
+        y = whole_product(self.as_rows(x))
+        return jnp.expand_dims(y, axes) if self.keepdims else y
 
     def backward(self, dy: CTensor) -> CTensor:
-        # The product of the others. Beside one zero all but its own are 0, beside two all.
-        zero = self.x == 0
-        zeros = zero.sum(self.reduced, keepdims=True, dtype=np.int32)
-        x = jnp.where(zero, 1, self.x)
-        others = x.prod(self.reduced, keepdims=True) / x
-        return self.expand(dy) * jnp.where(zeros == zero, others, 0)
+        others = other_products(self.as_rows(self.x))
+        order = self.order()
+        sizes = [self.from_shape[axis] for axis in order]
+        return self.expand(dy) * others.reshape(sizes).transpose(np.argsort(order))
+
+    def order(self) -> tuple[int, ...]:
+        """The axes, with those to reduce behind the others."""
+        kept = (axis for axis in range(len(self.from_shape)) if axis not in self.reduced)
+        return *kept, *self.reduced
+
+    def as_rows(self, x: CTensor) -> CTensor:
+        """The axes to reduce as one, behind the others."""
+        kept = len(self.from_shape) - len(self.reduced)
+        x = x.transpose(self.order())
+        return x.reshape(*x.shape[:kept], self.count())
 
 
 class _Extreme(_Reduction):
@@ -155,7 +170,7 @@ class Var(_Reduction):
 
     def __init__(self, axes: Axes = None, keepdims: bool = False, ddof: int = 0) -> None:
         super().__init__(axes, keepdims)
-        self.ddof = ddof
+        self.ddof = checks.integer(f"{self.name}: ddof", ddof)
 
     def forward(self, x: CTensor) -> CTensor:
         checks.float_input(self, "its input", x)
@@ -173,22 +188,32 @@ class Std(Var):
     """y = the square root of the variance over some axes; its gradient is 0 where y is 0."""
 
     def forward(self, x: CTensor) -> CTensor:
-        self.y = jnp.sqrt(super().forward(x))
-        return self.y
+        checks.float_input(self, "its input", x)
+        self.x, axes = x, self.reduces(x)
+        _, length = direction(x - x.mean(axes, keepdims=True), axes)
+        y = length * self.factor()
+        return y if self.keepdims else y.squeeze(axes)
 
     def backward(self, dy: CTensor) -> CTensor:
-        return super().backward(jnp.where(self.y == 0, 0, dy / (2 * self.y)))
+        error = self.x - self.x.mean(self.reduced, keepdims=True)
+        return self.expand(dy) * direction(error, self.reduced)[0] * self.factor()
+
+    def factor(self) -> float:
+        """What the length of all errors is multiplied with."""
+        degrees = self.count() - self.ddof
+        return 1 / math.sqrt(degrees) if degrees > 0 else math.nan
 
 
 class Norm(_Reduction):
     """y = the p-norm of the vectors along some axes, for p = 1, 2 or infinity.
 
-    The gradient at the zero vector is 0. With p = infinity, ties share it equally.
+    The gradient at the zero vector is 0. With p = infinity, ties share it equally; with p = 2
+    infinite elements do. Squares neither overflow nor vanish.
     """
 
     def __init__(self, p: float = 2, axes: Axes = None, keepdims: bool = False) -> None:
         super().__init__(axes, keepdims)
-        if p not in (1, 2, math.inf):
+        if checks.number(f"{self.name}: p", p) not in (1, 2, math.inf):
             raise ArgumentError(f"{self.name}: p must be 1, 2 or infinity, got {p!r}")
         self.p = float(p)
 
@@ -199,7 +224,7 @@ class Norm(_Reduction):
         if self.p == 1:
             y = size.sum(axes, keepdims=True)
         elif self.p == 2:
-            y = jnp.sqrt((x * x).sum(axes, keepdims=True))
+            _, y = direction(x, axes)
         else:
             y = size.max(axes, keepdims=True, initial=0)
         self.y = y
@@ -210,13 +235,17 @@ class Norm(_Reduction):
         if self.p == 1:
             return dy * sign
         if self.p == 2:
-            return dy * jnp.where(self.y == 0, 0, self.x / self.y)
+            return dy * direction(self.x, self.reduced)[0]
         hits = (jnp.abs(self.x) == self.y).astype(dy.dtype)
         return dy * sign * hits / hits.sum(self.reduced, keepdims=True)
 
 
 class LogSumExp(_Reduction):
-    """y = ln(sum(e ** x)) over some axes (ONNX ReduceLogSumExp), shifted so as not to overflow."""
+    """y = ln(sum(e ** x)) over some axes (ONNX ReduceLogSumExp), shifted so as not to overflow.
+
+    The gradient is the softmax. Elements of plus infinity share it equally, and where all are
+    minus infinity it is 0.
+    """
 
     def forward(self, x: CTensor) -> CTensor:
         checks.float_input(self, "its input", x)
@@ -227,8 +256,10 @@ class LogSumExp(_Reduction):
         return self.y if self.keepdims else self.y.squeeze(axes)
 
     def backward(self, dy: CTensor) -> CTensor:
-        # Where all x are -inf, so is y, and the gradient is 0.
-        return self.expand(dy) * jnp.exp(self.x - jnp.where(jnp.isinf(self.y), 0, self.y))
+        infinite = jnp.isposinf(self.x)
+        share = infinite / jnp.maximum(infinite.sum(self.reduced, keepdims=True), 1)
+        softmax = jnp.exp(jnp.where(jnp.isinf(self.y), -jnp.inf, self.x - self.y))
+        return self.expand(dy) * (softmax + share.astype(softmax.dtype))
 
 
 class CumSum(Operation):
@@ -241,7 +272,8 @@ class CumSum(Operation):
 
     def __init__(self, axis: int = 0, exclusive: bool = False, reverse: bool = False) -> None:
         super().__init__()
-        self.axis, self.exclusive, self.reverse = axis, bool(exclusive), bool(reverse)
+        self.axis = checks.integer(f"{self.name}: axis", axis)
+        self.exclusive, self.reverse = bool(exclusive), bool(reverse)
 
     def forward(self, x: CTensor) -> CTensor:
         return self.summed(x.astype(_summed(x)), self.reverse)
@@ -263,7 +295,7 @@ class CumSum(Operation):
 def reduce_sum(x: Tensor, axes: Axes = None, keepdims: bool = True) -> Tensor:
     """The sum over some axes, or all; they stay in the shape, with size 1, if ``keepdims``.
 
-    Integers keep their type, and bools are counted as int32.
+    Integers of less than 32 bits are added up as int32, and so are bools.
 
     Example:
         >>> autograd.reduce_sum(Tensor(data=[[1.0, 2.0], [3.0, 4.0]]), 0, keepdims=False)
@@ -287,7 +319,8 @@ def reduce_mean(x: Tensor, axes: Axes = None, keepdims: bool = True) -> Tensor:
 def reduce_prod(x: Tensor, axes: Axes = None, keepdims: bool = True) -> Tensor:
     """The product over some axes, or all; they stay in the shape, with size 1, if ``keepdims``.
 
-    Integers keep their type, and bools are counted as int32.
+    Integers of less than 32 bits are multiplied as int32, and so are bools. The product is what the
+    type can hold, whatever those of parts of it are.
 
     Example:
         >>> autograd.reduce_prod(Tensor(data=[[1.0, 2.0], [3.0, 4.0]]), 1, keepdims=False)
@@ -379,7 +412,8 @@ def std(x: Tensor, axis: Axes = None, keepdims: bool = False, ddof: int = 0) -> 
 def norm(x: Tensor, p: float = 2, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """The ``p``-norm (1, 2 or infinity) over ``axis`` (all if None, as one vector).
 
-    The axis is dropped from the shape, unless ``keepdims``.
+    The axis is dropped from the shape, unless ``keepdims``. The gradient is 0 where the norm is 0;
+    squares neither overflow nor vanish.
 
     Raises:
         ArgumentError: another ``p``.
@@ -394,7 +428,8 @@ def norm(x: Tensor, p: float = 2, axis: Axes = None, keepdims: bool = False) -> 
 def logsumexp(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """``ln(sum(e ** x))`` over ``axis`` (all if None), without overflow (ONNX ReduceLogSumExp).
 
-    The axis is dropped from the shape, unless ``keepdims``.
+    The axis is dropped from the shape, unless ``keepdims``. The gradient is the softmax, which
+    elements of plus infinity share equally.
 
     Example:
         >>> autograd.logsumexp(Tensor(data=[[0.0, 0.0], [1000.0, 1000.0]]), 1)
@@ -405,6 +440,8 @@ def logsumexp(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
 
 def cumsum(x: Tensor, axis: int = 0, exclusive: bool = False, reverse: bool = False) -> Tensor:
     """The sums of all elements along ``axis`` up to each one.
+
+    Integers of less than 32 bits are added up as int32, and so are bools.
 
     Args:
         x: of any shape with at least one axis.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
 import jax.numpy as jnp
@@ -93,11 +93,13 @@ class UpSample(Operation):
         super().__init__()
         if mode != "nearest":
             raise ArgumentError(f"{self.name}: mode must be 'nearest', got {mode!r}; see resize")
-        if any(scale < 1 or scale != int(scale) for scale in scales):
+        given = scales if isinstance(scales, Iterable) else (scales,)
+        numbers = [checks.number(f"{self.name}: scales", scale) for scale in given]
+        if not all(number >= 1 and number.is_integer() for number in numbers):
             raise ArgumentError(
                 f"{self.name}: scales must be whole numbers of at least 1, got {scales!r}"
             )
-        self.scales = tuple(int(scale) for scale in scales)
+        self.scales = tuple(map(int, numbers))
 
     def forward(self, x: CTensor) -> CTensor:
         if len(self.scales) != x.ndim:

@@ -18,7 +18,7 @@ from singa._tensor import ArrayLike, Tensor, TensorLike, as_tensor
 from singa.device import CTensor
 from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks
-from singa.operation.indexing import as_indices
+from singa.operation.indexing import added, as_indices, of_written
 from singa.tape import Operation
 
 __all__ = [
@@ -74,21 +74,20 @@ class Gather(Operation):
 
     def __init__(self, axis: int = 0) -> None:
         super().__init__()
-        self.axis = axis
+        self.axis = checks.integer(f"{self.name}: axis", axis)
 
     def forward(self, x: CTensor, indices: CTensor) -> CTensor:
-        checks.integer_input(self, "the indices", indices)
         self.from_shape, self.indices = x.shape, indices
-        self.lead = (builtins.slice(None),) * checks.axis(self, self.axis, x.ndim)
-        return x.at[(*self.lead, indices)].get(mode="clip")
+        return x.at[self.index()].get(mode="clip")
 
     def backward(self, dy: CTensor) -> tuple[CTensor, None]:
-        return self.added(dy), None
+        return added(self.from_shape, self.index(), dy), None
 
-    def added(self, dy: CTensor) -> CTensor:
-        """The sum of what arrives at each place: in float32 at least, there may be many."""
-        place = jnp.zeros(self.from_shape, jnp.promote_types(dy.dtype, jnp.float32))
-        return place.at[(*self.lead, self.indices)].add(dy.astype(place.dtype), mode="clip")
+    def index(self) -> tuple[Any, ...]:
+        """The index that NumPy would take."""
+        axis = checks.axis(self, self.axis, len(self.from_shape))
+        places = checks.indices(self, "the indices", self.indices, self.from_shape[axis])
+        return *(builtins.slice(None),) * axis, places
 
 
 class Embedding(Gather):
@@ -102,7 +101,7 @@ class Embedding(Gather):
         return super().forward(w, x)
 
     def backward(self, dy: CTensor) -> tuple[None, CTensor]:  # type: ignore[override]
-        return None, self.added(dy)
+        return None, added(self.from_shape, self.index(), dy)
 
 
 class _Elements(Operation):
@@ -110,11 +109,10 @@ class _Elements(Operation):
 
     def __init__(self, axis: int = 0) -> None:
         super().__init__()
-        self.axis = axis
+        self.axis = checks.integer(f"{self.name}: axis", axis)
 
     def places(self, x: CTensor, indices: CTensor) -> tuple[Any, ...]:
         """An index array for each axis of x, which broadcast to the shape of ``indices``."""
-        checks.integer_input(self, "the indices", indices)
         axis = checks.axis(self, self.axis, x.ndim)
         if indices.ndim != x.ndim or any(
             wanted > size
@@ -127,7 +125,8 @@ class _Elements(Operation):
             )
         grid = np.ogrid[tuple(builtins.slice(size) for size in indices.shape)]
         places = [along.astype(np.int32) for along in grid]
-        return (*places[:axis], indices, *places[axis + 1 :])
+        found = checks.indices(self, "the indices", indices, x.shape[axis])
+        return (*places[:axis], found, *places[axis + 1 :])
 
 
 class GatherElements(_Elements):
@@ -138,14 +137,13 @@ class GatherElements(_Elements):
         return x.at[self.found].get(mode="clip")
 
     def backward(self, dy: CTensor) -> tuple[CTensor, None]:
-        place = jnp.zeros(self.from_shape, jnp.promote_types(dy.dtype, jnp.float32))
-        return place.at[self.found].add(dy.astype(place.dtype), mode="clip"), None
+        return added(self.from_shape, self.found, dy), None
 
 
 class ScatterElements(_Elements):
     """y = x, but y[indices[i][j]][j] = updates[i][j] for axis 0, and so on (ONNX).
 
-    Where two updates go to one place, either may be the one that stays.
+    Where two updates go to one place, either may be the one that stays, and gets the gradient.
     """
 
     def forward(self, x: CTensor, indices: CTensor, updates: CTensor) -> CTensor:
@@ -157,8 +155,8 @@ class ScatterElements(_Elements):
         return x.at[self.found].set(updates.astype(x.dtype), mode="clip")
 
     def backward(self, dy: CTensor) -> tuple[CTensor, None, CTensor]:
-        at = dy.at[self.found]
-        return at.set(0, mode="clip"), None, at.get(mode="clip")
+        dupdates = of_written(dy, self.found, "clip")
+        return dy.at[self.found].set(0, mode="clip"), None, dupdates
 
 
 class OneHot(Operation):
@@ -168,11 +166,11 @@ class OneHot(Operation):
         super().__init__()
         if not isinstance(depth, (int, np.integer)) or depth < 1:
             raise ArgumentError(f"{self.name}: depth must be 1 or more, got {depth!r}")
-        self.axis = axis
+        self.axis = checks.integer(f"{self.name}: axis", axis)
         self.depth = int(depth)
 
     def forward(self, indices: CTensor, values: CTensor) -> CTensor:
-        checks.integer_input(self, "the indices", indices)
+        indices = checks.integer_input(self, "the indices", indices)
         if values.shape != (2,):
             raise ShapeError(f"{self.name}: values must be (off, on), got shape {values.shape}")
         self.new = checks.axis(self, self.axis, indices.ndim + 1)
@@ -183,8 +181,7 @@ class OneHot(Operation):
         return jnp.where(self.hot, values[1], values[0])
 
     def backward(self, dy: CTensor) -> tuple[None, CTensor]:
-        hot = jnp.where(self.hot, dy, 0).sum()
-        return None, jnp.stack([dy.sum() - hot, hot])
+        return None, jnp.stack([jnp.where(self.hot == on, dy, 0).sum() for on in (False, True)])
 
 
 class NonZero(Operation):
@@ -196,8 +193,7 @@ class NonZero(Operation):
     traceable = False
 
     def forward(self, x: CTensor) -> CTensor:
-        places = np.nonzero(np.atleast_1d(np.asarray(x)))
-        return jnp.asarray(np.stack(places), jnp.int32, device=x.device)
+        return jnp.asarray(np.argwhere(np.asarray(x)).T, jnp.int32, device=x.device)
 
 
 def slice(
@@ -333,6 +329,8 @@ def onehot(axis: int, indices: Tensor, depth: int, values: TensorLike = (0.0, 1.
 
 def nonzero(x: Tensor) -> Tensor:
     """The places of all elements that are not 0, in order: (axes, number of them). Eagerly only.
+
+    A Tensor of shape () has no axes: (0, 1), or (0, 0) if it is 0, as ONNX has it.
 
     Raises:
         CaptureError: in a compiled step, where no shape can depend on values.

@@ -33,7 +33,7 @@ class Reshape(_Reshaping):
 
     def __init__(self, shape: Sequence[int]) -> None:
         super().__init__()
-        self.shape = tuple(int(size) for size in shape)
+        self.shape = checks.integers(f"{self.name}: shape", shape)
 
     def forward(self, x: CTensor) -> CTensor:
         self.from_shape = x.shape
@@ -56,7 +56,7 @@ class Flatten(_Reshaping):
 
     def __init__(self, axis: int = 1) -> None:
         super().__init__()
-        self.axis = axis
+        self.axis = checks.integer(f"{self.name}: axis", axis)
 
     def forward(self, x: CTensor) -> CTensor:
         if not -x.ndim <= self.axis <= x.ndim:
@@ -87,7 +87,7 @@ class Unsqueeze(_Reshaping):
 
     def __init__(self, axis: int | Sequence[int] = -1) -> None:
         super().__init__()
-        self.axes = checks.integers(f"{self.name}: axis", axis)
+        self.axes = checks.integers(f"{self.name}: axis", axis, 1)
 
     def forward(self, x: CTensor) -> CTensor:
         self.from_shape = x.shape
@@ -99,7 +99,7 @@ class Transpose(Operation):
 
     def __init__(self, axes: Sequence[int] | None = None) -> None:
         super().__init__()
-        self.axes = None if axes is None else tuple(int(axis) for axis in axes)
+        self.axes = None if axes is None else checks.integers(f"{self.name}: axes", axes)
 
     def forward(self, x: CTensor) -> CTensor:
         axes = tuple(reversed(range(x.ndim)))
@@ -119,7 +119,7 @@ class Expand(Operation):
 
     def __init__(self, shape: Sequence[int]) -> None:
         super().__init__()
-        self.shape = tuple(int(size) for size in shape)
+        self.shape = checks.integers(f"{self.name}: shape", shape)
 
     def forward(self, x: CTensor) -> CTensor:
         try:

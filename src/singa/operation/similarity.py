@@ -8,6 +8,7 @@ from singa._tensor import Tensor
 from singa.device import CTensor
 from singa.errors import ShapeError
 from singa.operation import checks
+from singa.operation.numerics import direction, over
 from singa.tape import Operation
 
 __all__ = [
@@ -24,7 +25,7 @@ class RankingLoss(Operation):
 
     def __init__(self, M: float = 0.2) -> None:
         super().__init__()
-        self.M = float(M)
+        self.M = checks.number(f"{self.name}: M", M)
 
     def forward(self, pos: CTensor, neg: CTensor) -> CTensor:
         checks.float_input(self, "pos", pos)
@@ -49,15 +50,15 @@ class CosSim(Operation):
     def forward(self, a: CTensor, b: CTensor) -> CTensor:
         checks.float_input(self, "a", a)
         _alike(self, a, b, 1)
-        (self.a, self.length_a), (self.b, self.length_b) = _direction(a), _direction(b)
+        (self.a, self.length_a), (self.b, self.length_b) = direction(a, -1), direction(b, -1)
         self.cosine = (self.a * self.b).sum(-1)
         return self.cosine
 
     def backward(self, dy: CTensor) -> tuple[CTensor, CTensor]:
         dy, cosine = dy[..., None], self.cosine[..., None]
         return (
-            _over(dy * (self.b - cosine * self.a), self.length_a),
-            _over(dy * (self.a - cosine * self.b), self.length_b),
+            over(dy * (self.b - cosine * self.a), self.length_a),
+            over(dy * (self.a - cosine * self.b), self.length_b),
         )
 
 
@@ -68,7 +69,7 @@ class CosineEmbedding(CosSim):
 
     def __init__(self, margin: float = 0.0) -> None:
         super().__init__()
-        self.margin = float(margin)
+        self.margin = checks.number(f"{self.name}: margin", margin)
 
     def forward(self, a: CTensor, b: CTensor, t: CTensor) -> CTensor:  # type: ignore[override]
         cosine = super().forward(a, b)
@@ -93,14 +94,14 @@ class Triplet(Operation):
 
     def __init__(self, margin: float = 1.0) -> None:
         super().__init__()
-        self.margin = float(margin)
+        self.margin = checks.number(f"{self.name}: margin", margin)
 
     def forward(self, anchor: CTensor, positive: CTensor, negative: CTensor) -> CTensor:
         checks.float_input(self, "the anchor", anchor)
         _alike(self, anchor, positive, 1)
         _alike(self, anchor, negative, 1)
-        self.to_positive, near = _direction(anchor - positive)
-        self.to_negative, far = _direction(anchor - negative)
+        self.to_positive, near = direction(anchor - positive, -1)
+        self.to_negative, far = direction(anchor - negative, -1)
         loss = near - far + self.margin
         self.wrong = loss > 0
         return jnp.maximum(loss, 0).mean()
@@ -122,12 +123,12 @@ class Contrastive(Operation):
 
     def __init__(self, margin: float = 1.0) -> None:
         super().__init__()
-        self.margin = float(margin)
+        self.margin = checks.number(f"{self.name}: margin", margin)
 
     def forward(self, a: CTensor, b: CTensor, t: CTensor) -> CTensor:
         checks.float_input(self, "a", a)
         _alike(self, a, b, 1)
-        self.direction, distance = _direction(a - b)
+        self.direction, distance = direction(a - b, -1)
         _one_each(self, t, distance[..., 0])
         # How far each pair has to go: towards each other, or apart.
         self.pull = jnp.where(t[..., None] > 0, distance, -jnp.maximum(self.margin - distance, 0))
@@ -136,22 +137,6 @@ class Contrastive(Operation):
     def backward(self, dy: CTensor) -> tuple[CTensor, CTensor, None]:
         da = dy / max(self.pull.size, 1) * self.pull * self.direction
         return da, -da, None
-
-
-def _direction(x: CTensor) -> tuple[CTensor, CTensor]:
-    """Vectors of length 1, and the lengths with the last axis kept; both 0 for a zero vector."""
-    # Scaled, so that the squares neither overflow nor vanish; by a number whose reciprocal, by
-    # which XLA multiplies, does not vanish either.
-    info = jnp.finfo(x.dtype)
-    scale = jnp.abs(x).max(-1, keepdims=True, initial=0)
-    scale = jnp.clip(scale, float(info.tiny) ** 0.8, float(info.max) ** 0.8)
-    x = x / scale
-    length = jnp.sqrt((x * x).sum(-1, keepdims=True))
-    return _over(x, length), length * scale
-
-
-def _over(x: CTensor, length: CTensor) -> CTensor:
-    return jnp.where(length == 0, 0, x / length)
 
 
 def _alike(operation: Operation, a: CTensor, b: CTensor, ndim: int) -> None:

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from singa._tensor import Tensor, TensorLike, as_tensor
 from singa.device import CTensor, float32, is_float
 from singa.operation import checks
-from singa.tape import Operation
+from singa.tape import Operation, wide
 
 __all__ = [
     "Max", "Mean", "Min", "Sum", "add_all", "max", "maximum", "mean", "min", "minimum", "sum",
@@ -25,9 +25,13 @@ class Sum(Operation):
     """y = x0 + x1 + ... (ONNX Sum)."""
 
     def forward(self, *xs: CTensor) -> CTensor:
+        return self.total(*xs).astype(jnp.result_type(*xs))
+
+    def total(self, *xs: CTensor) -> CTensor:
+        """The sum, in 32 bits at least."""
         checks.broadcastable(self, *xs)
         self.count = len(xs)
-        return reduce(jnp.add, xs)
+        return reduce(jnp.add, [x.astype(wide(x.dtype)) for x in xs])
 
     def backward(self, dy: CTensor) -> tuple[CTensor, ...]:
         return (dy,) * self.count
@@ -37,8 +41,9 @@ class Mean(Sum):
     """y = (x0 + x1 + ...) / how many there are (ONNX Mean). Integers give float32."""
 
     def forward(self, *xs: CTensor) -> CTensor:
-        total = super().forward(*xs)
-        return (total if is_float(total.dtype) else total.astype(float32)) / self.count
+        dtype = jnp.result_type(*xs)
+        dtype = dtype if is_float(dtype) else float32
+        return (self.total(*xs).astype(wide(dtype)) / self.count).astype(dtype)
 
     def backward(self, dy: CTensor) -> tuple[CTensor, ...]:
         return super().backward(dy / self.count)

@@ -28,11 +28,11 @@ from singa.tape.derivatives import hessian, hvp, jacobian, jvp, vjp
 from singa.tape.jax_functions import FromJax, from_jax, to_jax
 from singa.tape.modes import StepModes, enable_grad, mode, no_grad, training
 from singa.tape.operation import Operation
-from singa.tape.precision import as_precision, mixed_precision
+from singa.tape.precision import as_precision, mixed_precision, wide
 
 __all__ = [
     "FromJax", "Operation", "StepModes", "as_precision", "axis_helper", "back_broadcast",
     "backward", "check_gradients", "checkpoint", "ctensor2numpy", "detect_anomaly", "enable_grad",
     "from_jax", "grad", "gradients", "hessian", "hvp", "jacobian", "jvp", "mixed_precision",
-    "mode", "no_grad", "to_jax", "training", "vjp",
+    "mode", "no_grad", "to_jax", "training", "vjp", "wide",
 ]  # fmt: skip

@@ -22,11 +22,11 @@ import numpy as np
 
 from singa import memory
 from singa._tensor import Tensor
-from singa.device import CTensor, DType, is_float
+from singa.device import CTensor, DType, float32, is_float
 from singa.errors import CaptureError, DTypeError, GradientError, ShapeError
 from singa.tape.broadcasting import back_broadcast
 from singa.tape.configuration import configuration
-from singa.tape.precision import converted
+from singa.tape.precision import WIDE, converted
 from singa.tape.table import Table, Tracing
 from singa.watching import local
 
@@ -117,9 +117,23 @@ def kernel_of(operation: Operation, precision: DType | None) -> tuple[Kernel, di
 
 
 def _forward(operation: Operation, precision: DType | None, *xs: CTensor) -> Arrays:
+    if precision is None and operation.arithmetic == WIDE:
+        return _forward_in_float32(operation, xs)
     xs = converted(xs, precision)
     with _arrays_only(operation):
         return _as_outputs(operation, operation.forward(*xs))
+
+
+def _forward_in_float32(operation: Operation, xs: Arrays) -> Arrays:
+    """What was computed in float32 at least, in the types that the inputs as they are lead to."""
+    plain = operation.copy()
+    wide = converted(xs, float32)
+    with _arrays_only(operation):
+        ys = _as_outputs(operation, operation.forward(*wide))
+        if all(x is given for x, given in zip(wide, xs, strict=True)):
+            return ys
+        likes = jax.eval_shape(lambda *xs: _as_outputs(plain, plain.forward(*xs)), *xs)
+    return tuple(y.astype(like.dtype) for y, like in zip(ys, likes, strict=True))
 
 
 def _forward_for_backward(operation: Operation, precision: DType | None, xs: Arrays) -> Arrays:
@@ -311,12 +325,13 @@ def input_gradients(
     This is the one place where gradients are summed over the axes along which an input was
     broadcast, and converted to the input's data type; operations need not do it.
     """
-    dxs = operation.backward(
-        *[
-            dys[i] if i in dys else jnp.zeros(aval.shape, aval.dtype)
-            for i, aval in enumerate(output_avals)
-        ]
+    given = tuple(
+        dys[i] if i in dys else jnp.zeros(aval.shape, aval.dtype)
+        for i, aval in enumerate(output_avals)
     )
+    if operation.arithmetic == WIDE and not operation.derives_backward():
+        given = converted(given, float32)  # what jax derives wants the outputs' types
+    dxs = operation.backward(*given)
     if not isinstance(dxs, (tuple, list)):
         dxs = (dxs,)
     if len(dxs) != len(input_avals):

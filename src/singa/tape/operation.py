@@ -50,8 +50,10 @@ class Operation:
     Attributes:
         name: for people: the class's name unless given.
         traceable: whether forward and backward are compiled.
-        arithmetic: in mixed precision, ``"low"`` for what computes in the short type, ``"wide"``
-            for what computes in float32; None for what takes its inputs as they are.
+        arithmetic: ``"wide"`` for what computes in float32 at least, such as sums: of short inputs
+            the result is short too, but for mixed precision, where it stays float32. ``"low"`` for
+            what computes in the short type of mixed precision. None for what takes its inputs as
+            they are.
         numbers: the names of attributes whose numbers may be others in each call: bounds, slopes.
             In ``forward`` and ``backward`` they are scalars to compute with; an ``if`` does not
             know their values.

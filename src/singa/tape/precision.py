@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from singa.device import CTensor, DType, as_dtype, bfloat16, float16, float32
+import jax.numpy as jnp
+
+from singa.device import CTensor, DType, as_dtype, bfloat16, float16, float32, int32, is_float
 from singa.errors import ArgumentError
 from singa.watching import local
 
@@ -56,6 +58,11 @@ def mixed_precision(precision: Any) -> Iterator[None]:
         yield
     finally:
         local.precision = before
+
+
+def wide(dtype: DType) -> DType:
+    """The type to add values of this one up in: of its kind, and of 32 bits at least."""
+    return jnp.promote_types(dtype, float32 if is_float(dtype) else int32)
 
 
 def computing_type(arithmetic: str | None, low: DType) -> DType | None:

@@ -1,0 +1,106 @@
+"""Lengths and products whose parts may be larger, or smaller, than any number of their type."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import jax
+import jax.numpy as jnp
+
+from singa.device import CTensor
+
+_Scaled: TypeAlias = tuple[CTensor, CTensor]
+"""Numbers of a size from 1 to 2 (or 0, infinite, NaN), and powers of two to multiply them with."""
+
+
+_CHUNK = 32
+"""How many of them are multiplied at once: the product of more could be too large."""
+
+
+def direction(x: CTensor, axes: int | Sequence[int]) -> tuple[CTensor, CTensor]:
+    """Vectors of length 1, and the lengths with the axes kept; both 0 for a zero vector.
+
+    Infinite elements outweigh all others, which are 0 beside them.
+    """
+    # Scaled, so that the squares neither overflow nor vanish; by a number whose reciprocal, by
+    # which XLA multiplies, does not vanish either.
+    info = jnp.finfo(x.dtype)
+    largest = jax.lax.stop_gradient(jnp.abs(x).max(axes, keepdims=True, initial=0))
+    scale = jnp.clip(largest, float(info.tiny) ** 0.8, float(info.max) ** 0.8)
+    infinite = jnp.where(jnp.isinf(x), jnp.sign(x), 0)
+    x = jnp.where(jnp.isinf(largest), infinite, x / scale)
+    length = jnp.sqrt((x * x).sum(axes, keepdims=True))
+    return over(x, length), length * jnp.where(jnp.isinf(largest), largest, scale)
+
+
+def over(x: CTensor, length: CTensor) -> CTensor:
+    """``x / length``, and 0 where the length is."""
+    return jnp.where(length == 0, 0, x / length)
+
+
+def whole_product(x: CTensor) -> CTensor:
+    """The product along the last axis, which is dropped."""
+    return _value(*_whole(*_scaled(x)))
+
+
+def other_products(x: CTensor) -> CTensor:
+    """For each element the product of all others along the last axis."""
+    return _value(*_others(*_scaled(x)))
+
+
+def _scaled(x: CTensor) -> _Scaled:
+    power = jnp.frexp(jax.lax.stop_gradient(x))[1] - 1
+    power = jnp.where(jnp.isfinite(x) & (x != 0), power, 0).astype(jnp.int32)
+    return _shifted(x, -power), power
+
+
+def _whole(number: CTensor, power: CTensor) -> _Scaled:
+    """The product along the last axis."""
+    while number.shape[-1] != 1:
+        number, more = _scaled(_chunks(number, 1).prod(-1))
+        power = _chunks(power, 0).sum(-1, dtype=power.dtype) + more
+    return number[..., 0], power[..., 0]
+
+
+def _others(number: CTensor, power: CTensor) -> _Scaled:
+    """For each element the product of the others: those in its chunk, and the other chunks."""
+    size = number.shape[-1]
+    if size <= _CHUNK:
+        place = jnp.arange(size, dtype=jnp.int32)
+        others = jnp.where(place[:, None] == place, 1, number[..., None, :])
+        number, more = _scaled(others.prod(-1))
+        return number, power.sum(-1, keepdims=True, dtype=power.dtype) - power + more
+    chunks = _chunks(number, 1), _chunks(power, 0)
+    inside, outside = _others(*chunks), _others(*_whole(*chunks))
+    number, power = inside[0] * outside[0][..., None], inside[1] + outside[1][..., None]
+    filled = *number.shape[:-2], math.prod(number.shape[-2:])
+    return number.reshape(filled)[..., :size], power.reshape(filled)[..., :size]
+
+
+def _chunks(x: CTensor, neutral: int) -> CTensor:
+    """The last axis as two, the second of which is short: filled up with what changes nothing."""
+    count = max(-(-x.shape[-1] // _CHUNK), 1)
+    fill = [(0, 0)] * (x.ndim - 1) + [(0, count * _CHUNK - x.shape[-1])]
+    x = jnp.pad(x, fill, constant_values=jnp.asarray(neutral, x.dtype))
+    return x.reshape(*x.shape[:-1], count, _CHUNK)
+
+
+def _value(number: CTensor, power: CTensor) -> CTensor:
+    # What is 0 or infinite stays so, whatever the powers.
+    return _shifted(number, jnp.where(jnp.isfinite(number) & (number != 0), power, 0))
+
+
+def _shifted(x: CTensor, power: CTensor) -> CTensor:
+    """``x`` times a power of two, in two steps: each has to be a number of the type."""
+    half = power // 2
+    return x * _power_of_two(half, x.dtype) * _power_of_two(power - half, x.dtype)
+
+
+def _power_of_two(power: CTensor, dtype: jnp.dtype) -> CTensor:
+    """The nearest that is a normal number, exactly: from its bits."""
+    info = jnp.finfo(dtype)
+    bits = jnp.dtype(f"int{info.bits}")
+    power = jnp.clip(power, info.minexp, info.maxexp - 1).astype(bits)
+    return jax.lax.bitcast_convert_type((power - info.minexp + 1) << info.nmant, dtype)
