@@ -12,6 +12,7 @@ from singa._tensor import TensorLike
 from singa.errors import ArgumentError
 from singa.metric import formula
 from singa.metric.base import MAX, Array, Metric
+from singa.operation import checks
 
 Average = Literal["binary", "macro", "micro", "none"]
 
@@ -61,7 +62,7 @@ class TopKAccuracy(Metric):
     ignore_index: int | None = None
 
     def __post_init__(self) -> None:
-        if self.k < 1:
+        if checks.integer("TopKAccuracy: k", self.k) < 1:
             raise ArgumentError(f"TopKAccuracy: k is {self.k}, at least 1 is expected")
 
     def counts(self, xp: Any, prediction: Array, target: Array) -> tuple[Array, ...]:

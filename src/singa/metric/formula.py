@@ -10,6 +10,7 @@ import numpy as np
 from singa.device import is_float
 from singa.errors import ArgumentError, ShapeError
 from singa.metric.base import Array, Metric
+from singa.operation import checks
 
 
 def classes(metric: Metric, xp: Any, prediction: Array, target: Array) -> tuple[Array, Array]:
@@ -40,7 +41,10 @@ def score_of_target(
 
 def kept(xp: Any, wanted: Array, ignore_index: int | None) -> Array:
     """Which targets count."""
-    return xp.full(wanted.shape, True) if ignore_index is None else wanted != ignore_index
+    if ignore_index is None:
+        return xp.full(wanted.shape, True)
+    # In a type that has the index, which that of the targets need not.
+    return wanted.astype(xp.int64) != ignore_index
 
 
 def right_of_all(
@@ -81,7 +85,7 @@ def working_type(xp: Any, x: Array) -> Any:
 
 def sum_and_size(xp: Any, x: Array) -> tuple[Array, Array]:
     """The sum of all elements, and how many there are."""
-    return x.sum().astype(xp.float64), xp.asarray(x.size, xp.int64)
+    return x.sum(dtype=xp.float64), xp.asarray(x.size, xp.int64)
 
 
 def ratio(xp: Any, part: Array, whole: Array, of_nothing: float = 0.0) -> Array:
@@ -97,7 +101,7 @@ def mean(xp: Any, total: Array, count: Array) -> Array:
 
 def check_classes(metric: Metric, number: int) -> None:
     """Raise ArgumentError if this is no number of classes."""
-    if number < 2:
+    if checks.integer(f"{type(metric).__name__}: num_classes", number) < 2:
         raise ArgumentError(
             f"{type(metric).__name__}: num_classes is {number}, at least 2 are expected"
         )

@@ -77,7 +77,7 @@ class Perplexity(_Mean):
         losses = xp.where(inside, log_sum - own[..., 0], xp.nan)
         counted = formula.kept(xp, wanted, self.ignore_index)
         losses = xp.where(counted, losses, 0)
-        return losses.sum().astype(xp.float64), counted.sum(dtype=xp.int64)
+        return losses.sum(dtype=xp.float64), counted.sum(dtype=xp.int64)
 
     def result(self, xp: Any, *counts: Array) -> Array:
         return xp.exp(formula.mean(xp, *counts))
