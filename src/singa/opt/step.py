@@ -13,8 +13,9 @@ from typing import Any, TypeAlias
 import jax
 import jax.numpy as jnp
 
-from singa.device import CTensor, DType, float32
+from singa.device import CTensor
 from singa.opt.hyperparameter import Values
+from singa.tape.precision import wide as wide
 
 State: TypeAlias = dict[str, CTensor]
 Rule: TypeAlias = Callable[[CTensor, CTensor, State, Values, CTensor], tuple[CTensor, State]]
@@ -28,11 +29,6 @@ HAS_GRADIENT, MAY_HAVE_HAD_ONE = 2, 1
 
 FIRST_SCALE, GOOD_STEPS = 2.0**15, 2000
 """The loss scale at first, and how many good steps in a row double it."""
-
-
-def wide(dtype: DType) -> DType:
-    """The type to compute in: half precision would lose small steps, and squares of gradients."""
-    return jnp.promote_types(dtype, float32)
 
 
 def begins(steps: CTensor, is_open: CTensor, turn: CTensor) -> CTensor:
@@ -184,7 +180,11 @@ def rescaled(is_good: CTensor, scaling: list[CTensor]) -> list[CTensor]:
 
 
 def clip(grads: Sequence[CTensor], hypers: Sequence[Values]) -> list[CTensor]:
-    """Gradients whose elements are at most ``clip_value``, and all together ``clip_norm`` long."""
+    """Gradients whose elements are at most ``clip_value``, and all together ``clip_norm`` long.
+
+    A NaN among them makes the norm NaN, and so all of them; an infinity becomes NaN, and the finite
+    ones beside it 0: as in PyTorch's ``clip_grad_norm_``.
+    """
     grads = [
         jnp.clip(grad, -hyper["clip_value"], hyper["clip_value"]) if "clip_value" in hyper else grad
         for grad, hyper in zip(grads, hypers, strict=True)
@@ -192,5 +192,14 @@ def clip(grads: Sequence[CTensor], hypers: Sequence[Values]) -> list[CTensor]:
     if "clip_norm" not in hypers[0]:
         return grads
     most = hypers[0]["clip_norm"]
-    norm = jnp.sqrt(sum(jnp.sum(jnp.square(grad)) for grad in grads))
-    return [jnp.where(norm > most, grad * (most / norm), grad) for grad in grads]
+    # Scaled, so that no square and no norm overflows or vanishes.
+    largest = jnp.stack([jnp.max(jnp.abs(grad), initial=0) for grad in grads]).max()
+    info = jnp.finfo(largest.dtype)
+    scale = jnp.clip(largest, float(info.tiny) ** 0.8, float(info.max) ** 0.8)
+    scaled = [grad / scale for grad in grads]
+    norm = jnp.sqrt(sum(jnp.sum(jnp.square(grad)) for grad in scaled))
+    is_short = norm <= most / scale
+    return [
+        jnp.where(is_short, grad, unit * (most / norm))
+        for grad, unit in zip(grads, scaled, strict=True)
+    ]
