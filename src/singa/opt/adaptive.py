@@ -92,7 +92,8 @@ class Adafactor(Optimizer):
         p = p - lr * (max(rms(p), least_scale) * u + weight_decay * p)
 
     Of v a parameter of at least two long axes keeps the means over either of the two longest
-    ones: v = row * column / mean(row). What else all take is at :class:`Optimizer`.
+    ones: v = row * column / mean(row), a matrix for each place along the other axes, over whose
+    rows the mean is. What else all take is at :class:`Optimizer`.
 
     Args:
         lr: the step's size relative to the parameter's.
@@ -115,11 +116,19 @@ class Adafactor(Optimizer):
     weight_decay: Hyperparameter = Hyperparameter(0.0)
     factored_from: int = 128
 
+    def _factored(self, p: CTensor) -> tuple[int, int] | None:
+        """The axes of rows and of columns, the two longest; None if they are too short."""
+        if p.ndim < 2:
+            return None
+        rows, columns = (int(axis) for axis in np.argsort(p.shape)[-2:])
+        return None if p.shape[rows] < self.factored_from else (rows, columns)
+
     def _means(self, x: CTensor) -> State:
         """What is kept of an array of the parameter's shape."""
-        rows, columns = np.argsort(x.shape)[-2:] if x.ndim > 1 else (0, 0)
-        if x.ndim < 2 or x.shape[rows] < self.factored_from:
+        axes = self._factored(x)
+        if axes is None:
             return {"average_square": x}
+        rows, columns = axes
         return {"row": x.mean(columns, keepdims=True), "column": x.mean(rows, keepdims=True)}
 
     def init(self, p: CTensor, on: Collection[str]) -> State:
@@ -131,12 +140,13 @@ class Adafactor(Optimizer):
         beta = 1 - (step.astype(p.dtype) + 1) ** -hyper["decay_rate"]
         squares = self._means(g * g + hyper["epsilon"])
         state = {slot: beta * old + (1 - beta) * squares[slot] for slot, old in state.items()}
-        if "row" in state:
-            row, column = state["row"], state["column"]
-            # The mean over all is that of the rows' means.
-            u = g / jnp.sqrt(row / row.mean()) / jnp.sqrt(column)
-        else:
+        axes = self._factored(p)
+        if axes is None:
             u = g / jnp.sqrt(state["average_square"])
+        else:
+            row, column = state["row"], state["column"]
+            # The mean over a matrix is that of its rows' means.
+            u = g / jnp.sqrt(row / row.mean(axes[0], keepdims=True)) / jnp.sqrt(column)
         if "clip_threshold" in hyper:
             u = u / jnp.maximum(1, _rms(u) / hyper["clip_threshold"])
         scale = jnp.maximum(_rms(p), hyper["least_scale"])
