@@ -381,6 +381,7 @@ class Guard:
         self._seen: dict[tuple[int, Any], Any] = {}  # functions and classes, kept alive
         self._class_names: dict[type, set[str]] = {}
         self._items = 0
+        self.journal: Any = None  # of the step that is noted, if it is one
         self.tensors: set[Any] = set()  # those that were found by looking into objects
         self._alive: list[Any] = []  # while notes are taken, no two objects have one id
         self.replaced: dict[Any, Any] = _NOTHING  # Tensors by those in whose places they are now
@@ -405,6 +406,8 @@ class Guard:
 
     def attribute(self, owner: Any, name: str) -> None:
         """Note an attribute of something Watched, of which ``name`` may be ``__dict__``."""
+        if self.journal is not None and (id(owner), name) in self.journal.attributes:
+            return  # what the block itself has assigned before
         read = self.note(owner, name)
         if read is None:
             return
@@ -551,6 +554,8 @@ class Guard:
         """Depend on all that another guard depends on."""
         for key, read in other._reads.items():
             owner = read.owner()
+            if self.journal is not None and key in self.journal.attributes:
+                continue
             if owner is not None and key not in self._reads:
                 self._reads[key] = read
                 _register(owner, read.name, self)
@@ -595,6 +600,7 @@ class Guard:
             self._parts[id(part)] = part
         self._class_names = {}
         self._alive.clear()
+        self.journal = None
         self._prepare()
 
     def _prepare(self) -> None:

@@ -106,7 +106,8 @@ class Net(model.Model):
             x = x + self.cache.get("last", 0.0)
             self.cache["last"] = x.mean(axis=0) * 0.1
         self.seen = x
-        return self.by_name["head"](self.by_name["norm"](x))
+        self.steps = {"norm": self.by_name["norm"](self.seen)}
+        return self.by_name["head"](self.steps["norm"])
 
     def train_one_batch(self, x, y):
         out = self.forward(x)

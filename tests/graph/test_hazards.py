@@ -133,18 +133,18 @@ def test_steps_that_keep_recompiling_are_warned_of_with_the_reason():
         net(*(Tensor(data=a[:10]) for a in rows))
     assert caught[0].filename == __file__
 
-    class Scaled(Net):
+    class Counted(Net):
         counter = 0
 
         def forward(self, x):
             return self.linear(x) * (1.0 + self.counter * 0.0)
 
-    net = compiled(Scaled())
+    net = compiled(Counted())
     for i in range(9):
         net.counter = i
         net(x, y)
     net.counter = 9
-    with pytest.warns(RecompilationWarning, match=r"Scaled\.counter is 9, and was 8 before"):
+    with pytest.warns(RecompilationWarning, match=r"Counted\.counter is 9, and was 8 before"):
         net(x, y)
 
 
@@ -435,7 +435,7 @@ def test_a_state_that_is_an_argument_too_is_one_tensor():
     class Adds(Net):
         def __init__(self):
             super().__init__()
-            self.h = Tensor(data=[1.0, 2.0])
+            self.h = Tensor(data=X)
 
         def forward(self, x):
             x += 1.0
@@ -448,7 +448,7 @@ def test_a_state_that_is_an_argument_too_is_one_tensor():
     for _ in range(3):
         outs = [net(net.h).tolist() for net in nets]
         assert outs[0] == outs[1]
-        others = [Tensor(data=[5.0, 6.0]) for _ in nets]
+        others = [Tensor(data=X + 5) for _ in nets]
         outs = [net(x).tolist() for net, x in zip(nets, others, strict=True)]
         assert outs[0] == outs[1]
     assert nets[0].h.tolist() == nets[1].h.tolist()

@@ -126,6 +126,8 @@ class Capture:
             outer, local.capture = local.capture, self
             try:
                 with _Journal() as journal:
+                    if guard is not None:
+                        guard.journal = journal
                     try:
                         with nullcontext() if guard is None else guard:
                             result = [function(*args)]
