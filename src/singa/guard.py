@@ -123,7 +123,9 @@ class Watched:
         """What a guard compares of this object: an attribute, or all by the name ``__dict__``."""
         if name != "__dict__":
             return own(self).get(name, ABSENT)
-        return _pairs({key: value for key, value in own(self).items() if key not in type(self).unread})
+        return _pairs(
+            {key: value for key, value in own(self).items() if key not in type(self).unread}
+        )
 
     def __delattr__(self, name: str) -> None:
         if local.journal is not None:
@@ -173,7 +175,7 @@ def _attributes_noted() -> Iterator[None]:
     global _recorders
     with _recording:
         if not _recorders:
-            Watched.__getattribute__ = _get_and_note  # type: ignore[method-assign]
+            Watched.__getattribute__ = _get_and_note  # type: ignore[method-assign,assignment]
         _recorders += 1
     try:
         yield
@@ -561,8 +563,8 @@ class Guard:
                 _register(owner, read.name, self)
         self._doubted |= other._doubted
         self._seen |= other._seen
-        for key, part in other._parts.items():
-            self._parts.setdefault(key, part)
+        for number, part in other._parts.items():
+            self._parts.setdefault(number, part)
         for kind, names in other._class_names.items():
             self._class_names.setdefault(kind, set()).update(names)
 
@@ -808,7 +810,8 @@ def _kind_of(value: Any, path: str) -> _Kind | None:
             f"{path}: a compiled step cannot see how far a {type(value).__name__} is. Take from it "
             "outside of the step, and hand over what it gave as an argument"
         )
-    if not _holds_data(type(value)):
+    kind: Any = type(value)
+    if not _holds_data(kind):
         return None
     if hasattr(value, "__dict__"):
         return _ATTRIBUTES
@@ -821,8 +824,8 @@ def _array_kind(array: np.ndarray[Any, Any], path: str) -> _Kind | None:
     if array.nbytes > MOST_BYTES:
         raise CaptureError(
             f"{path}: a compiled step has to compare a NumPy array that it can reach before each "
-            f"call, and this one has {array.nbytes / 2**20:.1f} MiB. Make it a Tensor, or read-only "
-            "(array.flags.writeable = False), or keep it outside of the model"
+            f"call, and this one has {array.nbytes / 2**20:.1f} MiB. Make it a Tensor, or "
+            "read-only (array.flags.writeable = False), or keep it outside of the model"
         )
     return _ARRAY
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from singa.guard import ABSENT, changed, own
-from singa.watching import local
+from singa.watching import Listener, local
 
 if TYPE_CHECKING:
     from singa._tensor import Tensor
 
 
-class Journal:
+class Journal(Listener):
     """A block that is a step of its own: it is undone if it fails, or on request.
 
     Tensors get back their arrays, records, devices and flags, and layers, models and optimizers
@@ -85,6 +85,17 @@ class Journal:
             else:
                 own(owner)[name] = value
             changed(owner, name)
+        self.attributes.clear()
+
+    def undo(self) -> None:
+        """Undo what was done to Python's objects; the Tensors' values are the capture's."""
+        for tensor, (_, *before) in self.tensors.items():
+            tensor.be_again_but_for_its_value(before)
+        self.restore_attributes()
+
+    def forget(self) -> None:
+        """Let go of what was changed; that it was made stays known."""
+        self.tensors.clear()
         self.attributes.clear()
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import wraps
-from typing import TYPE_CHECKING, Any, ParamSpec, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, Protocol
 
 import jax
 
@@ -32,27 +32,59 @@ FORWARD, BACKWARD, UPDATE = "forward", "backward", "update"
 """What a call does in a step."""
 
 
-class Watcher(Protocol):
-    """What is told of every Tensor that is read or assigned in a captured step.
+class Listener:
+    """Who is told of what happens to Tensors: a step that may be undone, or is being captured.
 
-    And of conditions that have to hold when it runs: if one does not, its error is made and raised,
-    and nothing is assigned. Of whoever communicates with other ranks in it. And of each call of
-    something compiled.
+    This one takes no notice of what is made and changed, which is a journal's part, and refuses the
+    part of a capture: to be asked for values, and to be given new ones. Conditions that it is told
+    of have to hold when a captured step runs: if one does not, its error is made and raised, and
+    nothing is assigned.
     """
 
-    def calling(self, kind: str, owner: Any) -> AbstractContextManager[Any]: ...
-    def check(self, holds: CTensor, error: Callable[[], Exception]) -> None: ...
-    def communicates(self, communicator: Communicator) -> None: ...
-    def read(self, tensor: Tensor) -> CTensor: ...
-    def write(self, tensor: Tensor, value: CTensor) -> None: ...
+    # -- of a journal -------------------------------------------------------------------------
 
+    def made(self, tensor: Tensor) -> None:
+        """Be told of a Tensor that has just been made."""
 
-class Journal(Protocol):
-    """What is told of all that a step makes, and of all that it is about to change."""
+    def note(self, tensor: Tensor) -> None:
+        """Be told of a Tensor that is about to be changed."""
 
-    def made(self, tensor: Tensor) -> None: ...
-    def note(self, tensor: Tensor) -> None: ...
-    def attribute(self, owner: Any, name: str) -> None: ...
+    def attribute(self, owner: Any, name: str) -> None:
+        """Be told of an attribute that is about to be assigned."""
+
+    # -- of a capture -------------------------------------------------------------------------
+
+    def refuse(self) -> NoReturn:
+        """Say why this cannot be done here."""
+        raise NotImplementedError
+
+    def calling(self, kind: str, owner: Any) -> AbstractContextManager[Any]:
+        """A block in which something compiled is called: forward, backward, or an update."""
+        self.refuse()
+
+    def check(self, holds: CTensor, error: Callable[[], Exception]) -> None:
+        """Be told of a condition, a bool of shape ()."""
+        self.refuse()
+
+    def communicates(self, communicator: Communicator) -> None:
+        """Be told by whom something is exchanged with other ranks."""
+        self.refuse()
+
+    def read(self, tensor: Tensor) -> CTensor:
+        """The value of a Tensor at present."""
+        self.refuse()
+
+    def write(self, tensor: Tensor, value: CTensor) -> None:
+        """Let this be its value."""
+        self.refuse()
+
+    def peek(self, tensor: Tensor) -> Any:
+        """The value of a Tensor at present, without reading it, for :meth:`put_back`."""
+        return tensor._data
+
+    def put_back(self, tensor: Tensor, before: Any) -> None:
+        """Let its value be what it was."""
+        tensor._data = before
 
 
 class Segment(Protocol):
@@ -70,8 +102,8 @@ class Calls(Protocol):
 class _Local(threading.local):
     """What this thread is in the middle of."""
 
-    capture: Watcher | None = None  # a step that is being captured
-    journal: Journal | None = None  # a step, eager or in capture, that may be undone
+    capture: Listener | None = None  # a step that is being captured
+    journal: Listener | None = None  # a step, eager or in capture, that may be undone
     guard: Guard | None = None  # code of which it is noted what it reads
     segment: Segment | None = None  # what is computed again in the backward pass
     calls: Calls | None = None  # a summary that is being made

@@ -25,7 +25,7 @@ from singa.errors import CaptureError
 from singa.guard import ABSENT, Guard, Part, assign_attribute, own
 from singa.journal import Journal
 from singa.tape.record import Record
-from singa.watching import FORWARD, local
+from singa.watching import FORWARD, Listener, local
 
 # Stands in the recorded program for a Tensor's value before the step; ``index`` says which.
 read_tensor = Primitive("read_tensor")
@@ -64,7 +64,7 @@ def without_calls(name_stack: Any) -> Any:
     )
 
 
-class Capture:
+class Capture(Listener):
     """The record of one run of a function on Tensors of the shapes and types of ``args``.
 
     Args:
@@ -125,7 +125,7 @@ class Capture:
             self._values.update(zip(args, values, strict=True))
             outer, local.capture = local.capture, self
             try:
-                with _Journal() as journal:
+                with Journal() as journal:
                     if guard is not None:
                         guard.journal = journal
                     try:
@@ -227,7 +227,7 @@ class Capture:
         args: Sequence[Tensor],
         values: Sequence[CTensor],
         box: list[Any],
-        journal: _Journal,
+        journal: Journal,
         guard: Guard | None,
     ) -> list[CTensor]:
         """Sort out what the program's outputs are, undo what the step has done, return them."""
@@ -249,7 +249,7 @@ class Capture:
         written = self._written(args, journal, left)
         return [*written, *outputs, *self._conditions]
 
-    def _written(self, args: Sequence[Tensor], journal: _Journal, left: _Left) -> list[CTensor]:
+    def _written(self, args: Sequence[Tensor], journal: Journal, left: _Left) -> list[CTensor]:
         """The new values of what was there before, and of what the step made and left somewhere.
 
         Of the Tensors that it made, only those that somebody else still holds matter: to see which,
@@ -268,10 +268,7 @@ class Capture:
         for table in (self.inputs, self._values, self._assigned, made, own_ones):
             table.clear()
         journal.forget()
-        self.inputs = [
-            item if not isinstance(item, tuple) else item[1] if item[0]() is None else item[0]()
-            for item in inputs
-        ]
+        self.inputs = [_kept(*item) if isinstance(item, tuple) else item for item in inputs]
         written = [(found, value) for r, _, value in assigned if (found := r()) is not None]
         written += [(t, t._data) for t in journal.survivors() if _is_traced(t)]
         self.written = [tensor for tensor, _ in written]
@@ -280,25 +277,16 @@ class Capture:
         return [value for _, value in written]
 
 
-class _Journal(Journal):
-    """Of a step that is captured."""
-
-    def undo(self) -> None:
-        """Undo what was done to Python's objects; the Tensors' values are the capture's."""
-        for tensor, (_, *before) in self.tensors.items():
-            tensor.be_again_but_for_its_value(before)
-        self.restore_attributes()
-
-    def forget(self) -> None:
-        """Let go of what was changed; that it was made stays known."""
-        self.tensors.clear()
-        self.attributes.clear()
-
-
 def _put_back(guard: Guard | None) -> None:
     """Undo what the step did to containers and plain objects."""
     for part, _ in [] if guard is None else guard.changes():
         part.become(part.expected)
+
+
+def _kept(found: ref[Tensor], value: CTensor) -> Tensor | CTensor:
+    """A Tensor that the step has made, if somebody still holds it; else its value."""
+    tensor = found()
+    return value if tensor is None else tensor
 
 
 def _is_traced(tensor: Tensor) -> bool:
@@ -373,7 +361,7 @@ class Effect(NamedTuple):
         self, args: Sequence[Tensor], made: Sequence[Tensor], arrays: Sequence[CTensor]
     ) -> None:
         """Make the change."""
-        value = ABSENT if self.filling is None else self.filling.fill(args, made, arrays)
+        value: Any = ABSENT if self.filling is None else self.filling.fill(args, made, arrays)
         if isinstance(self.target, Part):
             self.target.become(tuple(value))
         elif isinstance(self.target, ref):
@@ -433,14 +421,14 @@ class _Left:
         return made
 
 
-def _flags(journal: _Journal, left: _Left) -> Iterable[Effect]:
+def _flags(journal: Journal, left: _Left) -> Iterable[Effect]:
     for tensor, (_, _, _, *before) in journal.tensors.items():
         now = [tensor.device, tensor._requires_grad, tensor._stores_grad]
         if now != before and not _is_traced(tensor):
             yield Effect(left.args.get(tensor, tensor), None, left.filling(tuple(now)))
 
 
-def _attributes(journal: _Journal, left: _Left) -> Iterable[Effect]:
+def _attributes(journal: Journal, left: _Left) -> Iterable[Effect]:
     for (_, name), (owner, before) in journal.attributes.items():
         value = own(owner).get(name, ABSENT)
         if value is before:

@@ -27,8 +27,9 @@ from singa.watching import local
 _UNSHARED = 3
 
 # Assign without any of Python's own steps in between, in which an interrupt could come.
-_set_data: Callable[[Tensor, CTensor], None] = Tensor._data.__set__  # type: ignore[attr-defined]
-_set_creator: Callable[[Tensor, None], None] = Tensor.creator.__set__  # type: ignore[union-attr]
+_slots: Any = vars(Tensor)
+_set_data: Callable[[Tensor, CTensor], None] = _slots["_data"].__set__
+_set_creator: Callable[[Tensor, None], None] = _slots["creator"].__set__
 
 
 class Program:
@@ -131,7 +132,7 @@ class Program:
         attributes = self._attributes_to_set(args, made) if self._simple else _NOTHING
         # From here to the end all is done, or nothing: donated arrays are in nobody's hands.
         if self._direct is not None and not self._others:
-            outputs = chain.from_iterable(starmap(self._direct, (inputs,)))
+            outputs: Iterator[CTensor] = chain.from_iterable(starmap(self._direct, (inputs,)))
             _run_out(self._assignments(targets, outputs, written, attributes))
             return capture.result.fill(args, made, [*outputs] if self._has_more else ())
         with uninterrupted():
@@ -164,13 +165,13 @@ class Program:
     ) -> list[tuple[Any, str, Any]]:
         """What is to be assigned to whose attributes; who has to know is told already."""
         found = []
-        for effect in self._simple:
-            owner = effect.target()
-            if owner is not None:
+        for target, name, filling in self._simple:
+            owner = target()
+            if owner is not None and name is not None and filling is not None:
                 if local.journal is not None:
-                    local.journal.attribute(owner, effect.name)
-                changed(owner, effect.name)
-                found.append((owner, effect.name, effect.filling.fill(args, made, ())))
+                    local.journal.attribute(owner, name)
+                changed(owner, name)
+                found.append((owner, name, filling.fill(args, made, ())))
         return found
 
     def _compiled_call(self) -> Callable[..., Sequence[CTensor]] | None:
@@ -208,10 +209,11 @@ class Program:
 
     def _replace(self, replaced: dict[Tensor, Tensor]) -> None:
         """Other Tensors are where some were that the step reads."""
-        for table in (
+        tables: tuple[list[Any], ...] = (
             self.capture.inputs, self.capture.written, self._written, self._donated_tensors,
             self._kept_inputs, self._recorded,
-        ):  # fmt: skip
+        )  # fmt: skip
+        for table in tables:
             table[:] = [replaced.get(t, t) if isinstance(t, Tensor) else t for t in table]
         self.capture.result.replace(replaced)
         for effect in self.capture.effects:

@@ -13,7 +13,7 @@ from singa._tensor import Tensor, wrap
 from singa.device import CTensor, get_default_device
 from singa.errors import CaptureError, DTypeError
 from singa.tape.operation import Operation
-from singa.watching import local
+from singa.watching import Listener, local
 
 if TYPE_CHECKING:
     from singa.distributed import Communicator
@@ -94,7 +94,7 @@ def _array(leaf: Any) -> CTensor:
     return leaf._data
 
 
-class _Pure:
+class _Pure(Listener):
     """Lets Tensors be read, and those be assigned that were made in the same call."""
 
     def __init__(self) -> None:

@@ -11,9 +11,9 @@ each set of input shapes. An array that is an input or an output anyway is not r
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 from weakref import ref
 
 import jax
@@ -28,7 +28,7 @@ from singa.tape.broadcasting import back_broadcast
 from singa.tape.configuration import configuration
 from singa.tape.precision import WIDE, converted
 from singa.tape.table import Table, Tracing
-from singa.watching import local
+from singa.watching import Listener, local
 
 if TYPE_CHECKING:
     from singa.distributed import Communicator
@@ -377,21 +377,17 @@ def _as_outputs(operation: Operation, ys: Any) -> Arrays:
     return tuple(map(jnp.asarray, ys))
 
 
-class _Refusal:
+class _Refusal(Listener):
     """Refuses all use of Tensors: in a kernel, they would be frozen at their present values."""
 
     def __init__(self, operation: Operation) -> None:
         self._name = operation.name
-        self._message = (
-            f"{operation.name}: forward and backward compute with CTensors; a Tensor in them would "
-            "be frozen at its present value. Pass it as an input of the operation"
+
+    def refuse(self) -> NoReturn:
+        raise CaptureError(
+            f"{self._name}: forward and backward compute with CTensors; a Tensor in them would be "
+            "frozen at its present value. Pass it as an input of the operation"
         )
-
-    def calling(self, kind: str, owner: Any) -> AbstractContextManager[Any]:
-        raise CaptureError(self._message)
-
-    def check(self, holds: CTensor, error: Callable[[], Exception]) -> None:
-        raise CaptureError(self._message)
 
     def communicates(self, communicator: Communicator) -> None:
         raise CaptureError(
@@ -399,13 +395,7 @@ class _Refusal:
         )
 
     def made(self, tensor: Tensor) -> None:
-        raise CaptureError(self._message)
-
-    def read(self, tensor: Tensor) -> CTensor:
-        raise CaptureError(self._message)
-
-    def write(self, tensor: Tensor, value: CTensor) -> None:
-        raise CaptureError(self._message)
+        self.refuse()
 
 
 @contextmanager
