@@ -75,13 +75,13 @@ class Capture(Listener):
     Attributes:
         jaxpr: the program. Its inputs are the arguments' values, and in ``read_tensor`` those of
             ``inputs``. Its outputs are the new values of ``written``, those of the arguments
-            numbered in ``written_args``, the values of ``made`` and of the arrays in ``result``
+            numbered in ``written_args``, the values of ``fresh`` and of the arrays in ``result``
             and ``effects``, and whether each of the conditions holds.
         inputs: what the step read from outside: Tensors, or the value of a Tensor that the step
             made itself and did not keep.
         written: the Tensors outside that it assigned, or made and left where nobody looks.
         written_args: the numbers of the arguments that it assigned.
-        made: of the Tensors that it made and left, what they are other than their values. Each
+        fresh: of the Tensors that it made and left, what they are other than their values. Each
             call of the program makes such ones anew.
         effects: what it did to Python's objects.
         result: what it returned.
@@ -108,7 +108,7 @@ class Capture(Listener):
         self.inputs: list[Tensor | CTensor] = []
         self.written: list[Tensor] = []
         self.written_args: list[int] = []
-        self.made: list[Made] = []
+        self.fresh: list[Made] = []
         self.effects: list[Effect] = []
         self.errors: list[Callable[[], Exception]] = []
         self.calls: list[Call] = []
@@ -239,7 +239,7 @@ class Capture(Listener):
                 Effect(part, None, left.filling(list(contents)))
                 for part, contents in guard.changes()
             ]
-        self.made = left.kinds
+        self.fresh = left.kinds
         self.number_of_arrays = len(left.arrays()) - len(left.kinds)
         written_args = [i for i, arg in enumerate(args) if self._values[arg] is not values[i]]
         self.written_args = written_args

@@ -116,7 +116,7 @@ class Program:
     def __call__(self, args: Sequence[Tensor]) -> Any:
         """Run the step: assign the Tensors that it assigns, and return what it returns."""
         capture = self.capture
-        made = [_blank(kind) for kind in capture.made]
+        made = [_blank(kind) for kind in capture.fresh]
         written = [args[i] for i in capture.written_args]
         targets = self._written + written + made
         if local.journal is not None:  # somebody may want to undo this

@@ -1,0 +1,62 @@
+"""Whose code something is, and which globals it reads."""
+
+from __future__ import annotations
+
+import dis
+import sys
+import sysconfig
+from functools import cache
+from pathlib import Path
+from types import CodeType, FunctionType
+from typing import Any
+
+_LIBRARY = tuple(Path(sysconfig.get_path(name)) for name in ("purelib", "platlib"))
+_FIXED = {"singa", "jax", "jaxlib", "numpy", "ml_dtypes", *sys.stdlib_module_names} - {"__main__"}
+
+
+@cache
+def is_users(module: str | None, installed: bool = False) -> bool:
+    """Whether a module is the user's own code, and not of an installed package.
+
+    Args:
+        module: its name.
+        installed: whether packages that are none of ours or Python's count too.
+    """
+    if module is None:
+        return False
+    top = module.partition(".")[0]
+    if top in _FIXED:
+        return False
+    file = getattr(sys.modules.get(module), "__file__", None)
+    return installed or file is None or not any(map(Path(file).is_relative_to, _LIBRARY))
+
+
+def is_ours(module: str) -> bool:
+    """Whether a module is one of this package."""
+    return module.partition(".")[0] == "singa"
+
+
+@cache
+def global_names(code: CodeType) -> frozenset[str]:
+    """The globals that code reads, with that of the functions inside it."""
+    own = {i.argval for i in dis.get_instructions(code) if i.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
+    return frozenset(own.union(*map(global_names, _inner(code))))
+
+
+@cache
+def all_names(code: CodeType) -> frozenset[str]:
+    """The globals and attributes that code names, with that of the functions inside it."""
+    return frozenset({*code.co_names}.union(*map(all_names, _inner(code))))
+
+
+def _inner(code: CodeType) -> list[CodeType]:
+    return [const for const in code.co_consts if isinstance(const, CodeType)]
+
+
+def functions_of(value: Any) -> list[Any]:
+    """The functions that something in a class is made of."""
+    if isinstance(value, property):
+        return [f for f in (value.fget, value.fset, value.fdel) if f is not None]
+    if isinstance(value, (staticmethod, classmethod)):
+        return [value.__func__]
+    return [value] if isinstance(value, FunctionType) else []
