@@ -86,7 +86,7 @@ class Model(Layer):
     _profiler: Profiler | None = None
     _example: list[tuple[tuple[int, ...], Device, DType]] | None = None  # of compile's inputs
     _stream: Tensor | None = None  # the random stream of the thread that trains
-    unread = frozenset({"_steps", "_profiler", "_stream", "_lock", "_example"})
+    _unread = frozenset({"_steps", "_profiler", "_stream", "_lock", "_example"})
     _lock: threading.RLock  # held while a step runs, and while its results are looked at
 
     def __new__(cls, *args: Any, **options: Any) -> Self:

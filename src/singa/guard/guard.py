@@ -111,7 +111,7 @@ class Guard:
         path = f"{type(owner).__name__}.{name}"
         if name == "__dict__":
             for each, value in list(own(owner).items()):
-                if each not in type(owner).unread:
+                if each not in type(owner)._unread:
                     self.value(value, f"{type(owner).__name__}.{each}")
         elif read.expected is ABSENT:
             self._class_attribute(type(owner), name)

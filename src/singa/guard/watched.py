@@ -55,10 +55,10 @@ class Watched:
     be undone.
 
     Attributes:
-        unread: names of attributes on which no step depends.
+        _unread: names of attributes on which no step depends.
     """
 
-    unread: ClassVar[frozenset[str]] = frozenset()
+    _unread: ClassVar[frozenset[str]] = frozenset()
 
     def __setattr__(self, name: str, value: Any) -> None:
         if local.journal is not None:
@@ -71,7 +71,7 @@ class Watched:
         if name != "__dict__":
             return own(self).get(name, ABSENT)
         return pairs(
-            {key: value for key, value in own(self).items() if key not in type(self).unread}
+            {key: value for key, value in own(self).items() if key not in type(self)._unread}
         )
 
     def __delattr__(self, name: str) -> None:
