@@ -109,7 +109,11 @@ class ParameterStates(dict[Tensor, dict[str, Tensor]], Watched):
         elif param not in self:
             with outside_capture():
                 self[param] = state
-        return {slot: placed(state[slot], param.device) for slot in slots}
+        found = {slot: placed(state[slot], param.device) for slot in slots}
+        if local.guard is not None:  # the parameter may move away, be updated there, and come back
+            for tensor in found.values():
+                local.guard.note(tensor, "device")
+        return found
 
     def _add_row(self, param: Tensor) -> None:
         row = self._rows[param] = len(self._rows)
