@@ -87,7 +87,7 @@ class Oracle:
     def do(self, way, names, grads):
         if way == "update":
             for n in names:
-                if not self.is_open or n in self.had_turn:
+                if not self.is_open or not self.steps or n in self.had_turn:
                     self.begin()
                 self.update(n, grads[n])
         elif way == "step":
