@@ -55,5 +55,6 @@ nitpick_ignore_regex = [
     # aliases of ours, whose names say what is meant; and what is none of the user's business.
     ("py:.*", r"Sizes|Axes|Axis|Padding|Initializer|Number|_Numbers|State|Values|Average|Batch"),
     ("py:.*", r"PathLike|Source|Metrics|Meters|Evaluator|Console"),
-    ("py:.*", r"Rows|Branch|Declared|Edge|Handle|GradientHook|hooks\..*|singa\.graph\.profiler"),
+    ("py:.*", r"Rows|Branch|Declared|Edge|Record|Handle|GradientHook|hooks\..*"),
+    ("py:.*", r"singa\.graph\.profiler"),
 ]

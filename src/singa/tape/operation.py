@@ -38,12 +38,12 @@ class Operation:
 
     An operation is its configuration, and nothing else: it may be kept and called again and again,
     from several threads, copied and pickled. Each call that is recorded makes a
-    :class:`~singa.tape.record.Record`.
+    ``Record``.
 
     What is compiled is kept by the class, its ``forward`` and ``backward``, and the values and
     types of all attributes: numbers, strings, functions, and lists, tuples, sets and dicts of
     them. Attributes that are NumPy arrays are arguments of what is compiled, and may change at no
-    cost; so may the numbers that :attr:`numbers` names. Whatever else ``forward`` and ``backward``
+    cost; so may the numbers that ``numbers`` names. Whatever else ``forward`` and ``backward``
     read, such as globals and attributes of the class, is what it was when they were compiled: what
     will change belongs into an attribute, or is an input.
 
