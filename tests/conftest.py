@@ -13,3 +13,8 @@ if "PYTEST_XDIST_WORKER" not in os.environ:
 # next. In CI the examples are the same in every run, so that a red run is about its change.
 settings.register_profile("singa", deadline=None, derandomize=os.environ.get("CI") == "true")
 settings.load_profile("singa")
+
+from singa.tape.kernel import table  # noqa: E402 - after the environment is set
+
+# The tests draw many shapes, which come again and again in other tests.
+table.least = table.limit = 1000
