@@ -26,7 +26,7 @@ class Net(model.Model):
         conv = self.conv(x)
         norm = self.bn(conv)
         out = self.linear(autograd.flatten(autograd.relu(norm)))
-        self.seen.update(conv=conv.dtype, norm=norm.dtype, out=out.dtype)
+        self.seen = {"conv": conv.dtype, "norm": norm.dtype, "out": out.dtype}
         return out
 
     def train_one_batch(self, x, y):
@@ -86,7 +86,7 @@ def test_eagerly_it_is_the_same(precision):
 def test_evaluation_is_in_the_same_precision():
     net, _ = train("bfloat16", steps=1)
     net.eval()
-    net.seen.clear()
+    net.seen = {}
     assert net(batch()[0]).dtype == tensor.bfloat16
 
 

@@ -201,7 +201,9 @@ def test_in_a_captured_step_there_are_no_values_to_show():
             seen.append((x._repr_html_(), repr(x)))
             return x
 
-    Looking().compile([Tensor((2, 3), dtype=tensor.float32)])
+    looking, x = Looking(), Tensor((2, 3), dtype=tensor.float32)
+    looking.compile([x], is_train=False, use_graph=True)
+    looking(x)
     [(html, text)] = seen
     assert html is None
     assert text.startswith("Tensor(<computed in the step being compiled>, shape=(2, 3)")
