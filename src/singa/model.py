@@ -257,10 +257,10 @@ class Model(Layer):
             >>> mlp = MLP()
             >>> mlp.compile([Tensor((8, 1, 8, 8))], is_train=False, use_graph=True)
             >>> _ = mlp(Tensor((8, 1, 8, 8)))
-            >>> mlp.note = "an attribute that changes nothing"
+            >>> mlp.note = "an attribute that no step reads"
             >>> _ = mlp(Tensor((8, 1, 8, 8)))
             >>> mlp.captures, mlp.compilations
-            (2, 1)
+            (1, 1)
         """
         return self._steps.compilations
 
