@@ -119,8 +119,13 @@ def converts(given: DType, wanted: DType) -> bool:
     return given.kind in kind and kind[given.kind] <= kind.get(wanted.kind, -1)
 
 
-@lru_cache(maxsize=1024)
 def number_array(value: float, dtype: DType, device: Device) -> CTensor:
     """A number of shape (); those that are used again and again are made once."""
+    return _number_array(value, value or repr(value), dtype, device)
+
+
+@lru_cache(maxsize=1024)
+def _number_array(value: float, exact: float | str, dtype: DType, device: Device) -> CTensor:
+    # 0.0 and -0.0 are equal, and not the same.
     with jax.ensure_compile_time_eval():
         return jnp.full((), value, dtype, device=device.jax_device)

@@ -67,7 +67,9 @@ class Journal(Listener):
         local.journal = self._outer
         if kind is not None:
             self.restore()
-        self.close()
+        else:
+            _cut(self.tensors)
+        self._close()
 
     def restore(self) -> None:
         """Undo all changes so far to what was there before the block."""
@@ -98,14 +100,13 @@ class Journal(Listener):
         self.tensors.clear()
         self.attributes.clear()
 
-    def close(self) -> None:
-        """Let go of the records of all that is left."""
-        for tensor in (*self.survivors(), *self.tensors):
-            tensor.creator = None
-            tensor.output_index = 0
+    def _close(self) -> None:
+        """Let go of what was changed, and of the records of what was made."""
+        _cut(self.survivors())
         if self._outer is not None:
             self._outer.adopt(self._made)
         self._made = []
+        self.forget()
 
     def survivors(self) -> Iterable[Tensor]:
         """What the block has made and somebody still holds."""
@@ -114,3 +115,9 @@ class Journal(Listener):
     def adopt(self, made: Iterable[ref[Tensor]]) -> None:
         """Count what another block has made as made in this one."""
         self._made.extend(made)
+
+
+def _cut(tensors: Iterable[Tensor]) -> None:
+    """Let these be leaves: nothing recorded has computed them."""
+    for tensor in tensors:
+        tensor.creator, tensor.output_index = None, 0

@@ -10,7 +10,7 @@ did to Python's objects is noted and undone: it is the program's to do, in each 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple
 from weakref import ref
@@ -22,7 +22,8 @@ from singa._tensor import Tensor
 from singa.device import CTensor
 from singa.distributed import AXIS, Communicator, world_size
 from singa.errors import CaptureError
-from singa.guard import ABSENT, Guard, Part, assign_attribute, own
+from singa.graph.effects import Effect, Leavings, Made
+from singa.guard import Guard
 from singa.journal import Journal
 from singa.tape.record import Record
 from singa.watching import FORWARD, Listener, local
@@ -85,7 +86,8 @@ class Capture(Listener):
             call of the program makes such ones anew.
         effects: what it did to Python's objects.
         result: what it returned.
-        number_of_arrays: how many arrays there are in results and effects that are no Tensors.
+        outside: the Tensors in results and effects that were there before.
+        has_arrays: whether there are arrays in results and effects that are in no Tensor.
         errors: for each condition, what makes the error to raise if it does not hold.
         calls: what it called, by number: see :func:`call_of`.
         communicator: by which the step exchanges something with other ranks; None if it does not.
@@ -113,7 +115,7 @@ class Capture(Listener):
         self.errors: list[Callable[[], Exception]] = []
         self.calls: list[Call] = []
         self.communicator: Communicator | None = None
-        self.result: Filling
+        self.result: Any
         # What the step sees of Tensors that were there before: by Tensor, the value that it read
         # or assigned, and which of them it assigned.
         self._values: dict[Tensor, CTensor] = {}
@@ -220,6 +222,9 @@ class Capture(Listener):
         if was_assigned:
             self._assigned[tensor] = None
 
+    def _value_of(self, tensor: Tensor) -> CTensor:
+        return tensor._data if _is_traced(tensor) else self._values.get(tensor, tensor._data)
+
     # -- after the run ------------------------------------------------------------------------
 
     def _finish(
@@ -231,32 +236,32 @@ class Capture(Listener):
         guard: Guard | None,
     ) -> list[CTensor]:
         """Sort out what the program's outputs are, undo what the step has done, return them."""
-        left = _Left({arg: i for i, arg in enumerate(args)}, self._values, set(journal.survivors()))
-        self.result = left.filling(box.pop())
-        self.effects = [*_flags(journal, left), *_attributes(journal, left)]
+        was_there = guard.was_there if guard is not None else lambda _: False
+        left = Leavings(args, set(journal.survivors()), self._value_of, was_there)
+        self.result = left.template(box.pop())
+        self.effects = [*left.of_flags(journal), *left.of_attributes(journal)]
         if guard is not None:
-            self.effects += [
-                Effect(part, None, left.filling(list(contents)))
-                for part, contents in guard.changes()
-            ]
-        self.fresh = left.kinds
-        self.number_of_arrays = len(left.arrays()) - len(left.kinds)
+            changes = guard.changes()
+            self.effects += [left.effect(part, None, contents) for part, contents in changes]
+        self.fresh, self.outside = left.made, left.outside
+        self.has_arrays = bool(left.arrays)
         written_args = [i for i, arg in enumerate(args) if self._values[arg] is not values[i]]
         self.written_args = written_args
-        outputs = [*(self._values[args[i]] for i in written_args), *left.arrays()]
+        outputs = [*(self._values[args[i]] for i in written_args), *left.of_made, *left.arrays]
+        del left  # with all Tensors that the step has made
         _put_back(guard)
         journal.undo()
-        written = self._written(args, journal, left)
+        written = self._written(args, journal)
         return [*written, *outputs, *self._conditions]
 
-    def _written(self, args: Sequence[Tensor], journal: Journal, left: _Left) -> list[CTensor]:
+    def _written(self, args: Sequence[Tensor], journal: Journal) -> list[CTensor]:
         """The new values of what was there before, and of what the step made and left somewhere.
 
         Of the Tensors that it made, only those that somebody else still holds matter: to see which,
         let go of them.
         """
         own_ones = set(args)
-        made = left.forget()
+        made = set(journal.survivors())
         inputs = [
             (ref(t), t._data) if isinstance(t, Tensor) and t in made else t for t in self.inputs
         ]
@@ -291,146 +296,3 @@ def _kept(found: ref[Tensor], value: CTensor) -> Tensor | CTensor:
 
 def _is_traced(tensor: Tensor) -> bool:
     return isinstance(tensor._data, jax.core.Tracer)
-
-
-# -- what a step leaves ---------------------------------------------------------------------------
-
-
-class Made(NamedTuple):
-    """What a Tensor that a step makes is, other than its value."""
-
-    device: Any
-    requires_grad: bool
-    stores_grad: bool
-    name: str | None
-
-
-ARGUMENT, MADE, ARRAY = range(3)
-
-
-class _Hole(NamedTuple):
-    """The place of something that each call has of its own, and which one of its kind it is."""
-
-    kind: int
-    number: int
-
-
-class Filling:
-    """Something a step leaves, without its Tensors: any nesting of lists, tuples and dicts."""
-
-    __slots__ = ("_leaves", "_tree", "has_arrays")
-
-    def __init__(self, leaves: list[Any], tree: Any) -> None:
-        self._leaves, self._tree = leaves, tree
-        self.has_arrays = any(type(leaf) is _Hole and leaf.kind == ARRAY for leaf in leaves)
-
-    def fill(
-        self, args: Sequence[Tensor], made: Sequence[Tensor], arrays: Sequence[CTensor]
-    ) -> Any:
-        """The same with these Tensors and arrays; what is none is as it was."""
-        given = args, made, arrays
-        return self._tree.unflatten(
-            [given[x.kind][x.number] if type(x) is _Hole else x for x in self._leaves]
-        )
-
-    def replace(self, replaced: dict[Any, Any]) -> None:
-        """Let other Tensors be in the places of some."""
-        self._leaves = [replaced.get(x, x) if isinstance(x, Tensor) else x for x in self._leaves]
-
-
-class Effect(NamedTuple):
-    """A change to something that was there before.
-
-    Args:
-        target: a weak reference to the owner of an attribute; a part of what a guard compares; or
-            a Tensor, or the number of an argument, whose flags change.
-        name: of the attribute.
-        filling: what it is then; None if it is not there any more.
-    """
-
-    target: Any
-    name: str | None
-    filling: Filling | None
-
-    @property
-    def is_simple(self) -> bool:
-        """Whether it assigns to an attribute what is known before the program has run."""
-        return self.name is not None and self.filling is not None and not self.filling.has_arrays
-
-    def apply(
-        self, args: Sequence[Tensor], made: Sequence[Tensor], arrays: Sequence[CTensor]
-    ) -> None:
-        """Make the change."""
-        value: Any = ABSENT if self.filling is None else self.filling.fill(args, made, arrays)
-        if isinstance(self.target, Part):
-            self.target.become(tuple(value))
-        elif isinstance(self.target, ref):
-            owner = self.target()
-            if owner is not None:
-                assign_attribute(owner, str(self.name), value)
-        else:
-            tensor = args[self.target] if isinstance(self.target, int) else self.target
-            tensor.set_flags(*value)
-
-
-class _Left:
-    """What a step leaves: finds the places of Tensors in it."""
-
-    def __init__(
-        self, args: dict[Tensor, int], values: dict[Tensor, CTensor], made: set[Tensor]
-    ) -> None:
-        self.args = args
-        self.kinds: list[Made] = []
-        self._values, self._made = values, made
-        self._numbers: dict[Tensor, int] = {}
-        self._of_made: list[CTensor] = []
-        self._arrays: list[CTensor] = []
-
-    def filling(self, value: Any) -> Filling:
-        leaves, tree = jax.tree.flatten(value)
-        return Filling([self._leaf(leaf) for leaf in leaves], tree)
-
-    def _leaf(self, leaf: Any) -> Any:
-        if isinstance(leaf, Tensor):
-            if leaf in self.args:
-                return _Hole(ARGUMENT, self.args[leaf])
-            return self._place(leaf) if leaf in self._made or _is_traced(leaf) else leaf
-        if isinstance(leaf, jax.core.Tracer):
-            self._arrays.append(leaf)
-            return _Hole(ARRAY, len(self._arrays) - 1)
-        return leaf
-
-    def _place(self, tensor: Tensor) -> _Hole:
-        if tensor not in self._numbers:
-            self._numbers[tensor] = len(self.kinds)
-            flags = tensor._requires_grad, tensor._stores_grad
-            self.kinds.append(Made(tensor.device, *flags, tensor.name))
-            self._of_made.append(
-                tensor._data if _is_traced(tensor) else self._values.get(tensor, tensor._data)
-            )
-        return _Hole(MADE, self._numbers[tensor])
-
-    def arrays(self) -> list[CTensor]:
-        return [*self._of_made, *self._arrays]
-
-    def forget(self) -> set[Tensor]:
-        """Let go of all Tensors; those that the step has made."""
-        self._numbers.clear()
-        self.args.clear()
-        made, self._made = self._made, set()
-        return made
-
-
-def _flags(journal: Journal, left: _Left) -> Iterable[Effect]:
-    for tensor, (_, _, _, *before) in journal.tensors.items():
-        now = [tensor.device, tensor._requires_grad, tensor._stores_grad]
-        if now != before and not _is_traced(tensor):
-            yield Effect(left.args.get(tensor, tensor), None, left.filling(tuple(now)))
-
-
-def _attributes(journal: Journal, left: _Left) -> Iterable[Effect]:
-    for (_, name), (owner, before) in journal.attributes.items():
-        value = own(owner).get(name, ABSENT)
-        if value is before:
-            continue
-        yield Effect(ref(owner), name, None if value is ABSENT else left.filling(value))

@@ -12,9 +12,10 @@ import jax
 from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
 
 from singa import memory
-from singa._tensor import Tensor, wrap
+from singa._tensor import Tensor
 from singa.device import CTensor
-from singa.graph.capture import Capture, Made, read_tensor, without_calls
+from singa.graph.capture import Capture, read_tensor, without_calls
+from singa.graph.effects import Given, fill
 from singa.graph.fusing import fuse
 from singa.graph.interrupts import uninterrupted
 from singa.graph.sequence import one_by_one
@@ -50,6 +51,7 @@ class Program:
             one program.
         similar: programs for the same arguments. If one of them does the same, its compilation is
             used again.
+        read: what the step reads besides, such as the function that it calls, and its arguments.
 
     Example:
         >>> total, x = Tensor((2,), name="total"), Tensor(data=[1.0, 2.0])
@@ -67,9 +69,11 @@ class Program:
         args: Sequence[Tensor],
         sequential: bool = False,
         similar: Iterable[Program] = (),
+        read: Iterable[Any] = (),
     ) -> None:
         self.guard = Guard()
-        self.guard.function(function)
+        for value in read:
+            self.guard.value(value, "an argument")
         self.capture = capture = Capture(function, args, self.guard)
         read = {t: i for i, t in enumerate(capture.inputs) if isinstance(t, Tensor)}
         # What is read and assigned comes first among inputs and outputs alike, in the same order:
@@ -87,7 +91,6 @@ class Program:
         self._expected = [_kind(t) for t in (*capture.inputs, *args)]
         self._simple = [effect for effect in capture.effects if effect.is_simple]
         self._others = [effect for effect in capture.effects if not effect.is_simple]
-        self._has_more = capture.number_of_arrays > 0
         self._direct: Callable[..., Sequence[CTensor]] | None = None
         self.arg_names = [arg.name for arg in args]
         numbered = _numbered(capture.jaxpr)
@@ -116,9 +119,9 @@ class Program:
     def __call__(self, args: Sequence[Tensor]) -> Any:
         """Run the step: assign the Tensors that it assigns, and return what it returns."""
         capture = self.capture
-        made = [_blank(kind) for kind in capture.fresh]
+        given = Given(args, [kind.blank() for kind in capture.fresh])
         written = [args[i] for i in capture.written_args]
-        targets = self._written + written + made
+        targets = self._written + written + given.made
         if local.journal is not None:  # somebody may want to undo this
             for tensor in targets:
                 local.journal.note(tensor)
@@ -129,23 +132,24 @@ class Program:
             for i in range(len(donated)):
                 if shared[i]:
                     donated[i] = donated[i].copy()
-        attributes = self._attributes_to_set(args, made) if self._simple else _NOTHING
+        attributes = self._attributes_to_set(given) if self._simple else _NOTHING
         # From here to the end all is done, or nothing: donated arrays are in nobody's hands.
         if self._direct is not None and not self._others:
             outputs: Iterator[CTensor] = chain.from_iterable(starmap(self._direct, (inputs,)))
             _run_out(self._assignments(targets, outputs, written, attributes))
-            return capture.result.fill(args, made, [*outputs] if self._has_more else ())
+            given.arrays = [*outputs] if capture.has_arrays else _NOTHING
+            return fill(capture.result, given)
         with uninterrupted():
             results = self._run_everywhere(*inputs)
             if capture.errors:
                 self._check(results)
             outputs = iter(results)
             _run_out(self._assignments(targets, outputs, written, attributes))
-            arrays = [*outputs]
+            given.arrays = [*outputs]
             for effect in self._others:
-                effect.apply(args, made, arrays)
+                effect.apply(given)
         self._direct = self._compiled_call()
-        return capture.result.fill(args, made, arrays)
+        return fill(capture.result, given)
 
     def _assignments(
         self,
@@ -160,18 +164,16 @@ class Program:
             starmap(object.__setattr__, attributes),
         )
 
-    def _attributes_to_set(
-        self, args: Sequence[Tensor], made: Sequence[Tensor]
-    ) -> list[tuple[Any, str, Any]]:
+    def _attributes_to_set(self, given: Given) -> list[tuple[Any, str, Any]]:
         """What is to be assigned to whose attributes; who has to know is told already."""
         found = []
-        for target, name, filling in self._simple:
+        for target, name, template, _ in self._simple:
             owner = target()
-            if owner is not None and name is not None and filling is not None:
+            if owner is not None and name is not None:
                 if local.journal is not None:
                     local.journal.attribute(owner, name)
                 changed(owner, name)
-                found.append((owner, name, filling.fill(args, made, ())))
+                found.append((owner, name, fill(template, given)))
         return found
 
     def _compiled_call(self) -> Callable[..., Sequence[CTensor]] | None:
@@ -215,10 +217,8 @@ class Program:
         )  # fmt: skip
         for table in tables:
             table[:] = [replaced.get(t, t) if isinstance(t, Tensor) else t for t in table]
-        self.capture.result.replace(replaced)
-        for effect in self.capture.effects:
-            if effect.filling is not None:
-                effect.filling.replace(replaced)
+        for place in self.capture.outside:
+            place.tensor = replaced.get(place.tensor, place.tensor)
 
     @property
     def compiled(self) -> Any:
@@ -279,14 +279,6 @@ def _run_out(steps: Iterator[Any]) -> None:
     deque(steps, maxlen=0)
 
 
-def _blank(kind: Made) -> Tensor:
-    """A Tensor whose value is to come."""
-    tensor = wrap(_NO_VALUE, kind.device, kind.requires_grad)
-    tensor._stores_grad, tensor.name = kind.stores_grad, kind.name
-    return tensor
-
-
-_NO_VALUE: Any = None
 _NOTHING: list[Any] = []
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from math import copysign
 from types import MethodType
 from typing import Any
 from weakref import finalize, ref
@@ -13,6 +12,7 @@ import jax
 
 from singa._tensor import Tensor
 from singa.errors import CaptureError, RecompilationWarning, warn
+from singa.exact import exact
 from singa.graph.program import Program
 from singa.tape import mode
 from singa.watching import local
@@ -71,10 +71,7 @@ class Steps:
                 function that a compiled step cannot do.
         """
         call = self._call(function, args, options, sequential)
-        try:
-            programs = self._programs.get(call.key, [])
-        except TypeError:
-            raise CaptureError(_unhashable(call.leaves)) from None
+        programs = self._programs.get(call.key, [])
         program = self._choose(call, programs)
         try:
             return program(call.tensors)
@@ -109,7 +106,7 @@ class Steps:
                     place = _Itself(leaf)
                 key.append((place, leaf._data.aval, leaf.device, leaf._requires_grad))
             else:
-                key.append(_key_of(leaf))
+                key.append(_key_of_argument(leaf))
         return _Call(function, leaves, tree, list(places), sequential, tuple(key))
 
     def _key_of_function(self, function: Callable[..., Any]) -> Any:
@@ -154,7 +151,7 @@ class Steps:
                 f"eager step each time; the last time because {self._what_changed(call.key)}",
                 RecompilationWarning,
             )
-        program = Program(call.step(), call.tensors, call.sequential, programs)
+        program = Program(call.step(), call.tensors, call.sequential, programs, call.plain_values())
         self.compilations += program.is_compiled_anew
         self._states.add(program.states())
         shared = [t for t in call.tensors if t in program.guard.tensors]
@@ -212,6 +209,10 @@ class _Call:
         arguments: tuple[tuple[Any, ...], dict[str, Any]] = self.tree.unflatten(self.leaves)
         return arguments
 
+    def plain_values(self) -> list[Any]:
+        """The function, and its arguments that are no Tensors."""
+        return [self.function, *(leaf for leaf in self.leaves if not isinstance(leaf, Tensor))]
+
     def step(self) -> Callable[..., Any]:
         """The call as a function of its Tensors."""
         args, options = self.arguments()
@@ -223,14 +224,20 @@ _LEAVES = 3  # where in a key the arguments begin
 
 def _key_of(value: Any) -> Any:
     """What an argument, or a function, is in a key: equal only to one that does the same."""
-    if isinstance(value, float):
-        return (float, value, copysign(1.0, value)) if value == value else (float, "nan")
-    if isinstance(value, complex):
-        return (complex, _key_of(value.real), _key_of(value.imag))
     if isinstance(value, partial):
         arguments = [*value.args, *value.keywords.values()]
         return (partial, _key_of(value.func), *value.keywords, *map(_key_of, arguments))
-    return (type(value), value)
+    return exact(value)
+
+
+def _key_of_argument(value: Any) -> Any:
+    try:
+        return _key_of(value)
+    except TypeError:
+        raise CaptureError(
+            "a compiled step takes Tensors, and plain values that can be hashed, not "
+            f"{type(value).__name__}; tensor.from_numpy makes a Tensor of an array"
+        ) from None
 
 
 def _describe(part: Any) -> str:
@@ -240,7 +247,9 @@ def _describe(part: Any) -> str:
             return f"a Tensor {aval.str_short()} on {device.name}"
         case (_Itself(), *_):
             return "another parameter or state"
-        case (type(), value, *_):
+        case (type() as kind, str() as value) if issubclass(kind, (float, complex)):
+            return value
+        case (type(), value):
             return repr(value)
     return "something else"
 
@@ -277,15 +286,3 @@ class _Known:
     def __contains__(self, tensor: Tensor) -> bool:
         found = self._refs.get(id(tensor))
         return found is not None and found() is tensor
-
-
-def _unhashable(leaves: list[Any]) -> str:
-    for leaf in leaves:
-        try:
-            hash(leaf)
-        except TypeError:
-            return (
-                f"a compiled step takes Tensors, and plain values that can be hashed, not "
-                f"{type(leaf).__name__}; tensor.from_numpy makes a Tensor of an array"
-            )
-    raise AssertionError("all arguments can be hashed")

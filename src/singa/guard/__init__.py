@@ -16,11 +16,11 @@ expression without a loop of Python's. What can be neither is refused while the 
 - ``comparison.py``: whether what is there now does as well.
 """
 
-from singa.guard.contents import ABSENT, MOST_BYTES, Cache, Part, own
+from singa.guard.contents import ABSENT, MOST_BYTES, Cache, Kind, Part, kind_of, own
 from singa.guard.guard import MOST_ITEMS, Guard
 from singa.guard.watched import Watched, assign_attribute, changed
 
 __all__ = [
-    "ABSENT", "MOST_BYTES", "MOST_ITEMS", "Cache", "Guard", "Part", "Watched",
-    "assign_attribute", "changed", "own",
+    "ABSENT", "MOST_BYTES", "MOST_ITEMS", "Cache", "Guard", "Kind", "Part", "Watched",
+    "assign_attribute", "changed", "kind_of", "own",
 ]  # fmt: skip

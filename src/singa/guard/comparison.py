@@ -8,8 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from singa.exact import exact
 from singa.guard.contents import Absent, Part, kind_of
 from singa.watching import Handle
+
+_VALUES = (bool, int, float, complex, str, bytes, np.generic, frozenset, range, np.dtype)
 
 
 class Comparison:
@@ -31,20 +34,18 @@ class Comparison:
             return False
         if isinstance(old, Handle):
             return self._replaces(old, new)
-        if isinstance(old, (float, complex, np.generic)):
-            return repr(old) == repr(new)  # tells 0.0 and -0.0 apart, and nan is nan
         if isinstance(old, tuple):
             return self.same_elements(old, new)
         if isinstance(old, MethodType):
             return old.__func__ is new.__func__ and self.same(old.__self__, new.__self__)
-        if isinstance(old, (bool, int, str, bytes, frozenset, range, slice, np.dtype)):
-            return bool(old == new)
+        if isinstance(old, _VALUES):
+            return exact(old) == exact(new)
         part = self._parts.get(id(old))
         if part is None:
             return False
         if id(old) in self.sources:
             return self.sources[id(old)] is new
-        if kind_of(new, "") is not part.kind:
+        if kind_of(new) is not part.kind:
             return False
         self.sources[id(old)] = new
         return self.same_elements(part.expected, part.kind.contents(new))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import array
+import copy
 import io
 import pickle
 import random
@@ -52,6 +54,7 @@ class Kind:
         restore: make these its elements; None if a step cannot change them.
         looks: functions, best compiled ones, and what to call them with; what they give one after
             the other are the contents. None if these are new objects each time.
+        empty: an object like another one, without its elements.
     """
 
     def __init__(
@@ -59,8 +62,16 @@ class Kind:
         contents: Callable[[Any], tuple[Any, ...]],
         restore: Callable[[Any, tuple[Any, ...]], None] | None = None,
         looks: Callable[[Any], Looks] | None = None,
+        empty: Callable[[Any], Any] | None = None,
     ) -> None:
         self.contents, self.restore, self.looks = contents, restore, looks
+        self.empty = empty or _empty
+
+
+def _empty(container: Any) -> Any:
+    container = copy.copy(container)
+    container.clear()
+    return container
 
 
 def pairs(mapping: Mapping[Any, Any]) -> tuple[Any, ...]:
@@ -82,6 +93,11 @@ def _set_elements(container: Any, elements: tuple[Any, ...]) -> None:
 def _set_array(array: np.ndarray[Any, Any], contents: tuple[Any, ...]) -> None:
     *_, values = contents
     array[...] = np.frombuffer(values, array.dtype).reshape(array.shape)
+
+
+def _set_bytes(buffer: Any, contents: tuple[bytes]) -> None:
+    del buffer[:]
+    (buffer.frombytes if isinstance(buffer, array.array) else buffer.extend)(contents[0])
 
 
 def _generator_state(generator: Any) -> Any:
@@ -139,11 +155,19 @@ LIST = Kind(tuple, _set_elements, lambda x: [(tuple, x)])
 DICT = Kind(pairs, _set_pairs, _look_into_dict)
 SET = Kind(_sorted, _set_elements, lambda x: [(_sorted, x)])
 CELL = Kind(lambda x: _cell(x), None, lambda x: [(_cell_contents, x)])
-ATTRIBUTES = Kind(_attributes, _set_attributes, lambda x: _look_into_dict(own(x)))
+ATTRIBUTES = Kind(
+    _attributes,
+    _set_attributes,
+    lambda x: _look_into_dict(own(x)),
+    lambda x: object.__new__(type(x)),
+)
 SLOTS = Kind(_slots, None, lambda x: [(_slots, x)])
 PARTIAL = Kind(_partial, None, lambda x: [(_partial, x)])
-ARRAY = Kind(lambda x: (x.shape, x.dtype.str, x.tobytes()), _set_array)
-GENERATOR = Kind(lambda x: (pickle.dumps(_generator_state(x)),), _set_generator_state)
+ARRAY = Kind(lambda x: (x.shape, x.dtype.str, x.tobytes()), _set_array, empty=copy.copy)
+BYTES = Kind(lambda x: (bytes(x),), _set_bytes, empty=copy.copy)  # bytearray, array.array
+GENERATOR = Kind(
+    lambda x: (pickle.dumps(_generator_state(x)),), _set_generator_state, empty=copy.copy
+)
 
 PLAIN = (
     type(None), bool, int, float, complex, str, bytes, type(...), Enum, np.generic, np.dtype, range,
@@ -210,12 +234,10 @@ class Cache(dict[Any, Any]):
     """What is remembered to save time. It changes no result, and so is not looked into."""
 
 
-def kind_of(value: Any, path: str) -> Kind | None:
-    """How to look into a value; None if only who it is matters.
-
-    Raises:
-        CaptureError: it changes by being used, in a way that cannot be seen.
-    """
+def kind_of(value: Any) -> Kind | None:
+    """How to look into a value; None if only who it is matters."""
+    if isinstance(value, PLAIN):
+        return None
     if isinstance(value, (list, deque)):
         return LIST
     if isinstance(value, Cache):
@@ -225,16 +247,13 @@ def kind_of(value: Any, path: str) -> Kind | None:
     if isinstance(value, set):
         return SET
     if isinstance(value, np.ndarray):
-        return _array_kind(value, path)
+        return ARRAY if value.flags.writeable else None
+    if isinstance(value, (bytearray, array.array)):
+        return BYTES
     if isinstance(value, (np.random.Generator, np.random.RandomState, random.Random)):
         return GENERATOR
     if isinstance(value, partial):
         return PARTIAL
-    if hasattr(type(value), "__next__") and not isinstance(value, io.IOBase):
-        raise CaptureError(
-            f"{path}: a compiled step cannot see how far a {type(value).__name__} is. Take from it "
-            "outside of the step, and hand over what it gave as an argument"
-        )
     kind: Any = type(value)
     if not _holds_data(kind):
         return None
@@ -243,16 +262,23 @@ def kind_of(value: Any, path: str) -> Kind | None:
     return SLOTS if hasattr(type(value), "__slots__") else None
 
 
-def _array_kind(array: np.ndarray[Any, Any], path: str) -> Kind | None:
-    if not array.flags.writeable:
-        return None
-    if array.nbytes > MOST_BYTES:
+def check_comparable(value: Any, path: str) -> None:
+    """Raise if a value cannot be compared before each call of a compiled step.
+
+    Raises:
+        CaptureError: it changes by being used, in a way that cannot be seen; or it is too large.
+    """
+    if hasattr(type(value), "__next__") and not isinstance(value, io.IOBase):
+        raise CaptureError(
+            f"{path}: a compiled step cannot see how far a {type(value).__name__} is. Take from it "
+            "outside of the step, and hand over what it gave as an argument"
+        )
+    if isinstance(value, np.ndarray) and value.flags.writeable and value.nbytes > MOST_BYTES:
         raise CaptureError(
             f"{path}: a compiled step has to compare a NumPy array that it can reach before each "
-            f"call, and this one has {array.nbytes / 2**20:.1f} MiB. Make it a Tensor, or "
+            f"call, and this one has {value.nbytes / 2**20:.1f} MiB. Make it a Tensor, or "
             "read-only (array.flags.writeable = False), or keep it outside of the model"
         )
-    return ARRAY
 
 
 @cache

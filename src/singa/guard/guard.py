@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import copy
 from functools import partial
 from itertools import chain
 from operator import call, is_not
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 from weakref import ref
+
+import numpy as np
 
 from singa.errors import CaptureError
 from singa.guard.code import all_names, functions_of, global_names, is_ours, is_users
@@ -18,11 +22,13 @@ from singa.guard.contents import (
     ABSENT,
     ATTRIBUTES,
     CELL,
+    GENERATOR,
     PLAIN,
     SLOTS,
     Kind,
     Looks,
     Part,
+    check_comparable,
     class_attributes,
     identical,
     kind_of,
@@ -35,7 +41,15 @@ from singa.watching import Handle, local
 MOST_ITEMS = 100_000
 """Elements of containers and attributes of plain objects that are compared before each call."""
 
+_NOT_LOOKED_INTO = (*PLAIN, Watched)
+
 _NOTHING: dict[Any, Any] = {}
+_STREAMS: dict[str, Any] = {
+    "NumPy's random stream": np.random.get_state.__self__,  # type: ignore[attr-defined]
+    "Python's random stream": random.getstate.__self__,  # type: ignore[attr-defined]
+}
+"""What everybody draws from. A guard depends on them only if its block has drawn."""
+
 _END = object()  # ends the elements of a container among those of all
 
 
@@ -84,14 +98,20 @@ class Guard:
         self._broken = ""  # what did not hold when it was looked at last
         self._fast: tuple[list[Any], list[Any], list[Any]] = [], [], []
         self._slow: list[Part] = []
+        self._streams: list[Part] = []
 
     def __enter__(self) -> Guard:
         self._outer, local.guard = local.guard, self
+        self._streams = [Part(source, GENERATOR, path) for path, source in _STREAMS.items()]
         self._noting = attributes_noted()
         self._noting.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
+        for stream in self._streams:
+            if stream.kind.contents(stream.source) != stream.expected:  # the block has drawn
+                self._parts[id(stream.source)] = stream
+        self._streams = []
         self._noting.__exit__(None, None, None)
         local.guard = self._outer
         if self._outer is not None:
@@ -126,7 +146,7 @@ class Guard:
             None if it was noted before.
         """
         key = id(owner), name
-        if key in self._reads:
+        if key in self._reads and self._reads[key].owner() is owner:
             return None
         read = self._reads[key] = _Read(owner, name)
         self._alive.append(owner)
@@ -138,7 +158,7 @@ class Guard:
         if isinstance(value, Handle):
             self.tensors.add(value)
             return
-        if isinstance(value, (*PLAIN, Watched)):
+        if isinstance(value, _NOT_LOOKED_INTO):
             return
         if isinstance(value, (tuple, frozenset)):
             for i, element in enumerate(value):
@@ -152,10 +172,11 @@ class Guard:
             self._class(value)
         elif isinstance(value, ModuleType):
             return  # its attributes are noted where a function names them
-        elif hasattr(value, "__wrapped__"):
+        elif callable(value) and "__wrapped__" in getattr(value, "__dict__", ()):
             self.value(value.__wrapped__, path)
         else:
-            self._part(value, kind_of(value, path), path)
+            check_comparable(value, path)
+            self._part(value, kind_of(value), path)
 
     def _part(self, source: Any, kind: Kind | None, path: str) -> None:
         if kind is None or id(source) in self._parts:
@@ -190,6 +211,7 @@ class Guard:
         ):
             if name != "__class__":
                 self._part(cell, CELL, f"{name}, which {path} uses")
+                self._members(CELL.contents(cell)[0], function.__code__)
         for value in (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()):
             self.value(value, f"a default of {path}")
         space = function.__globals__
@@ -197,7 +219,7 @@ class Guard:
         if there:
             self._namespace(space, there, path)
             for name in there:
-                self._members(space[name], function.__code__, f"{name}, which {path} uses")
+                self._members(space[name], function.__code__)
 
     def _namespace(self, space: dict[str, Any], names: tuple[str, ...], path: str) -> None:
         if (id(space), names) in self._seen:
@@ -208,7 +230,7 @@ class Guard:
         for name in names:
             self.value(space[name], f"{name}, which {path} uses")
 
-    def _members(self, space: Any, code: CodeType, path: str) -> None:
+    def _members(self, space: Any, code: CodeType) -> None:
         """Note what a function may read of a module or of a class of the user's."""
         if isinstance(space, ModuleType):
             if is_users(space.__name__):
@@ -253,19 +275,21 @@ class Guard:
             if self.journal is not None and key in self.journal.attributes:
                 continue
             if owner is not None and key not in self._reads:
-                self._reads[key] = read
+                self._reads[key] = copy(read)
                 register(owner, read.name, self)
         self._doubted |= other._doubted
         self._seen |= other._seen
+        self.tensors |= other.tensors
         for number, part in other._parts.items():
-            self._parts.setdefault(number, part)
+            self._parts.setdefault(number, copy(part))
         for kind, names in other._class_names.items():
             self._class_names.setdefault(kind, set()).update(names)
 
     @contextmanager
     def paused(self) -> Iterator[None]:
         """A block in which things are made once: what they are then is what was read."""
-        before = {part: part.kind.contents(part.source) for part in self._parts.values()}
+        looked_into = [*self._parts.values(), *self._streams]
+        before = {part: part.kind.contents(part.source) for part in looked_into}
         unchanged = {key for key in self._reads if self._is_as_read(key)}
         local.guard = None
         try:
@@ -376,13 +400,15 @@ class Guard:
             read.expected = now
         for part, source, now in parts:
             part.source, part.expected = source, now
+        for number, source in comparison.sources.items():
+            self._parts[id(source)] = self._parts.pop(number)
         self._doubted.clear()
         self.replaced = comparison.replaced
         for old, new in comparison.replaced.items():
             self.tensors.discard(old)
             self.tensors.add(new)
             for name in ("flags", "device"):
-                if (id(old), name) in self._reads:
+                if self._reads.pop((id(old), name), None) is not None:
                     self.note(new, name)
         self._prepare()
         return True
@@ -392,6 +418,10 @@ class Guard:
         return self._broken
 
     # -- what the block itself has changed ----------------------------------------------------
+
+    def was_there(self, thing: Any) -> bool:
+        """Whether this is an object that was reached from what was read."""
+        return id(thing) in self._parts
 
     def changes(self) -> list[tuple[Part, tuple[Any, ...]]]:
         """The objects below what was read whose elements are others now, and those."""

@@ -11,7 +11,7 @@ finite; None if the loss was not scaled.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache, partial
+from functools import lru_cache, partial
 from typing import TypeAlias
 
 import jax
@@ -61,7 +61,7 @@ def _unpack(flat: CTensor, group: Sequence[int], arrays: list[CTensor]) -> None:
         start = end
 
 
-@cache
+@lru_cache(maxsize=256)
 def summed(groups: Groups, short: DType | None = None) -> Callable[[list[CTensor]], list[CTensor]]:
     """The sums of arrays over all ranks; they travel in the type ``short``, if there is one."""
 
@@ -76,7 +76,7 @@ def summed(groups: Groups, short: DType | None = None) -> Callable[[list[CTensor
     return run
 
 
-@cache
+@lru_cache(maxsize=256)
 def averaged(
     groups: Groups, short: DType | None = None, most: float | None = None
 ) -> Callable[..., tuple[list[CTensor], CTensor | None]]:
@@ -123,7 +123,7 @@ def _are_finite_everywhere(grads: list[CTensor]) -> CTensor:
     return jax.lax.psum(overflown, AXIS) == 0
 
 
-@cache
+@lru_cache(maxsize=256)
 def partly_averaged(groups: Groups) -> Callable[..., tuple[list[CTensor], CTensor]]:
     """The same arrays, but those of group ``turn`` averaged over all ranks; and the next turn.
 
@@ -145,7 +145,7 @@ def partly_averaged(groups: Groups) -> Callable[..., tuple[list[CTensor], CTenso
     return run
 
 
-@cache
+@lru_cache(maxsize=256)
 def sparsely_averaged(
     groups: Groups, share: float, is_top: bool
 ) -> Callable[..., tuple[list[CTensor], list[CTensor], CTensor | None]]:
@@ -172,7 +172,7 @@ def sparsely_averaged(
     return run
 
 
-@cache
+@lru_cache(maxsize=256)
 def sparsified(
     groups: Groups, share: float, is_top: bool
 ) -> Callable[[list[CTensor], list[CTensor]], tuple[list[CTensor], list[CTensor]]]:
@@ -209,7 +209,7 @@ def sparsified(
     return run
 
 
-@cache
+@lru_cache(maxsize=256)
 def sparsified_together(
     count: int, share: float, is_top: bool
 ) -> Callable[[list[CTensor], CTensor], tuple[list[CTensor], CTensor]]:

@@ -7,7 +7,7 @@ with a cosine.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import lru_cache, partial
 from typing import Any, TypeAlias
 
@@ -18,6 +18,7 @@ import numpy as np
 from singa._tensor import Tensor, wrap
 from singa.device import CTensor, DType, float32
 from singa.errors import ArgumentError, DTypeError
+from singa.exact import exact
 from singa.guard import Watched, changed, own
 from singa.tape.kernel import named
 from singa.watching import local, outside_capture
@@ -46,7 +47,8 @@ class DecayScheduler(Watched):
     def __call__(self, step: Tensor) -> Tensor:
         """The value at ``step``, an int32 Tensor of shape () that is 0 in the first step."""
         kind: Any = type(self)
-        formula = _compiled(kind, tuple(vars(self).items()))
+        attributes = tuple(vars(self).items())
+        formula = _compiled(kind, attributes, exact(attributes))
         return wrap(formula(step.data), step.device)
 
     def value(self, step: CTensor) -> CTensor:
@@ -65,7 +67,7 @@ Number: TypeAlias = float | DecayScheduler
 
 
 @lru_cache(maxsize=1024)
-def _compiled(kind: Any, attributes: Any) -> Callable[[CTensor], CTensor]:
+def _compiled(kind: Any, attributes: Any, key: Hashable) -> Callable[[CTensor], CTensor]:
     # On a copy, for a schedule's attributes may be assigned.
     schedule: DecayScheduler = kind.__new__(kind)
     schedule.__dict__.update(attributes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import lru_cache
 from itertools import repeat
 from typing import Generic, NamedTuple, TypeVar, overload
 
@@ -166,7 +166,7 @@ def _initial_gradient(what: str, y: Tensor, dy: Tensor | ArrayLike | None) -> Te
     return wrap(jnp.broadcast_to(given, y.shape).astype(y.dtype), y.device)
 
 
-@cache
+@lru_cache(maxsize=256)
 def _one(shape: tuple[int, ...], dtype: DType, device: Device) -> CTensor:
     with jax.ensure_compile_time_eval():
         return jnp.ones(shape, dtype, device=device.jax_device)

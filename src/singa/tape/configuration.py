@@ -13,6 +13,7 @@ import numpy as np
 from singa._tensor import Tensor
 from singa.device import CTensor, DType
 from singa.errors import ArgumentError
+from singa.exact import exact
 from singa.watching import local
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def configuration(operation: Operation, precision: DType | None) -> tuple[Any, d
             given[name] = value
             key += name, kind
         else:
-            key += name, kind, _exact(operation, name, value)
+            key += name, _exact(operation, name, value)
     return tuple(key), given
 
 
@@ -58,15 +59,13 @@ def _scalar(value: float, sign: str | None) -> CTensor:
 
 def _exact(operation: Operation, name: str, value: Any) -> Hashable:
     """Something that is equal only for values that compute the same."""
-    if isinstance(value, (float, complex, np.generic)):
-        return repr(value)  # 0.0 is not -0.0, and nan is nan
     if isinstance(value, (list, tuple)):
-        return tuple([_typed(operation, name, item) for item in value])
+        return type(value), tuple([_exact(operation, name, item) for item in value])
     if isinstance(value, dict):
         items = value.items()
-        return tuple([(_typed(operation, name, k), _typed(operation, name, v)) for k, v in items])
-    if isinstance(value, (set, frozenset)):
-        return frozenset([_typed(operation, name, item) for item in value])
+        return dict, tuple([(exact(k), _exact(operation, name, v)) for k, v in items])
+    if isinstance(value, set):
+        value = frozenset(value)
     if isinstance(value, (np.ndarray, jax.Array)):
         array = np.asarray(value)
         return array.shape, array.dtype, array.tobytes()
@@ -76,15 +75,10 @@ def _exact(operation: Operation, name: str, value: Any) -> Hashable:
             "the compiled kernel; pass it as an input of the operation instead"
         )
     try:
-        hash(value)
+        return exact(value)
     except TypeError:
         raise ArgumentError(
             f"{operation.name}: in its attribute {name!r} is a {type(value).__name__}, and nothing "
             "says when two of those are the same; operations are configured with numbers, strings, "
             "arrays, functions, and tuples, lists, sets and dicts of them"
         ) from None
-    return value
-
-
-def _typed(operation: Operation, name: str, value: Any) -> Hashable:
-    return type(value), value if type(value) in _EXACT else _exact(operation, name, value)
