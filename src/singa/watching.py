@@ -8,7 +8,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import (
+    AbstractContextManager,
+    _GeneratorContextManager,
+    contextmanager,
+    nullcontext,
+)
 from functools import wraps
 from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, Protocol
 
@@ -161,13 +166,19 @@ def unless_still(update: Callable[P, None]) -> Callable[P, None]:
 
 
 @contextmanager
-def still() -> Iterator[None]:
-    """A block in which optimizers update nothing."""
-    before, local.still = local.still, True
+def within(name: str, value: Any) -> Iterator[None]:
+    """A block in which this attribute of :data:`local` has this value."""
+    before = getattr(local, name)
+    setattr(local, name, value)
     try:
         yield
     finally:
-        local.still = before
+        setattr(local, name, before)
+
+
+def still() -> _GeneratorContextManager[None]:
+    """A block in which optimizers update nothing."""
+    return within("still", True)
 
 
 def concrete() -> AbstractContextManager[Any]:

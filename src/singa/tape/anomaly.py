@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from weakref import WeakKeyDictionary
 
@@ -15,7 +15,7 @@ from singa.device import CTensor, is_float
 from singa.errors import NumericalError, users_line
 from singa.tape.operation import Operation, describe
 from singa.tape.record import Record
-from singa.watching import local
+from singa.watching import local, within
 
 _lines: WeakKeyDictionary[Record, str] = WeakKeyDictionary()
 """Where in the user's code an operation was called."""
@@ -40,14 +40,12 @@ def detect_anomaly() -> Iterator[None]:
             ...
         singa.errors.NumericalError: detect_anomaly: the first NaN or infinity was made ...
     """
-    before, local.anomaly = local.anomaly, True
-    try:
-        with ExitStack() as hooks:
-            hooks.enter_context(Operation.register_forward_hook(_check_forward))
-            hooks.enter_context(Operation.register_backward_hook(_check_backward))
-            yield
-    finally:
-        local.anomaly = before
+    with (
+        within("anomaly", True),
+        Operation.register_forward_hook(_check_forward),
+        Operation.register_backward_hook(_check_backward),
+    ):
+        yield
 
 
 def _check_forward(operation: Operation, xs: Sequence[Tensor], ys: Sequence[Tensor]) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import _GeneratorContextManager, contextmanager
+from contextlib import _GeneratorContextManager
 
 from singa.device import DType
-from singa.watching import local
+from singa.watching import local, within
 
 
 class Mode:
@@ -43,14 +42,9 @@ class Mode:
 mode = Mode()
 
 
-@contextmanager
-def training(value: bool) -> Iterator[None]:
+def training(value: bool) -> _GeneratorContextManager[None]:
     """Let ``mode.training`` be ``value`` in this thread for a while."""
-    before, local.training = local.training, bool(value)
-    try:
-        yield
-    finally:
-        local.training = before
+    return within("training", bool(value))
 
 
 class StepModes:
@@ -72,15 +66,6 @@ class StepModes:
         local.training, local.precision = self._before
 
 
-@contextmanager
-def _recording(value: bool) -> Iterator[None]:
-    before, local.recording = local.recording, value
-    try:
-        yield
-    finally:
-        local.recording = before
-
-
 def no_grad() -> _GeneratorContextManager[None]:
     """A block, or with ``@no_grad()`` a function, in which nothing is recorded in this thread.
 
@@ -94,7 +79,7 @@ def no_grad() -> _GeneratorContextManager[None]:
         >>> y.requires_grad
         False
     """
-    return _recording(False)
+    return within("recording", False)
 
 
 def enable_grad() -> _GeneratorContextManager[None]:
@@ -110,4 +95,4 @@ def enable_grad() -> _GeneratorContextManager[None]:
         >>> autograd.grad(y, w)
         Tensor([2., 4.], shape=(2,), dtype=float32, device=cpu)
     """
-    return _recording(True)
+    return within("recording", True)

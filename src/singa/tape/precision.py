@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import _GeneratorContextManager
 from typing import Any
 
 import jax.numpy as jnp
 
 from singa.device import CTensor, DType, as_dtype, bfloat16, float16, float32, int32, is_float
 from singa.errors import ArgumentError
-from singa.watching import local
+from singa.watching import within
 
 LOW, WIDE = "low", "wide"
 _HALF = (float16, bfloat16)
@@ -29,8 +28,7 @@ def as_precision(precision: Any) -> DType | None:
     return None if dtype == float32 else dtype
 
 
-@contextmanager
-def mixed_precision(precision: Any) -> Iterator[None]:
+def mixed_precision(precision: Any) -> _GeneratorContextManager[None]:
     """A block in which matrix products and convolutions compute in a short type.
 
     Their float32 inputs are converted within their kernels, and the gradients come back as
@@ -53,11 +51,7 @@ def mixed_precision(precision: Any) -> Iterator[None]:
         Tensor([[2, 2],
                 [2, 2]], shape=(2, 2), dtype=bfloat16, device=cpu)
     """
-    before, local.precision = local.precision, as_precision(precision)
-    try:
-        yield
-    finally:
-        local.precision = before
+    return within("precision", as_precision(precision))
 
 
 def wide(dtype: DType) -> DType:
