@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -13,8 +12,9 @@ from singa._arrays import from_host
 from singa._tensor import Tensor, wrap
 from singa.device import CTensor, Device, int32
 from singa.errors import DeviceError, ShapeError
-from singa.guard import Cache, Guard
+from singa.guard import Cache, Guard, own
 from singa.opt.hyperparameter import Group, Values, is_on
+from singa.opt.kernel import Kernel, Layout, Misfit, kernel_of, names_of
 from singa.opt.schedule import Constant, DecayScheduler
 from singa.opt.state import PAGE, ParameterStates, placed
 from singa.opt.step import (
@@ -23,25 +23,13 @@ from singa.opt.step import (
     MAY_HAVE_HAD_ONE,
     SUM,
     State,
-    are_finite,
-    begins,
-    count,
-    count_turns,
     present_step,
-    rescaled,
-    unless_overflown,
-    unscaled,
-    update,
     wide,
 )
-from singa.tape.kernel import named
 from singa.watching import UPDATE, calling, local
 
 MOST_PLANS = 1024
 """So many plans of an optimizer are kept: one for each set of parameters that it updates."""
-
-Layout: TypeAlias = tuple[tuple[str, int], ...]
-"""One parameter's hyper-parameters: their names, and their places among all values of a step."""
 
 Pairs: TypeAlias = Sequence[tuple[Tensor, Tensor]]
 """Parameters with their gradients."""
@@ -68,14 +56,7 @@ class Plan(NamedTuple):
     parts: list[CTensor]
     schedules: list[DecayScheduler]
     is_scheduled: bool
-    kernel: Callable[..., Any]
-
-
-class _Misfit(Exception):
-    """The state of the parameter of this number was made for another shape or data type."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
+    kernel: Kernel
 
 
 class CompiledUpdate:
@@ -83,6 +64,8 @@ class CompiledUpdate:
 
     check: Callable[[], None]
     plain_values: Callable[[], tuple[Any, ...]]
+    _hyperparameters: ClassVar[tuple[str, ...]]
+    _plain: ClassVar[tuple[str, ...]]
     accumulate: int
     step_counter: Tensor
     micro_step: Tensor
@@ -98,14 +81,22 @@ class CompiledUpdate:
     def _forget(self) -> None:
         """What was compiled is compiled anew when it is next needed."""
         self._plans = Cache()  # by device and parameters, a Guard and a Plan
-        self._kernels = Cache()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {n: v for n, v in vars(self).items() if n not in ("_plans", "_kernels")}
+        return {n: v for n, v in vars(self).items() if n != "_plans"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         self._forget()
+
+    def fields(self) -> dict[str, Any]:
+        """What the rule may read of ``self``: neither hyper-parameters nor what is counted."""
+        known = {"_groups", "_plans", "_state", *self._hyperparameters}
+        return {
+            name: getattr(self, name) if name in self._plain else value
+            for name, value in own(self).items()
+            if name not in known and not isinstance(value, Tensor)
+        }
 
     def _apply(
         self,
@@ -140,7 +131,7 @@ class CompiledUpdate:
                 new_params, new_states, new_pages, new_counters, new_scaling, opened = plan.kernel(
                     *inputs
                 )
-        except _Misfit as misfit:
+        except Misfit as misfit:
             raise self._misfit(plan.params[misfit.number]) from None
         changed = (*plan.params, *pages, *counters, *scaling, is_open)
         values = (*new_params, *new_pages, *new_counters, *new_scaling, opened)
@@ -204,7 +195,7 @@ class CompiledUpdate:
             self._device_of(params)
         schedules, layouts = self._layouts(params)
         states = [
-            self._state.of(param, _names(layout))
+            self._state.of(param, names_of(layout))
             for param, layout in zip(params, layouts, strict=True)
         ]
         pages, rows = self._state.rows(params)
@@ -218,7 +209,7 @@ class CompiledUpdate:
             [from_host(part, device, int32) for part in parts.reshape(len(pages), PAGE)],
             schedules,
             not all(type(schedule) is Constant for schedule in schedules),
-            self._kernel(layouts, is_whole),
+            kernel_of(self, layouts, is_whole),
         )
 
     def _layouts(self, params: Sequence[Tensor]) -> tuple[list[DecayScheduler], tuple[Layout, ...]]:
@@ -240,59 +231,6 @@ class CompiledUpdate:
             layouts.append(known[groups])
         return list(places), tuple(layouts)
 
-    def _kernel(self, layouts: tuple[Layout, ...], is_whole: bool) -> Callable[..., Any]:
-        key = (layouts, is_whole, self.plain_values())
-        if key not in self._kernels:
-            self.check()
-            micro_batches = self.accumulate
-
-            def run(
-                params: list[CTensor],
-                grads: list[CTensor],
-                states: list[State],
-                values: list[CTensor],
-                pages: list[CTensor],
-                rows: CTensor,
-                parts: list[CTensor],
-                counters: list[CTensor],
-                is_open: CTensor | None,
-                scaling: list[CTensor],
-                is_good: CTensor | None,
-            ) -> Any:
-                self._expect_fitting(params, states, layouts)
-                hypers = [Values({name: values[i] for name, i in layout}) for layout in layouts]
-                turns = jnp.concatenate([*pages, jnp.zeros((1, 2), int32)])[rows]
-                is_new = True if is_open is None else begins(counters[0], is_open, turns[0])
-                number, is_last, new_counters = count(counters, is_new, micro_batches)
-                if scaling and is_good is None:
-                    grads = unscaled(grads, scaling[0])
-                    is_good = are_finite(grads)
-                new_params, new_states = update(
-                    self.rule, micro_batches, params, grads, states, hypers, turns, number, is_last
-                )
-                new_pages = [
-                    count_turns(page, part, number, is_last)
-                    for page, part in zip(pages, parts, strict=True)
-                ]
-                new = new_params, new_states, new_pages, new_counters
-                if is_good is not None:
-                    new = unless_overflown(is_good, new, (params, states, pages, counters))
-                    scaling = rescaled(is_good, scaling)
-                # Left out or not, this step has been: what ends it is no step by itself.
-                return *new, scaling, jnp.ones((), bool)
-
-            self._kernels[key] = jax.jit(named(run, f"{type(self).__name__}_update"))
-        return self._kernels[key]
-
-    def _expect_fitting(
-        self, params: list[CTensor], states: list[State], layouts: tuple[Layout, ...]
-    ) -> None:
-        # Runs while a kernel is traced: it costs nothing where shapes stay what they were.
-        for number, (param, state) in enumerate(zip(params, states, strict=True)):
-            for slot, wanted in self._state.slots(param, _names(layouts[number])).items():
-                if (state[slot].shape, state[slot].dtype) != (wanted.shape, wanted.dtype):
-                    raise _Misfit(number)
-
     def _initial(self, p: CTensor, on: Collection[str]) -> State:
         p = p.astype(wide(p.dtype))
         state = dict(self.init(p, on))
@@ -306,8 +244,4 @@ class CompiledUpdate:
         """Parameters, what they are called, and the names of their hyper-parameters that are on."""
         _, layouts = self._layouts(list(names))
         for (param, name), layout in zip(names.items(), layouts, strict=True):
-            yield param, name, _names(layout)
-
-
-def _names(layout: Layout) -> tuple[str, ...]:
-    return tuple([name for name, _ in layout])
+            yield param, name, names_of(layout)

@@ -50,7 +50,13 @@ class Hyperparameter:
     def __get__(self, owner: Declared | None, kind: type) -> Hyperparameter | DecayScheduler:
         if owner is None:
             return self
-        schedule: DecayScheduler = own(owner)[self.name]
+        try:
+            schedule: DecayScheduler = own(owner)[self.name]
+        except KeyError:
+            raise AttributeError(
+                f"{type(owner).__name__}: its rule takes {self.name} from the values that it is "
+                f"given, hyper[{self.name!r}], because a schedule may change it in every step"
+            ) from None
         return schedule
 
     def __set__(self, owner: Declared, value: Number) -> None:
