@@ -2,7 +2,7 @@
 # constraints.txt change. Nothing but Python, make and git has to be there beforehand.
 
 PYTHON ?= python3
-PYTEST_ARGS ?= --numprocesses=auto
+PYTEST_ARGS ?= --numprocesses=auto --dist=worksteal
 
 VENV := .venv
 KERNELS := $(wildcard kernels/*.* kernels/src/*.* kernels/src/*/*.*)

@@ -1,6 +1,9 @@
+import gc
 import os
 import tempfile
 
+import jax
+import pytest
 from hypothesis import settings
 
 # Before singa is imported: the user's cache is left alone. The processes of a run share one of
@@ -14,7 +17,33 @@ if "PYTEST_XDIST_WORKER" not in os.environ:
 settings.register_profile("singa", deadline=None, derandomize=os.environ.get("CI") == "true")
 settings.load_profile("singa")
 
-from singa.tape.kernel import table  # noqa: E402 - after the environment is set
+# Most of the tests' time goes into compiling what is computed once. Without LLVM's optimizations
+# it takes half as long; rooms about what is compiled, and about numbers at the ends of their types,
+# turn them on again.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+jax.config.update("jax_disable_most_optimizations", True)
 
-# The tests draw many shapes, which come again and again in other tests.
+from singa import memory  # noqa: E402 - after the environment is set
+from singa.tape.kernel import table  # noqa: E402
+
+# The tests of a module draw the same shapes again and again.
 table.least = table.limit = 1000
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _what_was_compiled_goes():
+    """Each module starts without kernels: a worker that kept them all would need 5 GiB."""
+    yield
+    table.kernels.clear()
+    table.held = 0
+    jax.clear_caches()
+    gc.collect()
+    memory.return_unused()
+
+
+@pytest.fixture(scope="module")
+def optimized(_what_was_compiled_goes):
+    """XLA and LLVM optimize as for users."""
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", True)

@@ -123,16 +123,7 @@ def test_public_names_are_documented_with_shapes_and_an_example(module):
     assert not faults, "\n".join(faults)
 
 
-@pytest.fixture
-def unoptimized():
-    """Nothing here runs twice: most of its time would go into optimizing it."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
 @pytest.mark.parametrize("module", PUBLIC)
-@pytest.mark.usefixtures("unoptimized")
 def test_examples_run(module, monkeypatch, tmp_path):
     monkeypatch.setattr(autograd, "training", False)  # put back afterwards
     docs = {}

@@ -14,6 +14,8 @@ import pytest
 from singa import model, tensor
 from singa.tensor import Tensor
 
+pytestmark = pytest.mark.usefixtures("optimized")
+
 
 class Counters(model.Model):
     """Each step adds 1 to everything that it has."""

@@ -15,6 +15,8 @@ from singa.graph.profile import Profile, Row, summary
 from singa.graph.trace import Event, runs, time_by
 from singa.tensor import Tensor
 
+pytestmark = pytest.mark.usefixtures("optimized")
+
 CPU = device.get_default_device()
 X = np.random.default_rng(0).normal(size=(4, 1, 8, 8)).astype(np.float32)
 Y = np.arange(4, dtype=np.int32)

@@ -30,6 +30,8 @@ from singa.operation import (
 )
 from singa.tensor import Tensor
 
+pytestmark = pytest.mark.usefixtures("optimized")
+
 built = pytest.mark.skipif(not native.available, reason=f"native kernels are {native.status}")
 few = settings(max_examples=30)
 # Around the widths of vector registers, and the number of threads.

@@ -15,6 +15,8 @@ from singa.native import product as kernels
 from singa.operation import Affine, Gemm, Matmul, ScaledDotProductAttention
 from singa.operation.products import product
 
+pytestmark = pytest.mark.usefixtures("optimized")
+
 # Around the widths of vector registers, and of what is cut into slices.
 sizes = st.sampled_from([1, 2, 7, 16, 17, 64, 100])
 batches = st.sampled_from([(), (1,), (3,), (2, 5)])

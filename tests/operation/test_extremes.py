@@ -9,6 +9,8 @@ from singa import autograd
 from singa.errors import ShapeError
 from singa.tensor import Tensor
 
+pytestmark = pytest.mark.usefixtures("optimized")
+
 INF, NAN = np.inf, np.nan
 
 

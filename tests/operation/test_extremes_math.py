@@ -10,6 +10,8 @@ from singa import autograd
 from singa.errors import ArgumentError, ShapeError
 from singa.tensor import Tensor
 
+pytestmark = pytest.mark.usefixtures("optimized")
+
 INF, NAN = np.inf, np.nan
 EDGES = np.array([0.0, -0.0, 1e-37, -1e-37, 1.0, -1.0, 1e38, -1e38, INF, -INF, NAN], np.float32)
 

@@ -16,6 +16,8 @@ from singa.errors import ArgumentError
 from singa.graph import Steps
 from singa.tensor import Tensor
 
+pytestmark = pytest.mark.usefixtures("optimized")
+
 INF, NAN = np.inf, np.nan
 HALVES = (np.float16, bfloat16)
 floats = st.floats(-4, 4, width=32)
