@@ -1,5 +1,6 @@
 import gc
 import os
+import signal
 import tempfile
 
 import jax
@@ -11,6 +12,10 @@ from hypothesis import settings
 if "PYTEST_XDIST_WORKER" not in os.environ:
     compiled = tempfile.TemporaryDirectory(prefix="singa-tests-")
     os.environ["SINGA_CACHE_DIR"] = compiled.name
+
+# A run in the background ignores interrupts, and so would the processes that tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No deadline: whichever example compiles a kernel first takes a hundred times longer than the
 # next. In CI the examples are the same in every run, so that a red run is about its change.

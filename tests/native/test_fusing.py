@@ -8,7 +8,10 @@ from singa import autograd, device, layer, model, native, opt
 from singa.graph import Steps
 from singa.tensor import Tensor
 
-pytestmark = pytest.mark.skipif(not native.available, reason=f"native kernels are {native.status}")
+pytestmark = [
+    pytest.mark.skipif(not native.available, reason=f"native kernels are {native.status}"),
+    pytest.mark.usefixtures("optimized"),
+]
 rng = np.random.default_rng(0)
 X = rng.standard_normal((4, 3, 6, 6)).astype(np.float32)
 

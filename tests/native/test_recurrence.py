@@ -14,7 +14,10 @@ from singa import native
 from singa.native import recurrence
 from singa.operation import GRUSequence, LSTMSequence, RNNSequence
 
-pytestmark = pytest.mark.skipif(not native.available, reason=f"native kernels are {native.status}")
+pytestmark = [
+    pytest.mark.skipif(not native.available, reason=f"native kernels are {native.status}"),
+    pytest.mark.usefixtures("optimized"),
+]
 
 CELLS = {
     "tanh": partial(RNNSequence, "tanh"),
