@@ -31,9 +31,6 @@ jax.config.update("jax_disable_most_optimizations", True)
 from singa import memory  # noqa: E402 - after the environment is set
 from singa.tape.kernel import table  # noqa: E402
 
-# The tests of a module draw the same shapes again and again.
-table.least = table.limit = 1000
-
 
 @pytest.fixture(scope="module", autouse=True)
 def _what_was_compiled_goes():
@@ -52,3 +49,12 @@ def optimized(_what_was_compiled_goes):
     jax.config.update("jax_disable_most_optimizations", False)
     yield
     jax.config.update("jax_disable_most_optimizations", True)
+
+
+@pytest.fixture(scope="module")
+def many_kernels():
+    """For tests that draw the same shapes again and again, out of many."""
+    before = table.least, table.limit
+    table.least = table.limit = 1000
+    yield
+    table.least, table.limit = before

@@ -1,5 +1,6 @@
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from catalogue.row import Row
 from singa import autograd as ops
@@ -13,7 +14,7 @@ def plain_pool(x, start, function, config=WINDOW):
     (window, stride, pads) = config
     return jax.lax.reduce_window(
         x,
-        jnp.asarray(start, x.dtype),
+        np.asarray(start, x.dtype),
         function,
         (1, 1, *window),
         (1, 1, *stride),

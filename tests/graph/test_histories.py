@@ -6,7 +6,10 @@ import pytest
 
 from tests.graph import histories
 
-pytestmark = pytest.mark.filterwarnings("ignore::singa.errors.RecompilationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::singa.errors.RecompilationWarning"),
+    pytest.mark.usefixtures("many_kernels"),
+]
 
 
 @pytest.mark.parametrize("first", range(0, 120, 12))

@@ -7,6 +7,8 @@ from tape.random_programs import MAKES, check, draw
 
 COUNT, CHUNK = 1000, 100
 
+pytestmark = pytest.mark.usefixtures("many_kernels")
+
 
 @pytest.mark.parametrize("first", range(0, COUNT, CHUNK))
 def test_gradients_are_those_of_jax(first, monkeypatch):

@@ -256,7 +256,7 @@ class LogSumExp(_Reduction):
         return self.y if self.keepdims else self.y.squeeze(axes)
 
     def backward(self, dy: CTensor) -> CTensor:
-        infinite = jnp.isposinf(self.x)
+        infinite = jnp.isposinf(self.x).astype(wide(self.x.dtype))
         share = infinite / jnp.maximum(infinite.sum(self.reduced, keepdims=True), 1)
         softmax = jnp.exp(jnp.where(jnp.isinf(self.y), -jnp.inf, self.x - self.y))
         return self.expand(dy) * (softmax + share.astype(softmax.dtype))
