@@ -255,6 +255,96 @@ def found_captured(program: Program, checkpointed: bool = False) -> list[np.ndar
     return [dx.to_numpy() for dx in Steps()(step, (), {}, False)]
 
 
+def found_after_a_change(program: Program, number: int) -> tuple[str, list[np.ndarray]]:
+    """What was changed, and the gradients of a step that was captured before, after it.
+
+    One thing is changed that the step reads: of the program, of its leaves, or which Tensors
+    these are. Each call after that is right, and runs the function's Python once more at most.
+
+    Raises:
+        AssertionError: a change led to more than one capture.
+    """
+    rng = np.random.default_rng(number)
+    leaves, steps = _leaves(program), Steps()
+
+    def step() -> list[Tensor]:
+        y, stored = in_singa(program, leaves)
+        wanted = [*[leaf for leaf in leaves if leaf.stores_grad], *stored]
+        return autograd.grad(y, wanted)
+
+    steps(step, (), {}, True)
+    name = str(rng.choice(list(CHANGES)))
+    CHANGES[name](program, leaves, rng)
+    gradients = [dx.to_numpy() for dx in steps(step, (), {}, True)]
+    again = [dx.to_numpy() for dx in steps(step, (), {}, True)]
+    assert steps.captures <= 2, f"program {number}: {steps.captures} captures, changed: {name}"
+    for dx, other in zip(gradients, again, strict=True):
+        np.testing.assert_array_equal(dx, other)
+    return name, gradients
+
+
+def _other_values(program: Program, leaves: list[Tensor], rng: np.random.Generator) -> None:
+    i = int(rng.integers(len(leaves)))
+    program.leaves[i] = rng.uniform(-1.5, 1.5, leaves[i].shape)
+    leaves[i].copy_from_numpy(program.leaves[i])
+
+
+def _another_leaf(program: Program, leaves: list[Tensor], rng: np.random.Generator) -> None:
+    i = int(rng.integers(len(leaves)))
+    program.leaves[i] = rng.uniform(-1.5, 1.5, leaves[i].shape)
+    leaves[i] = _leaves(program)[i]
+
+
+def _frozen_or_not(program: Program, leaves: list[Tensor], rng: np.random.Generator) -> None:
+    i = int(rng.integers(len(leaves)))
+    program.frozen[i] = not program.frozen[i]
+    if not all(_is_learned(program)[number] for number, _ in program.outputs):
+        program.frozen[i] = not program.frozen[i]
+    leaves[i].requires_grad = leaves[i].stores_grad = not program.frozen[i]
+    learned = _is_learned(program)
+    program.stored[:] = [number for number in program.stored if learned[number]]
+
+
+def _another_weight(program: Program, leaves: list[Tensor], rng: np.random.Generator) -> None:
+    i = int(rng.integers(len(program.outputs)))
+    program.outputs[i] = (program.outputs[i][0], float(rng.uniform(0.5, 1.5)))
+
+
+def _another_output(program: Program, leaves: list[Tensor], rng: np.random.Generator) -> None:
+    possible = [number for number, learned in enumerate(_is_learned(program)) if learned]
+    program.outputs.append((int(rng.choice(possible)), 1.0))
+
+
+def _another_kind(program: Program, leaves: list[Tensor], rng: np.random.Generator) -> None:
+    i = int(rng.integers(len(program.steps)))
+    kind, inputs = program.steps[i]
+    alike = [k for k in KINDS if (k.takes, MAKES[k]) == (kind.takes, MAKES[kind])]
+    program.steps[i] = alike[int(rng.integers(len(alike)))], inputs
+
+
+def _nothing_wanted(program: Program, leaves: list[Tensor], rng: np.random.Generator) -> None:
+    program.stored.clear()
+
+
+CHANGES = {
+    "a leaf has other values": _other_values,
+    "a leaf is another Tensor": _another_leaf,
+    "a leaf is frozen, or not any more": _frozen_or_not,
+    "an output counts another part": _another_weight,
+    "there is one more output": _another_output,
+    "an instruction is of another kind": _another_kind,
+    "no intermediate gradients are wanted": _nothing_wanted,
+}
+
+
+def _is_learned(program: Program) -> list[bool]:
+    """Whether each value depends on a leaf that is not frozen."""
+    learned = [not frozen for frozen in program.frozen]
+    for kind, inputs in program.steps:
+        learned += [any(learned[i] for i in inputs)] * len(MAKES[kind])
+    return learned
+
+
 def found_twice(program: Program, directions: Sequence[np.ndarray]) -> list[np.ndarray]:
     """The gradients of the sum of the leaves' gradients times directions."""
     leaves = _leaves(program)
@@ -274,7 +364,7 @@ def _leaves(program: Program) -> list[Tensor]:
     ]
 
 
-def check(number: int, captured: bool = False, twice: bool = False) -> None:
+def check(number: int, captured: bool = False, twice: bool = False, changed: bool = False) -> None:
     """Compare a program in all ways that are asked for.
 
     Raises:
@@ -297,6 +387,9 @@ def check(number: int, captured: bool = False, twice: bool = False) -> None:
         ]
         right = expected(program, directions)
         _compare(found_twice(program, directions), right, f"program {number}, twice")
+    if changed:
+        name, gradients = found_after_a_change(program, number)
+        _compare(gradients, expected(program), f"program {number}, captured; then {name}")
 
 
 def _compare(gradients: Sequence[Any], right: Sequence[Any], what: str) -> None:
@@ -316,11 +409,17 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=1000, help="how many (%(default)s)")
     parser.add_argument("--captured", type=int, default=500, help="every so many (%(default)s)")
     parser.add_argument("--twice", type=int, default=10, help="every so many (%(default)s)")
+    parser.add_argument("--changed", type=int, default=1, help="every so many (%(default)s)")
     chosen = parser.parse_args()
     autograd.training = True
     numbers = range(chosen.first, chosen.first + chosen.count)
     for number in track(numbers, "Programs"):
-        check(number, number % chosen.captured == 0, number % chosen.twice == 0)
+        check(
+            number,
+            number % chosen.captured == 0,
+            number % chosen.twice == 0,
+            number % chosen.changed == 0,
+        )
     print(f"{chosen.count} programs from {chosen.first} on: all gradients as jax.grad's")
 
 
