@@ -346,3 +346,18 @@ def test_a_gradient_that_is_handed_on_is_the_same_array():
     found = autograd.gradients(autograd.sub(a, b), dy)
     assert found[a].data is dy.data
     np.testing.assert_array_equal(found[b], [-5.0, -6.0])
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+@pytest.mark.parametrize(("dtype", "terms"), [("float16", 2050), ("bfloat16", 300), ("float32", 9)])
+def test_many_gradients_of_half_precision_are_added_up_in_float32(dtype, terms, create_graph):
+    w = Tensor(data=np.ones(2), dtype=dtype, stores_grad=True)
+    scaled = w * 2.0  # a result that is used many times, as the leaf is
+    y = sum((w for _ in range(terms)), start=scaled * 0.0)
+    for _ in range(terms):
+        y = y + scaled
+    gradients = autograd.gradients(y, np.ones(2), create_graph)
+    assert gradients[w].dtype == w.dtype
+    # One by one in half precision, ones beside 2,048 or 256 would be lost.
+    expected = np.asarray(3.0 * terms, w.dtype)
+    np.testing.assert_array_equal(gradients[w].to_numpy(), [expected, expected])

@@ -30,7 +30,7 @@ _MARK = "singa step"
 _LIMIT = 100  # steps that are timed for Device.PrintTimeProfiling
 
 # Kernels of which the direction is known, whatever comes before and after them.
-_KNOWN = {"GradientSum": BACKWARD, "RunningAverage": FORWARD}
+_KNOWN = {"GradientSum": BACKWARD, "GradientConversion": BACKWARD, "RunningAverage": FORWARD}
 
 
 class Profiler:

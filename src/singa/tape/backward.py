@@ -17,6 +17,7 @@ from singa.tape import hooks
 from singa.tape.gradient import recorded_gradients
 from singa.tape.modes import enable_grad, mode
 from singa.tape.operation import Operation, computed
+from singa.tape.precision import wide
 from singa.tape.record import Edge, Record
 from singa.watching import BACKWARD
 
@@ -181,15 +182,16 @@ class _Arithmetic(NamedTuple, Generic[G]):
 
     input_gradients: Callable[[Record, dict[int, G], tuple[bool, ...]], Sequence[G | None]]
     add: Callable[[G, G], G]
+    astype: Callable[[G, DType], G]
     as_tensor: Callable[[G, Device], Tensor]
     from_tensor: Callable[[Tensor], G]
 
 
 class GradientSum(Operation):
-    """Two gradients of the same value, added up."""
+    """Two gradients of the same value, added up: in 32 bits at least, and it stays so."""
 
     def forward(self, a: CTensor, b: CTensor) -> CTensor:
-        return a + b
+        return a.astype(wide(a.dtype)) + b.astype(wide(b.dtype))
 
     def backward(self, dy: CTensor) -> tuple[CTensor, CTensor]:
         return dy, dy
@@ -207,11 +209,34 @@ def _recorded_sum(a: Tensor, b: Tensor) -> Tensor:
         return _SUM(a, b)[0]
 
 
+class GradientConversion(Operation):
+    """A sum of gradients in the type of what they are gradients of."""
+
+    def __init__(self, dtype: DType) -> None:
+        super().__init__()
+        self.dtype = dtype
+
+    def forward(self, dx: CTensor) -> CTensor:
+        return dx.astype(self.dtype)
+
+    def backward(self, dy: CTensor) -> CTensor:
+        return dy
+
+
+def _converted(dx: CTensor, dtype: DType) -> CTensor:
+    return computed(GradientConversion(dtype), (dx,), BACKWARD)[0]
+
+
+def _recorded_conversion(dx: Tensor, dtype: DType) -> Tensor:
+    with enable_grad():
+        return GradientConversion(dtype)(dx)[0]
+
+
 _computed: _Arithmetic[CTensor] = _Arithmetic(
-    Record.input_gradients, _sum, wrap, lambda dx: dx.data
+    Record.input_gradients, _sum, _converted, wrap, lambda dx: dx.data
 )
 _recorded: _Arithmetic[Tensor] = _Arithmetic(
-    recorded_gradients, _recorded_sum, lambda dx, _: dx, lambda dx: dx
+    recorded_gradients, _recorded_sum, _recorded_conversion, lambda dx, _: dx, lambda dx: dx
 )
 
 
@@ -219,7 +244,7 @@ def _walk(
     y: Tensor, dy: G, arithmetic: _Arithmetic[G], wanted: Sequence[Tensor] | None = None
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the gradients of what is wanted, or else of all Tensors that store theirs."""
-    input_gradients, add, as_tensor, from_tensor = arithmetic
+    input_gradients, add, astype, as_tensor, from_tensor = arithmetic
     hooks_of = hooks.of_gradients
     if y.creator is None:
         hooks.looked_for(id(y))
@@ -233,10 +258,15 @@ def _walk(
     # Gradients that have arrived: for each call one per output, for each leaf its own.
     arrived: dict[Record, dict[int, G]] = {y.creator: {y.output_index: dy}}
     leaf_gradients: dict[Tensor, G] = {}
+    # Of those the sums that are of 32 bits, as long as there is something to add to them.
+    narrow: dict[Record, dict[int, DType]] = {}
     ready = [y.creator]
     while ready:
         record = ready.pop()
         dys = arrived.pop(record, None)
+        if dys and narrow and record in narrow:
+            for index, dtype in narrow.pop(record).items():
+                dys[index] = astype(dys[index], dtype)
         if hooks_of and dys:
             for index, of_output in hooks_of.get(id(record), _NO_HOOKS).items():
                 if index in dys:
@@ -265,7 +295,12 @@ def _walk(
                     if into is None:
                         arrived[creator] = {index: dx}
                     else:
-                        into[index] = add(into[index], dx) if index in into else dx
+                        if index in into:
+                            into[index] = add(into[index], dx)
+                            if dx.dtype.itemsize < 4:
+                                narrow.setdefault(creator, {})[index] = dx.dtype
+                        else:
+                            into[index] = dx
                 uses[creator] -= 1
                 if not uses[creator]:
                     ready.append(creator)
@@ -276,7 +311,10 @@ def _walk(
                     leaf_gradients[tensor] = dx if sofar is None else add(sofar, dx)
                 leaf_uses[tensor] -= 1
                 if not leaf_uses[tensor] and tensor in leaf_gradients:
-                    gradient = as_tensor(leaf_gradients.pop(tensor), tensor.device)
+                    total = leaf_gradients.pop(tensor)
+                    if total.dtype != tensor._data.dtype:
+                        total = astype(total, tensor.dtype)
+                    gradient = as_tensor(total, tensor.device)
                     hooks.looked_for(id(tensor))
                     if hooks_of and id(tensor) in hooks_of:
                         gradient = hooks.hooked(hooks_of[id(tensor)][0], gradient)
