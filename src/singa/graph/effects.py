@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 from weakref import ref
@@ -117,7 +116,7 @@ class _Object:
     def fill(self, given: Given) -> Any:
         made = given.objects.get(self)
         if made is None:
-            made = given.objects[self] = copy.copy(self._empty)
+            made = given.objects[self] = self._kind.empty(self._empty)
             assert self._kind.restore is not None
             self._kind.restore(made, tuple([fill(element, given) for element in self.elements]))
         return made

@@ -13,6 +13,8 @@ from typing import Any
 _LIBRARY = tuple(Path(sysconfig.get_path(name)) for name in ("purelib", "platlib"))
 _FIXED = {"singa", "jax", "jaxlib", "numpy", "ml_dtypes", *sys.stdlib_module_names} - {"__main__"}
 
+_ASSIGNING = ("STORE_GLOBAL", "DELETE_GLOBAL")
+
 
 @cache
 def is_users(module: str | None, installed: bool = False) -> bool:
@@ -44,6 +46,20 @@ def global_names(code: CodeType) -> frozenset[str]:
 
 
 @cache
+def assigned_names(code: CodeType) -> frozenset[str]:
+    """The globals that code assigns or deletes, with that of the functions inside it."""
+    own = {i.argval for i in dis.get_instructions(code) if i.opname in _ASSIGNING}
+    return frozenset(own.union(*map(assigned_names, _inner(code))))
+
+
+@cache
+def imported_names(code: CodeType) -> frozenset[str]:
+    """The modules that code imports, with that of the functions inside it."""
+    own = {i.argval for i in dis.get_instructions(code) if i.opname == "IMPORT_NAME"}
+    return frozenset(own.union(*map(imported_names, _inner(code))))
+
+
+@cache
 def all_names(code: CodeType) -> frozenset[str]:
     """The globals and attributes that code names, with that of the functions inside it."""
     return frozenset({*code.co_names}.union(*map(all_names, _inner(code))))
@@ -60,3 +76,10 @@ def functions_of(value: Any) -> list[Any]:
     if isinstance(value, (staticmethod, classmethod)):
         return [value.__func__]
     return [value] if isinstance(value, FunctionType) else []
+
+
+def is_data(name: str, value: Any) -> bool:
+    """Whether something in a class is neither a method nor part of Python's machinery."""
+    if name[:2] == "__" or name == "_abc_impl" or functions_of(value):
+        return False
+    return not hasattr(type(value), "__get__")

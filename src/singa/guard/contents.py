@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from functools import cache, partial
 from operator import attrgetter, itemgetter
-from types import BuiltinFunctionType, CellType, SimpleNamespace
+from types import BuiltinFunctionType, CellType, FunctionType, SimpleNamespace
 from typing import Any
 
 import jax
@@ -118,11 +118,29 @@ def _set_generator_state(generator: Any, contents: tuple[bytes]) -> None:
         generator.bit_generator.state = state
 
 
+@cache
+def _slot_names(kind: Any) -> tuple[str, ...]:
+    """The slots of a class and its bases, as they are called from outside of it."""
+    return tuple(
+        f"_{base.__name__.lstrip('_')}{name}" if name[:2] == "__" and name[-2:] != "__" else name
+        for base in kind.__mro__
+        for name in _as_names(vars(base).get("__slots__"))
+        if name not in ("__dict__", "__weakref__")
+    )
+
+
 def _slots(thing: Any) -> tuple[Any, ...]:
-    names = [
-        name for kind in type(thing).__mro__ for name in _as_names(vars(kind).get("__slots__"))
-    ]
-    return tuple([getattr(thing, name, ABSENT) for name in names if name[:2] != "__"])
+    cls: Any = type(thing)
+    return tuple([getattr(thing, name, ABSENT) for name in _slot_names(cls)])
+
+
+def _set_slots(thing: Any, values: tuple[Any, ...]) -> None:
+    cls: Any = type(thing)
+    for name, value in zip(_slot_names(cls), values, strict=True):
+        if value is not ABSENT:
+            object.__setattr__(thing, name, value)
+        elif hasattr(thing, name):
+            object.__delattr__(thing, name)
 
 
 def _as_names(slots: Any) -> tuple[str, ...]:
@@ -141,6 +159,50 @@ def _set_attributes(thing: Any, pairs: tuple[Any, ...]) -> None:
     _set_pairs(own(thing), pairs)
 
 
+def _read_attributes(owner: Any) -> Any:
+    return type(owner).as_read(owner, "__dict__")
+
+
+def _set_read_attributes(owner: Any, contents: tuple[Any, ...]) -> None:
+    unread = {name: own(owner)[name] for name in type(owner)._unread if name in own(owner)}
+    _set_pairs(own(owner), contents)
+    own(owner).update(unread)
+
+
+def _bare(thing: Any) -> Any:
+    """An object of the same class, without attributes."""
+    if isinstance(thing, SimpleNamespace):
+        return type(thing)()
+    return object.__new__(type(thing))
+
+
+_ATTRIBUTES_FOLLOW = object()  # between an object's elements, or slots, and its attributes
+
+
+def _with_attributes(kind: Kind) -> Kind:
+    """The same for objects that have attributes as well."""
+    contents, restore, looks = kind.contents, kind.restore, kind.looks
+    assert restore is not None
+    assert looks is not None
+
+    def become(thing: Any, contents: tuple[Any, ...]) -> None:
+        end = next(i for i, element in enumerate(contents) if element is _ATTRIBUTES_FOLLOW)
+        restore(thing, contents[:end])
+        _set_attributes(thing, contents[end + 1 :])
+
+    def empty(thing: Any) -> Any:
+        thing = kind.empty(thing)
+        own(thing).clear()
+        return thing
+
+    return Kind(
+        lambda x: (*contents(x), _ATTRIBUTES_FOLLOW, *_attributes(x)),
+        become,
+        lambda x: [*looks(x), (tuple, (_ATTRIBUTES_FOLLOW,)), *_look_into_dict(own(x))],
+        empty,
+    )
+
+
 def _partial(function: partial[Any]) -> tuple[Any, ...]:
     return (function.func, *function.args, *pairs(function.keywords))
 
@@ -154,14 +216,12 @@ _cell_contents = attrgetter("cell_contents", "__class__")
 LIST = Kind(tuple, _set_elements, lambda x: [(tuple, x)])
 DICT = Kind(pairs, _set_pairs, _look_into_dict)
 SET = Kind(_sorted, _set_elements, lambda x: [(_sorted, x)])
-CELL = Kind(lambda x: _cell(x), None, lambda x: [(_cell_contents, x)])
-ATTRIBUTES = Kind(
-    _attributes,
-    _set_attributes,
-    lambda x: _look_into_dict(own(x)),
-    lambda x: object.__new__(type(x)),
-)
-SLOTS = Kind(_slots, None, lambda x: [(_slots, x)])
+CELL = Kind(lambda x: _cell(x), lambda x, c: _set_cell(x, c), lambda x: [(_cell_contents, x)])
+ATTRIBUTES = Kind(_attributes, _set_attributes, lambda x: _look_into_dict(own(x)), _bare)
+SLOTS = Kind(_slots, _set_slots, lambda x: [(_slots, x)], _bare)
+FUNCTION = Kind(lambda x: _function(x), None, lambda x: [(_function, x)])
+IN_DICT = Kind(_read_attributes, _set_read_attributes, lambda x: [(_read_attributes, x)])
+AND_ATTRIBUTES = {kind: _with_attributes(kind) for kind in (LIST, DICT, SET, SLOTS)}
 PARTIAL = Kind(_partial, None, lambda x: [(_partial, x)])
 ARRAY = Kind(lambda x: (x.shape, x.dtype.str, x.tobytes()), _set_array, empty=copy.copy)
 BYTES = Kind(lambda x: (bytes(x),), _set_bytes, empty=copy.copy)  # bytearray, array.array
@@ -183,16 +243,34 @@ def _cell(cell: CellType) -> tuple[Any, ...]:
         return (ABSENT, CellType)
 
 
+def _set_cell(cell: CellType, contents: tuple[Any, ...]) -> None:
+    if contents[0] is ABSENT:
+        del cell.cell_contents
+    else:
+        cell.cell_contents = contents[0]
+
+
+def _function(function: FunctionType) -> tuple[Any, ...]:
+    return function.__code__, function.__defaults__, function.__kwdefaults__
+
+
 @cache
-def namespace(names: tuple[str, ...]) -> Kind:
-    """Some of a module's globals."""
+def namespace(names: tuple[str, ...], are_there: bool = True) -> Kind:
+    """Some of a module's globals; whether all of them are there."""
     names = (*names, names[0])  # at least two: one alone would not be in a tuple
-    get = itemgetter(*names)
-    return Kind(
-        lambda space: tuple([space.get(name, ABSENT) for name in names]),
-        None,
-        lambda space: [(get, space)],
-    )
+
+    def contents(space: dict[str, Any]) -> tuple[Any, ...]:
+        return tuple([space.get(name, ABSENT) for name in names])
+
+    def become(space: dict[str, Any], values: tuple[Any, ...]) -> None:
+        for name, value in zip(names, values, strict=True):
+            if value is ABSENT:
+                space.pop(name, None)
+            else:
+                space[name] = value
+
+    get = itemgetter(*names) if are_there else contents
+    return Kind(contents, become, lambda space: [(get, space)])
 
 
 @cache
@@ -200,9 +278,19 @@ def class_attributes(names: tuple[str, ...]) -> Kind:
     """Some of a class's attributes, be they its own or inherited."""
     names = (*names, names[0])
     get = attrgetter(*names)
+
+    def become(kind: type, values: tuple[Any, ...]) -> None:
+        for name, value in zip(names, values, strict=True):
+            if getattr(kind, name, ABSENT) is value:
+                continue  # it is as it is to be in a base by now
+            if value is ABSENT or any(vars(b).get(name) is value for b in kind.__mro__[1:]):
+                delattr(kind, name)
+            else:
+                setattr(kind, name, value)
+
     return Kind(
         lambda kind: tuple([getattr(kind, name, ABSENT) for name in names]),
-        None,
+        become,
         lambda kind: [(get, kind)],
     )
 
@@ -234,32 +322,42 @@ class Cache(dict[Any, Any]):
     """What is remembered to save time. It changes no result, and so is not looked into."""
 
 
+_CONTAINERS: tuple[tuple[Kind, Any], ...] = ((LIST, (list, deque)), (DICT, dict), (SET, set))
+
+
 def kind_of(value: Any) -> Kind | None:
     """How to look into a value; None if only who it is matters."""
-    if isinstance(value, PLAIN):
+    if isinstance(value, (*PLAIN, Cache)):
         return None
-    if isinstance(value, (list, deque)):
-        return LIST
-    if isinstance(value, Cache):
-        return None
-    if isinstance(value, dict):
-        return DICT
-    if isinstance(value, set):
-        return SET
+    for kind, types in _CONTAINERS:
+        if isinstance(value, types):
+            return AND_ATTRIBUTES[kind] if hasattr(value, "__dict__") else kind
     if isinstance(value, np.ndarray):
-        return ARRAY if value.flags.writeable else None
+        return ARRAY if may_change(value) else None
     if isinstance(value, (bytearray, array.array)):
         return BYTES
+    if isinstance(value, random.SystemRandom):
+        return None  # there is no state, and no two runs are alike
     if isinstance(value, (np.random.Generator, np.random.RandomState, random.Random)):
         return GENERATOR
     if isinstance(value, partial):
         return PARTIAL
-    kind: Any = type(value)
-    if not _holds_data(kind):
+    cls: Any = type(value)
+    if not _holds_data(cls):
         return None
     if hasattr(value, "__dict__"):
-        return ATTRIBUTES
-    return SLOTS if hasattr(type(value), "__slots__") else None
+        return AND_ATTRIBUTES[SLOTS] if _slot_names(cls) else ATTRIBUTES
+    return SLOTS if hasattr(cls, "__slots__") else None
+
+
+def may_change(array: np.ndarray[Any, Any]) -> bool:
+    """Whether somebody can write into an array, be it through what it is a view of."""
+    while not array.flags.writeable:
+        base: Any = array.base
+        if not isinstance(base, np.ndarray):
+            return base is not None and not isinstance(base, (bytes, jax.Array))
+        array = base
+    return True
 
 
 def check_comparable(value: Any, path: str) -> None:
@@ -273,7 +371,7 @@ def check_comparable(value: Any, path: str) -> None:
             f"{path}: a compiled step cannot see how far a {type(value).__name__} is. Take from it "
             "outside of the step, and hand over what it gave as an argument"
         )
-    if isinstance(value, np.ndarray) and value.flags.writeable and value.nbytes > MOST_BYTES:
+    if isinstance(value, np.ndarray) and value.nbytes > MOST_BYTES and may_change(value):
         raise CaptureError(
             f"{path}: a compiled step has to compare a NumPy array that it can reach before each "
             f"call, and this one has {value.nbytes / 2**20:.1f} MiB. Make it a Tensor, or "
@@ -282,7 +380,7 @@ def check_comparable(value: Any, path: str) -> None:
 
 
 @cache
-def _holds_data(kind: type) -> bool:
+def _holds_data(kind: Any) -> bool:
     if kind is SimpleNamespace or kind.__module__ in ("argparse", "collections"):
         return True
     return is_users(kind.__module__, installed=True) or hasattr(kind, "traceable")

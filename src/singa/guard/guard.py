@@ -3,26 +3,40 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import copy
 from functools import partial
 from itertools import chain
 from operator import call, is_not
-from types import CodeType, FunctionType, MethodType, ModuleType
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 from weakref import ref
 
 import numpy as np
 
 from singa.errors import CaptureError
-from singa.guard.code import all_names, functions_of, global_names, is_ours, is_users
+from singa.guard.code import (
+    all_names,
+    assigned_names,
+    functions_of,
+    global_names,
+    imported_names,
+    is_data,
+    is_ours,
+    is_users,
+)
 from singa.guard.comparison import Comparison, difference
 from singa.guard.contents import (
     ABSENT,
+    AND_ATTRIBUTES,
     ATTRIBUTES,
     CELL,
+    DICT,
+    FUNCTION,
     GENERATOR,
+    IN_DICT,
     PLAIN,
     SLOTS,
     Kind,
@@ -34,6 +48,7 @@ from singa.guard.contents import (
     kind_of,
     namespace,
     own,
+    pairs,
 )
 from singa.guard.watched import Watched, attributes_noted, register
 from singa.watching import Handle, local
@@ -42,6 +57,8 @@ MOST_ITEMS = 100_000
 """Elements of containers and attributes of plain objects that are compared before each call."""
 
 _NOT_LOOKED_INTO = (*PLAIN, Watched)
+
+_OF_USERS_CLASSES = (ATTRIBUTES, SLOTS, *AND_ATTRIBUTES.values())
 
 _NOTHING: dict[Any, Any] = {}
 _STREAMS: dict[str, Any] = {
@@ -89,7 +106,7 @@ class Guard:
         self._doubted: set[tuple[int, Any]] = set()
         self._parts: dict[int, Part] = {}
         self._seen: dict[tuple[int, Any], Any] = {}  # functions and classes, kept alive
-        self._class_names: dict[type, set[str]] = {}
+        self._class_values: dict[type, dict[str, Any]] = {}  # of classes, what was read
         self._items = 0
         self.journal: Any = None  # of the step that is noted, if it is one
         self.tensors: set[Any] = set()  # those that were found by looking into objects
@@ -133,6 +150,7 @@ class Guard:
             for each, value in list(own(owner).items()):
                 if each not in type(owner)._unread:
                     self.value(value, f"{type(owner).__name__}.{each}")
+            self._attributes_part(owner)
         elif read.expected is ABSENT:
             self._class_attribute(type(owner), name)
         else:
@@ -158,6 +176,8 @@ class Guard:
         if isinstance(value, Handle):
             self.tensors.add(value)
             return
+        if isinstance(value, BuiltinFunctionType) and not isinstance(value.__self__, ModuleType):
+            value = value.__self__  # a method such as that of a dict
         if isinstance(value, _NOT_LOOKED_INTO):
             return
         if isinstance(value, (tuple, frozenset)):
@@ -178,6 +198,17 @@ class Guard:
             check_comparable(value, path)
             self._part(value, kind_of(value), path)
 
+    def _attributes_part(self, owner: Any) -> None:
+        """Somebody has the dict of the attributes, and may write into it without being noticed."""
+        if id(owner) not in self._parts:
+            part = self._parts[id(owner)] = Part(owner, IN_DICT, type(owner).__name__)
+            before = own(owner).copy()
+            for (number, name), (_, value) in getattr(self.journal, "attributes", {}).items():
+                if number == id(owner):
+                    before[name] = value
+            known = {k: v for k, v in before.items() if k not in type(owner)._unread}
+            part.expected = pairs({k: v for k, v in known.items() if v is not ABSENT})
+
     def _part(self, source: Any, kind: Kind | None, path: str) -> None:
         if kind is None or id(source) in self._parts:
             return
@@ -191,7 +222,7 @@ class Guard:
             )
         for i, element in enumerate(part.expected):
             self.value(element, f"{path}.{i}")
-        if kind in (ATTRIBUTES, SLOTS):
+        if kind in _OF_USERS_CLASSES:
             self._class(type(source))
 
     def function(self, function: Any) -> None:
@@ -205,45 +236,54 @@ class Guard:
         if (id(function), None) in self._seen:
             return
         self._seen[id(function), None] = function
-        path, names = function.__qualname__, global_names(function.__code__)
+        path, code = function.__qualname__, function.__code__
+        self._part(function, FUNCTION, path)
+        if own(function):
+            self._part(own(function), DICT, f"attributes of {path}")
         for cell, name in zip(
             function.__closure__ or (), function.__code__.co_freevars, strict=True
         ):
             if name != "__class__":
                 self._part(cell, CELL, f"{name}, which {path} uses")
-                self._members(CELL.contents(cell)[0], function.__code__)
+                self._members(CELL.contents(cell)[0], code)
         for value in (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()):
             self.value(value, f"a default of {path}")
         space = function.__globals__
-        there = tuple(sorted(name for name in names if name in space))
-        if there:
-            self._namespace(space, there, path)
-            for name in there:
-                self._members(space[name], function.__code__)
+        names = {name for name in global_names(code) if name in space} | assigned_names(code)
+        if names:
+            self._namespace(space, tuple(sorted(names)), path)
+            for name in names:
+                self._members(space.get(name), code)
+        for name in imported_names(code):
+            self._members(sys.modules.get(name), code)
 
     def _namespace(self, space: dict[str, Any], names: tuple[str, ...], path: str) -> None:
         if (id(space), names) in self._seen:
             return
         self._seen[id(space), names] = space
-        part = Part(space, namespace(names), f"a global that {path} uses")
+        are_there = all(name in space for name in names)
+        part = Part(space, namespace(names, are_there), f"a global that {path} uses")
         self._parts[id(part)] = part
         for name in names:
-            self.value(space[name], f"{name}, which {path} uses")
+            self.value(space.get(name), f"{name}, which {path} uses")
 
     def _members(self, space: Any, code: CodeType) -> None:
         """Note what a function may read of a module or of a class of the user's."""
         if isinstance(space, ModuleType):
-            if is_users(space.__name__):
+            if is_users(space.__name__) and (id(space), code) not in self._seen:
+                self._seen[id(space), code] = space
                 names = tuple(sorted(name for name in all_names(code) if name in vars(space)))
                 if names:
                     self._namespace(vars(space), names, space.__name__)
+                for name in names:
+                    self._members(vars(space)[name], code)
         elif isinstance(space, type) and is_users(space.__module__):
             for name in all_names(code):
                 if hasattr(space, name):
                     self._class_attribute(space, name)
 
     def _class(self, kind: type) -> None:
-        """Note the methods of a class, where it is the user's, and what they read."""
+        """Note what is in a class of the user's: its methods, what these read, and its data."""
         if (id(kind), None) in self._seen:
             return
         self._seen[id(kind), None] = kind
@@ -253,6 +293,14 @@ class Guard:
                     for function in functions_of(value) if name != "__init__" else ():
                         self._class_attribute(base, name)
                         self.function(function)
+                    if is_data(name, value):
+                        self._class_data(base, name)
+
+    def _class_data(self, kind: type, name: str) -> None:
+        try:
+            self._class_attribute(kind, name)
+        except CaptureError:  # that is for whoever reads it: perhaps nobody does
+            self._class_values[kind].pop(name, None)
 
     def _class_attribute(self, kind: type, name: str) -> None:
         if name[:1] == "_" and is_ours(kind.__module__):
@@ -260,9 +308,9 @@ class Guard:
         value = getattr(kind, name, ABSENT)
         if value is ABSENT or value is not getattr(kind, name):  # not there, or made anew each time
             return
-        names = self._class_names.setdefault(kind, set())
-        if name not in names:
-            names.add(name)
+        values = self._class_values.setdefault(kind, {})
+        if name not in values:
+            values[name] = value
             for function in functions_of(value):
                 self.function(function)
             if not functions_of(value):
@@ -282,8 +330,8 @@ class Guard:
         self.tensors |= other.tensors
         for number, part in other._parts.items():
             self._parts.setdefault(number, copy(part))
-        for kind, names in other._class_names.items():
-            self._class_names.setdefault(kind, set()).update(names)
+        for kind, values in other._class_values.items():
+            self._class_values.setdefault(kind, {}).update(values)
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -315,10 +363,15 @@ class Guard:
 
     def complete(self) -> None:
         """Nothing more will be noted: prepare to compare."""
-        for kind, names in self._class_names.items():
-            part = Part(kind, class_attributes(tuple(sorted(names))), kind.__name__)
+        # Bases first: what was assigned to one is not to be assigned to its subclasses.
+        for kind, values in sorted(
+            self._class_values.items(), key=lambda item: len(item[0].__mro__)
+        ):
+            names = tuple(sorted(values))
+            part = Part(kind, class_attributes(names), kind.__name__)
+            part.expected = tuple([values[name] for name in (*names, names[0])])
             self._parts[id(part)] = part
-        self._class_names = {}
+        self._class_values = {}
         self._alive.clear()
         self.journal = None
         self._prepare()
