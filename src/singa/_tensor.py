@@ -158,13 +158,31 @@ class Tensor(Handle, Recorded):
             here.capture.write(self, value)
 
     def as_it_is(self) -> tuple[Any, ...]:
-        """All that :meth:`be_again` restores."""
+        """All that :meth:`be_again` restores.
+
+        Example:
+            >>> x = Tensor(data=[1.0, 2.0])
+            >>> before = x.as_it_is()
+            >>> _ = x.set_value(0.0)
+            >>> x.be_again(before)
+            >>> x.to_numpy()
+            array([1., 2.], dtype=float32)
+        """
         value = self._data if local.capture is None else local.capture.peek(self)
         flags = self._requires_grad, self._stores_grad
         return value, self.creator, self.output_index, self.device, *flags
 
     def be_again(self, before: tuple[Any, ...]) -> None:
-        """Become what :meth:`as_it_is` has returned: values, record, device and flags."""
+        """Become what :meth:`as_it_is` has returned: values, record, device and flags.
+
+        Example:
+            >>> x = Tensor(data=[1.0], stores_grad=True)
+            >>> before = x.as_it_is()
+            >>> x.stores_grad = False
+            >>> x.be_again(before)
+            >>> x.stores_grad
+            True
+        """
         value, *others = before
         if local.capture is None:
             self._data = value
@@ -173,12 +191,28 @@ class Tensor(Handle, Recorded):
         self.be_again_but_for_its_value(others)
 
     def be_again_but_for_its_value(self, before: Sequence[Any]) -> None:
-        """Get back record, device and flags."""
+        """Get back record, device and flags.
+
+        Example:
+            >>> x = Tensor(data=[1.0], stores_grad=True)
+            >>> _, *before = x.as_it_is()
+            >>> x.stores_grad = False
+            >>> x.be_again_but_for_its_value(before)
+            >>> x.stores_grad
+            True
+        """
         self.creator, self.output_index, *flags = before
         self.set_flags(*flags)
 
     def set_flags(self, device: Device, requires_grad: bool, stores_grad: bool) -> None:
-        """Set what a Tensor is other than its values and its record."""
+        """Set what a Tensor is other than its values and its record.
+
+        Example:
+            >>> x = Tensor((2,))
+            >>> x.set_flags(x.device, requires_grad=True, stores_grad=True)
+            >>> x.stores_grad
+            True
+        """
         if local.journal is not None:
             local.journal.note(self)
         self.device, self._requires_grad, self._stores_grad = device, requires_grad, stores_grad
@@ -186,11 +220,25 @@ class Tensor(Handle, Recorded):
         changed(self, "device")
 
     def as_read(self, name: str) -> Any:
-        """What a guard compares of a Tensor: what it is, other than its values."""
+        """What a guard compares of a Tensor: what it is, other than its values.
+
+        Example:
+            >>> Tensor((2,), stores_grad=True).as_read("flags")
+            (True, True)
+        """
         return self.device if name == "device" else (self._requires_grad, self._stores_grad)
 
     def may_be_replaced_by(self, other: Tensor) -> bool:
-        """Whether a compiled step may take the other one's value for this one's."""
+        """Whether a compiled step may take the other one's value for this one's.
+
+        It may if both are of one shape, type, device and flags, and this one is no parameter.
+
+        Example:
+            >>> Tensor((2,)).may_be_replaced_by(Tensor((2,)))
+            True
+            >>> Tensor((2,)).may_be_replaced_by(Tensor((3,)))
+            False
+        """
         return (
             not self._stores_grad
             and jax.typeof(self._data) == jax.typeof(other._data)

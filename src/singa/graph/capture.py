@@ -10,6 +10,7 @@ did to Python's objects is noted and undone: it is the program's to do, in each 
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple
@@ -88,6 +89,9 @@ class Capture(Listener):
         result: what it returned.
         outside: the Tensors in results and effects that were there before.
         has_arrays: whether there are arrays in results and effects that are in no Tensor.
+        is_for_once: whether the step has left something where no other call can leave its own. The
+            program serves this call, and the next one runs the Python again.
+        first: of the Tensors that a call makes those that this run has made and somebody holds.
         errors: for each condition, what makes the error to raise if it does not hold.
         calls: what it called, by number: see :func:`call_of`.
         communicator: by which the step exchanges something with other ranks; None if it does not.
@@ -111,6 +115,8 @@ class Capture(Listener):
         self.written: list[Tensor] = []
         self.written_args: list[int] = []
         self.fresh: list[Made] = []
+        self.first: dict[int, Tensor] = {}
+        self.is_for_once = False
         self.effects: list[Effect] = []
         self.errors: list[Callable[[], Exception]] = []
         self.calls: list[Call] = []
@@ -245,6 +251,7 @@ class Capture(Listener):
             self.effects += [left.effect(part, None, contents) for part, contents in changes]
         self.fresh, self.outside = left.made, left.outside
         self.has_arrays = bool(left.arrays)
+        self.is_for_once, who = left.is_for_once, left.who
         written_args = [i for i, arg in enumerate(args) if self._values[arg] is not values[i]]
         self.written_args = written_args
         outputs = [*(self._values[args[i]] for i in written_args), *left.of_made, *left.arrays]
@@ -252,6 +259,10 @@ class Capture(Listener):
         _put_back(guard)
         journal.undo()
         written = self._written(args, journal)
+        if any(made() is not None for made in who):
+            gc.collect()  # perhaps they are only garbage
+        self.first = {i: tensor for i, made in enumerate(who) if (tensor := made()) is not None}
+        self.is_for_once |= bool(self.first)
         return [*written, *outputs, *self._conditions]
 
     def _written(self, args: Sequence[Tensor], journal: Journal) -> list[CTensor]:
@@ -270,12 +281,18 @@ class Capture(Listener):
             for t in self._assigned
             if t not in own_ones
         ]
-        for table in (self.inputs, self._values, self._assigned, made, own_ones):
+        tables = (self.inputs, self._values, self._assigned, self._forward_calls, made, own_ones)
+        for table in tables:
             table.clear()
         journal.forget()
         self.inputs = [_kept(*item) if isinstance(item, tuple) else item for item in inputs]
         written = [(found, value) for r, _, value in assigned if (found := r()) is not None]
-        written += [(t, t._data) for t in journal.survivors() if _is_traced(t)]
+        if any(map(_is_traced, journal.survivors())):
+            gc.collect()  # perhaps they are only garbage
+        kept = [tensor for tensor in journal.survivors() if _is_traced(tensor)]
+        # Somebody of whom nothing is known has got Tensors of this very run.
+        self.is_for_once |= bool(kept)
+        written += [(tensor, tensor._data) for tensor in kept]
         self.written = [tensor for tensor, _ in written]
         for tensor in self.written:
             tensor.creator = None

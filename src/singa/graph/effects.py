@@ -183,9 +183,10 @@ class Leavings:
         was_there: whether an object was there before the step.
 
     Attributes:
-        made: of each Tensor that a call has to make, what it is.
+        made, who: of each Tensor that a call has to make, what it is, and which one it was.
         of_made, arrays: the values of those; and arrays that are in no Tensor.
         outside: the Tensors in the templates that were there before.
+        is_for_once: whether there is something that no other call can have: an iterator.
     """
 
     def __init__(
@@ -196,9 +197,11 @@ class Leavings:
         was_there: Callable[[Any], bool],
     ) -> None:
         self.made: list[Made] = []
+        self.who: list[ref[Tensor]] = []
         self.of_made: list[CTensor] = []
         self.arrays: list[CTensor] = []
         self.outside: list[_Outside] = []
+        self.is_for_once = False
         self._value_of, self._was_there = value_of, was_there
         self._by_step = made
         self._tensors: dict[Tensor, Any] = {arg: _Argument(i) for i, arg in enumerate(args)}
@@ -219,6 +222,7 @@ class Leavings:
             return self._array(value)
         kind = kind_of(value)
         if kind is None or kind.restore is None or self._was_there(value):
+            self.is_for_once |= hasattr(type(value), "__next__")
             return value
         return self._object(value, kind)
 
@@ -228,6 +232,7 @@ class Leavings:
             return self.outside[-1]
         flags = tensor._requires_grad, tensor._stores_grad
         self.made.append(Made(tensor.device, *flags, tensor.name))
+        self.who.append(ref(tensor))
         self.of_made.append(self._value_of(tensor))
         return _Tensor(len(self.made) - 1)
 

@@ -95,7 +95,7 @@ class Program:
         self.arg_names = [arg.name for arg in args]
         numbered = _numbered(capture.jaxpr)
         opened = _opened(numbered if sequential else fuse(numbered, capture.owners()))
-        self.is_compiled_anew = False
+        self.is_compiled_anew = self.is_spent = False
         self._run: Callable[..., Sequence[CTensor]]
         self._function: Callable[..., list[CTensor]] = jaxpr_as_fun(opened)
         if sequential:
@@ -120,6 +120,10 @@ class Program:
         """Run the step: assign the Tensors that it assigns, and return what it returns."""
         capture = self.capture
         given = Given(args, [kind.blank() for kind in capture.fresh])
+        if capture.is_for_once:
+            self.is_spent = True
+            for i, tensor in capture.first.items():
+                given.made[i] = tensor
         written = [args[i] for i in capture.written_args]
         targets = self._written + written + given.made
         if local.journal is not None:  # somebody may want to undo this
@@ -192,6 +196,8 @@ class Program:
     def holds(self, args: Sequence[Tensor]) -> bool:
         """Whether the step would do on these arguments what it did when it was captured."""
         guard = self.guard
+        if self.is_spent:
+            return False
         if guard.has_seen_no_change():
             return True
         with uninterrupted():  # the guard and the program have to know of the same Tensors

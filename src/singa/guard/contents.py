@@ -8,11 +8,12 @@ import io
 import pickle
 import random
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, ItemsView, Iterable, Mapping, MappingView
 from enum import Enum
 from functools import cache, partial
+from itertools import chain
 from operator import attrgetter, itemgetter
-from types import BuiltinFunctionType, CellType, FunctionType, SimpleNamespace
+from types import BuiltinFunctionType, CellType, FunctionType, MappingProxyType, SimpleNamespace
 from typing import Any
 
 import jax
@@ -211,6 +212,10 @@ def _look_into_dict(mapping: dict[Any, Any]) -> Looks:
     return [(tuple, mapping), (dict.values, mapping)]
 
 
+def _elements(view: Any) -> tuple[Any, ...]:
+    return tuple(chain.from_iterable(view) if isinstance(view, ItemsView) else view)
+
+
 _cell_contents = attrgetter("cell_contents", "__class__")
 
 LIST = Kind(tuple, _set_elements, lambda x: [(tuple, x)])
@@ -222,6 +227,8 @@ SLOTS = Kind(_slots, _set_slots, lambda x: [(_slots, x)], _bare)
 FUNCTION = Kind(lambda x: _function(x), None, lambda x: [(_function, x)])
 IN_DICT = Kind(_read_attributes, _set_read_attributes, lambda x: [(_read_attributes, x)])
 AND_ATTRIBUTES = {kind: _with_attributes(kind) for kind in (LIST, DICT, SET, SLOTS)}
+VIEW = Kind(lambda x: _elements(x), None, lambda x: [(_elements, x)])  # of a dict
+PROXY = Kind(pairs, None, lambda x: [(pairs, x)])
 PARTIAL = Kind(_partial, None, lambda x: [(_partial, x)])
 ARRAY = Kind(lambda x: (x.shape, x.dtype.str, x.tobytes()), _set_array, empty=copy.copy)
 BYTES = Kind(lambda x: (bytes(x),), _set_bytes, empty=copy.copy)  # bytearray, array.array
@@ -342,6 +349,10 @@ def kind_of(value: Any) -> Kind | None:
         return GENERATOR
     if isinstance(value, partial):
         return PARTIAL
+    if isinstance(value, MappingView):
+        return VIEW
+    if isinstance(value, MappingProxyType):
+        return PROXY
     cls: Any = type(value)
     if not _holds_data(cls):
         return None

@@ -178,6 +178,8 @@ class Guard:
             return
         if isinstance(value, BuiltinFunctionType) and not isinstance(value.__self__, ModuleType):
             value = value.__self__  # a method such as that of a dict
+        if isinstance(value, ref):
+            value = value()
         if isinstance(value, _NOT_LOOKED_INTO):
             return
         if isinstance(value, (tuple, frozenset)):
