@@ -290,7 +290,9 @@ def class_attributes(names: tuple[str, ...]) -> Kind:
         for name, value in zip(names, values, strict=True):
             if getattr(kind, name, ABSENT) is value:
                 continue  # it is as it is to be in a base by now
-            if value is ABSENT or any(vars(b).get(name) is value for b in kind.__mro__[1:]):
+            if value is ABSENT or any(
+                vars(base).get(name, ABSENT) is value for base in kind.__mro__[1:]
+            ):
                 delattr(kind, name)
             else:
                 setattr(kind, name, value)
