@@ -276,6 +276,9 @@ class History:
     def rate(self):
         value = self.random.choice([0.01, 0.02, 0.05])
         self.log.append(f"lr = {value}")
+        if not isinstance(self.nets[0].optimizer.lr, opt.Constant):
+            # A number in the place of a schedule is another one.
+            self.facts["schedule"] = self.facts["schedule"] + 1
         self.both(lambda net: setattr(net.optimizer, "lr", value))
 
     def schedule(self):
