@@ -213,3 +213,31 @@ def test_flags_that_the_step_sets_are_set():
         for _ in range(2):
             net(Tensor(data=X))
             assert not net.w.requires_grad
+
+
+@pytest.mark.parametrize("graph", [False, True])
+def test_what_is_assigned_is_assigned_though_it_was_so_when_the_step_was_captured(graph):
+    class Sets(Model):
+        def __init__(self):
+            super().__init__(graph)
+            self.mode, self.branch, self.other, self.rest = "on", Model(), Model(), [1]
+            self.kept, self.w = self.other, Tensor(data=X)
+            self.chosen = self.w
+
+        def forward(self, x):
+            self.mode, self.kept, self.chosen = "on", self.other, self.w
+            rest, self.rest = self.rest, []
+            self.rest = rest
+            self.passing = x
+            del self.passing
+            return x * 2
+
+    net = Sets()
+    for _ in range(3):
+        net(Tensor(data=X))
+        assert net.mode == "on"
+        assert net.kept is net.other
+        assert net.chosen is net.w
+        assert net.rest == [1]
+        assert not hasattr(net, "passing")
+        net.mode, net.kept, net.chosen, net.rest, net.passing = "off", net.branch, None, [1], 1

@@ -27,7 +27,7 @@ from singa.graph.effects import Effect, Leavings, Made
 from singa.guard import Guard
 from singa.journal import Journal
 from singa.tape.record import Record
-from singa.watching import FORWARD, Listener, local
+from singa.watching import FORWARD, Listener, local, within
 
 # Stands in the recorded program for a Tensor's value before the step; ``index`` says which.
 read_tensor = Primitive("read_tensor")
@@ -139,7 +139,8 @@ class Capture(Listener):
                     try:
                         with nullcontext() if guard is None else guard:
                             result = [function(*args)]
-                        return self._finish(args, values, result, journal, guard)
+                        with within("journal", None):  # what comes now is none of the step's doing
+                            return self._finish(args, values, result, journal, guard)
                     except BaseException:
                         _put_back(guard)
                         raise

@@ -10,7 +10,7 @@ import jax
 
 from singa._tensor import Tensor, wrap
 from singa.device import CTensor, Device
-from singa.guard import ABSENT, Kind, Part, assign_attribute, kind_of, own
+from singa.guard import ABSENT, Kind, Part, Watched, assign_attribute, kind_of, own
 from singa.journal import Journal
 
 
@@ -220,7 +220,7 @@ class Leavings:
             return self._tuple(value)
         if isinstance(value, jax.core.Tracer):
             return self._array(value)
-        kind = kind_of(value)
+        kind = None if isinstance(value, Watched) else kind_of(value)  # a layer is itself
         if kind is None or kind.restore is None or self._was_there(value):
             self.is_for_once |= hasattr(type(value), "__next__")
             return value
@@ -269,10 +269,13 @@ class Leavings:
                 yield self.effect(self.template(tensor), None, now)
 
     def of_attributes(self, journal: Journal) -> Iterator[Effect]:
-        """The attributes that were assigned."""
+        """The attributes that were assigned, be it what they were before: others may change them.
+
+        But for a container that was put back: in a later call another one may be in its place.
+        """
         for (_, name), (owner, before) in journal.attributes.items():
             value = own(owner).get(name, ABSENT)
-            if value is not before:
+            if value is not before or not self._was_there(value):
                 yield self.effect(ref(owner), name, value)
 
     def forget(self) -> None:

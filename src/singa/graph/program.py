@@ -19,7 +19,7 @@ from singa.graph.effects import Given, fill
 from singa.graph.fusing import fuse
 from singa.graph.interrupts import uninterrupted
 from singa.graph.sequence import one_by_one
-from singa.guard import Guard, changed
+from singa.guard import ABSENT, Guard, changed, own
 from singa.tape.kernel import named
 from singa.watching import local
 
@@ -160,24 +160,28 @@ class Program:
         targets: list[Tensor],
         outputs: Iterator[CTensor],
         written: list[Tensor],
-        attributes: list[tuple[Any, str, Any]],
+        attributes: list[tuple[dict[str, Any], str, Any]],
     ) -> Iterator[Any]:
         return chain(
             map(_set_data, targets, outputs),
             map(_set_creator, self._recorded + written, repeat(None)),
-            starmap(object.__setattr__, attributes),
+            starmap(dict.__setitem__, attributes),
         )
 
-    def _attributes_to_set(self, given: Given) -> list[tuple[Any, str, Any]]:
-        """What is to be assigned to whose attributes; who has to know is told already."""
+    def _attributes_to_set(self, given: Given) -> list[tuple[dict[str, Any], str, Any]]:
+        """What is to be put among whose attributes; who has to know is told already."""
         found = []
         for target, name, template, _ in self._simple:
             owner = target()
-            if owner is not None and name is not None:
+            if owner is None or name is None:
+                continue
+            value = fill(template, given)
+            attributes = own(owner)
+            if attributes.get(name, ABSENT) is not value:
                 if local.journal is not None:
                     local.journal.attribute(owner, name)
                 changed(owner, name)
-                found.append((owner, name, fill(template, given)))
+                found.append((attributes, name, value))
         return found
 
     def _compiled_call(self) -> Callable[..., Sequence[CTensor]] | None:
