@@ -417,16 +417,19 @@ class Tensor(Handle, Recorded):
         """
         return self.copy_data(t) if isinstance(t, Tensor) else self.copy_from_numpy(t)
 
-    def set_value(self, x: float) -> Tensor:
+    def set_value(self, x: float | Tensor) -> Tensor:
         """Set every element to a number, in place.
 
         Example:
             >>> Tensor((2,)).set_value(0.5)
             Tensor([0.5, 0.5], shape=(2,), dtype=float32, device=cpu)
         """
+        # Reading Tensors is a part of a step: only the array is made with real values.
+        number = x.data if isinstance(x, Tensor) else x
+        shape, dtype = self.shape, self.dtype
         with concrete():
-            device = self.device.jax_device
-            self.data = jnp.full(self.shape, x, self.dtype, device=device)
+            value = jnp.full(shape, number, dtype, device=self.device.jax_device)
+        self.data = value
         return self
 
     def gaussian(self, mean: float = 0.0, std: float = 1.0) -> Tensor:
