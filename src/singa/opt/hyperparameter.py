@@ -9,7 +9,7 @@ from typing import Any, ClassVar, dataclass_transform, overload
 from singa._tensor import Tensor
 from singa.device import CTensor, as_dtype
 from singa.errors import ArgumentError, DTypeError
-from singa.guard import Watched, changed, own
+from singa.guard import Watched, assign_attribute, own
 from singa.opt.schedule import Constant, DecayScheduler, Number, as_number, as_schedule
 
 
@@ -60,14 +60,13 @@ class Hyperparameter:
         return schedule
 
     def __set__(self, owner: Declared, value: Number) -> None:
-        old = own(owner).get(self.name)
+        old = getattr(owner, self.name, None)
         if value is old:
             return
         if isinstance(old, Constant) and old._is_own and not isinstance(value, DecayScheduler):
             old.set(self._number(owner, value))
         else:
-            own(owner)[self.name] = self.schedule(owner, value)
-            changed(owner, self.name)
+            assign_attribute(owner, self.name, self.schedule(owner, value))
 
     def schedule(self, owner: Declared, value: Number) -> DecayScheduler:
         """``value`` as a schedule, checked."""

@@ -19,9 +19,9 @@ from singa._tensor import Tensor, wrap
 from singa.device import CTensor, DType, float32
 from singa.errors import ArgumentError, DTypeError
 from singa.exact import exact
-from singa.guard import Watched, changed, own
+from singa.guard import Watched
 from singa.tape.kernel import named
-from singa.watching import local, outside_capture
+from singa.watching import outside_capture
 
 
 class DecayScheduler(Watched):
@@ -89,18 +89,13 @@ class Constant(DecayScheduler):
 
     def __init__(self, init_value: float, dtype: DType = float32) -> None:
         super().__init__(init_value)
+        self._is_on = init_value != 0
         self._value = Tensor((), dtype=dtype, requires_grad=False).set_value(init_value)
 
     @property
     def is_on(self) -> bool:
-        """Whether it is anything but 0."""
-        if local.guard is not None:
-            local.guard.note(self, "is_on")
-        return bool(self.as_read("is_on"))
-
-    def as_read(self, name: str) -> Any:
-        """Its value changes nothing but values, as long as it is not 0."""
-        return own(self)["init_value"] != 0 if name == "is_on" else super().as_read(name)
+        """Whether it is anything but 0: a term of an optimizer's rule is there, or is not."""
+        return self._is_on
 
     def __call__(self, step: Tensor) -> Tensor:
         if self._value.device is not step.device:
@@ -117,10 +112,10 @@ class Constant(DecayScheduler):
             >>> lr(Tensor(data=0)).item()
             0.25
         """
-        is_on = self.is_on
-        object.__setattr__(self, "init_value", value)
-        if is_on != self.is_on:
-            changed(self, "is_on")  # a term of an optimizer's rule appears or disappears
+        # Steps that have read these are told. Most read the Tensor only, and whether it is on.
+        self.init_value = value
+        if (value != 0) != self._is_on:
+            self._is_on = value != 0
         self._value.set_value(value)
 
 
@@ -385,7 +380,7 @@ def as_schedule(owner: str, name: str, value: Any, dtype: DType) -> DecaySchedul
 
 def _set_own(schedule: DecayScheduler, is_own: bool) -> None:
     if isinstance(schedule, Constant) and schedule._is_own != is_own:
-        object.__setattr__(schedule, "_is_own", is_own)  # the values are as they were
+        schedule._is_own = is_own
 
 
 def as_number(owner: str, name: str, value: Any) -> float:
