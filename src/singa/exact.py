@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Hashable
+from dataclasses import fields
+from types import BuiltinFunctionType, MethodType, NoneType
 from typing import Any
 
 import numpy as np
+
+# Of these types equal values are the same in all that can be seen of them.
+_EQUAL_IS_SAME = (NoneType, bool, int, str, bytes, MethodType, BuiltinFunctionType)
 
 
 def exact(value: Any) -> Hashable:
     """A key that is equal only for values of one type that compute the same.
 
-    0.0 is not -0.0, 1 is neither 1.0 nor True, and nan is nan; inside of tuples and sets too.
+    0.0 is not -0.0, 1 is neither 1.0 nor True, and nan is nan; inside of tuples, sets and slices
+    too. Frozen dataclasses are compared by all of their fields. Other objects that have an equality
+    of their own may leave out what matters, and are equal to themselves only.
 
     Raises:
         TypeError: the value cannot be hashed.
@@ -20,12 +28,40 @@ def exact(value: Any) -> Hashable:
         >>> exact.exact((1, 0.0)) == exact.exact((1, -0.0)), exact.exact(1) == exact.exact(True)
         (False, False)
     """
-    kind = type(value)
+    kind: Any = type(value)
+    if kind in _EQUAL_IS_SAME or isinstance(value, np.dtype):
+        return kind, value
     if isinstance(value, (float, complex, np.generic)):
         return kind, repr(value)
-    if isinstance(value, tuple):
+    if isinstance(value, (tuple, frozenset)):  # equal sets may be walked through in another order
         return kind, tuple(map(exact, value))
-    if isinstance(value, frozenset):
-        return kind, frozenset(map(exact, value))
+    if isinstance(value, slice):
+        return kind, exact((value.start, value.stop, value.step))
     hash(value)
-    return kind, value
+    if kind.__eq__ is object.__eq__:
+        return kind, value
+    if _is_frozen_dataclass(kind):
+        return kind, tuple([exact(getattr(value, field.name)) for field in fields(value)])
+    if kind.__module__.partition(".")[0] in sys.stdlib_module_names:
+        return kind, value, repr(value)  # Decimal("1.0") is not Decimal("1.00")
+    return kind, _Itself(value)
+
+
+def _is_frozen_dataclass(kind: type) -> bool:
+    parameters: Any = vars(kind).get("__dataclass_params__")  # its own, not those of a base
+    return parameters is not None and bool(parameters.frozen)
+
+
+class _Itself:
+    """An object as a part of a key: equal to itself only."""
+
+    __slots__ = ("_thing",)
+
+    def __init__(self, thing: Any) -> None:
+        self._thing = thing
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Itself) and other._thing is self._thing
+
+    def __hash__(self) -> int:
+        return id(self._thing)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable
 from functools import partial
 from types import MethodType
 from typing import Any
 from weakref import finalize, ref
 
-import jax
+from jax.tree_util import default_registry
 
 from singa._tensor import Tensor
 from singa.errors import CaptureError, RecompilationWarning, warn
 from singa.exact import exact
 from singa.graph.program import Program
+from singa.guard import Part, kind_of
+from singa.guard.contents import identical
 from singa.tape import mode
 from singa.watching import local
 
@@ -90,13 +93,14 @@ class Steps:
         options: dict[str, Any],
         sequential: bool,
     ) -> _Call:
-        leaves, tree = jax.tree.flatten((args, options))
+        leaves: list[Any] = []
+        structure = [_structure(value, leaves) for value in (*args, *options.values())]
         # The program's arguments: each Tensor once, however often it was passed. One that the
         # function reaches by itself too is none: the program is one for just this Tensor.
         places: dict[Tensor, int] = {}
         key: list[Any] = [
             self._key_of_function(function),
-            tree,
+            (len(args), *options, *structure),
             (mode.training, mode.recording, local.anomaly, local.precision, sequential),
         ]
         for leaf in leaves:
@@ -107,7 +111,7 @@ class Steps:
                 key.append((place, leaf._data.aval, leaf.device, leaf._requires_grad))
             else:
                 key.append(_key_of_argument(leaf))
-        return _Call(function, leaves, tree, list(places), sequential, tuple(key))
+        return _Call(function, (args, options), leaves, list(places), sequential, tuple(key))
 
     def _key_of_function(self, function: Callable[..., Any]) -> Any:
         if type(function) is not MethodType:
@@ -157,7 +161,7 @@ class Steps:
         shared = [t for t in call.tensors if t in program.guard.tensors]
         if shared:  # arguments that the function reaches by itself too
             self._states.add(shared)
-            call = self._call(call.function, *call.arguments(), call.sequential)
+            call = self._call(call.function, *call.arguments, call.sequential)
         self._programs.setdefault(call.key, []).insert(0, program)
         self._programs[call.key] = self._programs.pop(call.key)
         if sum(map(len, self._programs.values())) > MOST_PROGRAMS:
@@ -191,35 +195,92 @@ class Steps:
 class _Call:
     """A call of a function: what it is called with, and what kind of call that makes it."""
 
-    __slots__ = ("function", "key", "leaves", "sequential", "tensors", "tree")
+    __slots__ = ("arguments", "function", "key", "leaves", "sequential", "tensors")
 
     def __init__(
         self,
         function: Callable[..., Any],
+        arguments: tuple[tuple[Any, ...], dict[str, Any]],
         leaves: list[Any],
-        tree: Any,
         tensors: list[Tensor],
         sequential: bool,
         key: Any,
     ) -> None:
-        self.function, self.leaves, self.tree = function, leaves, tree
+        self.function, self.arguments, self.leaves = function, arguments, leaves
         self.tensors, self.sequential, self.key = tensors, sequential, key
-
-    def arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        arguments: tuple[tuple[Any, ...], dict[str, Any]] = self.tree.unflatten(self.leaves)
-        return arguments
 
     def plain_values(self) -> list[Any]:
         """The function, and its arguments that are no Tensors."""
         return [self.function, *(leaf for leaf in self.leaves if not isinstance(leaf, Tensor))]
 
     def step(self) -> Callable[..., Any]:
-        """The call as a function of its Tensors."""
-        args, options = self.arguments()
-        return lambda *_: self.function(*args, **options)
+        """The call as a function of its Tensors.
+
+        Raises:
+            CaptureError: it has changed a container that it was called with. Later calls come with
+                other ones, of which the program knows the Tensors only.
+        """
+        args, options = self.arguments
+
+        def run(*_: Tensor) -> Any:
+            containers: list[Part] = []
+            for name, value in (*enumerate(args), *options.items()):
+                _find_containers(value, f"argument {name}", containers)
+            try:
+                result = self.function(*args, **options)
+            finally:
+                changed = [part for part in containers if _has_changed(part)]
+                for part in changed:
+                    part.become(part.expected)
+            if changed:
+                kind = type(changed[0].source).__name__
+                raise CaptureError(
+                    f"{changed[0].path}: a compiled step cannot change a {kind} that it is called "
+                    f"with. Return what is to be in it, or keep the {kind} on the model, or change "
+                    "a copy of it"
+                )
+            return result
+
+        return run
 
 
 _LEAVES = 3  # where in a key the arguments begin
+
+
+def _structure(value: Any, leaves: list[Any]) -> Any:
+    """How an argument is nested, for a key; what it is made of is added to ``leaves``, in order."""
+    children = None if isinstance(value, Tensor) else _children(value)
+    if children is None:
+        leaves.append(value)
+        return None
+    inside, kind = children
+    return (*kind, *[_structure(child, leaves) for child in inside])
+
+
+def _children(value: Any) -> tuple[Iterable[Any], tuple[Any, ...]] | None:
+    """What is inside of a container that jax knows, and what else it is; None for all others."""
+    kind = type(value)
+    if kind in (dict, OrderedDict, defaultdict):  # whose keys jax sorts
+        default = getattr(value, "default_factory", None)
+        return value.values(), (kind, default, exact(tuple(value)))
+    found = default_registry.flatten_one_level(value)
+    return None if found is None else (found[0], (kind, exact(found[1])))
+
+
+def _has_changed(part: Part) -> bool:
+    return not identical(part.kind.contents(part.source), part.expected)
+
+
+def _find_containers(value: Any, path: str, found: list[Part]) -> None:
+    """Look for what a step could change, in an argument that jax takes apart."""
+    children = None if isinstance(value, Tensor) else _children(value)
+    if children is None:
+        return
+    kind = kind_of(value)
+    if kind is not None and kind.restore is not None:
+        found.append(Part(value, kind, path))
+    for child in children[0]:
+        _find_containers(child, path, found)
 
 
 def _key_of(value: Any) -> Any:
