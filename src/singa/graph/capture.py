@@ -248,7 +248,7 @@ class Capture(Listener):
         self.result = left.template(box.pop())
         self.effects = [*left.of_flags(journal), *left.of_attributes(journal)]
         if guard is not None:
-            changes = guard.changes()
+            changes = iter(guard.changes())  # an iterator lets go of what it has given
             self.effects += [left.effect(part, None, contents) for part, contents in changes]
         self.fresh, self.outside = left.made, left.outside
         self.has_arrays = bool(left.arrays)
