@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import sys
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import fields
 from types import BuiltinFunctionType, MethodType, NoneType
 from typing import Any
 
+import jax
 import numpy as np
 
 # Of these types equal values are the same in all that can be seen of them.
@@ -65,3 +67,49 @@ class _Itself:
 
     def __hash__(self) -> int:
         return id(self._thing)
+
+
+def exact_or_same(value: Any) -> Hashable:
+    """A key like :func:`exact`'s; of what cannot be hashed its identity, while it is alive."""
+    try:
+        return exact(value)
+    except TypeError:
+        return type(value), id(value)
+
+
+def known_by(value: Any, other: Callable[[Any], Hashable]) -> Hashable:
+    """A key of what is in containers and arrays at present; of all else what ``other`` gives."""
+    if isinstance(value, (list, tuple)):
+        return type(value), tuple([known_by(item, other) for item in value])
+    if isinstance(value, dict):
+        return type(value), tuple([(exact(k), known_by(v, other)) for k, v in value.items()])
+    if isinstance(value, (set, frozenset)):
+        return type(value), frozenset(map(other, value))
+    if isinstance(value, (np.ndarray, jax.Array)):
+        array = np.asarray(value)
+        return array.shape, array.dtype, array.tobytes()
+    return other(value)
+
+
+def others(value: Any) -> Iterator[Any]:
+    """What is in containers, and neither a container nor an array itself."""
+    if isinstance(value, dict):
+        for item in value.values():
+            yield from others(item)
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        for item in value:
+            yield from others(item)
+    elif not isinstance(value, (np.ndarray, jax.Array)):
+        yield value
+
+
+def copied(value: Any) -> Any:
+    """The same in containers and arrays of its own, which nobody else can change."""
+    if isinstance(value, (list, dict)):
+        fresh = copy.copy(value)
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            fresh[key] = copied(item)
+        return fresh
+    if isinstance(value, tuple):
+        return getattr(value, "_make", type(value))(map(copied, value))
+    return copy.copy(value) if isinstance(value, (set, np.ndarray)) else value

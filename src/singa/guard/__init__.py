@@ -13,14 +13,17 @@ expression without a loop of Python's. What can be neither is refused while the 
 - ``watched.py``: objects that tell.
 - ``contents.py``: what is looked into, and how.
 - ``code.py``: whose code something is, and what it reads.
+- ``methods.py``: what methods read that are compiled, and kept.
 - ``comparison.py``: whether what is there now does as well.
 """
 
 from singa.guard.contents import ABSENT, MOST_BYTES, Cache, Kind, Part, kind_of, own
 from singa.guard.guard import MOST_ITEMS, Guard
+from singa.guard.methods import EagerGuard, guard_of, names_read, running
 from singa.guard.watched import Watched, assign_attribute, changed
 
 __all__ = [
-    "ABSENT", "MOST_BYTES", "MOST_ITEMS", "Cache", "Guard", "Kind", "Part", "Watched",
-    "assign_attribute", "changed", "kind_of", "own",
+    "ABSENT", "MOST_BYTES", "MOST_ITEMS", "Cache", "EagerGuard", "Guard", "Kind", "Part",
+    "Watched", "assign_attribute", "changed", "guard_of", "kind_of", "names_read",
+    "own", "running",
 ]  # fmt: skip

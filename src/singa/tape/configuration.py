@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -13,7 +13,7 @@ import numpy as np
 from singa._tensor import Tensor
 from singa.device import CTensor, DType
 from singa.errors import ArgumentError
-from singa.exact import exact
+from singa.exact import exact, known_by
 from singa.watching import local
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def configuration(operation: Operation, precision: DType | None) -> tuple[Any, d
             given[name] = value
             key += name, kind
         else:
-            key += name, _exact(operation, name, value)
+            key += name, known_by(value, partial(_exact, operation, name))
     return tuple(key), given
 
 
@@ -59,16 +59,6 @@ def _scalar(value: float, sign: str | None) -> CTensor:
 
 def _exact(operation: Operation, name: str, value: Any) -> Hashable:
     """Something that is equal only for values that compute the same."""
-    if isinstance(value, (list, tuple)):
-        return type(value), tuple([_exact(operation, name, item) for item in value])
-    if isinstance(value, dict):
-        items = value.items()
-        return dict, tuple([(exact(k), _exact(operation, name, v)) for k, v in items])
-    if isinstance(value, set):
-        value = frozenset(value)
-    if isinstance(value, (np.ndarray, jax.Array)):
-        array = np.asarray(value)
-        return array.shape, array.dtype, array.tobytes()
     if isinstance(value, Tensor):
         raise ArgumentError(
             f"{operation.name}: the Tensor in its attribute {name!r} would be frozen into "

@@ -6,12 +6,15 @@ residuals, anything else (shapes, flags) as part of the :class:`Trace`, of which
 each set of input shapes. An array that is an input or an output anyway is not returned twice.
 
 ``backward`` is compiled per trace, and for just those gradients that somebody needs.
+
+What a user's operation reads besides its configuration, such as globals and attributes of the
+class, is guarded: once that changes, the kernel is made anew.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 from weakref import ref
@@ -24,6 +27,8 @@ from singa import memory
 from singa._tensor import Tensor
 from singa.device import CTensor, DType, float32, is_float
 from singa.errors import CaptureError, DTypeError, GradientError, ShapeError
+from singa.exact import copied
+from singa.guard import EagerGuard, guard_of, running
 from singa.tape.broadcasting import back_broadcast
 from singa.tape.configuration import configuration
 from singa.tape.precision import WIDE, converted
@@ -59,9 +64,10 @@ class Kernel:
             to its shapes, without looking it up. They are weak references: jax remembers them
             when all that was compiled is gone.
         tracings: all that were made.
+        guard: of what else the user's code reads; None if it reads nothing that could change.
     """
 
-    __slots__ = ("__weakref__", "infer", "record", "tracings")
+    __slots__ = ("__weakref__", "guard", "infer", "record", "tracings")
 
     def __init__(
         self,
@@ -74,8 +80,12 @@ class Kernel:
         tracings: list[Tracing] = []
         self.tracings = tracings
         operation = operation.copy()
+        attributes = operation.__dict__
         for name in names:
-            del operation.__dict__[name]
+            del attributes[name]
+        attributes.update({name: copied(value) for name, value in attributes.items()})
+        guard = guard_of(type(operation), attributes, ("forward", "backward", "arithmetic"))
+        self.guard = guard
 
         def traced(tracing: Tracing, is_recorded: bool, xs: Arrays, ys: Arrays) -> None:
             memory.new_shapes(sum(array.size * array.dtype.itemsize for array in (*xs, *ys)))
@@ -83,7 +93,8 @@ class Kernel:
             table.traced(tracings, tracing, hash((identity, is_recorded, avals)))
 
         def infer(given: dict[str, Any], *xs: CTensor) -> dict[Tracing, Arrays]:
-            ys = _forward(operation.copy(given), precision, *xs)
+            with running(guard):
+                ys = _forward(operation.copy(given), precision, *xs)
             tracing = Tracing()
             traced(tracing, False, xs, ys)
             return {tracing: ys}
@@ -91,14 +102,15 @@ class Kernel:
         def record(given: dict[str, Any], *xs: CTensor) -> Recorded:
             called = operation.copy(given)
             before = dict(called.__dict__)
-            ys = _forward_for_backward(called, precision, xs)
+            with running(guard):
+                ys = _forward_for_backward(called, precision, xs)
             left = {
                 name: value
                 for name, value in called.__dict__.items()
                 if name not in before or before[name] is not value
             }
             in_order = {name: given[name] for name in names}  # jax has sorted them
-            trace = Trace(operation, precision, left, xs, ys, in_order)
+            trace = Trace(operation, guard, precision, left, xs, ys, in_order)
             traced(trace, True, xs, ys)
             return ys, {ref(trace): trace.residuals(left, xs, ys)}
 
@@ -111,7 +123,7 @@ def kernel_of(operation: Operation, precision: DType | None) -> tuple[Kernel, di
     """The kernel for an operation's configuration, and the attributes that go in as arguments."""
     key, given = configuration(operation, precision)
     kernel = table.kernels.get(key)
-    if kernel is None:
+    if kernel is None or (kernel.guard is not None and not kernel.guard.holds_here()):
         kernel = table.kernels[key] = Kernel(operation, precision, tuple(given), hash(key))
     return kernel, given
 
@@ -157,13 +169,14 @@ class Trace(Tracing):
     """
 
     __slots__ = (
-        "__weakref__", "_backwards", "_given", "_left_on", "_operation", "_places", "_precision",
-        "exist", "input_avals", "output_avals", "outputs_are_float", "recomputes",
+        "__weakref__", "_backwards", "_given", "_guard", "_left_on", "_operation", "_places",
+        "_precision", "exist", "input_avals", "output_avals", "outputs_are_float", "recomputes",
     )  # fmt: skip
 
     def __init__(
         self,
         operation: Operation,
+        guard: EagerGuard | None,
         precision: DType | None,
         left: dict[str, Any],
         xs: Arrays,
@@ -171,7 +184,8 @@ class Trace(Tracing):
         given: dict[str, CTensor],
     ) -> None:
         super().__init__()
-        self._operation, self._precision, self._given = operation, precision, tuple(given)
+        self._operation, self._guard = operation, guard
+        self._precision, self._given = precision, tuple(given)
         self.recomputes = False
         self.exist: dict[tuple[tuple[int, ...], tuple[bool, ...]], tuple[bool, ...]] = {}
         self.input_avals = tuple(jax.typeof(x) for x in xs)
@@ -268,13 +282,13 @@ class Trace(Tracing):
         return [arrived[i] for i in layout]
 
     def _compile(self, given: tuple[int, ...], needed: tuple[bool, ...]) -> Callable[..., Any]:
-        configured, left_on = self._operation, self._left_on
+        configured, guard, left_on = self._operation, self._guard, self._left_on
         input_avals, output_avals = self.input_avals, self.output_avals
 
         def backward(saved: list[CTensor], dys: list[CTensor]) -> Any:
             operation = left_on(configured.copy(), saved)
             arrived = dict(zip(given, dys, strict=True))
-            with _arrays_only(operation):
+            with running(guard), _arrays_only(operation):
                 dxs = input_gradients(operation, arrived, input_avals, output_avals, needed)
             # A gradient that is handed on as it came, or to several inputs, is one result less:
             # XLA would copy it.
@@ -380,32 +394,42 @@ def _as_outputs(operation: Operation, ys: Any) -> Arrays:
 class _Refusal(Listener):
     """Refuses all use of Tensors: in a kernel, they would be frozen at their present values."""
 
-    def __init__(self, operation: Operation) -> None:
-        self._name = operation.name
+    def __init__(self, what: str, instead: str) -> None:
+        self._what, self._instead = what, instead
 
     def refuse(self) -> NoReturn:
         raise CaptureError(
-            f"{self._name}: forward and backward compute with CTensors; a Tensor in them would be "
-            "frozen at its present value. Pass it as an input of the operation"
+            f"{self._what} compute with CTensors; a Tensor in them would be frozen at its present "
+            f"value. {self._instead}"
         )
 
     def communicates(self, communicator: Communicator) -> None:
-        raise CaptureError(
-            f"{self._name}: forward and backward run on one rank; they exchange nothing with others"
-        )
+        raise CaptureError(f"{self._what} run on one rank; they exchange nothing with others")
 
     def made(self, tensor: Tensor) -> None:
         self.refuse()
 
 
 @contextmanager
-def _arrays_only(operation: Operation) -> Iterator[None]:
+def arrays_only(what: str, instead: str) -> Iterator[None]:
+    """A block in which no Tensors are used.
+
+    Args:
+        what: the methods that run there, for messages.
+        instead: what to do instead.
+    """
     outer = local.capture, local.journal
-    local.capture = local.journal = _Refusal(operation)
+    local.capture = local.journal = _Refusal(what, instead)
     try:
         yield
     finally:
         local.capture, local.journal = outer
+
+
+def _arrays_only(operation: Operation) -> AbstractContextManager[None]:
+    return arrays_only(
+        f"{operation.name}: forward and backward", "Pass it as an input of the operation"
+    )
 
 
 def named(function: Callable[..., Any], name: str) -> Callable[..., Any]:

@@ -44,8 +44,8 @@ class Operation:
     types of all attributes: numbers, strings, functions, and lists, tuples, sets and dicts of
     them. Attributes that are NumPy arrays are arguments of what is compiled, and may change at no
     cost; so may the numbers that ``numbers`` names. Whatever else ``forward`` and ``backward``
-    read, such as globals and attributes of the class, is what it was when they were compiled: what
-    will change belongs into an attribute, or is an input.
+    read, such as globals, attributes of the class and of objects, and helper methods, is compared
+    in each call, and once it has changed they are compiled anew: what changes often is an input.
 
     Attributes:
         name: for people: the class's name unless given.
