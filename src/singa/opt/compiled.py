@@ -12,9 +12,9 @@ from singa._arrays import from_host
 from singa._tensor import Tensor, wrap
 from singa.device import CTensor, Device, int32
 from singa.errors import DeviceError, ShapeError
-from singa.guard import Cache, Guard, own
+from singa.guard import Cache, EagerGuard, names_read, own
 from singa.opt.hyperparameter import Group, Values, is_on
-from singa.opt.kernel import Kernel, Layout, Misfit, kernel_of, names_of
+from singa.opt.kernel import METHODS, Kernel, Layout, Misfit, kernel_of, names_of
 from singa.opt.schedule import Constant, DecayScheduler
 from singa.opt.state import PAGE, ParameterStates, placed
 from singa.opt.step import (
@@ -90,13 +90,15 @@ class CompiledUpdate:
         self._forget()
 
     def fields(self) -> dict[str, Any]:
-        """What the rule may read of ``self``: neither hyper-parameters nor what is counted."""
-        known = {"_groups", "_plans", "_state", *self._hyperparameters}
-        return {
-            name: getattr(self, name) if name in self._plain else value
-            for name, value in own(self).items()
-            if name not in known and not isinstance(value, Tensor)
-        }
+        """What the rule may read of ``self``, but for hyper-parameters."""
+        attributes, kind = own(self), type(self)
+        names = {*names_read(kind, attributes, METHODS)[0], *self._plain}
+        names -= {"_groups", "_plans", "_state", *self._hyperparameters}
+        if local.guard is not None:
+            for name in names:
+                if name in attributes or hasattr(kind, name):
+                    local.guard.attribute(self, name)
+        return {name: value for name, value in attributes.items() if name in names}
 
     def _apply(
         self,
@@ -178,7 +180,7 @@ class CompiledUpdate:
         key = (is_whole, device, *params)
         guard, plan = self._plans.get(key, (None, None))
         if plan is None or not guard.holds():
-            with Guard() as guard:
+            with EagerGuard() as guard:
                 plan = self._new_plan(device, params, is_whole)
             if len(self._plans) >= MOST_PLANS:
                 self._forget()

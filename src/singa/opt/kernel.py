@@ -1,21 +1,23 @@
-"""An optimizer's update of parameters, compiled once per class, fields and hyper-parameters.
+"""An optimizer's update of parameters, compiled once per rule and hyper-parameters.
 
 Optimizers of one class with equal fields share what is compiled: a new one, as in a search for the
-best learning rate, costs no compilation.
+best learning rate, costs no compilation. What the rule reads besides is guarded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Protocol, TypeAlias
+from weakref import WeakValueDictionary
 
 import jax
 import jax.numpy as jnp
 
 from singa.device import CTensor, int32
-from singa.exact import exact
-from singa.guard import own
+from singa.exact import copied, exact_or_same, known_by
+from singa.guard import guard_of, own, running
 from singa.opt.hyperparameter import Values
 from singa.opt.step import (
     State,
@@ -28,19 +30,27 @@ from singa.opt.step import (
     unscaled,
     update,
 )
-from singa.tape.kernel import named, table
+from singa.tape.kernel import arrays_only, named, table
 from singa.tape.table import Tracing
+
+METHODS = ("rule", "init")
+"""What a subclass says of an optimizer, and is compiled."""
 
 Layout: TypeAlias = tuple[tuple[str, int], ...]
 """One parameter's hyper-parameters: their names, and their places among all values of a step."""
+
+_INSTEAD = "Keep it in the state, which init makes; or make it a Hyperparameter, if it is a number"
 
 
 class Updates(Protocol):
     """What a kernel wants of an optimizer; see there."""
 
     accumulate: int
-    rule: Callable[[CTensor, CTensor, State, Values, CTensor], tuple[CTensor, State]]
 
+    @property
+    def rule(
+        self,
+    ) -> Callable[[CTensor, CTensor, State, Values, CTensor], tuple[CTensor, State]]: ...
     def init(self, p: CTensor, on: Collection[str]) -> State: ...
     def check(self) -> None: ...
     def fields(self) -> dict[str, Any]: ...
@@ -54,11 +64,43 @@ class Misfit(Exception):
         self.number = number
 
 
+class Rule:
+    """What is compiled of an optimizer: its ``rule`` and ``init``, and what these read.
+
+    Optimizers share one as long as theirs do the same.
+
+    Args:
+        optimizer: it, at present.
+        fields: what these methods read of it.
+        identity: the hash of what it is known by.
+
+    Attributes:
+        optimizer: one that has these fields only.
+        guard: of what else these methods read; None if they read nothing that could change.
+    """
+
+    __slots__ = ("__weakref__", "guard", "identity", "optimizer")
+
+    def __init__(self, optimizer: Updates, fields: dict[str, Any], identity: int) -> None:
+        kind = type(optimizer)
+        self.identity = identity
+        self.optimizer = object.__new__(kind)
+        own(self.optimizer).update({name: copied(value) for name, value in fields.items()})
+        self.guard = guard_of(kind, own(self.optimizer), METHODS)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """A block in which these methods run."""
+        what = f"{type(self.optimizer).__name__}: rule and init"
+        with running(self.guard), arrays_only(what, _INSTEAD):
+            yield
+
+
 class Kernel:
     """The compiled update of parameters in one step, or in a part of one.
 
     Args:
-        optimizer: one that has its fields only.
+        rule: of one parameter.
         layouts: of each parameter.
         is_whole: whether the parameters are all that the step updates.
         identity: the hash of what it is known by.
@@ -71,10 +113,11 @@ class Kernel:
     __slots__ = ("__weakref__", "tracings", "update")
 
     def __init__(
-        self, optimizer: Updates, layouts: tuple[Layout, ...], is_whole: bool, identity: int
+        self, rule: Rule, layouts: tuple[Layout, ...], is_whole: bool, identity: int
     ) -> None:
         tracings: list[Tracing] = []
         self.tracings = tracings
+        optimizer = rule.optimizer
         micro_batches = optimizer.accumulate
 
         def run(
@@ -90,7 +133,8 @@ class Kernel:
             scaling: list[CTensor],
             is_good: CTensor | None,
         ) -> dict[Tracing, Any]:
-            _expect_fitting(optimizer, params, states, layouts)
+            with rule.running():
+                _expect_fitting(optimizer, params, states, layouts)
             tracing = Tracing()
             avals = tuple(map(jax.typeof, (*params, *grads)))
             table.traced(tracings, tracing, hash((identity, avals)))
@@ -98,13 +142,14 @@ class Kernel:
             turns = jnp.concatenate([*pages, jnp.zeros((1, 2), int32)])[rows]
             is_new = True if is_open is None else begins(counters[0], is_open, turns[0])
             number, is_last, new_counters = count(counters, is_new, micro_batches)
+            place = number, is_last
             if scaling and is_good is None:
                 grads = unscaled(grads, scaling[0])
                 is_good = are_finite(grads)
-            rule = optimizer.rule
-            new_params, new_states = update(
-                rule, micro_batches, params, grads, states, hypers, turns, number, is_last
-            )
+            with rule.running():
+                new_params, new_states = update(
+                    optimizer.rule, micro_batches, params, grads, states, hypers, turns, *place
+                )
             new_pages = [
                 count_turns(page, part, number, is_last)
                 for page, part in zip(pages, parts, strict=True)
@@ -126,25 +171,29 @@ class Kernel:
         return results
 
 
-def kernel_of(optimizer: Updates, layouts: tuple[Layout, ...], is_whole: bool) -> Kernel:
-    """The kernel for an optimizer's fields, as they are now."""
+def rule_of(optimizer: Updates) -> Rule:
+    """The rule of an optimizer, as it is now."""
     kind, fields = type(optimizer), optimizer.fields()
-    values = tuple([(name, _exact(value)) for name, value in fields.items()])
-    key = (kind, kind.rule, kind.init, layouts, is_whole, values)
+    key = (kind, kind.rule, kind.init, known_by(fields, exact_or_same))
+    rule = _rules.get(key)
+    if rule is None or (rule.guard is not None and not rule.guard.holds_here()):
+        rule = _rules[key] = Rule(optimizer, fields, hash(key))
+    return rule
+
+
+_rules: WeakValueDictionary[Any, Rule] = WeakValueDictionary()
+
+
+def kernel_of(optimizer: Updates, layouts: tuple[Layout, ...], is_whole: bool) -> Kernel:
+    """The kernel for an optimizer's rule, as it is now."""
+    rule = rule_of(optimizer)
+    key = (rule, layouts, is_whole)
     kernel = table.kernels.get(key)
     if kernel is None:
         optimizer.check()
-        bare = object.__new__(kind)
-        own(bare).update(fields)
-        kernel = table.kernels[key] = Kernel(bare, layouts, is_whole, hash(key))
+        identity = hash((rule.identity, layouts, is_whole))
+        kernel = table.kernels[key] = Kernel(rule, layouts, is_whole, identity)
     return kernel
-
-
-def _exact(value: Any) -> Hashable:
-    try:
-        return exact(value)
-    except TypeError:  # it has no value to be known by; the kernel keeps it alive
-        return type(value), id(value)
 
 
 def _expect_fitting(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import KW_ONLY
+from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
@@ -15,6 +16,7 @@ from singa.device import CTensor, bool_, float16, float32, int32
 from singa.errors import ArgumentError, DTypeError, ShapeError
 from singa.opt.compiled import CompiledUpdate, Pairs
 from singa.opt.hyperparameter import Declared, Group, Hyperparameter, Values, is_on
+from singa.opt.kernel import rule_of
 from singa.opt.schedule import DecayScheduler, Number
 from singa.opt.state import Kind, ParameterStates, check_fits, placed
 from singa.opt.step import (
@@ -107,7 +109,7 @@ class Optimizer(CompiledUpdate, Declared):
         self.good_steps = Tensor((), dtype=int32, requires_grad=False)
         self.is_open = Tensor((), dtype=bool_, requires_grad=False)
         self._groups: tuple[Group, ...] = ()
-        self._state = ParameterStates(self._initial, self.plain_values)
+        self._state = ParameterStates(self._initial, partial(rule_of, self))
         self._forget()
 
     # -- what a subclass says -----------------------------------------------------------------

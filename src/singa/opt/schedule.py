@@ -8,7 +8,7 @@ with a cosine.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, TypeAlias
 
 import jax
@@ -18,17 +18,20 @@ import numpy as np
 from singa._tensor import Tensor, wrap
 from singa.device import CTensor, DType, float32
 from singa.errors import ArgumentError, DTypeError
-from singa.exact import exact
-from singa.guard import Watched
-from singa.tape.kernel import named
+from singa.exact import copied, exact_or_same, known_by
+from singa.guard import Watched, guard_of, own, running
+from singa.tape.kernel import arrays_only, named
 from singa.watching import outside_capture
+
+MOST_FORMULAS = 1024
+"""So many formulas are kept."""
 
 
 class DecayScheduler(Watched):
     """A hyper-parameter as a function of the step.
 
-    A subclass defines ``value``, a formula in ``jax.numpy`` of the step and of attributes that
-    are hashable; or ``__call__``, in arithmetic of Tensors.
+    A subclass defines ``value``, a formula in ``jax.numpy`` of the step and of attributes; or
+    ``__call__``, in arithmetic of Tensors.
 
     Args:
         init_value: the value that it starts from.
@@ -46,10 +49,7 @@ class DecayScheduler(Watched):
 
     def __call__(self, step: Tensor) -> Tensor:
         """The value at ``step``, an int32 Tensor of shape () that is 0 in the first step."""
-        kind: Any = type(self)
-        attributes = tuple(vars(self).items())
-        formula = _compiled(kind, attributes, exact(attributes))
-        return wrap(formula(step.data), step.device)
+        return wrap(_formula_of(self)(step.data), step.device)
 
     def value(self, step: CTensor) -> CTensor:
         """The value at ``step``, which is a float32 array of shape () here."""
@@ -66,12 +66,40 @@ Number: TypeAlias = float | DecayScheduler
 """A hyper-parameter's value: the same in every step, or a schedule."""
 
 
-@lru_cache(maxsize=1024)
-def _compiled(kind: Any, attributes: Any, key: Hashable) -> Callable[[CTensor], CTensor]:
-    # On a copy, for a schedule's attributes may be assigned.
-    schedule: DecayScheduler = kind.__new__(kind)
-    schedule.__dict__.update(attributes)
-    return jax.jit(named(lambda step: schedule.value(step.astype(float32)), kind.__name__))
+class _Formula:
+    """A schedule's ``value``, compiled.
+
+    Attributes:
+        guard: of what else it reads than the schedule's attributes; None if nothing could change.
+    """
+
+    def __init__(self, kind: Any, attributes: dict[str, Any]) -> None:
+        schedule: DecayScheduler = kind.__new__(kind)
+        # On a copy, for a schedule's attributes may be assigned.
+        own(schedule).update({name: copied(value) for name, value in attributes.items()})
+        self.guard = guard = guard_of(kind, own(schedule), ("value",))
+        what = f"{kind.__name__}: the formulas of value"
+
+        def formula(step: CTensor) -> CTensor:
+            with running(guard), arrays_only(what, "Define __call__ instead"):
+                return schedule.value(step.astype(float32))
+
+        self.compiled: Callable[[CTensor], CTensor] = jax.jit(named(formula, kind.__name__))
+
+
+_formulas: dict[Hashable, _Formula] = {}
+
+
+def _formula_of(schedule: DecayScheduler) -> Callable[[CTensor], CTensor]:
+    """The formula of a schedule as it is now, which it shares with those that are alike."""
+    kind, attributes = type(schedule), vars(schedule)
+    key = (kind, kind.value, known_by(attributes, exact_or_same))
+    found = _formulas.get(key)
+    if found is None or (found.guard is not None and not found.guard.holds_here()):
+        if len(_formulas) >= MOST_FORMULAS:
+            _formulas.clear()
+        found = _formulas[key] = _Formula(kind, attributes)
+    return found.compiled
 
 
 # -- formulas -----------------------------------------------------------------------------------

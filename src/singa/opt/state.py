@@ -44,7 +44,7 @@ class ParameterStates(dict[Tensor, dict[str, Tensor]], Watched):
     Args:
         initial: the first values of one parameter's arrays, from its own and from the names of
             the hyper-parameters that are on.
-        config: what else ``initial`` depends on, hashable.
+        config: what else ``initial`` depends on, hashable; called whenever that may have changed.
 
     Attributes:
         pages: the turns of the parameters in the order of their first update: int32
