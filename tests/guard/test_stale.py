@@ -319,7 +319,7 @@ class Odd(opt.Optimizer):
 
 def test_what_cannot_be_compared_is_no_error_eagerly():
     assert far(Odd()) == 1.0
-    with pytest.raises(CaptureError, match=r"Odd\.numbers: a compiled step cannot see how far"):
+    with pytest.raises(CaptureError, match=r"Odd\.(numbers|large): a compiled step"):
         Step(Odd(), lambda o, p, step: o.update_all([(p, Tensor(data=[1.0]))]), True)()
 
 

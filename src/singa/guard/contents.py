@@ -56,6 +56,7 @@ class Kind:
         looks: functions, best compiled ones, and what to call them with; what they give one after
             the other are the contents. None if these are new objects each time.
         empty: an object like another one, without its elements.
+        tells: whether such objects tell when something is assigned: there is no need to look.
     """
 
     def __init__(
@@ -64,8 +65,9 @@ class Kind:
         restore: Callable[[Any, tuple[Any, ...]], None] | None = None,
         looks: Callable[[Any], Looks] | None = None,
         empty: Callable[[Any], Any] | None = None,
+        tells: bool = False,
     ) -> None:
-        self.contents, self.restore, self.looks = contents, restore, looks
+        self.contents, self.restore, self.looks, self.tells = contents, restore, looks, tells
         self.empty = empty or _empty
 
 
@@ -165,9 +167,7 @@ def _read_attributes(owner: Any) -> Any:
 
 
 def _set_read_attributes(owner: Any, contents: tuple[Any, ...]) -> None:
-    unread = {name: own(owner)[name] for name in type(owner)._unread if name in own(owner)}
-    _set_pairs(own(owner), contents)
-    own(owner).update(unread)
+    type(owner).be_as_read(owner, contents)
 
 
 def _bare(thing: Any) -> Any:
@@ -225,7 +225,7 @@ CELL = Kind(lambda x: _cell(x), lambda x, c: _set_cell(x, c), lambda x: [(_cell_
 ATTRIBUTES = Kind(_attributes, _set_attributes, lambda x: _look_into_dict(own(x)), _bare)
 SLOTS = Kind(_slots, _set_slots, lambda x: [(_slots, x)], _bare)
 FUNCTION = Kind(lambda x: _function(x), None, lambda x: [(_function, x)])
-IN_DICT = Kind(_read_attributes, _set_read_attributes, lambda x: [(_read_attributes, x)])
+IN_DICT = Kind(_read_attributes, _set_read_attributes, tells=True)  # of something Watched
 AND_ATTRIBUTES = {kind: _with_attributes(kind) for kind in (LIST, DICT, SET, SLOTS)}
 VIEW = Kind(lambda x: _elements(x), None, lambda x: [(_elements, x)])  # of a dict
 PROXY = Kind(pairs, None, lambda x: [(pairs, x)])

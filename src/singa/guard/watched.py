@@ -74,6 +74,18 @@ class Watched:
             {key: value for key, value in own(self).items() if key not in type(self)._unread}
         )
 
+    def be_as_read(self, contents: tuple[Any, ...]) -> None:
+        """Get the attributes that :meth:`as_read` gave by the name ``__dict__``, and tell."""
+        attributes, half = own(self), len(contents) // 2
+        wanted = dict(zip(contents[:half], contents[half:], strict=True))
+        before = {k: v for k, v in attributes.items() if k not in type(self)._unread}
+        for name in before.keys() | wanted:
+            if before.get(name, ABSENT) is not wanted.get(name, ABSENT):
+                attributes.pop(name, None)
+                if name in wanted:
+                    attributes[name] = wanted[name]
+                changed(self, name)
+
     def __delattr__(self, name: str) -> None:
         if local.journal is not None:
             local.journal.attribute(self, name)
