@@ -83,6 +83,10 @@ class Listener:
         """Let this be its value."""
         self.refuse()
 
+    def has_assigned(self, tensor: Tensor) -> bool:
+        """Whether a Tensor's value is one of the step, and not what it was before."""
+        return False
+
     def peek(self, tensor: Tensor) -> Any:
         """The value of a Tensor at present, without reading it, for :meth:`put_back`."""
         return tensor._data

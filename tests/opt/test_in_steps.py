@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from singa import device, layer, model, opt
+from singa import autograd, device, layer, model, opt
+from singa.errors import CaptureError
 from singa.tensor import Tensor
 
 CPU = device.get_default_device()
@@ -130,3 +131,33 @@ def test_a_step_that_fails_has_set_no_number(graph):
     with pytest.raises(KeyError):
         net(Tensor(data=X))
     assert net.seen() == before
+
+
+@pytest.mark.parametrize("make", [lambda: opt.SGD(0.1, ema_decay=0.5), lambda: opt.Adam(0.1)])
+def test_a_state_that_begins_with_a_value_that_the_step_assigns_is_refused(make):
+    class Assigning(model.Model):
+        def __init__(self):
+            super().__init__()
+            self.w = Tensor(data=np.ones((3, 1), np.float32), stores_grad=True, name="w")
+            self.optimizer = make()
+
+        def train_one_batch(self, x):
+            self.w.set_value(5.0)
+            loss = autograd.matmul(x, self.w).sum()
+            self.optimizer(loss)
+            return loss
+
+    found = []
+    for graph in (False, True):
+        net, x = Assigning(), Tensor(data=np.ones((2, 3), np.float32))
+        net.train()
+        net.graph(graph)
+        if graph and net.optimizer.ema_decay.is_on:
+            with pytest.raises(CaptureError, match="the state of the parameter w begins with its"):
+                net(x)
+            net.graph(False)
+        net(x)
+        states = net.optimizer.get_states({net.w: "w"})
+        found.append({name: t.to_numpy() for name, t in states.items()})
+    for name in found[0]:
+        np.testing.assert_allclose(found[1][name], found[0][name], rtol=1e-6, err_msg=name)

@@ -209,6 +209,10 @@ class Capture(Listener):
             self._values[tensor] = value
             self._assigned[tensor] = None
 
+    def has_assigned(self, tensor: Tensor) -> bool:
+        """Whether a Tensor's value is one of the step, and not what it was before."""
+        return tensor in self._assigned or _is_traced(tensor)
+
     def peek(self, tensor: Tensor) -> tuple[CTensor | None, bool]:
         """What the step sees of a Tensor at present, for :meth:`put_back`."""
         if isinstance(tensor._data, jax.core.Tracer):

@@ -12,7 +12,7 @@ import numpy as np
 from singa._arrays import converts
 from singa._tensor import Tensor, wrap
 from singa.device import CTensor, Device, DType, int32
-from singa.errors import DTypeError, ShapeError
+from singa.errors import CaptureError, DTypeError, ShapeError
 from singa.guard import ABSENT, Cache, Watched, changed
 from singa.opt.step import AVERAGE, SUM, TURN, State
 from singa.watching import local, outside_capture
@@ -100,6 +100,7 @@ class ParameterStates(dict[Tensor, dict[str, Tensor]], Watched):
         if param not in self:
             self._add_row(param)
         if not slots.keys() <= state.keys():
+            self._expect_known_value(param, on)
             with outside_capture():  # they are made once, with real values
                 made = {
                     slot: Tensor(data=value, device=param.device, requires_grad=False)
@@ -114,6 +115,21 @@ class ParameterStates(dict[Tensor, dict[str, Tensor]], Watched):
             for tensor in found.values():
                 local.guard.note(tensor, "device")
         return found
+
+    def _expect_known_value(self, param: Tensor, on: tuple[str, ...]) -> None:
+        """Raise if the first values depend on one that a compiled step has yet to compute."""
+        capture = local.capture
+        if capture is None or not capture.has_assigned(param):
+            return
+        aval = jax.ShapeDtypeStruct(param.shape, param.dtype)
+        jaxpr = jax.make_jaxpr(lambda p: self._initial(p, on))(aval).jaxpr
+        used = [*jaxpr.outvars, *(var for eqn in jaxpr.eqns for var in eqn.invars)]
+        if any(var is jaxpr.invars[0] for var in used):
+            raise CaptureError(
+                f"the state of the parameter {param.name or ''} begins with its value, which this "
+                "compiled step assigns before the first update. Assign it outside of the step, or "
+                "run the first step eagerly, with model.graph(False)"
+            )
 
     def _add_row(self, param: Tensor) -> None:
         row = self._rows[param] = len(self._rows)
