@@ -286,7 +286,10 @@ class Guard:
                     self._class_attribute(space, name)
 
     def _class(self, kind: type) -> None:
-        """Note what is in a class of the user's: its methods, what these read, and its data."""
+        """Note what is in a class of the user's: its methods, what these read, and its data.
+
+        The data of an operation of the host may change: it runs as Python in each call.
+        """
         if (id(kind), None) in self._seen:
             return
         self._seen[id(kind), None] = kind
@@ -296,7 +299,7 @@ class Guard:
                     for function in functions_of(value) if name != "__init__" else ():
                         self._class_attribute(base, name)
                         self.function(function)
-                    if is_data(name, value):
+                    if is_data(name, value) and getattr(base, "traceable", True):
                         self._class_data(base, name)
 
     def _class_data(self, kind: type, name: str) -> None:
@@ -339,10 +342,10 @@ class Guard:
     @contextmanager
     def paused(self) -> Iterator[None]:
         """A block in which things are made once: what they are then is what was read."""
+        local.guard = None  # to look is not to read
         looked_into = [*self._parts.values(), *self._streams]
         before = {part: part.kind.contents(part.source) for part in looked_into}
         unchanged = {key for key in self._reads if self._is_as_read(key)}
-        local.guard = None
         try:
             yield
         finally:
