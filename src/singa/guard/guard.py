@@ -123,12 +123,12 @@ class Guard:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for stream in self._streams:
+        local.guard = self._outer
+        self._noting.__exit__(None, None, None)
+        streams, self._streams = self._streams, []
+        for stream in streams:
             if stream.kind.contents(stream.source) != stream.expected:  # the block has drawn
                 self._parts[id(stream.source)] = stream
-        self._streams = []
-        self._noting.__exit__(None, None, None)
-        local.guard = self._outer
         if self._outer is not None:
             self._outer.include(self)
         self.complete()
