@@ -524,7 +524,7 @@ class Model(Layer):
         return {t: name for name, t in self.get_params().items()}
 
     def _random_key(self) -> Tensor:
-        first = next(iter(self.get_states().values()), None)
+        first = next((tensor for _, tensor, _ in self._tensors()), None)  # looks no further
         return random_key(first.device if first is not None else get_default_device())
 
     def _training_states(self, stream: Tensor | None = None) -> dict[str, Tensor]:
