@@ -10,7 +10,7 @@ import jax
 
 from singa._tensor import Tensor, wrap
 from singa.device import CTensor, Device
-from singa.guard import ABSENT, Kind, Part, Watched, assign_attribute, kind_of, own
+from singa.guard import ABSENT, Kind, Part, Watched, assign_attribute, is_iterator, kind_of, own
 from singa.journal import Journal
 
 
@@ -222,7 +222,7 @@ class Leavings:
             return self._array(value)
         kind = None if isinstance(value, Watched) else kind_of(value)  # a layer is itself
         if kind is None or kind.restore is None or self._was_there(value):
-            self.is_for_once |= hasattr(type(value), "__next__")
+            self.is_for_once |= is_iterator(value)
             return value
         return self._object(value, kind)
 

@@ -17,13 +17,13 @@ expression without a loop of Python's. What can be neither is refused while the 
 - ``comparison.py``: whether what is there now does as well.
 """
 
-from singa.guard.contents import ABSENT, MOST_BYTES, Cache, Kind, Part, kind_of, own
+from singa.guard.contents import ABSENT, MOST_BYTES, Cache, Kind, Part, is_iterator, kind_of, own
 from singa.guard.guard import MOST_ITEMS, Guard
 from singa.guard.methods import EagerGuard, guard_of, names_read, running
 from singa.guard.watched import Watched, assign_attribute, changed
 
 __all__ = [
     "ABSENT", "MOST_BYTES", "MOST_ITEMS", "Cache", "EagerGuard", "Guard", "Kind", "Part",
-    "Watched", "assign_attribute", "changed", "guard_of", "kind_of", "names_read",
+    "Watched", "assign_attribute", "changed", "guard_of", "is_iterator", "kind_of", "names_read",
     "own", "running",
 ]  # fmt: skip

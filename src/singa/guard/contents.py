@@ -373,13 +373,18 @@ def may_change(array: np.ndarray[Any, Any]) -> bool:
     return True
 
 
+def is_iterator(value: Any) -> bool:
+    """Whether a value changes by being used, in a way that cannot be seen."""
+    return hasattr(type(value), "__next__") and not isinstance(value, io.IOBase)
+
+
 def check_comparable(value: Any, path: str) -> None:
     """Raise if a value cannot be compared before each call of a compiled step.
 
     Raises:
         CaptureError: it changes by being used, in a way that cannot be seen; or it is too large.
     """
-    if hasattr(type(value), "__next__") and not isinstance(value, io.IOBase):
+    if is_iterator(value):
         raise CaptureError(
             f"{path}: a compiled step cannot see how far a {type(value).__name__} is. Take from it "
             "outside of the step, and hand over what it gave as an argument"
