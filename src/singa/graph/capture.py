@@ -263,14 +263,12 @@ class Capture(Listener):
         del left  # with all Tensors that the step has made
         _put_back(guard)
         journal.undo()
-        written = self._written(args, journal)
-        if any(made() is not None for made in who):
-            gc.collect()  # perhaps they are only garbage
-        self.first = {i: tensor for i, made in enumerate(who) if (tensor := made()) is not None}
-        self.is_for_once |= bool(self.first)
+        written = self._written(args, journal, who)
         return [*written, *outputs, *self._conditions]
 
-    def _written(self, args: Sequence[Tensor], journal: Journal) -> list[CTensor]:
+    def _written(
+        self, args: Sequence[Tensor], journal: Journal, who: Sequence[ref[Tensor]]
+    ) -> list[CTensor]:
         """The new values of what was there before, and of what the step made and left somewhere.
 
         Of the Tensors that it made, only those that somebody else still holds matter: to see which,
@@ -292,11 +290,12 @@ class Capture(Listener):
         journal.forget()
         self.inputs = [_kept(*item) if isinstance(item, tuple) else item for item in inputs]
         written = [(found, value) for r, _, value in assigned if (found := r()) is not None]
-        if any(map(_is_traced, journal.survivors())):
+        if any(map(_is_traced, journal.survivors())) or any(made() is not None for made in who):
             gc.collect()  # perhaps they are only garbage
         kept = [tensor for tensor in journal.survivors() if _is_traced(tensor)]
-        # Somebody of whom nothing is known has got Tensors of this very run.
-        self.is_for_once |= bool(kept)
+        self.first = {i: tensor for i, made in enumerate(who) if (tensor := made()) is not None}
+        # Whether somebody of whom nothing is known has got Tensors of this very run.
+        self.is_for_once |= bool(kept or self.first)
         written += [(tensor, tensor._data) for tensor in kept]
         self.written = [tensor for tensor, _ in written]
         for tensor in self.written:
