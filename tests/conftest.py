@@ -25,8 +25,8 @@ settings.load_profile("singa")
 # Most of the tests' time goes into compiling what is computed once. Without LLVM's optimizations
 # it takes half as long; rooms about what is compiled, and about numbers at the ends of their types,
 # turn them on again.
-os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
-jax.config.update("jax_disable_most_optimizations", True)
+UNOPTIMIZED = os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1") != "0"
+jax.config.update("jax_disable_most_optimizations", UNOPTIMIZED)
 
 from singa import memory  # noqa: E402 - after the environment is set
 from singa.tape.kernel import table  # noqa: E402
@@ -48,7 +48,7 @@ def optimized(_what_was_compiled_goes):
     """XLA and LLVM optimize as for users."""
     jax.config.update("jax_disable_most_optimizations", False)
     yield
-    jax.config.update("jax_disable_most_optimizations", True)
+    jax.config.update("jax_disable_most_optimizations", UNOPTIMIZED)
 
 
 @pytest.fixture(scope="module")
