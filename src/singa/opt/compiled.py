@@ -63,7 +63,6 @@ class CompiledUpdate:
     """The part of an optimizer that compiles its rule, and what comes before and after it."""
 
     check: Callable[[], None]
-    plain_values: Callable[[], tuple[Any, ...]]
     _hyperparameters: ClassVar[tuple[str, ...]]
     _plain: ClassVar[tuple[str, ...]]
     accumulate: int
