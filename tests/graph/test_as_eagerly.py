@@ -18,6 +18,7 @@ import pytest
 from singa import autograd, layer, model, opt
 from singa.tensor import Tensor
 
+# Much of this is captured again and again, and is to be.
 pytestmark = pytest.mark.filterwarnings("ignore::singa.errors.RecompilationWarning")
 
 LATEST: Any = None

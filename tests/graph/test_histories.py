@@ -6,6 +6,7 @@ import pytest
 
 from tests.graph import histories
 
+# A history changes something before most calls: each change is a capture.
 pytestmark = [
     pytest.mark.filterwarnings("ignore::singa.errors.RecompilationWarning"),
     pytest.mark.usefixtures("many_kernels"),

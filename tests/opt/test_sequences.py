@@ -11,6 +11,7 @@ from singa import autograd, model, opt
 from singa.tensor import Tensor
 
 # What is drawn asks for ever new programs.
+# A sequence changes something before most calls: each change is a capture.
 pytestmark = pytest.mark.filterwarnings("ignore::singa.errors.RecompilationWarning")
 
 NAMES = "abc"
