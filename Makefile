@@ -16,7 +16,7 @@ help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.demo-installed $(VENV)/.kernels-built ## train a CNN on digits; writes demo-output/
-	$(VENV)/bin/python -m singa.demo
+	$(VENV)/bin/python -m singa.cli.demo
 
 test: $(VENV)/.dev-installed $(VENV)/.kernels-built ## run the tests; PYTEST_ARGS="tests/data -x" narrows them
 	$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
@@ -28,7 +28,7 @@ lint: $(VENV)/.dev-installed ## check style, formatting and types
 
 docs: $(VENV)/.dev-installed ## build the site into build/docs, after what is made from the code
 	$(VENV)/bin/python -m docs.compatibility
-	$(VENV)/bin/python -m docs.floors
+	$(VENV)/bin/python -m docs.house
 	$(VENV)/bin/python -m docs.drawings
 	$(VENV)/bin/python -m sphinx --builder html --doctree-dir build/doctrees --jobs auto \
 		--fail-on-warning --keep-going docs build/docs

@@ -88,7 +88,7 @@ def in_a_line(about: dict[str, Any]) -> str:
 def natively() -> bool:
     """Whether singa runs kernels of its own. Everybody who wants to know asks here."""
     try:
-        from singa import native
+        from singa.engine import native
     except ImportError:
         return False
     return bool(native.available() if callable(native.available) else native.available)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from singa.graph.svg import Canvas
+from singa.report.svg import Canvas
 
 INK, FAINT, LINE, THIN = "#222222", "#6b6b6b", "#555555", "#b9b9b9"
 PAPER, PANEL = "#ffffff", "#f4f5f7"

@@ -28,7 +28,7 @@ settings.load_profile("singa")
 UNOPTIMIZED = os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1") != "0"
 jax.config.update("jax_disable_most_optimizations", UNOPTIMIZED)
 
-from singa import memory  # noqa: E402 - after the environment is set
+from singa.engine import memory  # noqa: E402
 from singa.tape.kernel import table  # noqa: E402
 
 

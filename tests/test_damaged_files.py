@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 
 from mutations import damaged, damaged_json, damaged_text
-from singa import checkpoint, data, image_tool, layer, weights
+from singa import data, image_tool, layer
 from singa.errors import CheckpointError, DataError, SingaError
-from singa.reading import parse_json
+from singa.formats import checkpoint, weights
+from singa.formats.reading import parse_json
 from singa.tensor import Tensor
 
 SEEDS = range(60)
@@ -232,7 +233,8 @@ BOMBS = r"""
     import gzip, io, json, resource, struct, sys, zipfile
     from pathlib import Path
     import numpy as np
-    from singa import checkpoint, data, train
+    from singa.formats import checkpoint
+    from singa import data, train
     from singa.board.overview import overview
     from singa.board.report import report
     from singa.board.run import read_details, read_run

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import pytest
 
-from docs import drawings, extension, floors
+from docs import drawings, extension, house
 from singa import autograd, device
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -151,9 +151,9 @@ class TestWhatIsMadeFromTheCode:
         monkeypatch.chdir(DOCS.parent)
 
     def test_the_house(self):
-        page = floors.PAGE.read_text(encoding="utf-8")
-        assert floors.with_table(page) == page
-        assert floors.draw() == floors.DRAWING.read_text(encoding="utf-8")
+        page = house.PAGE.read_text(encoding="utf-8")
+        assert house.with_table(page) == page
+        assert house.draw() == house.DRAWING.read_text(encoding="utf-8")
 
     def test_the_drawings_of_concepts(self, monkeypatch):
         monkeypatch.setattr(autograd, "training", False)  # put back afterwards

@@ -25,7 +25,7 @@ FACES = {
     name: import_module(f"singa.{name}")
     for name in (
         "autograd", "tensor", "layer", "opt", "metric", "initializer", "model", "data", "device",
-        "image_tool", "train", "board", "graph", "summary", "checkpoint", "weights", "errors",
+        "image_tool", "train", "board", "graph", "report", "checkpoint", "weights", "errors",
     )
 }  # fmt: skip
 """What users import from."""

@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from singa import files
-from singa.files import writing
+from singa.formats import files
+from singa.formats.files import writing
 
 posix = pytest.mark.skipif(os.name != "posix", reason="locks files")
 
@@ -54,7 +54,7 @@ def test_only_what_has_no_writer_any_more_is_removed(tmp_path, name):
 def test_a_live_writer_in_another_process_is_left_alone(tmp_path):
     script = """
 import sys
-from singa.files import writing
+from singa.formats.files import writing
 with writing(sys.argv[1]) as file:
     print("writing", flush=True)
     sys.stdin.read()

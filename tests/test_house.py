@@ -1,26 +1,32 @@
-"""The floors of docs/architecture.md are those of the code."""
+"""The storeys of docs/architecture.md are those of the code, and no files import in a circle."""
 
 import ast
+import inspect
 import re
+import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+
+import singa
+from singa.core.recorded import Recorded
+from singa.operation.methods import Catalogue
+from singa.tensor import Tensor
 
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "singa"
 
 
-def _floors() -> dict[str, int]:
-    """From docs/architecture.md: the part of the package, and the floor that it is on."""
-    rows = re.findall(r"^\| (\d) \| (.*?) \|", (ROOT / "docs/architecture.md").read_text(), re.M)
-    return {
-        name.removesuffix(".py").rstrip("/"): int(floor)
-        for floor, names in rows
-        for name in re.findall(r"`([^`]+)`", names)
-    }
+def _order() -> dict[str, int]:
+    """From docs/architecture.md: the parts of the package, from the ground up."""
+    page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| \d \w+ \| (.*?) \|", page, re.M)
+    parts = [part for row in rows for part in re.findall(r"`([^`]+)`", row)]
+    return {part.removesuffix(".py").rstrip("/"): i for i, part in enumerate(parts)}
 
 
-FLOORS = _floors()
+ORDER = _order()
 MODULES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")
 
 
@@ -28,47 +34,76 @@ def _part(path: Path) -> str:
     return path.relative_to(SOURCE).parts[0].removesuffix(".py")
 
 
-def _imported_parts(node: ast.AST) -> list[str]:
+def _name(path: Path) -> str:
+    return ".".join(path.relative_to(SOURCE.parent).with_suffix("").parts)
+
+
+FILES = {_name(path).removesuffix(".__init__"): path for path in MODULES}
+
+
+def _imported_files(node: ast.AST) -> set[str]:
+    """The names of our files that an import statement brings."""
     if isinstance(node, ast.ImportFrom) and node.module:
-        if node.module == "singa":
-            return [alias.name for alias in node.names]
-        names = [node.module]
-    elif isinstance(node, ast.Import):
-        names = [alias.name for alias in node.names]
-    else:
-        return []
-    return [name.split(".")[1] for name in names if name.startswith("singa.")]
+        names = [f"{node.module}.{alias.name}" for alias in node.names]
+        return {name if name in FILES else node.module for name in names} & FILES.keys()
+    if isinstance(node, ast.Import):
+        return {alias.name for alias in node.names} & FILES.keys()
+    return set()
 
 
-def _runtime_nodes(tree: ast.AST) -> list[ast.AST]:
-    """All nodes but those under ``if TYPE_CHECKING:``, which do not run."""
-    nodes, stack = [], [tree]
-    while stack:
-        node = stack.pop()
-        nodes.append(node)
-        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
-            stack += node.orelse
-        else:
-            stack += ast.iter_child_nodes(node)
-    return nodes
+def _imports(path: Path) -> set[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return {name for node in ast.walk(tree) for name in _imported_files(node)}
 
 
-def test_every_part_has_a_floor():
-    assert {_part(path) for path in MODULES} == FLOORS.keys()
+def test_every_part_has_its_place():
+    assert {_part(path) for path in MODULES} == ORDER.keys()
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
-def test_a_module_imports_only_from_its_floor_and_below(path):
+def test_a_part_imports_only_from_those_before_it(path):
     part = _part(path)
-    for node in _runtime_nodes(ast.parse(path.read_text())):
-        for imported in _imported_parts(node):
-            if imported in FLOORS and imported != part:
-                assert FLOORS[imported] <= FLOORS[part], f"{part} imports {imported}"
+    for name in _imports(path):
+        imported = name.split(".")[1]
+        assert imported == part or ORDER[imported] < ORDER[part], f"{part} imports {imported}"
+
+
+def test_no_files_import_each_other():
+    """Not for type checkers either. A package and the files that it hands on are one."""
+    graph = {name: _imports(path) - {name} for name, path in FILES.items()}
+    # Who imports from a package wants what its files have; the files do not want the package.
+    list(TopologicalSorter(graph).static_order())
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
 def test_no_function_hides_an_import_of_ours(path):
-    for function in ast.walk(ast.parse(path.read_text())):
+    for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            hidden = [part for node in ast.walk(function) for part in _imported_parts(node)]
+            hidden = {name for node in ast.walk(function) for name in _imported_files(node)}
             assert not hidden, f"{function.name} imports {hidden}"
+
+
+def test_what_tensors_do_that_is_recorded_is_as_it_is_declared():
+    declared = {name: f for name, f in vars(Recorded).items() if inspect.isfunction(f)}
+    assert declared.keys() == {name for name, f in vars(Catalogue).items() if callable(f)}
+    for name, declaration in declared.items():
+        wanted, found = (
+            list(inspect.signature(f).parameters.values())[1:]
+            for f in (declaration, getattr(Tensor, name))
+        )
+        if not name.startswith("__"):  # operators' arguments have no names
+            assert [(p.name, p.default, p.kind) for p in found] == [
+                (p.name, p.default, p.kind) for p in wanted
+            ], name
+
+
+def test_the_faces_of_formats_are_where_they_were():
+    from singa.checkpoint import Reader
+    from singa.weights import load
+
+    from singa import checkpoint, weights
+
+    assert weights.load is load
+    assert singa.weights is weights is sys.modules["singa.formats.weights"]
+    assert checkpoint.Reader is Reader
+    assert checkpoint is sys.modules["singa.formats.checkpoint"]

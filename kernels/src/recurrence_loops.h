@@ -6,7 +6,7 @@
 
 namespace singa {
 
-// The recurrences, by their number in singa/native/recurrence.py.
+// The recurrences, by their number in singa/engine/native/recurrence.py.
 enum class Cell : int64_t { kTanh, kRelu, kGru, kLstm };
 constexpr int64_t kCells = 4;
 

@@ -1,6 +1,7 @@
 """Imperative autograd in the style of PyTorch, with SINGA's API, run by XLA."""
 
 import gc
+import sys
 
 # What is imported stays. To look for garbage among it meanwhile takes a sixth of the time.
 _collects = gc.isenabled()
@@ -18,14 +19,18 @@ try:
         opt,
         tensor,
     )
-    from singa._tensor import Tensor
+    from singa.core.tensor import Tensor
+    from singa.formats import checkpoint, weights
 finally:
     if _collects:
         gc.enable()
 
+# Users know these by shorter names.
+sys.modules.update({"singa.checkpoint": checkpoint, "singa.weights": weights})
+
 __version__ = "0.1.0"
 
 __all__ = [
-    "Tensor", "autograd", "device", "distributed", "errors", "initializer", "layer", "metric",
-    "model", "opt", "tensor",
+    "Tensor", "autograd", "checkpoint", "device", "distributed", "errors", "initializer", "layer",
+    "metric", "model", "opt", "tensor", "weights",
 ]  # fmt: skip

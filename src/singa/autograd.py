@@ -2,17 +2,30 @@
 
 ``autograd.training = True`` turns recording on, ``False`` off. It is one switch for the process.
 
-Layers (``autograd.Conv2d``) are from a floor above and are handed down by :mod:`singa.layer` when
-it is imported, which ``import singa`` does.
+SINGA's programs know some layers by this name too: ``autograd.Conv2d``.
 """
 
 from __future__ import annotations
 
 import sys
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
 
 from singa import operation as _operation
+from singa.layer import (
+    LSTM,
+    RNN,
+    AvgPool1d,
+    AvgPool2d,
+    BatchNorm2d,
+    Conv2d,
+    Layer,
+    Linear,
+    MaxPool1d,
+    MaxPool2d,
+    Pooling2d,
+    RNN_Base,
+    SeparableConv2d,
+)
 from singa.operation import *  # noqa: F403  (its __all__ is what this face shows)
 from singa.tape import (
     Operation,
@@ -38,24 +51,7 @@ from singa.tape import (
 )
 from singa.tape import mode as _mode
 
-if TYPE_CHECKING:
-    from singa.layer import (
-        LSTM,
-        RNN,
-        AvgPool1d,
-        AvgPool2d,
-        BatchNorm2d,
-        Conv2d,
-        Layer,
-        Linear,
-        MaxPool1d,
-        MaxPool2d,
-        Pooling2d,
-        RNN_Base,
-        SeparableConv2d,
-    )
-
-    training: bool
+training: bool  # the tape's switch, see below
 
 Operator = Operation
 
@@ -70,12 +66,6 @@ __all__ = [
 ]  # fmt: skip
 
 
-def adopt(*classes: type[Any]) -> None:
-    """Show these classes here as well, by their names."""
-    for cls in classes:
-        setattr(_self, cls.__name__, cls)
-
-
 class _Face(ModuleType):
     """A module whose ``training`` is the tape's switch, not a copy of it."""
 
@@ -88,5 +78,4 @@ class _Face(ModuleType):
         _mode.training = bool(value)
 
 
-_self = sys.modules[__name__]
-_self.__class__ = _Face
+sys.modules[__name__].__class__ = _Face

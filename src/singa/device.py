@@ -10,9 +10,9 @@ import jax
 import numpy as np
 
 # These set up the process before the first array is made.
-from singa import compilation_cache as compilation_cache
-from singa import compiler as compiler
-from singa import memory as memory
+from singa.engine import compilation_cache as compilation_cache
+from singa.engine import compiler as compiler
+from singa.engine import memory as memory
 from singa.errors import ArgumentError, DeviceError, DTypeError
 
 # float64 and int64 exist only in this mode. Kernels state their dtypes, so that it changes
@@ -100,7 +100,7 @@ class Device:
         jax_device: the device in jax's words.
         verbosity: what :meth:`print_time_profiling` will show; 0 for nothing.
         skip_iteration: how many steps are not timed at first.
-        profiler: who takes the time (:mod:`singa.graph.profiler`); None until a step is timed.
+        profiler: who takes the time (:mod:`singa.report.profiler`); None until a step is timed.
 
     Example:
         >>> dev = device.get_default_device()
@@ -240,7 +240,7 @@ class Device:
 
 
 timed_devices: set[Device] = set()
-"""Those whose models' steps are timed. The floors above ask, once for each step."""
+"""Those whose models' steps are timed. The storeys above ask, once for each step."""
 
 _device = cache(Device)  # one object per physical device
 

@@ -26,10 +26,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from singa._tensor import Tensor
+from singa.core.tensor import Tensor
+from singa.core.watching import local
 from singa.device import CTensor, Device
 from singa.errors import ArgumentError, DeviceError, DistributedError
-from singa.watching import local
 
 AXIS = "rank"
 """The name of the mesh's only axis: an index along it is a rank."""

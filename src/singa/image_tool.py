@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from singa.errors import ArgumentError, DataError, DependencyError
-from singa.reading import open_file
+from singa.formats.reading import open_file
 
 if TYPE_CHECKING:
     from PIL.Image import Image

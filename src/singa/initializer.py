@@ -19,8 +19,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from singa import _random
-from singa._tensor import Tensor
+from singa.core import random as _random
+from singa.core.tensor import Tensor
 from singa.errors import ArgumentError, ShapeError
 
 __all__ = [

@@ -11,27 +11,19 @@ from typing import Any, Self
 
 import numpy as np
 
-from singa import checkpoint, tape, tensor
-from singa._tensor import Tensor, random_key
+from singa import tape, tensor
+from singa.core.guard import Guard
+from singa.core.journal import Journal
+from singa.core.tensor import Tensor, random_key
+from singa.core.watching import local
 from singa.device import CTensor, Device, DType, float32, get_default_device, timed_devices
 from singa.errors import CaptureError, CheckpointError, DTypeError, ReportError
-from singa.graph import (
-    Capture,
-    Journal,
-    MemoryReport,
-    Profile,
-    Profiler,
-    Recording,
-    Steps,
-    device_profiler,
-    draw,
-    memory_report,
-)
-from singa.guard import Guard
+from singa.formats import checkpoint
+from singa.graph import Capture, Recording, Steps
 from singa.layer import Layer
 from singa.opt import DistOpt, Optimizer, stored
-from singa.summary import Summary
-from singa.watching import local
+from singa.report import MemoryReport, Profile, Profiler, device_profiler, draw, memory_report
+from singa.report.summary import Summary
 
 
 class Model(Layer):
@@ -329,7 +321,7 @@ class Model(Layer):
             limit: so many calls are timed; what comes after them runs as always.
 
         Yields:
-            The :class:`singa.graph.Profile`, complete when the block has ended.
+            The :class:`singa.report.Profile`, complete when the block has ended.
 
         Raises:
             ReportError: another profile is being taken.
@@ -436,7 +428,7 @@ class Model(Layer):
         thread than the one that trains may call this: it waits for the end of a step.
 
         Args:
-            fpath: where to; SINGA's format, a zip (see :mod:`singa.checkpoint`).
+            fpath: where to; SINGA's format, a zip (see :mod:`singa.formats.checkpoint`).
             aux_states: Tensors of the caller's own, by name.
             overwrite: whether a file that is there may be replaced.
 

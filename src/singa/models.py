@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from singa import layer, model
-from singa._tensor import Tensor
+from singa.core.tensor import Tensor
 from singa.opt import Optimizer
 
 

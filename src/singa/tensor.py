@@ -19,13 +19,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from singa import operation
-from singa._arrays import as_shape
-from singa._tensor import ArrayLike as ArrayLike
-from singa._tensor import CTensor as CTensor
-from singa._tensor import Tensor as Tensor
-from singa._tensor import TensorLike as TensorLike
-from singa._tensor import as_tensor as as_tensor
-from singa._tensor import random_key as random_key
+from singa.core.arrays import as_shape
+from singa.core.recorded import Axes
+from singa.core.tensor import ArrayLike as ArrayLike
+from singa.core.tensor import CTensor as CTensor
+from singa.core.tensor import Tensor as Tensor
+from singa.core.tensor import TensorLike as TensorLike
+from singa.core.tensor import as_tensor as as_tensor
+from singa.core.tensor import random_key as random_key
 from singa.device import Device, as_dtype
 from singa.device import bfloat16 as bfloat16
 from singa.device import bool_ as bool_
@@ -49,7 +50,6 @@ from singa.operation import sqrt as sqrt
 from singa.operation import square as square
 from singa.operation import tanh as tanh
 from singa.operation.methods import become
-from singa.operation.reduction import Axes
 
 PlaceHolder = Tensor
 

@@ -8,7 +8,7 @@ import zlib
 import pytest
 
 from singa import data, models, opt, tape, train
-from singa.files import writing
+from singa.formats.files import writing
 
 SVG = (
     '<svg xmlns="http://www.w3.org/2000/svg" width="400" height="200" viewBox="0 0 400 200">'

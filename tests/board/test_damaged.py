@@ -8,13 +8,14 @@ from itertools import pairwise
 import pytest
 
 from mutations import damaged_json, damaged_text
-from singa import checkpoint, data
+from singa import data
 from singa.board.overview import overview
 from singa.board.report import report
 from singa.board.run import find_runs, read_details, read_run
 from singa.board.svg import clean
 from singa.board.table import read_table
 from singa.errors import CheckpointError, DataError
+from singa.formats import checkpoint
 
 
 @pytest.mark.parametrize("part", range(4))

@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from singa import checkpoint, cli, data, models, opt, tape, train
+from singa import cli, data, models, opt, tape, train
+from singa.formats import checkpoint
 from singa.tensor import Tensor
 
 

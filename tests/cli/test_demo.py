@@ -2,8 +2,9 @@ import re
 
 import pytest
 
-from singa import demo, picture
+from singa.cli import demo
 from singa.model import Model
+from singa.train import picture
 
 
 @pytest.fixture
@@ -38,6 +39,6 @@ def test_the_demo_without_matplotlib(short, capsys, monkeypatch):
 
     assert demo.main() == 1
     assert capsys.readouterr().err == (
-        "singa.demo: drawing needs matplotlib: pip install 'singa-xla[demo]'\n"
+        "singa.cli.demo: drawing needs matplotlib: pip install 'singa-xla[demo]'\n"
     )
     assert not short.exists()

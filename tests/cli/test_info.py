@@ -7,7 +7,8 @@ import jax
 import numpy as np
 
 import singa as package
-from singa import compilation_cache, data, memory, native
+from singa import data
+from singa.engine import compilation_cache, memory, native
 
 
 def test_json(singa):

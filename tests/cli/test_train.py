@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from singa import checkpoint, data, opt, picture, train
+from singa import data, opt, train
 from singa.cli.app import DataName, ModelName
+from singa.formats import checkpoint
 from singa.models import MODELS
+from singa.train import picture
 
 SOURCE = str(Path(data.__file__).parents[2])  # also if it is not installed, and named relatively
 EPOCH_LINE = re.compile(

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from singa import compiler
+from singa.engine import compiler
 
 OURS = "--xla_backend_extra_options=xla_cpu_disable_tiled_emitter"
 

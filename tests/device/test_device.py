@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from singa import device, memory
+from singa import device
+from singa.engine import memory
 from singa.errors import ArgumentError, DeviceError, DTypeError
 
 HAS_GPU = device.get_num_gpus() > 0

@@ -11,10 +11,10 @@ import pytest
 from singa import autograd, device, layer, model, models, opt
 from singa.errors import ArgumentError, ReportError
 from singa.graph import Recording
-from singa.graph.layout import Lane, layers, spread
-from singa.graph.placement import Placement
-from singa.graph.scene import Scene
-from singa.graph.svg import text_width
+from singa.report.layout import Lane, layers, spread
+from singa.report.placement import Placement
+from singa.report.scene import Scene
+from singa.report.svg import text_width
 from singa.tensor import Tensor
 
 CPU = device.get_default_device()

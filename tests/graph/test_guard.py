@@ -11,7 +11,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from singa import graph, guard, layer, model, opt, tensor
+from singa import graph, layer, model, opt, tensor
+from singa.core import guard
 from singa.tensor import Tensor
 
 X = np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3)

@@ -7,7 +7,7 @@ import pytest
 
 from singa import layer, model, models, opt
 from singa.errors import ReportError, SingaError
-from singa.graph.memory import readable
+from singa.report.memory import readable
 from singa.tensor import Tensor
 
 pytestmark = pytest.mark.usefixtures("optimized")

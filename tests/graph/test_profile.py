@@ -8,11 +8,12 @@ import jax
 import numpy as np
 import pytest
 
-from singa import autograd, device, layer, model, models, native, opt, tensor
+from singa import autograd, device, layer, model, models, opt, tensor
+from singa.engine import native
 from singa.errors import ArgumentError, ReportError
-from singa.graph.hlo import Instructions
-from singa.graph.profile import Profile, Row, summary
-from singa.graph.trace import Event, runs, time_by
+from singa.report.hlo import Instructions
+from singa.report.profile import Profile, Row, summary
+from singa.report.trace import Event, runs, time_by
 from singa.tensor import Tensor
 
 pytestmark = pytest.mark.usefixtures("optimized")

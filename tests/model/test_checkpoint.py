@@ -13,8 +13,9 @@ import zipfile
 import numpy as np
 import pytest
 
-from singa import autograd, checkpoint, device, layer, model, opt, tensor
+from singa import autograd, device, layer, model, opt, tensor
 from singa.errors import CheckpointError, CheckpointWarning, SingaError
+from singa.formats import checkpoint
 from singa.tensor import Tensor
 
 CPU = device.get_default_device()
@@ -199,7 +200,7 @@ def test_a_failing_disk_leaves_the_old_file_and_nothing_else(saved, monkeypatch,
 KILLED = """
     import os, sys
     import numpy as np
-    from singa import checkpoint
+    from singa.formats import checkpoint
     n = 0
     print("ready", flush=True)
     while True:

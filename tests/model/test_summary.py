@@ -6,7 +6,8 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 import pytest
 
-from singa import layer, model, models, native, tensor
+from singa import layer, model, models, tensor
+from singa.engine import native
 from singa.errors import CaptureError, ReportError
 from singa.tensor import Tensor
 

@@ -7,8 +7,9 @@ import pytest
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from singa import layer, model, tensor, weights
+from singa import layer, model, tensor
 from singa.errors import ArgumentError, CheckpointError
+from singa.formats import weights
 from singa.tensor import Tensor
 
 

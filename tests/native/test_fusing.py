@@ -4,7 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from singa import autograd, device, layer, model, native, opt
+from singa import autograd, device, layer, model, opt
+from singa.engine import native
 from singa.graph import Steps
 from singa.tensor import Tensor
 

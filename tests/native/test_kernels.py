@@ -18,8 +18,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from singa import autograd, native
-from singa.native import convolution, pooling, statistics
+from singa import autograd
+from singa.engine import native
+from singa.engine.native import convolution, pooling, statistics
 from singa.operation import (
     AveragePooling2d,
     BatchNormalization2d,

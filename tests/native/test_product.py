@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from native.test_kernels import agree, array, both, built
-from singa import native
-from singa.native import product as kernels
+from singa.engine import native
+from singa.engine.native import product as kernels
 from singa.operation import Affine, Gemm, Matmul, ScaledDotProductAttention
 from singa.operation.products import product
 

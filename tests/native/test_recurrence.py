@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from singa import native
-from singa.native import recurrence
+from singa.engine import native
+from singa.engine.native import recurrence
 from singa.operation import GRUSequence, LSTMSequence, RNNSequence
 
 pytestmark = [

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from singa import data, errors, image_tool, layer, weights
-from singa.picture import check_available
+from singa import data, errors, image_tool, layer
+from singa.formats import weights
 from singa.tensor import Tensor
 from singa.train import TensorBoardLog
+from singa.train.picture import check_available
 from singa.train.run import _image
 
 OPTIONAL = ("matplotlib", "PIL", "safetensors", "tensorboardX")

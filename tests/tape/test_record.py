@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from singa import autograd, model, opt
+from singa.core.journal import Journal
 from singa.errors import ArgumentError
-from singa.graph import Journal, Steps
+from singa.graph import Steps
 from singa.tensor import Tensor
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from singa import autograd, checkpoint, data, device, train
+from singa import autograd, data, device, train
 from singa.errors import ArgumentError, CheckpointError
+from singa.formats import checkpoint
 from singa.tensor import Tensor
 from small_trainings import Line, Noisy, samples, states
 

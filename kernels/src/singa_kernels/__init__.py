@@ -1,7 +1,7 @@
 """oneDNN's convolutions and products, pooling, statistics and recurrences, as XLA custom calls.
 
-This package only loads the library. ``singa.native`` registers what is in it with jax and knows
-its arguments; the two agree if :data:`INTERFACE` is what it expects.
+This package only loads the library. ``singa.engine.native`` registers what is in it with jax and
+knows its arguments; the two agree if :data:`INTERFACE` is what it expects.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from singa.board.overview import back, overview
 from singa.board.report import report
 from singa.board.run import find_runs, read_details, read_run
 from singa.board.serving import Server
-from singa.files import writing
+from singa.formats.files import writing
 
 __all__ = ["Server", "write_board", "write_report"]
 

@@ -20,7 +20,7 @@ from singa.board.markup import (
 from singa.board.page import page
 from singa.board.run import Details, Run, finite, spread
 from singa.board.table import Column, Table
-from singa.graph import readable
+from singa.report import readable
 
 _MOST_NUMBERS = 400_000  # of all curves
 _MOST_ROWS = 1000  # of the table of epochs

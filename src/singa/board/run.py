@@ -19,9 +19,9 @@ from typing import Any, TypeVar
 from singa.board.svg import clean
 from singa.board.table import Column, Table, read_table
 from singa.errors import DataError
+from singa.formats.reading import MOST_JSON, parse_json, read_file
 from singa.metric import best_of
 from singa.metric.base import MAX
-from singa.reading import MOST_JSON, parse_json, read_file
 
 T = TypeVar("T")
 
@@ -288,7 +288,7 @@ def _graph(path: Path) -> str:
 
 
 def _operations(path: Path) -> list[Operation]:
-    """The rows of a :class:`singa.graph.Profile`, times per step, those with most time first."""
+    """The rows of a :class:`singa.report.Profile`, times per step, those with most time first."""
     profile = _json_object(path)
     try:
         steps = max(int(_number(profile["iterations"])), 1)

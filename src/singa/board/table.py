@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from singa.errors import DataError
-from singa.reading import open_file
+from singa.formats.reading import open_file
 
 Column = list[float | None]
 

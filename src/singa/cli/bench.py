@@ -15,8 +15,7 @@ import numpy as np
 import typer
 
 import singa
-from singa import native, opt
-from singa._tensor import Tensor
+from singa import opt
 from singa.cli import peers
 from singa.cli.app import (
     BatchOption,
@@ -30,7 +29,9 @@ from singa.cli.app import (
     place,
     print_json,
 )
+from singa.core.tensor import Tensor
 from singa.device import Device
+from singa.engine import native
 from singa.models import MODELS
 
 _WARM_UP = 3  # steps, the first of which compiles

@@ -10,8 +10,9 @@ import jax
 import typer
 
 import singa
-from singa import compilation_cache, data, device, memory, native
+from singa import data, device
 from singa.cli.app import JsonOption, app, examples, print_json
+from singa.engine import compilation_cache, memory, native
 from singa.errors import DataError
 
 

@@ -10,7 +10,6 @@ from typing import Annotated, Any
 import typer
 
 from singa import opt
-from singa._tensor import Tensor
 from singa.cli.app import (
     BatchOption,
     DataDirOption,
@@ -28,7 +27,8 @@ from singa.cli.app import (
     place,
     print_json,
 )
-from singa.graph import Profile
+from singa.core.tensor import Tensor
+from singa.report import Profile
 
 _WARM_UP = 3  # steps
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from singa import image_tool, opt, train
-from singa._tensor import Tensor
+from singa.core.tensor import Tensor
 from singa.data import NAMES, Dataset
 from singa.data.images import channels_first
 from singa.device import Device

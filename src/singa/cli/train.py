@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from singa import opt, picture
+from singa import opt
 from singa import train as training
 from singa.cli.app import (
     INTERRUPTED,
@@ -31,7 +31,7 @@ from singa.cli.app import (
 from singa.cli.task import Task
 from singa.opt import Optimizer
 from singa.opt.schedule import Number
-from singa.train import Callback, Checkpoint, EarlyStopping, History, ProgressBar, Training
+from singa.train import Callback, Checkpoint, EarlyStopping, History, ProgressBar, Training, picture
 
 _BATCH_SIZE = 64
 _SEED = 0

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from singa.errors import DataError
-from singa.reading import open_file, read_file
+from singa.formats.reading import open_file, read_file
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _PIECE = 2**16  # bytes

@@ -10,7 +10,7 @@ from weakref import WeakSet
 import jax
 import numpy as np
 
-from singa._tensor import Tensor
+from singa.core.tensor import Tensor
 from singa.data.batching import BatchMaker, MapDataset, Rows, permutation
 from singa.data.workers import Workers, ahead
 from singa.device import Device

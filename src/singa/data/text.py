@@ -13,7 +13,7 @@ import numpy.typing as npt
 from singa.data.dataset import ArrayDataset
 from singa.data.files import decoded, read_lines
 from singa.errors import ArgumentError, DataError
-from singa.reading import open_file
+from singa.formats.reading import open_file
 
 _INT32 = np.iinfo(np.int32)
 _BLOCK = 2**20  # bytes that are looked through at a time

@@ -117,7 +117,7 @@ class _Unpickler(pickle.Unpickler):
 # -- packages without contents --------------------------------------------------------------------
 
 _PACKAGES = ("singa", "singa.data")
-_WITHOUT_JAX = ("singa.data", "singa.errors", "singa.image_tool", "singa.reading")
+_WITHOUT_JAX = ("singa.data", "singa.errors", "singa.image_tool", "singa.formats.reading")
 _WITH_JAX = ("singa.data.loader", "singa.data.image_batch_iter")
 
 

@@ -19,15 +19,15 @@ from weakref import ref
 import jax
 from jax.extend.core import ClosedJaxpr, Primitive
 
-from singa._tensor import Tensor
+from singa.core.guard import Guard
+from singa.core.journal import Journal
+from singa.core.tensor import Tensor
+from singa.core.watching import FORWARD, Exchange, Listener, local, within
 from singa.device import CTensor
-from singa.distributed import AXIS, Communicator, world_size
+from singa.distributed import AXIS, world_size
 from singa.errors import CaptureError
 from singa.graph.effects import Effect, Leavings, Made
-from singa.guard import Guard
-from singa.journal import Journal
 from singa.tape.record import Record
-from singa.watching import FORWARD, Listener, local, within
 
 # Stands in the recorded program for a Tensor's value before the step; ``index`` says which.
 read_tensor = Primitive("read_tensor")
@@ -66,7 +66,7 @@ def without_calls(name_stack: Any) -> Any:
     )
 
 
-class Capture(Listener):
+class Capture(Listener[Tensor]):
     """The record of one run of a function on Tensors of the shapes and types of ``args``.
 
     Args:
@@ -120,7 +120,7 @@ class Capture(Listener):
         self.effects: list[Effect] = []
         self.errors: list[Callable[[], Exception]] = []
         self.calls: list[Call] = []
-        self.communicator: Communicator | None = None
+        self.communicator: Exchange | None = None
         self.result: Any
         # What the step sees of Tensors that were there before: by Tensor, the value that it read
         # or assigned, and which of them it assigned.
@@ -181,7 +181,7 @@ class Capture(Listener):
         self._conditions.append(holds)
         self.errors.append(error)
 
-    def communicates(self, communicator: Communicator) -> None:
+    def communicates(self, communicator: Exchange) -> None:
         """Note by whom the step exchanges something with other ranks."""
         if self.communicator not in (None, communicator):
             raise CaptureError("a compiled step can communicate on one kind of device only")

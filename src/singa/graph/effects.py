@@ -8,10 +8,19 @@ from weakref import ref
 
 import jax
 
-from singa._tensor import Tensor, wrap
+from singa.core.guard import (
+    ABSENT,
+    Kind,
+    Part,
+    Watched,
+    assign_attribute,
+    is_iterator,
+    kind_of,
+    own,
+)
+from singa.core.journal import Journal
+from singa.core.tensor import Tensor, wrap
 from singa.device import CTensor, Device
-from singa.guard import ABSENT, Kind, Part, Watched, assign_attribute, is_iterator, kind_of, own
-from singa.journal import Journal
 
 
 class Made(NamedTuple):

@@ -11,17 +11,17 @@ from typing import Any
 import jax
 from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
 
-from singa import memory
-from singa._tensor import Tensor
+from singa.core.guard import ABSENT, Guard, changed, own
+from singa.core.tensor import Tensor
+from singa.core.watching import local
 from singa.device import CTensor
+from singa.engine import memory
 from singa.graph.capture import Capture, read_tensor, without_calls
 from singa.graph.effects import Given, fill
 from singa.graph.fusing import fuse
 from singa.graph.interrupts import uninterrupted
 from singa.graph.sequence import one_by_one
-from singa.guard import ABSENT, Guard, changed, own
 from singa.tape.kernel import named
-from singa.watching import local
 
 # An array that only its Tensor holds, seen through a list of arrays: the Tensor's reference, the
 # list's and getrefcount's own argument.

@@ -9,11 +9,11 @@ from typing import Any, TypeAlias
 
 from jax.extend.core import Literal
 
-from singa._tensor import Tensor
+from singa.core.tensor import Tensor
+from singa.core.watching import BACKWARD as BACKWARD
+from singa.core.watching import FORWARD as FORWARD
+from singa.core.watching import UPDATE as UPDATE
 from singa.graph.capture import Capture, call_of, read_tensor
-from singa.watching import BACKWARD as BACKWARD
-from singa.watching import FORWARD as FORWARD
-from singa.watching import UPDATE as UPDATE
 
 OTHER = "other"
 

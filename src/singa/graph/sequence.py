@@ -8,11 +8,12 @@ from typing import Any
 
 from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
 
+from singa.core.watching import Exchange
 from singa.device import CTensor
-from singa.distributed import EXCHANGE, Communicator
+from singa.distributed import EXCHANGE
 
 
-def one_by_one(closed: ClosedJaxpr, communicator: Communicator | None) -> Callable[..., Any]:
+def one_by_one(closed: ClosedJaxpr, communicator: Exchange | None) -> Callable[..., Any]:
     """The program as a function that runs its operations in the recorded order.
 
     Args:
@@ -44,7 +45,7 @@ def one_by_one(closed: ClosedJaxpr, communicator: Communicator | None) -> Callab
     return evaluate
 
 
-def _call(eqn: Any, jaxpr: Any, communicator: Communicator) -> Callable[..., Any]:
+def _call(eqn: Any, jaxpr: Any, communicator: Exchange) -> Callable[..., Any]:
     """One operation as a function of :func:`_inputs`."""
     inputs = _inputs(eqn)
     alone = jaxpr.replace(

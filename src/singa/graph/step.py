@@ -11,14 +11,14 @@ from weakref import finalize, ref
 
 from jax.tree_util import default_registry
 
-from singa._tensor import Tensor
+from singa.core.exact import exact
+from singa.core.guard import Part, kind_of
+from singa.core.guard.contents import identical
+from singa.core.tensor import Tensor
+from singa.core.watching import local
 from singa.errors import CaptureError, RecompilationWarning, warn
-from singa.exact import exact
 from singa.graph.program import Program
-from singa.guard import Part, kind_of
-from singa.guard.contents import identical
 from singa.tape import mode
-from singa.watching import local
 
 MOST_PROGRAMS = 32
 """So many programs of one model are kept; the one that was not used for longest is dropped."""
@@ -31,10 +31,10 @@ class Steps:
 
     The kind is all that can change the program: the function, the shapes, types and devices of
     the Tensors, the values of all other arguments, whether it is in training; and all that the
-    function has read of Python's objects, see :class:`singa.guard.Guard`. A call of a new kind runs
-    the function's Python once more; it is never served by a program that does not fit it. The
-    :data:`MOST_PROGRAMS` programs that were used last are kept. When calls are of ever new kinds, a
-    :class:`RecompilationWarning` says what keeps changing.
+    function has read of Python's objects, see :class:`singa.core.guard.Guard`. A call of a new
+    kind runs the function's Python once more; it is never served by a program that does not fit
+    it. The :data:`MOST_PROGRAMS` programs that were used last are kept. When calls are of ever new
+    kinds, a :class:`RecompilationWarning` says what keeps changing.
 
     Attributes:
         captures: how often a function's Python has run.

@@ -1,6 +1,5 @@
 """The layers: parameters and state around operations."""
 
-from singa import autograd
 from singa.layer.activation import (
     ELU,
     GELU,
@@ -158,10 +157,3 @@ __all__ = [
     "TransformerEncoderLayer",
     "TripletLoss",
 ]  # fmt: skip
-
-# SINGA's programs know some layers as autograd.Conv2d. That face is below this floor and does not
-# reach up for them: they are handed down.
-autograd.adopt(
-    Layer, Linear, Conv2d, SeparableConv2d, BatchNorm2d, Pooling2d, MaxPool2d, AvgPool2d,
-    MaxPool1d, AvgPool1d, RNN_Base, RNN, LSTM,
-)  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from singa import operation
-from singa._tensor import Tensor
+from singa.core.tensor import Tensor
 from singa.layer.base import Layer, parameter, positive
 from singa.layer.function import Function
 from singa.operation import checks

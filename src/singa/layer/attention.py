@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import math
 
-from singa._tensor import Tensor, TensorLike, as_tensor
+from singa.core.tensor import Tensor, TensorLike, as_tensor
 from singa.device import bool_
 from singa.errors import ArgumentError, DTypeError, ShapeError
 from singa.layer.base import Layer, expect_features, parameter, positive

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from singa import notebook
-from singa._tensor import Tensor
+from singa.core import notebook
+from singa.core.guard import Watched
+from singa.core.tensor import Tensor
+from singa.core.watching import local, outside_capture
 from singa.device import DType, float32, is_float
 from singa.errors import ArgumentError, DTypeError, ShapeError
-from singa.guard import Watched
-from singa.watching import local, outside_capture
 
 Initializer: TypeAlias = Callable[[Tensor], Any]
 """A function of :mod:`singa.initializer`, or another one that fills a Tensor in place."""

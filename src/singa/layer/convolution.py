@@ -3,7 +3,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from singa._tensor import Tensor
+from singa.core.tensor import Tensor
 from singa.errors import ArgumentError, DTypeError, ShapeError
 from singa.layer.base import Initializer, Layer, expect_features, parameter, positive, weight
 from singa.layer.padding import checked_pad_mode, same_padding

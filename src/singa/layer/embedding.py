@@ -3,7 +3,7 @@ from __future__ import annotations
 from functools import partial
 
 from singa import initializer, operation
-from singa._tensor import Tensor, TensorLike
+from singa.core.tensor import Tensor, TensorLike
 from singa.device import float32
 from singa.errors import ArgumentError, ShapeError
 from singa.layer.base import Initializer, Layer, positive

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Any, ClassVar
 
-from singa._tensor import Tensor
+from singa.core.tensor import Tensor
 from singa.layer.base import Layer
 from singa.tape import Operation
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from singa._tensor import Tensor
+from singa.core.tensor import Tensor
 from singa.errors import DTypeError, ShapeError
 from singa.layer.base import Initializer, Layer, expect_features, parameter, positive, weight
 from singa.operation import affine, checks, flatten, matmul, transpose

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from singa._tensor import Tensor
+from singa.core.tensor import Tensor
 from singa.errors import ArgumentError, DTypeError, ShapeError
 from singa.layer.base import Layer, expect_features, parameter, positive, state
 from singa.operation import batchnorm_2d, checks, group_norm, layer_norm, rms_norm

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from singa import operation
-from singa._tensor import Tensor
+from singa.core.tensor import Tensor
 from singa.layer.base import Layer
 from singa.layer.function import Function
 from singa.layer.padding import checked_pad_mode, same_padding

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from singa._tensor import Tensor, TensorLike, as_tensor
+from singa.core.tensor import Tensor, TensorLike, as_tensor
 from singa.errors import ArgumentError, ShapeError
 from singa.layer.base import Layer, expect_features, parameter, positive
 from singa.operation import Dropout, cat, dropout, gru, lstm, rnn, stack, transpose, unstack

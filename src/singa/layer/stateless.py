@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from singa import operation
-from singa._tensor import Tensor
+from singa.core.tensor import Tensor
 from singa.layer.base import Layer
 from singa.layer.function import Function
 

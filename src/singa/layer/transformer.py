@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from singa._tensor import Tensor, TensorLike
+from singa.core.tensor import Tensor, TensorLike
 from singa.errors import ArgumentError
 from singa.layer.attention import MultiHeadAttention
 from singa.layer.base import Layer

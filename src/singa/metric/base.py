@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from singa._tensor import Tensor, TensorLike
+from singa.core.tensor import Tensor, TensorLike
+from singa.core.watching import outside_capture
 from singa.device import CTensor, Device, get_default_device
 from singa.errors import ArgumentError
 from singa.tape import Operation, training
-from singa.watching import outside_capture
 
 Array = Any
 """A NumPy array or a CTensor: the formulas are written for both."""

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from singa._tensor import TensorLike
+from singa.core.tensor import TensorLike
 from singa.errors import ArgumentError
 from singa.metric import formula
 from singa.metric.base import MAX, Array, Metric

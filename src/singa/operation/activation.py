@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax.nn import sigmoid as logistic
 
-from singa._tensor import Tensor
+from singa.core.tensor import Tensor
 from singa.device import CTensor
 from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks

@@ -7,7 +7,7 @@ import math
 import jax
 import jax.numpy as jnp
 
-from singa._tensor import Tensor, next_key, wrap
+from singa.core.tensor import Tensor, next_key, wrap
 from singa.device import CTensor, bool_, is_float
 from singa.errors import ArgumentError, DTypeError, ShapeError
 from singa.operation import checks

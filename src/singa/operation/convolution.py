@@ -9,11 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from singa import native
-from singa._tensor import Tensor
+from singa.core.tensor import Tensor
 from singa.device import CTensor
+from singa.engine import native
+from singa.engine.native import convolution as kernels
 from singa.errors import ArgumentError, ShapeError
-from singa.native import convolution as kernels
 from singa.operation import checks, unfolding
 from singa.operation.checks import Sizes
 from singa.tape import Operation

@@ -10,7 +10,7 @@ import math
 import jax
 import jax.numpy as jnp
 
-from singa._tensor import Tensor, TensorLike, as_tensor
+from singa.core.tensor import Tensor, TensorLike, as_tensor
 from singa.device import CTensor, float32, is_float
 from singa.operation import checks
 from singa.operation.pointwise import Pointwise

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from singa._tensor import ArrayLike, Tensor, TensorLike, as_tensor, number
+from singa.core.tensor import ArrayLike, Tensor, TensorLike, as_tensor, number
 from singa.device import CTensor, bool_, int32
 from singa.errors import ArgumentError, BoundsError, DTypeError
 from singa.operation import checks

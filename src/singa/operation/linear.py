@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
-from singa._tensor import Tensor, TensorLike, as_tensor
+from singa.core.tensor import Tensor, TensorLike, as_tensor
 from singa.device import CTensor
 from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks

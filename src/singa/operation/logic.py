@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
-from singa._tensor import Tensor, TensorLike, as_tensor
+from singa.core.tensor import Tensor, TensorLike, as_tensor
 from singa.device import CTensor
 from singa.operation import checks
 from singa.tape import Operation

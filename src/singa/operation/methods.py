@@ -1,18 +1,19 @@
 """What Tensors do that is recorded: their operators and methods, as a catalogue.
 
-They are operations, so they live on this floor; importing it hands them down to the Tensor class.
-Type checkers are told that Tensor inherits them.
+They are operations, so they live in this room; importing it hands them down to the Tensor class.
+Type checkers see what ``core/recorded.py`` declares, which a test compares with the catalogue.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import jax
 import numpy as np
 
-from singa._tensor import Tensor, TensorLike, as_tensor
+from singa.core.recorded import Axes
+from singa.core.tensor import Tensor, TensorLike, as_tensor
 from singa.device import CTensor, Device, bool_
 from singa.errors import DTypeError
 from singa.operation import (
@@ -27,21 +28,8 @@ from singa.operation import (
     rounding,
     shaping,
 )
-from singa.operation.reduction import Axes
 from singa.tape import Operation
 from singa.tape.hooks import register_hook
-
-
-class _Reducing(Protocol):
-    def __call__(self, axis: Axes = None, keepdims: bool = False) -> Tensor: ...
-
-
-class _Locating(Protocol):
-    def __call__(self, axis: int | None = None, keepdims: bool = False) -> Tensor: ...
-
-
-class _Shaping(Protocol):
-    def __call__(self, shape: int | Sequence[int], *more: int) -> Tensor: ...
 
 
 def _reflected(function: Callable[[Tensor, TensorLike], Tensor]) -> Callable[..., Tensor]:
@@ -80,24 +68,20 @@ def _comparison(function: Callable[[Tensor, TensorLike], Tensor]) -> Callable[..
     return method
 
 
-def _after(function: Callable[..., Tensor], method: Any) -> Any:
-    """The method, with the name and the docstring of the function that it calls.
-
-    Of any type, because Protocols cannot say what is bound only once it is in a class.
-    """
+def _after(function: Callable[..., Tensor], method: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The method, with the name and the docstring of the function that it calls."""
     method.__name__, method.__doc__ = function.__name__, function.__doc__
     return method
 
 
-def _reducing(function: Callable[[Tensor, Axes, bool], Tensor]) -> _Reducing:
+def _reducing(function: Callable[[Tensor, Axes, bool], Tensor]) -> Callable[..., Tensor]:
     def method(self: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
         return function(self, axis, keepdims)
 
-    bound: _Reducing = _after(function, method)
-    return bound
+    return _after(function, method)
 
 
-def _locating(function: Callable[[Tensor, int, bool], Tensor]) -> _Locating:
+def _locating(function: Callable[[Tensor, int, bool], Tensor]) -> Callable[..., Tensor]:
     """Along an axis, or of all elements in a row if there is none."""
 
     def method(self: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor:
@@ -106,18 +90,16 @@ def _locating(function: Callable[[Tensor, int, bool], Tensor]) -> _Locating:
         found = function(shaping.reshape(self, (-1,)), 0, keepdims)
         return shaping.reshape(found, (1,) * self.ndim()) if keepdims else found
 
-    bound: _Locating = _after(function, method)
-    return bound
+    return _after(function, method)
 
 
-def _shaping(function: Callable[[Tensor, Sequence[int]], Tensor]) -> _Shaping:
+def _shaping(function: Callable[[Tensor, Sequence[int]], Tensor]) -> Callable[..., Tensor]:
     """With the sizes as one sequence or one by one."""
 
     def method(self: Tensor, shape: int | Sequence[int], *more: int) -> Tensor:
         return function(self, (shape, *more) if isinstance(shape, (int, np.integer)) else shape)
 
-    bound: _Shaping = _after(function, method)
-    return bound
+    return _after(function, method)
 
 
 def _logical(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -258,12 +240,8 @@ def _to(self: Tensor, target: Any) -> Tensor:
     return moved
 
 
-class Recorded:
-    """The recorded half of :class:`singa.tensor.Tensor`.
-
-    Operators broadcast and promote types as NumPy's do; Python's numbers take the Tensor's type
-    where it can hold them. ``sum`` and the other reductions drop the axes, unless ``keepdims``.
-    """
+class Catalogue:
+    """The methods by their names."""
 
     __add__ = elementwise.add
     __sub__ = elementwise.sub
@@ -357,6 +335,6 @@ class Recorded:
     div_column = _div_column
 
 
-for _name, _method in vars(Recorded).items():
+for _name, _method in vars(Catalogue).items():
     if callable(_method):
         setattr(Tensor, _name, _method)

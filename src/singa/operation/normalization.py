@@ -9,14 +9,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from singa import native
-from singa._tensor import Tensor
+from singa.core.recorded import Axes
+from singa.core.tensor import Tensor
 from singa.device import CTensor
+from singa.engine import native
+from singa.engine.native import statistics
 from singa.errors import ArgumentError, ShapeError
-from singa.native import statistics
 from singa.operation import checks
 from singa.operation.numerics import direction
-from singa.operation.reduction import Axes, Norm
+from singa.operation.reduction import Norm
 from singa.tape import Operation, mode, wide
 from singa.tape.operation import computed
 

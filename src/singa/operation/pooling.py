@@ -16,12 +16,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from singa import native
-from singa._tensor import Tensor
+from singa.core.tensor import Tensor
 from singa.device import CTensor
+from singa.engine import native
+from singa.engine.fusion import apart
+from singa.engine.native import pooling as kernels
 from singa.errors import ArgumentError, ShapeError
-from singa.fusion import apart
-from singa.native import pooling as kernels
 from singa.operation import checks
 from singa.operation.checks import Sizes
 from singa.operation.convolution import AXES, LETTERS, Padding, as_padding

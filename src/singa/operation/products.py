@@ -7,9 +7,9 @@ from functools import partial
 
 import jax.numpy as jnp
 
-from singa import native
 from singa.device import CTensor, DType
-from singa.native import product as kernels
+from singa.engine import native
+from singa.engine.native import product as kernels
 from singa.tape import wide
 
 

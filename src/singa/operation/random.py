@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from singa._tensor import Tensor, next_key, wrap
+from singa.core.tensor import Tensor, next_key, wrap
 from singa.device import CTensor
 from singa.errors import ArgumentError
 from singa.operation import checks

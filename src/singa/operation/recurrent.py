@@ -14,11 +14,11 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
-from singa import native
-from singa._tensor import Tensor, TensorLike, as_tensor, number
+from singa.core.tensor import Tensor, TensorLike, as_tensor, number
 from singa.device import CTensor
+from singa.engine import native
+from singa.engine.native import recurrence as kernels
 from singa.errors import ArgumentError, ShapeError
-from singa.native import recurrence as kernels
 from singa.operation import checks
 from singa.operation.products import as_rows, product
 from singa.tape import Operation

@@ -7,14 +7,13 @@ those with NumPy's names drop them.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from singa._tensor import Tensor
+from singa.core.recorded import Axes
+from singa.core.tensor import Tensor
 from singa.device import CTensor, DType, float32, is_float
 from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks
@@ -27,8 +26,6 @@ __all__ = [
     "reduce_all", "reduce_any", "reduce_max", "reduce_mean", "reduce_min", "reduce_prod",
     "reduce_sum", "std", "var",
 ]  # fmt: skip
-
-Axes: TypeAlias = Sequence[int] | int | None
 
 
 def _summed(x: CTensor) -> DType:

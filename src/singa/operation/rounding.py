@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jax.lax import RoundingMethod
 from jax.lax import round as round_to
 
-from singa._tensor import Tensor
+from singa.core.tensor import Tensor
 from singa.device import CTensor
 from singa.operation.pointwise import Pointwise
 

@@ -14,7 +14,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from singa._tensor import ArrayLike, Tensor, TensorLike, as_tensor
+from singa.core.tensor import ArrayLike, Tensor, TensorLike, as_tensor
 from singa.device import CTensor
 from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks

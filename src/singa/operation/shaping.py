@@ -8,7 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from singa._tensor import Tensor
+from singa.core.tensor import Tensor
 from singa.device import CTensor, DType, as_dtype, float32
 from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks

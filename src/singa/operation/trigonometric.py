@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
-from singa._tensor import Tensor
+from singa.core.tensor import Tensor
 from singa.device import CTensor
 from singa.operation.pointwise import Pointwise
 

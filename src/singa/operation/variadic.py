@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import jax.numpy as jnp
 
-from singa._tensor import Tensor, TensorLike, as_tensor
+from singa.core.tensor import Tensor, TensorLike, as_tensor
 from singa.device import CTensor, float32, is_float
 from singa.operation import checks
 from singa.tape import Operation, wide

@@ -8,11 +8,12 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias
 import jax.numpy as jnp
 import numpy as np
 
-from singa._arrays import from_host
-from singa._tensor import Tensor, wrap
+from singa.core.arrays import from_host
+from singa.core.guard import Cache, EagerGuard, names_read, own
+from singa.core.tensor import Tensor, wrap
+from singa.core.watching import UPDATE, calling, local
 from singa.device import CTensor, Device, int32
 from singa.errors import DeviceError, ShapeError
-from singa.guard import Cache, EagerGuard, names_read, own
 from singa.opt.hyperparameter import Group, Values, is_on
 from singa.opt.kernel import METHODS, Kernel, Layout, Misfit, kernel_of, names_of
 from singa.opt.schedule import Constant, DecayScheduler
@@ -26,7 +27,6 @@ from singa.opt.step import (
     present_step,
     wide,
 )
-from singa.watching import UPDATE, calling, local
 
 MOST_PLANS = 1024
 """So many plans of an optimizer are kept: one for each set of parameters that it updates."""

@@ -10,7 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from singa import distributed
-from singa._tensor import Tensor, wrap
+from singa.core.guard import Watched, own
+from singa.core.tensor import Tensor, wrap
+from singa.core.watching import local, outside_capture, unless_still
 from singa.device import (
     CTensor,
     Device,
@@ -22,7 +24,6 @@ from singa.device import (
 )
 from singa.distributed import Communicator, communicator
 from singa.errors import ArgumentError, DeviceError, DistributedError, DTypeError, ShapeError
-from singa.guard import Watched, own
 from singa.opt.compiled import Pairs
 from singa.opt.exchange import (
     Groups,
@@ -37,7 +38,6 @@ from singa.opt.exchange import (
 from singa.opt.optimizer import Optimizer
 from singa.opt.sgd import SGD
 from singa.opt.state import RESIDUAL, Kind, check_fits, placed
-from singa.watching import local, outside_capture, unless_still
 
 THRESHOLD = 2_097_152
 """In elements: gradients that are larger travel by themselves."""

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Mapping
 from inspect import Parameter, Signature, get_annotations
 from typing import Any, ClassVar, dataclass_transform, overload
 
-from singa._tensor import Tensor
+from singa.core.guard import Watched, assign_attribute, own
+from singa.core.tensor import Tensor
 from singa.device import CTensor, as_dtype
 from singa.errors import ArgumentError, DTypeError
-from singa.guard import Watched, assign_attribute, own
 from singa.opt.schedule import Constant, DecayScheduler, Number, as_number, as_schedule
 
 

@@ -15,9 +15,9 @@ from weakref import WeakValueDictionary
 import jax
 import jax.numpy as jnp
 
+from singa.core.exact import copied, exact_or_same, known_by
+from singa.core.guard import guard_of, own, running
 from singa.device import CTensor, int32
-from singa.exact import copied, exact_or_same, known_by
-from singa.guard import guard_of, own, running
 from singa.opt.hyperparameter import Values
 from singa.opt.step import (
     State,

@@ -11,7 +11,8 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from singa._tensor import Tensor, wrap
+from singa.core.tensor import Tensor, wrap
+from singa.core.watching import local, unless_still
 from singa.device import CTensor, bool_, float16, float32, int32
 from singa.errors import ArgumentError, DTypeError, ShapeError
 from singa.opt.compiled import CompiledUpdate, Pairs
@@ -27,7 +28,6 @@ from singa.opt.step import (
     ended,
 )
 from singa.tape.backward import backward
-from singa.watching import local, unless_still
 
 
 class Optimizer(CompiledUpdate, Declared):

@@ -15,13 +15,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from singa._tensor import Tensor, wrap
+from singa.core.exact import copied, exact_or_same, known_by
+from singa.core.guard import Watched, guard_of, own, running
+from singa.core.tensor import Tensor, wrap
+from singa.core.watching import outside_capture
 from singa.device import CTensor, DType, float32
 from singa.errors import ArgumentError, DTypeError
-from singa.exact import copied, exact_or_same, known_by
-from singa.guard import Watched, guard_of, own, running
 from singa.tape.kernel import arrays_only, named
-from singa.watching import outside_capture
 
 MOST_FORMULAS = 1024
 """So many formulas are kept."""

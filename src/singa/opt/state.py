@@ -9,13 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from singa._arrays import converts
-from singa._tensor import Tensor, wrap
+from singa.core.arrays import converts
+from singa.core.guard import ABSENT, Cache, Watched, changed
+from singa.core.tensor import Tensor, wrap
+from singa.core.watching import local, outside_capture
 from singa.device import CTensor, Device, DType, int32
 from singa.errors import CaptureError, DTypeError, ShapeError
-from singa.guard import ABSENT, Cache, Watched, changed
 from singa.opt.step import AVERAGE, SUM, TURN, State
-from singa.watching import local, outside_capture
 
 Kind: TypeAlias = tuple[tuple[int, ...], DType]
 """The shape and the data type of an array."""

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from singa._tensor import Tensor
+from singa.core.tensor import Tensor
 from singa.errors import CheckpointError, CheckpointWarning, warn
 from singa.opt.distributed import DistOpt
 from singa.opt.optimizer import Optimizer

@@ -10,12 +10,12 @@ from weakref import WeakKeyDictionary
 import jax
 import jax.numpy as jnp
 
-from singa._tensor import Tensor
+from singa.core.tensor import Tensor
+from singa.core.watching import local, within
 from singa.device import CTensor, is_float
 from singa.errors import NumericalError, users_line
 from singa.tape.operation import Operation, describe
 from singa.tape.record import Record
-from singa.watching import local, within
 
 _lines: WeakKeyDictionary[Record, str] = WeakKeyDictionary()
 """Where in the user's code an operation was called."""

@@ -10,7 +10,8 @@ from typing import Generic, NamedTuple, TypeVar, overload
 import jax
 import jax.numpy as jnp
 
-from singa._tensor import ArrayLike, Tensor, wrap
+from singa.core.tensor import ArrayLike, Tensor, wrap
+from singa.core.watching import BACKWARD
 from singa.device import CTensor, Device, DType
 from singa.errors import DTypeError, GradientError, ShapeError
 from singa.tape import hooks
@@ -19,7 +20,6 @@ from singa.tape.modes import enable_grad, mode
 from singa.tape.operation import Operation, computed
 from singa.tape.precision import wide
 from singa.tape.record import Edge, Record
-from singa.watching import BACKWARD
 
 _NONE: dict[int, Tensor] = {}
 _NO_HOOKS: hooks.ByOutput = {}

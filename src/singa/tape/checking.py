@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from singa._tensor import Tensor, TensorLike
+from singa.core.tensor import Tensor, TensorLike
 from singa.device import float64, is_float
 from singa.errors import GradientError
 from singa.tape.backward import gradients

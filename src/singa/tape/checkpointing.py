@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import jax
 
-from singa._tensor import Tensor
+from singa.core.tensor import Tensor
+from singa.core.watching import FORWARD, calling, local
 from singa.device import CTensor
-from singa.fusion import apart
+from singa.engine.fusion import apart
 from singa.tape.kernel import Arrays, Kernel, Trace
-from singa.watching import FORWARD, calling, local
-
-if TYPE_CHECKING:
-    from singa.tape.operation import Operation
-    from singa.tape.record import Record
+from singa.tape.likes import OperationLike, RecordLike
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -67,15 +64,15 @@ class Segment:
     """
 
     def __init__(self) -> None:
-        self._kernels: list[tuple[Operation, Kernel, dict[str, Any]]] = []
+        self._kernels: list[tuple[OperationLike, Kernel, dict[str, Any]]] = []
         # For each input: the array, or by which of the operations it was made, as which output.
         self._inputs: list[list[CTensor | tuple[int, int]]] = []
-        self._numbers: dict[Record, int] = {}
+        self._numbers: dict[RecordLike, int] = {}
         self._made: dict[int, tuple[list[CTensor], list[CTensor]]] = {}
 
     def add(
         self,
-        record: Record,
+        record: RecordLike,
         kernel: tuple[Kernel, dict[str, Any]],
         arrays: list[CTensor],
         xs: Sequence[Tensor],
@@ -136,7 +133,7 @@ class Recomputed:
         self._trace, self._segment, self._number = trace, segment, number
 
     @contextmanager
-    def restored(self, record: Record, dys: Sequence[CTensor] = ()) -> Iterator[Trace]:
+    def restored(self, record: RecordLike, dys: Sequence[CTensor] = ()) -> Iterator[Trace]:
         """Let the record have for a while what it would have had."""
         record._inputs, record._saved = self._segment.take(self._number, dys)
         record._trace = self._trace
@@ -146,12 +143,12 @@ class Recomputed:
             record._trace = self
             record._saved = record._inputs = []
 
-    def after_forward(self, record: Record) -> Operation:
+    def after_forward(self, record: RecordLike) -> OperationLike:
         with self.restored(record) as trace:
             return trace.after_forward(record)
 
     def backward(
-        self, record: Record, dys: dict[int, CTensor], needed: tuple[bool, ...]
+        self, record: RecordLike, dys: dict[int, CTensor], needed: tuple[bool, ...]
     ) -> Sequence[CTensor | None]:
         with self.restored(record, list(dys.values())) as trace:
             return trace.backward(record, dys, needed)

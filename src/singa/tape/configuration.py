@@ -4,26 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from singa._tensor import Tensor
+from singa.core.exact import exact, known_by
+from singa.core.tensor import Tensor
+from singa.core.watching import local
 from singa.device import CTensor, DType
 from singa.errors import ArgumentError
-from singa.exact import exact, known_by
-from singa.watching import local
-
-if TYPE_CHECKING:
-    from singa.tape.operation import Operation
+from singa.tape.likes import OperationLike
 
 # Of these, equal values of one type are the same value.
 _EXACT = frozenset({bool, int, str, bytes, type(None), type})
 
 
-def configuration(operation: Operation, precision: DType | None) -> tuple[Any, dict[str, Any]]:
+def configuration(operation: OperationLike, precision: DType | None) -> tuple[Any, dict[str, Any]]:
     """What an operation's kernel is known by, and the values that the kernel takes each time.
 
     The latter are arrays, and the numbers that the class says will change.
@@ -57,7 +55,7 @@ def _scalar(value: float, sign: str | None) -> CTensor:
     return jnp.asarray(value)
 
 
-def _exact(operation: Operation, name: str, value: Any) -> Hashable:
+def _exact(operation: OperationLike, name: str, value: Any) -> Hashable:
     """Something that is equal only for values that compute the same."""
     if isinstance(value, Tensor):
         raise ArgumentError(

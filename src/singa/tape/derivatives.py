@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import jax.numpy as jnp
 import numpy as np
 
-from singa._tensor import Tensor, TensorLike, as_tensor, wrap
+from singa.core.tensor import Tensor, TensorLike, as_tensor, wrap
 from singa.errors import GradientError, ShapeError
 from singa.tape.backward import grad
 from singa.tape.modes import enable_grad

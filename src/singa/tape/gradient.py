@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from singa._tensor import Tensor, wrap
+from singa.core.tensor import Tensor, wrap
 from singa.device import CTensor, Device
 from singa.errors import GradientError
 from singa.tape.checkpointing import Recomputed

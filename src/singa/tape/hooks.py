@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 from weakref import finalize
 
-from singa._tensor import Tensor
+from singa.core.guard import Watched, changed
+from singa.core.tensor import Tensor
+from singa.core.watching import local
 from singa.errors import DTypeError, GradientError, ShapeError
-from singa.guard import Watched, changed
-from singa.watching import local
 
 GradientHook: TypeAlias = Callable[[Tensor], Tensor | None]
 PreHook: TypeAlias = Callable[[Any, tuple[Tensor, ...]], Sequence[Tensor] | None]

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from singa.core.watching import local
 from singa.device import CTensor, is_float
 from singa.errors import CaptureError, ShapeError
 from singa.tape.kernel import Arrays, input_gradients
-from singa.watching import local
-
-if TYPE_CHECKING:
-    from singa.tape.operation import Operation
-    from singa.tape.record import Record
+from singa.tape.likes import OperationLike, RecordLike
 
 
-def forward(operation: Operation, arrays: list[CTensor]) -> Arrays:
+def forward(operation: OperationLike, arrays: list[CTensor]) -> Arrays:
     """Call ``operation.forward``: now, or whenever the step runs that is being captured."""
     if local.capture is None:
         return tuple(jnp.asarray(y) for y in _outputs(operation, arrays))
@@ -63,12 +60,12 @@ class HostTrace:
         self.outputs_are_float = tuple(is_float(y.dtype) for y in ys)
         self._outputs = () if local.capture is None else ys
 
-    def after_forward(self, record: Record) -> Operation:
+    def after_forward(self, record: RecordLike) -> OperationLike:
         """The operation as forward left it."""
         return record.operation
 
     def backward(
-        self, record: Record, dys: dict[int, CTensor], needed: tuple[bool, ...]
+        self, record: RecordLike, dys: dict[int, CTensor], needed: tuple[bool, ...]
     ) -> Sequence[CTensor | None]:
         """Call ``operation.backward``: now, or whenever the captured step runs."""
         operation = record.operation
@@ -113,7 +110,7 @@ def _call(
     return ys
 
 
-def _outputs(operation: Operation, arrays: Sequence[Any]) -> Sequence[Any]:
+def _outputs(operation: OperationLike, arrays: Sequence[Any]) -> Sequence[Any]:
     ys = operation.forward(*arrays)
     return ys if isinstance(ys, (tuple, list)) else (ys,)
 

@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 
-from singa._tensor import Tensor, wrap
+from singa.core.tensor import Tensor, wrap
+from singa.core.watching import Exchange, Listener, local
 from singa.device import CTensor, get_default_device
 from singa.errors import CaptureError, DTypeError
 from singa.tape.operation import Operation
-from singa.watching import Listener, local
-
-if TYPE_CHECKING:
-    from singa.distributed import Communicator
 
 
 class FromJax(Operation):
@@ -94,7 +91,7 @@ def _array(leaf: Any) -> CTensor:
     return leaf._data
 
 
-class _Pure(Listener):
+class _Pure(Listener[Tensor]):
     """Lets Tensors be read, and those be assigned that were made in the same call."""
 
     def __init__(self) -> None:
@@ -106,7 +103,7 @@ class _Pure(Listener):
     def check(self, holds: CTensor, error: Callable[[], Exception]) -> None:
         raise CaptureError("to_jax: detect_anomaly cannot look into a function that jax traces")
 
-    def communicates(self, communicator: Communicator) -> None:
+    def communicates(self, communicator: Exchange) -> None:
         raise CaptureError("to_jax: a function that jax traces exchanges nothing with other ranks")
 
     def made(self, tensor: Tensor) -> None:

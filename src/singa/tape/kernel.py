@@ -16,29 +16,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 from weakref import ref
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from singa import memory
-from singa._tensor import Tensor
+from singa.core.exact import copied
+from singa.core.guard import EagerGuard, guard_of, running
+from singa.core.tensor import Tensor
+from singa.core.watching import Exchange, Listener, local
 from singa.device import CTensor, DType, float32, is_float
+from singa.engine import memory
 from singa.errors import CaptureError, DTypeError, GradientError, ShapeError
-from singa.exact import copied
-from singa.guard import EagerGuard, guard_of, running
 from singa.tape.broadcasting import back_broadcast
 from singa.tape.configuration import configuration
+from singa.tape.likes import OperationLike, RecordLike
 from singa.tape.precision import WIDE, converted
 from singa.tape.table import Table, Tracing
-from singa.watching import Listener, local
-
-if TYPE_CHECKING:
-    from singa.distributed import Communicator
-    from singa.tape.operation import Operation
-    from singa.tape.record import Record
 
 Arrays: TypeAlias = tuple[CTensor, ...]
 Recorded: TypeAlias = "tuple[Arrays, dict[ref[Trace], Arrays]]"
@@ -71,7 +67,7 @@ class Kernel:
 
     def __init__(
         self,
-        operation: Operation,
+        operation: OperationLike,
         precision: DType | None,
         names: Sequence[str],
         identity: int,
@@ -119,7 +115,7 @@ class Kernel:
         self.record: Callable[..., Recorded] = jax.jit(named(record, title))
 
 
-def kernel_of(operation: Operation, precision: DType | None) -> tuple[Kernel, dict[str, Any]]:
+def kernel_of(operation: OperationLike, precision: DType | None) -> tuple[Kernel, dict[str, Any]]:
     """The kernel for an operation's configuration, and the attributes that go in as arguments."""
     key, given = configuration(operation, precision)
     kernel = table.kernels.get(key)
@@ -128,7 +124,7 @@ def kernel_of(operation: Operation, precision: DType | None) -> tuple[Kernel, di
     return kernel, given
 
 
-def _forward(operation: Operation, precision: DType | None, *xs: CTensor) -> Arrays:
+def _forward(operation: OperationLike, precision: DType | None, *xs: CTensor) -> Arrays:
     if precision is None and operation.arithmetic == WIDE:
         return _forward_in_float32(operation, xs)
     xs = converted(xs, precision)
@@ -136,7 +132,7 @@ def _forward(operation: Operation, precision: DType | None, *xs: CTensor) -> Arr
         return _as_outputs(operation, operation.forward(*xs))
 
 
-def _forward_in_float32(operation: Operation, xs: Arrays) -> Arrays:
+def _forward_in_float32(operation: OperationLike, xs: Arrays) -> Arrays:
     """What was computed in float32 at least, in the types that the inputs as they are lead to."""
     plain = operation.copy()
     wide = converted(xs, float32)
@@ -148,7 +144,7 @@ def _forward_in_float32(operation: Operation, xs: Arrays) -> Arrays:
     return tuple(y.astype(like.dtype) for y, like in zip(ys, likes, strict=True))
 
 
-def _forward_for_backward(operation: Operation, precision: DType | None, xs: Arrays) -> Arrays:
+def _forward_for_backward(operation: OperationLike, precision: DType | None, xs: Arrays) -> Arrays:
     """The outputs; what backward will need is left on the operation."""
     if not operation.derives_backward():
         return _forward(operation, precision, *xs)
@@ -175,7 +171,7 @@ class Trace(Tracing):
 
     def __init__(
         self,
-        operation: Operation,
+        operation: OperationLike,
         guard: EagerGuard | None,
         precision: DType | None,
         left: dict[str, Any],
@@ -208,7 +204,7 @@ class Trace(Tracing):
                 self.recomputes = self.recomputes or is_float(leaf.dtype)
             self._places.append(place)
         # The functions that are compiled hold this, and not the trace, which holds them.
-        self._left_on: Callable[[Operation, Sequence[Any]], Operation]
+        self._left_on: Callable[[OperationLike, Sequence[Any]], OperationLike]
         self._left_on = partial(_with_what_was_left, self._given, treedef, constants)
 
     def residuals(self, left: dict[str, Any], xs: Arrays, ys: Arrays) -> Arrays:
@@ -229,11 +225,11 @@ class Trace(Tracing):
         known = (*xs, *ys, *given.values(), *residuals)
         return [*given.values(), *[known[place] for place in self._places]]
 
-    def after_forward(self, record: Record) -> Operation:
+    def after_forward(self, record: RecordLike) -> OperationLike:
         """The operation as forward left it."""
         return self._left_on(self._operation.copy(), record._saved)
 
-    def sources(self, record: Record) -> Iterator[tuple[CTensor, int | None, int | None]]:
+    def sources(self, record: RecordLike) -> Iterator[tuple[CTensor, int | None, int | None]]:
         """What backward depends on: the arrays, and which input or output each of them is."""
         inputs, outputs = len(self.input_avals), len(self.output_avals)
         given, left = record._saved[: len(self._given)], record._saved[len(self._given) :]
@@ -248,7 +244,7 @@ class Trace(Tracing):
             else:
                 yield array, None, None
 
-    def differentiable(self, sources: Sequence[CTensor]) -> Operation:
+    def differentiable(self, sources: Sequence[CTensor]) -> OperationLike:
         """The operation as forward left it, as a differentiable function of its ``sources``."""
         operation = self._operation.copy()
         if not self.recomputes:
@@ -260,7 +256,7 @@ class Trace(Tracing):
         return operation
 
     def backward(
-        self, record: Record, dys: dict[int, CTensor], needed: tuple[bool, ...]
+        self, record: RecordLike, dys: dict[int, CTensor], needed: tuple[bool, ...]
     ) -> Sequence[CTensor | None]:
         """The gradients of the needed inputs, in order; None where there is none.
 
@@ -308,9 +304,9 @@ def _with_what_was_left(
     given: Sequence[str],
     treedef: Any,
     constants: Sequence[Any],
-    operation: Operation,
+    operation: OperationLike,
     saved: Sequence[Any],
-) -> Operation:
+) -> OperationLike:
     """The operation, with what it was given and what forward left on it."""
     arrays = iter(saved)
     attributes = operation.__dict__
@@ -326,7 +322,7 @@ def _nothing_but(layout: Layout, *_: Any) -> dict[Layout, list[CTensor]]:
 
 
 def input_gradients(
-    operation: Operation,
+    operation: OperationLike,
     dys: dict[int, CTensor],
     input_avals: Sequence[Any],
     output_avals: Sequence[Any],
@@ -360,7 +356,7 @@ def input_gradients(
     ]
 
 
-def _fit(operation: Operation, i: int, dx: Any, aval: Any) -> CTensor | None:
+def _fit(operation: OperationLike, i: int, dx: Any, aval: Any) -> CTensor | None:
     if dx is None or not is_float(aval.dtype):
         return None
     if not isinstance(dx, (jax.Array, np.ndarray)):
@@ -379,7 +375,7 @@ def _fit(operation: Operation, i: int, dx: Any, aval: Any) -> CTensor | None:
     return fitted if fitted.dtype == aval.dtype else fitted.astype(aval.dtype)
 
 
-def _as_outputs(operation: Operation, ys: Any) -> Arrays:
+def _as_outputs(operation: OperationLike, ys: Any) -> Arrays:
     if not isinstance(ys, (tuple, list)):
         ys = (ys,)
     for y in ys:
@@ -391,7 +387,7 @@ def _as_outputs(operation: Operation, ys: Any) -> Arrays:
     return tuple(map(jnp.asarray, ys))
 
 
-class _Refusal(Listener):
+class _Refusal(Listener[Tensor]):
     """Refuses all use of Tensors: in a kernel, they would be frozen at their present values."""
 
     def __init__(self, what: str, instead: str) -> None:
@@ -403,7 +399,7 @@ class _Refusal(Listener):
             f"value. {self._instead}"
         )
 
-    def communicates(self, communicator: Communicator) -> None:
+    def communicates(self, communicator: Exchange) -> None:
         raise CaptureError(f"{self._what} run on one rank; they exchange nothing with others")
 
     def made(self, tensor: Tensor) -> None:
@@ -426,7 +422,7 @@ def arrays_only(what: str, instead: str) -> Iterator[None]:
         local.capture, local.journal = outer
 
 
-def _arrays_only(operation: Operation) -> AbstractContextManager[None]:
+def _arrays_only(operation: OperationLike) -> AbstractContextManager[None]:
     return arrays_only(
         f"{operation.name}: forward and backward", "Pass it as an input of the operation"
     )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from contextlib import _GeneratorContextManager
 
+from singa.core.watching import local, within
 from singa.device import DType
-from singa.watching import local, within
 
 
 class Mode:

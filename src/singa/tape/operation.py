@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from singa._tensor import Tensor, wrap
+from singa.core.tensor import Tensor, wrap
+from singa.core.watching import FORWARD, calling, local
 from singa.device import CTensor, is_float
 from singa.errors import DeviceError, DTypeError
 from singa.tape import hooks, host
@@ -16,7 +17,6 @@ from singa.tape.kernel import Arrays, kernel_of, table
 from singa.tape.modes import mode
 from singa.tape.precision import computing_type
 from singa.tape.record import Edge, Record
-from singa.watching import FORWARD, calling, local
 
 
 class Operation:

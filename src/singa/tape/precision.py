@@ -7,9 +7,9 @@ from typing import Any
 
 import jax.numpy as jnp
 
+from singa.core.watching import within
 from singa.device import CTensor, DType, as_dtype, bfloat16, float16, float32, int32, is_float
 from singa.errors import ArgumentError
-from singa.watching import within
 
 LOW, WIDE = "low", "wide"
 _HALF = (float16, bfloat16)

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
-from singa._tensor import Tensor
+from singa.core.tensor import Tensor
+from singa.core.watching import BACKWARD, calling, local
 from singa.device import CTensor
-from singa.watching import BACKWARD, calling, local
-
-if TYPE_CHECKING:
-    from singa.tape.checkpointing import Recomputed
-    from singa.tape.host import HostTrace
-    from singa.tape.kernel import Trace
-    from singa.tape.operation import Operation
+from singa.tape.likes import OperationLike, TraceLike
 
 Edge: TypeAlias = "tuple[Record | None, int, Tensor | None] | None"
 """Where an input came from: its creator, which of the creator's outputs it is, and the Tensor
@@ -48,11 +43,11 @@ class Record:
 
     # Set once it has been called: the layout of what forward left, the arrays that backward takes,
     # and those of the inputs, if the trace says that it recomputes.
-    _trace: Trace | HostTrace | Recomputed
+    _trace: TraceLike
     _saved: list[Any]
     _inputs: list[CTensor]
 
-    def __init__(self, operation: Operation, src: tuple[Edge, ...], step: Any) -> None:
+    def __init__(self, operation: Any, src: tuple[Edge, ...], step: Any) -> None:
         self.operation = operation
         self.src = src
         self.step = step
@@ -91,7 +86,7 @@ class Record:
         with calling(BACKWARD, self):
             return self._trace.backward(self, dys, needed)
 
-    def _after_forward(self) -> Operation:
+    def _after_forward(self) -> OperationLike:
         """A copy of the operation as ``forward`` has left it."""
         return self._trace.after_forward(self)
 

@@ -13,7 +13,7 @@ from itertools import islice
 from threading import Lock
 from typing import Any
 
-from singa import memory
+from singa.engine import memory
 
 LEAST = 160
 """So much is kept in any case."""

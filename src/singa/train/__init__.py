@@ -13,16 +13,16 @@
   ``run.py`` (the run folder), ``logs.py``, ``progress.py``.
 """
 
-from singa.train.callback import Callback
 from singa.train.evaluation import evaluate, predict
 from singa.train.fitting import fit
 from singa.train.history import History, Table
 from singa.train.logs import CsvLog, TensorBoardLog
-from singa.train.monitor import EarlyStopping, Monitor
+from singa.train.monitor import Monitor
 from singa.train.progress import ProgressBar
 from singa.train.run import RunFolder
 from singa.train.saving import Checkpoint, read_about
-from singa.train.training import Training
+from singa.train.stopping import EarlyStopping
+from singa.train.training import Callback, Training
 
 __all__ = [
     "Callback",

@@ -10,16 +10,17 @@ import numpy as np
 import numpy.typing as npt
 
 from singa import tape
-from singa._tensor import Tensor
+from singa.core.journal import Journal
+from singa.core.tensor import Tensor
+from singa.core.watching import still
 from singa.device import Device, float32, get_default_device
 from singa.errors import ArgumentError, CaptureError, DTypeError
-from singa.graph import Capture, Journal, Steps
+from singa.graph import Capture, Steps
 from singa.metric import Metric
 from singa.model import Model
 from singa.train import feeding
 from singa.train.feeding import Batch, Source
 from singa.train.measuring import Meters, Metrics, as_metrics, numbers
-from singa.watching import still
 
 
 def results(returned: Any) -> tuple[Any, dict[str, Tensor]]:

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 import numpy.typing as npt
 
-from singa._tensor import Tensor
+from singa.core.tensor import Tensor
 from singa.data import ArrayDataset, DataLoader, Dataset, MapDataset
 from singa.device import Device
 from singa.errors import ArgumentError, DTypeError

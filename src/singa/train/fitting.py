@@ -14,24 +14,24 @@ from typing import Any
 import singa
 from singa import device as devices
 from singa import tape
-from singa._tensor import random_key
+from singa.core.journal import Journal
+from singa.core.tensor import random_key
 from singa.data import DataLoader, Dataset
 from singa.device import Device
 from singa.errors import ArgumentError, DTypeError
-from singa.graph import Journal
 from singa.model import Model
 from singa.train import feeding, saving
-from singa.train.callback import Callback
 from singa.train.evaluation import Evaluator, len_of
 from singa.train.feeding import Source
 from singa.train.history import History
 from singa.train.logs import CsvLog, TensorBoardLog
 from singa.train.measuring import Meters, Metrics, as_metrics
-from singa.train.monitor import EarlyStopping, Monitor
+from singa.train.monitor import Monitor
 from singa.train.progress import ProgressBar
 from singa.train.run import BEST, CHECKPOINT, RunFolder
 from singa.train.saving import Checkpoint
-from singa.train.training import Training
+from singa.train.stopping import EarlyStopping
+from singa.train.training import Callback, Training
 
 PathLike = str | os.PathLike[str]
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from singa.errors import ArgumentError
-from singa.files import writing
+from singa.formats.files import writing
 from singa.metric.base import MAX
 
 WHOLE = frozenset(("epoch", "step"))

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from singa.errors import DependencyError
-from singa.train.callback import Callback
-from singa.train.training import Training
+from singa.train.training import Callback, Training
 
 
 class CsvLog(Callback):

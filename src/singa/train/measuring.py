@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from singa import metric, tape
-from singa._tensor import Tensor
+from singa.core.tensor import Tensor
 from singa.device import CTensor, Device
 from singa.errors import ArgumentError, CheckpointError, DTypeError
 from singa.graph import Steps

@@ -1,19 +1,23 @@
-"""Monitor: which epoch was best. EarlyStopping: when there is no better one any more."""
+"""Monitor: which epoch was best."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from singa import metric
-from singa.device import CTensor
 from singa.errors import ArgumentError
 from singa.metric.base import MAX, MIN
-from singa.train.callback import Callback
-from singa.train.history import best_epoch
+from singa.train.history import History, best_epoch
+from singa.train.measuring import Meters
 
-if TYPE_CHECKING:
-    from singa.train.training import Training
+
+class Monitored(Protocol):
+    """What is looked at of a training: :class:`singa.train.Training` has it."""
+
+    validation: Any
+    history: History
+    meters: Meters
 
 
 class Monitor:
@@ -46,7 +50,7 @@ class Monitor:
         self.mode = mode
         self.min_delta = min_delta
 
-    def check(self, training: Training) -> None:
+    def check(self, training: Monitored) -> None:
         """Raise ArgumentError if the training's history will not have such a quantity.
 
         What else than its loss a model returns is only known after the first step.
@@ -60,11 +64,11 @@ class Monitor:
                 f"fit: {name!r} is to be watched, which is none of {', '.join(columns)}"
             )
 
-    def name(self, training: Training) -> str:
+    def name(self, training: Monitored) -> str:
         """The quantity's name in this training."""
         return self.quantity or ("loss" if training.validation is None else "val_loss")
 
-    def best(self, training: Training) -> int:
+    def best(self, training: Monitored) -> int:
         """The number of the best epoch so far; 0 if none was a finite number.
 
         Raises:
@@ -73,76 +77,10 @@ class Monitor:
         self.check(training)
         return self.best_of(training.history[self.name(training)], training)
 
-    def best_of(self, values: Sequence[float], training: Training) -> int:
+    def best_of(self, values: Sequence[float], training: Monitored) -> int:
         """The same, of the quantity's values."""
         mode = self.mode or metric.best_of(self.name(training), training.meters.metrics)
         return best_epoch(values, mode, self.min_delta)
 
     def __repr__(self) -> str:
         return f"Monitor({self.quantity!r}, mode={self.mode!r}, min_delta={self.min_delta!r})"
-
-
-class EarlyStopping(Callback):
-    """Ends a training that gets no better.
-
-    >>> from singa import data, models, opt, train
-    >>> mlp = models.MLP()
-    >>> mlp.set_optimizer(opt.SGD(1.0))
-    >>> stopping = train.EarlyStopping(patience=2, quantity="val_accuracy", restore_best=True)
-    >>> history = train.fit(
-    ...     mlp, data.load_digits(), 50, metrics="accuracy", early_stopping=stopping,
-    ...     progress=False,
-    ... )
-    >>> history.stopped
-    'val_accuracy has been no better for 2 epochs'
-
-    Args:
-        patience: end it after so many epochs in a row that were no better than the best one.
-        quantity, mode, min_delta: which one is best; see :class:`singa.train.Monitor`.
-        restore_best: let the model have the parameters and states of the best epoch at the end,
-            however it comes about. They are kept in memory; of a training that is resumed, only
-            the epochs since then count for this.
-    """
-
-    def __init__(
-        self,
-        patience: int = 5,
-        quantity: str | None = None,
-        *,
-        mode: str | None = None,
-        min_delta: float = 0.0,
-        restore_best: bool = False,
-    ) -> None:
-        if patience < 1:
-            raise ArgumentError(f"EarlyStopping: patience is {patience}, at least 1 is expected")
-        self.patience = patience
-        self.monitor = Monitor(quantity, mode, min_delta)
-        self.restore_best = restore_best
-        self._kept: dict[str, CTensor] = {}
-
-    def on_train_begin(self, training: Training) -> None:
-        self.monitor.check(training)
-        self._kept.clear()
-        self._stop_if_due(training)
-
-    def on_epoch_end(self, training: Training) -> None:
-        if self.restore_best and self.monitor.best(training) == training.epoch:
-            # The arrays themselves: a step does not write over what somebody else holds.
-            self._kept = {name: t.data for name, t in training.model.get_states().items()}
-        self._stop_if_due(training)
-
-    def on_train_end(self, training: Training) -> None:
-        if training.history.status != "failed":
-            states = training.model.get_states()
-            for name, value in self._kept.items():
-                states[name].data = value
-        self._kept.clear()
-
-    def _stop_if_due(self, training: Training) -> None:
-        if not training.epoch:
-            return
-        waited = training.epoch - self.monitor.best(training)
-        if waited >= self.patience:
-            name = self.monitor.name(training)
-            epochs = f"{self.patience} epoch{'s' * (self.patience != 1)}"
-            training.stop(f"{name} has been no better for {epochs}")

@@ -16,9 +16,8 @@ from rich.progress import (
 )
 
 from singa.opt import Constant
-from singa.train.callback import Callback
 from singa.train.measuring import is_share
-from singa.train.training import Training, optimizer_of
+from singa.train.training import Callback, Training, optimizer_of
 
 _REFRESH = 0.1  # seconds between two looks at the device's results
 _WIDTH = 8  # of a number, at least

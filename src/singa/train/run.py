@@ -20,12 +20,11 @@ import numpy.typing as npt
 import singa
 from singa import board
 from singa.errors import ArgumentError, DependencyError, ReportError, ShapeError
-from singa.files import writing
-from singa.graph import Profile, Profiler
+from singa.formats.files import writing
+from singa.formats.reading import MOST_JSON, parse_json, read_file
 from singa.opt import Constant, DecayScheduler, DistOpt, Optimizer
-from singa.reading import MOST_JSON, parse_json, read_file
-from singa.train.callback import Callback
-from singa.train.training import Training, optimizer_of
+from singa.report import Profile, Profiler
+from singa.train.training import Callback, Training, optimizer_of
 
 FORMAT = 1
 

@@ -10,15 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from singa import checkpoint
-from singa._tensor import Tensor
+from singa.core.tensor import Tensor
 from singa.device import float64, uint8
 from singa.errors import ArgumentError, CheckpointError, DataError
-from singa.reading import parse_json
-from singa.train.callback import Callback
+from singa.formats import checkpoint
+from singa.formats.reading import parse_json
 from singa.train.history import WHOLE, History, Table
 from singa.train.monitor import Monitor
-from singa.train.training import INTERRUPTED, Training
+from singa.train.training import INTERRUPTED, Callback, Training
 
 FORMAT = 1
 

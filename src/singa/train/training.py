@@ -7,29 +7,66 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from singa._tensor import Tensor
+from singa.core.tensor import Tensor
 from singa.data import DataLoader
 from singa.device import Device
 from singa.model import Model
 from singa.opt import DistOpt, Optimizer
 from singa.train import feeding
-from singa.train.callback import Callback
 from singa.train.evaluation import Evaluator, len_of, results
 from singa.train.feeding import Batch
 from singa.train.history import History, is_measure
 from singa.train.measuring import Meters, numbers
 from singa.train.monitor import Monitor
 
-if TYPE_CHECKING:
-    from singa.train.run import RunFolder
-
 Values = dict[str, Any]
+
+
+class Callback:
+    """Base of what :func:`singa.train.fit` calls while it trains; each method may be left out.
+
+    All methods are given the :class:`singa.train.Training` that goes on, whose attributes say how
+    far it is; ``training.stop(reason)`` ends it after the present step. When a callback raises, the
+    training ends: the model is as it was when the callback was called, and ``fit`` raises the same.
+
+    What a callback needs to know of earlier epochs it finds in ``training.history``, which a
+    training that is resumed brings back; its own attributes begin anew.
+
+    >>> class Halve(Callback):
+    ...     def on_epoch_end(self, training):
+    ...         optimizer = training.model.optimizer
+    ...         optimizer.lr = optimizer.lr_value.item() / 2
+    """
+
+    def on_train_begin(self, training: Training) -> None:
+        """Before the first step, when a checkpoint to go on from has been read."""
+
+    def on_epoch_begin(self, training: Training) -> None:
+        """Before the first step of each epoch, or the first one after a training is resumed."""
+
+    def on_step_end(self, training: Training) -> None:
+        """After each step. Its results may still be under way: reading one waits for it."""
+
+    def on_epoch_end(self, training: Training) -> None:
+        """After each epoch, its validation included: its row is in the history."""
+
+    def on_train_end(self, training: Training) -> None:
+        """At the end, however it came about: ``training.history.status`` says."""
+
+
+class Run(Protocol):
+    """What a callback may do with the run folder of its training: see ``RunFolder``."""
+
+    path: Path
+
+    def add_image(self, title: str, picture: Any, epoch: int) -> Path: ...
 
 
 class Training:
@@ -76,7 +113,7 @@ class Training:
         seed: int,
         size: int,
         about: dict[str, Any],
-        run: RunFolder | None,
+        run: Run | None,
     ) -> None:
         self.model = model
         self.epochs = epochs

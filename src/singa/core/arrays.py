@@ -1,0 +1,131 @@
+"""Arrays on devices: how NumPy's and jax's become CTensors in the right place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from inspect import ismethod
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from singa.core.watching import concrete
+from singa.device import CTensor, Device, DType, as_dtype
+from singa.errors import DTypeError, ShapeError
+
+_OFTEN = 8  # uploads of one shape
+_LOOKS = 500  # at an array that is being computed, before one sleeps: about 50 us
+
+
+def as_shape(shape: Sequence[int] | int) -> tuple[int, ...]:
+    """A shape as a tuple; a single number is the size of one axis."""
+    sizes = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
+    if not all(isinstance(size, (int, np.integer)) and size >= 0 for size in sizes):
+        raise ShapeError(f"Tensor: a shape is made of sizes of 0 or more, got {shape!r}")
+    return tuple(int(size) for size in sizes)
+
+
+def as_ctensor(data: Any, device: Device, dtype: DType | None) -> CTensor:
+    """``data`` on a device: a CTensor as it is where possible, everything else copied."""
+    if isinstance(data, jax.Array):
+        as_dtype(data.dtype)
+        if dtype is not None and data.dtype != dtype:
+            data = data.astype(dtype)
+        return move(data, device)
+    array = np.asarray(data)
+    if array.dtype == np.object_:
+        what = "a method, which has to be called" if ismethod(data) else type(data).__name__
+        raise DTypeError(
+            f"Tensor: numbers are expected, as an array or in nested lists, got {what}"
+        )
+    if dtype is None:
+        # Only arrays have a precision of their own; Python's numbers are as long as we like.
+        given = array.dtype
+        if not isinstance(data, (np.ndarray, np.generic)):
+            given = {"f": np.dtype(np.float32), "i": np.dtype(np.int32)}.get(given.kind, given)
+        dtype = as_dtype(given)
+    elif array.dtype.kind not in "biufV":
+        raise DTypeError(f"Tensor: data of type {array.dtype} cannot become {dtype}")
+    return from_host(array, device, dtype)
+
+
+def from_host(array: np.ndarray[Any, Any], device: Device, dtype: DType) -> CTensor:
+    """A copy of a NumPy array on a device, in another type if need be."""
+    # A copy of our own: jax may otherwise look at the caller's memory, which they will change.
+    own = np.array(array, dtype=dtype, order="C", copy=True)
+    with concrete():
+        return _upload(own.shape, dtype, device)(own)
+
+
+class _Upload:
+    """Puts NumPy arrays of one shape and type on a device.
+
+    ``device_put`` takes 20 us. A compiled identity takes 5, but has to be compiled first: that is
+    worth it for what comes again and again, as batches do.
+    """
+
+    __slots__ = ("_compiled", "_count", "_device")
+
+    def __init__(self, device: jax.Device) -> None:
+        self._device = device
+        self._count = 0
+        self._compiled: Callable[[Any], CTensor] | None = None
+
+    def __call__(self, own: np.ndarray[Any, Any]) -> CTensor:
+        if self._compiled is not None:
+            return self._compiled(own)
+        self._count += 1
+        if self._count == _OFTEN and self._device.platform == "cpu":
+            place = jax.sharding.SingleDeviceSharding(self._device)
+            self._compiled = jax.jit(_identity, in_shardings=place, out_shardings=place)
+        return jax.device_put(own, self._device)
+
+
+def _identity(array: CTensor) -> CTensor:
+    return array
+
+
+@lru_cache(maxsize=256)
+def _upload(shape: tuple[int, ...], dtype: DType, device: Device) -> _Upload:
+    return _Upload(device.jax_device)
+
+
+def on_host(data: CTensor) -> np.ndarray[Any, Any]:
+    """The values as a NumPy array, read-only, and not copied if they are on the CPU."""
+    # To be woken up takes a thread 10 to 20 us, more than a small step. So look for a while.
+    array: Any = data  # jax's abstract type does not mention this method
+    is_ready = array.is_ready
+    for _ in range(_LOOKS):
+        if is_ready():
+            break
+    return np.asarray(data)
+
+
+def move(data: CTensor, device: Device) -> CTensor:
+    """The array on this device: itself if it is there already."""
+    if isinstance(data, jax.core.Tracer):
+        return data
+    if data.committed and data.devices() == {device.jax_device}:
+        return data
+    with concrete():
+        return jax.device_put(data, device.jax_device)
+
+
+def converts(given: DType, wanted: DType) -> bool:
+    """Whether values of one type fit into another but for precision."""
+    kind = {"b": 0, "u": 1, "i": 1, "f": 2, "V": 2}  # bfloat16 is of kind V
+    return given.kind in kind and kind[given.kind] <= kind.get(wanted.kind, -1)
+
+
+def number_array(value: float, dtype: DType, device: Device) -> CTensor:
+    """A number of shape (); those that are used again and again are made once."""
+    return _number_array(value, value or repr(value), dtype, device)
+
+
+@lru_cache(maxsize=1024)
+def _number_array(value: float, exact: float | str, dtype: DType, device: Device) -> CTensor:
+    # 0.0 and -0.0 are equal, and not the same.
+    with jax.ensure_compile_time_eval():
+        return jnp.full((), value, dtype, device=device.jax_device)

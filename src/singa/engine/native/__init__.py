@@ -1,0 +1,71 @@
+"""Native CPU kernels, if their distribution ``singa-xla-kernels`` is installed.
+
+They are XLA custom calls: convolution and products of matrices by oneDNN, pooling, the sums of
+batch normalization, and recurrences.
+Nothing depends on them. An operation has a formula in ``jax.numpy`` in any case, and hands it to
+:func:`run` together with the kernel that may take its place on a CPU.
+
+``SINGA_NATIVE=0`` in the environment turns them off.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+_INTERFACE = 4  # the one of singa_kernels that the calls in this package are written for
+
+
+def _load() -> tuple[ctypes.CDLL | None, str]:
+    """The library, and in a few words what is in use or why not."""
+    if os.environ.get("SINGA_NATIVE", "1") == "0":
+        return None, "off (SINGA_NATIVE=0)"
+    try:
+        kernels = import_module("singa_kernels")
+    except ImportError:
+        return None, "off (singa-xla-kernels is not installed)"
+    if kernels.INTERFACE != _INTERFACE:
+        return None, (
+            f"off (singa-xla-kernels {kernels.__version__} has interface {kernels.INTERFACE}; "
+            f"{_INTERFACE} is needed)"
+        )
+    try:
+        library: ctypes.CDLL = kernels.load()
+        for name, handler in kernels.handlers(library).items():
+            jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(handler), platform="cpu")
+    except (OSError, AttributeError) as error:
+        return None, f"off ({error})"
+    return library, (
+        f"on (singa-xla-kernels {kernels.__version__}, oneDNN {kernels.onednn_version()})"
+    )
+
+
+library, status = _load()
+available = library is not None
+
+CHANNELS_LAST = (0, 2, 3, 1)
+"""How the kernels' images (N, C, H, W) lie in memory: XLA arranges it, and lets the element-wise
+operations between two kernels work in that order too."""
+
+
+def supports(*xs: Array | jax.ShapeDtypeStruct) -> bool:
+    """Whether the kernels take arrays of these types and shapes: float32, and not empty."""
+    return available and all(x.dtype == jnp.float32 and x.size for x in xs)
+
+
+def run(kernel: Callable[..., Any], formula: Callable[..., Any], *xs: Array) -> Any:
+    """``kernel(*xs)`` on a CPU, ``formula(*xs)`` elsewhere; the derivatives are the formula's."""
+    native = jax.custom_jvp(kernel)
+
+    @native.defjvp
+    def tangents(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> Any:
+        return native(*primals), jax.jvp(formula, primals, tangents)[1]
+
+    return jax.lax.platform_dependent(*xs, cpu=native, default=formula)

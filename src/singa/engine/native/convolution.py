@@ -1,0 +1,113 @@
+"""The calls of oneDNN's convolution and its gradients. Images (N, C, H, W), weights (O, I, KH, KW).
+
+Each image of a batch, or each part of a batch, is convolved by one thread of XLA's pool.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from enum import IntEnum
+from functools import cache
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from singa.engine import native
+
+Pair = tuple[int, int]
+Shape = tuple[int, ...]
+
+_LAST = native.CHANNELS_LAST
+
+
+class Window(NamedTuple):
+    """How the filters move over an image."""
+
+    stride: Pair
+    padding: tuple[Pair, Pair]  # (top, bottom), (left, right)
+    dilation: Pair
+    groups: int
+
+    def numbers(self) -> np.ndarray[Shape, np.dtype[np.int64]]:
+        (top, bottom), (left, right) = self.padding
+        return np.array(
+            [*self.stride, top, left, bottom, right, *self.dilation, self.groups], np.int64
+        )
+
+    def outputs(self, x: Shape, w: Shape) -> Shape:
+        """The shape of the convolution of images and filters of these shapes."""
+        size = [
+            (x[2 + i] + sum(self.padding[i]) - self.dilation[i] * (w[2 + i] - 1) - 1)
+            // self.stride[i]
+            + 1
+            for i in (0, 1)
+        ]
+        return (x[0], w[0], *size)
+
+
+class _Kind(IntEnum):
+    FORWARD = 0
+    INPUT_GRADIENT = 1
+    WEIGHT_GRADIENT = 2
+
+
+def supports(x: Array | jax.ShapeDtypeStruct, w: Array, window: Window) -> bool:
+    """Whether oneDNN has optimized code for this convolution and both its gradients."""
+    return native.supports(x, w) and all(
+        "ref" not in implementation(kind, x.shape, w.shape, window) for kind in _Kind
+    )
+
+
+@cache
+def implementation(kind: int, x: Shape, w: Shape, window: Window) -> str:
+    """What oneDNN calls its code for a convolution; "ref" and why if it has none."""
+    assert native.library is not None
+    y = window.outputs(x, w)
+    # One image will do: the batch decides about nothing.
+    numbers = np.array([kind, 1, *x[1:], w[0], *w[2:], *y[2:], *window.numbers()], np.int64)
+    name = ctypes.create_string_buffer(200)
+    found = native.library.singa_convolution_implementation(
+        numbers.ctypes.data_as(ctypes.c_void_p), name, ctypes.c_int64(len(name))
+    )
+    return name.value.decode() if found else f"ref: {name.value.decode()}"
+
+
+def convolution(x: Array, w: Array, b: Array | None, window: Window) -> Array:
+    """(N, O, H', W'), with the bias (O,) added if there is one."""
+    return jax.ffi.ffi_call(
+        "singa_convolution",
+        jax.ShapeDtypeStruct(window.outputs(x.shape, w.shape), x.dtype),
+        input_layouts=[_LAST, None, None],
+        output_layouts=_LAST,
+        vmap_method="sequential",
+    )(x, w, jnp.zeros(0, x.dtype) if b is None else b, window=window.numbers(), relu=False)
+
+
+def input_gradient(dy: Array, w: Array, x: Shape, window: Window) -> Array:
+    """The gradient of the images, which are of shape ``x``."""
+    return jax.ffi.ffi_call(
+        "singa_convolution_input_gradient",
+        jax.ShapeDtypeStruct(x, dy.dtype),
+        input_layouts=[_LAST, None],
+        output_layouts=_LAST,
+        vmap_method="sequential",
+    )(dy, w, window=window.numbers())
+
+
+def weight_gradient(
+    x: Array, dy: Array, w: Shape, bias: bool, window: Window
+) -> tuple[Array, Array]:
+    """The gradients of the filters, which are of shape ``w``, and of the bias; (0,) if none."""
+    dw, db = jax.ffi.ffi_call(
+        "singa_convolution_weight_gradient",
+        (
+            jax.ShapeDtypeStruct(w, x.dtype),
+            jax.ShapeDtypeStruct((w[0] if bias else 0,), x.dtype),
+        ),
+        input_layouts=[_LAST, _LAST],
+        vmap_method="sequential",
+    )(x, dy, window=window.numbers())
+    return dw, db

@@ -1,0 +1,33 @@
+"""The call of oneDNN's product of matrices: (..., M, K) times (..., K, N)."""
+
+from __future__ import annotations
+
+import jax
+from jax import Array
+
+from singa.engine import native
+
+_WORTHWHILE = 2**20  # multiply-adds: below, XLA's own is as fast, and can be a part of others
+
+
+def supports(a: Array, b: Array, transpose_b: bool) -> bool:
+    """Whether the kernel takes these matrices, and is worth it."""
+    columns = b.shape[-2 if transpose_b else -1]
+    return native.supports(a, b) and a.size * columns >= _WORTHWHILE
+
+
+def product(a: Array, b: Array, transpose_a: bool = False, transpose_b: bool = False) -> Array:
+    """(..., M, N), for each matrix of a batch; the leading axes of both are the same.
+
+    Args:
+        a: (..., M, K), or (..., K, M) with ``transpose_a``.
+        b: (..., K, N), or (..., N, K) with ``transpose_b``.
+    """
+    rows = a.shape[-1 if transpose_a else -2]
+    columns = b.shape[-2 if transpose_b else -1]
+    y: Array = jax.ffi.ffi_call(
+        "singa_product",
+        jax.ShapeDtypeStruct((*a.shape[:-2], rows, columns), a.dtype),
+        vmap_method="broadcast_all",
+    )(a, b, transpose_a=transpose_a, transpose_b=transpose_b)
+    return y

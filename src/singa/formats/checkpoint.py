@@ -1,0 +1,291 @@
+"""The checkpoint file: SINGA's zip, written whole or not at all, and read without trust.
+
+Members:
+
+- ``tensor_dict.npz``: the model's parameters and states, and the user's own (aux), by name.
+- ``states_attr.json``: for each array its kind, shape and data type.
+- ``training_state.npz``: what SINGA's files lack: the optimizers' state and the random stream.
+
+SINGA reads the first two and passes over the third; its own files, without the third, are read
+here. NumPy has no bfloat16, so that such arrays are stored as the uint16 of the same bits.
+
+Nothing in a file is executed, evaluated or unpickled, and no memory is taken for an array before
+its shape and type are known to be wanted.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, TypeAlias
+
+import numpy as np
+
+from singa.device import DTYPES, DType, bfloat16, float16, float32, int32
+from singa.errors import CheckpointError, DataError
+from singa.formats.archive import Archive, read_header
+from singa.formats.files import writing
+from singa.formats.reading import MOST_JSON, open_file, parse_json
+
+Array: TypeAlias = np.ndarray[Any, Any]
+
+MODEL, AUX, TRAINING = 0, 1, 2
+"""The kinds of states; the first two are SINGA's."""
+
+_TENSORS = "tensor_dict.npz"
+_ATTRIBUTES = "states_attr.json"
+_TRAINING = "training_state.npz"
+_FILES = {MODEL: _TENSORS, AUX: _TENSORS, TRAINING: _TRAINING}
+
+# SINGA numbers its data types. Other types go by their names, and uint32 for random streams.
+_NUMBERED: dict[int, DType] = {0: float32, 1: float16, 2: int32}
+_NAMED: dict[str, DType] = {**DTYPES, "uint32": np.dtype("uint32")}
+
+_MEMBERS = (_TENSORS, _ATTRIBUTES, _TRAINING)
+_MOST_UNEXPECTED = 64 * 2**20  # bytes of arrays, such as aux states, beyond twice the file's
+_MOST_AXES = 32
+_MOST_WORDS = 1000  # characters of a message
+_HEADER = 4096  # bytes that an array's header and its entry in the archive may take
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What is known of an array before it is read.
+
+    Example:
+        >>> checkpoint.Kind(checkpoint.MODEL, (3, 2), tensor.float32).nbytes
+        24
+    """
+
+    state_type: int
+    shape: tuple[int, ...]
+    dtype: DType
+
+    @property
+    def nbytes(self) -> int:
+        """How many bytes its elements take."""
+        return int(np.prod(self.shape, dtype=object)) * self.dtype.itemsize
+
+
+# -- writing ------------------------------------------------------------------------------------
+
+
+def write(
+    fpath: str | os.PathLike[str], states: Mapping[int, Mapping[str, Array]], overwrite: bool
+) -> None:
+    """Write arrays, by kind and name, to a new file.
+
+    They go to a temporary file in the same folder, which is flushed to disk and then renamed: at
+    any moment there is the old file, the new one, or none.
+
+    Raises:
+        FileExistsError: it exists and ``overwrite`` is false.
+        CheckpointError: a name that is used twice.
+
+    Example:
+        >>> states = {checkpoint.MODEL: {"W": np.ones((3, 2), np.float32)}}
+        >>> checkpoint.write("w.zip", states, overwrite=False)
+        >>> with checkpoint.Reader("w.zip") as reader:
+        ...     reader.kinds
+        {'W': Kind(state_type=0, shape=(3, 2), dtype=dtype('float32'))}
+    """
+    target = Path(fpath)
+    if target.exists() and not overwrite:
+        raise FileExistsError(f"{target} exists; save_states(..., overwrite=True) replaces it")
+    archives: dict[str, dict[str, Array]] = {_TENSORS: {}}
+    attributes: dict[str, dict[str, Any]] = {}
+    for state_type, arrays in states.items():
+        for name, array in arrays.items():
+            if name in attributes:
+                raise CheckpointError(f"two states are named {name!r}")
+            attributes[name] = {
+                "state_type": state_type,
+                "shape": list(array.shape),
+                "dtype": _dtype_code(array.dtype),
+            }
+            stored = array.view(np.uint16) if array.dtype == bfloat16 else array
+            archives.setdefault(_FILES[state_type], {})[name] = stored
+    with writing(target, overwrite) as file, zipfile.ZipFile(file, "w") as archive:
+        for member, arrays in archives.items():
+            with archive.open(member, "w", force_zip64=True) as out:
+                _write_npz(out, arrays)
+        archive.writestr(_ATTRIBUTES, json.dumps(attributes))
+
+
+def _write_npz(out: Any, arrays: Mapping[str, Array]) -> None:
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asarray(array, order="C"), allow_pickle=False)
+
+
+def _dtype_code(dtype: DType) -> int | str:
+    return next((code for code, known in _NUMBERED.items() if known == dtype), str(dtype))
+
+
+# -- reading ------------------------------------------------------------------------------------
+
+
+class Reader:
+    """An open checkpoint: first what is in it, then the arrays.
+
+    Raises:
+        CheckpointError: it is damaged, or not a checkpoint.
+        FileNotFoundError: there is none.
+
+    Example:
+        >>> states = {checkpoint.MODEL: {"b": np.ones(2, np.float32)}}
+        >>> checkpoint.write("w.zip", states, overwrite=False)
+        >>> with checkpoint.Reader("w.zip") as reader:
+        ...     reader.expect(checkpoint.MODEL, {"b": ((2,), tensor.float32)})
+        ...     reader.read(checkpoint.MODEL)
+        {'b': array([1., 1.], dtype=float32)}
+    """
+
+    def __init__(self, fpath: str | os.PathLike[str]) -> None:
+        self.path = Path(fpath)
+        self._expected: set[int] = set()  # the kinds of which it is known that they are wanted
+        try:
+            self._file: BinaryIO = open_file(self.path)
+        except DataError as error:
+            raise CheckpointError(str(error)) from None
+        try:
+            self._archive = Archive(self._file, _MEMBERS)
+            names = self._archive.names
+            if not {_TENSORS, _ATTRIBUTES} <= set(names) <= {*_MEMBERS}:
+                raise self._error(f"not a checkpoint: it holds {', '.join(names[:5]) or 'nothing'}")
+            self.kinds = self._read_attributes()
+        except DataError as error:
+            self._file.close()
+            raise self._error(str(error)) from None
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def named(self, state_type: int) -> dict[str, Kind]:
+        """The arrays of this kind, by name."""
+        return {name: kind for name, kind in self.kinds.items() if kind.state_type == state_type}
+
+    def expect(self, state_type: int, wanted: Mapping[str, tuple[tuple[int, ...], DType]]) -> None:
+        """The arrays of this kind are these: by name, shape and data type.
+
+        Raises:
+            CheckpointError: it says what is missing, what is too much, and what does not fit.
+        """
+        found = self.named(state_type)
+        problems = []
+        for title, names in (
+            ("missing", [name for name in wanted if name not in found]),
+            ("unexpected", [name for name in found if name not in wanted]),
+        ):
+            if names:
+                more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+                problems.append(f"{title}: {', '.join(names[:8])}{more}")
+        problems += [
+            f"{name} is {found[name].dtype}{list(found[name].shape)}, not {dtype}{list(shape)}"
+            for name, (shape, dtype) in wanted.items()
+            if name in found and (found[name].shape, found[name].dtype) != (shape, dtype)
+        ][:8]
+        if problems:
+            raise self._error(f"the checkpoint is of another model: {'; '.join(problems)}")
+        self._expected.add(state_type)
+
+    def read(self, *state_types: int) -> dict[str, Array]:
+        """All arrays of these kinds. Check what they are beforehand: :meth:`expect`.
+
+        Raises:
+            CheckpointError: it is damaged; or what nobody expects is larger than the file.
+        """
+        arrays: dict[str, Array] = {}
+        try:
+            for member in dict.fromkeys(_FILES[state_type] for state_type in state_types):
+                kinds = {n: k for n, k in self.kinds.items() if _FILES[k.state_type] == member}
+                if kinds or member in self._archive.names:
+                    arrays |= self._read_npz(member, kinds, state_types)
+        except DataError as error:
+            raise self._error(str(error)) from None
+        return arrays
+
+    def _read_attributes(self) -> dict[str, Kind]:
+        content = self._archive.read(_ATTRIBUTES, MOST_JSON)
+        try:
+            return {_checked(name): _kind(entry) for name, entry in parse_json(content).items()}
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise self._error(f"{_ATTRIBUTES} does not describe states: {error}") from None
+
+    def _read_npz(
+        self, member: str, kinds: Mapping[str, Kind], state_types: Sequence[int]
+    ) -> dict[str, Array]:
+        self._check_unexpected([kind for kind in kinds.values() if kind.state_type in state_types])
+        # Of a member that is stored as it is, what is not wanted is passed over.
+        file = self._archive.stored(member)
+        if file is None:
+            self._check_unexpected(kinds.values())
+            most = sum(k.nbytes + len(name.encode()) * 2 + _HEADER for name, k in kinds.items())
+            file = io.BytesIO(self._archive.read(member, most + _HEADER))
+        files = [f"{name}.npy" for name in kinds]
+        archive = Archive(file, files)
+        if sorted(archive.names) != sorted(files):
+            raise self._error(f"{member} does not hold the arrays that {_ATTRIBUTES} names")
+        return {
+            name: self._read_array(archive, name, kind)
+            for name, kind in kinds.items()
+            if kind.state_type in state_types
+        }
+
+    def _check_unexpected(self, kinds: Iterable[Kind]) -> None:
+        """What nobody has said to be wanted is no larger than the file, or not by much."""
+        size = sum(kind.nbytes for kind in kinds if kind.state_type not in self._expected)
+        most = _MOST_UNEXPECTED + 2 * os.fstat(self._file.fileno()).st_size
+        if size > most:
+            raise self._error(f"states of {size} bytes; of such a file at most {most} are read")
+
+    def _read_array(self, archive: Archive, name: str, kind: Kind) -> Array:
+        data = archive.read(f"{name}.npy", kind.nbytes + _HEADER)
+        stored = np.dtype(np.uint16) if kind.dtype == bfloat16 else kind.dtype
+        try:
+            header = read_header(data)
+        except DataError as error:
+            raise self._error(f"{name} is no array: {error}") from None
+        if "O" in header.descr:
+            raise self._error(f"{name} holds pickled objects, which are never loaded")
+        rest = memoryview(data)[header.size :]
+        found = header.shape, header.descr, len(rest)
+        if found != (kind.shape, stored.str, kind.nbytes):
+            raise self._error(
+                f"{name} is {header.descr}{list(header.shape)}, but {_ATTRIBUTES} says otherwise"
+            )
+        flat = np.frombuffer(rest, stored).view(kind.dtype)
+        return flat.reshape(kind.shape[::-1]).T if header.fortran else flat.reshape(kind.shape)
+
+    def _error(self, problem: str) -> CheckpointError:
+        return CheckpointError(f"{self.path}: {problem[:_MOST_WORDS]}")
+
+
+def _checked(name: str) -> str:
+    name.encode()  # JSON may have what is no character
+    return name
+
+
+def _kind(entry: Any) -> Kind:
+    code = entry["dtype"]
+    dtype = _NUMBERED.get(code) if type(code) is int else _NAMED.get(code)
+    if dtype is None:
+        raise ValueError(f"unknown data type {code!r}")
+    shape = tuple(entry["shape"])
+    if len(shape) > _MOST_AXES or not all(type(n) is int and 0 <= n < 2**48 for n in shape):
+        raise ValueError(f"no shape: {shape[:_MOST_AXES]!r}")
+    if entry["state_type"] not in _FILES:
+        raise ValueError(f"unknown kind of state {entry['state_type']!r}")
+    return Kind(entry["state_type"], shape, dtype)

@@ -1,0 +1,55 @@
+"""What the rooms of the tape are to those below them: an operation, a record, a trace."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol, Self
+
+import jax
+
+from singa.device import CTensor
+
+
+class OperationLike(Protocol):
+    """An operation: :class:`singa.autograd.Operation`."""
+
+    __dict__: dict[str, Any]
+    arithmetic: str | None
+    numbers: tuple[str, ...]
+
+    @property
+    def name(self) -> str: ...
+
+    @classmethod
+    def derives_backward(cls) -> bool: ...
+
+    def forward(self, *xs: Any) -> Any: ...
+
+    def backward(self, *dys: Any) -> Any: ...
+
+    def outputs_like(self, *xs: jax.ShapeDtypeStruct) -> Any: ...
+
+    def copy(self, attributes: dict[str, Any] | None = None) -> Self: ...
+
+
+class TraceLike(Protocol):
+    """What is known of one call's forward: a Trace, or what stands in its place."""
+
+    def after_forward(self, record: Any) -> OperationLike:
+        """The operation as forward left it."""
+        ...
+
+    def backward(
+        self, record: Any, dys: dict[int, CTensor], needed: tuple[bool, ...]
+    ) -> Sequence[CTensor | None]:
+        """The gradients of the needed inputs, in order; None where there is none."""
+        ...
+
+
+class RecordLike(Protocol):
+    """One call of an operation: a :class:`singa.tape.record.Record`."""
+
+    operation: Any
+    _trace: Any
+    _saved: list[Any]
+    _inputs: list[CTensor]

@@ -1,0 +1,74 @@
+"""EarlyStopping: ends a training when no epoch is better any more."""
+
+from __future__ import annotations
+
+from singa.device import CTensor
+from singa.errors import ArgumentError
+from singa.train.monitor import Monitor
+from singa.train.training import Callback, Training
+
+
+class EarlyStopping(Callback):
+    """Ends a training that gets no better.
+
+    >>> from singa import data, models, opt, train
+    >>> mlp = models.MLP()
+    >>> mlp.set_optimizer(opt.SGD(1.0))
+    >>> stopping = train.EarlyStopping(patience=2, quantity="val_accuracy", restore_best=True)
+    >>> history = train.fit(
+    ...     mlp, data.load_digits(), 50, metrics="accuracy", early_stopping=stopping,
+    ...     progress=False,
+    ... )
+    >>> history.stopped
+    'val_accuracy has been no better for 2 epochs'
+
+    Args:
+        patience: end it after so many epochs in a row that were no better than the best one.
+        quantity, mode, min_delta: which one is best; see :class:`singa.train.Monitor`.
+        restore_best: let the model have the parameters and states of the best epoch at the end,
+            however it comes about. They are kept in memory; of a training that is resumed, only
+            the epochs since then count for this.
+    """
+
+    def __init__(
+        self,
+        patience: int = 5,
+        quantity: str | None = None,
+        *,
+        mode: str | None = None,
+        min_delta: float = 0.0,
+        restore_best: bool = False,
+    ) -> None:
+        if patience < 1:
+            raise ArgumentError(f"EarlyStopping: patience is {patience}, at least 1 is expected")
+        self.patience = patience
+        self.monitor = Monitor(quantity, mode, min_delta)
+        self.restore_best = restore_best
+        self._kept: dict[str, CTensor] = {}
+
+    def on_train_begin(self, training: Training) -> None:
+        self.monitor.check(training)
+        self._kept.clear()
+        self._stop_if_due(training)
+
+    def on_epoch_end(self, training: Training) -> None:
+        if self.restore_best and self.monitor.best(training) == training.epoch:
+            # The arrays themselves: a step does not write over what somebody else holds.
+            self._kept = {name: t.data for name, t in training.model.get_states().items()}
+        self._stop_if_due(training)
+
+    def on_train_end(self, training: Training) -> None:
+        if training.history.status != "failed":
+            states = training.model.get_states()
+            for name, value in self._kept.items():
+                states[name].data = value
+        self._kept.clear()
+
+    def _stop_if_due(self, training: Training) -> None:
+        if not training.epoch:
+            return
+        waited = training.epoch - self.monitor.best(training)
+        if waited >= self.patience:
+            name = self.monitor.name(training)
+            epochs = f"{self.patience} epoch{'s' * (self.patience != 1)}"
+            training.stop(f"{name} has been no better for {epochs}")
