@@ -69,7 +69,7 @@ class UsesTensors(Numbers):
     def __getitem__(self, index):
         from singa.tensor import Tensor
 
-        # Handed down to Tensor by a floor above: there only if the whole package is.
+        # Defined for Tensors by another storey: there only if the whole package is.
         return (Tensor(data=np.array([1.0])) + index).to_numpy()
 
 

@@ -5,8 +5,8 @@ copying a batch in, an optimizer's update, batch norm's running mean. Nothing el
 holds numeric state, which is what lets a training step be captured into one program: a capture
 (:mod:`singa.graph`) only has to watch which Tensors are read and which are assigned.
 
-Arithmetic, indexing and the other recorded methods come from the floor above: importing
-:mod:`singa.operation` hands them down to this class (``operation/methods.py``). What users see is
+Arithmetic, indexing and the other recorded methods are declared in ``core/recorded.py``; importing
+:mod:`singa.operation` defines them (``operation/methods.py``). What users see is
 :mod:`singa.tensor`.
 """
 

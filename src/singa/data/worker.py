@@ -117,7 +117,8 @@ class _Unpickler(pickle.Unpickler):
 # -- packages without contents --------------------------------------------------------------------
 
 _PACKAGES = ("singa", "singa.data")
-_WITHOUT_JAX = ("singa.data", "singa.errors", "singa.image_tool", "singa.formats.reading")
+_WITHOUT_JAX = ("singa.data", "singa.errors", "singa.formats.reading", "singa.image_tool")
+_FORMATS = "singa.formats"  # the package itself, which imports nothing
 _WITH_JAX = ("singa.data.loader", "singa.data.image_batch_iter")
 
 
@@ -138,7 +139,7 @@ class _Finder(MetaPathFinder, Loader):
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         counts_on_them = name.startswith("singa.") and (
-            name in _WITH_JAX or not name.startswith(_WITHOUT_JAX)
+            name in _WITH_JAX or not (name.startswith(_WITHOUT_JAX) or name == _FORMATS)
         )
         if not counts_on_them or not isinstance(sys.modules["singa"], _EmptyPackage):
             return None
