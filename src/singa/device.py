@@ -376,7 +376,7 @@ def _no_gpu(wanted: str) -> str:
 
 
 def device_named(name: str) -> Device:
-    """The device of that name: ``cpu``, ``cuda`` or ``cuda:N``. Raises DeviceError.
+    """The device of that name: ``cpu``, ``cuda`` (or ``gpu``) or ``cuda:N``. Raises DeviceError.
 
     Example:
         >>> device.device_named("cpu")
@@ -385,9 +385,23 @@ def device_named(name: str) -> Device:
     kind, _, number = name.partition(":")
     if kind == "cpu" and number in ("", "0"):
         return create_cpu_device()
-    if kind == "cuda" and (not number or number.isdigit()):
+    if kind in ("cuda", "gpu") and (not number or number.isdigit()):
         return create_cuda_gpu_on(int(number)) if number else create_cuda_gpu()
     raise DeviceError(f"no device is named {name!r}; cpu, cuda or cuda:N is expected")
+
+
+def as_device(device: Device | str) -> Device:
+    """A device, or the one of that name. Raises DeviceError, and DTypeError for anything else.
+
+    Example:
+        >>> device.as_device("cpu")
+        <Device cpu>
+    """
+    if isinstance(device, str):
+        return device_named(device)
+    if not isinstance(device, Device):
+        raise DTypeError(f"a Device or the name of one is expected, such as 'cpu'; got {device!r}")
+    return device
 
 
 def get_num_gpus() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -137,6 +138,18 @@ class Model(Layer):
         self.graph(use_graph, sequential)
         self.train(is_train)
 
+    def set_optimizer(self, optimizer: Optimizer | DistOpt) -> None:
+        """Attach the optimizer as ``self.optimizer``, to which ``train_one_batch`` gives the loss.
+
+        Example:
+            >>> from singa.models import MLP
+            >>> mlp = MLP()
+            >>> mlp.set_optimizer(opt.SGD(0.1))
+            >>> mlp.optimizer.lr
+            Constant(init_value=0.1)
+        """
+        self.optimizer = optimizer
+
     def train_one_batch(self, *args: Any, **options: Any) -> Any:
         """One step of training: to be defined by the subclass."""
         raise NotImplementedError(f"{type(self).__name__} has no train_one_batch")
@@ -202,19 +215,36 @@ class Model(Layer):
         assert self.training is not None
         function = self.train_one_batch if self.training else super().__call__
         with self._lock, tape.StepModes(self.training, self.precision):
-            if self.graph_mode:
-                steps = self._steps
-                captures = steps.captures
-                result = steps(function, args, options, self.sequential)
-                is_new = steps.captures != captures
-            else:
-                with Journal():
-                    result = function(*args, **options)
-                is_new = True
+            try:
+                if self.graph_mode:
+                    steps = self._steps
+                    captures = steps.captures
+                    result = steps(function, args, options, self.sequential)
+                    is_new = steps.captures != captures
+                else:
+                    with Journal():
+                        result = function(*args, **options)
+                    is_new = True
+            except TypeError as error:
+                self._explain(error, args, options)
+                raise
             if is_new and self.training:
                 # A compiled step goes on with the stream of the thread that it was captured in.
                 self._stream = self._random_key()
             return result
+
+    def _explain(self, error: TypeError, args: tuple[Any, ...], options: dict[str, Any]) -> None:
+        """Add to an error which method a call is, if that does not take the arguments."""
+        method, other = ("train_one_batch", "eval") if self.training else ("forward", "train")
+        signature = inspect.signature(getattr(self, method))
+        try:
+            signature.bind(*args, **options)
+        except TypeError:
+            mode = "in training" if self.training else "not in training"
+            error.add_note(
+                f"{type(self).__name__} is {mode}, where a call is {method}{signature}; "
+                f"model.{other}() changes that"
+            )
 
     @cached_property
     def _steps(self) -> Steps:

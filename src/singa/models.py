@@ -6,13 +6,10 @@ from collections.abc import Callable
 
 from singa import layer, model
 from singa.core.tensor import Tensor
-from singa.opt import Optimizer
 
 
 class Classifier(model.Model):
     """Base of the two: softmax and cross entropy on what ``forward`` returns."""
-
-    optimizer: Optimizer
 
     def __init__(self) -> None:
         super().__init__()
@@ -32,10 +29,6 @@ class Classifier(model.Model):
         loss = self.softmax_cross_entropy(out, y)
         self.optimizer(loss)
         return out, loss
-
-    def set_optimizer(self, optimizer: Optimizer) -> None:
-        """Attach the optimizer that ``train_one_batch`` hands the loss to."""
-        self.optimizer = optimizer
 
 
 class MLP(Classifier):

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from singa import operation
-from singa.core.arrays import as_shape
+from singa.core.arrays import as_shape, fits
 from singa.core.recorded import Axes
 from singa.core.tensor import ArrayLike as ArrayLike
 from singa.core.tensor import CTensor as CTensor
@@ -175,7 +175,8 @@ def arange(
 ) -> Tensor:
     """The numbers from ``start`` to before ``stop``, of shape (number of them,), int32 or float32.
 
-    If only one number is given, it is ``stop``, and ``start`` is 0.
+    int64, if one of them does not fit into 32 bits. If only one number is given, it is ``stop``,
+    and ``start`` is 0.
 
     Example:
         >>> tensor.arange(3)
@@ -184,7 +185,7 @@ def arange(
         Tensor([0.  , 0.25, 0.5 , 0.75], shape=(4,), dtype=float32, device=cpu)
     """
     numbers = np.arange(start, stop, step) if stop is not None else np.arange(start, step=step)
-    dtype = int32 if numbers.dtype.kind == "i" else float32
+    dtype = float32 if numbers.dtype.kind != "i" else int32 if fits(numbers, int32) else int64
     return Tensor(data=numbers, device=device, dtype=dtype)
 
 

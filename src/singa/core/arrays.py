@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from singa.core.watching import concrete
-from singa.device import CTensor, Device, DType, as_dtype
-from singa.errors import DTypeError, ShapeError
+from singa.device import CTensor, Device, DType, as_dtype, float32, int32
+from singa.errors import ArgumentError, DTypeError, ShapeError
 
 _OFTEN = 8  # uploads of one shape
 _LOOKS = 500  # at an array that is being computed, before one sleeps: about 50 us
@@ -44,15 +44,43 @@ def as_ctensor(data: Any, device: Device, dtype: DType | None) -> CTensor:
         # Only arrays have a precision of their own; Python's numbers are as long as we like.
         given = array.dtype
         if not isinstance(data, (np.ndarray, np.generic)):
-            given = {"f": np.dtype(np.float32), "i": np.dtype(np.int32)}.get(given.kind, given)
+            if given.kind == "f":
+                given = float32
+            elif given.kind == "i" and fits(array, int32):
+                given = int32
         dtype = as_dtype(given)
     elif array.dtype.kind not in "biufV":
         raise DTypeError(f"Tensor: data of type {array.dtype} cannot become {dtype}")
     return from_host(array, device, dtype)
 
 
+def fits(array: np.ndarray[Any, Any], dtype: DType) -> bool:
+    """Whether an integer type has all of these values, which may have fractions."""
+    ends = np.iinfo(dtype)
+    # A float of any precision is compared with the first number that the type does not have.
+    return not array.size or bool(array.min() >= ends.min and array.max() < ends.max + 1)
+
+
+def check_fits(array: np.ndarray[Any, Any], dtype: DType, what: str = "Tensor") -> None:
+    """Integers that a type does not have are refused, and NaN: they would become other numbers."""
+    if dtype.kind in "iu" and array.dtype.kind in "iufV" and not np.can_cast(array.dtype, dtype):
+        wide = array if array.dtype.kind in "iu" else array.astype(np.float64)
+        if not fits(wide, dtype):
+            ends = np.iinfo(dtype)
+            raise ArgumentError(
+                f"{what}: {dtype} holds integers from {ends.min} to {ends.max}, and the values go "
+                f"from {array.min()} to {array.max()}"
+            )
+
+
 def from_host(array: np.ndarray[Any, Any], device: Device, dtype: DType) -> CTensor:
-    """A copy of a NumPy array on a device, in another type if need be."""
+    """A copy of a NumPy array on a device, in another type if need be.
+
+    Raises:
+        ArgumentError: the type does not have these integers.
+    """
+    if array.dtype != dtype:
+        check_fits(array, dtype)
     # A copy of our own: jax may otherwise look at the caller's memory, which they will change.
     own = np.array(array, dtype=dtype, order="C", copy=True)
     with concrete():
@@ -120,7 +148,13 @@ def converts(given: DType, wanted: DType) -> bool:
 
 
 def number_array(value: float, dtype: DType, device: Device) -> CTensor:
-    """A number of shape (); those that are used again and again are made once."""
+    """A number of shape (); those that are used again and again are made once.
+
+    Raises:
+        ArgumentError: an integer that the type does not have.
+    """
+    if dtype.kind in "iu" and isinstance(value, int):
+        check_fits(np.asarray(value), dtype, "a number")
     return _number_array(value, value or repr(value), dtype, device)
 
 

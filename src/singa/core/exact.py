@@ -31,7 +31,7 @@ def exact(value: Any) -> Hashable:
         (False, False)
     """
     kind: Any = type(value)
-    if kind in _EQUAL_IS_SAME or isinstance(value, np.dtype):
+    if kind in _EQUAL_IS_SAME or isinstance(value, np.dtype) or _is_bare_int(value):
         return kind, value
     if isinstance(value, (float, complex, np.generic)):
         return kind, repr(value)
@@ -47,6 +47,15 @@ def exact(value: Any) -> Hashable:
     if kind.__module__.partition(".")[0] in sys.stdlib_module_names:
         return kind, value, repr(value)  # Decimal("1.0") is not Decimal("1.00")
     return kind, _Itself(value)
+
+
+def _is_bare_int(value: Any) -> bool:
+    """Whether this is of a subclass of int that has nothing more to compare."""
+    return (
+        isinstance(value, int)
+        and type(value).__eq__ is int.__eq__
+        and not hasattr(value, "__dict__")
+    )
 
 
 def _is_frozen_dataclass(kind: type) -> bool:

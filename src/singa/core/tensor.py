@@ -13,21 +13,30 @@ Arithmetic, indexing and the other recorded methods are declared in ``core/recor
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from singa.core import notebook
+from singa.core import hints, notebook
 from singa.core import random as _random
-from singa.core.arrays import as_ctensor, as_shape, converts, from_host, move, number_array, on_host
+from singa.core.arrays import (
+    as_ctensor,
+    as_shape,
+    check_fits,
+    converts,
+    from_host,
+    move,
+    number_array,
+    on_host,
+)
 from singa.core.guard import changed
 from singa.core.recorded import ArrayLike as ArrayLike
 from singa.core.recorded import Recorded
 from singa.core.watching import Handle, concrete, local
 from singa.device import CTensor as CTensor
-from singa.device import Device, DType, as_dtype, get_default_device, is_float
+from singa.device import Device, DType, as_device, as_dtype, get_default_device, is_float
 from singa.device import bfloat16 as bfloat16
 from singa.device import bool_ as bool_
 from singa.device import float16 as float16
@@ -38,9 +47,23 @@ from singa.device import int16 as int16
 from singa.device import int32 as int32
 from singa.device import int64 as int64
 from singa.device import uint8 as uint8
-from singa.errors import ArgumentError, CaptureError, DTypeError, ShapeError
+from singa.errors import ArgumentError, CaptureError, DTypeError, ShapeError, warn
 
 TensorLike: TypeAlias = "Tensor | ArrayLike"
+
+
+class Count(int):
+    """A number that may be called, which gives it: an attribute here, and a method in SINGA.
+
+    Example:
+        >>> Tensor((2, 3)).ndim == Tensor((2, 3)).ndim() == 2
+        True
+    """
+
+    __slots__ = ()
+
+    def __call__(self) -> int:
+        return int(self)
 
 
 class Tensor(Handle, Recorded):
@@ -48,10 +71,12 @@ class Tensor(Handle, Recorded):
 
     Args:
         shape: its shape, if there is no ``data``; the elements are then 0.
-        device: where it lives; if not given, where ``data`` lives if it is a Tensor, or the CPU.
+        device: where it lives, or the name of that, such as ``"cpu"``; if not given, where
+            ``data`` lives if it is a Tensor, or the CPU.
         dtype: its data type; that of ``data`` if not given, or float32.
         data: a NumPy array, a CTensor, a Tensor, a number or nested lists. It is copied, unless
-            it is a CTensor. Python floats become float32 and Python ints int32.
+            it is a CTensor. Python floats become float32, and Python ints int32, or int64 if one
+            does not fit into 32 bits.
         requires_grad: whether gradients may flow through it.
         stores_grad: whether :func:`singa.autograd.backward` yields its gradient, as for a
             parameter. Needs ``requires_grad``.
@@ -60,7 +85,9 @@ class Tensor(Handle, Recorded):
 
     Raises:
         DTypeError: ``data`` is of a type that is not supported here.
+        ArgumentError: there are integers in ``data`` that ``dtype`` does not have.
         ShapeError: both ``shape`` and ``data`` are given and do not fit.
+        DeviceError: no device is named so.
         ArgumentError: ``stores_grad`` without ``requires_grad``.
 
     Example:
@@ -84,7 +111,7 @@ class Tensor(Handle, Recorded):
     def __init__(
         self,
         shape: Sequence[int] | int = (),
-        device: Device | None = None,
+        device: Device | str | None = None,
         dtype: Any = None,
         data: TensorLike | None = None,
         requires_grad: bool = True,
@@ -96,10 +123,12 @@ class Tensor(Handle, Recorded):
             raise ArgumentError("Tensor: stores_grad=True needs requires_grad=True")
         if device is None:
             device = data.device if isinstance(data, Tensor) else get_default_device()
-        elif not isinstance(device, Device):
-            raise DTypeError(f"Tensor: device must be a Device, got {device!r}")
+        else:
+            device = as_device(device)
         wanted = None if dtype is None else as_dtype(dtype)
         if data is None:
+            if isinstance(shape, list):
+                _not_elements(shape)
             with concrete():
                 self._data: CTensor = jnp.zeros(
                     as_shape(shape), wanted or float32, device=device.jax_device
@@ -253,23 +282,25 @@ class Tensor(Handle, Recorded):
         """The data type of the elements, one of those that :mod:`singa.tensor` names."""
         return self.data.dtype
 
-    def ndim(self) -> int:
-        """The number of axes (a method, as in SINGA).
+    @property
+    def ndim(self) -> Count:
+        """The number of axes. It may be called, as SINGA's method ``ndim()``.
 
         Example:
-            >>> Tensor((2, 3)).ndim()
-            2
+            >>> Tensor((2, 3)).ndim, Tensor((2, 3)).ndim()
+            (2, 2)
         """
-        return self.data.ndim
+        return Count(self.data.ndim)
 
-    def size(self) -> int:
-        """The number of elements (a method, as in SINGA).
+    @property
+    def size(self) -> Count:
+        """The number of elements. It may be called, as SINGA's method ``size()``.
 
         Example:
-            >>> Tensor((2, 3)).size()
-            6
+            >>> Tensor((2, 3)).size, Tensor((2, 3)).size()
+            (6, 6)
         """
-        return self.data.size
+        return Count(self.data.size)
 
     def memsize(self) -> int:
         """The number of bytes.
@@ -423,6 +454,8 @@ class Tensor(Handle, Recorded):
         # Reading Tensors is a part of a step: only the array is made with real values.
         number = x.data if isinstance(x, Tensor) else x
         shape, dtype = self.shape, self.dtype
+        if not isinstance(number, jax.Array):
+            check_fits(np.asarray(number), dtype, "set_value")
         with concrete():
             value = jnp.full(shape, number, dtype, device=self.device.jax_device)
         self.data = value
@@ -492,13 +525,14 @@ class Tensor(Handle, Recorded):
         self._move(Tensor(t.shape, t.device, t.dtype).data, t.device)
         return self
 
-    def to_device(self, device: Device) -> Tensor:
-        """Move this Tensor to another device, in place.
+    def to_device(self, device: Device | str) -> Tensor:
+        """Move this Tensor to another device, in place. ``"cuda:1"`` names one.
 
         Example:
             >>> Tensor((2,)).to_device(device.create_cpu_device()).device
             <Device cpu>
         """
+        device = as_device(device)
         self._move(move(self.data, device), device)
         return self
 
@@ -528,28 +562,26 @@ class Tensor(Handle, Recorded):
 
     # -- copies and other people's arrays -----------------------------------------------------
 
-    def clone(self) -> Tensor:
-        """A new leaf of the same shape and values, which later changes of this one do not reach.
+    def deepcopy(self) -> Tensor:
+        """A new leaf of the same shape, values and flags; :meth:`clone` is recorded.
 
         Example:
-            >>> t = Tensor(data=[1.0, 2.0])
-            >>> copy = t.clone()
-            >>> t.set_value(0.0).tolist(), copy.tolist()
-            ([0.0, 0.0], [1.0, 2.0])
+            >>> t = Tensor(data=[1.0, 2.0], stores_grad=True)
+            >>> copy = t.deepcopy()
+            >>> t.set_value(0.0).tolist(), copy.tolist(), copy.stores_grad
+            ([0.0, 0.0], [1.0, 2.0], True)
         """
         copy = wrap(self.data, self.device, self._requires_grad)
         copy.name, copy._stores_grad = self.name, self._stores_grad
         return copy
 
-    deepcopy = clone
-    copy = clone
-    __copy__ = clone
+    __copy__ = deepcopy
 
     def __deepcopy__(self, memo: object) -> Tensor:
-        return self.clone()
+        return self.deepcopy()
 
     def __reduce__(self) -> Any:
-        # A leaf, as clone gives: what has computed it is not put into files.
+        # A leaf, as deepcopy gives: what has computed it is not put into files.
         values = self._value("pickle")
         return _unpickled, (values, self.device, self._requires_grad, self._stores_grad, self.name)
 
@@ -645,9 +677,6 @@ class Tensor(Handle, Recorded):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         return np.array(self._value("__array__"), dtype=dtype, copy=copy)
 
-    def __jax_array__(self) -> CTensor:
-        return self.data
-
     def __dlpack__(self, **kwargs: Any) -> Any:
         self._value("__dlpack__")
         return self._data.__dlpack__(**kwargs)
@@ -655,6 +684,17 @@ class Tensor(Handle, Recorded):
     def __dlpack_device__(self) -> Any:
         array: Any = self._data  # jax's abstract type does not mention this method
         return array.__dlpack_device__()
+
+    def __format__(self, how: str) -> str:
+        return format(self.item(), how) if how else str(self)
+
+    def __round__(self, digits: int | None = None) -> Any:
+        return round(self.item(), digits)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            hints.no_attribute(self, name, hints.TENSOR)
 
     def __float__(self) -> float:
         return float(self.item())
@@ -688,6 +728,20 @@ class Tensor(Handle, Recorded):
 
     # Tensors are equal by value, element by element, but found by who they are.
     __hash__ = object.__hash__
+
+
+def _not_elements(shape: list[Any]) -> None:
+    """A list as the shape may have been meant as the elements, as it would be in PyTorch."""
+    if not all(isinstance(size, (int, np.integer)) for size in shape):
+        raise ShapeError(
+            f"Tensor: a shape is made of sizes of 0 or more, got {shape!r}; Tensor(data=...) makes "
+            "one with these elements"
+        )
+    warn(
+        f"Tensor({shape}) is of shape {tuple(shape)}, and 0; Tensor(data={shape}) has these "
+        f"elements. If it is a shape, give a tuple: Tensor({tuple(shape)})",
+        UserWarning,
+    )
 
 
 # -- making Tensors -----------------------------------------------------------------------------
@@ -748,6 +802,8 @@ def as_tensor(value: TensorLike, like: Tensor) -> Tensor:
         return number(value, dtype, like.device)
     if isinstance(value, jax.core.Tracer):
         return wrap(value, like.device)
+    if value is None:
+        raise DTypeError("a Tensor, an array or a number is expected, got None")
     return Tensor(data=value, device=like.device, requires_grad=False)
 
 

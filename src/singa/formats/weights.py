@@ -59,7 +59,7 @@ _PYTORCH: dict[type[Layer], dict[str, str]] = {
 
 _MOST_WORDS = 200  # characters of a name in a message
 
-_IGNORED = ".num_batches_tracked"  # PyTorch's batch norm counts, and nothing comes of it
+_IGNORED = "num_batches_tracked"  # PyTorch's batch norm counts, and nothing comes of it
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def save(
     from safetensors.numpy import save as as_bytes
 
     arrays = {
-        there.name: np.ascontiguousarray(there.turned(t.to_numpy()))
+        there.name: np.array(there.turned(t.to_numpy()), order="C")
         for t, there in _places(layer, style)
     }
     with writing(fpath, overwrite) as file:
@@ -162,7 +162,7 @@ def load(
         unmatched = Unmatched(
             missing=tuple(name for name in wanted if name not in found),
             unexpected=tuple(
-                name for name in found if name not in wanted and not name.endswith(_IGNORED)
+                name for name in found if name not in wanted and name.rpartition(".")[2] != _IGNORED
             ),
         )
         if strict and (unmatched.missing or unmatched.unexpected):

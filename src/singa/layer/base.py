@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import wraps
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+import jax
 import numpy as np
 
-from singa.core import notebook
+from singa.core import hints, notebook
 from singa.core.guard import Watched
 from singa.core.tensor import Tensor
 from singa.core.watching import local, outside_capture
 from singa.device import DType, float32, is_float
-from singa.errors import ArgumentError, DTypeError, ShapeError
+from singa.errors import ArgumentError, DTypeError, ShapeError, SingaError
 
 Initializer: TypeAlias = Callable[[Tensor], Any]
 """A function of :mod:`singa.initializer`, or another one that fills a Tensor in place."""
@@ -35,7 +37,8 @@ class Layer(Watched):
     """A function of Tensors with parameters and state of its own.
 
     A subclass defines ``forward``, and ``initialize`` if it has something to make once its first
-    input is known: it is called with that input before the first forward.
+    input is known: it is called with that input before the first forward, unless somebody has
+    called it by hand before.
 
     What belongs to a layer is found by looking at its attributes: Tensors with ``stores_grad``
     are parameters, Tensors made known by :meth:`register_states` are states, and Layers are
@@ -63,26 +66,47 @@ class Layer(Watched):
     _registered = 0
     _state_names: tuple[str, ...] = ()
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for name, wrapper in (("initialize", _initializing), ("forward", _initialized_first)):
+            if inspect.isfunction(method := vars(cls).get(name)):
+                setattr(cls, name, wrapper(method))
+
     def initialize(self, *xs: Any) -> None:
         """Make the parameters, now that the inputs' shapes, types and device are known."""
+        self._initialized = True
 
     def forward(self, *xs: Any, **options: Any) -> Any:
         """Compute the outputs: Tensors in, Tensors out."""
         raise NotImplementedError(f"{type(self).__name__} has no forward")
 
     def __call__(self, *xs: Any, **options: Any) -> Any:
-        if not self._initialized:
-            # Parameters are made once, with real values, even if a step is being captured.
-            with outside_capture():
-                before = set(self.get_params().values())
-                self.initialize(*xs)
-                self._initialized = True
-                for param in self.get_params().values():
-                    if self._frozen and param not in before:
-                        param.requires_grad = False
-        if local.calls is not None:
-            return local.calls.call(self, xs, options)
-        return self.forward(*xs, **options)
+        try:
+            if not self._initialized:
+                self._initialize(xs, options)
+            if local.calls is not None:
+                return local.calls.call(self, xs, options)
+            return self.forward(*xs, **options)
+        except (AttributeError, TypeError) as error:
+            given = [type(x) for x in xs if isinstance(x, (np.ndarray, jax.Array, list))]
+            if not given or isinstance(error, SingaError):
+                raise
+            raise DTypeError(
+                f"{type(self).__name__}: its inputs are Tensors, got {given[0].__name__}; "
+                "Tensor(data=x) makes one"
+            ) from error
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            hints.no_attribute(self, name, hints.LAYER)
+
+    def _initialize(self, xs: tuple[Any, ...], options: dict[str, Any]) -> None:
+        """Call ``initialize`` with the inputs, those given by name too if it knows the names."""
+        if options:
+            known = inspect.signature(self.initialize).parameters
+            options = {name: value for name, value in options.items() if name in known}
+        self.initialize(*xs, **options)
 
     def register_states(self, **tensors: Tensor) -> None:
         """Set these attributes, and count them among the layer's states (not its parameters).
@@ -169,13 +193,16 @@ class Layer(Watched):
     def get_params(self) -> dict[str, Tensor]:
         """The parameters by name, frozen ones too.
 
+        Raises:
+            ArgumentError: two of them have one name, through keys of dicts such as 0 and "0".
+
         Example:
             >>> net = layer.Sequential(layer.Conv2d(6, 3, bias=False), layer.BatchNorm2d())
             >>> _ = net(Tensor((2, 1, 8, 8)))
             >>> {name: p.shape for name, p in net.get_params().items()}
             {'0.W': (6, 1, 3, 3), '1.scale': (6,), '1.bias': (6,)}
         """
-        return {name: t for name, t, is_param in self._tensors() if is_param}
+        return self._by_name((name, t) for name, t, is_param in self._tensors() if is_param)
 
     def get_states(self) -> dict[str, Tensor]:
         """The parameters and all other states (such as running means) by name.
@@ -186,7 +213,17 @@ class Layer(Watched):
             >>> list(norm.get_states())
             ['scale', 'bias', 'running_mean', 'running_var']
         """
-        return {name: t for name, t, _ in self._tensors()}
+        return self._by_name((name, t) for name, t, _ in self._tensors())
+
+    def _by_name(self, named: Iterable[tuple[str, Tensor]]) -> dict[str, Tensor]:
+        found: dict[str, Tensor] = {}
+        for name, tensor in named:
+            if found.setdefault(name, tensor) is not tensor:
+                raise ArgumentError(
+                    f"{type(self).__name__}: two of its Tensors are named {name!r}, because of "
+                    "keys of dicts that are equal as text or contain a dot; use other keys"
+                )
+        return found
 
     def set_params(self, params: Mapping[str, Tensor | np.ndarray[Any, Any]]) -> None:
         """Copy values into parameters. All are checked before the first is changed.
@@ -315,6 +352,36 @@ class Layer(Watched):
 
     def _attributes(self, prefix: str) -> list[tuple[str, Any, Layer]]:
         return [(prefix + name, value, self) for name, value in vars(self).items()]
+
+
+def _initializing(initialize: Callable[..., None]) -> Callable[..., None]:
+    """An ``initialize`` after which the layer is initialized: no call makes its parameters anew."""
+
+    @wraps(initialize)
+    def method(self: Layer, *xs: Any, **options: Any) -> None:
+        # Parameters are made once, with real values, even if a step is being captured.
+        with outside_capture():
+            before = {t for _, t, _ in self._tensors()}
+            initialize(self, *xs, **options)
+            self._initialized = True
+            if self._frozen:
+                for _, t, is_param in self._tensors():
+                    if is_param and t not in before:
+                        t.requires_grad = False
+
+    return method
+
+
+def _initialized_first(forward: Callable[..., Any]) -> Callable[..., Any]:
+    """A ``forward`` that may be called without ``layer(x)``: it makes the parameters first."""
+
+    @wraps(forward)
+    def method(self: Layer, *xs: Any, **options: Any) -> Any:
+        if not self._initialized:
+            self._initialize(xs, options)
+        return forward(self, *xs, **options)
+
+    return method
 
 
 def _is_plain(value: Any) -> bool:

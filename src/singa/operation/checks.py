@@ -48,6 +48,12 @@ def float_input(operation: Operation, what: str, x: CTensor) -> None:
         raise DTypeError(f"{operation.name}: {what} must be of a float type, got {x.dtype}")
 
 
+def no_bools(operation: Operation, instead: str, *xs: CTensor) -> None:
+    """Not all of ``xs`` are bools."""
+    if all(x.dtype == bool for x in xs):
+        raise DTypeError(f"{operation.name}: bools are no numbers to compute with; {instead}")
+
+
 def integer_input(operation: Operation, what: str, x: CTensor) -> CTensor:
     """``x``, which is of an integer type, in 32 bits at least.
 

@@ -6,12 +6,14 @@ Gradients are returned in the broadcast shape: the tape sums them down to the in
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from singa.core.tensor import Tensor, TensorLike, as_tensor
 from singa.device import CTensor, float32, is_float
+from singa.errors import ArgumentError
 from singa.operation import checks
 from singa.operation.pointwise import Pointwise
 from singa.tape import Operation
@@ -23,6 +25,25 @@ __all__ = [
     "masked_fill", "mul", "negative", "pow", "reciprocal", "remainder", "sign", "sqrt", "square",
     "sub", "where",
 ]  # fmt: skip
+
+
+def _are_integers(*xs: CTensor) -> bool:
+    return all(jnp.issubdtype(x.dtype, jnp.integer) for x in xs)
+
+
+def _no_zero(name: str, a: Tensor, b: Any) -> None:
+    """Integers are not divided by the number 0, which has no infinity among them."""
+    if isinstance(b, int) and b == 0 and not is_float(a.dtype):
+        raise ArgumentError(f"{name}: integers ({a.dtype}) cannot be divided by 0")
+
+
+def _no_fraction(a: Tensor, b: Any) -> None:
+    """Integers have no powers below 0 among them."""
+    if isinstance(b, int) and b < 0 and not is_float(a.dtype):
+        raise ArgumentError(
+            f"Pow: integers ({a.dtype}) to the power of {b} are no integers; convert them first, "
+            "with as_type(tensor.float32)"
+        )
 
 
 class Add(Operation):
@@ -41,6 +62,7 @@ class Sub(Operation):
 
     def forward(self, a: CTensor, b: CTensor) -> CTensor:
         checks.broadcastable(self, a, b)
+        checks.no_bools(self, "a ^ b tells where they differ", a, b)
         return a - b
 
     def backward(self, dy: CTensor) -> tuple[CTensor, CTensor]:
@@ -76,36 +98,41 @@ class Div(Operation):
 
 
 class FloorDivide(Operation):
-    """y = the largest integer not above a / b; its gradient is 0."""
+    """y = the largest integer not above a / b; its gradient is 0. Of integers, a // 0 is 0."""
 
     def forward(self, a: CTensor, b: CTensor) -> CTensor:
         checks.broadcastable(self, a, b)
-        return a // b
+        return jnp.where(b == 0, 0, a // b) if _are_integers(a, b) else a // b
 
     def backward(self, dy: CTensor) -> tuple[CTensor, CTensor]:
         return jnp.zeros_like(dy), jnp.zeros_like(dy)
 
 
 class Remainder(Operation):
-    """y = a - b floor(a / b)."""
+    """y = a - b floor(a / b). Of integers, a % 0 is 0."""
 
     def forward(self, a: CTensor, b: CTensor) -> CTensor:
         checks.broadcastable(self, a, b)
         self.a, self.b = a, b
-        return a % b
+        return jnp.where(b == 0, 0, a % b) if _are_integers(a, b) else a % b
 
     def backward(self, dy: CTensor) -> tuple[CTensor, CTensor]:
         return dy, -dy * (self.a // self.b)
 
 
 class Pow(Operation):
-    """y = a ** b. The gradient of b is 0 where a <= 0, where the logarithm does not exist."""
+    """y = a ** b. The gradient of b is 0 where a <= 0, where the logarithm does not exist.
+
+    Of integers, a ** -b is 1 / a ** b without its fraction: 0, unless a is 1 or -1.
+    """
 
     arithmetic = "wide"
 
     def forward(self, a: CTensor, b: CTensor) -> CTensor:
         checks.broadcastable(self, a, b)
         self.a, self.b = a, b
+        if _are_integers(a, b):
+            return jnp.where((b < 0) & (jnp.abs(a) != 1), 0, a ** jnp.abs(b))
         self.y = a**b
         return self.y
 
@@ -121,6 +148,7 @@ class Negative(Operation):
     """y = -x."""
 
     def forward(self, x: CTensor) -> CTensor:
+        checks.no_bools(self, "~x is the opposite", x)
         return -x
 
     def backward(self, dy: CTensor) -> CTensor:
@@ -303,30 +331,46 @@ def div(a: Tensor, b: TensorLike) -> Tensor:
 def pow(a: Tensor, b: TensorLike) -> Tensor:
     """``a ** b``, element by element, with broadcasting. The gradient of b is 0 where a <= 0.
 
+    Raises:
+        ArgumentError: integers with a number below 0 as their exponent: the results are none.
+
     Example:
         >>> autograd.pow(Tensor(data=[1.0, 2.0]), 3)
         Tensor([1., 8.], shape=(2,), dtype=float32, device=cpu)
     """
+    _no_fraction(a, b)
     return Pow()(a, as_tensor(b, a))[0]
 
 
 def floor_divide(a: Tensor, b: TensorLike) -> Tensor:
     """The largest integer not above a / b, with broadcasting; its gradient is 0.
 
+    Integers divided by a Tensor's 0 give 0, as in NumPy.
+
+    Raises:
+        ArgumentError: integers divided by the number 0.
+
     Example:
         >>> autograd.floor_divide(Tensor(data=[-3, 3]), 2)
         Tensor([-2,  1], shape=(2,), dtype=int32, device=cpu)
     """
+    _no_zero("FloorDivide", a, b)
     return FloorDivide()(a, as_tensor(b, a))[0]
 
 
 def remainder(a: Tensor, b: TensorLike) -> Tensor:
     """``a - b * floor(a / b)``, which has the sign of b, with broadcasting.
 
+    Integers divided by a Tensor's 0 leave 0, as in NumPy.
+
+    Raises:
+        ArgumentError: integers divided by the number 0.
+
     Example:
         >>> autograd.remainder(Tensor(data=[-3, 3]), 2)
         Tensor([1, 1], shape=(2,), dtype=int32, device=cpu)
     """
+    _no_zero("Remainder", a, b)
     return Remainder()(a, as_tensor(b, a))[0]
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from singa.core.tensor import ArrayLike, Tensor, TensorLike, as_tensor, number
 from singa.device import CTensor, bool_, int32
-from singa.errors import ArgumentError, BoundsError, DTypeError
+from singa.errors import ArgumentError, BoundsError, DTypeError, ShapeError
 from singa.operation import checks
 from singa.tape import Operation, wide
 
@@ -103,6 +103,18 @@ def of_written(dy: CTensor, index: tuple[Any, ...], mode: str) -> CTensor:
     return jnp.where(winner.at[index].get(mode="clip") == number, dvalue, 0)
 
 
+def _alike(arrays: Sequence[Tensor]) -> None:
+    """Several arrays of integers name elements together: they broadcast."""
+    try:
+        np.broadcast_shapes(*[array.shape for array in arrays])
+    except ValueError:
+        shapes = " and ".join(str(array.shape) for array in arrays)
+        raise ShapeError(
+            f"{_WHERE}: arrays of indices name elements together and have to broadcast, got shapes "
+            f"{shapes}; x[rows][:, columns] takes all pairs"
+        ) from None
+
+
 def getitem(x: Tensor, index: Any) -> Tensor:
     """``x[index]`` as in NumPy: ints, slices, None, ``...``, integer arrays and bool masks.
 
@@ -112,6 +124,7 @@ def getitem(x: Tensor, index: Any) -> Tensor:
     Raises:
         BoundsError: integers beyond the end of an axis, a mask of another shape than the axes it
             stands for, or more indices than axes.
+        ShapeError: arrays of indices that do not broadcast together.
         ArgumentError: a slice with a step of 0.
         DTypeError: something that cannot be an index.
 
@@ -123,6 +136,7 @@ def getitem(x: Tensor, index: Any) -> Tensor:
         Tensor([5, 6], shape=(2,), dtype=int32, device=cpu)
     """
     pattern, arrays = _parse(x, index)
+    _alike(arrays)
     return GetItem(pattern)(x, *arrays)[0]
 
 

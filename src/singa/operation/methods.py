@@ -7,14 +7,14 @@ Type checkers see what ``core/recorded.py`` declares, which a test compares with
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
 import numpy as np
 
 from singa.core.recorded import Axes
 from singa.core.tensor import Tensor, TensorLike, as_tensor
-from singa.device import CTensor, Device, bool_
+from singa.device import CTensor, Device, bool_, device_named
 from singa.errors import DTypeError
 from singa.operation import (
     activation,
@@ -23,6 +23,7 @@ from singa.operation import (
     joining,
     linear,
     logic,
+    numpy_functions,
     ordering,
     reduction,
     rounding,
@@ -30,6 +31,7 @@ from singa.operation import (
 )
 from singa.tape import Operation
 from singa.tape.hooks import register_hook
+from singa.tape.modes import is_tracked
 
 
 def _reflected(function: Callable[[Tensor, TensorLike], Tensor]) -> Callable[..., Tensor]:
@@ -74,8 +76,18 @@ def _after(function: Callable[..., Tensor], method: Callable[..., Tensor]) -> Ca
     return method
 
 
+def _unknown(function: Callable[..., Tensor], others: dict[str, Any]) -> NoReturn:
+    name = function.__name__.removeprefix("reduce_")
+    raise TypeError(
+        f"Tensor.{name}: there is no argument named {', '.join(others)}; there are axis and "
+        "keepdims, and the result is a Tensor of the same type or a wider one"
+    )
+
+
 def _reducing(function: Callable[[Tensor, Axes, bool], Tensor]) -> Callable[..., Tensor]:
-    def method(self: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
+    def method(self: Tensor, axis: Axes = None, keepdims: bool = False, **others: Any) -> Tensor:
+        if others:
+            _unknown(function, others)
         return function(self, axis, keepdims)
 
     return _after(function, method)
@@ -84,7 +96,11 @@ def _reducing(function: Callable[[Tensor, Axes, bool], Tensor]) -> Callable[...,
 def _locating(function: Callable[[Tensor, int, bool], Tensor]) -> Callable[..., Tensor]:
     """Along an axis, or of all elements in a row if there is none."""
 
-    def method(self: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor:
+    def method(
+        self: Tensor, axis: int | None = None, keepdims: bool = False, **others: Any
+    ) -> Tensor:
+        if others:
+            _unknown(function, others)
         if axis is not None:
             return function(self, axis, keepdims)
         found = function(shaping.reshape(self, (-1,)), 0, keepdims)
@@ -207,6 +223,21 @@ def _as_column(matrix: Tensor, v: TensorLike) -> Tensor:
     return shaping.reshape(as_tensor(v, matrix), (-1, 1))
 
 
+def _clone(self: Tensor) -> Tensor:
+    """The same values in another Tensor; gradients flow through it, which ``detach`` ends.
+
+    Of what no gradient is wanted of at present it is a new leaf with the same flags.
+
+    Example:
+        >>> x = Tensor(data=[1.0, 2.0], stores_grad=True)
+        >>> with autograd.enable_grad():
+        ...     y = (x.clone() * 3.0).sum()
+        >>> autograd.grad(y, x).to_numpy()
+        array([3., 3.], dtype=float32)
+    """
+    return elementwise.identity(self) if is_tracked(self) else self.deepcopy()
+
+
 class _Move(Operation):
     """y = x on another device; its gradient comes back."""
 
@@ -231,6 +262,8 @@ def _to(self: Tensor, target: Any) -> Tensor:
         >>> Tensor(data=[1.7, -1.7]).to(tensor.int32)
         Tensor([ 1, -1], shape=(2,), dtype=int32, device=cpu)
     """
+    if isinstance(target, str) and target.partition(":")[0] in ("cpu", "cuda", "gpu"):
+        target = device_named(target)
     if not isinstance(target, Device):
         return shaping.cast(self, target)
     if target is self.device:
@@ -277,6 +310,10 @@ class Catalogue:
     __xor__ = _logical(logic._xor)
     __invert__ = _logical(logic._not)
 
+    __array_ufunc__ = numpy_functions.array_ufunc
+    __array_function__ = numpy_functions.array_function
+    __jax_array__ = numpy_functions.jax_array
+
     __getitem__ = indexing.getitem
     __setitem__ = _set
     __iter__ = _iterate
@@ -290,6 +327,8 @@ class Catalogue:
     T = _transposed
     repeat = joining.repeat
     register_hook = register_hook
+    clone = _clone
+    copy = _clone
 
     as_type = shaping.cast
     astype = shaping.cast
@@ -337,4 +376,6 @@ class Catalogue:
 
 for _name, _method in vars(Catalogue).items():
     if callable(_method):
+        if "<locals>" in getattr(_method, "__qualname__", ""):
+            _method.__qualname__ = f"Tensor.{_name}"  # in messages of Python's own
         setattr(Tensor, _name, _method)

@@ -49,6 +49,7 @@ class CosSim(Operation):
 
     def forward(self, a: CTensor, b: CTensor) -> CTensor:
         checks.float_input(self, "a", a)
+        checks.float_input(self, "b", b)
         _alike(self, a, b, 1)
         (self.a, self.length_a), (self.b, self.length_b) = direction(a, -1), direction(b, -1)
         self.cosine = (self.a * self.b).sum(-1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from inspect import Parameter, Signature, get_annotations
 from typing import Any, ClassVar, dataclass_transform, overload
 
@@ -128,6 +128,12 @@ class Declared(Watched):
         cls.__signature__ = None if "__init__" in vars(cls) else cls._fields
 
     def __init__(self, *args: Any, **options: Any) -> None:
+        if args and (isinstance(args[0], (Iterator, Mapping)) or _are_tensors(args[0])):
+            name = type(self).__name__
+            raise ArgumentError(
+                f"{name}: an optimizer is not given the parameters, it finds them by walking back "
+                f"from the loss; write opt.{name}(lr=0.1), and model.set_optimizer(...)"
+            )
         given = self._fields.bind(*args, **options)
         given.apply_defaults()
         fields = given.arguments
@@ -148,6 +154,11 @@ class Declared(Watched):
     def plain_values(self) -> tuple[Any, ...]:
         """The values of the fields that are no hyper-parameters."""
         return tuple([getattr(self, name) for name in self._plain])
+
+
+def _are_tensors(value: Any) -> bool:
+    """Whether this is a list of parameters, where a learning rate is expected."""
+    return isinstance(value, (list, tuple)) and any(isinstance(each, Tensor) for each in value)
 
 
 class Values(dict[str, CTensor]):

@@ -6,11 +6,12 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import KW_ONLY
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
 import numpy as np
 
+from singa.core import hints
 from singa.core.tensor import Tensor, wrap
 from singa.core.watching import local, unless_still
 from singa.device import CTensor, bool_, float16, float32, int32
@@ -111,6 +112,11 @@ class Optimizer(CompiledUpdate, Declared):
         self._groups: tuple[Group, ...] = ()
         self._state = ParameterStates(self._initial, partial(rule_of, self))
         self._forget()
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            hints.no_attribute(self, name, hints.OPTIMIZER)
 
     # -- what a subclass says -----------------------------------------------------------------
 

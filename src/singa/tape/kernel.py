@@ -406,6 +406,10 @@ class _Refusal(Listener[Tensor]):
         self.refuse()
 
 
+_LOOKS_AT_VALUES = jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError
+_ON_HOST = ". An operation with traceable = False runs as Python each time"
+
+
 @contextmanager
 def arrays_only(what: str, instead: str) -> Iterator[None]:
     """A block in which no Tensors are used.
@@ -418,6 +422,12 @@ def arrays_only(what: str, instead: str) -> Iterator[None]:
     local.capture = local.journal = _Refusal(what, instead)
     try:
         yield
+    except _LOOKS_AT_VALUES as error:
+        raise CaptureError(
+            f"{what} are compiled: they run once for all values, so that an if, a loop over values "
+            "or a function of NumPy cannot see these. Compute with jax.numpy: jnp.where instead of "
+            f"if, jnp.sin instead of np.sin{_ON_HOST}"
+        ) from error
     finally:
         local.capture, local.journal = outer
 

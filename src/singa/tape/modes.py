@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import _GeneratorContextManager
 
+from singa.core.tensor import Tensor
 from singa.core.watching import local, within
 from singa.device import DType
 
@@ -40,6 +41,13 @@ class Mode:
 
 
 mode = Mode()
+
+
+def is_tracked(*xs: Tensor) -> bool:
+    """Whether gradients may be wanted of what is computed with these at present."""
+    return mode.recording and any(
+        x.requires_grad and (x.creator is not None or x.stores_grad) for x in xs
+    )
 
 
 def training(value: bool) -> _GeneratorContextManager[None]:

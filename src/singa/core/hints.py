@@ -1,0 +1,91 @@
+"""What to write here for what other libraries call otherwise: a part of AttributeErrors."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+_CONVERTED = "t.as_type(tensor.{})"
+
+TENSOR = {
+    "backward": "optimizer(loss), or for parameter, gradient in autograd.backward(loss)",
+    "grad": "gradients are values: for p, g in autograd.backward(loss), or autograd.grad(loss, p)",
+    "grad_fn": "t.creator",
+    "requires_grad_": "t.requires_grad = True, and t.stores_grad = True for a parameter",
+    "retain_grad": "t.stores_grad = True",
+    "zero_grad": "gradients are values, and are not added up: there is nothing to set to zero",
+    "numpy": "t.to_numpy()",
+    "tolist": "t.to_numpy().tolist()",
+    "cpu": 't.to("cpu")',
+    "cuda": 't.to("cuda")',
+    "type": "t.dtype, or t.as_type(...)",
+    "float": _CONVERTED.format("float32"),
+    "double": _CONVERTED.format("float64"),
+    "half": _CONVERTED.format("float16"),
+    "int": _CONVERTED.format("int32"),
+    "long": _CONVERTED.format("int64"),
+    "bool": _CONVERTED.format("bool_"),
+    "view": "t.reshape(...)",
+    "permute": "t.transpose(axes)",
+    "dim": "t.ndim",
+    "numel": "t.size",
+    "add_": "t += x",
+    "sub_": "t -= x",
+    "mul_": "t *= x",
+    "div_": "t /= x",
+    "zero_": "t.set_value(0)",
+    "fill_": "t.set_value(x)",
+    "copy_": "t.copy_from(x)",
+    "normal_": "t.gaussian(mean, std)",
+    "uniform_": "t.uniform(low, high)",
+    "mm": "a @ b",
+    "bmm": "a @ b",
+    "dot": "a @ b",
+    "gather": "autograd.gather_elements",
+    "scatter": "autograd.scatter_elements",
+    "sort": "autograd.sort",
+    "topk": "autograd.topk",
+    "split": "autograd.split",
+    "chunk": "autograd.split",
+}
+
+LAYER = {
+    "parameters": "get_params().values()",
+    "named_parameters": "get_params().items()",
+    "buffers": "get_states().values(), which has the parameters too",
+    "state_dict": "get_states(), or singa.weights.save(layer, path)",
+    "load_state_dict": "set_states(...), or singa.weights.load(layer, path)",
+    "modules": "sublayers()",
+    "children": "sublayers()",
+    "named_modules": "sublayers()",
+    "register_buffer": "register_states(name=tensor)",
+    "register_parameter": "an attribute that is a Tensor with stores_grad=True is a parameter",
+    "add_module": "register_layers({name: layer})",
+    "zero_grad": "gradients are values, and are not added up: there is nothing to set to zero",
+    "requires_grad_": "freeze() and unfreeze()",
+    "to": "parameters are made where the first input is",
+    "cuda": "parameters are made where the first input is",
+    "cpu": "parameters are made where the first input is",
+    "half": 'model.compile(..., precision="float16")',
+    "fit": "singa.train.fit(model, data, epochs)",
+    "predict": "model.eval(), then model(x); or singa.train.predict(model, data)",
+    "evaluate": "singa.train.evaluate(model, data)",
+    "optimizer": "model.set_optimizer(opt.SGD(0.1)) comes first",
+    "opt": "model.set_optimizer(opt.SGD(0.1)), which is then model.optimizer",
+}
+
+OPTIMIZER = {
+    "zero_grad": "gradients are values, and are not added up: there is nothing to set to zero",
+    "param_groups": "add_group(params, lr=...)",
+    "state_dict": "Model.save_states has the optimizer's state too",
+    "load_state_dict": "Model.load_states has the optimizer's state too",
+    "minimize": "optimizer(loss)",
+    "apply_gradients": "update_all(pairs of parameter and gradient)",
+}
+
+
+def no_attribute(owner: object, name: str, hints: dict[str, str]) -> NoReturn:
+    """Raise AttributeError, with what to write instead if that is known."""
+    hint = f": {hints[name]}" if name in hints else ""
+    raise AttributeError(
+        f"{type(owner).__name__!r} object has no attribute {name!r}{hint}", name=name, obj=owner
+    )

@@ -1,0 +1,214 @@
+"""NumPy's operators and functions on Tensors: recorded where there is an operation for them.
+
+``ndarray - tensor`` and ``np.exp(tensor)`` give Tensors, and their gradients arrive. Where there is
+no operation, NumPy computes with the values; if a gradient would be lost by that, it is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+import jax
+import numpy as np
+
+from singa.core.recorded import Axes
+from singa.core.tensor import Tensor, as_tensor
+from singa.errors import GradientError
+from singa.operation import (
+    elementwise,
+    joining,
+    linear,
+    logic,
+    ordering,
+    reduction,
+    rounding,
+    shaping,
+    trigonometric,
+)
+from singa.tape.modes import is_tracked
+
+UFUNCS: dict[Any, Callable[..., Tensor]] = {
+    np.add: elementwise.add,
+    np.subtract: elementwise.sub,
+    np.multiply: elementwise.mul,
+    np.true_divide: elementwise.div,
+    np.floor_divide: elementwise.floor_divide,
+    np.remainder: elementwise.remainder,
+    np.power: elementwise.pow,
+    np.matmul: linear.matmul,
+    np.negative: elementwise.negative,
+    np.absolute: elementwise.abs,
+    np.exp: elementwise.exp,
+    np.expm1: elementwise.expm1,
+    np.log: elementwise.log,
+    np.log1p: elementwise.log1p,
+    np.sqrt: elementwise.sqrt,
+    np.square: elementwise.square,
+    np.reciprocal: elementwise.reciprocal,
+    np.sign: elementwise.sign,
+    np.floor: rounding.floor,
+    np.ceil: rounding.ceil,
+    np.rint: rounding.rounde,
+    np.sin: trigonometric.sin,
+    np.cos: trigonometric.cos,
+    np.tan: trigonometric.tan,
+    np.arcsin: trigonometric.asin,
+    np.arccos: trigonometric.acos,
+    np.arctan: trigonometric.atan,
+    np.sinh: trigonometric.sinh,
+    np.cosh: trigonometric.cosh,
+    np.tanh: lambda x: x.tanh(),
+    np.arcsinh: trigonometric.asinh,
+    np.arccosh: trigonometric.acosh,
+    np.arctanh: trigonometric.atanh,
+    np.less: logic.less,
+    np.less_equal: logic.less_equal,
+    np.greater: logic.greater,
+    np.greater_equal: logic.greater_equal,
+    np.equal: logic.equal,
+    np.not_equal: logic.not_equal,
+    np.isnan: logic.isnan,
+    np.isinf: logic.isinf,
+    np.isfinite: logic.isfinite,
+}
+
+
+def _reducing(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def reduce(a: Tensor, axis: Axes = None, *, keepdims: bool = False) -> Tensor:
+        return function(a, axis, keepdims)
+
+    return reduce
+
+
+def _deviation(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def reduce(a: Tensor, axis: Axes = None, *, ddof: int = 0, keepdims: bool = False) -> Tensor:
+        return function(a, axis, keepdims, ddof)
+
+    return reduce
+
+
+def _joining(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def join(arrays: Sequence[Any], axis: int = 0) -> Tensor:
+        like = next(x for x in arrays if isinstance(x, Tensor))
+        return function([as_tensor(x, like) for x in arrays], axis)
+
+    return join
+
+
+def _where(condition: Any, x: Any, y: Any) -> Tensor:
+    like = next(each for each in (x, y, condition) if isinstance(each, Tensor))
+    return elementwise.where(as_tensor(x, like), y, condition)
+
+
+def _argmax(a: Tensor, axis: int, *, keepdims: bool = False) -> Tensor:
+    return ordering.argmax(a, axis, keepdims)
+
+
+def _argmin(a: Tensor, axis: int, *, keepdims: bool = False) -> Tensor:
+    return ordering.argmin(a, axis, keepdims)
+
+
+def _expand_dims(a: Tensor, axis: int | Sequence[int]) -> Tensor:
+    return shaping.unsqueeze(a, axis)
+
+
+def _ravel(a: Tensor) -> Tensor:
+    return shaping.reshape(a, (-1,))
+
+
+FUNCTIONS: dict[Any, Callable[..., Tensor]] = {
+    np.sum: _reducing(reduction.reduce_sum),
+    np.mean: _reducing(reduction.reduce_mean),
+    np.prod: _reducing(reduction.reduce_prod),
+    np.max: _reducing(reduction.reduce_max),
+    np.min: _reducing(reduction.reduce_min),
+    np.all: _reducing(reduction.reduce_all),
+    np.any: _reducing(reduction.reduce_any),
+    np.var: _deviation(reduction.var),
+    np.std: _deviation(reduction.std),
+    np.argmax: _argmax,
+    np.argmin: _argmin,
+    np.reshape: shaping.reshape,
+    np.transpose: shaping.transpose,
+    np.squeeze: shaping.squeeze,
+    np.expand_dims: _expand_dims,
+    np.broadcast_to: shaping.expand,
+    np.ravel: _ravel,
+    np.concatenate: _joining(joining.cat),
+    np.stack: _joining(joining.stack),
+    np.where: _where,
+    np.clip: elementwise.clip,
+}
+
+
+def array_ufunc(self: Tensor, ufunc: Any, method: str, *xs: Any, **options: Any) -> Any:
+    """What NumPy calls for its operators and elementwise functions."""
+    function = UFUNCS.get(ufunc)
+    if function is not None and method == "__call__" and not options:
+        return function(*[as_tensor(x, self) for x in xs])
+    if any(isinstance(x, Tensor) for x in options.get("out", ())):
+        _refuse(ufunc, "it cannot write into a Tensor")
+    return _by_numpy(ufunc, getattr(ufunc, method), xs, options)
+
+
+def array_function(self: Tensor, function: Any, types: Any, xs: Any, options: Any) -> Any:
+    """What NumPy calls for its other functions."""
+    ours = FUNCTIONS.get(function)
+    if ours is not None:
+        try:
+            return ours(*xs, **options)
+        except TypeError:  # arguments of NumPy's that ours does not have
+            if set(options) & {"axis", "keepdims"} == set(options):
+                raise
+    return _by_numpy(function, function, xs, options)
+
+
+def jax_array(self: Tensor) -> jax.Array:
+    """What jax calls when it is given a Tensor among arrays."""
+    if is_tracked(self):
+        raise GradientError(
+            "jax would compute with this Tensor's values, without a record, so that its gradient "
+            "is lost; autograd.from_jax(function) makes a function of jax an operation, and t.data "
+            "is the array alone"
+        )
+    return self.data
+
+
+def _by_numpy(named: Any, function: Any, xs: Any, options: Any) -> Any:
+    """What NumPy computes with the values, unless a gradient were lost by it."""
+    tensors: list[Tensor] = []
+    xs, options = _values(xs, tensors), _values(options, tensors)
+    tracked = is_tracked(*tensors)
+    if tracked and "out" in options:
+        _refuse(named, "what it writes into an array has no record, so that the gradient is lost")
+    result = function(*xs, **options)
+    if tracked and _has_floats(result):
+        _refuse(named, "NumPy would compute without a record, so that the gradient is lost")
+    return result
+
+
+def _values(given: Any, tensors: list[Tensor]) -> Any:
+    """The same with arrays in place of Tensors, which are added to the list."""
+    if isinstance(given, Tensor):
+        tensors.append(given)
+        return np.asarray(given)
+    if isinstance(given, (tuple, list)):
+        return type(given)([_values(each, tensors) for each in given])
+    if isinstance(given, dict):
+        return {name: _values(each, tensors) for name, each in given.items()}
+    return given
+
+
+def _has_floats(result: Any) -> bool:
+    if isinstance(result, (tuple, list)):
+        return any(map(_has_floats, result))
+    return isinstance(result, (np.ndarray, np.generic)) and result.dtype.kind not in "biuSU"
+
+
+def _refuse(function: Any, why: str) -> NoReturn:
+    name = getattr(function, "__name__", str(function))
+    raise GradientError(
+        f"np.{name}: {why}; use an operation of singa.autograd or a method of the Tensor, or "
+        "t.to_numpy() for the values alone"
+    )
