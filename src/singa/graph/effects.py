@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 from weakref import ref
 
@@ -31,12 +32,15 @@ class Made(NamedTuple):
     stores_grad: bool
     name: str | None
 
-    def blank(self) -> Tensor:
-        """Such a Tensor, whose value is to come."""
-        nothing: Any = None
-        tensor = wrap(nothing, self.device, self.requires_grad)
-        tensor._stores_grad, tensor.name = self.stores_grad, self.name
-        return tensor
+
+def blank(kind: Made) -> Tensor:
+    """A Tensor of this kind, whose value is to come."""
+    device, requires_grad, stores_grad, name = kind
+    nothing: Any = None
+    tensor = wrap(nothing, device, requires_grad)
+    if stores_grad or name is not None:
+        tensor._stores_grad, tensor.name = stores_grad, name
+    return tensor
 
 
 class Given:
@@ -97,16 +101,16 @@ class _Outside:
 class _Tuple:
     """A tuple with something in it that each call has of its own."""
 
-    __slots__ = ("_type", "elements")
+    __slots__ = ("elements", "kind")
 
     def __init__(self, kind: type, elements: list[Any]) -> None:
-        self._type, self.elements = kind, elements
+        self.kind, self.elements = kind, elements
 
     def fill(self, given: Given) -> Any:
         made = given.objects.get(self)
         if made is None:
             elements = [fill(element, given) for element in self.elements]
-            made = given.objects[self] = tuple.__new__(self._type, elements)
+            made = given.objects[self] = tuple.__new__(self.kind, elements)
         return made
 
 
@@ -137,6 +141,18 @@ _TEMPLATES = (_Argument, _Tensor, _Array, _Outside, _Tuple, _Object)
 def fill(template: Any, given: Given) -> Any:
     """What one call leaves of what a template stands for."""
     return template.fill(given) if type(template) in _TEMPLATES else template
+
+
+def filler(template: Any) -> Callable[[Given], Any]:
+    """:func:`fill` for one template, made once for many calls; short for a tuple of Tensors."""
+    if type(template) is _Tensor:
+        return lambda given: given.made[template.number]
+    if type(template) is _Tuple and template.kind is tuple:
+        numbers = [each.number for each in template.elements if type(each) is _Tensor]
+        if len(numbers) == len(template.elements) > 1:
+            chosen = itemgetter(*numbers)
+            return lambda given: given.objects.get(template) or chosen(given.made)
+    return lambda given: fill(template, given)
 
 
 def _has_arrays(template: Any, seen: set[Any]) -> bool:

@@ -17,7 +17,7 @@ from singa.core.watching import local
 from singa.device import CTensor
 from singa.engine import memory
 from singa.graph.capture import Capture, read_tensor, without_calls
-from singa.graph.effects import Given, fill
+from singa.graph.effects import Given, blank, fill, filler
 from singa.graph.fusing import fuse
 from singa.graph.interrupts import uninterrupted
 from singa.graph.sequence import one_by_one
@@ -92,6 +92,7 @@ class Program:
         self._simple = [effect for effect in capture.effects if effect.is_simple]
         self._others = [effect for effect in capture.effects if not effect.is_simple]
         self._direct: Callable[..., Sequence[CTensor]] | None = None
+        self._fill_result = filler(capture.result)
         self.arg_names = [arg.name for arg in args]
         numbered = _numbered(capture.jaxpr)
         opened = _opened(numbered if sequential else fuse(numbered, capture.owners()))
@@ -119,7 +120,7 @@ class Program:
     def __call__(self, args: Sequence[Tensor]) -> Any:
         """Run the step: assign the Tensors that it assigns, and return what it returns."""
         capture = self.capture
-        given = Given(args, [kind.blank() for kind in capture.fresh])
+        given = Given(args, [blank(kind) for kind in capture.fresh])
         if capture.is_for_once:
             self.is_spent = True
             for i, tensor in capture.first.items():
@@ -142,7 +143,7 @@ class Program:
             outputs: Iterator[CTensor] = chain.from_iterable(starmap(self._direct, (inputs,)))
             _run_out(self._assignments(targets, outputs, written, attributes))
             given.arrays = [*outputs] if capture.has_arrays else _NOTHING
-            return fill(capture.result, given)
+            return self._fill_result(given)
         with uninterrupted():
             results = self._run_everywhere(*inputs)
             if capture.errors:
@@ -153,7 +154,7 @@ class Program:
             for effect in self._others:
                 effect.apply(given)
         self._direct = self._compiled_call()
-        return fill(capture.result, given)
+        return self._fill_result(given)
 
     def _assignments(
         self,
@@ -196,6 +197,10 @@ class Program:
         for holds, error in zip(results[-len(errors) :], errors, strict=True):
             if not holds:
                 raise error()
+
+    def is_as_it_was(self) -> bool:
+        """Whether nothing that the step reads is another object than it was in the last call."""
+        return not self.is_spent and self.guard.has_seen_no_change()
 
     def holds(self, args: Sequence[Tensor]) -> bool:
         """Whether the step would do on these arguments what it did when it was captured."""

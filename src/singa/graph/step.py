@@ -74,8 +74,12 @@ class Steps:
                 function that a compiled step cannot do.
         """
         call = self._call(function, args, options, sequential)
-        programs = self._programs.get(call.key, [])
-        program = self._choose(call, programs)
+        programs = self._programs.get(call.key, _NONE)
+        # Most calls are of the kind of the last one, by the program that served it.
+        if programs and self.last is programs[0] and self.last.is_as_it_was():
+            program = self.last
+        else:
+            program = self._choose(call, programs)
         try:
             return program(call.tensors)
         except (TypeError, ValueError):
@@ -103,10 +107,11 @@ class Steps:
             (len(args), *options, *structure),
             (mode.training, mode.recording, local.anomaly, local.precision, sequential),
         ]
+        known = self._states.ids
         for leaf in leaves:
             if isinstance(leaf, Tensor):
                 place: Any = places.setdefault(leaf, len(places))
-                if leaf._stores_grad or leaf in self._states:
+                if leaf._stores_grad or (id(leaf) in known and leaf in self._states):
                     place = _Itself(leaf)
                 key.append((place, leaf._data.aval, leaf.device, leaf._requires_grad))
             else:
@@ -249,6 +254,9 @@ _LEAVES = 3  # where in a key the arguments begin
 
 def _structure(value: Any, leaves: list[Any]) -> Any:
     """How an argument is nested, for a key; what it is made of is added to ``leaves``, in order."""
+    if type(value) is Tensor:
+        leaves.append(value)
+        return None
     children = None if isinstance(value, Tensor) else _children(value)
     if children is None:
         leaves.append(value)
@@ -331,19 +339,22 @@ class _Itself:
         return self._id
 
 
+_NONE: list[Program] = []
+
+
 class _Known:
-    """Tensors, known as long as they live."""
+    """Tensors, known as long as they live, by their ``ids``."""
 
     def __init__(self) -> None:
-        self._refs: dict[int, ref[Tensor]] = {}
+        self.ids: dict[int, ref[Tensor]] = {}
         self._enough = 1000
 
     def add(self, tensors: Iterable[Tensor]) -> None:
-        self._refs |= {id(tensor): ref(tensor) for tensor in tensors}
-        if len(self._refs) > self._enough:
-            self._refs = {key: found for key, found in self._refs.items() if found() is not None}
-            self._enough = 1000 + 2 * len(self._refs)
+        self.ids |= {id(tensor): ref(tensor) for tensor in tensors}
+        if len(self.ids) > self._enough:
+            self.ids = {key: found for key, found in self.ids.items() if found() is not None}
+            self._enough = 1000 + 2 * len(self.ids)
 
     def __contains__(self, tensor: Tensor) -> bool:
-        found = self._refs.get(id(tensor))
+        found = self.ids.get(id(tensor))
         return found is not None and found() is tensor

@@ -147,8 +147,8 @@ def _initial_gradient(what: str, y: Tensor, dy: Tensor | ArrayLike | None) -> Te
         raise DTypeError(f"{what}: a Tensor is expected, got {type(y).__name__}")
     if not y.requires_grad or (y.creator is None and not y.stores_grad):
         why = (
-            "none of the Tensors it was computed from has stores_grad=True, or it was computed in a "
-            "block of no_grad or while autograd.training was False"
+            "none of the Tensors it was computed from has stores_grad=True, or it was computed in "
+            "a block of no_grad or while autograd.training was False"
             if mode.recording
             else "autograd.training was False, or it was in a block of no_grad"
         )
