@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from singa import device, tensor
-from singa.errors import ArgumentError, DTypeError, ShapeError
+from singa.errors import ArgumentError, DeviceError, DTypeError, ShapeError
 from singa.tensor import Tensor
 
 CPU = device.get_default_device()
@@ -58,8 +58,8 @@ def test_wrong_arguments_are_refused_with_words():
         Tensor((3,), data=np.ones(2))
     with pytest.raises(ShapeError, match="sizes of 0 or more"):
         Tensor((2, -1))
-    with pytest.raises(DTypeError, match="device must be a Device, got 'cpu'"):
-        Tensor((2,), "cpu")
+    with pytest.raises(DeviceError, match="no device is named 'tpu'; cpu, cuda or cuda:N"):
+        Tensor((2,), "tpu")
     with pytest.raises(ArgumentError, match="stores_grad=True needs requires_grad=True"):
         Tensor((2,), requires_grad=False, stores_grad=True)
     with pytest.raises(DTypeError, match=r"a CTensor .* is expected, got ndarray"):

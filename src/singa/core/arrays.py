@@ -63,8 +63,8 @@ def fits(array: np.ndarray[Any, Any], dtype: DType) -> bool:
 
 def check_fits(array: np.ndarray[Any, Any], dtype: DType, what: str = "Tensor") -> None:
     """Integers that a type does not have are refused, and NaN: they would become other numbers."""
-    if dtype.kind in "iu" and array.dtype.kind in "iufV" and not np.can_cast(array.dtype, dtype):
-        wide = array if array.dtype.kind in "iu" else array.astype(np.float64)
+    if dtype.kind in "iu" and array.dtype.kind in "iufVO" and not np.can_cast(array.dtype, dtype):
+        wide = array.astype(np.float64) if array.dtype.kind in "fV" else array
         if not fits(wide, dtype):
             ends = np.iinfo(dtype)
             raise ArgumentError(

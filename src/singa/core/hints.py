@@ -14,7 +14,6 @@ TENSOR = {
     "retain_grad": "t.stores_grad = True",
     "zero_grad": "gradients are values, and are not added up: there is nothing to set to zero",
     "numpy": "t.to_numpy()",
-    "tolist": "t.to_numpy().tolist()",
     "cpu": 't.to("cpu")',
     "cuda": 't.to("cuda")',
     "type": "t.dtype, or t.as_type(...)",

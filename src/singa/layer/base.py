@@ -15,7 +15,7 @@ from singa.core.guard import Watched
 from singa.core.tensor import Tensor
 from singa.core.watching import local, outside_capture
 from singa.device import DType, float32, is_float
-from singa.errors import ArgumentError, DTypeError, ShapeError, SingaError
+from singa.errors import ArgumentError, DTypeError, ShapeError
 
 Initializer: TypeAlias = Callable[[Tensor], Any]
 """A function of :mod:`singa.initializer`, or another one that fills a Tensor in place."""
@@ -31,6 +31,36 @@ class Branch(NamedTuple):
     path: str
     name: str
     layer: Layer
+
+
+def _initializing(initialize: Callable[..., None]) -> Callable[..., None]:
+    """An ``initialize`` after which the layer is initialized: no call makes its parameters anew."""
+
+    @wraps(initialize)
+    def method(self: Layer, *xs: Any, **options: Any) -> None:
+        # Parameters are made once, with real values, even if a step is being captured.
+        with outside_capture():
+            before = {t for _, t, _ in self._tensors()}
+            initialize(self, *xs, **options)
+            self._initialized = True
+            if self._frozen:
+                for _, t, is_param in self._tensors():
+                    if is_param and t not in before:
+                        t.requires_grad = False
+
+    return method
+
+
+def _initialized_first(forward: Callable[..., Any]) -> Callable[..., Any]:
+    """A ``forward`` that may be called without ``layer(x)``: it makes the parameters first."""
+
+    @wraps(forward)
+    def method(self: Layer, *xs: Any, **options: Any) -> Any:
+        if not self._initialized:
+            self._initialize(xs, options)
+        return forward(self, *xs, **options)
+
+    return method
 
 
 class Layer(Watched):
@@ -72,9 +102,9 @@ class Layer(Watched):
             if inspect.isfunction(method := vars(cls).get(name)):
                 setattr(cls, name, wrapper(method))
 
+    @_initializing
     def initialize(self, *xs: Any) -> None:
         """Make the parameters, now that the inputs' shapes, types and device are known."""
-        self._initialized = True
 
     def forward(self, *xs: Any, **options: Any) -> Any:
         """Compute the outputs: Tensors in, Tensors out."""
@@ -89,7 +119,7 @@ class Layer(Watched):
             return self.forward(*xs, **options)
         except (AttributeError, TypeError) as error:
             given = [type(x) for x in xs if isinstance(x, (np.ndarray, jax.Array, list))]
-            if not given or isinstance(error, SingaError):
+            if not given:
                 raise
             raise DTypeError(
                 f"{type(self).__name__}: its inputs are Tensors, got {given[0].__name__}; "
@@ -352,36 +382,6 @@ class Layer(Watched):
 
     def _attributes(self, prefix: str) -> list[tuple[str, Any, Layer]]:
         return [(prefix + name, value, self) for name, value in vars(self).items()]
-
-
-def _initializing(initialize: Callable[..., None]) -> Callable[..., None]:
-    """An ``initialize`` after which the layer is initialized: no call makes its parameters anew."""
-
-    @wraps(initialize)
-    def method(self: Layer, *xs: Any, **options: Any) -> None:
-        # Parameters are made once, with real values, even if a step is being captured.
-        with outside_capture():
-            before = {t for _, t, _ in self._tensors()}
-            initialize(self, *xs, **options)
-            self._initialized = True
-            if self._frozen:
-                for _, t, is_param in self._tensors():
-                    if is_param and t not in before:
-                        t.requires_grad = False
-
-    return method
-
-
-def _initialized_first(forward: Callable[..., Any]) -> Callable[..., Any]:
-    """A ``forward`` that may be called without ``layer(x)``: it makes the parameters first."""
-
-    @wraps(forward)
-    def method(self: Layer, *xs: Any, **options: Any) -> Any:
-        if not self._initialized:
-            self._initialize(xs, options)
-        return forward(self, *xs, **options)
-
-    return method
 
 
 def _is_plain(value: Any) -> bool:

@@ -75,7 +75,15 @@ def functions_of(value: Any) -> list[Any]:
         return [f for f in (value.fget, value.fset, value.fdel) if f is not None]
     if isinstance(value, (staticmethod, classmethod)):
         return [value.__func__]
-    return [value] if isinstance(value, FunctionType) else []
+    return [users_function(value)] if isinstance(value, FunctionType) else []
+
+
+def users_function(function: FunctionType) -> Any:
+    """The function itself, or the user's method around which this package has put something."""
+    is_around = is_ours(function.__globals__.get("__name__", "")) and "__wrapped__" in vars(
+        function
+    )
+    return function.__wrapped__ if is_around else function  # type: ignore[attr-defined]
 
 
 def is_data(name: str, value: Any) -> bool:

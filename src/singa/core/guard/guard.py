@@ -25,6 +25,7 @@ from singa.core.guard.code import (
     is_data,
     is_ours,
     is_users,
+    users_function,
 )
 from singa.core.guard.comparison import Comparison, difference
 from singa.core.guard.contents import (
@@ -234,6 +235,8 @@ class Guard:
             self.value(function, repr(function.func))
             return
         function = getattr(function, "__func__", function)
+        if isinstance(function, FunctionType):
+            function = users_function(function)
         if not isinstance(function, FunctionType) or not is_users(function.__module__):
             return
         if (id(function), None) in self._seen:
