@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from singa import layer, weights
+from singa import autograd, layer, weights
 from singa.errors import ArgumentError, DTypeError
 from singa.tensor import Tensor
 
@@ -20,8 +20,9 @@ def test_what_was_initialized_by_hand_is_not_drawn_anew():
     norm = layer.BatchNorm2d()
     norm.initialize(X)
     norm.running_mean.set_value(5.0)
-    norm(X)
-    assert norm.running_mean.to_numpy() == pytest.approx(0.9 * 5.0 + 0.1)
+    with autograd.no_grad():
+        norm(X)
+    assert norm.running_mean.tolist() == [5.0] * 3
 
 
 def test_forward_by_itself_and_arguments_by_name_initialize_too():
@@ -104,5 +105,5 @@ def _all(layers):
 @pytest.mark.parametrize("kind", [np.asarray, lambda x: x.data, lambda x: x.tolist()])
 @pytest.mark.parametrize("make", [lambda: layer.Linear(2), layer.LayerNorm, layer.ReLU])
 def test_arrays_are_refused_with_words(make, kind):
-    with pytest.raises(DTypeError, match="Tensors.*Tensor"):
+    with pytest.raises(DTypeError, match=r"Tensors.*Tensor"):
         make()(kind(X))

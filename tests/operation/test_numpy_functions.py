@@ -1,4 +1,4 @@
-"""NumPy's operators and functions on Tensors: recorded, or refused where a gradient would be lost."""
+"""NumPy's functions on Tensors: recorded, or refused where a gradient would be lost."""
 
 import jax.numpy as jnp
 import numpy as np

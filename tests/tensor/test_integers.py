@@ -84,7 +84,7 @@ def test_powers_below_zero_have_no_fraction(dtype):
 def test_bools_are_not_subtracted():
     a = Tensor(data=[True, False])
     with pytest.raises(DTypeError, match=r"Sub: bools .* a \^ b"):
-        a - a
-    with pytest.raises(DTypeError, match="Negative: bools .* ~x"):
-        -a
+        autograd.sub(a, a)
+    with pytest.raises(DTypeError, match=r"Negative: bools .* ~x"):
+        autograd.negative(a)
     assert (Tensor(data=[2, 3]) - a).tolist() == [1, 3]
