@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
+from types import FrameType
 
 __all__ = [
     "ArgumentError", "BoundsError", "CaptureError", "CheckpointError", "CheckpointWarning",
@@ -166,19 +167,26 @@ class RecompilationWarning(UserWarning):
 
 
 def warn(message: str, category: type[Warning]) -> None:
-    """Warn at the line of the caller's code that led here: the nearest one outside this package."""
+    """Warn at the line of the caller's code that led here: the nearest not of us or jax."""
     frame, level = sys._getframe(1), 2
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+    while frame.f_back is not None and _is_ours_or_jaxs(frame):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, category, stacklevel=level)
 
 
 def users_line() -> str:
-    """The line of the caller's code that led here: the nearest one outside this package."""
+    """The line of the caller's code that led here: the nearest not of us or jax."""
     frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+    while frame.f_back is not None and _is_ours_or_jaxs(frame):
         frame = frame.f_back
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
 _PACKAGE = os.path.dirname(__file__) + os.sep
+
+
+def _is_ours_or_jaxs(frame: FrameType) -> bool:
+    # jax traces our steps: its frames are between ours.
+    return frame.f_code.co_filename.startswith(_PACKAGE) or (
+        frame.f_globals.get("__name__", "").partition(".")[0] == "jax"
+    )

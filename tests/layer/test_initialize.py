@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from singa import autograd, layer, weights
+from singa import layer, weights
 from singa.errors import ArgumentError, DTypeError
 from singa.tensor import Tensor
 
@@ -20,9 +20,8 @@ def test_what_was_initialized_by_hand_is_not_drawn_anew():
     norm = layer.BatchNorm2d()
     norm.initialize(X)
     norm.running_mean.set_value(5.0)
-    with autograd.no_grad():
-        norm(X)
-    assert norm.running_mean.tolist() == [5.0] * 3
+    norm(X)  # which takes a tenth of the batch's mean, in training
+    assert (norm.running_mean.to_numpy() > 4.5).all()
 
 
 def test_forward_by_itself_and_arguments_by_name_initialize_too():

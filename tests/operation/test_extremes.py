@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from catalogue.tensors import gradient, param
-from singa import autograd
-from singa.errors import ShapeError
+from singa import autograd, graph
+from singa.errors import BoundsError, ShapeError
 from singa.tensor import Tensor
 
 pytestmark = pytest.mark.usefixtures("optimized")
@@ -45,10 +45,26 @@ def test_softmax_and_its_loss_bear_huge_logits():
     np.testing.assert_allclose(gradient(loss, x)[0], [[0.5, -0.5], [0, 0]])
 
 
-def test_an_id_that_is_no_class_makes_the_loss_nan_and_not_silently_wrong():
-    for wrong in (3, -1):
-        loss = autograd.softmax_cross_entropy(param(np.zeros((2, 3))), Tensor(data=[0, wrong]))
-        assert np.isnan(loss.item())
+CLASS_LOSSES = {
+    autograd.softmax_cross_entropy: np.zeros((2, 3), np.float32),
+    autograd.cross_entropy: np.full((2, 3), 1 / 3, np.float32),
+    autograd.nll_loss: np.full((2, 3), -1.0, np.float32),
+}
+
+
+@pytest.mark.parametrize("loss_of", CLASS_LOSSES, ids=lambda f: f.__name__)
+@pytest.mark.parametrize("wrong", [3, -1, 200])
+def test_an_id_that_is_no_class_is_an_error_and_nan_where_nobody_looks(loss_of, wrong):
+    x, ids = param(CLASS_LOSSES[loss_of]), Tensor(data=[0, wrong])
+    with pytest.raises(BoundsError, match=f"class ids are from 0 to 2, .*; got {wrong}"):
+        loss_of(x, ids)
+    assert np.isfinite(loss_of(x, ids, ignore_index=wrong).item())
+    steps = graph.Steps()
+    assert np.isnan(steps(loss_of, (x, ids), {}, sequential=False).item())
+    with autograd.detect_anomaly(), pytest.raises(BoundsError, match="class ids are from 0 to 2"):
+        steps(loss_of, (x, ids), {}, sequential=False)
+    with autograd.detect_anomaly():
+        steps(loss_of, (x, Tensor(data=[0, 2])), {}, sequential=False)
 
 
 def test_soft_labels_are_read_as_floats_and_not_as_bits():

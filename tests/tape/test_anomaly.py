@@ -8,6 +8,7 @@ import pytest
 
 from singa import autograd, layer, model, opt
 from singa.errors import NumericalError
+from singa.models import MLP
 from singa.tensor import Tensor
 
 
@@ -82,3 +83,13 @@ def test_a_compiled_step_says_the_same_and_changes_nothing(sequential):
     with autograd.detect_anomaly():
         assert np.isfinite(net(x).item())
     assert np.isfinite(net(x).item())
+
+
+def test_the_line_of_a_compiled_model_of_ours_is_the_users():
+    """Not one of jax, which traces the step."""
+    net, x, y = MLP(), Tensor((2, 64)), Tensor(data=[0, 1])
+    net.set_optimizer(opt.SGD(0.1))
+    net.compile([x], use_graph=True)
+    net.linear1.W.set_value(np.nan)
+    with autograd.detect_anomaly(), pytest.raises(NumericalError, match=r"test_anomaly\.py"):
+        net(x, y)

@@ -6,12 +6,16 @@ numbers are averaged over all elements.
 
 from __future__ import annotations
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 
+from singa.core.arrays import on_host
 from singa.core.tensor import Tensor
+from singa.core.watching import local
 from singa.device import CTensor
-from singa.errors import ArgumentError, ShapeError
+from singa.errors import ArgumentError, BoundsError, ShapeError
 from singa.operation import checks
 from singa.operation.elementwise import div
 from singa.tape import Operation
@@ -311,6 +315,10 @@ def softmax_cross_entropy(
             the loss is NaN, as the mean of nothing, and the gradients are 0.
         label_smoothing: the share of each target that goes to all classes alike, from 0 to 1.
 
+    Raises:
+        BoundsError: a class id that is none, eagerly and in a block of ``detect_anomaly``. In other
+            compiled steps the loss is NaN.
+
     Example:
         >>> logits = Tensor(data=[[0.0, np.log(3.0)]])
         >>> autograd.softmax_cross_entropy(logits, Tensor(data=[1]))
@@ -319,9 +327,43 @@ def softmax_cross_entropy(
     return _of_classes(SoftMaxCrossEntropy(ignore_index, label_smoothing), x, t, weight)
 
 
+def _check_class_ids(operation: NegativeLogLikelihood, x: Tensor, t: Tensor) -> None:
+    """Class ids are those of classes that there are: eagerly, and under ``detect_anomaly``.
+
+    In other compiled steps nobody looks at their values, and the loss is NaN.
+    """
+    if local.capture is not None and not local.anomaly:
+        return
+    if not isinstance(x, Tensor) or not isinstance(t, Tensor) or not x.shape:
+        return  # which the operation refuses
+    if t.shape == x.shape or t.dtype.kind not in "iu" or not t.size:
+        return
+    classes, name = x.shape[-1], operation.name
+    about = f"{name}: class ids are from 0 to {classes - 1}, for x of shape {x.shape}"
+    if local.capture is not None:
+        local.capture.check(
+            _are_ids(t.data, classes, operation.ignore_index), partial(BoundsError, about)
+        )
+        return
+    ids = on_host(t.data)
+    if ids.min() < 0 or ids.max() >= classes:
+        wrong = ids[(ids < 0) | (ids >= classes)]
+        wrong = wrong[wrong != operation.ignore_index] if wrong.size else wrong
+        if wrong.size:
+            raise BoundsError(f"{about}; got {wrong[0]}. ignore_index leaves out ids that are none")
+
+
+def _are_ids(ids: CTensor, classes: int, ignored: int | None) -> CTensor:
+    holds = (ids >= 0) & (ids < classes)
+    if ignored is not None:
+        holds |= checks.equal(ids, ignored)
+    return holds.all()
+
+
 def _of_classes(
     operation: NegativeLogLikelihood, x: Tensor, t: Tensor, weight: Tensor | None
 ) -> Tensor:
+    _check_class_ids(operation, x, t)
     return operation(x, t)[0] if weight is None else operation(x, t, weight)[0]
 
 
