@@ -27,7 +27,7 @@ class SGD(Optimizer):
         v = momentum * v + (1 - dampening) * g
         p = p - lr * (g + momentum * v if nesterov else v)
 
-    Each of the four numbers may be a schedule. What else all take is at :class:`Optimizer`.
+    Each of the four numbers may be a schedule. :class:`Optimizer` has the other arguments.
 
     Raises:
         ArgumentError: a negative number, or nesterov without momentum or with dampening.
@@ -74,7 +74,7 @@ class Lion(Optimizer):
         p = p - lr * (sign(beta_1 * m + (1 - beta_1) * g) + weight_decay * p)
         m = beta_2 * m + (1 - beta_2) * g
 
-    What else all take is at :class:`Optimizer`.
+    :class:`Optimizer` has the other arguments.
 
     Example:
         >>> p = Tensor(data=[1.0, 2.0], stores_grad=True)
