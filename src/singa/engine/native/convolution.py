@@ -63,7 +63,7 @@ def supports(x: Array | jax.ShapeDtypeStruct, w: Array, window: Window) -> bool:
 
 @cache
 def implementation(kind: int, x: Shape, w: Shape, window: Window) -> str:
-    """oneDNN's name of its code for a convolution; "ref" and the reason if it has none."""
+    """The name that oneDNN gives its code for a convolution; "ref" and the reason if none."""
     assert native.library is not None
     y = window.outputs(x, w)
     # One image is enough: the choice does not depend on the batch's size.
