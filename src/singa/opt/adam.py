@@ -37,7 +37,7 @@ def moments(
 class Adam(Optimizer):
     """Adaptive moment estimation (Kingma and Ba, 2015).
 
-    With gradient g, parameter p, buffers m and v (at first 0), in step t = 1, 2, ...::
+    With gradient g, parameter p, buffers m and v (initially 0), in step t = 1, 2, ...::
 
         g = g + weight_decay * p
         m = beta_1 * m + (1 - beta_1) * g

@@ -17,7 +17,7 @@ from singa.opt.step import State
 class RMSProp(Optimizer):
     """Divides gradients by the root of a moving average of squares (Tieleman and Hinton, 2012).
 
-    With gradient g, parameter p and buffer v (at first 0)::
+    With gradient g, parameter p and buffer v (initially 0)::
 
         g = g + weight_decay * p
         v = rho * v + (1 - rho) * g ** 2
@@ -50,7 +50,7 @@ class RMSProp(Optimizer):
 class AdaGrad(Optimizer):
     """Divides gradients by the root of the sum of all squares (Duchi et al., 2011).
 
-    With gradient g, parameter p and buffer h (at first 0)::
+    With gradient g, parameter p and buffer h (initially 0)::
 
         g = g + weight_decay * p
         h = h + g ** 2

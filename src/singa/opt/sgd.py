@@ -21,7 +21,7 @@ def decayed(p: CTensor, x: CTensor, hyper: Values) -> CTensor:
 class SGD(Optimizer):
     """Stochastic gradient descent, with momentum (Polyak, 1964; Sutskever et al., 2013).
 
-    With gradient g, parameter p and buffer v (at first 0)::
+    With gradient g, parameter p and buffer v (initially 0)::
 
         g = g + weight_decay * p
         v = momentum * v + (1 - dampening) * g
@@ -69,7 +69,7 @@ class SGD(Optimizer):
 class Lion(Optimizer):
     """Steps of one size, along the sign of an average of gradients (Chen et al., 2023).
 
-    With gradient g, parameter p and buffer m (at first 0)::
+    With gradient g, parameter p and buffer m (initially 0)::
 
         p = p - lr * (sign(beta_1 * m + (1 - beta_1) * g) + weight_decay * p)
         m = beta_2 * m + (1 - beta_2) * g
