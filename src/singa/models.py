@@ -1,4 +1,4 @@
-"""The models that the command line and the demo train, written as a user would write theirs."""
+"""The models of the command line and the demo, written like a user's models."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from singa.opt import Optimizer
 
 
 class Classifier(model.Model):
-    """Base of the two: softmax and cross entropy on what ``forward`` returns."""
+    """Base of both models: softmax and cross entropy on the result of ``forward``."""
 
     optimizer: Optimizer
 
@@ -34,7 +34,7 @@ class Classifier(model.Model):
         return out, loss
 
     def set_optimizer(self, optimizer: Optimizer) -> None:
-        """Attach the optimizer that ``train_one_batch`` hands the loss to."""
+        """Set the optimizer of ``train_one_batch``."""
         self.optimizer = optimizer
 
 
@@ -59,7 +59,7 @@ class MLP(Classifier):
 
 
 class CNN(Classifier):
-    """A small convolutional network: one convolution, then two side by side.
+    """A small convolutional network: one convolution, then two in parallel.
 
     Args:
         num_classes: the number of logits.
@@ -95,4 +95,4 @@ class CNN(Classifier):
 
 
 MODELS: dict[str, Callable[..., Classifier]] = {"mlp": MLP, "cnn": CNN}
-"""The models by the names that the command line knows them by; made with ``num_classes``."""
+"""The models by their names in the command line; made with ``num_classes``."""

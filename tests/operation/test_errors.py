@@ -71,7 +71,7 @@ MISTAKES = [
     (lambda: autograd.roll(t(2), (1, 2), 0), ArgumentError, "Roll: 2 shift(s) for 1 axis (axes)"),
     (lambda: autograd.tril(t(2)), ShapeError, "Tril: the input must be (..., M, N), got shape"),
     (lambda: autograd.depth_to_space(t(1, 3, 2, 2), 2), ShapeError, "3 channels are not a multi"),
-    (lambda: autograd.space_to_depth(t(1, 3, 3, 2), 2), ShapeError, "3 x 2 pixels are no multi"),
+    (lambda: autograd.space_to_depth(t(1, 3, 3, 2), 2), ShapeError, "3 x 2 pixels are not a multi"),
     (lambda: autograd.space_to_depth(t(1), 0), ArgumentError, "blocksize must be 1 or more, got 0"),
     (lambda: autograd.depth_to_space(t(1), 2, "RDC"), ArgumentError, "'DCR' or 'CRD', got 'RDC'"),
     (lambda: autograd.slice(t(2), [0], [1], [1]), ShapeError, "Slice: axis 1 of a Tensor with 1"),

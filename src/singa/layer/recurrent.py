@@ -348,7 +348,7 @@ class CudnnRNN(RNN_Base):
         self.mode = activation if rnn_mode == "vanilla" else rnn_mode
         if self.mode not in _CELLS:
             names = ", ".join(map(repr, ("vanilla", *_CELLS)))
-            raise ArgumentError(f"CudnnRNN: rnn_mode {rnn_mode!r} is none of {names}")
+            raise ArgumentError(f"CudnnRNN: rnn_mode {rnn_mode!r} is not one of {names}")
         super().__init__(None, hidden_size, num_layers, bias, batch_first, dropout, bidirectional)
         self.use_mask = bool(use_mask)
         self.return_sequences = bool(return_sequences)

@@ -81,7 +81,7 @@ class Table(Mapping[str, list[Any]]):
 
     def __getitem__(self, name: str) -> list[Any]:
         if name not in self._columns:
-            raise KeyError(f"{name!r} is none of the columns: {', '.join(self._columns)}")
+            raise KeyError(f"{name!r} is not one of the columns: {', '.join(self._columns)}")
         return self._columns[name]
 
     def __iter__(self) -> Iterator[str]:

@@ -61,7 +61,7 @@ class Monitor:
         columns = training.history.epochs
         if columns and name not in columns:
             raise ArgumentError(
-                f"fit: {name!r} is to be watched, which is none of {', '.join(columns)}"
+                f"fit: {name!r} is to be watched, which is not one of {', '.join(columns)}"
             )
 
     def name(self, training: Monitored) -> str:
