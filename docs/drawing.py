@@ -1,4 +1,4 @@
-"""What the drawings of the pages have in common: their colours, by day and by night."""
+"""The common parts of the pages' drawings: their colours in light and dark mode."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from singa.report.svg import Canvas
 
 INK, FAINT, LINE, THIN = "#222222", "#6b6b6b", "#555555", "#b9b9b9"
 PAPER, PANEL = "#ffffff", "#f4f5f7"
-TENSOR = "#fdf5bf", "#b39200"  # inside and edge
+TENSOR = "#fdf5bf", "#b39200"  # fill and edge
 FOLLOWED = "#efe4fa", "#8557b5"
 OPERATION = "#dce9fb", "#3b78c4"
 GRADIENT = "#fde6d3", "#c4610f"
@@ -15,22 +15,22 @@ STRENGTHS = (
     ("#ffffff", "#9fb4d0"), ("#eaf1fb", "#7ea3d3"), ("#cfe0f7", "#5489cb"), ("#a9c8f0", "#2f6db8"),
 )  # fmt: skip
 
-_BY_NIGHT = {
+_DARK = {
     INK: "#e6e6e6", FAINT: "#a2a2a2", LINE: "#b5b5b5", THIN: "#555a63", PAPER: "#16181b",
     PANEL: "#212429", "#fdf5bf": "#4a4210", "#efe4fa": "#402a57", "#8557b5": "#b48be2",
     "#dce9fb": "#1d3554", "#fde6d3": "#56300f", "#dcf3e2": "#17412a", "#eaf1fb": "#1f2c3d",
     "#cfe0f7": "#22406a", "#a9c8f0": "#2a5590",
 }  # fmt: skip
-"""What stands for a colour where people read light on dark; most edges are seen on both."""
+"""The colours of dark mode, by those of light mode; most edges are visible in both."""
 
 
 class Drawing(Canvas):
-    """A canvas whose document follows the reader's choice of light or dark."""
+    """A canvas whose document has the reader's mode, light or dark."""
 
     def document(self, width: float, height: float, title: str) -> str:
         rules = "".join(
             f'[{place}="{day}"]{{{place}:{night}}}'
-            for day, night in _BY_NIGHT.items()
+            for day, night in _DARK.items()
             for place in ("fill", "stroke")
         )
         style = f"<style>@media (prefers-color-scheme: dark){{{rules}}}</style>"

@@ -1,7 +1,7 @@
 """Draws the record of a small program, and its captured step, for the concepts: ``make docs``.
 
-Nothing of what they show is written here: operations, edges and order come from the record, from
-``backward`` and from the capture of concepts/backward.md's and concepts/step.md's program.
+The contents are not written here: operations, edges and order come from the record, from
+``backward`` and from the capture of the program in concepts/backward.md and concepts/step.md.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _WIDTH = 808
 
 
 class Line(model.Model):
-    """y = x w + b, of which the mean square is made small."""
+    """y = x w + b; the loss is the mean square of y."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -73,13 +73,13 @@ def _input() -> Tensor:
 
 
 class Walk:
-    """A loss's records, and what ``backward`` does with them.
+    """A loss's records, and the order of the backward pass.
 
     Attributes:
-        columns: the operations, each in a column behind all that it depends on.
+        columns: the operations, each in a column after all that it depends on.
         leaves: for each operation the names of the leaves among its inputs; None for inputs to
             which no edge leads.
-        order: in which order ``backward`` asks operations and yields leaves.
+        order: the order in which ``backward`` calls operations and yields leaves.
     """
 
     def __init__(self, loss: Tensor) -> None:
@@ -110,7 +110,7 @@ def _leaf(edge: Edge) -> str | None:
 
 
 def record() -> str:
-    """Forward above, with the edges that it leaves; backward below, with the order."""
+    """Forward at the top, with the recorded edges; backward at the bottom, with the order."""
     autograd.training, before = True, autograd.training
     try:
         found = Walk(Line().loss(_input()))
@@ -120,14 +120,14 @@ def record() -> str:
     canvas.text(20, 30, "Recorded: where each input came from", 15, bold=True)
     canvas.box(16, 44, _WIDTH - 32, 150, PANEL, radius=8)
     _strip(canvas, found, 84, is_backward=False)
-    canvas.text(20, 228, "backward(loss): the same edges, the other way", 15, bold=True)
+    canvas.text(20, 228, "backward(loss): the same edges in reverse", 15, bold=True)
     canvas.box(16, 242, _WIDTH - 32, 150, PANEL, radius=8)
     _strip(canvas, found, 282, is_backward=True)
     canvas.text(
-        20, 416, "Numbers: the order in which operations are asked, and gradients yielded.", 12,
+        20, 416, "Numbers: the order in which operations run and gradients are yielded.", 12,
         fill=FAINT,
     )  # fmt: skip
-    return canvas.document(_WIDTH, 432, "The record of a loss, and the way back over it")
+    return canvas.document(_WIDTH, 432, "The record of a loss, and the backward pass over it")
 
 
 def _strip(canvas: drawing.Drawing, found: Walk, y: float, is_backward: bool) -> None:
@@ -171,7 +171,7 @@ def _arrows(
     count: int,
     is_backward: bool,
 ) -> None:
-    """So many arrows between two boxes, one for each use, to the right or back to the left."""
+    """``count`` arrows between two boxes, one for each use, to the right or back to the left."""
     half = _BOX[0] / 2
     for i in range(count):
         shift = 12 * (i - (count - 1) / 2)
@@ -278,7 +278,7 @@ def _flows(
 
 
 def _is_gradient_of(origin: Node, node: Node) -> bool:
-    """Whether an update gets the followed Tensor's gradient from there."""
+    """Whether an update gets the followed Tensor's gradient from ``origin``."""
     forward = origin.forward
     return node.direction == "update" and forward is not None and FOLLOW in forward.parameters
 

@@ -1,4 +1,4 @@
-"""Draws the house: who lives in which storey, and who imports whom. ``make docs``.
+"""Draws the storeys of the code, their parts, and how often each is imported. ``make docs``.
 
 The storeys are those of the table in architecture.md, which tests/test_house.py compares with the
 code; the imports are read from the code, without running it.
@@ -17,14 +17,14 @@ from singa.report.svg import text_width
 PAGE, DRAWING = Path("docs/architecture.md"), Path("docs/images/house.svg")
 SOURCE = Path("src/singa")
 
-_WIDTH, _HEIGHT = 800, 40  # of a storey; the second for one row of boxes
+_WIDTH, _HEIGHT = 800, 40  # of a storey; the height is that of one row of boxes
 _NAME, _GAP, _PAD = 12, 8, 12
 _LEFT = 112  # where boxes begin
-_WHAT = 16  # the height of the line that says what lives there
+_WHAT = 16  # the height of the line with the contents
 
 
 def storeys() -> dict[str, tuple[list[str], str]]:
-    """From the table: of each storey its parts, named as they are imported, and what they are."""
+    """From the table: the parts of each storey, by the names of their imports, and its contents."""
     page = PAGE.read_text(encoding="utf-8")
     rows = re.findall(r"^\| (\d \w+) \| (.*?) \| (.*?) \|", page, re.M)
     return {
@@ -66,7 +66,7 @@ def _imported(tree: ast.AST) -> Iterator[str]:
 
 
 def table() -> str:
-    """The same as text, for those who want to know exactly."""
+    """The imports of each part, as a table in Markdown."""
     found = imports()
     lines = ["| part | imports |", "|---|---|"]
     for parts, _ in storeys().values():
@@ -77,7 +77,7 @@ def table() -> str:
 
 
 def draw() -> str:
-    """The drawing: a storey above the other, and for each part how many use it."""
+    """The drawing: storeys on top of each other; the colour of a part shows how many use it."""
     found = imports()
     users = {part: [o for o in found if part in found[o]] for part in found}
     canvas = drawing.Drawing()
@@ -85,7 +85,7 @@ def draw() -> str:
     canvas.text(
         16,
         28,
-        "The house: a part imports only from storeys below, and from its left",
+        "A part imports only from storeys below, and from parts on its left",
         15,
         bold=True,
     )
@@ -107,12 +107,14 @@ def draw() -> str:
                     canvas.text(x + width / 2, top + 19, part, _NAME, "middle", drawing.INK)
                 x += width + _GAP
         y += height + 8
-    canvas.text(16, y + 18, "The more parts import one, the darker it is.", 11, fill=drawing.FAINT)
+    canvas.text(
+        16, y + 18, "Parts that are imported more often are darker.", 11, fill=drawing.FAINT
+    )
     return canvas.document(_WIDTH, y + 34, "The storeys of the package")
 
 
 def _rows(parts: list[str]) -> list[list[tuple[str, float]]]:
-    """Boxes with their widths, in as many rows as they need."""
+    """Boxes with their widths, in as many rows as necessary."""
     rows: list[list[tuple[str, float]]] = [[]]
     used = 0.0
     for part in parts:

@@ -1,7 +1,7 @@
-"""Which pages are translations, and of what: ``python -m docs.translations`` marks them.
+"""The pages that are translations, and their originals: ``python -m docs.translations`` marks them.
 
-A translation ends with a mark, a digest of the English page. When that has changed since, a test
-fails until somebody has looked at the translation and marked it again with the command above.
+A translation ends with a mark, a digest of the English page. When the English page has changed, a
+test fails until the translation was checked and marked again with the command above.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _MARK = re.compile(r"\n*<!-- translated from (\S+) ([0-9a-f]{12}) -->\n*\Z")
 
 
 def digest(original: str) -> str:
-    """What a mark says of the original's text."""
+    """The digest of the original's text, for a mark."""
     return hashlib.sha256(original.encode()).hexdigest()[:12]
 
 
@@ -32,7 +32,7 @@ def marked(translation: str) -> str | None:
 
 
 def mark(translation: Path, original: Path) -> None:
-    """Say that the translation is one of the original as it is now."""
+    """Mark the translation as one of the present original."""
     text = _MARK.sub("", translation.read_text(encoding="utf-8")).rstrip("\n")
     now = digest(original.read_text(encoding="utf-8"))
     text += f"\n\n<!-- translated from {original.as_posix()} {now} -->\n"

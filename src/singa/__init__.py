@@ -3,7 +3,7 @@
 import gc
 import sys
 
-# What is imported stays. To look for garbage among it meanwhile takes a sixth of the time.
+# Imported objects stay alive. Garbage collection during the import would take a sixth of its time.
 _collects = gc.isenabled()
 gc.disable()
 try:
@@ -25,7 +25,7 @@ finally:
     if _collects:
         gc.enable()
 
-# Users know these by shorter names.
+# Users import these by shorter names.
 sys.modules.update({"singa.checkpoint": checkpoint, "singa.weights": weights})
 
 __version__ = "0.1.0"

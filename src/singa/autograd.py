@@ -1,8 +1,8 @@
-"""The public face of automatic differentiation: the tape, the operations, and some layers.
+"""The public API of automatic differentiation: the tape, the operations, and some layers.
 
-``autograd.training = True`` turns recording on, ``False`` off. It is one switch for the process.
+``autograd.training = True`` turns recording on, ``False`` off. The switch is global to the process.
 
-SINGA's programs know some layers by this name too: ``autograd.Conv2d``.
+For SINGA's programs, some layers are here too: ``autograd.Conv2d``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from singa.layer import (
     RNN_Base,
     SeparableConv2d,
 )
-from singa.operation import *  # noqa: F403  (its __all__ is what this face shows)
+from singa.operation import *  # noqa: F403  (its __all__ is public here)
 from singa.tape import (
     Operation,
     axis_helper,

@@ -1,4 +1,4 @@
-"""Where arrays live: devices, data types, and each device's random stream."""
+"""Devices, data types, and each device's random stream."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any
 import jax
 import numpy as np
 
-# These set up the process before the first array is made.
+# These imports set up the process before the first array is made.
 from singa.engine import compilation_cache as compilation_cache
 from singa.engine import compiler as compiler
 from singa.engine import memory as memory
 from singa.errors import ArgumentError, DeviceError, DTypeError
 
 # float64 and int64 exist only in this mode. Kernels state their dtypes, so that it changes
-# nothing for the others; a test walks every operation and looks for stray 64-bit values.
+# nothing for other types; a test searches every operation for unintended 64-bit values.
 jax.config.update("jax_enable_x64", True)
 
 CTensor = jax.Array
-"""The raw array behind a Tensor: what an Operation's forward and backward take and return."""
+"""The raw array of a Tensor: an Operation's forward and backward take and return such arrays."""
 
 DType = np.dtype[Any]
 
@@ -57,7 +57,7 @@ def as_dtype(dtype: Any) -> DType:
     ``float``, ``int`` and their names mean 32 bits, as in SINGA.
 
     Raises:
-        DTypeError: no such data type here.
+        DTypeError: there is no such data type here.
 
     Example:
         >>> device.as_dtype("float16"), device.as_dtype(float)
@@ -83,24 +83,24 @@ def is_float(dtype: DType) -> bool:
 
 
 class _Stream(threading.local):
-    """Where a thread is in its random numbers."""
+    """A thread's random stream: its seed and its present key."""
 
     seed: int | None = None
     key: Any = None
 
 
 class Device:
-    """A place where arrays live and operations run. There is one object per physical device.
+    """A device, which holds arrays and runs operations. There is one object per physical device.
 
-    Each thread has a random stream of its own, so that what it draws does not depend on what the
-    others do. It begins with the seed that the thread has set, or else with the main thread's. (A
-    compiled step goes on with the stream of the thread that ran it first.)
+    Each thread has a random stream of its own, so that its numbers do not depend on other threads.
+    It begins with the seed that the thread has set, or else with the main thread's. (A compiled
+    step always uses the stream of the thread that ran it first.)
 
     Attributes:
-        jax_device: the device in jax's words.
+        jax_device: jax's object for the device.
         verbosity: what :meth:`print_time_profiling` will show; 0 for nothing.
-        skip_iteration: how many steps are not timed at first.
-        profiler: who takes the time (:mod:`singa.report.profiler`); None until a step is timed.
+        skip_iteration: how many of the first steps are not timed.
+        profiler: measures the time (:mod:`singa.report.profiler`); None until a step is timed.
 
     Example:
         >>> dev = device.get_default_device()
@@ -134,7 +134,7 @@ class Device:
 
     @property
     def seed(self) -> int:
-        """What this thread's random stream was last seeded with."""
+        """The last seed of this thread's random stream."""
         return self._seed if self._stream.seed is None else self._stream.seed
 
     @property
@@ -150,7 +150,7 @@ class Device:
         self._stream.key = key
 
     def set_rand_seed(self, seed: int) -> None:
-        """Start this thread's random stream anew; the same seed gives the same numbers."""
+        """Restart this thread's random stream; the same seed gives the same numbers."""
         if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
             raise DTypeError(f"set_rand_seed: an integer is expected, got {seed!r}")
         if not -(2**63) <= seed < 2**63:
@@ -176,17 +176,17 @@ class Device:
         """The CPU, from which this device gets its data."""
         return create_cpu_device()
 
-    # -- the time that models' steps take -----------------------------------------------------
+    # -- the time of models' steps ------------------------------------------------------------
 
     def set_verbosity(self, verbosity: int) -> None:
-        """Take the time of the steps of all models on this device, eager or compiled.
+        """Measure the time of the steps of all models on this device, eager or compiled.
 
         Args:
             verbosity: what :meth:`print_time_profiling` will show: 1 for forward and backward, 2
-                for each operation too, 3 for operations that communicate only. 0 ends it.
+                for each operation too, 3 for operations that communicate only. 0 turns it off.
 
         Raises:
-            ArgumentError: anything else.
+            ArgumentError: it is none of these.
         """
         if isinstance(verbosity, bool) or verbosity not in (0, 1, 2, 3):
             raise ArgumentError(f"set_verbosity: 0, 1, 2 or 3 is expected, got {verbosity!r}")
@@ -200,10 +200,10 @@ class Device:
                 profiler.finish()
 
     def set_skip_iteration(self, skip_iteration: int = 5) -> None:
-        """Leave out so many steps at first: they compile, and warm up.
+        """Do not time this many first steps: they compile, and warm up.
 
         Raises:
-            ArgumentError: not a number of steps.
+            ArgumentError: it is not a number of steps.
         """
         if (
             isinstance(skip_iteration, bool)
@@ -240,13 +240,13 @@ class Device:
 
 
 timed_devices: set[Device] = set()
-"""Those whose models' steps are timed. The storeys above ask, once for each step."""
+"""The devices whose models' steps are timed. The storeys above check it once for each step."""
 
 _device = cache(Device)  # one object per physical device
 
 
 def _number(place: jax.Device) -> int:
-    """A device's number on this machine; jax counts those of all processes."""
+    """A device's number on this machine; jax numbers the devices of all processes."""
     number: int | None = place.local_hardware_id
     return place.id if number is None else number
 
@@ -260,7 +260,7 @@ def _gpus() -> tuple[jax.Device, ...]:
 
 
 def get_default_device() -> Device:
-    """Where a Tensor is made when no device is given: the CPU, as in SINGA.
+    """The device of Tensors for which none is given: the CPU, as in SINGA.
 
     Example:
         >>> device.get_default_device()
@@ -302,7 +302,7 @@ def create_opencl_device() -> Device:
 
 
 def __getattr__(name: str) -> Device:
-    # Not made at import: processes that train together have to meet before.
+    # Not made at import: processes that train together have to connect before.
     if name == "default_device":
         return get_default_device()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -320,7 +320,7 @@ def create_cpu_device() -> Device:
 
 
 def create_cuda_gpu() -> Device:
-    """The first GPU. Raises DeviceError where there is none.
+    """The first GPU. Raises DeviceError if there is none.
 
     Example:
         >>> has_gpu = device.get_num_gpus() > 0
@@ -330,7 +330,7 @@ def create_cuda_gpu() -> Device:
 
 
 def create_cuda_gpu_on(id: int) -> Device:
-    """The GPU with this number. Raises DeviceError where there is none.
+    """The GPU with this number. Raises DeviceError if there is none.
 
     Example:
         >>> gpus = [device.create_cuda_gpu_on(id) for id in device.get_gpu_ids()]
@@ -339,7 +339,7 @@ def create_cuda_gpu_on(id: int) -> Device:
 
 
 def create_cuda_gpus(num: int) -> list[Device]:
-    """The first ``num`` GPUs. Raises DeviceError where there are fewer, ArgumentError for none.
+    """The first ``num`` GPUs. Raises DeviceError if there are fewer; ArgumentError if num < 1.
 
     Example:
         >>> count = device.get_num_gpus()
@@ -353,7 +353,7 @@ def create_cuda_gpus(num: int) -> list[Device]:
 
 
 def create_cuda_gpus_on(ids: list[int]) -> list[Device]:
-    """The GPUs with these numbers. Raises DeviceError where one is missing.
+    """The GPUs with these numbers. Raises DeviceError if one is missing.
 
     Example:
         >>> gpus = device.create_cuda_gpus_on(device.get_gpu_ids())
@@ -376,7 +376,7 @@ def _no_gpu(wanted: str) -> str:
 
 
 def device_named(name: str) -> Device:
-    """The device of that name: ``cpu``, ``cuda`` (or ``gpu``) or ``cuda:N``. Raises DeviceError.
+    """The device of that name: ``cpu``, ``cuda`` (or ``gpu``), ``cuda:N``. DeviceError if none is.
 
     Example:
         >>> device.device_named("cpu")
@@ -426,23 +426,23 @@ def get_gpu_ids() -> list[int]:
 
 
 def get_gpu_mem_size(id: int) -> tuple[int, int]:
-    """Free and total memory of a GPU, in bytes, of what this process may use.
+    """Free and total memory of a GPU that this process may use, in bytes.
 
     Raises:
-        DeviceError: there is no such GPU, or it does not tell.
+        DeviceError: there is no such GPU, or it does not report its memory.
 
     Example:
         >>> sizes = {id: device.get_gpu_mem_size(id) for id in device.get_gpu_ids()}
     """
     stats = create_cuda_gpu_on(id).jax_device.memory_stats()
     if not stats:
-        raise DeviceError(f"get_gpu_mem_size: GPU {id} does not tell about its memory")
+        raise DeviceError(f"get_gpu_mem_size: GPU {id} does not report its memory")
     total = stats["bytes_limit"]
     return total - stats["bytes_in_use"], total
 
 
 def device_query(id: int, verbose: bool = False) -> str:
-    """What is known about a GPU, as text; with ``verbose`` its memory statistics too.
+    """A description of a GPU, as text; with ``verbose`` its memory statistics too.
 
     Raises:
         DeviceError: there is no such GPU.

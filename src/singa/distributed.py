@@ -1,11 +1,11 @@
-"""Several processes that train one model: who is there, and what they tell each other.
+"""Several processes that train one model: how they connect, and how they exchange arrays.
 
 Each process is a *rank*: it has a device of its own, runs the same program as all others on its own
-part of the data, and holds its own copy of the parameters. Where they exchange something, all of
-them do, in the same order. XLA does it: by NCCL between GPUs, by Gloo between CPUs.
+part of the data, and holds its own copy of the parameters. All ranks take part in every exchange,
+in the same order. XLA moves the data: by NCCL between GPUs, by Gloo between CPUs.
 
-A process that has not joined any others is the only rank of a world of one. What is written for
-many runs there, unchanged.
+A process that has not joined any others is the only rank of a world of one. Programs for many ranks
+run there unchanged.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ AXIS = "rank"
 """The name of the mesh's only axis: an index along it is a rank."""
 
 EXCHANGE = "exchange"
-"""What an operation is called in a captured step in which ranks exchange something."""
+"""The name, in a captured step, of operations in which ranks exchange something."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class World:
-    """Who there is.
+    """This process among all processes.
 
     Attributes:
         rank: the number of this process, from 0.
-        size: how many there are.
+        size: the number of processes.
         local_rank: the number of this process among those on this machine.
     """
 
@@ -70,7 +70,7 @@ def rank() -> int:
 
 
 def local_rank() -> int:
-    """The number of this process among those on this machine: that of its GPU, if it has one.
+    """The number of this process among those on this machine, and the number of its GPU, if any.
 
     Example:
         >>> distributed.local_rank()
@@ -90,7 +90,7 @@ def world_size() -> int:
 
 
 def free_address() -> str:
-    """An address on this machine, ``127.0.0.1:port``, where its processes can meet.
+    """An address on this machine, ``127.0.0.1:port``, by which its processes can connect.
 
     Example:
         >>> distributed.free_address().startswith("127.0.0.1:")
@@ -102,7 +102,7 @@ def free_address() -> str:
 
 
 def announced_size() -> int:
-    """How many ranks the environment speaks of, of which this process is to be one; 1 if none.
+    """The number of ranks that the environment variables give; 1 if they give none.
 
     Example:
         >>> distributed.announced_size()
@@ -119,21 +119,21 @@ def initialize(
     local_rank: int | None = None,
     timeout: int = 300,
 ) -> World:
-    """Join the other ranks; returns when all are there. To be called before any Tensor is made.
+    """Connect to the other ranks; returns when all are connected. Call it before making Tensors.
 
-    What is not given comes from the environment: from ``MASTER_ADDR``, ``MASTER_PORT``, ``RANK``,
-    ``WORLD_SIZE`` and ``LOCAL_RANK``, as ``torchrun`` sets them, or from Slurm, Open MPI, or
-    Kubernetes, by ``jax.distributed``.
+    Arguments that are not given are read from the environment: from ``MASTER_ADDR``,
+    ``MASTER_PORT``, ``RANK``, ``WORLD_SIZE`` and ``LOCAL_RANK``, as ``torchrun`` sets them, or from
+    Slurm, Open MPI, or Kubernetes, by ``jax.distributed``.
 
     Args:
-        address: where rank 0 is to be found, ``host:port``.
-        rank, world_size: which one this is, and of how many.
-        local_rank: which one on its machine; rank 0 to ``n`` on the first and so on, if not given.
+        address: the address of rank 0, ``host:port``.
+        rank, world_size: the number of this rank, and how many there are.
+        local_rank: its number on its machine; rank 0 to ``n`` on the first and so on, if not given.
         timeout: seconds to wait for the others.
 
     Raises:
-        ArgumentError: numbers that make no sense.
-        DistributedError: too late, or the others did not come.
+        ArgumentError: the numbers are invalid.
+        DistributedError: it is too late, or the others did not connect.
     """
     global _world
     if _world is not _ALONE:
@@ -145,7 +145,7 @@ def initialize(
         rank = int(given["RANK"]) if rank is None else rank
         world_size = int(given["WORLD_SIZE"]) if world_size is None else world_size
     if rank is not None and world_size is not None and not 0 <= rank < world_size:
-        raise ArgumentError(f"initialize: rank {rank} is none of a world of {world_size}")
+        raise ArgumentError(f"initialize: there is no rank {rank} in a world of {world_size}")
     if local_rank is None:
         names = ("LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_RANK", "SLURM_LOCALID")
         found = next((given[name] for name in names if name in given), None)
@@ -160,16 +160,16 @@ def initialize(
         )
     except ValueError as error:
         raise ArgumentError(
-            "initialize: no address, rank and world size were given, and nothing here tells them: "
-            f"{error}"
+            "initialize: no address, rank and world size were given, and the environment does not "
+            f"have them: {error}"
         ) from error
     except RuntimeError as error:
         if "before" in str(error):
             raise DistributedError(
-                "initialize: too late, for this process has computed something already. Join the "
-                "others first thing in the program, before any Tensor, optimizer or device is made"
+                "initialize: too late, because this process has already computed something. Call "
+                "it first in the program, before any Tensor, optimizer or device is made"
             ) from error
-        raise DistributedError(f"initialize: the others did not come: {error}") from error
+        raise DistributedError(f"initialize: the others did not connect: {error}") from error
     place, size = jax.process_index(), jax.process_count()
     _world = World(place, size, place if local_rank is None else local_rank)
     return _world
@@ -178,22 +178,22 @@ def initialize(
 def _expect_same(address: str | None, rank: int | None, world_size: int | None) -> None:
     if rank not in (None, _world.rank) or world_size not in (None, _world.size):
         raise ArgumentError(
-            f"initialize: this process is rank {_world.rank} of {_world.size} already, "
+            f"initialize: this process is already rank {_world.rank} of {_world.size}, "
             f"and cannot be {rank} of {world_size}"
         )
 
 
-# -- what they tell each other ------------------------------------------------------------------
+# -- exchange -----------------------------------------------------------------------------------
 
 
 class Communicator:
-    """What the ranks tell each other about arrays on one kind of device.
+    """Exchanges arrays between the ranks, on one kind of device.
 
     Every rank has to call the same methods in the same order, with arrays of the same shapes.
     Inside a captured step they become a part of its program.
 
     Attributes:
-        mesh: the ranks' devices, one of each.
+        mesh: the ranks' devices, one for each rank.
 
     Example:
         >>> communicator = distributed.communicator(device.get_default_device())
@@ -223,20 +223,20 @@ class Communicator:
         return self.run(_gather, list(arrays))
 
     def broadcast(self, arrays: Sequence[CTensor], root: int = 0) -> list[CTensor]:
-        """The arrays of one rank."""
+        """The arrays of rank ``root``, on all ranks."""
         if not 0 <= root < _world.size:
             raise ArgumentError(f"broadcast: there is no rank {root} among {_world.size}")
         return self.run(_from(root), list(arrays))
 
     def are_equal(self, arrays: Sequence[CTensor]) -> list[bool]:
-        """Of each array, whether all ranks hold the same, bit for bit."""
+        """For each array, whether it is the same on all ranks, bit for bit."""
         return [bool(same) for same in self.run(_are_same, list(arrays))]
 
     def run(self, function: Callable[..., T], *args: Any) -> T:
-        """``function(*args)`` of all ranks together.
+        """``function(*args)``, run by all ranks together.
 
-        In it, ``jax.lax``'s collectives along :data:`AXIS` are possible. It is compiled once, so it
-        should be the same object each time. What was used last is kept.
+        The function may use ``jax.lax``'s collectives along :data:`AXIS`. It is compiled once, so
+        give the same function object each time. The functions that were used last are kept.
 
         Args:
             function: of arrays, in any nesting, to arrays.
@@ -253,7 +253,7 @@ class Communicator:
         return compiled
 
     def mapped(self, function: Callable[..., T]) -> Callable[..., T]:
-        """``function`` of one rank's arrays as a function of what :meth:`everywhere` returns."""
+        """``function`` of one rank's arrays as a function of the results of :meth:`everywhere`."""
         everything = PartitionSpec()
         mapped: Callable[..., T] = jax.shard_map(
             function,
@@ -265,10 +265,10 @@ class Communicator:
         return mapped
 
     def everywhere(self, arrays: Any) -> Any:
-        """Arrays of which each rank holds its own, to jax: of one rank's shape.
+        """Each rank's own arrays as arrays of all ranks, without another axis.
 
-        jax is told that all ranks hold the same. They do not, but each sees only its own in
-        :meth:`mapped`; so nothing has to be moved, nor given an axis for the ranks.
+        jax is told that all ranks hold the same values. This is not true, but in :meth:`mapped`
+        each rank sees only its own; so no data are moved, and no axis for the ranks is needed.
         """
         place = self._everywhere
         return jax.tree.map(
@@ -276,7 +276,7 @@ class Communicator:
         )
 
     def here(self, arrays: Any) -> Any:
-        """This rank's part of what was computed everywhere."""
+        """This rank's part of arrays that were computed by all ranks."""
         return jax.tree.map(lambda a: a.addressable_data(0), arrays)
 
 
@@ -285,7 +285,7 @@ def communicator(device: Device) -> Communicator:
     """The communicator of a device of this rank and the same kind of device of the others.
 
     Raises:
-        DeviceError: not all of them have one.
+        DeviceError: not all ranks have one.
 
     Example:
         >>> distributed.communicator(device.get_default_device()).mesh.size
@@ -316,7 +316,7 @@ def _gather(arrays: list[CTensor]) -> list[CTensor]:
 def _from(root: int) -> Callable[[list[CTensor]], list[CTensor]]:
     def send(arrays: list[CTensor]) -> list[CTensor]:
         is_root = jax.lax.axis_index(AXIS) == root
-        # The bits' sum: it keeps -0.0, and others' NaN out.
+        # The sum of the bits: it keeps -0.0, and ignores NaN of other ranks.
         sent = [jax.lax.psum(jnp.where(is_root, _bits(a), 0), AXIS) for a in arrays]
         return [_unbits(bits, a.dtype) for bits, a in zip(sent, arrays, strict=True)]
 
@@ -344,7 +344,7 @@ def _unbits(bits: CTensor, dtype: Any) -> CTensor:
 
 
 def broadcast(tensors: Iterable[Tensor], root: int = 0) -> None:
-    """Give Tensors the values that they have on one rank.
+    """Give Tensors, on all ranks, the values that they have on rank ``root``.
 
     ::
 
@@ -372,17 +372,17 @@ def broadcast(tensors: Iterable[Tensor], root: int = 0) -> None:
 
 
 def launch(function: Callable[..., T], world_size: int, *args: Any) -> list[T]:
-    """Run ``function(*args)`` in so many new processes on this machine, which have joined.
+    """Run ``function(*args)`` in ``world_size`` new, connected processes on this machine.
 
-    Each is a rank; on a machine with GPUs, each has one of them. They are new Python processes, so
-    that the function has to be one of a module, and what it is given and returns picklable. If one
-    fails, all are ended.
+    Each is a rank; on a machine with GPUs, each has one of them. They are new Python processes. So
+    the function has to be defined in a module, and its arguments and result must be picklable. If
+    one process fails, all are ended.
 
     Returns:
-        What the function returned, by rank.
+        The results of the function, by rank.
 
     Raises:
-        ArgumentError: not a number of processes.
+        ArgumentError: it is not a number of processes.
         DistributedError: one of them failed; with its traceback.
 
     Example:
@@ -392,7 +392,7 @@ def launch(function: Callable[..., T], world_size: int, *args: Any) -> list[T]:
     if isinstance(world_size, bool) or not isinstance(world_size, int) or world_size < 1:
         raise ArgumentError(f"launch: a number of processes is expected, got {world_size!r}")
     context = multiprocessing.get_context("spawn")
-    task = pickle.dumps((function, args))  # to be opened only after joining: it may have Tensors
+    task = pickle.dumps((function, args))  # unpickle it only after connecting: it may have Tensors
     address = free_address()
     processes, ends = [], []
     for rank in range(world_size):
@@ -424,7 +424,7 @@ def _received(rank: int, end: Connection) -> Any:
     try:
         is_good, result = end.recv()
     except EOFError:
-        raise DistributedError(f"launch: rank {rank} ended without a word") from None
+        raise DistributedError(f"launch: rank {rank} ended without a result") from None
     if not is_good:
         raise DistributedError(f"launch: rank {rank} failed:\n\n{result}")
     return result

@@ -1,6 +1,6 @@
 """The package's own exceptions.
 
-Each derives from :class:`SingaError` and from the built-in that a Python person would catch, so
+Each derives from :class:`SingaError` and from the built-in that a Python user would catch, so
 that ``except ValueError`` works as well as ``except singa.errors.ShapeError``.
 """
 
@@ -72,7 +72,7 @@ class DeviceError(SingaError, RuntimeError):
 
 
 class DistributedError(SingaError, RuntimeError):
-    """Ranks that do not find each other, failed, or do not agree on what they have to share."""
+    """Ranks that cannot connect, have failed, or disagree on values that must be the same."""
 
 
 class GradientError(SingaError, RuntimeError):
@@ -87,7 +87,7 @@ class GradientError(SingaError, RuntimeError):
 
 
 class NumericalError(SingaError, ArithmeticError):
-    """A NaN or an infinity, where :func:`singa.autograd.detect_anomaly` looks for them.
+    """A NaN or an infinity, found by :func:`singa.autograd.detect_anomaly`.
 
     Example:
         >>> autograd.training = True
@@ -125,7 +125,7 @@ class ReportError(SingaError, RuntimeError):
 
 
 class CheckpointError(SingaError, ValueError):
-    """A checkpoint that is damaged, foreign, unsafe, or of another model.
+    """A checkpoint that is damaged, unsafe, of another format, or of another model.
 
     Example:
         >>> from pathlib import Path
@@ -151,15 +151,15 @@ class DataError(SingaError, ValueError):
 
 
 class WorkerError(SingaError, RuntimeError):
-    """A process that makes batches has died, or raised what cannot be raised here."""
+    """A process that makes batches has died, or raised an exception that cannot be raised here."""
 
 
 class DependencyError(SingaError, ImportError):
-    """An optional package that is asked for and not installed."""
+    """An optional package that is needed and not installed."""
 
 
 class CheckpointWarning(UserWarning):
-    """A checkpoint of which something was left out: the optimizer here keeps no such state."""
+    """A part of a checkpoint was ignored: the optimizer here keeps no such state."""
 
 
 class RecompilationWarning(UserWarning):
@@ -167,7 +167,7 @@ class RecompilationWarning(UserWarning):
 
 
 def warn(message: str, category: type[Warning]) -> None:
-    """Warn at the line of the caller's code that led here: the nearest not of us or jax."""
+    """Warn at the line of the user's code that led here: not in this package, nor in jax."""
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and _is_ours_or_jaxs(frame):
         frame, level = frame.f_back, level + 1
@@ -175,7 +175,7 @@ def warn(message: str, category: type[Warning]) -> None:
 
 
 def users_line() -> str:
-    """The line of the caller's code that led here: the nearest not of us or jax."""
+    """The line of the user's code that led here: not in this package, nor in jax."""
     frame = sys._getframe(1)
     while frame.f_back is not None and _is_ours_or_jaxs(frame):
         frame = frame.f_back

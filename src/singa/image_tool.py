@@ -8,9 +8,9 @@
     for image in tool.load("cat.jpg").resize_by_list([112]).crop5((96, 96), 5).flip().get():
         ...
 
-Images are Pillow's, which the extra ``images`` installs. Sizes are (width, height), as Pillow has
-them, unless a name says hw. Whatever is random is drawn from a NumPy Generator: ``random`` is one,
-or a seed for one, or None for another in every run.
+Images are Pillow's, which the extra ``images`` installs. Sizes are (width, height), as in Pillow,
+unless a name says hw. Random numbers come from a NumPy Generator: ``random`` is one, or a seed for
+one, or None for different numbers in every run.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ T = TypeVar("T")
 _BILINEAR = 2  # Pillow's Image.Resampling.BILINEAR
 
 FORMATS = ("AVIF", "BMP", "GIF", "ICO", "JPEG", "JPEG2000", "PNG", "PPM", "TGA", "TIFF", "WEBP")
-"""The formats of image files that are read, under Pillow's names."""
+"""The formats of image files that are read, by Pillow's names."""
 
-_MOST_PIXELS = 2**26  # of which a copy in colour takes 256 MiB
+_MOST_PIXELS = 2**26  # a copy of them in colour takes 256 MiB
 
 CORNERS_AND_CENTER = ("left_top", "left_bottom", "right_top", "right_bottom", "center")
 HORIZONTAL = ("left", "center", "right")
@@ -59,8 +59,8 @@ def _pillow() -> Any:
 def load_img(path: str | os.PathLike[str], grayscale: bool = False) -> Image:
     """Read an image file, as RGB or as shades of gray (mode L).
 
-    Of the formats that Pillow knows, those of :data:`FORMATS`: others would let files of strangers
-    reach further programs (EPS) and decoders that hardly anybody uses.
+    Only the formats of :data:`FORMATS` are read. With Pillow's other formats, untrusted files could
+    run other programs (EPS) and rarely used decoders.
 
     Raises:
         DataError: it is damaged, of another format, or of more than 2**26 pixels.
@@ -84,7 +84,7 @@ def load_img(path: str | os.PathLike[str], grayscale: bool = False) -> Image:
             raise
         except pillow.UnidentifiedImageError:
             raise DataError(f"{path}: not an image of a format that is read here") from None
-        except Exception as error:  # whatever Pillow's decoders find wrong
+        except Exception as error:  # any error of Pillow's decoders
             raise DataError(f"{path}: damaged image: {error}") from error
 
 
@@ -97,7 +97,7 @@ def crop(img: Image, patch: Size, position: str) -> Image:
         position: left_top, left_bottom, right_top, right_bottom or center.
 
     Raises:
-        ArgumentError: another position, or a patch that is greater than the image.
+        ArgumentError: the position is unknown, or the patch is larger than the image.
 
     Example:
         >>> from PIL import Image
@@ -113,16 +113,16 @@ def crop(img: Image, patch: Size, position: str) -> Image:
 
 
 def crop_and_resize(img: Image, patch: Size, position: str) -> Image:
-    """Cut the greatest square out, and resize it.
+    """Cut out the largest square, and resize it.
 
     Args:
         img: the image.
         patch: width and height of the result.
-        position: left, center or right, of an image that is at least as wide as high; top, middle
-            or bottom, of one that is at least as high as wide.
+        position: left, center or right, if the image is at least as wide as high; top, middle
+            or bottom, if it is at least as high as wide.
 
     Raises:
-        ArgumentError: another position.
+        ArgumentError: the position is unknown.
 
     Example:
         >>> from PIL import Image
@@ -138,7 +138,7 @@ def crop_and_resize(img: Image, patch: Size, position: str) -> Image:
 
 
 def resize(img: Image, small_size: int) -> Image:
-    """Resize the image so that its smaller side is ``small_size``; its proportions stay.
+    """Resize the image so that its smaller side is ``small_size``; the aspect ratio is kept.
 
     Example:
         >>> from PIL import Image
@@ -154,7 +154,7 @@ scale = resize
 
 
 def resize_by_hw(img: Image, size: Size) -> Image:
-    """Resize the image to a height and a width, whatever its proportions were.
+    """Resize the image to a height and a width; the aspect ratio may change.
 
     Example:
         >>> from PIL import Image
@@ -186,7 +186,7 @@ def color_cast(img: Image, offset: int, random: Random = None) -> Image:
 def enhance(img: Image, scale: float, random: Random = None) -> Image:
     """Change colour, contrast, brightness and sharpness, each with probability 1/2.
 
-    By a factor from [1 - scale, 1 + scale].
+    The factors are from [1 - scale, 1 + scale].
 
     Example:
         >>> from PIL import Image
@@ -230,7 +230,7 @@ def flip_down(img: Image) -> Image:
 
 
 def get_list_sample(l: Sequence[T], sample_size: int, random: Random = None) -> list[T]:  # noqa: E741
-    """So many different items of a list, in its order.
+    """``sample_size`` different items of a list, chosen at random, in the list's order.
 
     Example:
         >>> len(image_tool.get_list_sample(["a", "b", "c"], 2, random=0))
@@ -245,14 +245,14 @@ class ImageTool:
     """Images, and chains of operations that make several variations of each.
 
     Every operation replaces the images by its results and returns the tool. With
-    ``inplace=False`` it leaves them and returns the results, a list of images.
+    ``inplace=False`` it does not change them and returns the results, a list of images.
 
-    An operation with ``num_case`` knows so many variations, and makes ``num_case`` different ones
-    of each image, chosen at random: 1, as a rule, to train on, and all to test on.
+    An operation with ``num_case`` has several variations, and applies ``num_case`` different ones,
+    chosen at random, to each image: usually 1 for training, and all for tests.
 
     Args:
-        seed: of what is random; also a NumPy Generator, such as a DataLoader's transform gets.
-            None draws other numbers in every run.
+        seed: of the random numbers; or a NumPy Generator, such as a DataLoader's transform gets.
+            With None the numbers are different in every run.
 
     Example:
         >>> from PIL import Image
@@ -270,7 +270,7 @@ class ImageTool:
     # -- images in and out --------------------------------------------------------------------
 
     def load(self, path: str | os.PathLike[str], grayscale: bool = False) -> ImageTool:
-        """Let the images be the one of this file; see :func:`load_img`.
+        """Replace the images by the image of this file; see :func:`load_img`.
 
         Example:
             >>> from PIL import Image
@@ -281,7 +281,7 @@ class ImageTool:
         return self.set([load_img(path, grayscale)])
 
     def set(self, imgs: Iterable[Image]) -> ImageTool:
-        """Let the images be these."""
+        """Replace the images by these."""
         self.imgs = list(imgs)
         self._augmentations = 1
         return self
@@ -296,7 +296,7 @@ class ImageTool:
         return self.imgs
 
     def num_augmentation(self) -> int:
-        """How many images the operations since :meth:`load` or :meth:`set` made of each."""
+        """The number of images made from each image since :meth:`load` or :meth:`set`."""
         return self._augmentations
 
     # -- sizes and angles ---------------------------------------------------------------------
@@ -317,7 +317,7 @@ class ImageTool:
     def resize_by_hw_range(self, rng: tuple[Size, Size], inplace: bool = True) -> Any:
         """:func:`resize_by_hw` to a random size; ``rng`` is ((begin, end), (begin, end)).
 
-        The two ranges are gone through together: the first height goes with the first width.
+        Heights and widths are paired: the first height goes with the first width.
         """
         heights, widths = (range(*one) for one in rng)
         return self.resize_by_hw_list(list(zip(heights, widths, strict=False)), 1, inplace)
@@ -363,13 +363,13 @@ class ImageTool:
         return self._each(lambda img: _squares(img, patch), num_case, inplace)
 
     def crop8(self, patch: Size, num_case: int = 1, inplace: bool = True) -> Any:
-        """What :meth:`crop5` and :meth:`crop3` know."""
+        """The variations of :meth:`crop5` and :meth:`crop3`."""
         return self._each(
             lambda img: [*_corners(img, patch), *_squares(img, patch)], num_case, inplace
         )
 
     def random_crop(self, patch: Size, inplace: bool = True) -> Any:
-        """Cut a patch out at a random place."""
+        """Cut out a patch at a random position."""
         return self._one(partial(self._random_crop, patch=patch), inplace)
 
     def random_crop_resize(self, patch: Size, inplace: bool = True) -> Any:
@@ -413,12 +413,12 @@ class ImageTool:
         """:func:`enhance`, by factors from [1 - scale, 1 + scale]."""
         return self._one(lambda img: enhance(img, scale, self.random), inplace)
 
-    # -- how they all work --------------------------------------------------------------------
+    # -- the common code of operations --------------------------------------------------------
 
     def _each(
         self, cases: Callable[[Image], Sequence[Callable[[], Image]]], num_case: int, inplace: bool
     ) -> Any:
-        """Make ``num_case`` of each image's cases."""
+        """Apply ``num_case`` of the variations to each image."""
         results = [
             case()
             for img in self.imgs
@@ -472,7 +472,7 @@ def _cut(img: Image, left: int, upper: int, patch: Size) -> Image:
 
 
 def _room(img: Image, patch: Size) -> Size:
-    """How much wider and higher the image is than the patch."""
+    """The image's width and height minus the patch's."""
     right, lower = img.width - patch[0], img.height - patch[1]
     if right < 0 or lower < 0:
         raise ArgumentError(
@@ -484,7 +484,7 @@ def _room(img: Image, patch: Size) -> Size:
 def _check_position(position: str, expected: Sequence[str]) -> None:
     if position not in expected:
         raise ArgumentError(
-            f"crop: position is {position!r}; {', '.join(expected)} are expected of this image"
+            f"crop: position is {position!r}; {', '.join(expected)} are possible for this image"
         )
 
 

@@ -1,15 +1,16 @@
 """Initializers: they fill a Tensor in place, from its device's random stream, and return it.
 
-How wide most of them spread depends on the weight's fans: how many inputs an output depends on,
-and the other way round. ``data_format`` says which axes are which:
+The standard deviation of most of them depends on the weight's fans: the number of inputs of each
+output (fan_in), and the number of outputs of each input (fan_out). ``data_format`` says which axes
+are which:
 
 - ``"channels_first"``: (in, out) of a linear layer; (out, in / group, kernel...) of a convolution.
 - ``"channels_last"``: (in, out); (kernel..., in / group, out).
 - ``"transposed"``: (in, out, kernel...) of a transposed convolution.
-- ``"embedding"``: (rows, features). A row is picked, and not summed over: one input.
+- ``"embedding"``: (rows, features). A row is selected, not summed over: fan_in is 1.
 
-A normal distribution is truncated where it says so: at two standard deviations, and made wider
-before, so that the standard deviation of what is left is the stated one.
+"Truncated" means: truncated at two standard deviations, and made wider before, so that the standard
+deviation after the truncation is the stated one.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-# -- whatever the shape -------------------------------------------------------------------------
+# -- for any shape ------------------------------------------------------------------------------
 
 
 def constant(t: Tensor, value: float) -> Tensor:
@@ -64,7 +65,7 @@ def ones(t: Tensor) -> Tensor:
 
 
 def uniform(t: Tensor, low: float = 0.0, high: float = 1.0) -> Tensor:
-    """Fill ``t``, of any shape, with numbers that are uniform in [low, high).
+    """Fill ``t``, of any shape, with uniform numbers in [low, high).
 
     Example:
         >>> t = initializer.uniform(Tensor((100, 100)), -1.0, 1.0)
@@ -100,7 +101,7 @@ def eye(t: Tensor) -> Tensor:
     """Ones on the diagonal and zeros elsewhere.
 
     Raises:
-        ShapeError: the Tensor has not two axes.
+        ShapeError: the Tensor does not have two axes.
 
     Example:
         >>> initializer.eye(Tensor((2, 3)))
@@ -204,16 +205,16 @@ _CHANNELS = {"channels_first": (1, 0), "channels_last": (-2, -1), "transposed": 
 
 
 def _compute_fans(shape: Sequence[int], data_format: str = "channels_first") -> tuple[float, float]:
-    """How many inputs an output depends on, and how many outputs an input reaches.
+    """The number of inputs of each output, and the number of outputs of each input.
 
-    Tensors of fewer than two axes have sqrt(size) of both, as in SINGA.
+    For Tensors of fewer than two axes both are sqrt(size), as in SINGA.
 
     Raises:
-        ArgumentError: an unknown ``data_format``; the module says which there are.
+        ArgumentError: ``data_format`` is unknown; see the module's docstring.
     """
     if data_format != "embedding" and data_format not in _CHANNELS:
         known = ", ".join([*_CHANNELS, "embedding"])
-        raise ArgumentError(f"initializer: data_format {data_format!r} is none of {known}")
+        raise ArgumentError(f"initializer: data_format {data_format!r} is not one of {known}")
     if len(shape) < 2:
         return (math.sqrt(math.prod(shape)),) * 2
     if data_format == "embedding":
@@ -247,8 +248,8 @@ def _random_fill(
 def gaussian(t: Tensor, fan_in: float = 0, fan_out: float = 0) -> Tensor:
     """Fill ``t``, of any shape, with normal numbers of variance 2 / (fan_in + fan_out).
 
-    If one of the fans is 0, of variance 1 / the other. Deprecated: it is he_normal or
-    glorot_normal that choose the variance by themselves.
+    If one of the fans is 0, the variance is 1 / the other. Deprecated: use he_normal or
+    glorot_normal, which choose the variance themselves.
 
     Raises:
         ArgumentError: both are 0, or one is negative.
@@ -263,7 +264,9 @@ def gaussian(t: Tensor, fan_in: float = 0, fan_out: float = 0) -> Tensor:
 
 
 def xavier(t: Tensor) -> Tensor:
-    """Fill a matrix (in, out) uniformly, with variance 2 / (in + out). Deprecated: glorot_uniform.
+    """Fill a matrix (in, out) uniformly, with variance 2 / (in + out).
+
+    Deprecated: use glorot_uniform.
 
     Example:
         >>> round(initializer.xavier(Tensor((100, 100))).std().item(), 2)
@@ -275,7 +278,7 @@ def xavier(t: Tensor) -> Tensor:
 def glorot(t: Tensor) -> Tensor:
     """Fill a matrix (in, out) with normal numbers of variance 2 / (in + out).
 
-    Deprecated: glorot_normal, which is truncated.
+    Deprecated: use glorot_normal, which is truncated.
 
     Example:
         >>> round(initializer.glorot(Tensor((100, 100))).std().item(), 2)
@@ -287,7 +290,7 @@ def glorot(t: Tensor) -> Tensor:
 def msra(t: Tensor) -> Tensor:
     """Fill a matrix (in, out) with normal numbers of variance 2 / in.
 
-    Deprecated: he_normal, which is truncated.
+    Deprecated: use he_normal, which is truncated.
 
     Example:
         >>> round(initializer.msra(Tensor((100, 100))).std().item(), 2)

@@ -1,4 +1,4 @@
-"""Model: a layer that knows how to train itself, with its step compiled into one program."""
+"""Model: a layer with its own training step, which is compiled into one program."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ from singa.report.summary import Summary
 class Model(Layer):
     """Base of the user's models.
 
-    A subclass defines ``forward`` and ``train_one_batch``. The latter computes the loss, hands it
-    to an optimizer, and returns whatever the caller wants to see. After
+    A subclass defines ``forward`` and ``train_one_batch``. The latter computes the loss, gives it
+    to an optimizer, and returns any results for the caller. After
     ``compile(inputs, use_graph=True)`` each call of the model runs as one compiled program; the
-    same code, eagerly, gives the same numbers to rounding.
+    same code, run eagerly, gives the same numbers up to rounding.
 
-    Inside another model's step a model is a layer like any other: calling it means ``forward``.
+    Inside another model's step a model is a layer like any other: calling it runs ``forward``.
 
     Attributes:
-        training: whether calling the model means ``train_one_batch`` (True) or ``forward``
-            (False). None before ``compile``, ``train`` or ``eval`` were called: it is a plain
+        training: whether calling the model runs ``train_one_batch`` (True) or ``forward``
+            (False). None before ``compile``, ``train`` or ``eval`` was called: it is a plain
             layer then, and runs eagerly.
         graph_mode: whether a call runs as a compiled program.
         sequential: whether that program's operations run one by one, in recorded order.
@@ -80,7 +80,7 @@ class Model(Layer):
     _example: list[tuple[tuple[int, ...], Device, DType]] | None = None  # of compile's inputs
     _stream: Tensor | None = None  # the random stream of the thread that trains
     _unread = frozenset({"_steps", "_profiler", "_stream", "_lock", "_example"})
-    _lock: threading.RLock  # held while a step runs, and while its results are looked at
+    _lock: threading.RLock  # held while a step runs, and while its results are read
 
     def __new__(cls, *args: Any, **options: Any) -> Self:
         model = super().__new__(cls)
@@ -95,19 +95,19 @@ class Model(Layer):
         sequential: bool = False,
         precision: Any = float32,
     ) -> None:
-        """Make the parameters and name them by their paths, and say how calls are to run.
+        """Make the parameters, name them by their paths, and choose how calls run.
 
         ``forward`` is run on the inputs' shapes only: nothing is computed, and no state changes.
 
         Args:
-            inputs: Tensors such as ``forward`` will get; their values do not matter.
+            inputs: Tensors with the shapes and types of ``forward``'s inputs; any values.
             is_train: see :meth:`train`.
             use_graph, sequential: see :meth:`graph`.
             precision: ``"bfloat16"`` or ``"float16"`` for mixed precision, see
                 :func:`singa.autograd.mixed_precision`. The parameters stay float32.
 
         Raises:
-            DTypeError: the inputs are not a list of Tensors; the precision is no type.
+            DTypeError: the inputs are not a list of Tensors; the precision is not a type.
             ArgumentError: the precision is another type.
 
         Example:
@@ -128,7 +128,7 @@ class Model(Layer):
             except CaptureError:
                 if use_graph:
                     raise
-                with Journal() as states:  # something in it runs on the host with real values
+                with Journal() as states:  # an operation in it runs on the host with real values
                     Layer.__call__(self, *inputs)
                     states.restore()
         for name, state in self.get_states().items():
@@ -155,12 +155,12 @@ class Model(Layer):
         raise NotImplementedError(f"{type(self).__name__} has no train_one_batch")
 
     def train(self, mode: bool = True) -> None:
-        """Let calls mean ``train_one_batch``, and turn ``autograd.training`` on."""
+        """Make calls run ``train_one_batch``, and turn ``autograd.training`` on."""
         self.training = bool(mode)
         tape.mode.training = bool(mode)
 
     def eval(self) -> None:
-        """Let calls mean ``forward``, and turn ``autograd.training`` off.
+        """Make calls run ``forward``, and turn ``autograd.training`` off.
 
         Example:
             >>> from singa.models import MLP
@@ -176,8 +176,8 @@ class Model(Layer):
 
         Args:
             mode: whether a call runs as one compiled program.
-            sequential: run its operations one by one, in recorded order. Slower; for looking at
-                what a step does.
+            sequential: run its operations one by one, in recorded order. It is slower, and useful
+                to inspect a step.
 
         Example:
             >>> from singa.models import MLP
@@ -197,7 +197,7 @@ class Model(Layer):
     def __call__(self, *args: Any, **options: Any) -> Any:
         """``train_one_batch(...)`` in training, else ``forward(...)``.
 
-        If it raises, every Tensor is as it was before.
+        If it raises an error, no Tensor has changed.
         """
         in_a_step = local.capture is not None or local.journal is not None
         if in_a_step or self.training is None:
@@ -229,7 +229,7 @@ class Model(Layer):
                 self._explain(error, args, options)
                 raise
             if is_new and self.training:
-                # A compiled step goes on with the stream of the thread that it was captured in.
+                # A compiled step always uses the stream of the thread that has captured it.
                 self._stream = self._random_key()
             return result
 
@@ -251,13 +251,13 @@ class Model(Layer):
         return Steps()
 
     def __getstate__(self) -> dict[str, Any]:
-        # Compiled steps are about this model's own Tensors: a copy compiles its own.
+        # Compiled steps refer to this model's own Tensors: a copy compiles its own.
         own = ("_steps", "_profiler", "_lock", "_stream")
         return {name: v for name, v in vars(self).items() if name not in own}
 
     @property
     def captures(self) -> int:
-        """How often the Python of this model's steps has run to be compiled.
+        """How often the Python of this model's steps was captured.
 
         Example:
             >>> from singa.models import MLP
@@ -289,15 +289,16 @@ class Model(Layer):
     # -- reports ------------------------------------------------------------------------------
 
     def summary(self, inputs: Sequence[Tensor] | None = None) -> Summary:
-        """What the model consists of: layers, what they give, parameters, memory, multiply-adds.
+        """The layers of the model: outputs, parameters, memory, multiply-adds.
 
-        ``print`` makes a table of it. Nothing is computed: ``forward`` runs on shapes.
+        ``print`` shows it as a table. Nothing is computed: ``forward`` runs on shapes.
 
         Args:
-            inputs: Tensors such as ``forward`` will get; those of ``compile`` if not given.
+            inputs: Tensors with the shapes and types of ``forward``'s inputs; those of ``compile``
+                if not given.
 
         Raises:
-            ReportError: neither are there inputs nor was the model compiled.
+            ReportError: no inputs are given, and the model was not compiled.
             CaptureError: ``forward`` needs real values.
 
         Example:
@@ -316,7 +317,7 @@ class Model(Layer):
         return Summary(self, inputs)
 
     def memory_report(self) -> MemoryReport:
-        """What the compiled step that ran last needs: parameters, scratch, peak, ...; in bytes.
+        """The memory of the last compiled step: parameters, scratch, peak, ...; in bytes.
 
         Raises:
             ReportError: no step has been compiled yet.
@@ -334,7 +335,7 @@ class Model(Layer):
 
     @contextmanager
     def profile(self, skip: int = 2, limit: int = 100) -> Iterator[Profile]:
-        """Take the time of this model's calls in a ``with`` block, operation by operation.
+        """Measure the time of this model's calls in a ``with`` block, operation by operation.
 
         ::
 
@@ -343,18 +344,18 @@ class Model(Layer):
                     model(x, y)
             print(profile)
 
-        Each call is waited for, and computes what it would compute anyway.
+        Each call is waited for; its results do not change.
 
         Args:
-            skip: so many calls are not timed at first: they compile, and warm up. Nor is any call
-                for which a step is compiled.
-            limit: so many calls are timed; what comes after them runs as always.
+            skip: the number of first calls that are not timed: they compile, and warm up. Later
+                calls that compile a step are not timed either.
+            limit: the number of calls that are timed; later calls run as usual.
 
         Yields:
             The :class:`singa.report.Profile`, complete when the block has ended.
 
         Raises:
-            ReportError: another profile is being taken.
+            ReportError: another profile is running.
 
         Example:
             >>> from singa.models import MLP
@@ -367,7 +368,7 @@ class Model(Layer):
             <Profile of 5 steps, 4 operations>
         """
         if self._profiler is not None:
-            raise ReportError("profile: one of this model is being taken already")
+            raise ReportError("profile: one of this model is already running")
         profiler = Profiler(skip, limit)
         self._profiler = profiler
         try:
@@ -379,15 +380,15 @@ class Model(Layer):
     def draw_graph(
         self, fpath: str | os.PathLike[str] = "graph.svg", profile: Profile | None = None
     ) -> None:
-        """Draw the captured step that ran last, as an SVG that needs nothing else.
+        """Draw the captured step that ran last, as a self-contained SVG.
 
-        Operations stand in the order in which they need each other, forward on the left and
-        downwards, backward beside it and upwards, the update on the right. The file is written
-        whole or not at all; one that is there is replaced.
+        Operations are in the order of their dependencies: forward on the left and downwards,
+        backward beside it and upwards, the update on the right. The file is written completely or
+        not at all; an existing file is replaced.
 
         Args:
-            fpath: where to; the name ends in ``.svg``.
-            profile: what :meth:`profile` gave: operations are then coloured by their time.
+            fpath: the file's path; the name ends in ``.svg``.
+            profile: the result of :meth:`profile`: operations are then coloured by their time.
 
         Raises:
             ReportError: no step has been captured yet, or the profile is not complete.
@@ -426,9 +427,9 @@ class Model(Layer):
     # -- checkpoints --------------------------------------------------------------------------
 
     def optimizers(self) -> dict[str, Optimizer | DistOpt]:
-        """The optimizers of the model and of the layers inside, each once, by their paths.
+        """The optimizers of the model and of the layers inside it, each once, by their paths.
 
-        They are found where layers are: among attributes, also in lists, tuples and dicts.
+        They are found among the attributes, as layers are, also in lists, tuples and dicts.
 
         Example:
             >>> net = model.Model()
@@ -451,16 +452,16 @@ class Model(Layer):
         aux_states: Mapping[str, Tensor] | None = None,
         overwrite: bool = False,
     ) -> None:
-        """Write a checkpoint: all that is needed to go on training, or to use the model.
+        """Write a checkpoint: all that is needed to resume training, or to use the model.
 
         That is the parameters and states, the optimizers' state, the random stream that the model
-        was trained with, and ``aux_states``. The file is written whole or not at all. Another
-        thread than the one that trains may call this: it waits for the end of a step.
+        was trained with, and ``aux_states``. The file is written completely or not at all. Any
+        thread may call this while another one trains: it waits for the end of a step.
 
         Args:
-            fpath: where to; SINGA's format, a zip (see :mod:`singa.formats.checkpoint`).
-            aux_states: Tensors of the caller's own, by name.
-            overwrite: whether a file that is there may be replaced.
+            fpath: the file's path; SINGA's format, a zip (see :mod:`singa.formats.checkpoint`).
+            aux_states: the caller's own Tensors, by name.
+            overwrite: whether an existing file may be replaced.
 
         Raises:
             FileExistsError: it exists and ``overwrite`` is false.
@@ -475,7 +476,7 @@ class Model(Layer):
         checkpoint.write(fpath, self._snapshot(aux_states or {}), overwrite)
 
     def _snapshot(self, aux_states: Mapping[str, Tensor]) -> dict[int, dict[str, Any]]:
-        """What a checkpoint holds: all of it between two steps, whichever thread asks."""
+        """The contents of a checkpoint, read between two steps, in any thread."""
         with self._lock:
             return {
                 checkpoint.MODEL: _values(self.get_states()),
@@ -488,17 +489,17 @@ class Model(Layer):
 
         Args:
             fpath: the file.
-            resume: also take over the optimizers' state and the random stream, so that training
-                goes on bit for bit. An optimizer that is not in the file is left alone. What the
-                file's keeps for each parameter and the model's does not, such as a momentum, is
+            resume: also load the optimizers' state and the random stream, so that training
+                continues bit for bit. An optimizer that is not in the file is not changed. A state
+                that only the file's optimizer keeps for each parameter, such as a momentum, is
                 left out with a :class:`singa.errors.CheckpointWarning`.
 
         Returns:
             The aux states.
 
         Raises:
-            CheckpointError: the file is damaged, no checkpoint, of another model, or its optimizer
-                is of another algorithm. Nothing has been changed then.
+            CheckpointError: the file is damaged, not a checkpoint, of another model, or its
+                optimizer is of another algorithm. Nothing has changed then.
 
         Example:
             >>> from singa.models import MLP
@@ -546,7 +547,7 @@ class Model(Layer):
         return {t: name for name, t in self.get_params().items()}
 
     def _random_key(self) -> Tensor:
-        first = next((tensor for _, tensor, _ in self._tensors()), None)  # looks no further
+        first = next((tensor for _, tensor, _ in self._tensors()), None)  # stops at the first one
         return random_key(first.device if first is not None else get_default_device())
 
     def _training_states(self, stream: Tensor | None = None) -> dict[str, Tensor]:
@@ -554,7 +555,7 @@ class Model(Layer):
         return states | stored.states(self.optimizers(), self._names())
 
     def _expect_training_states(self, reader: checkpoint.Reader) -> None:
-        """What the file says of the training fits this model, before any of it is read."""
+        """Check that the file's training states fit this model, before they are read."""
         found = {
             name: (kind.shape, kind.dtype)
             for name, kind in reader.named(checkpoint.TRAINING).items()
@@ -573,7 +574,7 @@ def _values(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
 
 
 def _flat(prefix: str, values: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
-    """What is in dicts, lists and tuples, by its path."""
+    """The elements of (nested) dicts, lists and tuples, by their paths."""
     for key, value in values.items():
         if isinstance(value, (list, tuple)):
             value = dict(enumerate(value))

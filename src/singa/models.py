@@ -1,4 +1,4 @@
-"""The models that the command line and the demo train, written as a user would write theirs."""
+"""The models of the command line and the demo, written like a user's models."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from singa.core.tensor import Tensor
 
 
 class Classifier(model.Model):
-    """Base of the two: softmax and cross entropy on what ``forward`` returns."""
+    """Base of both models: softmax and cross entropy on the result of ``forward``."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class MLP(Classifier):
 
 
 class CNN(Classifier):
-    """A small convolutional network: one convolution, then two side by side.
+    """A small convolutional network: one convolution, then two in parallel.
 
     Args:
         num_classes: the number of logits.
@@ -88,4 +88,4 @@ class CNN(Classifier):
 
 
 MODELS: dict[str, Callable[..., Classifier]] = {"mlp": MLP, "cnn": CNN}
-"""The models by the names that the command line knows them by; made with ``num_classes``."""
+"""The models by their names in the command line; made with ``num_classes``."""

@@ -1,8 +1,8 @@
-"""The public face of Tensors: the class, the data types, what makes Tensors, SINGA's functions.
+"""The public API of Tensors: the class, the data types, functions that make Tensors, SINGA's names.
 
 ``from singa import tensor``. The functions of one or more Tensors are recorded operations, the
-same as in :mod:`singa.autograd`; here they have SINGA's names and arguments. Where there is an
-``out`` or ``ret``, that Tensor becomes the result and is returned, instead of a new one.
+same as in :mod:`singa.autograd`; here they have SINGA's names and arguments. If ``out`` or ``ret``
+is given, that Tensor becomes the result and is returned, instead of a new one.
 
 Methods and operators of Tensors are in ``operation/methods.py``.
 """
@@ -67,7 +67,7 @@ def from_numpy(np_array: np.ndarray[Any, Any], dev: Device | None = None) -> Ten
 
 
 def from_dlpack(array: Any) -> Tensor:
-    """A Tensor on another library's array, of its shape; not copied where both sides allow it.
+    """A Tensor on another library's array, of its shape; not copied if both libraries allow it.
 
     Example:
         >>> tensor.from_dlpack(np.array([1, 2], np.int32))
@@ -78,7 +78,7 @@ def from_dlpack(array: Any) -> Tensor:
 
 
 def from_raw_tensor(t: CTensor) -> Tensor:
-    """A Tensor on this very CTensor, of its shape.
+    """A Tensor on this CTensor, of its shape; nothing is copied.
 
     Example:
         >>> tensor.from_raw_tensor(jnp.ones(2, "float32"))
@@ -98,7 +98,7 @@ def from_raw_tensors(tt: Iterable[CTensor]) -> list[Tensor]:
 
 
 def to_numpy(t: Tensor) -> np.ndarray[Any, Any]:
-    """``t.to_numpy()``: an array of t's shape, which is the caller's own.
+    """``t.to_numpy()``: an array of t's shape, which the caller may change.
 
     Example:
         >>> tensor.to_numpy(Tensor(data=[1.0, 2.0]))
@@ -190,7 +190,7 @@ def arange(
 
 
 def random(shape: Sequence[int] | int, device: Device | None = None) -> Tensor:
-    """Numbers that are uniform in [0, 1), of this shape, float32, from the device's random stream.
+    """Uniform numbers in [0, 1), of this shape, float32, from the device's random stream.
 
     Example:
         >>> t = tensor.random((100, 100))
@@ -212,7 +212,7 @@ def gaussian(mean: float, std: float, t: Tensor) -> Tensor:
 
 
 def uniform(low: float, high: float, t: Tensor) -> Tensor:
-    """Fill ``t`` in place with numbers that are uniform in [low, high), and return it.
+    """Fill ``t`` in place with uniform numbers in [low, high), and return it.
 
     Example:
         >>> t = tensor.uniform(-1.0, 1.0, Tensor((100, 100)))
@@ -267,7 +267,7 @@ def contiguous(tensor: Tensor) -> Tensor:
 
 
 def reshape(tensor: Tensor, shape: Sequence[int]) -> Tensor:
-    """The same elements in another shape; -1 stands for what is left.
+    """The same elements in another shape; -1 is the remaining size.
 
     Example:
         >>> tensor.reshape(Tensor((2, 3)), (3, -1)).shape
@@ -287,7 +287,7 @@ def transpose(t: Tensor, axes: Sequence[int] | None = None) -> Tensor:
 
 
 def concatenate(tensors: Sequence[Tensor], axis: int) -> Tensor:
-    """The Tensors one after the other along ``axis``; their shapes are equal but for that.
+    """The Tensors one after the other along ``axis``; their other axes are equal.
 
     Example:
         >>> tensor.concatenate([Tensor((2, 3)), Tensor((4, 3))], 0).shape
@@ -300,7 +300,7 @@ def copy_from_numpy(data: Tensor, np_array: np.ndarray[Any, Any]) -> None:
     """``data.copy_from_numpy(np_array)``: both of the same shape.
 
     Raises:
-        DTypeError: not a Tensor; or a conversion that would lose more than precision.
+        DTypeError: ``data`` is not a Tensor; or the conversion would lose more than precision.
         ShapeError: the shapes differ.
 
     Example:
@@ -320,15 +320,15 @@ def copy_from_numpy(data: Tensor, np_array: np.ndarray[Any, Any]) -> None:
 def copy_data_to_from(
     dst: Tensor, src: Tensor, size: int, dst_offset: int = 0, src_offset: int = 0
 ) -> None:
-    """Copy ``size`` elements, counted in a row, from ``src`` into ``dst``, in place.
+    """Copy ``size`` elements of the flattened ``src`` into the flattened ``dst``, in place.
 
     Args:
         dst, src: any shapes.
-        size: how many elements.
-        dst_offset, src_offset: the number of the first one.
+        size: the number of elements.
+        dst_offset, src_offset: the index of the first one.
 
     Raises:
-        BoundsError: they are more than there are from the offset on.
+        BoundsError: there are fewer elements from the offset on.
 
     Example:
         >>> t = Tensor((2, 2))
@@ -465,7 +465,7 @@ def eq(t: Tensor, x: TensorLike) -> Tensor:
 
 
 def sum(t: Tensor, axis: Axes = None, out: Tensor | None = None) -> Tensor:
-    """The sum over ``axis``, which is dropped; over all axes if there is none: shape ().
+    """The sum over ``axis``, which is removed; over all axes if it is None: shape ().
 
     Example:
         >>> tensor.sum(Tensor(data=[[1.0, 2.0], [3.0, 4.0]]), 0)
@@ -475,7 +475,7 @@ def sum(t: Tensor, axis: Axes = None, out: Tensor | None = None) -> Tensor:
 
 
 def average(t: Tensor, axis: Axes = None) -> Tensor:
-    """The mean over ``axis``, which is dropped; over all axes if there is none: shape ().
+    """The mean over ``axis``, which is removed; over all axes if it is None: shape ().
 
     Example:
         >>> tensor.average(Tensor(data=[[1.0, 2.0], [3.0, 4.0]]), 0)
@@ -530,7 +530,7 @@ def add_column(alpha: float, v: Tensor, beta: float, M: Tensor) -> Tensor:
         M: (rows, columns).
 
     Raises:
-        ShapeError: ``M`` is no matrix, or ``v`` no column of it.
+        ShapeError: ``M`` is not a matrix, or ``v`` does not have the shape of its columns.
 
     Example:
         >>> tensor.add_column(1.0, Tensor(data=[1.0, 2.0]), 10.0, tensor.ones((2, 2)))
@@ -550,7 +550,7 @@ def add_row(alpha: float, v: Tensor, beta: float, M: Tensor) -> Tensor:
         M: (rows, columns).
 
     Raises:
-        ShapeError: ``M`` is no matrix, or ``v`` no row of it.
+        ShapeError: ``M`` is not a matrix, or ``v`` does not have the shape of its rows.
 
     Example:
         >>> tensor.add_row(1.0, Tensor(data=[1.0, 2.0]), 10.0, tensor.ones((2, 2)))
@@ -566,9 +566,9 @@ def add_row(alpha: float, v: Tensor, beta: float, M: Tensor) -> Tensor:
 def mult(
     A: Tensor, B: Tensor, C: Tensor | None = None, alpha: float = 1.0, beta: float = 0.0
 ) -> Tensor:
-    """``alpha * A B`` as matrices (M, K) and (K, N), of leading axes that broadcast.
+    """``alpha * A B``, for matrices (M, K) and (K, N) whose leading axes broadcast.
 
-    With ``C`` (M, N), which becomes the result, plus ``beta * C``.
+    If ``C`` (M, N) is given, ``beta * C`` is added, and ``C`` becomes the result.
 
     Example:
         >>> tensor.mult(Tensor(data=[[1.0, 2.0]]), Tensor(data=[[3.0], [4.0]]), alpha=0.5)
@@ -593,14 +593,16 @@ def einsum(ops: str, *args: Tensor) -> Tensor:
 
 
 def tensordot(A: Tensor, B: Tensor, axes: int | Sequence[Any] = 2) -> Tensor:
-    """Sum of products over pairs of axes, as NumPy's.
+    """Sum of products over pairs of axes, like NumPy's.
 
     Args:
-        axes: how many of A's last axes meet as many of B's first; or the axes of A and those of B.
+        axes: the number of A's last axes that are paired with B's first axes; or the axes of A and
+            those of B.
 
     Raises:
-        ArgumentError: not as many axes of A as of B, one that is not there, or one twice.
-        ShapeError: axes that meet are of different sizes.
+        ArgumentError: the numbers of axes of A and B differ, an axis does not exist, or is given
+            twice.
+        ShapeError: paired axes are of different sizes.
 
     Example:
         >>> tensor.tensordot(Tensor((2, 3, 4)), Tensor((3, 4, 5))).shape

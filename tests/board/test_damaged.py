@@ -48,10 +48,10 @@ def test_what_is_no_file_is_not_waited_for(write_run, tmp_path):
 
     assert [*find_runs(tmp_path / "runs")] == ["one"]
     found = [*read_run(folder).problems, *read_details(folder).problems]
-    assert sum("no regular file" in problem for problem in found) == 3
-    with pytest.raises(CheckpointError, match="no regular file"):
+    assert sum("not a regular file" in problem for problem in found) == 3
+    with pytest.raises(CheckpointError, match="not a regular file"):
         checkpoint.Reader(folder / "checkpoint.zip")
-    with pytest.raises(DataError, match="no regular file"):
+    with pytest.raises(DataError, match="not a regular file"):
         data.read_idx(folder / "checkpoint.zip")
 
 

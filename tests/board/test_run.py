@@ -136,7 +136,7 @@ def test_values_of_other_types_are_not_taken(write_run, tmp_path):
 
 def test_a_later_format_is_named(write_run, tmp_path):
     run = read_run(write_run(tmp_path / "later", format=2))
-    assert run.problems == ["run.json: it has format 2, and 1 is what is known here"]
+    assert run.problems == ["run.json: it has format 2, and only 1 is known here"]
 
 
 @pytest.mark.parametrize(

@@ -180,7 +180,7 @@ def test_dropout_is_everywhere_it_is_due_and_in_training_only():
 @pytest.mark.parametrize(
     ("do", "error", "words"),
     [
-        (lambda x: layer.MultiHeadAttention(6, 4), ArgumentError, "is no multiple of num_heads=4"),
+        (lambda x: layer.MultiHeadAttention(6, 4), ArgumentError, "not a multiple of num_heads=4"),
         (lambda x: layer.MultiHeadAttention(6, 2, 1.5), ArgumentError, "ratio is a probability"),
         (lambda x: layer.MultiHeadAttention(8, 2)(x), ShapeError, "8 features expected, got 6"),
         (lambda x: layer.MultiHeadAttention(6, 2)(x[0]), ShapeError, r"\(batch, places, f"),

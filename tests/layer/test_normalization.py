@@ -73,7 +73,7 @@ def test_statistics_of_half_precision_do_not_overflow(dtype):
     [
         (lambda x: layer.LayerNorm(4)(x), ShapeError, r"shape \(\.\.\., 4\) expected, got \(2, 6,"),
         (lambda x: layer.RMSNorm((6, 4))(x), ShapeError, r"RMSNorm: .*\(\.\.\., 6, 4\) expected"),
-        (lambda x: layer.GroupNorm(4)(x), ShapeError, "GroupNorm: 6 channels are no multiple of 4"),
+        (lambda x: layer.GroupNorm(4)(x), ShapeError, "6 channels are not a multiple of 4"),
         (lambda x: layer.GroupNorm(2, 4)(x), ShapeError, "GroupNorm: 4 channels expected, got 6"),
         (lambda x: layer.InstanceNorm(5)(x), ShapeError, "InstanceNorm: 5 channels expected"),
         (lambda x: layer.InstanceNorm()(x[0, 0]), ShapeError, r"must be \(N, C, \.\.\.\)"),

@@ -206,7 +206,7 @@ def test_cudnn_rnn_is_the_same_machinery(mode, same):
         (lambda x: layer.LSTM(4, 2, 2), ArgumentError, "got 2; num_layers comes after it"),
         (lambda x: layer.GRU(4, 0), ArgumentError, "GRU: hidden_size must be at least 1"),
         (lambda x: layer.GRU(4, 2, dropout=2.0), ArgumentError, "ratio is a probability"),
-        (lambda x: layer.CudnnRNN(2, rnn_mode="elman"), ArgumentError, "'elman' is none of 'vanil"),
+        (lambda x: layer.CudnnRNN(2, rnn_mode="elman"), ArgumentError, "'elman' is not one of '"),
         (lambda x: layer.CudnnRNN(2, "elu"), ArgumentError, "activation must be 'tanh' or"),
         (lambda x: layer.CudnnRNN(2)(x, None, None, [1]), ArgumentError, "were given, and use_mas"),
         (lambda x: layer.CudnnRNN(2, use_mask=True)(x), ArgumentError, "seq_lengths are missing"),

@@ -160,8 +160,8 @@ def of_another_type(path, net):
 @pytest.mark.parametrize(
     ("write", "words"),
     [
-        (damaged, "net.safetensors: the file is damaged, or not of safetensors"),
-        (lying, "net.safetensors: the file is damaged, or not of safetensors"),
+        (damaged, "net.safetensors: the file is damaged, or not in the safetensors format"),
+        (lying, "net.safetensors: the file is damaged, or not in the safetensors format"),
         (missing, r"do not have the same names: missing conv.b, .* and 7 more; strict=False"),
         (misshapen, r"'norm.bias' is of shape \(6,\), \(5,\) is expected"),
         (of_another_type, "'norm.bias': complex64 values do not fit into a float32 Tensor"),

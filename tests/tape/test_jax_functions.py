@@ -64,7 +64,7 @@ def test_ours_in_jax_changes_nothing_outside():
         counter.data = t.data
         return t
 
-    with pytest.raises(CaptureError, match="assigns a Tensor of outside"):
+    with pytest.raises(CaptureError, match="assigns a Tensor from outside"):
         jax.jit(autograd.to_jax(counts))(X[:1])
     assert counter.item() == 0
     with pytest.raises(DTypeError, match="must return Tensors, got int"):

@@ -159,7 +159,7 @@ def test_wrong_tensors_are_refused_with_words():
             getattr(initializer, name)(t)
     with pytest.raises(ShapeError, match=r"orthogonal: .* two or more axes is needed, got \(3,\)"):
         initializer.orthogonal(Tensor((3,)))
-    with pytest.raises(ArgumentError, match="'NCHW' is none of channels_first, channels_last"):
+    with pytest.raises(ArgumentError, match="'NCHW' is not one of channels_first, channels_last"):
         initializer.he_normal(t, data_format="NCHW")
     with pytest.raises(ArgumentError, match="fan_in=0 and fan_out=0 give no variance"):
         initializer.gaussian(t)

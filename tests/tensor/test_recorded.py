@@ -71,7 +71,7 @@ def test_walking_over_a_tensor_ends():
     np.testing.assert_array_equal(
         np.stack([row.to_numpy() for row in rows]), [[0, 1], [2, 3], [4, 5]]
     )
-    with pytest.raises(DTypeError, match="without axes cannot be walked over"):
+    with pytest.raises(DTypeError, match="without axes cannot be iterated"):
         iter(Tensor())
 
 

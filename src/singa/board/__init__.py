@@ -1,9 +1,9 @@
-"""A look at trainings: pages of what they left in their run folders.
+"""Pages about trainings, made from their run folders.
 
-- ``run.py``, ``table.py``, ``svg.py``: a run folder is read; it may be damaged, or a stranger's.
-- ``report.py``, ``overview.py``: the pages of one run and of all.
-- ``page.py``, ``markup.py``, ``assets/``, ``vendor/``: what pages are made of.
-- ``serving.py``: pages that are made when they are asked for.
+- ``run.py``, ``table.py``, ``svg.py``: read a run folder, which may be damaged or untrusted.
+- ``report.py``, ``overview.py``: the pages of one run and of all runs.
+- ``page.py``, ``markup.py``, ``assets/``, ``vendor/``: the parts of pages.
+- ``serving.py``: a server that makes pages when they are requested.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ PathLike = str | os.PathLike[str]
 def write_report(run: PathLike, path: PathLike) -> None:
     """Write one HTML page about a run: curves, samples, graph, times, memory, settings.
 
-    It has all in it and asks for nothing else, so that it can be sent and kept. What the folder
-    does not have, the page leaves out; what is damaged there, it names.
+    It is self-contained, so that it can be sent and archived. The page leaves out what the folder
+    does not have, and lists damaged files.
 
     >>> from singa import data, models, opt, train
     >>> mlp = models.MLP()
@@ -36,7 +36,7 @@ def write_report(run: PathLike, path: PathLike) -> None:
 
     Args:
         run: the folder of a training.
-        path: the page; one that is there is replaced.
+        path: the page; an existing file is replaced.
 
     Raises:
         DataError: there is no ``run.json`` in the folder.
@@ -58,8 +58,8 @@ def write_board(runs: PathLike, output: PathLike) -> Path:
     'pages/index.html'
 
     Args:
-        runs: it has run folders in it, at any depth, or is one.
-        output: where to; it is made if it is not there, and pages that are there are replaced.
+        runs: a folder that contains run folders, at any depth, or is one.
+        output: the folder of the pages; it is made if necessary, and existing pages are replaced.
 
     Returns:
         The page of all runs.

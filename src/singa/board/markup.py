@@ -1,4 +1,4 @@
-"""HTML in small pieces, and numbers as people read them."""
+"""Small pieces of HTML, and numbers as readable text."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from singa.board.table import Column
 
 
 def figure(value: float | None) -> str:
-    """A number with four digits that count: ``0.9861``, ``12,345``, ``1e-05``."""
+    """A number with four significant digits: ``0.9861``, ``12,345``, ``1e-05``."""
     if value is None:
         return "–"
     return f"{value:,.0f}" if 1000 <= abs(value) < 1e15 else f"{value:.4g}"
 
 
 def duration(seconds: float | None) -> str:
-    """A time for people: ``5.2 s``, ``3 min 05 s``, ``2 h 07 min``."""
+    """A duration as readable text: ``5.2 s``, ``3 min 05 s``, ``2 h 07 min``."""
     if seconds is None or not 0 <= seconds < 1e12:
         return "–"
     if seconds < 60:
@@ -44,7 +44,7 @@ def status(name: str) -> str:
 
 
 def section(name: str, title: str, content: str) -> str:
-    """A part of a page that is exchanged when its content changes; hidden while it has none."""
+    """A part of a page that is replaced when its content changes; hidden while it is empty."""
     hidden = "" if content else " hidden"
     return (
         f'<section id="{name}" data-part="{name}" aria-labelledby="{name}-title"{hidden}>'
@@ -53,7 +53,7 @@ def section(name: str, title: str, content: str) -> str:
 
 
 def table(heads: Sequence[str], rows: Iterable[str], kind: str = "", caption: str = "") -> str:
-    """A table whose columns can be sorted. A head beginning with ``#`` is one of numbers."""
+    """A table whose columns can be sorted. If a head begins with ``#``, its column has numbers."""
     cells = "".join(
         f'<th scope="col" aria-sort="none"{_numeric(head)}>'
         f'<button type="button">{escape(head.removeprefix("#"))}</button></th>'
@@ -69,7 +69,7 @@ def table(heads: Sequence[str], rows: Iterable[str], kind: str = "", caption: st
 
 
 def cell(content: str, value: float | str | None = None, is_number: bool = False) -> str:
-    """A cell: HTML, and what it is sorted by."""
+    """A cell: HTML, and the value by which it is sorted."""
     key = "" if value is None else f' data-value="{escape(str(value))}"'
     return f"<td{key}{' class=number' if is_number else ''}>{content}</td>"
 
@@ -81,18 +81,18 @@ def pairs(items: Iterable[tuple[str, str]]) -> str:
 
 
 def problems(texts: Sequence[str]) -> str:
-    """What could not be read; nothing if all could be."""
+    """A list of what could not be read; empty if there is nothing."""
     items = "".join(f"<li>{escape(text)}</li>" for text in texts)
     return f'<ul class="problems">{items}</ul>' if texts else ""
 
 
 def to_json(value: Any) -> str:
-    """JSON that can stand in a ``<script>``."""
+    """JSON that can be put into a ``<script>``."""
     return json.dumps(value, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def sparkline(curves: Sequence[tuple[str, Column]], label: str) -> str:
-    """Curves without axes, of a common scale; the name of each is its class."""
+    """Curves without axes, with a common scale; the name of each is its class."""
     values = [v for _, curve in curves for v in curve if v is not None]
     if len(values) < 2:
         return ""

@@ -1,4 +1,4 @@
-"""The page of all runs: a table, and the curves of chosen ones on top of each other."""
+"""The page of all runs: a table, and the curves of selected runs in the same charts."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def back(key: str) -> str:
 
 
 def overview(runs: Sequence[Run], name: str, is_live: bool = False) -> str:
-    """The page of all runs as one HTML document that needs nothing else.
+    """The page of all runs as one self-contained HTML document.
 
     Args:
         runs: at least one.
-        name: what they are called together: the folder's name.
-        is_live: whether the page asks for itself again every few seconds.
+        name: the title: the folder's name.
+        is_live: whether the page updates itself every few seconds.
     """
     began = datetime.min.replace(tzinfo=UTC)
     runs = sorted(runs, key=lambda run: run.key)
@@ -136,7 +136,7 @@ def _moment(time: datetime | None) -> str:
 
 
 def _sparkline(run: Run) -> str:
-    """The losses on a logarithmic scale, if they are positive, as losses are as a rule."""
+    """The losses, on a logarithmic scale if they are positive, which is usual."""
     curves = []
     for kind, name in (("training", "loss"), ("validation", "val_loss")):
         values = [v if v is not None and math.isfinite(v) else None for v in run.epochs[name]]
@@ -153,7 +153,7 @@ def _comparison() -> str:
         '<section id="comparison" aria-labelledby="comparison-title">'
         '<h2 id="comparison-title">Comparison</h2>'
         '<div class="group" id="comparison-charts"><div class="tools">'
-        '<p class="note">The runs that are chosen in the table; drag to zoom in, double-click to '
+        '<p class="note">The runs that are selected in the table; drag to zoom in, double-click to '
         f'zoom out.</p><label>by <select id="axis">{axes}</select></label></div></div>'
         '<div class="card flush" id="differences" hidden><div class="scroll" tabindex="0"></div>'
         "</div></section>"

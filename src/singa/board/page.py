@@ -1,4 +1,4 @@
-"""A page: one HTML document with its styles, scripts and data in it."""
+"""A page: one HTML document that contains its styles, scripts and data."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _ICON = (
 
 
 def page(title: str, body: str, data: str, scripts: tuple[str, ...]) -> str:
-    """A whole document, which asks for nothing else.
+    """A complete, self-contained document.
 
-    Its security policy names the scripts by their digests: whatever else may look like one, in a
-    text of a run's folder, is not run.
+    Its security policy lists the digests of its scripts: no other script is run, for example one
+    in a text of a run's folder.
 
     Args:
         title: a text.
         body: HTML.
         data: JSON for the scripts, without ``<``.
-        scripts: the files of ``assets`` that are run, as one.
+        scripts: the files of ``assets`` that are run, joined into one script.
     """
     chart = _read("vendor/uplot/uPlot.iife.min.js")
     script = "\n".join(_read(f"assets/{name}") for name in scripts)
@@ -46,7 +46,7 @@ def page(title: str, body: str, data: str, scripts: tuple[str, ...]) -> str:
         chart=chart,
         script=script,
     )
-    # JSON and names of files may have what is no character.
+    # JSON and names of files may contain invalid Unicode.
     return text.encode(errors="replace").decode()
 
 

@@ -24,7 +24,7 @@ from singa.report import readable
 
 _MOST_NUMBERS = 400_000  # of all curves
 _MOST_ROWS = 1000  # of the table of epochs
-_MOST_POINTS = 20_000  # of a curve: of longer ones, averages of neighbouring steps are shown
+_MOST_POINTS = 20_000  # of a curve: longer ones show averages of neighbouring steps
 _PARTS = ("parameters", "states", "arguments", "constants", "results", "scratch", "code")
 _PART_TITLES = {"states": "other state", "arguments": "arguments (the batch)"}
 _LINKS = {
@@ -39,13 +39,13 @@ _LINKS = {
 
 
 def report(run: Run, details: Details, back: str = "", is_live: bool = False) -> str:
-    """The page of a run as one HTML document that needs nothing else.
+    """The page of a run as one self-contained HTML document.
 
     Args:
-        run: how it stands.
+        run: its present state.
         details: the rest of its folder.
         back: a link to the page of all runs, if there is one.
-        is_live: whether the page asks for itself again while the run is in progress.
+        is_live: whether the page updates itself while the run is in progress.
     """
     contents = {
         "samples": _samples(details),
@@ -118,7 +118,7 @@ def _progress(run: Run) -> str:
 
 
 def _not_finite(details: Details) -> list[str]:
-    """When losses and measures ceased to be numbers: that is no curve to look at, but news."""
+    """When losses and measures became NaN or infinite: curves do not show it, so the top does."""
     found = []
     for name, column in details.steps.columns.items():
         for step, value in zip(details.steps["step"], column, strict=True):
@@ -150,13 +150,13 @@ def _tiles(run: Run) -> str:
 
 
 def title(column: str) -> str:
-    """A column's name for people: ``validation loss``."""
+    """A column's name as readable text: ``validation loss``."""
     name = column.removeprefix("val_").replace("_", " ")
     return f"validation {name}" if column.startswith("val_") else name
 
 
 def _curves(run: Run, details: Details) -> str:
-    """Where the charts are drawn. It is no part that is exchanged: the charts get new values."""
+    """The place of the charts. It is not replaced in an update: the charts get new values."""
     heads = ["#" + title(name) for name in run.epochs.columns]
     places = spread(range(len(run.epochs)), _MOST_ROWS)
     rows = (
@@ -224,13 +224,13 @@ def _graph(details: Details) -> str:
         for action, sign, label in (
             ("in", "+", "Zoom in"),
             ("out", "−", "Zoom out"),
-            ("fit", "fit", "Show all of it"),
+            ("fit", "fit", "Show all"),
             ("full", "full", "Full screen"),
         )
     )
     return (
         '<p class="note screen">Drag to move; the buttons, + and −, or the wheel after a click '
-        "zoom. Rest on a box for its shapes.</p>"
+        "zoom. Hover over a box for its shapes.</p>"
         f'<div class="card drawing" tabindex="0" role="group" aria-label="The step as a graph">'
         f'<div class="buttons">{buttons}</div>{details.graph}</div>'
     )
@@ -311,7 +311,7 @@ def _settings(run: Run) -> str:
 def columns(rows: Table, key: str) -> dict[str, Column]:
     """The columns for the charts, in the order of the axis.
 
-    Of rows in one place, such as a step done again after an interruption, the last one counts.
+    If several rows have one place, such as a step repeated after an interruption, the last is used.
     """
     places = {x: i for i, x in enumerate(rows[key]) if x is not None and math.isfinite(x)}
     kept = [places[x] for x in sorted(places)]

@@ -1,4 +1,4 @@
-"""A run: what a training leaves in its folder, read with distrust."""
+"""A run: the folder of a training, read as untrusted data."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from singa.metric.base import MAX
 T = TypeVar("T")
 
 _RUN, _EPOCHS, _STEPS = "run.json", "epochs.csv", "steps.csv"
-_MOST = 1e300  # of a number; what is more is no number that anybody has measured
-_FORMAT = 1  # the newest that is known
+_MOST = 1e300  # the largest number that is accepted as a measured value
+_FORMAT = 1  # the newest known format
 _PNG = b"\x89PNG\r\n\x1a\n"
-_MOST_SAMPLES = 40  # of each title: a page has them all in it
-_MOST_PICTURES = 20_000  # files that are looked at
+_MOST_SAMPLES = 40  # of each title, because a page contains all of them
+_MOST_PICTURES = 20_000  # files that are checked
 _MOST_BYTES = 10 * 2**20  # of all pictures in a page
 _MOST_PIXELS = 2**24  # of a picture
 _MOST_DRAWING = 4 * 2**20  # bytes
@@ -38,7 +38,7 @@ _MOST_OPERATIONS = 2000
 _MOST_SETTINGS = 1000
 _LONGEST = 200, 2000  # characters of a setting's name, and of its value or another text
 _LONGEST_SUMMARY = 2**18
-_LATEST = 32_503_680_000.0  # a time that a file may have: the year 3000
+_LATEST = 32_503_680_000.0  # the latest accepted time of a file: the year 3000
 _TOLD_ELSEWHERE = {
     "format",
     "name",
@@ -63,15 +63,16 @@ class Best:
 
 @dataclass
 class Run:
-    """A run folder: how the training stands, and its epochs.
+    """A run folder: the state of the training, and its epochs.
 
     Attributes:
-        folder: where it is.
-        key: its place below the folder of all runs, ``sweep/lr-0.1``.
-        info: what ``run.json`` says; empty if that is damaged.
-        settings: what of it is told nowhere else, by names such as ``optimizer.lr``.
+        folder: the folder.
+        key: its path below the folder of all runs, ``sweep/lr-0.1``.
+        info: the content of ``run.json``; empty if that is damaged.
+        settings: the entries of it that the page shows nowhere else, by names such as
+            ``optimizer.lr``.
         epochs: a row for each epoch.
-        problems: what could not be read, a sentence each.
+        problems: what could not be read, one sentence for each.
         written: when ``run.json`` or a table was last written.
     """
 
@@ -84,13 +85,13 @@ class Run:
     written: datetime
 
     def text(self, name: str) -> str:
-        """A text of ``run.json``; empty if it is not there, or no text."""
+        """A text of ``run.json``; empty if it is missing or not a text."""
         value = self.info.get(name)
         longest = _LONGEST_SUMMARY if name == "summary" else _LONGEST[1]
         return value[:longest] if isinstance(value, str) else ""
 
     def number(self, name: str) -> float | None:
-        """A number of ``run.json``; None if it is not there, or no number."""
+        """A number of ``run.json``; None if it is missing or not a number."""
         value = self.info.get(name)
         if isinstance(value, bool) or not isinstance(value, int | float):
             return None
@@ -116,28 +117,28 @@ class Run:
 
     @property
     def seconds(self) -> float | None:
-        """How long its epochs took, without what was before, between and after them."""
+        """The time of its epochs, without the time before, between and after them."""
         seconds = [s for s in self.epochs["seconds"] if s is not None]
         return sum(seconds) if seconds else None
 
     @property
     def speed(self) -> float | None:
-        """Samples per second: the median of the epochs. The first one compiles, as a rule."""
+        """Samples per second: the median of the epochs, because the first one usually compiles."""
         speeds = [s for s in finite(self.epochs["samples_per_second"]) if s is not None]
         return statistics.median(speeds) if speeds else None
 
     def time(self, name: str) -> datetime | None:
-        """A time of ``run.json``; None if it is not there, or no time."""
+        """A time of ``run.json``; None if it is missing or not a time."""
         try:
             return datetime.fromisoformat(self.text(name)).astimezone(UTC)
         except (ValueError, OverflowError):
             return None
 
     def best(self, column: str) -> Best | None:
-        """The epoch with a column's best value: the one that the training called the best.
+        """The epoch with a column's best value, as stored by the training.
 
-        Where it has not said so, the greatest or the least value counts, as it is for the metric
-        of that name; of two that are as good the earlier one.
+        If the training has not stored it, the metric of that name decides whether the greatest or
+        the least value is best; if two are equally good, the earlier one is taken.
         """
         values = {
             int(epoch): value
@@ -158,9 +159,9 @@ class Run:
 
     @property
     def measures(self) -> list[str]:
-        """The columns that say how good it is: ``val_loss``, ``val_accuracy``, ...
+        """The columns that measure how good the run is: ``val_loss``, ``val_accuracy``, ...
 
-        If nothing was validated they are those of the training itself.
+        Without validation they are those of the training itself.
         """
         names = [n for n in self.epochs.columns if n.startswith("val_")]
         return names or [n for n in self.epochs.columns if not _NO_MEASURE.fullmatch(n)]
@@ -189,7 +190,7 @@ class Sample:
 
 @dataclass
 class Details:
-    """The rest of a run folder, which the page of that run alone shows."""
+    """The rest of a run folder, which only the page of that run shows."""
 
     steps: Table = field(default_factory=Table)
     graph: str = ""
@@ -200,10 +201,10 @@ class Details:
 
 
 def find_runs(folder: Path) -> dict[str, Path]:
-    """The run folders in a folder, at any depth, by their places in it.
+    """The run folders in a folder, at any depth, by their paths in it.
 
     Raises:
-        DataError: it is no folder, or there are none.
+        DataError: it is not a folder, or there are none.
     """
     if not folder.is_dir():
         raise DataError(f"board: {folder} is not a folder")
@@ -213,7 +214,7 @@ def find_runs(folder: Path) -> dict[str, Path]:
     for place, folders, files in os.walk(folder):
         folders.sort()
         if _RUN in files and (Path(place) / _RUN).is_file():
-            folders.clear()  # no runs within runs
+            folders.clear()  # do not search for runs inside of runs
             found[Path(place).relative_to(folder).as_posix()] = Path(place)
     if not found:
         raise DataError(
@@ -224,7 +225,7 @@ def find_runs(folder: Path) -> dict[str, Path]:
 
 
 def read_run(folder: Path, key: str = "") -> Run:
-    """Read how a run stands. What is damaged is left out, and noted in ``problems``.
+    """Read the state of a run. Damaged parts are left out, and noted in ``problems``.
 
     Raises:
         DataError: there is no ``run.json``.
@@ -237,7 +238,7 @@ def read_run(folder: Path, key: str = "") -> Run:
     info, settings = _read(problems, path, _info, nothing)
     version = info.get("format")
     if info and version != _FORMAT:
-        problems.append(f"{_RUN}: it has format {version!r}, and {_FORMAT} is what is known here")
+        problems.append(f"{_RUN}: it has format {version!r}, and only {_FORMAT} is known here")
     epochs = _read(problems, folder / _EPOCHS, read_table, Table())
     problems += [epochs.problem] if epochs.problem else []
     times = [p.stat().st_mtime for n in (_RUN, _EPOCHS, _STEPS) if (p := folder / n).exists()]
@@ -246,7 +247,7 @@ def read_run(folder: Path, key: str = "") -> Run:
 
 
 def read_details(folder: Path) -> Details:
-    """Read the rest of a run. What is damaged is left out, and noted in ``problems``."""
+    """Read the rest of a run. Damaged parts are left out, and noted in ``problems``."""
     details = Details()
     problems = details.problems
     details.steps = _read(problems, folder / _STEPS, read_table, details.steps)
@@ -288,7 +289,7 @@ def _graph(path: Path) -> str:
 
 
 def _operations(path: Path) -> list[Operation]:
-    """The rows of a :class:`singa.report.Profile`, times per step, those with most time first."""
+    """The rows of a :class:`singa.report.Profile`, with times per step, longest first."""
     profile = _json_object(path)
     try:
         steps = max(int(_number(profile["iterations"])), 1)
@@ -362,12 +363,12 @@ def _picture(path: Path, most: int) -> bytes:
     png = read_file(path, most)
     width, height = (int.from_bytes(png[i : i + 4], "big") for i in (16, 20))
     if not png.startswith(_PNG) or width * height > _MOST_PIXELS:
-        raise DataError("it is no PNG, or one of very many pixels")
+        raise DataError("it is not a PNG, or it has too many pixels")
     return png
 
 
 def spread(items: Sequence[T], most: int) -> Sequence[T]:
-    """At most so many of the items, evenly spread, the first and the last among them."""
+    """At most ``most`` of the items, evenly spread, including the first and the last."""
     if len(items) <= most:
         return items
     return [items[round(i * (len(items) - 1) / (most - 1))] for i in range(most)]
@@ -383,7 +384,7 @@ def _flatten(value: Any, name: str, flat: dict[str, str]) -> None:
 
 
 def finite(column: Column, digits: int = 6) -> Column:
-    """A column for JSON: rounded to so many digits, None for what is no finite number."""
+    """A column for JSON: rounded to ``digits`` digits, None for numbers that are not finite."""
     return [
         float(f"{value:.{digits}g}") if value is not None and math.isfinite(value) else None
         for value in column

@@ -1,4 +1,4 @@
-"""The board as a web server for this machine: pages are made of the run folders when asked for."""
+"""The board as a web server for this machine: it makes pages from run folders on request."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HOST = "127.0.0.1"
 
 
 class Server(ThreadingHTTPServer):
-    """Serves the pages of all runs in a folder, to this machine alone.
+    """Serves the pages of all runs in a folder, to this machine only.
 
     >>> from singa import data, models, opt, train
     >>> mlp = models.MLP()
@@ -29,11 +29,11 @@ class Server(ThreadingHTTPServer):
     'http://127.0.0.1'
 
     Args:
-        folder: it has runs in it, or is one; it is looked through at each request.
+        folder: it contains runs, or is one; it is searched at each request.
         port: 0 picks a free one.
 
     Attributes:
-        url: where the page of all runs is.
+        url: of the page of all runs.
 
     Raises:
         DataError: there are no runs.
@@ -54,7 +54,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        # A page of somebody else, whose name leads to this machine, is not to read what is here.
+        # Another site's page, whose host name resolves to this machine, must not read these pages.
         host = self.headers.get("Host", "").partition(":")[0]
         if host not in (HOST, "localhost"):
             self._answer(HTTPStatus.FORBIDDEN, f"This is {self.server.url}")
@@ -83,7 +83,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, status: HTTPStatus, text: str, kind: str = "text/plain") -> None:
         body = text.encode(errors="replace")
-        with suppress(ConnectionError):  # the browser may have gone meanwhile
+        with suppress(ConnectionError):  # the browser may have closed the connection
             self._send(status, kind, body)
 
     def _send(self, status: HTTPStatus, kind: str, body: bytes) -> None:
@@ -96,4 +96,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing: a page that is live asks every few seconds."""
+        """Print nothing: a live page sends a request every few seconds."""

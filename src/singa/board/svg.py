@@ -1,4 +1,4 @@
-"""SVG from files of others, made safe to be a part of a page."""
+"""Makes an SVG of an untrusted file safe to be a part of a page."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 from singa.errors import DataError
 
-# What drawings are made of. Nothing that loads, links, runs, or styles the page around it.
+# The elements of drawings. Nothing that loads, links, runs, or styles the page around it.
 _ELEMENTS = {
     "circle", "clipPath", "defs", "desc", "ellipse", "g", "line", "linearGradient", "marker",
     "path", "polygon", "polyline", "rect", "stop", "svg", "text", "title", "tspan",
@@ -24,7 +24,7 @@ _ATTRIBUTES = {
     "transform", "viewBox", "width", "x", "x1", "x2", "y", "y1", "y2",
 }  # fmt: skip
 _NAMESPACE = "{http://www.w3.org/2000/svg}"
-_PREFIX = "drawing-"  # of ids and classes: they are the page's otherwise
+_PREFIX = "drawing-"  # of ids and classes, so that they differ from the page's
 _MOST_ELEMENTS = 100_000
 _DEEPEST = 60
 _REFERRED = {"marker", "clipPath"}
@@ -36,11 +36,12 @@ _LARGEST = 1e6
 def clean(text: str) -> str:
     """An SVG document as an ``<svg>`` element for a page: known elements and attributes only.
 
-    Ids and classes get a prefix, and references lead only to ids of the same drawing. What is not
-    known is left out with all that is in it, and so are numbers that a browser could draw for ever.
+    Ids and classes get a prefix, and references lead only to ids of the same drawing. Unknown
+    elements are left out with their contents, and so are numbers that could keep a browser busy
+    forever.
 
     Raises:
-        DataError: it is no SVG document, or declares entities.
+        DataError: it is not an SVG document, or declares entities.
     """
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
         raise DataError("it has a document type, which a drawing does not need")
@@ -55,13 +56,13 @@ def clean(text: str) -> str:
 
 
 class _Cleaner:
-    """What the parser tells of elements as they come; nothing is kept but the result."""
+    """Handles the parser's events of elements; only the result is kept."""
 
     def __init__(self) -> None:
         self.text = io.StringIO()
         self._count = 0
-        self._kept: list[str] = []  # the elements around this place, if all are kept
-        self._left_out = 0  # how many are around it from the first one on that is not
+        self._kept: list[str] = []  # the enclosing elements that are kept
+        self._left_out = 0  # the number of enclosing elements from the first one that is left out
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         self._count += 1
@@ -73,7 +74,7 @@ class _Cleaner:
         if self._left_out or tag not in _ELEMENTS or len(self._kept) > _DEEPEST:
             self._left_out += 1
             return
-        # What refers to others from within such a one could be drawn as often as 10 to the 10th.
+        # With nested references, elements could be drawn 10 to the 10th times.
         refers = not _REFERRED.intersection(self._kept)
         self._kept.append(tag)
         written = "".join(
@@ -95,7 +96,7 @@ class _Cleaner:
 
 
 def _attribute(name: str, value: str) -> str:
-    """The value that an attribute may have in the page; empty if it may not be there."""
+    """The value of an attribute for the page; empty if the attribute is not allowed."""
     if name == "id":
         return _PREFIX + value
     if name == "class":
@@ -111,5 +112,5 @@ def _attribute(name: str, value: str) -> str:
 
 
 def _is_moderate(value: str) -> bool:
-    """Whether a value has no number that is large, nor one that no drawing needs to be so long."""
+    """Whether no number in a value is too large or has too many digits."""
     return all(len(n) <= 24 and abs(float(n)) <= _LARGEST for n in _NUMBER.findall(value))

@@ -1,4 +1,4 @@
-"""CSV files of numbers: what a training writes, a row at a time."""
+"""CSV files of numbers, as a training writes them, a row at a time."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _MOST_COLUMNS = 200
 
 @dataclass
 class Table:
-    """The columns of a CSV file, all of one length; None where a cell is empty.
+    """The columns of a CSV file, all of one length; None for an empty cell.
 
     Attributes:
         columns: by their headings, in the file's order.
-        problem: what is wrong with rows that had to be left out; empty if none had.
+        problem: what is wrong with rows that were left out; empty if there are none.
     """
 
     columns: dict[str, Column] = field(default_factory=dict)
@@ -35,27 +35,27 @@ class Table:
         return len(next(iter(self.columns.values()), ()))
 
     def __getitem__(self, name: str) -> Column:
-        """A column; if there is none of that name, one of Nones."""
+        """A column; if it does not exist, a column of Nones."""
         return self.columns.get(name, [None] * len(self))
 
 
 def read_table(path: Path) -> Table:
     """Read a CSV file of numbers whose first row has the headings.
 
-    It may be in the middle of being written: a last line without its end is not read. Rows that
-    are not of numbers, or not as long as the headings', are left out, and reported; so is that of
-    a long file a part is read.
+    It may be read while it is written: a last line without its end is ignored. Rows that are not
+    numbers, or not as long as the headings' row, are left out and reported. If a file is long, only
+    a part of it is read, which is reported too.
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is not text, or has more columns than anybody looks at.
+        ValueError: it is not text, or has too many columns.
     """
     with open_file(path) as file:
         size = os.fstat(file.fileno()).st_size
         reader = csv.reader(line.decode() for line in _lines(file, size))
         try:
             head = next(reader)
-        except (StopIteration, csv.Error):  # nothing in it, or nothing that looks like CSV
+        except (StopIteration, csv.Error):  # it is empty, or not CSV
             file.seek(0)
             is_begun = b"\n" in file.read(_MOST)
             return Table(problem=f"{path.name}: it has no line of headings" if is_begun else "")
@@ -71,13 +71,13 @@ def read_table(path: Path) -> Table:
 
 
 def _lines(file: BinaryIO, size: int) -> Iterator[bytes]:
-    """Whole lines; of a long file the first ones, and then some of every part of it."""
+    """Complete lines; of a long file the first ones, and then some of every part of it."""
     windows = _WINDOWS if size > _MOST else 1
     for i in range(windows):
         begin = i * size // windows
         file.seek(begin)
         if begin:
-            file.readline(_MOST)  # the end of one that began before
+            file.readline(_MOST)  # the end of a line that began before
         while file.tell() < begin + _MOST // windows:
             line = file.readline(_MOST)
             if not line.endswith(b"\n"):
@@ -86,7 +86,7 @@ def _lines(file: BinaryIO, size: int) -> Iterator[bytes]:
 
 
 def _read_rows(table: Table, reader: Iterator[list[str]]) -> str:
-    """Append rows to the table, and say what is wrong with those that are none."""
+    """Append rows to the table; returns what is wrong with the rows that were left out."""
     columns = list(table.columns.values())
     number, first, others = 1, 0, 0
     try:
@@ -99,7 +99,7 @@ def _read_rows(table: Table, reader: Iterator[list[str]]) -> str:
             for column, value in zip(columns, values, strict=True):
                 column.append(value)
     except csv.Error as error:
-        return f"after line {number} comes what is no CSV: {error}; the rest is shown"
+        return f"after line {number} it is not CSV: {error}; the rest is shown"
     if not first:
         return ""
     more = f", nor are {others} others" if others else ""

@@ -1,7 +1,7 @@
 """The command line: a file of ``singa.cli`` for each command.
 
-- ``app.py``: what they share.
-- ``task.py``: what a checkpoint says of itself, so that ``evaluate`` and ``predict`` need no more.
+- ``app.py``: their common parts.
+- ``task.py``: the description in a checkpoint, so that ``evaluate`` and ``predict`` need no more.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from singa.errors import SingaError
 
 __all__ = ["app", "main"]
 
-_COMMANDS = (train, evaluate, predict, summary, bench, info)  # which they add to the app
+_COMMANDS = (train, evaluate, predict, summary, bench, info)  # modules that add commands to the app
 
 app.command(
     epilog=examples(
@@ -27,7 +27,7 @@ app.command(
 
 
 def main() -> None:
-    """Run the command line. Exits with 2 for misuse, 1 for failures, 130 after Ctrl-C."""
+    """Run the command line. Exits with 2 for wrong usage, 1 for failures, 130 after Ctrl-C."""
     try:
         app(prog_name="singa")
     except (SingaError, OSError) as error:

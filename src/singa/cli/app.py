@@ -1,4 +1,4 @@
-"""What all commands share: the program itself, its options, and what it says of misuse."""
+"""The common parts of all commands: the program, its options, and errors of usage."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from singa.device import Device
 from singa.errors import ArgumentError, DeviceError
 from singa.models import MODELS
 
-INTERRUPTED = 130  # what shells report of a program that Ctrl-C ended
+INTERRUPTED = 130  # the exit code that shells report for a program ended by Ctrl-C
 
 
 class ModelName(StrEnum):
@@ -37,7 +37,7 @@ class DataName(StrEnum):
 
 
 class Precision(StrEnum):
-    """What matrix products and convolutions compute in."""
+    """The type in which matrix products and convolutions compute."""
 
     float32 = "float32"
     bfloat16 = "bfloat16"
@@ -65,18 +65,18 @@ app = typer.Typer(
 
 
 def examples(*commands: str) -> str:
-    """What stands below a command's help."""
-    # \b: the lines are not to be joined into a paragraph.
+    """The text below a command's help."""
+    # \b keeps the lines from being joined into a paragraph.
     return "\n".join(("\b", "Examples:", *(f"  {command}" for command in commands)))
 
 
 def misuse(option: str, message: str) -> typer.BadParameter:
-    """An error of the user's, who is told of the option's usage."""
+    """A user's error, with the usage of the option."""
     return typer.BadParameter(message, param_hint=f"'{option}'")
 
 
 def place(name: str) -> Device:
-    """The device of this name."""
+    """The device with this name."""
     try:
         return device.device_named(name)
     except DeviceError as error:
@@ -84,7 +84,7 @@ def place(name: str) -> Device:
 
 
 def load(name: str, data_dir: Path | None) -> Dataset:
-    """The data set of this name."""
+    """The data set with this name."""
     try:
         return data.load(name, data_dir)
     except ArgumentError as error:
@@ -92,12 +92,12 @@ def load(name: str, data_dir: Path | None) -> Dataset:
 
 
 def model_of(name: str, dataset: Dataset) -> Any:
-    """A new model of this name, for the classes of a data set."""
+    """A new model with this name, for the classes of a data set."""
     return MODELS[name](num_classes=len(dataset.class_names))
 
 
 def print_json(content: Any) -> None:
-    """Print a result for other programs. What is not a finite number is null."""
+    """Print a result for other programs, as JSON. Numbers that are not finite become null."""
     typer.echo(json.dumps(_finite(content), indent=2, allow_nan=False))
 
 
@@ -112,7 +112,7 @@ def _finite(content: Any) -> Any:
 
 
 def columns(rows: list[list[str]], left: int = 1) -> str:
-    """Rows as text, the first ``left`` columns to the left, all others to the right."""
+    """Rows as text, the first ``left`` columns left-aligned, all others right-aligned."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(

@@ -1,4 +1,4 @@
-"""``singa bench``: how long training steps take on this machine."""
+"""``singa bench``: the time of training steps on this machine."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from singa.models import MODELS
 
 _WARM_UP = 3  # steps, the first of which compiles
 _ROUNDS = 7
-_QUIET = 1.0  # of this load a machine is not quiet
+_QUIET = 1.0  # the load from which a machine is not quiet
 
 Step = Callable[[], Any]
 
@@ -50,17 +50,17 @@ def bench(
     model: Annotated[ModelName | None, typer.Argument(help="Which model. [default: all]")] = None,
     batch_size: BatchOption = 64,
     shape: Annotated[
-        str, typer.Option(help="That of the images: channels, height, width.")
+        str, typer.Option(help="The shape of the images: channels, height, width.")
     ] = "1x28x28",
-    seconds: Annotated[float, typer.Option(min=0.01, help="How long each is timed, about.")] = 2.0,
+    seconds: Annotated[float, typer.Option(min=0.01, help="The approximate time for each.")] = 2.0,
     device_name: DeviceOption = "cpu",
     as_json: JsonOption = False,
 ) -> None:
-    """Time training steps, compiled and eager, and beside PyTorch if that is installed.
+    """Time training steps, compiled and eager, and those of PyTorch if it is installed.
 
-    Forward, backward and SGD with momentum on random images. All take turns; what counts is the
-    median of the rounds. For a comparison with more models and libraries, whose losses are checked
-    against each other, see "make bench" in the repository.
+    Forward, backward and SGD with momentum on random images. All run in turns; the result is the
+    median of the rounds. For a comparison of more models and libraries, with a check of the losses,
+    see "make bench" in the repository.
     """
     size = re.fullmatch(r"(\d+)x(\d+)x(\d+)", shape)
     image = tuple(map(int, size.groups())) if size else ()
@@ -118,7 +118,7 @@ def _our_step(name: str, images: Any, labels: Any, where: Device, use_graph: boo
     net.compile([x], is_train=True, use_graph=use_graph)
 
     def step() -> Any:
-        # Several models take turns here: each says that it trains.
+        # Several models run in turns here: each turns training mode on for itself.
         net.train()
         return net(x, y)[1]
 
@@ -126,7 +126,7 @@ def _our_step(name: str, images: Any, labels: Any, where: Device, use_graph: boo
 
 
 def _measure(steps: dict[str, Step], seconds: float) -> dict[str, float]:
-    """Seconds per step: medians of rounds, in which all take turns."""
+    """Seconds per step: medians of rounds, in which all run in turns."""
     counts: dict[str, int] = {}
     for name, step in steps.items():
         for _ in range(_WARM_UP):
@@ -140,13 +140,13 @@ def _measure(steps: dict[str, Step], seconds: float) -> dict[str, float]:
             began = time.perf_counter()
             for _ in range(counts[name]):
                 loss = step()
-            float(loss)  # waits for the last one, and so for all
+            float(loss)  # waits for the last step, and so for all
             times[name].append((time.perf_counter() - began) / counts[name])
     return {name: statistics.median(found) for name, found in times.items()}
 
 
 def _load() -> float:
-    """How many programs have run in the last minute, on average; 0 where that is not known."""
+    """The average number of running programs in the last minute; 0 if that is not known."""
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
 
 

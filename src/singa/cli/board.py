@@ -1,4 +1,4 @@
-"""``singa board``: a look at trainings in a browser."""
+"""``singa board``: shows trainings in a browser."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _PORT = 8420
 
 
 def board(
-    runs: Annotated[Path, typer.Argument(help="A folder with run folders in it, or one of them.")],
+    runs: Annotated[Path, typer.Argument(help="A folder that contains run folders, or is one.")],
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Where to serve; 0 picks a free port.")
+        int, typer.Option(min=0, max=65535, help="The port of the server; 0 picks a free one.")
     ] = _PORT,
     open_browser: Annotated[
         bool, typer.Option("--open", help="Open the page in the browser.")
@@ -29,7 +29,7 @@ def board(
 ) -> None:
     """Show trainings in the browser: curves, samples, graphs, times, memory.
 
-    The pages are served to this machine alone, and follow trainings that are in progress. With
+    The pages are served to this machine only, and are updated while trainings run. With
     --output they are written as files that need no server.
     """
     if output is not None:

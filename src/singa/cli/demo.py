@@ -1,7 +1,7 @@
 """A CNN learns to read handwritten digits in a few seconds: ``python -m singa.cli.demo``.
 
 It is trained by the Model API, each step compiled into one program; saved, loaded into a fresh
-model, and evaluated again. A picture shows how it went.
+model, and evaluated again. A picture shows the results.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _EPOCHS = 10
 
 
 def main() -> int:
-    """Run the demo, and return 0 if all went as it should."""
+    """Run the demo, and return 0 if the results are right."""
     try:
         return _demo(Console(highlight=False))
     except (SingaError, OSError) as error:
@@ -57,7 +57,7 @@ def _demo(console: Console) -> int:
     after = train.evaluate(fresh, digits, metrics="accuracy")["accuracy"]
     console.print(f"test accuracy {before:.2%}; {after:.2%} by a fresh model from the checkpoint")
     if before != after:
-        console.print("The two must be the same: the checkpoint has not brought back the model.")
+        console.print("The two must be the same: the checkpoint has not restored the model.")
         return 1
 
     picture.draw(drawing, cnn, digits, history)

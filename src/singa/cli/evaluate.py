@@ -41,14 +41,14 @@ def evaluate(
     checkpoint: Annotated[Path, typer.Argument(help="A checkpoint of singa train.")],
     data_name: Annotated[
         DataName | None,
-        typer.Option("--data", help="Another data set than the one it was trained on."),
+        typer.Option("--data", help="A data set other than the one it was trained on."),
     ] = None,
     data_dir: DataDirOption = None,
     batch_size: BatchOption = 64,
     device_name: DeviceOption = "cpu",
     as_json: JsonOption = False,
 ) -> None:
-    """Say how good a trained model is on test images: loss, accuracy, and what it confuses."""
+    """Show how good a trained model is on test images: loss, accuracy, and confused classes."""
     where = place(device_name)
     task = Task.read(checkpoint)
     name = data_name or task.data
@@ -84,7 +84,7 @@ def evaluate(
 
 
 def _table(confusion: np.ndarray, names: tuple[str, ...]) -> str:
-    """How often images of a class (row) were taken for another (column)."""
+    """How often images of a class (row) were classified as another (column)."""
     counts = confusion.sum(1)
     if len(names) > _MOST_CLASSES:
         wrong = confusion * (1 - np.eye(len(names), dtype=confusion.dtype))

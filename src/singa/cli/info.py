@@ -18,7 +18,7 @@ from singa.errors import DataError
 
 @app.command(epilog=examples("singa info", "singa info --json"))
 def info(as_json: JsonOption = False) -> None:
-    """Show versions, devices, settings, and where data sets are found."""
+    """Show versions, devices, settings, and the folders of data sets."""
     found = collect()
     if as_json:
         print_json(found)
@@ -46,7 +46,7 @@ def collect() -> dict[str, Any]:
 
 
 def lines(info: dict[str, Any]) -> list[str]:
-    """The same for people: a name and a value per line."""
+    """The same as readable text: a name and a value per line."""
     rows: list[tuple[str, str]] = []
     for name, value in info.items():
         if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""The models of ``singa bench`` in PyTorch, where that is installed."""
+"""The models of ``singa bench`` in PyTorch, if it is installed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def torch_version() -> str | None:
 def torch_step(
     model: str, images: npt.NDArray[np.float32], labels: npt.NDArray[np.int32], device: str
 ) -> Callable[[], Any]:
-    """A training step as PyTorch's users write it: SGD with momentum, eagerly.
+    """A usual training step in PyTorch: SGD with momentum, eagerly.
 
     Args:
         model: a name in :data:`singa.models.MODELS`.

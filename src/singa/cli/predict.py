@@ -24,22 +24,22 @@ def predict(
     checkpoint: Annotated[Path, typer.Argument(help="A checkpoint of singa train.")],
     images: Annotated[list[Path], typer.Argument(help="Image files, of any size.")],
     top: Annotated[
-        int, typer.Option(min=1, help="Show so many classes, the most probable first.")
+        int, typer.Option(min=1, help="The number of classes to show, the most probable first.")
     ] = 1,
     invert: Annotated[
         bool | None,
         typer.Option(
             "--invert/--no-invert",
-            help="Exchange black and white. [default: if a grey image's border is then more like "
-            "those that the model was trained on]",
+            help="Exchange black and white. [default: if a grey image's border is then more "
+            "similar to those that the model was trained on]",
         ),
     ] = None,
     device_name: DeviceOption = "cpu",
     as_json: JsonOption = False,
 ) -> None:
-    """Say what is on images, and how probable a trained model finds it.
+    """Classify images with a trained model, and show the probabilities.
 
-    Images are made grey, if the model was trained on such, and resized to the size of those.
+    Images are made grey, if the model was trained on grey images, and resized to the size of those.
     """
     where = place(device_name)
     task = Task.read(checkpoint)

@@ -1,4 +1,4 @@
-"""``singa summary`` and ``singa profile``: what a model consists of, and where its time goes."""
+"""``singa summary`` and ``singa profile``: the layers of a model, and the time of operations."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _WARM_UP = 3  # steps
 
 
 class By(StrEnum):
-    """What a profile has a line for."""
+    """What each line of a profile is for."""
 
     operation = "operation"
     name = "name"
@@ -74,12 +74,12 @@ def profile(
     data_name: DataOption = DataName.digits,
     data_dir: DataDirOption = None,
     batch_size: BatchOption = 64,
-    steps: Annotated[int, typer.Option(min=1, help="So many steps are timed.")] = 20,
+    steps: Annotated[int, typer.Option(min=1, help="The number of steps that are timed.")] = 20,
     by: Annotated[By, typer.Option(help="A line per operation, or per name.")] = By.operation,
-    most: Annotated[int, typer.Option(min=1, help="Show so many lines.")] = 20,
+    most: Annotated[int, typer.Option(min=1, help="The number of lines to show.")] = 20,
     compiled: Annotated[bool, typer.Option("--compiled/--eager", help="How the steps run.")] = True,
     precision: Annotated[
-        Precision, typer.Option(help="What matrix products and convolutions compute in.")
+        Precision, typer.Option(help="The type in which matrix products and convolutions compute.")
     ] = Precision.float32,
     graph: Annotated[
         Path | None,
@@ -88,7 +88,7 @@ def profile(
     device_name: DeviceOption = "cpu",
     as_json: JsonOption = False,
 ) -> None:
-    """Show where the time of a training step goes, operation by operation."""
+    """Show the time of each operation of a training step."""
     if graph is not None and graph.suffix != ".svg":
         raise misuse("--graph", f"the name of an SVG ends in .svg, not as in {graph}")
     if graph is not None and not graph.parent.is_dir():

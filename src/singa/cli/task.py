@@ -1,4 +1,4 @@
-"""What a checkpoint of the command line is of: a model, and the images that it was trained on."""
+"""The task of a checkpoint of the command line: the model, and the images of its training."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _MOST_PIXELS = 2**24
 
 @dataclass(frozen=True)
 class Task:
-    """What a model was trained to do.
+    """The task that a model was trained for.
 
     Attributes:
         model: its name in :data:`singa.models.MODELS`.
         data: the name of the data set.
         classes: the classes' names.
-        shape: that of its images: channels, height, width.
+        shape: of its images: channels, height, width.
         pixels: the values of black and of white.
         background: the mean of its images' borders, between 0 for black and 1 for white.
     """
@@ -44,7 +44,7 @@ class Task:
 
     @classmethod
     def of(cls, model: str, data: str, dataset: Dataset) -> Task:
-        """Training a model of this name on a data set."""
+        """The task of training a model with this name on a data set."""
         images = dataset.train_images
         edges = (images[..., 0, :], images[..., -1, :], images[..., :, 0], images[..., :, -1])
         background = float(np.mean([edge.mean(dtype=np.float64) for edge in edges]))
@@ -53,7 +53,7 @@ class Task:
         return cls(model, data, dataset.class_names, shape, (0.0, 1.0), round(background, 4))
 
     def about(self) -> dict[str, Any]:
-        """The same for a checkpoint."""
+        """The task as entries for a checkpoint."""
         return {
             "model": self.model,
             "data": self.data,
@@ -67,10 +67,10 @@ class Task:
 
     @classmethod
     def read(cls, path: Path) -> Task:
-        """What a checkpoint is of.
+        """The task in a checkpoint.
 
         Raises:
-            CheckpointError: it does not say so, or is damaged.
+            CheckpointError: the checkpoint has none, or is damaged.
             OSError: it cannot be read.
         """
         about = train.read_about(path)
@@ -103,26 +103,26 @@ class Task:
         return task
 
     def load(self, path: Path, device: Device) -> Model:
-        """The model, with what a checkpoint has of it, ready to predict."""
+        """The model with the parameters and states of a checkpoint, ready to predict."""
         net = MODELS[self.model](num_classes=len(self.classes))
-        net.set_optimizer(opt.SGD())  # which an evaluation holds still
+        net.set_optimizer(opt.SGD())  # it updates nothing in an evaluation
         example = Tensor((1, *self.shape), device)
         net.compile([example], is_train=False, use_graph=True)
         net.load_states(path, resume=False)
         return net
 
     def picture(self, path: Path, invert: bool | None) -> npt.NDArray[np.float32]:
-        """An image file as the model was trained on: float32 (C, H, W).
+        """An image file in the format of the training images: float32 (C, H, W).
 
-        It is made grey if those were, and of their size.
+        It is made grey if those were grey, and resized to their size.
 
         Args:
             path: the file.
-            invert: whether to exchange black and white. If None, that of a grey picture is
-                exchanged if its border is then more like theirs.
+            invert: whether to exchange black and white. If None, they are exchanged in a grey
+                picture if its border is then more similar to theirs.
 
         Raises:
-            DataError: it is no image, or damaged.
+            DataError: it is not an image, or damaged.
             OSError: it cannot be read.
         """
         channels, height, width = self.shape

@@ -1,9 +1,9 @@
-"""The Tensor, and who is told of what happens to it.
+"""The Tensor, and the objects that are notified when it is made, read or changed.
 
 - ``tensor.py``: the class Tensor, a handle on an array; ``recorded.py`` declares its recorded half.
-- ``arrays.py``, ``random.py``: arrays from what users give, on devices; random numbers.
-- ``watching.py``: what a thread is in the middle of, and who listens.
-- ``guard/``: what code has read, and whether it is still what it was.
+- ``arrays.py``, ``random.py``: arrays on devices, from the user's data; random numbers.
+- ``watching.py``: the state of each thread (capture, journal, guard, modes), and the listeners.
+- ``guard/``: what code has read, and whether it is unchanged.
 - ``journal.py``: what a step has changed, and how it is undone.
 - ``exact.py``: whether two values are the same in every bit and type.
 - ``notebook.py``: how objects look in a notebook.

@@ -1,4 +1,4 @@
-"""Arrays on devices: how NumPy's and jax's become CTensors in the right place."""
+"""Arrays on devices: how NumPy's and jax's arrays become CTensors on the right device."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from singa.core.watching import concrete
 from singa.device import CTensor, Device, DType, as_dtype, float32, int32
 from singa.errors import ArgumentError, DTypeError, ShapeError
 
-_OFTEN = 8  # uploads of one shape
-_LOOKS = 500  # at an array that is being computed, before one sleeps: about 50 us
+_OFTEN = 8  # uploads of one shape, after which its upload is compiled
+_LOOKS = 500  # checks whether an array is computed, before the thread sleeps: about 50 us
 
 
 def as_shape(shape: Sequence[int] | int) -> tuple[int, ...]:
@@ -28,7 +28,7 @@ def as_shape(shape: Sequence[int] | int) -> tuple[int, ...]:
 
 
 def as_ctensor(data: Any, device: Device, dtype: DType | None) -> CTensor:
-    """``data`` on a device: a CTensor as it is where possible, everything else copied."""
+    """``data`` on a device: a CTensor is not copied where possible, everything else is copied."""
     if isinstance(data, jax.Array):
         as_dtype(data.dtype)
         if dtype is not None and data.dtype != dtype:
@@ -41,7 +41,7 @@ def as_ctensor(data: Any, device: Device, dtype: DType | None) -> CTensor:
             f"Tensor: numbers are expected, as an array or in nested lists, got {what}"
         )
     if dtype is None:
-        # Only arrays have a precision of their own; Python's numbers are as long as we like.
+        # Only arrays have a precision of their own; for Python's numbers we choose 32 bits.
         given = array.dtype
         if not isinstance(data, (np.ndarray, np.generic)):
             if given.kind == "f":
@@ -74,14 +74,14 @@ def check_fits(array: np.ndarray[Any, Any], dtype: DType, what: str = "Tensor") 
 
 
 def from_host(array: np.ndarray[Any, Any], device: Device, dtype: DType) -> CTensor:
-    """A copy of a NumPy array on a device, in another type if need be.
+    """A copy of a NumPy array on a device, converted to ``dtype``.
 
     Raises:
-        ArgumentError: the type does not have these integers.
+        ArgumentError: the type cannot hold these integers.
     """
     if array.dtype != dtype:
         check_fits(array, dtype)
-    # A copy of our own: jax may otherwise look at the caller's memory, which they will change.
+    # Copied here: jax may otherwise use the caller's memory, which the caller may change.
     own = np.array(array, dtype=dtype, order="C", copy=True)
     with concrete():
         return _upload(own.shape, dtype, device)(own)
@@ -90,8 +90,8 @@ def from_host(array: np.ndarray[Any, Any], device: Device, dtype: DType) -> CTen
 class _Upload:
     """Puts NumPy arrays of one shape and type on a device.
 
-    ``device_put`` takes 20 us. A compiled identity takes 5, but has to be compiled first: that is
-    worth it for what comes again and again, as batches do.
+    ``device_put`` takes 20 us. A compiled identity takes 5, but has to be compiled first. That
+    pays for shapes that come often, such as those of batches.
     """
 
     __slots__ = ("_compiled", "_count", "_device")
@@ -122,7 +122,7 @@ def _upload(shape: tuple[int, ...], dtype: DType, device: Device) -> _Upload:
 
 def on_host(data: CTensor) -> np.ndarray[Any, Any]:
     """The values as a NumPy array, read-only, and not copied if they are on the CPU."""
-    # To be woken up takes a thread 10 to 20 us, more than a small step. So look for a while.
+    # Waking a sleeping thread takes 10 to 20 us, more than a small step. So poll for a while.
     array: Any = data  # jax's abstract type does not mention this method
     is_ready = array.is_ready
     for _ in range(_LOOKS):
@@ -142,16 +142,16 @@ def move(data: CTensor, device: Device) -> CTensor:
 
 
 def converts(given: DType, wanted: DType) -> bool:
-    """Whether values of one type fit into another but for precision."""
+    """Whether values of one type can be held by another, except for a loss of precision."""
     kind = {"b": 0, "u": 1, "i": 1, "f": 2, "V": 2}  # bfloat16 is of kind V
     return given.kind in kind and kind[given.kind] <= kind.get(wanted.kind, -1)
 
 
 def number_array(value: float, dtype: DType, device: Device) -> CTensor:
-    """A number of shape (); those that are used again and again are made once.
+    """A number as an array of shape (); numbers that are used often are made once and cached.
 
     Raises:
-        ArgumentError: an integer that the type does not have.
+        ArgumentError: the type cannot hold this integer.
     """
     if dtype.kind in "iu" and isinstance(value, int):
         check_fits(np.asarray(value), dtype, "a number")
@@ -160,6 +160,6 @@ def number_array(value: float, dtype: DType, device: Device) -> CTensor:
 
 @lru_cache(maxsize=1024)
 def _number_array(value: float, exact: float | str, dtype: DType, device: Device) -> CTensor:
-    # 0.0 and -0.0 are equal, and not the same.
+    # ``exact`` is in the key because 0.0 and -0.0 are equal, but not the same.
     with jax.ensure_compile_time_eval():
         return jnp.full((), value, dtype, device=device.jax_device)

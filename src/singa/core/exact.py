@@ -1,4 +1,4 @@
-"""Keys that tell apart what Python calls equal."""
+"""Keys that distinguish values that are equal in Python, but do not compute the same."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
-# Of these types equal values are the same in all that can be seen of them.
+# Equal values of one of these types cannot be distinguished in any way.
 _EQUAL_IS_SAME = (NoneType, bool, int, str, bytes, MethodType, BuiltinFunctionType)
 
 
@@ -20,8 +20,8 @@ def exact(value: Any) -> Hashable:
     """A key that is equal only for values of one type that compute the same.
 
     0.0 is not -0.0, 1 is neither 1.0 nor True, and nan is nan; inside of tuples, sets and slices
-    too. Frozen dataclasses are compared by all of their fields. Other objects that have an equality
-    of their own may leave out what matters, and are equal to themselves only.
+    too. Frozen dataclasses are compared by all of their fields. Other objects that define ``==``
+    may ignore something that matters there; so they are equal to themselves only.
 
     Raises:
         TypeError: the value cannot be hashed.
@@ -35,7 +35,7 @@ def exact(value: Any) -> Hashable:
         return kind, value
     if isinstance(value, (float, complex, np.generic)):
         return kind, repr(value)
-    if isinstance(value, (tuple, frozenset)):  # equal sets may be walked through in another order
+    if isinstance(value, (tuple, frozenset)):  # equal sets may be iterated in another order
         return kind, tuple(map(exact, value))
     if isinstance(value, slice):
         return kind, exact((value.start, value.stop, value.step))
@@ -59,7 +59,7 @@ def _is_bare_int(value: Any) -> bool:
 
 
 def _is_frozen_dataclass(kind: type) -> bool:
-    parameters: Any = vars(kind).get("__dataclass_params__")  # its own, not those of a base
+    parameters: Any = vars(kind).get("__dataclass_params__")  # its own, not a base class's
     return parameters is not None and bool(parameters.frozen)
 
 
@@ -79,7 +79,7 @@ class _Itself:
 
 
 def exact_or_same(value: Any) -> Hashable:
-    """A key like :func:`exact`'s; of what cannot be hashed its identity, while it is alive."""
+    """The key of :func:`exact`; if the value cannot be hashed, its ``id``, while it is alive."""
     try:
         return exact(value)
     except TypeError:
@@ -87,7 +87,7 @@ def exact_or_same(value: Any) -> Hashable:
 
 
 def known_by(value: Any, other: Callable[[Any], Hashable]) -> Hashable:
-    """A key of what is in containers and arrays at present; of all else what ``other`` gives."""
+    """A key of the present contents of containers and arrays; of all else what ``other`` gives."""
     if isinstance(value, (list, tuple)):
         return type(value), tuple([known_by(item, other) for item in value])
     if isinstance(value, dict):
@@ -101,7 +101,7 @@ def known_by(value: Any, other: Callable[[Any], Hashable]) -> Hashable:
 
 
 def others(value: Any) -> Iterator[Any]:
-    """What is in containers, and neither a container nor an array itself."""
+    """The elements in (nested) containers that are neither containers nor arrays."""
     if isinstance(value, dict):
         for item in value.values():
             yield from others(item)
@@ -113,7 +113,7 @@ def others(value: Any) -> Iterator[Any]:
 
 
 def copied(value: Any) -> Any:
-    """The same in containers and arrays of its own, which nobody else can change."""
+    """A copy, with copies of all containers and arrays in it, which nobody else can change."""
     if isinstance(value, (list, dict)):
         fresh = copy.copy(value)
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):

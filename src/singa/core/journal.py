@@ -1,4 +1,4 @@
-"""Journal: what a step makes and changes, so that it can be undone, and ends without a record."""
+"""Journal: notes what a step makes and changes, so that it can be undone and its records freed."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from singa.core.watching import Listener, local
 
 
 class Journal(Listener[Tensor]):
-    """A block that is a step of its own: it is undone if it fails, or on request.
+    """A block that is one step: it is undone if it fails, or on request.
 
     Tensors get back their arrays, records, devices and flags, and layers, models and optimizers
-    their attributes. When the block ends, what is left of it loses its record: what comes later
-    does not walk back into it, and it keeps no arrays alive. A compiled step is the same: its
-    results are values.
+    their attributes. When the block ends, the Tensors that it has made or changed lose their
+    records: a later backward pass does not go into this block, and no arrays are kept alive. It
+    is the same after a compiled step: its results have no records.
 
     Example:
         >>> x = Tensor(data=[1.0, 2.0])
@@ -34,21 +34,21 @@ class Journal(Listener[Tensor]):
         self._made: list[ref[Tensor]] = []
         self._outer: Any = None
 
-    # -- what it is told ----------------------------------------------------------------------
+    # -- what it notes ------------------------------------------------------------------------
 
     def made(self, tensor: Tensor) -> None:
         """Note a Tensor that has just been made."""
         self._made.append(ref(tensor))
 
     def note(self, tensor: Tensor) -> None:
-        """Remember what a Tensor is, before it is changed for the first time."""
+        """Save the state of a Tensor, before it is changed for the first time."""
         if tensor not in self.tensors:
             self.tensors[tensor] = tensor.as_it_is()
             if self._outer is not None:  # a block inside a step
                 self._outer.note(tensor)
 
     def attribute(self, owner: Any, name: str) -> None:
-        """Remember an attribute, before it is changed for the first time."""
+        """Save an attribute, before it is changed for the first time."""
         key = id(owner), name
         if key not in self.attributes:
             self.attributes[key] = owner, own(owner).get(name, ABSENT)
@@ -70,7 +70,7 @@ class Journal(Listener[Tensor]):
         self._close()
 
     def restore(self) -> None:
-        """Undo all changes so far to what was there before the block."""
+        """Undo all changes so far to Tensors and attributes that existed before the block."""
         made = {id(tensor) for tensor in self.survivors()}
         for tensor, before in self.tensors.items():
             if id(tensor) not in made:
@@ -78,7 +78,7 @@ class Journal(Listener[Tensor]):
         self.restore_attributes()
 
     def restore_attributes(self) -> None:
-        """Undo what was done to layers, models and optimizers."""
+        """Undo the changes of attributes of layers, models and optimizers."""
         for (_, name), (owner, value) in self.attributes.items():
             if value is ABSENT:
                 own(owner).pop(name, None)
@@ -88,18 +88,18 @@ class Journal(Listener[Tensor]):
         self.attributes.clear()
 
     def undo(self) -> None:
-        """Undo what was done to Python's objects; the Tensors' values are the capture's."""
+        """Undo the changes of Python's objects; the capture keeps the Tensors' values."""
         for tensor, (_, *before) in self.tensors.items():
             tensor.be_again_but_for_its_value(before)
         self.restore_attributes()
 
     def forget(self) -> None:
-        """Let go of what was changed; that it was made stays known."""
+        """Release what was saved of changed objects; still know which Tensors were made."""
         self.tensors.clear()
         self.attributes.clear()
 
     def _close(self) -> None:
-        """Let go of what was changed, and of the records of what was made."""
+        """Release what was saved, and the records of the Tensors that were made."""
         _cut(self.survivors())
         if self._outer is not None:
             self._outer.adopt(self._made)
@@ -107,15 +107,15 @@ class Journal(Listener[Tensor]):
         self.forget()
 
     def survivors(self) -> Iterable[Tensor]:
-        """What the block has made and somebody still holds."""
+        """The Tensors that the block has made and that are still referenced."""
         return [tensor for tensor in (made() for made in self._made) if tensor is not None]
 
     def adopt(self, made: Iterable[ref[Tensor]]) -> None:
-        """Count what another block has made as made in this one."""
+        """Treat the Tensors that another block has made as made in this one."""
         self._made.extend(made)
 
 
 def _cut(tensors: Iterable[Tensor]) -> None:
-    """Let these be leaves: nothing recorded has computed them."""
+    """Make these Tensors leaves, without a record of how they were computed."""
     for tensor in tensors:
         tensor.creator, tensor.output_index = None, 0

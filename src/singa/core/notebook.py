@@ -1,4 +1,4 @@
-"""How Tensors and layers look in a notebook: HTML that needs nothing else."""
+"""How Tensors and layers are shown in a notebook: self-contained HTML."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def array(values: np.ndarray[Any, Any], about: str) -> str:
     heading = f"<div style='opacity:.7'><code>{html.escape(about)}</code></div>"
     if values.ndim in (1, 2) and values.size:
         rows = values.reshape(-1, values.shape[-1])
-        # As NumPy prints them: with as many digits each, and an ellipsis for what is left out.
+        # As NumPy prints them: each with the same number of digits, and "..." for omitted values.
         text = np.array2string(
             rows, threshold=_MOST**2, edgeitems=_MOST // 2, separator="\t", max_line_width=10**9
         )
@@ -32,9 +32,9 @@ def array(values: np.ndarray[Any, Any], about: str) -> str:
 
 
 def tree(lines: Sequence[tuple[int, str]]) -> str:
-    """Lines with their depths, those with deeper ones below them to be opened and closed."""
+    """Lines with their depths; a line that has deeper lines below it can be opened and closed."""
     parts: list[str] = []
-    is_open: list[int] = []  # the depths of what can be closed
+    is_open: list[int] = []  # the depths of the open elements
     for i, (depth, line) in enumerate(lines):
         while is_open and is_open[-1] >= depth:
             parts.append("</div></details>")

@@ -24,7 +24,7 @@ def split(state: CTensor) -> tuple[CTensor, CTensor]:
 def normal(
     key: CTensor, mean: float, std: float, *, shape: tuple[int, ...], dtype: DType
 ) -> CTensor:
-    """Of the normal distribution."""
+    """Numbers of the normal distribution."""
     return mean + std * jax.random.normal(key, shape, dtype)
 
 
@@ -32,7 +32,7 @@ def normal(
 def uniform(
     key: CTensor, low: float, high: float, *, shape: tuple[int, ...], dtype: DType
 ) -> CTensor:
-    """Evenly from ``low`` to below ``high``."""
+    """Numbers of the uniform distribution, from ``low`` to below ``high``."""
     return jax.random.uniform(key, shape, dtype, minval=low, maxval=high)
 
 
@@ -42,14 +42,14 @@ def bernoulli(key: CTensor, p: float, *, shape: tuple[int, ...], dtype: DType) -
     return jax.random.bernoulli(key, jnp.asarray(p, jnp.float32), shape).astype(dtype)
 
 
-_TRUNCATED_STD = 0.8796256610342398  # of the normal distribution, cut off at -2 and 2
+_TRUNCATED_STD = 0.8796256610342398  # of the standard normal distribution, truncated at -2 and 2
 
 
 @_kernel
 def truncated_normal(
     key: CTensor, mean: float, std: float, *, shape: tuple[int, ...], dtype: DType
 ) -> CTensor:
-    """Of the normal distribution cut off at 2 deviations; ``std`` is that of what is left."""
+    """Numbers of the normal distribution, truncated at 2 deviations; ``std`` is after that."""
     wider = std * (1 / _TRUNCATED_STD)
     return mean + wider * jax.random.truncated_normal(key, -2, 2, shape, dtype)
 
@@ -61,6 +61,6 @@ def orthogonal(key: CTensor, gain: float, *, shape: tuple[int, ...], dtype: DTyp
     wide = jnp.promote_types(dtype, jnp.float32)
     tall = jax.random.normal(key, (max(rows, columns), min(rows, columns)), wide)
     q, r = jnp.linalg.qr(tall)
-    # Whatever signs the decomposition prefers: so that all orthogonal matrices are equally likely.
+    # The signs are fixed, so that all orthogonal matrices are equally likely.
     q = q * jnp.where(jnp.diagonal(r) < 0, -1, 1).astype(wide)
     return (gain * (q if rows >= columns else q.T)).reshape(shape).astype(dtype)

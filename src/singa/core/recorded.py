@@ -1,7 +1,7 @@
 # mypy: disable-error-code="empty-body"
-"""What Tensors do that is recorded: their operators and methods, declared.
+"""Declarations of the Tensor's operators and methods that are recorded.
 
-``operation/methods.py`` defines them, and hands them down to the Tensor class: they are operations.
+They are operations: ``operation/methods.py`` defines them, and adds them to the Tensor class.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Recorded:
     """The recorded half of :class:`singa.tensor.Tensor`.
 
     Operators broadcast and promote types as NumPy's do; Python's numbers take the Tensor's type
-    where it can hold them. ``sum`` and the other reductions drop the axes, unless ``keepdims``.
+    if it can hold them. ``sum`` and the other reductions remove the axes, unless ``keepdims``.
     """
 
     __slots__ = ()

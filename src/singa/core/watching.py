@@ -1,7 +1,7 @@
-"""What a thread is in the middle of, and who is told of it: of Tensors, layers and operations.
+"""The state of each thread, and the listeners that it notifies of Tensors, layers and operations.
 
-Nothing listens as a rule. A captured step does (:mod:`singa.graph`), and so does an eager one that
-may have to be undone.
+Usually nothing listens. A step that is being captured does (:mod:`singa.graph`), and so does an
+eager step that may have to be undone.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from singa.device import CTensor, DType
 
 
 class Handle:
-    """What a Tensor is to those below it: something whose value may be another one each time."""
+    """A Tensor, for the modules below it: an object whose value may change."""
 
     __slots__ = ()
 
@@ -34,33 +34,33 @@ T = TypeVar("T", bound=Handle)
 
 
 FORWARD, BACKWARD, UPDATE = "forward", "backward", "update"
-"""What a call does in a step."""
+"""The kinds of compiled calls in a step."""
 
 
 class Listener(Generic[T]):
-    """Who is told of what happens to Tensors: a step that may be undone, or is being captured.
+    """Is notified of what happens to Tensors: a step that may be undone or is being captured.
 
-    This one takes no notice of what is made and changed, which is a journal's part, and refuses the
-    part of a capture: to be asked for values, and to be given new ones. Conditions that it is told
-    of have to hold when a captured step runs: if one does not, its error is made and raised, and
-    nothing is assigned.
+    This base class ignores what is made and changed (a journal notes it), and refuses what only a
+    capture can do: give the values of Tensors, and take new ones. The conditions given to
+    :meth:`check` have to hold when a captured step runs: if one does not, its error is raised, and
+    no Tensor is assigned.
     """
 
     # -- of a journal -------------------------------------------------------------------------
 
     def made(self, tensor: T) -> None:
-        """Be told of a Tensor that has just been made."""
+        """A Tensor has just been made."""
 
     def note(self, tensor: T) -> None:
-        """Be told of a Tensor that is about to be changed."""
+        """A Tensor is about to be changed."""
 
     def attribute(self, owner: Any, name: str) -> None:
-        """Be told of an attribute that is about to be assigned."""
+        """An attribute is about to be assigned."""
 
     # -- of a capture -------------------------------------------------------------------------
 
     def refuse(self) -> NoReturn:
-        """Say why this cannot be done here."""
+        """Raise an error that says why this cannot be done here."""
         raise NotImplementedError
 
     def calling(self, kind: str, owner: Any) -> AbstractContextManager[Any]:
@@ -68,11 +68,11 @@ class Listener(Generic[T]):
         self.refuse()
 
     def check(self, holds: CTensor, error: Callable[[], Exception]) -> None:
-        """Be told of a condition, a bool of shape ()."""
+        """Add a condition, a bool of shape (); ``error`` makes the exception if it is false."""
         self.refuse()
 
     def communicates(self, communicator: Exchange) -> None:
-        """Be told by whom something is exchanged with other ranks."""
+        """Something is exchanged with other ranks, by this communicator."""
         self.refuse()
 
     def read(self, tensor: T) -> CTensor:
@@ -80,11 +80,11 @@ class Listener(Generic[T]):
         self.refuse()
 
     def write(self, tensor: T, value: CTensor) -> None:
-        """Let this be its value."""
+        """Set the value of a Tensor."""
         self.refuse()
 
     def has_assigned(self, tensor: T) -> bool:
-        """Whether a Tensor's value is one of the step, and not what it was before."""
+        """Whether the step has assigned a Tensor: it no longer has its value from before."""
         return False
 
     def peek(self, tensor: T) -> Any:
@@ -92,12 +92,12 @@ class Listener(Generic[T]):
         return tensor._data
 
     def put_back(self, tensor: T, before: Any) -> None:
-        """Let its value be what it was."""
+        """Set the value of a Tensor to what :meth:`peek` gave."""
         tensor._data = before
 
 
 class Exchange(Protocol):
-    """By whom several ranks exchange something: a :class:`singa.distributed.Communicator`."""
+    """Exchanges data between ranks: a :class:`singa.distributed.Communicator`."""
 
     def run(self, function: Callable[..., Any], *args: Any) -> Any: ...
 
@@ -109,7 +109,7 @@ class Exchange(Protocol):
 
 
 class Reading(Protocol):
-    """What is told of all that is read: a :class:`singa.core.guard.Guard`."""
+    """Notes everything that is read: a :class:`singa.core.guard.Guard`."""
 
     def note(self, owner: Any, name: Any) -> Any: ...
 
@@ -123,37 +123,37 @@ class Reading(Protocol):
 
 
 class Segment(Protocol):
-    """What is told of every operation that is recorded, once it has been."""
+    """Is notified of every operation, after it was recorded."""
 
     def add(self, operation: Any, kernel: Any, arrays: list[CTensor], xs: Any) -> None: ...
 
 
 class Calls(Protocol):
-    """What is told of every layer that is called, and computes its outputs."""
+    """Is given every call of a layer, and computes its outputs."""
 
     def call(self, layer: Any, xs: tuple[Any, ...], options: dict[str, Any]) -> Any: ...
 
 
 class _Local(threading.local):
-    """What this thread is in the middle of."""
+    """The state of one thread."""
 
-    capture: Listener[Any] | None = None  # a step that is being captured
-    journal: Listener[Any] | None = None  # a step, eager or in capture, that may be undone
-    guard: Reading | None = None  # code of which it is noted what it reads
-    segment: Segment | None = None  # what is computed again in the backward pass
-    calls: Calls | None = None  # a summary that is being made
-    training: bool | None = None  # a model's step, which has its own mode
-    precision: DType | None = None  # a block of mixed precision, in this short type
-    anomaly: bool = False  # a block in which NaN and infinity are looked for
-    recording: bool | None = None  # a block in which operations are recorded, or are not
-    still: bool = False  # a block in which optimizers update nothing
+    capture: Listener[Any] | None = None  # the step that is being captured
+    journal: Listener[Any] | None = None  # of the step, eager or in capture, that may be undone
+    guard: Reading | None = None  # notes what the running code reads
+    segment: Segment | None = None  # of operations that the backward pass will compute again
+    calls: Calls | None = None  # the summary that is being made
+    training: bool | None = None  # the mode of the model's step that runs; None outside of steps
+    precision: DType | None = None  # the short type of the block of mixed precision
+    anomaly: bool = False  # in a block that searches for NaN and infinity
+    recording: bool | None = None  # whether the block records operations; None outside of these
+    still: bool = False  # in a block in which optimizers update nothing
 
 
 local = _Local()
 
 
 def calling(kind: str, owner: Any) -> AbstractContextManager[Any]:
-    """A block in which something compiled is called, for the step that is being captured, if any.
+    """A block around a call of something compiled; the capture, if there is one, notes the call.
 
     Args:
         kind: :data:`FORWARD`, :data:`BACKWARD` or :data:`UPDATE`.
@@ -166,10 +166,10 @@ def calling(kind: str, owner: Any) -> AbstractContextManager[Any]:
 
 @contextmanager
 def outside_capture() -> Iterator[None]:
-    """Compute with real values for a while, although a step is being captured, and for good.
+    """A block that computes with real values although a step is being captured.
 
-    For what happens once and is not part of the step, nor undone with it: making parameters. What
-    has read it before sees it as if it had always been there.
+    It is for what happens once, is not part of the step and is not undone with it: making
+    parameters. A guard that has already read the changed objects takes their new state as read.
     """
     capture, local.capture = local.capture, None
     journal, local.journal = local.journal, None

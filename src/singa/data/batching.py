@@ -1,4 +1,4 @@
-"""Which samples are in which batch, and how a batch is made of them. Without jax, for workers."""
+"""Which samples are in which batch, and how a batch is made. Without jax, for workers."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ Rows = range | npt.NDArray[np.intp]
 class MapDataset(Protocol):
     """Numbered samples: what a :class:`singa.data.DataLoader` reads.
 
-    A sample is a tuple of arrays, numbers or strings; a dict, or one array by itself, will do.
+    A sample is a tuple of arrays, numbers or strings; a dict or a single array is possible too.
     A dataset that can make whole batches faster than sample by sample also has
-    ``take(rows)``, as :class:`singa.data.ArrayDataset` has.
+    ``take(rows)``, like :class:`singa.data.ArrayDataset`.
 
     Example:
         >>> class Squares:
@@ -38,19 +38,19 @@ class MapDataset(Protocol):
 
 
 def permutation(length: int, *seed: int) -> npt.NDArray[np.intp]:
-    """A random order of ``range(length)``, the same for the same seed wherever it is drawn.
+    """A random order of ``range(length)``, the same for the same seed in every process.
 
-    NumPy keeps the raw bits of a generator the same from release to release, but not what
-    ``Generator.permutation`` makes of them (NEP 19); sorting raw bits is as good a shuffle.
+    NumPy guarantees that the raw bits of a generator are the same in all releases, but not the
+    results of ``Generator.permutation`` (NEP 19). Sorting by raw bits is an equally good shuffle.
     """
     bits = np.random.PCG64(np.random.SeedSequence(seed)).random_raw(length)
     return np.argsort(bits, kind="stable")
 
 
 def collate(samples: Sequence[Any]) -> Any:
-    """Put samples together: arrays and numbers are stacked along a new first axis.
+    """Make a batch of samples: arrays and numbers are stacked along a new first axis.
 
-    Tuples and dicts are put together field by field; of strings a list is made. As in a Tensor,
+    Tuples and dicts are stacked field by field; strings become a list. As in a Tensor,
     Python's floats become float32 and its ints int32.
 
     Raises:
@@ -86,7 +86,7 @@ _PYTHONS: dict[type, type[np.generic]] = {float: np.float32, int: np.int32}
 
 @dataclass(frozen=True)
 class BatchMaker:
-    """Makes a batch of a dataset's samples; what a DataLoader was told, without the loader."""
+    """Makes batches of a dataset's samples; it has a DataLoader's options, without the loader."""
 
     dataset: Any
     transform: Callable[..., Any] | None
@@ -94,7 +94,7 @@ class BatchMaker:
     seed: int
 
     def __call__(self, epoch: int, rows: Rows) -> Any:
-        """The batch of these samples: the same in whichever process it is made."""
+        """The batch of these samples; it is the same in every process."""
         if self.transform is None and self.collate is None and hasattr(self.dataset, "take"):
             return self.dataset.take(rows)
         samples = [self._sample(epoch, int(row)) for row in rows]
@@ -105,6 +105,6 @@ class BatchMaker:
         if self.transform is None:
             return sample
         fields = sample if isinstance(sample, tuple) else (sample,)
-        # A stream for each sample, so that it does not matter who makes which.
+        # A random stream for each sample, so that it does not matter which process makes it.
         seed = np.random.SeedSequence((self.seed, epoch), spawn_key=(row,))
         return self.transform(*fields, np.random.Generator(np.random.PCG64(seed)))

@@ -1,8 +1,8 @@
 """CIFAR-10 and CIFAR-100, in the binary version, from files that the user has.
 
-A file is a row of records: the labels, a byte each, and 3,072 bytes of a picture: 32 rows of 32
-pixels in red, then in green, then in blue (https://www.cs.toronto.edu/~kriz/cifar.html). The
-python version of the same data is pickles, which could run anybody's code, and is not read.
+A file is a sequence of records: the labels, one byte each, and 3,072 bytes of a picture: 32 rows of
+32 pixels in red, then in green, then in blue (https://www.cs.toronto.edu/~kriz/cifar.html). The
+python version of the same data consists of pickles, which could run any code, and is not read.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from singa.errors import DataError
 _IMAGE_SHAPE = (3, 32, 32)
 _PIXELS = 3 * 32 * 32
 _TEST_RECORDS = 10_000  # at most
-_BLOCK = 1000  # records that are read, and looked at, at a time
+_BLOCK = 1000  # records that are read and checked at a time
 _MOST_NAMES = 2**16  # bytes of the classes' names
 
 
 @dataclass(frozen=True)
 class _Version:
-    """What is where: the names of the files, and how many labels a record has."""
+    """The names of the files of a version, and the number of labels of a record."""
 
     train: tuple[str, ...]
     records: int  # of each file to train on, at most
@@ -58,9 +58,9 @@ _VERSIONS = {
 def load_cifar10(data_dir: str | os.PathLike[str] | None = None) -> Dataset:
     """CIFAR-10: 50,000 and 10,000 colour photographs of 32x32 pixels, of 10 classes.
 
-    The files of the binary version, unpacked from cifar-10-binary.tar.gz, are looked for in
-    ``data_dir``, or, if that is None, in the folder that the environment variable SINGA_DATA_DIR
-    names; in each, in the subfolders ``cifar-10`` and ``cifar-10-batches-bin`` first.
+    The files of the binary version, unpacked from cifar-10-binary.tar.gz, are searched in
+    ``data_dir``, or, if that is None, in the folder of the environment variable SINGA_DATA_DIR;
+    first in its subfolders ``cifar-10`` and ``cifar-10-batches-bin``.
 
     Returns:
         Images ``(N, 3, 32, 32)``, with classes "airplane" to "truck".
@@ -82,8 +82,8 @@ def load_cifar10(data_dir: str | os.PathLike[str] | None = None) -> Dataset:
 def load_cifar100(data_dir: str | os.PathLike[str] | None = None) -> Dataset:
     """CIFAR-100: 50,000 and 10,000 colour photographs of 32x32 pixels, of 100 classes.
 
-    The files of the binary version, unpacked from cifar-100-binary.tar.gz, are looked for as
-    those of :func:`load_cifar10`, in the subfolders ``cifar-100`` and ``cifar-100-binary`` first.
+    The files of the binary version, unpacked from cifar-100-binary.tar.gz, are searched like those
+    of :func:`load_cifar10`, first in the subfolders ``cifar-100`` and ``cifar-100-binary``.
 
     Returns:
         Images ``(N, 3, 32, 32)``, with the fine classes, "apple" to "worm".
@@ -167,7 +167,7 @@ def _check_labels(path: Path, labels: bytearray, first: int, classes: int) -> No
 def _converted(
     parts: list[Records], labels: int
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]:
-    """Images in [0, 1] and labels; in one piece, which is most of the memory."""
+    """Images in [0, 1] and labels, in one array each; the images take most of the memory."""
     images = np.empty((sum(map(len, parts)), *_IMAGE_SHAPE), np.float32)
     begin = 0
     for records in parts:

@@ -15,7 +15,7 @@ from singa.errors import ArgumentError, ShapeError
 class ArrayDataset:
     """Samples that are the rows of arrays: ``dataset[i]`` is a tuple of every array's row i.
 
-    Batches are cut out of the arrays whole. In the order of the arrays they are views of them.
+    A whole batch is read at once. Batches of consecutive rows are views of the arrays.
 
     Args:
         arrays: of shapes ``(N, ...)``.

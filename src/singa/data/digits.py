@@ -19,12 +19,12 @@ _CLASSES = 10
 def load_digits(test_fraction: float = 0.2, seed: int = 0) -> Dataset:
     """The 1,797 images of 8x8 pixels of UCI's Optical Recognition of Handwritten Digits.
 
-    They come in one piece. Each class is split by itself, so that training and test images have
+    The file has no split. Each class is split separately, so that training and test images have
     the classes in the same proportions, and both are shuffled.
 
     Args:
-        test_fraction: the share of each class, rounded, that goes to the test images; in (0, 1).
-        seed: a non-negative integer that the split and the order depend on.
+        test_fraction: the fraction of each class, rounded, for the test images; in (0, 1).
+        seed: a non-negative integer; the split and the order depend on it.
 
     Returns:
         Images ``(N, 1, 8, 8)``, with classes "0" to "9".
@@ -59,7 +59,7 @@ def load_digits(test_fraction: float = 0.2, seed: int = 0) -> Dataset:
     for digit in range(_CLASSES):
         of_class = order[labels[order] == digit]
         is_test[of_class[: round(len(of_class) * test_fraction)]] = True
-    # A second order: of the first, each class gave its beginning away.
+    # A second random order: the first one has decided the split of each class.
     order = permutation(len(labels), seed, 1)
     train, test = order[~is_test[order]], order[is_test[order]]
     return Dataset(

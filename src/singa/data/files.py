@@ -14,21 +14,21 @@ from singa.formats.reading import open_file, read_file
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _PIECE = 2**16  # bytes
-_MOST_MEMBERS = 100_000  # of a gzip file; bgzip makes one of each 64 KiB
-_MOST_UNPACKED = 1032  # bytes that deflate can make of one
+_MOST_MEMBERS = 100_000  # of a gzip file; bgzip makes one for each 64 KiB
+_MOST_UNPACKED = 1032  # the most bytes that deflate can unpack from one byte
 
 
 class Content:
-    """What is in a file, read from its beginning on: never more than is asked for."""
+    """The content of a file, read from its beginning; never more than requested."""
 
     def __init__(self, pieces: Iterator[bytes], most: int) -> None:
         self._pieces = pieces
         self._piece = memoryview(b"")
         self.most = most
-        """The bytes that there can be, going by the size of the file."""
+        """The most bytes that are possible for the size of the file."""
 
     def read(self, count: int) -> bytearray:
-        """The next bytes; fewer where the file ends. Memory is taken as they come."""
+        """The next bytes; fewer at the end of the file. Memory is allocated as they are read."""
         found = bytearray()
         while len(found) < count:
             if not self._piece:
@@ -43,12 +43,12 @@ class Content:
 
 @contextmanager
 def content(path: str | os.PathLike[str]) -> Iterator[Content]:
-    """A block in which a file is read; decompressed if it is gzip's, whatever its name is.
+    """A block in which a file is read; it is decompressed if it is a gzip file, with any name.
 
-    For formats that do not begin with gzip's first two bytes.
+    Only for formats that do not begin with gzip's first two bytes.
 
     Raises:
-        DataError: it is a damaged gzip file; when what is damaged is read.
+        DataError: it is a damaged gzip file; raised when the damaged part is read.
         OSError: it cannot be read.
     """
     with open_file(path) as file:
@@ -62,7 +62,7 @@ def content(path: str | os.PathLike[str]) -> Iterator[Content]:
 
 
 def _unpacked(path: str | os.PathLike[str], file: BinaryIO) -> Iterator[bytes]:
-    """What a gzip file holds, in pieces of a bounded size."""
+    """The content of a gzip file, in pieces of limited size."""
     packed = file.read(_PIECE)
     for _ in range(_MOST_MEMBERS):
         member = zlib.decompressobj(wbits=31)
@@ -97,17 +97,17 @@ def find_files(
     Args:
         name: of the data set.
         files: their names; each may end in .gz.
-        data_dir: where to look, and nowhere else; the folder that the environment variable
-            SINGA_DATA_DIR names, and then ``system_folder``, if it is None.
-        subfolders: where to look in it, before it is looked at itself.
-        how_to_get: how the files are got, for the message: "Get".
-        system_folder: where a package of the operating system installs them.
+        data_dir: the only folder to search; if it is None, the folder of the environment variable
+            SINGA_DATA_DIR is searched, and then ``system_folder``.
+        subfolders: its subfolders that are searched first.
+        how_to_get: how to get the files, for the message: "Get".
+        system_folder: the folder in which a package of the operating system installs them.
 
     Raises:
         DataError: the files are not there.
     """
     folders: list[Path] = []
-    # A folder that the caller names is the only one: its data must not silently be another's.
+    # If the caller gives a folder, only this one is searched: other data must not be used silently.
     given = os.environ.get("SINGA_DATA_DIR") if data_dir is None else data_dir
     if given:
         folders += [*(Path(given) / subfolder for subfolder in subfolders), Path(given)]
@@ -155,7 +155,7 @@ def read_lines(
 
 
 def decoded(line: bytes, path: str | os.PathLike[str], number: int, encoding: str) -> str:
-    """A line as text; DataError if it is none in this encoding."""
+    """A line as text; DataError if it is not text in this encoding."""
     try:
         return line.decode(encoding)
     except UnicodeDecodeError as error:

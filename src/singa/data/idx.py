@@ -1,4 +1,4 @@
-"""Reader of IDX files, the format that MNIST is published in.
+"""Reader of IDX files, the format in which MNIST is published.
 
 An IDX file is two zero bytes, a byte for the data type, a byte for the number of dimensions, each
 dimension as a big-endian uint32, and the values, big-endian, the last dimension varying fastest
@@ -30,14 +30,14 @@ _DTYPES: dict[int, np.dtype[Any]] = {
 
 
 Check = Callable[[np.dtype[Any], tuple[int, ...]], None]
-"""Raises DataError of a data type and a shape that are not wanted."""
+"""A function that raises DataError if a data type or a shape is not the expected one."""
 
 
 def read_idx(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
     """Reads an IDX file, compressed by gzip or not, into an array of native byte order.
 
     Raises:
-        DataError: the file is not IDX, is damaged, or does not hold exactly what it announces.
+        DataError: the file is not IDX, is damaged, or its size does not fit its header.
         OSError: the file cannot be read.
 
     Example:
@@ -49,7 +49,7 @@ def read_idx(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
 
 
 def read_wanted(path: str | os.PathLike[str], check: Check) -> npt.NDArray[Any]:
-    """The same, of a file whose header is checked before its values are read."""
+    """:func:`read_idx` with a check of the header before the values are read."""
     with content(path) as file:
         start = file.read(4)
         if len(start) < 4 or start[:2] != b"\0\0" or start[2] not in _DTYPES:
@@ -65,7 +65,7 @@ def read_wanted(path: str | os.PathLike[str], check: Check) -> npt.NDArray[Any]:
         shape = struct.unpack(f">{dimensions}I", sizes)
         check(dtype.newbyteorder("="), shape)
 
-        # Compared before anything is made of that shape: a damaged header may announce exabytes.
+        # Compared before anything of that shape is made: a damaged header may claim exabytes.
         expected = math.prod(shape) * dtype.itemsize
         takes = f"shape {shape} of {dtype.name} takes {expected} bytes after the header"
         if expected > file.most:
@@ -81,6 +81,6 @@ def read_wanted(path: str | os.PathLike[str], check: Check) -> npt.NDArray[Any]:
         array = np.frombuffer(values, dtype).reshape(shape)
     except ValueError as error:  # more dimensions than NumPy has, or a zero among huge ones
         raise DataError(f"{path}: NumPy has no arrays of shape {shape}: {error}") from error
-    # Where they are: the values may be most of the memory.
+    # Convert in place: the values may take most of the memory.
     native = dtype.newbyteorder("=")
     return array.view(native) if dtype.isnative else array.byteswap(inplace=True).view(native)

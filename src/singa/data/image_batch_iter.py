@@ -28,27 +28,27 @@ class ImageBatchIter:
                 ...
         batches.end()
 
-    Iterating ends after each epoch, and then goes on with the next; an epoch that is left goes on
-    where it was. Its last batch is smaller if the images do not fill it. :meth:`next` has no end:
-    after an epoch comes the next.
+    An iteration ends after each epoch, and the next iteration is the next epoch. If an iteration is
+    left early, the next one continues the epoch. The last batch of an epoch is smaller if the
+    images do not fill it. :meth:`next` never ends: after an epoch comes the next.
 
     Args:
         img_list_file: a text file, a line for each image: its path, the delimiter, its label.
         batch_size: images per batch.
-        image_transform: makes of a path a list of Pillow images, as many for each and all of one
-            size: such as ``ImageTool``'s chains do. It is defined at the top level of a module,
-            so that the other process finds it.
+        image_transform: makes a list of Pillow images from a path; the number and the size of the
+            images must be the same for all paths. ``ImageTool``'s chains do this. It must be
+            defined at the top level of a module, so that the other process can import it.
         shuffle: whether each epoch has its own random order.
         delimiter: between path and label.
-        image_folder: what the paths in the list are relative to; the present folder if None.
-        capacity: how many batches are made ahead.
+        image_folder: the folder of relative paths in the list; the current folder if None.
+        capacity: the number of batches that are made ahead.
         seed: of the orders.
 
     Attributes:
-        num_samples: how many files are listed.
+        num_samples: the number of files in the list.
 
     Raises:
-        DataError: a line of the list is not of that form.
+        DataError: a line of the list does not have that form.
         ArgumentError: a number out of range.
         OSError: the list cannot be read.
 
@@ -83,15 +83,15 @@ class ImageBatchIter:
         self._options: dict[str, Any] = {
             "shuffle": shuffle, "seed": seed, "prefetch": capacity, "collate": joined,
         }  # fmt: skip
-        DataLoader(self._images, batch_size, **self._options)  # complains of wrong arguments now
+        DataLoader(self._images, batch_size, **self._options)  # raises now if arguments are wrong
         self._loader: DataLoader | None = None
         self._epoch: Iterator[Batch] | None = None
 
     def start(self) -> None:
-        """Start the process. The first image is transformed here, to see how many come of one.
+        """Start the process. The first file is transformed here, to count its images.
 
         Raises:
-            ArgumentError: a batch does not hold the images of a whole number of files; or
+            ArgumentError: ``batch_size`` is not a multiple of the number of images of a file; or
                 ``image_transform`` cannot be sent to a process.
         """
         if self._loader is None:
@@ -118,18 +118,18 @@ class ImageBatchIter:
             raise
 
     def next(self) -> Batch:
-        """The next batch, of the next epoch if need be."""
+        """The next batch, of the next epoch if this one is over."""
         batch = next(self, None)
         return next(self) if batch is None else batch
 
     def end(self) -> None:
-        """End the process at once. :meth:`start` starts another."""
+        """End the process immediately. :meth:`start` starts another."""
         if self._loader is not None:
             self._loader.close()
         self._loader = self._epoch = None
 
     def run(self) -> Iterator[Batch]:
-        """The batches of the first epoch, made in this process: to look for mistakes."""
+        """The batches of the first epoch, made in this process, for debugging."""
         return iter(self._make_loader(workers=0))
 
     def _make_loader(self, workers: int) -> DataLoader:
@@ -138,6 +138,6 @@ class ImageBatchIter:
         if rest:
             raise ArgumentError(
                 f"ImageBatchIter: image_transform makes {of_each} images of each, and batch_size "
-                f"{self.batch_size} is no multiple of that"
+                f"{self.batch_size} is not a multiple of that"
             )
         return DataLoader(self._images, files, workers=workers, **self._options)

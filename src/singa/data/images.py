@@ -18,7 +18,7 @@ from singa.image_tool import load_img, resize_by_hw
 SUFFIXES = frozenset(
     (".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 )
-"""The names of files that :class:`ImageFolder` reads end so."""
+"""The suffixes of the files that :class:`ImageFolder` reads."""
 
 _MOST_LIST = 2**26  # bytes of a list of images
 _LABEL = "[0-9]{1,9}"  # an int32
@@ -31,8 +31,8 @@ class ImageFolder:
     classes are in the order of their names.
 
     Args:
-        folder: the folder that the classes' folders are in. Files are found at any depth below.
-        size: height and width that images are resized to; None leaves each as large as it is.
+        folder: the folder with the classes' folders. Files are found at any depth below.
+        size: height and width to which images are resized; if None, images are not resized.
         grayscale: whether images have one channel instead of three.
 
     Attributes:
@@ -95,7 +95,7 @@ class ImageFolder:
 
 
 class ImageList:
-    """The images that a transform makes of each file in a list; see ImageBatchIter.
+    """The images that a transform makes from each file in a list; see ImageBatchIter.
 
     ``dataset[i]`` is its images, float32 (K, C, H, W) in [0, 255], and its class, int32 (K,).
     """
@@ -112,7 +112,7 @@ class ImageList:
         for number, line in enumerate(read_lines(img_list_file, most=_MOST_LIST), 1):
             if not line.strip():
                 continue
-            # The label comes last: a path may have spaces in it.
+            # The label is the last field: a path may contain spaces.
             path, _, label = line.rstrip().rpartition(delimiter)
             if not path.strip() or not re.fullmatch(_LABEL, label.strip()):
                 raise DataError(

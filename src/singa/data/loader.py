@@ -1,4 +1,4 @@
-"""DataLoader: batches of a dataset, epoch by epoch, made ahead of time where that is wanted."""
+"""DataLoader: batches of a dataset, epoch by epoch, made ahead of time if wanted."""
 
 from __future__ import annotations
 
@@ -20,38 +20,38 @@ from singa.errors import ArgumentError
 class DataLoader:
     """Iterates over a dataset in minibatches; each iteration is one epoch.
 
-    The batches of an epoch depend on nothing but the seed and the epoch's number; not on the
-    number of workers either. To resume an interrupted training where it was, set ``epoch``, or
-    ask :meth:`batches_of` for the rest of an epoch.
+    The batches of an epoch depend only on the seed and the epoch's number, and not on the
+    number of workers. To resume an interrupted training, set ``epoch``, or call
+    :meth:`batches_of` for the rest of an epoch.
 
-    Workers are processes that hold a copy of the dataset as it was when they were started, which
-    is when the first epoch begins. They are kept for the next one, and end with the loader,
-    :meth:`close`, or a ``with`` block. Their number costs memory, and a start of about a quarter
-    of a second; where batches are cut out of arrays, 0 is fastest.
+    Workers are processes with a copy of the dataset from the time when they were started, which
+    is when the first epoch begins. They are kept for the next epochs, and end with the loader,
+    :meth:`close`, or a ``with`` block. Each takes memory, and about a quarter of a second to
+    start; if samples are rows of arrays, 0 workers are fastest.
 
     Args:
         dataset: a :class:`singa.data.MapDataset`, such as an :class:`singa.data.ArrayDataset`.
         batch_size: samples per batch.
-        shuffle: whether every epoch has its own order, drawn from ``(seed, epoch)``.
+        shuffle: whether every epoch has its own random order, made from ``(seed, epoch)``.
         seed: of the orders and of the transform's generators: a non-negative integer.
         drop_last: leave out the last batch of an epoch if it is smaller than the others. A
-            compiled training step is traced once more for a batch of another size.
-        workers: how many processes make batches; with 0, this one does.
-        prefetch: how many batches each worker makes ahead, and how many are put on the device
-            ahead of the one that is asked for.
+            compiled training step is captured again for a batch of another size.
+        workers: the number of processes that make batches; with 0, this process makes them.
+        prefetch: the number of batches that each worker makes ahead, and that are moved to the
+            device ahead.
         collate: makes a batch of a list of samples; :func:`singa.data.collate` if not given.
-        device: the arrays of a batch come as Tensors there; as NumPy arrays if not given.
-        transform: called for each sample with its fields, and a NumPy ``Generator`` of this
+        device: the device of a batch's Tensors; if not given, batches are NumPy arrays.
+        transform: called for each sample with its fields, and a NumPy ``Generator`` for this
             sample in this epoch; returns the sample to use.
 
     Attributes:
-        epoch: how many epochs were begun, and thereby the number of the next.
+        epoch: the number of epochs that have begun; it is the number of the next epoch.
 
     Raises:
         ArgumentError: a number out of range; or, with ``drop_last``, fewer samples than one batch
             needs. When workers start: the dataset or a function cannot be pickled.
-        WorkerError: while iterating, a worker died. What the dataset or a function raised in a
-            worker is raised as it was.
+        WorkerError: while iterating, a worker died. An exception of the dataset or a function in a
+            worker is raised unchanged.
 
     Example:
         >>> digits = data.load_digits()
@@ -104,13 +104,13 @@ class DataLoader:
         return full + (rest > 0 and not self.drop_last)
 
     def __iter__(self) -> Iterator[Any]:
-        # Not itself a generator: the epoch is counted when it begins, not at its first batch.
+        # Not a generator itself: the epoch is counted when it begins, not at its first batch.
         epoch = self.epoch
         self.epoch += 1
         return self.batches_of(epoch)
 
     def batches_of(self, epoch: int, start: int = 0) -> Iterator[Any]:
-        """The batches of the epoch of this number, from batch ``start`` on. ``epoch`` stays.
+        """The batches of the epoch with this number, from batch ``start``; ``epoch`` is unchanged.
 
         Example:
             >>> batches = data.DataLoader(data.ArrayDataset(np.arange(10)), 4)
@@ -123,7 +123,7 @@ class DataLoader:
         return ahead((jax.tree.map(self._on_device, batch) for batch in batches), self.prefetch)
 
     def close(self) -> None:
-        """End all workers. An iteration that is under way fails; a later one starts others.
+        """End all workers. A running iteration fails; a later one starts new workers.
 
         Example:
             >>> batches = data.DataLoader(data.ArrayDataset(np.arange(4)), 2, workers=1)
@@ -152,8 +152,8 @@ class DataLoader:
             for request in requests:
                 yield self._maker(*request)
             return
-        # An epoch has its workers to itself; if it is left early, so are they, with what they
-        # are in the middle of.
+        # An epoch does not share its workers. If it is left early they are ended, because they
+        # may still be making its batches.
         workers, self._idle = self._idle or Workers(self.workers, self._maker), None
         self._all_workers.add(workers)
         try:

@@ -30,8 +30,7 @@ _CLASS_NAMES = {
     ),
 }  # fmt: skip
 
-# The files of both data sets have the same names, and are told apart by how the training labels
-# begin.
+# The files of both data sets have the same names; the first training labels tell which they are.
 _FIRST_LABELS = {
     "mnist": [5, 0, 4, 1, 9, 2, 1, 3, 1, 4],
     "fashion-mnist": [9, 0, 0, 3, 0, 2, 7, 2, 5, 5],
@@ -47,8 +46,8 @@ _HOW_TO_GET = {
 def load_mnist(data_dir: str | os.PathLike[str] | None = None) -> Dataset:
     """MNIST: 60,000 and 10,000 handwritten digits of 28x28 pixels.
 
-    The four files are looked for in ``data_dir``, or, if that is None, in the folder that the
-    environment variable SINGA_DATA_DIR names; in each, in the subfolder ``mnist`` first.
+    The four files are searched in ``data_dir``, or, if that is None, in the folder of the
+    environment variable SINGA_DATA_DIR; first in its subfolder ``mnist``.
 
     Returns:
         Images ``(N, 1, 28, 28)``, with classes "0" to "9".
@@ -71,9 +70,9 @@ def load_mnist(data_dir: str | os.PathLike[str] | None = None) -> Dataset:
 def load_fashion_mnist(data_dir: str | os.PathLike[str] | None = None) -> Dataset:
     """Fashion-MNIST: 60,000 and 10,000 pictures of clothing of 28x28 pixels.
 
-    The four files are looked for in ``data_dir``, or, if that is None, in the folder that the
-    environment variable SINGA_DATA_DIR names; in each, in the subfolder ``fashion-mnist`` first.
-    Without ``data_dir``, the folder of Debian's package dataset-fashion-mnist comes last.
+    The four files are searched in ``data_dir``, or, if that is None, in the folder of the
+    environment variable SINGA_DATA_DIR; first in its subfolder ``fashion-mnist``. Without
+    ``data_dir``, the folder of Debian's package dataset-fashion-mnist is searched last.
 
     Returns:
         Images ``(N, 1, 28, 28)``, with classes "T-shirt/top" to "Ankle boot".
@@ -137,7 +136,7 @@ def _images(path: Path) -> npt.NDArray[np.float32]:
 
 
 def _labels(path: Path, images: int) -> npt.NDArray[np.int32]:
-    """The labels of so many images."""
+    """The labels; ``images`` is their expected number."""
 
     def check(dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
         if dtype != np.uint8 or shape != (images,):

@@ -16,7 +16,7 @@ from singa.errors import ArgumentError, DataError
 from singa.formats.reading import open_file
 
 _INT32 = np.iinfo(np.int32)
-_BLOCK = 2**20  # bytes that are looked through at a time
+_BLOCK = 2**20  # bytes that are searched at a time
 
 
 class TextLines:
@@ -73,7 +73,7 @@ class CsvTable(ArrayDataset):
 
     ``dataset[i]`` is the features of row i, (F,), and its label if there is a label column.
     Features are int32 if all are integers of that size, else float32.  Labels are int32 or
-    float32 by the same rule; or, where they are not numbers, int32, an index into
+    float32 by the same rule; or, if they are not numbers, int32, an index into
     ``class_names``, which are in alphabetical order.
 
     Args:
@@ -81,15 +81,15 @@ class CsvTable(ArrayDataset):
         label: the label's column: its name, or its number, from 0; negative from the end.
         header: whether the first line has the columns' names.
         delimiter: between values.
-        dtype: of the features, if another one is wanted.
+        dtype: the type of the features, instead of the default.
 
     Attributes:
         columns: the names of the features' columns; "0", "1" and so on without a header.
-        class_names: what the labels were, if they were not numbers.
+        class_names: the different labels, if they are not numbers.
 
     Raises:
-        DataError: a row is longer or shorter than the first, a feature is not a number, or there
-            is nothing in the file.
+        DataError: a row is longer or shorter than the first, a feature is not a number, or the
+            file is empty.
         ArgumentError: there is no such label column.
         OSError: the file cannot be read.
 
@@ -142,7 +142,7 @@ class CsvTable(ArrayDataset):
 def _read_table(
     path: str | os.PathLike[str], header: bool, delimiter: str
 ) -> tuple[list[str], list[list[str]], list[int]]:
-    """The columns' names, the rows, and the line that each row ends in. Empty lines are none."""
+    """The columns' names, the rows, and the last line of each row. Empty lines are ignored."""
     reader = csv.reader(
         (f"{line}\n" for line in read_lines(path)), delimiter=delimiter, skipinitialspace=True,
         strict=True,

@@ -1,11 +1,11 @@
 """A worker process: makes batches and sends them back, until its input ends.
 
-It is run as a script. Its answers go through the pipe that it has for standard output; what
-anybody prints goes to standard error. When the process at the other end is gone, by whatever
-way, both pipes are closed and it ends.
+It is run as a script. It sends its answers through the pipe of its standard output; printed text
+goes to standard error. When the process at the other end has ended, in any way, both pipes are
+closed and the worker ends.
 
-A worker needs NumPy and the dataset. ``import singa`` would bring all of jax; so the packages are
-there without their contents at first, and the contents come when somebody wants them.
+A worker needs NumPy and the dataset. ``import singa`` would import all of jax; so the packages are
+empty at first, and their contents are imported when they are needed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _NUMBER = struct.Struct("<Q")
 
 
 def send(stream: BinaryIO, value: Any) -> None:
-    """Write ``value``; arrays are written from where they are."""
+    """Write ``value``; arrays are written without a copy."""
     buffers: list[pickle.PickleBuffer] = []
     head = pickle.dumps(value, protocol=5, buffer_callback=buffers.append)
     parts = [memoryview(head), *(buffer.raw() for buffer in buffers)]
@@ -43,10 +43,10 @@ def send(stream: BinaryIO, value: Any) -> None:
 
 
 def receive(stream: BinaryIO, unpickler: type[pickle.Unpickler] = pickle.Unpickler) -> Any:
-    """Read what :func:`send` wrote at the other end of a pipe between us and our own process.
+    """Read a value that :func:`send` wrote at the other end of a pipe between trusted processes.
 
     Raises:
-        EOFError: the other end is gone.
+        EOFError: the other end is closed.
     """
     (count,) = _NUMBER.unpack(_read(stream, _NUMBER.size))
     sizes = [_NUMBER.unpack(_read(stream, _NUMBER.size))[0] for _ in range(count)]
@@ -67,7 +67,7 @@ def _read(stream: Any, size: int) -> memoryview:
 
 def main() -> None:
     """Answer each request, ``(epoch, rows)``, with ``(None, batch)`` or ``(error, None)``."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the other end's affair
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that trains handles Ctrl-C
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
@@ -96,7 +96,7 @@ def _portable(error: Exception) -> Exception:
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:
-        # As late as this because a script belongs to no package when it starts.
+        # Imported here, because a script belongs to no package when it starts.
         worker_error = importlib.import_module("singa.errors").WorkerError
         error = worker_error(f"{type(error).__name__}: {error}")
     error.add_note(note)
@@ -104,7 +104,7 @@ def _portable(error: Exception) -> Exception:
 
 
 class _Unpickler(pickle.Unpickler):
-    """Runs the user's script, as ``multiprocessing`` does, only if something of it is needed."""
+    """Runs the user's script, as ``multiprocessing`` does, but only if it is needed."""
 
     preparation: dict[str, Any]
 
@@ -123,7 +123,7 @@ _WITH_JAX = ("singa.data.loader", "singa.data.image_batch_iter")
 
 
 class _EmptyPackage(ModuleType):
-    """A package whose ``__init__`` runs when something of it is wanted that is not there."""
+    """A package whose ``__init__`` runs when a missing attribute is needed."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -133,7 +133,7 @@ class _EmptyPackage(ModuleType):
 
 
 class _Finder(MetaPathFinder, Loader):
-    """Fills the packages before a module is imported that counts on their contents."""
+    """Fills the packages before a module is imported that needs their contents."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -144,7 +144,7 @@ class _Finder(MetaPathFinder, Loader):
         if not counts_on_them or not isinstance(sys.modules["singa"], _EmptyPackage):
             return None
         _fill_packages()
-        # It may have been imported along with the others, and is not to be executed again.
+        # It may have been imported with the others, and must not be executed again.
         found = sys.modules[name].__spec__ if name in sys.modules else None
         if found is not None:
             found.loader = self
@@ -181,4 +181,4 @@ if __name__ == "__main__":
     try:
         main()
     except (EOFError, BrokenPipeError):
-        os._exit(0)  # nobody is there any more
+        os._exit(0)  # the other process has ended

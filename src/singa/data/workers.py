@@ -1,4 +1,4 @@
-"""The worker processes of a loader, seen from the process that trains."""
+"""The worker processes of a loader, as the process that trains uses them."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from singa.errors import ArgumentError, WorkerError
 
 _SCRIPT = Path(__file__).with_name("worker.py")
 _IN_A_WORKER = "SINGA_DATA_WORKER"
-_PIPE_SIZE = 1 << 20  # bytes, where the system lets us choose: fewer turns for a large batch
+_PIPE_SIZE = 1 << 20  # bytes, if the system allows it: fewer writes for a large batch
 
 T = TypeVar("T")
 
 
 def ahead(items: Iterable[T], count: int) -> Iterator[T]:
-    """The same items, each taken from ``items`` when the one ``count`` before it is asked for."""
+    """The same items, but taken from ``items`` up to ``count`` items ahead."""
     waiting: deque[T] = deque()
     for item in items:
         waiting.append(item)
@@ -43,7 +43,7 @@ def ahead(items: Iterable[T], count: int) -> Iterator[T]:
 class Workers:
     """Processes that make batches, all by the same BatchMaker.
 
-    They are new Python processes, not forks: nothing of jax's threads and devices is in them.
+    They are new Python processes, not forks: they do not have jax's threads and devices.
     They end with this object, with this process, and when :meth:`stop` is called.
 
     Raises:
@@ -81,7 +81,7 @@ class Workers:
 
         Raises:
             WorkerError: a worker died.
-            Exception: whatever the dataset, the transform or collate raised.
+            Exception: any exception of the dataset, the transform or collate.
         """
         in_turn = zip(cycle(self._workers), requests, strict=False)
         asked = (worker.ask(request) for worker, request in in_turn)
@@ -93,7 +93,7 @@ class _Worker:
     def __init__(self, number: int) -> None:
         self.number = number
         # In a process group of its own Ctrl-C does not reach it, not even while it starts. It
-        # ends when its pipes do.
+        # ends when its pipes are closed.
         self.process = subprocess.Popen(
             [sys.executable, "-P", _SCRIPT],
             stdin=subprocess.PIPE,
@@ -103,18 +103,18 @@ class _Worker:
             process_group=0 if os.name == "posix" else None,
         )
         self._answers: SimpleQueue[Any] = SimpleQueue()
-        # A thread, so that the worker never waits for somebody to read what it has made.
+        # A thread reads its batches, so that the worker never waits for a reader.
         threading.Thread(
             target=_read, args=(self.process.stdout, self._answers), daemon=True
         ).start()
 
     def send(self, value: Any) -> None:
         stream: Any = self.process.stdin
-        with suppress(BrokenPipeError):  # receiving will tell, when it is this request's turn
+        with suppress(BrokenPipeError):  # the error is raised when this request's batch is received
             send(stream, value)
 
     def ask(self, request: tuple[int, Rows]) -> Callable[[], Any]:
-        """Send a request, and return what waits for its batch; to be called in the same order."""
+        """Send a request; returns a function that waits for its batch; call these in order."""
         self.send(request)
         return partial(self._receive, *request)
 
@@ -158,7 +158,7 @@ def _stop(processes: list[subprocess.Popen[bytes]]) -> None:
     for process in processes:
         process.wait()
         assert process.stdin is not None
-        with suppress(BrokenPipeError):  # of what it had not read yet
+        with suppress(BrokenPipeError):  # it had not read all requests
             process.stdin.close()
 
 

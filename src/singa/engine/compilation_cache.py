@@ -1,11 +1,11 @@
-"""Keeps what XLA compiles on disk, so that the next process starts fast.
+"""Keeps the programs that XLA has compiled on disk, so that the next process starts fast.
 
-jax's own compilation cache, turned on for kernels however small, in a folder of this user's. What
-is found there is what would be compiled: the name of an entry is a hash of the program, the
-compiler and its options. A machine with another processor has a folder of its own.
+It is jax's own compilation cache, turned on for kernels of any size, in a folder of this user. An
+entry is the same as what would be compiled: its name is a hash of the program, the compiler and its
+options. Each type of processor has a folder of its own.
 
-``SINGA_CACHE=0`` in the environment turns it off, ``SINGA_CACHE_DIR`` moves it, and where jax's own
-``JAX_COMPILATION_CACHE_DIR`` is set nothing is changed.
+``SINGA_CACHE=0`` in the environment turns it off, and ``SINGA_CACHE_DIR`` moves it. If jax's own
+``JAX_COMPILATION_CACHE_DIR`` is set, nothing is changed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def _processor() -> str:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         about = next((line for line in lines if line.startswith(("flags", "Features"))), "")
     except OSError:
-        # Not Linux, where this would start a process and wait for it.
+        # Not on Linux; there this call would start a process and wait for it.
         about = platform.processor()
     about += platform.machine()
     return f"{platform.machine()}-{hashlib.sha256(about.encode()).hexdigest()[:12]}"
@@ -40,14 +40,14 @@ def _folder() -> Path:
 
 
 def keep_on_disk() -> str:
-    """Turn the cache on, and say in a few words where it is or why not."""
+    """Turn the cache on, and return in a few words where it is, or why it is off."""
     if os.environ.get("SINGA_CACHE", "1") == "0":
         return "off (SINGA_CACHE=0)"
     if chosen := getattr(jax.config, "jax_compilation_cache_dir", None):
         return f"as set for jax ({chosen})"
     try:
         folder = _folder() / f"jax-{jax.__version__}-{_processor()}"
-        # What is in it is run: nobody else may write there.
+        # The programs in it are run: no other user may write there.
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except (OSError, RuntimeError) as error:  # RuntimeError: there is no home
         return f"off ({error})"
@@ -57,7 +57,7 @@ def keep_on_disk() -> str:
     # Most kernels of single operations compile in a few hundredths of a second, and there are many.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-    # Programs that memory.py makes XLA split cannot be kept; that is nobody's mistake.
+    # Programs whose memory is split (see memory.py) cannot be cached; that is not an error.
     warnings.filterwarnings("ignore", message="(?s).*Multiple temp buffer allocations found")
     return f"on ({folder})"
 

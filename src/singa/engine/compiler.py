@@ -1,11 +1,11 @@
-"""What XLA's compiler for CPUs is told, in the environment variable ``XLA_FLAGS``.
+"""Flags for XLA's compiler for CPUs, in the environment variable ``XLA_FLAGS``.
 
-XLA's tiled emitter takes loops over equal arrays, such as ``a + b``, to the stack and back, 64
-bytes at a time, in memory that is given back only at the loop's end: they run at a half or a
-third of their speed. It is turned off. Versions of XLA that do not know it ignore the option.
+XLA's tiled emitter copies the data of loops over equal arrays, such as ``a + b``, to the stack and
+back, 64 bytes at a time, in memory that is freed only at the loop's end: the loops run at a half or
+a third of their speed. It is turned off. Versions of XLA that do not have it ignore the option.
 
-Flags of the user's stay, and if ``xla_backend_extra_options`` is among them, this adds nothing. So
-it is when something has been computed before ``import singa``: XLA reads its flags once.
+The user's flags are kept, and if ``xla_backend_extra_options`` is among them, nothing is added. The
+flag has no effect if something was computed before ``import singa``: XLA reads its flags once.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Keeping XLA from fusing what must not be computed again."""
+"""Keeps XLA from fusing operations that must not be computed again."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from jax import Array
 def apart(function: Callable[..., Any], *xs: Array) -> Any:
     """``function(*xs)``, with inputs and outputs that are really computed and kept in memory.
 
-    XLA fuses a producer into its consumer by computing it again wherever the consumer looks. A
-    consumer that looks at each element through many windows then pays for many producers: a max
-    pooling's gradient that finds the arg-max again for each of its nine offsets took 51 ms of a
-    100 ms step. On CPUs XLA drops ``optimization_barrier`` before it fuses, but it does not fuse
-    into or out of the branch of a conditional. Here is one that is always taken, which the
-    compiler cannot know.
+    XLA fuses a producer into its consumer by computing it again for each read of the consumer. If
+    the consumer reads each element in many windows, the producer is computed many times: a max
+    pooling's gradient that found the arg-max again for each of its nine offsets took 51 ms of a
+    100 ms step. On CPUs XLA removes ``optimization_barrier`` before it fuses, but it does not fuse
+    into or out of the branch of a conditional. So this makes a conditional whose first branch is
+    always taken, which the compiler cannot know.
     """
 
     def barrier(*xs: Array) -> Any:

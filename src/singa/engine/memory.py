@@ -1,13 +1,13 @@
 """Keeps a step's scratch memory mapped between steps.
 
-XLA's CPU client takes a program's scratch memory from ``malloc`` and gives it back after every
-call. glibc answers with a fresh ``mmap`` each time, so every step pays again for the page faults:
-15 to 18 ms of a 38 ms convolutional step. Raising glibc's thresholds keeps the pages.
+XLA's CPU client allocates a program's scratch memory with ``malloc`` and frees it after every
+call. glibc makes a new ``mmap`` each time, so every step has the page faults again: 15 to 18 ms of
+a 38 ms convolutional step. Raising glibc's thresholds keeps the pages.
 
-That does not help blocks of more than 64 MiB: a heap of any thread but the main one is no larger,
-and glibc maps what does not fit. So XLA is told to make its blocks smaller than that.
+That does not help for blocks of more than 64 MiB: only the main thread has a larger heap, and glibc
+uses ``mmap`` for blocks that do not fit. So XLA is told to make its blocks smaller than that.
 
-Elsewhere than on glibc nothing happens; ``SINGA_MALLOC=0`` in the environment turns it off.
+Without glibc nothing is changed; ``SINGA_MALLOC=0`` in the environment turns it off.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ _M_MMAP_MAX = -4
 _SETTINGS = (
     (_M_MMAP_MAX, 0),  # large blocks come from the heap, not from mmap
     (_M_TRIM_THRESHOLD, 2**31 - 1),  # the heap's top is not returned to the system
-    (_M_TOP_PAD, 256 * 2**20),  # and grows in steps of 256 MiB
+    (_M_TOP_PAD, 256 * 2**20),  # the heap grows in steps of 256 MiB
 )
 
 _ON = "on (glibc mallopt)"
-_MUCH = 128 * 2**20  # bytes of arrays of new shapes
-_LARGEST = 60 * 2**20  # bytes of a block that such a heap has room for
+_MUCH = 128 * 2**20  # bytes of arrays of new shapes, after which free pages are returned
+_LARGEST = 60 * 2**20  # bytes of a block that fits into a thread's heap
 
 
 def keep_scratch_mapped() -> str:
-    """Raise glibc's thresholds, and say in a word or two what is in force."""
+    """Raise glibc's thresholds, and return in a few words whether that is in effect."""
     if os.environ.get("SINGA_MALLOC", "1") == "0":
         return "off (SINGA_MALLOC=0)"
     if platform.libc_ver()[0] != "glibc":
@@ -48,10 +48,11 @@ def keep_scratch_mapped() -> str:
 
 
 def compiler_options(arrays: Sequence[int]) -> dict[str, int]:
-    """What to tell XLA about blocks of memory.
+    """XLA's option for the size of its blocks of memory.
 
-    Its disk cache takes no program of several blocks, and XLA complains about arrays that are
-    larger than a block; hence nothing if one block will do, or if such blocks won't.
+    A program with several blocks is not cached on disk, and XLA complains about arrays that are
+    larger than a block. So there is no option if one block is enough, or if an array is larger
+    than a block.
 
     Args:
         arrays: the sizes in bytes of the intermediate values of a program for a CPU.
@@ -62,16 +63,16 @@ def compiler_options(arrays: Sequence[int]) -> dict[str, int]:
 
 
 def return_unused() -> None:
-    """Give free pages back, which is worth it after a compilation: it leaves up to 200 MiB."""
+    """Return free pages to the system; useful after a compilation, which leaves up to 200 MiB."""
     if status == _ON:
         ctypes.CDLL(None).malloc_trim(0)
 
 
 class _NewShapes:
-    """Gives free pages back from time to time, as long as arrays of new shapes turn up.
+    """Returns free pages to the system from time to time, as long as arrays have new shapes.
 
-    What the shapes before needed lies in pieces in the heaps of XLA's threads, where the new ones
-    do not fit: a program that meets many shapes would grow to ten times what it needs.
+    The memory that earlier shapes needed is free, but fragmented in the heaps of XLA's threads, and
+    arrays of new shapes do not fit: with many shapes a process would use ten times what it needs.
     """
 
     def __init__(self) -> None:

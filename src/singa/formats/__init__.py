@@ -1,10 +1,10 @@
-"""Files: how they are written whole or not at all, and read within bounds.
+"""Files: written completely or not at all, and read with limits.
 
-- ``checkpoint.py``: the checkpoint, from which a training goes on.
+- ``checkpoint.py``: the checkpoint, from which a training is resumed.
 - ``weights.py``: weights for other people and libraries.
-- ``files.py``: writing whole or not at all.
-- ``reading.py``, ``archive.py``: reading the files of strangers within bounds, archives too.
+- ``files.py``: writing a file completely or not at all.
+- ``reading.py``, ``archive.py``: reading untrusted files and archives with limits.
 
-Files of strangers run no code. Imports from storeys below, and of its own storey layers only,
-whose weights have other names elsewhere.
+Untrusted files cannot run code. Imports from the storeys below; from its own storey only
+:mod:`singa.layer`, because other libraries use other names for the layers' weights.
 """

@@ -1,4 +1,4 @@
-"""Zips and NumPy's arrays of strangers: read within bounds, and without evaluating anything."""
+"""Untrusted zips and NumPy arrays: read with limits, and without evaluating anything."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ from typing import IO, Any
 
 from singa.errors import DataError
 
-_ENTRY = 46 + 64  # bytes of a member in the directory, and what other programs add to it
+_ENTRY = 46 + 64  # bytes of a member in the directory, with what other programs may add
 _SLACK = 2**16
 _LOCAL_HEADER = 30  # bytes, before the name
-_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # of others, zipfile unpacks without bounds
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # zipfile unpacks others without a limit
 
 
 class Archive:
     """An open zip.
 
     Args:
-        file: of bytes, in which one can seek.
-        expected: the names that are expected in it. Others may be there, but not a million of them.
+        file: a seekable file of bytes.
+        expected: the names that are expected in it. A few others are allowed, but not millions.
 
     Attributes:
         names: the members' names.
 
     Raises:
-        DataError: it is no zip, damaged, or by far too large.
+        DataError: it is not a zip, is damaged, or is far too large.
     """
 
     def __init__(self, file: IO[bytes], expected: Iterable[str]) -> None:
         self._file = file
-        # zipfile reads the directory at once, and makes an object of each entry.
+        # zipfile reads the whole directory, and makes an object of each entry.
         directory = _SLACK + sum(_ENTRY + len(name.encode()) for name in expected)
         bounded: Any = _Bounded(file, directory)
         try:
             self._zip = zipfile.ZipFile(bounded)
         except DataError:
             raise
-        except Exception as error:  # whatever zipfile finds wrong
+        except Exception as error:  # any error of zipfile
             raise DataError(f"damaged or cut short: {error}") from None
         bounded.most = None
         self.names = self._zip.namelist()
@@ -48,7 +48,7 @@ class Archive:
             raise DataError("damaged: several members have the same name")
 
     def read(self, name: str, most: int) -> bytes:
-        """A member's bytes: no more than ``most``, whatever the archive says of itself.
+        """A member's bytes: at most ``most``, even if the archive gives a wrong size.
 
         Raises:
             DataError: it is damaged, or larger.
@@ -62,14 +62,14 @@ class Archive:
             with self._zip.open(name) as member:
                 content = member.read(most + 1)
                 is_whole = len(content) <= most and not member.read(1)
-        except Exception as error:  # whatever zlib and zipfile find wrong
+        except Exception as error:  # any error of zlib or zipfile
             raise DataError(f"{name} is damaged or cut short: {error}") from None
         if not is_whole:
             raise DataError(f"{name} is larger than it says")
         return content
 
     def stored(self, name: str) -> IO[bytes] | None:
-        """A member as a file, if it is stored as it is; None if it is packed or encrypted.
+        """A member as a file, if it is stored uncompressed; None if it is packed or encrypted.
 
         The member's checksum is not compared.
 
@@ -81,7 +81,7 @@ class Archive:
             return None
         try:
             self._file.seek(info.header_offset)
-        except (OSError, ValueError):  # a place that no file has
+        except (OSError, ValueError):  # an impossible offset
             raise DataError(f"{name} is damaged or cut short") from None
         header = self._file.read(_LOCAL_HEADER)
         if len(header) < _LOCAL_HEADER:
@@ -92,7 +92,7 @@ class Archive:
 
 
 class _Bounded:
-    """A file of which no more than ``most`` bytes are read at once."""
+    """A file that refuses to read more than ``most`` bytes in one call."""
 
     def __init__(self, file: IO[bytes], most: int) -> None:
         self._file = file
@@ -137,13 +137,13 @@ class _Window(io.RawIOBase):
 
 @dataclass(frozen=True)
 class Header:
-    """What an array's file says of it.
+    """The header of an array's file.
 
     Attributes:
         descr: the data type, as in ``<f4``.
         fortran: whether the first axis varies fastest.
         shape: of the array.
-        size: bytes before the array's own.
+        size: the number of bytes before the array's data.
     """
 
     descr: str
@@ -156,7 +156,7 @@ _MAGIC = b"\x93NUMPY"
 _LENGTHS = {(1, 0): 2, (2, 0): 4, (3, 0): 4}  # bytes that have the header's length, by version
 _MOST_HEADER = 4096
 
-# A dict of Python's, of which only this much is understood.
+# The header is a Python dict, of which only these items are read.
 _ITEMS = {
     "descr": r"'([^'\\]{1,20})'",
     "fortran_order": r"(True|False)",
@@ -172,7 +172,7 @@ def read_header(content: bytes) -> Header:
     https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 
     Raises:
-        DataError: there is none, or it is not of a plain array.
+        DataError: there is none, or it does not describe a plain array.
     """
     version = tuple(content[6:8])
     if content[:6] != _MAGIC or version not in _LENGTHS:
@@ -184,7 +184,7 @@ def read_header(content: bytes) -> Header:
     text = content[begin:size].decode("latin1").strip()
     items = {name: re.search(rf"'{name}': ?{value}", text) for name, value in _ITEMS.items()}
     if not _HEADER.fullmatch(text) or not all(items.values()):
-        raise DataError(f"its header is no plain array's: {text[:100]}")
+        raise DataError(f"its header does not describe a plain array: {text[:100]}")
     descr, order, shape = (item[1] for item in items.values() if item)
     sizes = (n.strip(" L") for n in shape.split(","))
     return Header(descr, order == "True", tuple(int(n) for n in sizes if n), size)

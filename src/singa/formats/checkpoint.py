@@ -1,16 +1,16 @@
-"""The checkpoint file: SINGA's zip, written whole or not at all, and read without trust.
+"""The checkpoint file: SINGA's zip, written completely or not at all, and read as untrusted data.
 
 Members:
 
 - ``tensor_dict.npz``: the model's parameters and states, and the user's own (aux), by name.
 - ``states_attr.json``: for each array its kind, shape and data type.
-- ``training_state.npz``: what SINGA's files lack: the optimizers' state and the random stream.
+- ``training_state.npz``: the optimizers' state and the random stream, which SINGA's files lack.
 
-SINGA reads the first two and passes over the third; its own files, without the third, are read
-here. NumPy has no bfloat16, so that such arrays are stored as the uint16 of the same bits.
+SINGA reads the first two and ignores the third; its own files, without the third, can be read
+here. NumPy has no bfloat16, so such arrays are stored as uint16 with the same bits.
 
-Nothing in a file is executed, evaluated or unpickled, and no memory is taken for an array before
-its shape and type are known to be wanted.
+Nothing in a file is executed, evaluated or unpickled. No memory is allocated for an array before
+it is known that its shape and type are expected.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ _ATTRIBUTES = "states_attr.json"
 _TRAINING = "training_state.npz"
 _FILES = {MODEL: _TENSORS, AUX: _TENSORS, TRAINING: _TRAINING}
 
-# SINGA numbers its data types. Other types go by their names, and uint32 for random streams.
+# SINGA numbers its data types. Other types have their names; uint32 is for random streams.
 _NUMBERED: dict[int, DType] = {0: float32, 1: float16, 2: int32}
 _NAMED: dict[str, DType] = {**DTYPES, "uint32": np.dtype("uint32")}
 
 _MEMBERS = (_TENSORS, _ATTRIBUTES, _TRAINING)
-_MOST_UNEXPECTED = 64 * 2**20  # bytes of arrays, such as aux states, beyond twice the file's
+_MOST_UNEXPECTED = 64 * 2**20  # bytes of arrays, such as aux states, beyond twice the file's size
 _MOST_AXES = 32
 _MOST_WORDS = 1000  # characters of a message
 _HEADER = 4096  # bytes that an array's header and its entry in the archive may take
@@ -55,7 +55,7 @@ _HEADER = 4096  # bytes that an array's header and its entry in the archive may 
 
 @dataclass(frozen=True)
 class Kind:
-    """What is known of an array before it is read.
+    """The kind, shape and type of an array, known before it is read.
 
     Example:
         >>> checkpoint.Kind(checkpoint.MODEL, (3, 2), tensor.float32).nbytes
@@ -80,12 +80,12 @@ def write(
 ) -> None:
     """Write arrays, by kind and name, to a new file.
 
-    They go to a temporary file in the same folder, which is flushed to disk and then renamed: at
-    any moment there is the old file, the new one, or none.
+    They are written to a temporary file in the same folder, which is flushed to disk and then
+    renamed: at any moment there is the old file, the new one, or none.
 
     Raises:
         FileExistsError: it exists and ``overwrite`` is false.
-        CheckpointError: a name that is used twice.
+        CheckpointError: a name is used twice.
 
     Example:
         >>> states = {checkpoint.MODEL: {"W": np.ones((3, 2), np.float32)}}
@@ -132,11 +132,11 @@ def _dtype_code(dtype: DType) -> int | str:
 
 
 class Reader:
-    """An open checkpoint: first what is in it, then the arrays.
+    """An open checkpoint: first gives the arrays' kinds, then reads the arrays.
 
     Raises:
         CheckpointError: it is damaged, or not a checkpoint.
-        FileNotFoundError: there is none.
+        FileNotFoundError: it does not exist.
 
     Example:
         >>> states = {checkpoint.MODEL: {"b": np.ones(2, np.float32)}}
@@ -149,7 +149,7 @@ class Reader:
 
     def __init__(self, fpath: str | os.PathLike[str]) -> None:
         self.path = Path(fpath)
-        self._expected: set[int] = set()  # the kinds of which it is known that they are wanted
+        self._expected: set[int] = set()  # the kinds for which expect() was called
         try:
             self._file: BinaryIO = open_file(self.path)
         except DataError as error:
@@ -178,10 +178,10 @@ class Reader:
         return {name: kind for name, kind in self.kinds.items() if kind.state_type == state_type}
 
     def expect(self, state_type: int, wanted: Mapping[str, tuple[tuple[int, ...], DType]]) -> None:
-        """The arrays of this kind are these: by name, shape and data type.
+        """Check that the arrays of this kind are these: by name, shape and data type.
 
         Raises:
-            CheckpointError: it says what is missing, what is too much, and what does not fit.
+            CheckpointError: arrays are missing, are not expected or do not fit; it lists them.
         """
         found = self.named(state_type)
         problems = []
@@ -202,10 +202,11 @@ class Reader:
         self._expected.add(state_type)
 
     def read(self, *state_types: int) -> dict[str, Array]:
-        """All arrays of these kinds. Check what they are beforehand: :meth:`expect`.
+        """All arrays of these kinds. Check them before, with :meth:`expect`.
 
         Raises:
-            CheckpointError: it is damaged; or what nobody expects is larger than the file.
+            CheckpointError: it is damaged; or arrays that were not checked are much larger than
+                the file.
         """
         arrays: dict[str, Array] = {}
         try:
@@ -228,7 +229,7 @@ class Reader:
         self, member: str, kinds: Mapping[str, Kind], state_types: Sequence[int]
     ) -> dict[str, Array]:
         self._check_unexpected([kind for kind in kinds.values() if kind.state_type in state_types])
-        # Of a member that is stored as it is, what is not wanted is passed over.
+        # In an uncompressed member, arrays that are not needed are skipped.
         file = self._archive.stored(member)
         if file is None:
             self._check_unexpected(kinds.values())
@@ -245,7 +246,7 @@ class Reader:
         }
 
     def _check_unexpected(self, kinds: Iterable[Kind]) -> None:
-        """What nobody has said to be wanted is no larger than the file, or not by much."""
+        """Raise if arrays that were not checked by :meth:`expect` are much larger than the file."""
         size = sum(kind.nbytes for kind in kinds if kind.state_type not in self._expected)
         most = _MOST_UNEXPECTED + 2 * os.fstat(self._file.fileno()).st_size
         if size > most:
@@ -257,7 +258,7 @@ class Reader:
         try:
             header = read_header(data)
         except DataError as error:
-            raise self._error(f"{name} is no array: {error}") from None
+            raise self._error(f"{name} is not an array: {error}") from None
         if "O" in header.descr:
             raise self._error(f"{name} holds pickled objects, which are never loaded")
         rest = memoryview(data)[header.size :]
@@ -274,7 +275,7 @@ class Reader:
 
 
 def _checked(name: str) -> str:
-    name.encode()  # JSON may have what is no character
+    name.encode()  # raises if it is not valid Unicode, which JSON allows
     return name
 
 
@@ -285,7 +286,7 @@ def _kind(entry: Any) -> Kind:
         raise ValueError(f"unknown data type {code!r}")
     shape = tuple(entry["shape"])
     if len(shape) > _MOST_AXES or not all(type(n) is int and 0 <= n < 2**48 for n in shape):
-        raise ValueError(f"no shape: {shape[:_MOST_AXES]!r}")
+        raise ValueError(f"not a shape: {shape[:_MOST_AXES]!r}")
     if entry["state_type"] not in _FILES:
         raise ValueError(f"unknown kind of state {entry['state_type']!r}")
     return Kind(entry["state_type"], shape, dtype)

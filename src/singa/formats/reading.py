@@ -1,4 +1,4 @@
-"""Reading what others wrote: no more of it than is wanted, whatever it says of itself."""
+"""Reading untrusted files: no more than a limit, even if the file gives a wrong size."""
 
 from __future__ import annotations
 
@@ -13,33 +13,34 @@ import numpy as np
 from singa.errors import DataError
 
 MOST_JSON = 4 * 2**20
-"""Bytes of JSON that are read. As Python's objects they take up to 40 times as many."""
+"""The most bytes of JSON that are read. As Python objects they take up to 40 times as many."""
 
 _MOST_CONTAINERS = 200_000
 _DEEPEST = 100
-_LONGEST = 1000  # digits of a number; reading one takes the square of that in time
-# One that is not closed is all of the rest: looking for its end from each quote takes forever.
+_LONGEST = 1000  # digits of a number; the time to read one grows with their square
+# A string that is not closed matches to the end: searching for its end from each quote would take
+# quadratic time.
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
 
 
 def open_file(path: str | os.PathLike[str]) -> BinaryIO:
-    """Open a file to read it. What is no file, such as a pipe, could be waited for forever.
+    """Open a file to read it. A pipe or the like is refused, because opening it may never end.
 
     Raises:
-        DataError: it is no file.
+        DataError: it is not a regular file.
         OSError: it cannot be read.
     """
     mode = os.stat(path).st_mode
-    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # of a folder, open complains itself
-        raise DataError(f"{path}: it is no regular file")
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # for a folder, open raises an error
+        raise DataError(f"{path}: it is not a regular file")
     return open(path, "rb")
 
 
 def read_file(path: str | os.PathLike[str], most: int) -> bytes:
-    """The content of a file that is not larger than so many bytes.
+    """The content of a file of at most ``most`` bytes.
 
     Raises:
-        DataError: it is larger, or no file.
+        DataError: it is larger, or not a regular file.
         OSError: it cannot be read.
     """
     with open_file(path) as file:
@@ -50,10 +51,10 @@ def read_file(path: str | os.PathLike[str], most: int) -> bytes:
 
 
 def parse_json(content: bytes) -> Any:
-    """What a JSON document says.
+    """The value of a JSON document.
 
     Raises:
-        DataError: it is no JSON, or of a size, a depth or a number that nobody writes.
+        DataError: it is not JSON, or it is too large, too deep or has too long numbers.
     """
     if len(content) > MOST_JSON:
         raise DataError(f"JSON of more than {MOST_JSON} bytes")

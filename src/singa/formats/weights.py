@@ -1,7 +1,7 @@
 """Weights as ``safetensors`` files, under the names that they have here, or those of PyTorch.
 
-A file holds names and arrays, and no code. Unlike a checkpoint (:meth:`Model.save_states`), which
-is about going on with a training, it is for exchange with other people and other libraries::
+A file holds names and arrays, and no code. A checkpoint (:meth:`Model.save_states`) is for resuming
+a training; this format is for exchange with other people and other libraries::
 
     from singa.formats import weights
 
@@ -44,7 +44,7 @@ from singa.layer.convolution import Filters
 
 STYLES = ("singa", "pytorch")
 
-# What PyTorch calls a layer's own Tensors; .T where it has them transposed.
+# PyTorch's names of a layer's own Tensors; with .T if they are transposed there.
 _PYTORCH: dict[type[Layer], dict[str, str]] = {
     Linear: {"W": "weight.T", "b": "bias"},
     Filters: {"W": "weight", "b": "bias"},
@@ -59,15 +59,15 @@ _PYTORCH: dict[type[Layer], dict[str, str]] = {
 
 _MOST_WORDS = 200  # characters of a name in a message
 
-_IGNORED = "num_batches_tracked"  # PyTorch's batch norm counts, and nothing comes of it
+_IGNORED = "num_batches_tracked"  # a counter of PyTorch's batch norm, which has no effect
 
 
 @dataclass(frozen=True)
 class Unmatched:
-    """What a file and a model did not have in common.
+    """The names that only a file, or only a model, has.
 
     Attributes:
-        missing: names of the model's that are not in the file: these are as they were before.
+        missing: names of the model that are not in the file: these Tensors did not change.
         unexpected: names in the file that the model does not have.
 
     Example:
@@ -85,13 +85,13 @@ class Unmatched:
 def save(
     layer: Layer, fpath: str | os.PathLike[str], style: str = "singa", overwrite: bool = False
 ) -> None:
-    """Write all parameters and states of a layer or a model, whole or not at all.
+    """Write all parameters and states of a layer or a model, completely or not at all.
 
     Args:
-        layer: has been called or compiled, so that there are some.
-        fpath: where to, such as ``net.safetensors``.
-        style: whose names and layouts: ``"singa"`` or ``"pytorch"``.
-        overwrite: whether a file that is there may be replaced.
+        layer: must have been called or compiled, so that its weights exist.
+        fpath: the file's path, such as ``net.safetensors``.
+        style: whose names and layouts to use: ``"singa"`` or ``"pytorch"``.
+        overwrite: whether an existing file may be replaced.
 
     Raises:
         FileExistsError: it exists and ``overwrite`` is false.
@@ -124,23 +124,23 @@ def load(
     strict: bool = True,
     rename: Callable[[str], str] | None = None,
 ) -> Unmatched:
-    """Take over weights by name. Everything is checked before the first is changed.
+    """Load weights by name. Everything is checked before the first weight is changed.
 
-    Values are converted to the type of the layer's own weight, from float16 to float32 say.
+    Values are converted to the type of the layer's own weight, for example from float16 to float32.
 
     Args:
-        layer: has been called or compiled, so that its weights exist.
+        layer: must have been called or compiled, so that its weights exist.
         fpath: the file.
         style: whose names and layouts the file has: ``"singa"`` or ``"pytorch"``.
         strict: whether it is an error if the file and the layer do not have the same names.
-        rename: from a name in the file to the name to look for, if attributes are named otherwise
-            there: ``lambda name: name.removeprefix("module.")``.
+        rename: from a name in the file to the layer's name, if they differ:
+            ``lambda name: name.removeprefix("module.")``.
 
     Returns:
-        What had no counterpart; nothing if ``strict``.
+        The names that did not match; none if ``strict``.
 
     Raises:
-        CheckpointError: the file is damaged or no safetensors file; names do not match; a shape
+        CheckpointError: the file is damaged or not a safetensors file; names do not match; a shape
             or type does not fit.
         ArgumentError: no such style; the layer has no weights yet.
         DependencyError: the package safetensors is not installed.
@@ -188,7 +188,7 @@ def load(
 
 
 class _Weights:
-    """An open safetensors file. Whatever is wrong with it is a CheckpointError."""
+    """An open safetensors file. Every error in the file is raised as a CheckpointError."""
 
     def __init__(self, fpath: str | os.PathLike[str]) -> None:
         from safetensors import safe_open
@@ -209,7 +209,7 @@ class _Weights:
         self._file.__exit__(None, None, None)
 
     def read(self, name: str, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
-        """An array, which has to have this shape: before it is read."""
+        """An array; its shape is checked before it is read."""
         with self._checked(repr(name)):
             found = tuple(self._file.get_slice(name).get_shape())
         if found != shape:
@@ -227,22 +227,22 @@ class _Weights:
             yield
         except OSError:
             raise
-        except Exception as error:  # whatever the package finds wrong, or NumPy has no type for
+        except Exception as error:  # any error of the package, or a type that NumPy does not have
             raise CheckpointError(
-                f"{self._path}: {_short(what)} is damaged, or not of safetensors: "
+                f"{self._path}: {_short(what)} is damaged, or not in the safetensors format: "
                 f"{_short(str(error))}"
             ) from None
 
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a Tensor is in a file."""
+    """A Tensor's name and layout in a file."""
 
     name: str
     is_transposed: bool
 
     def turned(self, array: Any) -> Any:
-        """From the layout here to that in the file, or back."""
+        """Convert from the layout here to that in the file, or back."""
         return array.T if self.is_transposed else array
 
     def shape(self, t: Tensor) -> tuple[int, ...]:
@@ -302,5 +302,5 @@ def _some(what: str, names: tuple[str, ...], most: int = 5) -> str:
 
 
 def _short(text: str) -> str:
-    """A part of a message, which a file must not make endless."""
+    """A part of a message, with a limited length: it may come from a file."""
     return text if len(text) <= _MOST_WORDS else f"{text[:_MOST_WORDS]}..."

@@ -1,10 +1,10 @@
 """Capture and execution of a training step.
 
-- ``capture.py``: one run of the step, with every Tensor that it reads or assigns noted;
-  ``effects.py``: what it does to other objects.
-- ``program.py``: what was captured, compiled and run; ``sequence.py`` runs it operation by
-  operation, ``interrupts.py`` keeps Ctrl-C from the moment in which arrays change hands.
-- ``step.py``: which program serves which call.
+- ``capture.py``: one run of the step that notes every Tensor that it reads or assigns;
+  ``effects.py``: the step's changes of other objects.
+- ``program.py``: compiles and runs the captured step; ``sequence.py`` runs it operation by
+  operation, ``interrupts.py`` delays Ctrl-C while arrays are donated and assigned.
+- ``step.py``: which program is used for which call.
 - ``recording.py``: the operations of a captured step, one by one.
 - ``fusing.py``: operations of a captured step that are computed as one.
 

@@ -1,11 +1,11 @@
-"""Capture: one run of a step under jax's tracing, with all that it reads and changes noted.
+"""Capture: one run of a step under jax's tracing that notes all that the step reads and changes.
 
-No second graph language: the step's own Python runs once, on traced arrays. Because all numeric
-state lives in Tensors, whatever the step reads is an input of the program and whatever it assigns
-is an output, be it a parameter, a running mean, a momentum buffer or the random stream's key.
+There is no second graph language: the step's own Python runs once, on traced arrays. All numeric
+state is in Tensors. So all that the step reads is an input of the program, and all that it assigns
+is an output: a parameter, a running mean, a momentum buffer or the random stream's key.
 
-Nothing outside changes meanwhile. Assignments go into the capture's own table, and what the step
-did to Python's objects is noted and undone: it is the program's to do, in each call.
+Nothing outside changes during the capture. Assignments go into the capture's own table. The step's
+changes of Python objects are noted and undone; the program makes them again in each call.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def call_of(equation: Any) -> int | None:
 
 
 def without_calls(name_stack: Any) -> Any:
-    """The names that the step's own code has given to what surrounds an equation."""
+    """The name stack without the captures' own scopes: only names that the step's code has set."""
     return type(name_stack)(
         tuple([scope for scope in name_stack.stack if not scope.name.startswith(_CALL)])
     )
@@ -71,8 +71,8 @@ class Capture(Listener[Tensor]):
 
     Args:
         function: the step.
-        args: its arguments, which it gets as they are: reading them gives traced values.
-        guard: notes what the step reads of Python's objects; None if nobody wants to know.
+        args: its arguments. It gets these Tensors themselves: reading them gives traced values.
+        guard: notes what the step reads of Python's objects; None if that is not needed.
 
     Attributes:
         jaxpr: the program. Its inputs are the arguments' values, and in ``read_tensor`` those of
@@ -81,20 +81,21 @@ class Capture(Listener[Tensor]):
             and ``effects``, and whether each of the conditions holds.
         inputs: what the step read from outside: Tensors, or the value of a Tensor that the step
             made itself and did not keep.
-        written: the Tensors outside that it assigned, or made and left where nobody looks.
+        written: the Tensors outside that it assigned; and those that it made and that are still
+            referenced, but from an unknown place.
         written_args: the numbers of the arguments that it assigned.
-        fresh: of the Tensors that it made and left, what they are other than their values. Each
-            call of the program makes such ones anew.
-        effects: what it did to Python's objects.
+        fresh: the device, flags and name of each Tensor that it made and left in its results or
+            effects. Each call of the program makes new ones.
+        effects: its changes of Python objects.
         result: what it returned.
-        outside: the Tensors in results and effects that were there before.
-        has_arrays: whether there are arrays in results and effects that are in no Tensor.
-        is_for_once: whether the step has left something where no other call can leave its own. The
-            program serves this call, and the next one runs the Python again.
-        first: of the Tensors that a call makes those that this run has made and somebody holds.
-        errors: for each condition, what makes the error to raise if it does not hold.
+        outside: the Tensors in results and effects that existed before.
+        has_arrays: whether there are arrays in results and effects outside of Tensors.
+        is_for_once: whether the step has left something in a place where another call cannot leave
+            its own. The program is used for this call only; the next one runs the Python again.
+        first: of the Tensors that each call makes: those of this run that are still referenced.
+        errors: for each condition, a function that makes the error to raise if it is false.
         calls: what it called, by number: see :func:`call_of`.
-        communicator: by which the step exchanges something with other ranks; None if it does not.
+        communicator: exchanges data with other ranks for the step; None if it exchanges nothing.
 
     Example:
         >>> total, x = Tensor((2,), name="total"), Tensor(data=[1.0, 2.0])
@@ -122,8 +123,8 @@ class Capture(Listener[Tensor]):
         self.calls: list[Call] = []
         self.communicator: Exchange | None = None
         self.result: Any
-        # What the step sees of Tensors that were there before: by Tensor, the value that it read
-        # or assigned, and which of them it assigned.
+        # For Tensors that existed before: by Tensor, the value that the step read or assigned; and
+        # which of them it assigned.
         self._values: dict[Tensor, CTensor] = {}
         self._assigned: dict[Tensor, None] = {}
         self._conditions: list[CTensor] = []
@@ -139,7 +140,7 @@ class Capture(Listener[Tensor]):
                     try:
                         with nullcontext() if guard is None else guard:
                             result = [function(*args)]
-                        with within("journal", None):  # what comes now is none of the step's doing
+                        with within("journal", None):  # from here on nothing is a part of the step
                             return self._finish(args, values, result, journal, guard)
                     except BaseException:
                         _put_back(guard)
@@ -148,15 +149,15 @@ class Capture(Listener[Tensor]):
                 local.capture = outer
 
         avals = [jax.ShapeDtypeStruct(arg.shape, arg.dtype) for arg in args]
-        # The axis is for what other ranks are told and asked.
+        # The axis is for the exchange with other ranks.
         self.jaxpr: ClosedJaxpr = jax.make_jaxpr(run, axis_env=[(AXIS, world_size())])(*avals)
         del self._values, self._assigned, self._conditions, self._forward_calls
 
-    # -- what it is told ----------------------------------------------------------------------
+    # -- what it notes ------------------------------------------------------------------------
 
     @contextmanager
     def calling(self, kind: str, owner: Any) -> Iterator[None]:
-        """Number all that is computed in a block: it is one call."""
+        """A block that is one call: all that is computed in it gets the call's number."""
         number, forward = len(self.calls), None
         if isinstance(owner, Record):
             if kind == FORWARD:
@@ -169,7 +170,7 @@ class Capture(Listener[Tensor]):
             yield
 
     def owners(self) -> list[type | None]:
-        """For each equation, the class of the operation of whose forward pass it is a part."""
+        """For each equation, the class of the operation if it is a part of its forward pass."""
         calls = [call_of(equation) for equation in self.jaxpr.eqns]
         return [
             self.calls[n].owner if n is not None and self.calls[n].kind == FORWARD else None
@@ -182,13 +183,13 @@ class Capture(Listener[Tensor]):
         self.errors.append(error)
 
     def communicates(self, communicator: Exchange) -> None:
-        """Note by whom the step exchanges something with other ranks."""
+        """Note the communicator by which the step exchanges data with other ranks."""
         if self.communicator not in (None, communicator):
             raise CaptureError("a compiled step can communicate on one kind of device only")
         self.communicator = communicator
 
     def read(self, tensor: Tensor) -> CTensor:
-        """The value that the step sees of a Tensor; an input, if it is from outside."""
+        """A Tensor's value in the step; it becomes an input, if it is from outside."""
         data = tensor._data
         if isinstance(data, jax.core.Tracer):  # computed in the step
             return data
@@ -202,7 +203,7 @@ class Capture(Listener[Tensor]):
         return value
 
     def write(self, tensor: Tensor, value: CTensor) -> None:
-        """Let the step see this value from now on; the Tensor outside stays as it is."""
+        """Set a Tensor's value in the step; outside of the step the Tensor does not change."""
         if isinstance(tensor._data, jax.core.Tracer):
             tensor._data = value
         else:
@@ -210,17 +211,17 @@ class Capture(Listener[Tensor]):
             self._assigned[tensor] = None
 
     def has_assigned(self, tensor: Tensor) -> bool:
-        """Whether a Tensor's value is one of the step, and not what it was before."""
+        """Whether the step has assigned a Tensor: it no longer has its value from before."""
         return tensor in self._assigned or _is_traced(tensor)
 
     def peek(self, tensor: Tensor) -> tuple[CTensor | None, bool]:
-        """What the step sees of a Tensor at present, for :meth:`put_back`."""
+        """The state of a Tensor in the step at present, for :meth:`put_back`."""
         if isinstance(tensor._data, jax.core.Tracer):
             return tensor._data, True
         return self._values.get(tensor), tensor in self._assigned
 
     def put_back(self, tensor: Tensor, before: tuple[CTensor | None, bool]) -> None:
-        """Let the step see of a Tensor what it saw before."""
+        """Set a Tensor's state in the step to what :meth:`peek` gave."""
         value, was_assigned = before
         if isinstance(tensor._data, jax.core.Tracer):
             assert value is not None
@@ -246,13 +247,13 @@ class Capture(Listener[Tensor]):
         journal: Journal,
         guard: Guard | None,
     ) -> list[CTensor]:
-        """Sort out what the program's outputs are, undo what the step has done, return them."""
+        """Find the program's outputs, undo what the step has done, and return the outputs."""
         was_there = guard.was_there if guard is not None else lambda _: False
         left = Leavings(args, set(journal.survivors()), self._value_of, was_there)
         self.result = left.template(box.pop())
         self.effects = [*left.of_flags(journal), *left.of_attributes(journal)]
         if guard is not None:
-            changes = iter(guard.changes())  # an iterator lets go of what it has given
+            changes = iter(guard.changes())  # an iterator releases what it has given
             self.effects += [left.effect(part, None, contents) for part, contents in changes]
         self.fresh, self.outside = left.made, left.outside
         self.has_arrays = bool(left.arrays)
@@ -260,7 +261,7 @@ class Capture(Listener[Tensor]):
         written_args = [i for i, arg in enumerate(args) if self._values[arg] is not values[i]]
         self.written_args = written_args
         outputs = [*(self._values[args[i]] for i in written_args), *left.of_made, *left.arrays]
-        del left  # with all Tensors that the step has made
+        del left  # and release all Tensors that the step has made
         _put_back(guard)
         journal.undo()
         written = self._written(args, journal, who)
@@ -269,10 +270,10 @@ class Capture(Listener[Tensor]):
     def _written(
         self, args: Sequence[Tensor], journal: Journal, who: Sequence[ref[Tensor]]
     ) -> list[CTensor]:
-        """The new values of what was there before, and of what the step made and left somewhere.
+        """The new values of Tensors that existed before, or were made and are still referenced.
 
-        Of the Tensors that it made, only those that somebody else still holds matter: to see which,
-        let go of them.
+        Of the Tensors that the step made, only those matter that are referenced from elsewhere. To
+        find these, release all references here first.
         """
         own_ones = set(args)
         made = set(journal.survivors())
@@ -291,10 +292,10 @@ class Capture(Listener[Tensor]):
         self.inputs = [_kept(*item) if isinstance(item, tuple) else item for item in inputs]
         written = [(found, value) for r, _, value in assigned if (found := r()) is not None]
         if any(map(_is_traced, journal.survivors())) or any(made() is not None for made in who):
-            gc.collect()  # perhaps they are only garbage
+            gc.collect()  # perhaps only cyclic garbage references them
         kept = [tensor for tensor in journal.survivors() if _is_traced(tensor)]
         self.first = {i: tensor for i, made in enumerate(who) if (tensor := made()) is not None}
-        # Whether somebody of whom nothing is known has got Tensors of this very run.
+        # Whether Tensors of this run are referenced from an unknown place.
         self.is_for_once |= bool(kept or self.first)
         written += [(tensor, tensor._data) for tensor in kept]
         self.written = [tensor for tensor, _ in written]
@@ -304,13 +305,13 @@ class Capture(Listener[Tensor]):
 
 
 def _put_back(guard: Guard | None) -> None:
-    """Undo what the step did to containers and plain objects."""
+    """Undo the step's changes of containers and plain objects."""
     for part, _ in [] if guard is None else guard.changes():
         part.become(part.expected)
 
 
 def _kept(found: ref[Tensor], value: CTensor) -> Tensor | CTensor:
-    """A Tensor that the step has made, if somebody still holds it; else its value."""
+    """A Tensor that the step has made, if it is still referenced; else its value."""
     tensor = found()
     return value if tensor is None else tensor
 

@@ -1,4 +1,4 @@
-"""What a step leaves: its result, and what it did to Python's objects, for each call anew."""
+"""What a step leaves: its result and its changes of Python objects, as templates for each call."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from singa.device import CTensor, Device
 
 
 class Made(NamedTuple):
-    """What a Tensor that a step makes is, other than its value."""
+    """A Tensor that a step makes: all but its value."""
 
     device: Device
     requires_grad: bool
@@ -34,7 +34,7 @@ class Made(NamedTuple):
 
 
 def blank(kind: Made) -> Tensor:
-    """A Tensor of this kind, whose value is to come."""
+    """A Tensor of this kind, whose value is set later."""
     device, requires_grad, stores_grad, name = kind
     nothing: Any = None
     tensor = wrap(nothing, device, requires_grad)
@@ -44,14 +44,14 @@ def blank(kind: Made) -> Tensor:
 
 
 class Given:
-    """What one call has of its own, and the objects that were made of it so far.
+    """The values of one call that fill templates, and the objects that were made of them so far.
 
     Args:
         args: its arguments.
         made: the Tensors that it makes.
 
     Attributes:
-        arrays: those in what it leaves that are in no Tensor; known once the program has run.
+        arrays: the arrays in results and effects outside of Tensors; set after the program has run.
     """
 
     __slots__ = ("args", "arrays", "made", "objects")
@@ -87,7 +87,7 @@ class _Array(NamedTuple):
 
 
 class _Outside:
-    """A Tensor that was there before the step. Another one may come into its place."""
+    """A Tensor that existed before the step. Another one may replace it."""
 
     __slots__ = ("tensor",)
 
@@ -99,7 +99,7 @@ class _Outside:
 
 
 class _Tuple:
-    """A tuple with something in it that each call has of its own."""
+    """A tuple with an element that differs from call to call."""
 
     __slots__ = ("elements", "kind")
 
@@ -115,7 +115,7 @@ class _Tuple:
 
 
 class _Object:
-    """A list, dict or plain object that the step has made: one in each call, in all its places."""
+    """A list, dict or plain object that the step has made: each call makes exactly one."""
 
     __slots__ = ("_empty", "_kind", "elements")
 
@@ -139,7 +139,7 @@ _TEMPLATES = (_Argument, _Tensor, _Array, _Outside, _Tuple, _Object)
 
 
 def fill(template: Any, given: Given) -> Any:
-    """What one call leaves of what a template stands for."""
+    """The object that one call makes from a template."""
     return template.fill(given) if type(template) in _TEMPLATES else template
 
 
@@ -165,14 +165,14 @@ def _has_arrays(template: Any, seen: set[Any]) -> bool:
 
 
 class Effect(NamedTuple):
-    """A change to something that was there before.
+    """A change to an object that existed before.
 
     Attributes:
-        target: a weak reference to the owner of an attribute; a part of what a guard compares; or
-            the template of a Tensor whose flags change.
+        target: a weak reference to the owner of an attribute; a Part of a guard; or the template
+            of a Tensor whose flags change.
         name: of the attribute.
-        template: what it is then; ``ABSENT`` if it is not there any more.
-        has_arrays: whether there are arrays in it that are in no Tensor.
+        template: the new value; ``ABSENT`` if the attribute was deleted.
+        has_arrays: whether there are arrays in it outside of Tensors.
     """
 
     target: Any
@@ -182,7 +182,7 @@ class Effect(NamedTuple):
 
     @property
     def is_simple(self) -> bool:
-        """Whether it assigns to an attribute what is known before the program has run."""
+        """Whether it sets an attribute to a value that is known before the program has run."""
         return self.name is not None and self.template is not ABSENT and not self.has_arrays
 
     def apply(self, given: Given) -> None:
@@ -205,13 +205,14 @@ class Leavings:
         args: the step's arguments.
         made: the Tensors that it has made.
         value_of: the value that the step sees of a Tensor.
-        was_there: whether an object was there before the step.
+        was_there: whether an object existed before the step.
 
     Attributes:
-        made, who: of each Tensor that a call has to make, what it is, and which one it was.
-        of_made, arrays: the values of those; and arrays that are in no Tensor.
-        outside: the Tensors in the templates that were there before.
-        is_for_once: whether there is something that no other call can have: an iterator.
+        made, who: for each Tensor that a call has to make, its description, and a reference to the
+            one of this run.
+        of_made, arrays: the values of those; and arrays outside of Tensors.
+        outside: the Tensors in the templates that existed before.
+        is_for_once: whether there is something that another call cannot make: an iterator.
     """
 
     def __init__(
@@ -231,10 +232,10 @@ class Leavings:
         self._by_step = made
         self._tensors: dict[Tensor, Any] = {arg: _Argument(i) for i, arg in enumerate(args)}
         self._objects: dict[int, Any] = {}
-        self._alive: list[Any] = []  # meanwhile no two objects have one id
+        self._alive: list[Any] = []  # keeps objects alive, so that no id is used twice
 
     def template(self, value: Any) -> Any:
-        """What stands for a value; the value itself, if it is the same in each call."""
+        """The template of a value; the value itself, if it is the same in each call."""
         if isinstance(value, Tensor):
             if value not in self._tensors:
                 self._tensors[value] = self._tensor(value)
@@ -245,7 +246,7 @@ class Leavings:
             return self._tuple(value)
         if isinstance(value, jax.core.Tracer):
             return self._array(value)
-        kind = None if isinstance(value, Watched) else kind_of(value)  # a layer is itself
+        kind = None if isinstance(value, Watched) else kind_of(value)  # a layer is never copied
         if kind is None or kind.restore is None or self._was_there(value):
             self.is_for_once |= is_iterator(value)
             return value
@@ -282,21 +283,22 @@ class Leavings:
         return found
 
     def effect(self, target: Any, name: str | None, value: Any) -> Effect:
-        """The effect that this is what is left there."""
+        """The effect that sets this target to this value."""
         template = self.template(value)
         return Effect(target, name, template, _has_arrays(template, set()))
 
     def of_flags(self, journal: Journal) -> Iterator[Effect]:
-        """The Tensors that were there before and whose flags have changed."""
+        """The effects on Tensors that existed before and whose flags have changed."""
         for tensor, (_, _, _, *before) in journal.tensors.items():
             now = (tensor.device, tensor._requires_grad, tensor._stores_grad)
             if now != tuple(before) and not isinstance(tensor._data, jax.core.Tracer):
                 yield self.effect(self.template(tensor), None, now)
 
     def of_attributes(self, journal: Journal) -> Iterator[Effect]:
-        """The attributes that were assigned, be it what they were before: others may change them.
+        """The effects on attributes that were assigned.
 
-        But for a container that was put back: in a later call another one may be in its place.
+        Also those that got their old value again, because other code may change them between calls.
+        An exception is an old container: in a later call another one may be in its place.
         """
         for (_, name), (owner, before) in journal.attributes.items():
             value = own(owner).get(name, ABSENT)
@@ -304,7 +306,7 @@ class Leavings:
                 yield self.effect(ref(owner), name, value)
 
     def forget(self) -> None:
-        """Let go of all that the step has made."""
+        """Release all that the step has made."""
         self._tensors.clear()
         self._objects.clear()
         self._alive.clear()

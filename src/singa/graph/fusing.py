@@ -1,9 +1,9 @@
 """A ReLU that follows a native convolution becomes a part of it.
 
-XLA fuses what it compiles itself, but a native kernel is opaque to it: a ReLU behind one would
-read the whole result once more and write it again. oneDNN can apply it before the result leaves
-the cache. Whether a step allows that is plain in the recorded program: both operations are the
-library's own, they compute what the kernel computes, and nobody else looks at what is between.
+XLA fuses only what it compiles itself. It cannot see into a native kernel: a ReLU after one would
+read the whole result and write it again. oneDNN can apply it while the result is still in the
+cache. The recorded program shows whether this is possible: both operations are the library's own,
+they compute what the kernel computes, and no other operation uses the value between them.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from singa.operation.activation import ReLU
 from singa.operation.convolution import Convolution2d
 
 _CONVOLUTION = "singa_convolution"
-_INNER = ("jaxpr", "call_jaxpr")  # where equations that call a jaxpr keep it
+_INNER = ("jaxpr", "call_jaxpr")  # the parameters in which equations keep the jaxpr that they call
 
 
 def fuse(closed: ClosedJaxpr, owners: Sequence[type | None]) -> ClosedJaxpr:
-    """The same program, with each ReLU in the native convolution before it that can be there.
+    """The same program, with each ReLU fused into the native convolution before it if possible.
 
     Args:
         closed: a captured step.
@@ -45,7 +45,7 @@ def fuse(closed: ClosedJaxpr, owners: Sequence[type | None]) -> ClosedJaxpr:
         before = convolutions.get(eqn.invars[0])
         if before is not None and uses[eqn.invars[0]] == 1:
             fused = _with_relu(eqns[before])
-            source = fused.source_info  # of both: profiles see whose work it does
+            source = fused.source_info  # both names, so that profiles show both operations
             names = source.name_stack + eqn.source_info.name_stack
             eqns[before] = fused.replace(
                 outvars=[eqn.outvars[0]],
@@ -57,7 +57,7 @@ def fuse(closed: ClosedJaxpr, owners: Sequence[type | None]) -> ClosedJaxpr:
 
 
 def _is_native(eqn: Any) -> bool:
-    """Whether a native convolution is what the equation's only result comes from."""
+    """Whether the equation's only result is that of a native convolution."""
     if eqn.primitive.name == "ffi_call":
         return bool(eqn.params["target_name"] == _CONVOLUTION)
     return len(eqn.outvars) == 1 and any(
@@ -81,7 +81,7 @@ def _is_maximum_with_0(eqn: Any) -> bool:
 
 
 def _inner(eqn: Any) -> Iterable[Any]:
-    """The programs of which one gives the equation's result."""
+    """The inner programs of an equation; one of them gives its result."""
     if eqn.primitive.name == "cond":
         return eqn.params["branches"]
     return [eqn.params[name] for name in _INNER if name in eqn.params]
@@ -93,13 +93,13 @@ def _last(jaxpr: Any) -> Any:
 
 
 def _with_relu(eqn: Any) -> Any:
-    """The equation with a ReLU behind its result: inside of what it calls, down to the kernel."""
+    """The equation with a ReLU on its result: set in the kernel's call, inside nested programs."""
     if eqn.primitive.name == "ffi_call":
         attributes = tuple(
             (name, True if name == "relu" else value) for name, value in eqn.params["attributes"]
         )
         return eqn.replace(params=eqn.params | {"attributes": attributes})
-    if eqn.primitive.name == "cond":  # one branch for CPUs, one for all else
+    if eqn.primitive.name == "cond":  # one branch for CPUs, one for all other devices
         branches = tuple(map(_program_with_relu, eqn.params["branches"]))
         return eqn.replace(params=eqn.params | {"branches": branches})
     [name] = [name for name in _INNER if name in eqn.params]

@@ -1,4 +1,4 @@
-"""Ctrl-C waits while arrays are in nobody's hands."""
+"""Delays Ctrl-C while donated arrays are not yet replaced by the new ones."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class uninterrupted:
-    """A block during which Ctrl-C waits: it comes when the block has ended.
+    """A block during which Ctrl-C is delayed: it is raised when the block has ended.
 
     Only the main thread is ever interrupted; in others this does nothing.
     """

@@ -23,11 +23,11 @@ from singa.graph.interrupts import uninterrupted
 from singa.graph.sequence import one_by_one
 from singa.tape.kernel import named
 
-# An array that only its Tensor holds, seen through a list of arrays: the Tensor's reference, the
-# list's and getrefcount's own argument.
+# The reference count of an array that only its Tensor holds, in a list of arrays: the references
+# of the Tensor, of the list and of getrefcount's own argument.
 _UNSHARED = 3
 
-# Assign without any of Python's own steps in between, in which an interrupt could come.
+# Assign without running Python bytecode, so that no interrupt can come in between.
 _slots: Any = vars(Tensor)
 _set_data: Callable[[Tensor, CTensor], None] = _slots["_data"].__set__
 _set_creator: Callable[[Tensor, None], None] = _slots["creator"].__set__
@@ -36,21 +36,21 @@ _set_creator: Callable[[Tensor, None], None] = _slots["creator"].__set__
 class Program:
     """A captured step that can be run on arguments of the captured shapes.
 
-    It is a function of all that the step has read, be it Tensors' values or Python's objects, to
-    all that it has left. It holds as long as its ``guard`` does.
+    It is a function from all that the step has read (Tensors' values and Python objects) to all
+    that it has left. It is valid as long as its ``guard`` holds.
 
     The arrays of Tensors that it both reads and assigns are donated: XLA writes the new values
-    into their memory. One that somebody else holds too (a ``t.data`` that was kept, a second
-    Tensor on it) is copied first. Nothing is donated to a program that checks conditions: if one
-    does not hold, all is to be as before.
+    into their memory. An array that is referenced from elsewhere too (a ``t.data`` that was kept, a
+    second Tensor on it) is copied first. Nothing is donated to a program that checks conditions:
+    if one is false, nothing may have changed.
 
     Args:
         function: the step: Tensors in, any nesting of Tensors out.
         args: Tensors of the shapes, types and devices that it is captured for.
         sequential: run the operations one by one, in recorded order, instead of compiled into
             one program.
-        similar: programs for the same arguments. If one of them does the same, its compilation is
-            used again.
+        similar: programs for the same arguments. If one of them does the same, its compiled code
+            is reused.
         read: what the step reads besides, such as the function that it calls, and its arguments.
 
     Example:
@@ -76,13 +76,13 @@ class Program:
             self.guard.value(value, "an argument")
         self.capture = capture = Capture(function, args, self.guard)
         read = {t: i for i, t in enumerate(capture.inputs) if isinstance(t, Tensor)}
-        # What is read and assigned comes first among inputs and outputs alike, in the same order:
-        # so jax pairs each donated array with the new value of the same Tensor. If it were with
-        # one of another Tensor of that shape, XLA would have to make copies.
+        # Tensors that are read and assigned come first in both inputs and outputs, in the same
+        # order: so jax pairs each donated array with the new value of the same Tensor. If it were
+        # paired with another Tensor of that shape, XLA would have to make copies.
         written = range(len(capture.written))
         self._order = sorted(written, key=lambda i: capture.written[i] not in read)
         self._written = [capture.written[i] for i in self._order]
-        # By their places among the inputs: what is donated, and what is only read.
+        # The indices of the donated inputs, and of those that are only read.
         self._donated = [read[t] for t in self._written if t in read]
         self._kept = [i for i in range(len(capture.inputs)) if i not in set(self._donated)]
         self._donated_tensors: list[Any] = [capture.inputs[i] for i in self._donated]
@@ -127,7 +127,7 @@ class Program:
                 given.made[i] = tensor
         written = [args[i] for i in capture.written_args]
         targets = self._written + written + given.made
-        if local.journal is not None:  # somebody may want to undo this
+        if local.journal is not None:  # this may have to be undone
             for tensor in targets:
                 local.journal.note(tensor)
         inputs = self._arrays(args)
@@ -138,7 +138,7 @@ class Program:
                 if shared[i]:
                     donated[i] = donated[i].copy()
         attributes = self._attributes_to_set(given) if self._simple else _NOTHING
-        # From here to the end all is done, or nothing: donated arrays are in nobody's hands.
+        # From here to the end all is done, or nothing: donated arrays must be replaced.
         if self._direct is not None and not self._others:
             outputs: Iterator[CTensor] = chain.from_iterable(starmap(self._direct, (inputs,)))
             _run_out(self._assignments(targets, outputs, written, attributes))
@@ -170,7 +170,7 @@ class Program:
         )
 
     def _attributes_to_set(self, given: Given) -> list[tuple[dict[str, Any], str, Any]]:
-        """What is to be put among whose attributes; who has to know is told already."""
+        """The attribute dicts, names and values to set; journal and guards are notified here."""
         found = []
         for target, name, template, _ in self._simple:
             owner = target()
@@ -186,7 +186,7 @@ class Program:
         return found
 
     def _compiled_call(self) -> Callable[..., Sequence[CTensor]] | None:
-        """What runs the program without any Python code, once it has run; None if nothing does."""
+        """Runs the program without Python code, available after its first run; else None."""
         if self.capture.errors or self.capture.communicator is not None:
             return None
         return getattr(self.compiled, "_call", None)
@@ -203,13 +203,13 @@ class Program:
         return not self.is_spent and self.guard.has_seen_no_change()
 
     def holds(self, args: Sequence[Tensor]) -> bool:
-        """Whether the step would do on these arguments what it did when it was captured."""
+        """Whether the step would still do the same on these arguments as when it was captured."""
         guard = self.guard
         if self.is_spent:
             return False
         if guard.has_seen_no_change():
             return True
-        with uninterrupted():  # the guard and the program have to know of the same Tensors
+        with uninterrupted():  # the guard and the program must refer to the same Tensors
             if not guard.holds(lambda tensor: self._is_free(tensor, args)):
                 return False
             if guard.replaced:
@@ -217,15 +217,15 @@ class Program:
             return True
 
     def _is_free(self, tensor: Tensor, args: Sequence[Tensor]) -> bool:
-        """Whether a Tensor has no other place in this program yet."""
+        """Whether a Tensor is not yet used by this program."""
         return all(tensor is not other for other in (*self.states(), *args))
 
     def states(self) -> list[Tensor]:
-        """The Tensors that the step reaches by itself."""
+        """The Tensors that the step reads or assigns without getting them as arguments."""
         return [t for t in (*self.capture.inputs, *self._written) if isinstance(t, Tensor)]
 
     def _replace(self, replaced: dict[Tensor, Tensor]) -> None:
-        """Other Tensors are where some were that the step reads."""
+        """Use other Tensors in place of some that the step reads."""
         tables: tuple[list[Any], ...] = (
             self.capture.inputs, self.capture.written, self._written, self._donated_tensors,
             self._kept_inputs, self._recorded,
@@ -237,7 +237,7 @@ class Program:
 
     @property
     def compiled(self) -> Any:
-        """What XLA made of it, a ``jax.stages.Compiled``; None if the operations run one by one."""
+        """The compiled program, a ``jax.stages.Compiled``; None if operations run one by one."""
         return self._run if isinstance(self._run, jax.stages.Compiled) else None
 
     def fits(self, args: Sequence[Tensor]) -> bool:
@@ -253,7 +253,7 @@ class Program:
         )
 
     def _run_everywhere(self, *inputs: list[CTensor]) -> Sequence[CTensor]:
-        """Run the program; if ranks exchange something in it, it is one program of them all."""
+        """Run the program; if ranks exchange data in it, all ranks run it together."""
         communicator = self.capture.communicator
         if communicator is None or self.compiled is None:
             return self._run(*inputs)
@@ -290,7 +290,7 @@ class Program:
 
 
 def _run_out(steps: Iterator[Any]) -> None:
-    """Let all of them happen."""
+    """Run an iterator to its end."""
     deque(steps, maxlen=0)
 
 
@@ -317,7 +317,7 @@ def _opened(closed: ClosedJaxpr) -> ClosedJaxpr:
 
 
 def _numbered(closed: ClosedJaxpr) -> ClosedJaxpr:
-    """The same program, of which XLA is told each operation's place: profiles go by that."""
+    """The same program with each operation's number in its name stack, for profiles."""
     places = count()
     eqns = []
     for eqn in closed.jaxpr.eqns:
@@ -332,8 +332,8 @@ def _numbered(closed: ClosedJaxpr) -> ClosedJaxpr:
 def _equal(a: Any, b: Any) -> bool:
     """Whether two closed jaxprs are the same program.
 
-    The compiled kernels inside count as the same only if they are the same object, which they
-    are if the same operations were recorded: a kernel is traced once.
+    Compiled kernels in them are the same only if they are the same object. They are, if the same
+    operations were recorded, because a kernel is traced once.
     """
     if len(a.jaxpr.eqns) != len(b.jaxpr.eqns) or len(a.consts) != len(b.consts):
         return False

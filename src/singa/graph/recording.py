@@ -25,7 +25,7 @@ class Source:
     Attributes:
         kind: ``argument``, ``parameter``, ``state`` or ``constant``.
         name: the Tensor's.
-        aval: its shape and data type, in jax's words.
+        aval: its shape and data type, as a jax aval.
     """
 
     kind: str
@@ -40,10 +40,10 @@ class Node:
     Attributes:
         name: its class, or the kernel's name: ``Convolution2d``, ``SGD``.
         direction: ``forward``, ``backward``, ``update``, or ``other``.
-        number: which of its name it is, from 1. A backward has the number of its forward.
+        number: its number among those of its name, from 1. A backward has that of its forward.
         layer: the path of the layer whose Tensors it takes; empty if it takes none.
         inputs: where each input comes from, and which of that operation's outputs it is.
-        outputs: shapes and data types, in jax's words.
+        outputs: shapes and data types, as jax avals.
         forward: of a backward, the operation that it belongs to.
         is_rule: whether it is the update rule of an optimizer.
     """
@@ -73,21 +73,21 @@ class Node:
 
 
 Key: TypeAlias = tuple[str, str, int]
-"""What one operation is found again by: its direction, name and number."""
+"""Identifies an operation of a step: its direction, name and number."""
 
 
 class Recording:
-    """A recorded step, taken apart.
+    """The operations of a captured step.
 
     Args:
-        capture: the recorded step.
-        names: what Tensors are called, where that is not their own name.
-        arguments: what the step's arguments are called, as far as they have names.
+        capture: the captured step.
+        names: names of Tensors, if they differ from the Tensors' own names.
+        arguments: the names of the step's arguments, as far as they have names.
 
     Attributes:
         nodes: its operations, in recorded order.
-        results: what it returns: for each array the operation, or what it was handed through
-            from, and the number of the output.
+        results: what it returns: for each array the operation (or the source, if it is returned
+            unchanged), and the number of the output.
         is_training: whether it has a backward pass.
         assigned: the names of the Tensors that it assigns, and where the new values come from.
 
@@ -139,10 +139,10 @@ class Recording:
 
 
 def _nodes(capture: Capture, equations: Sequence[Any]) -> list[Node]:
-    """A node for each equation: of which operation it is, and in which direction.
+    """A node for each equation, with its operation and direction.
 
-    What is sure: backward passes, updates, and forward passes as long as there has been no backward
-    pass or if they have one themselves. Of the rest the direction is :data:`OTHER`.
+    The direction is certain for backward passes, updates, and forward passes that come before the
+    first backward pass or have a backward pass themselves. The others get :data:`OTHER`.
     """
     calls = capture.calls
     walked = {call.forward for call in calls if call.kind == BACKWARD}
@@ -158,7 +158,7 @@ def _nodes(capture: Capture, equations: Sequence[Any]) -> list[Node]:
             call = calls[number]
             if call.kind != FORWARD or number in walked:
                 node.direction = call.kind
-            if number not in of_calls:  # its main part; there may be others
+            if number not in of_calls:  # the main part of the call; there may be others
                 of_calls[number] = node
                 node.name = call.owner.__name__
                 node.is_rule = call.kind == UPDATE
@@ -181,10 +181,10 @@ def _source(tensor: Any, names: Mapping[Tensor, str], aval: Any) -> Source:
 
 
 def _directions(nodes: Sequence[Node]) -> None:
-    """Say of what is no plain forward or backward which of the two it is a part of, or neither.
+    """Set the direction of nodes that have :data:`OTHER`.
 
-    It is a part of what takes its results. Where nothing does, or only an update, it is an update
-    if a gradient or an update goes into it.
+    A node belongs to the pass that uses its results. If nothing uses them, or only an update, it is
+    an update if it depends on a gradient or an update.
     """
     is_late: set[Source | Node] = set()
     for node in nodes:

@@ -25,7 +25,7 @@ def one_by_one(closed: ClosedJaxpr, communicator: Exchange | None) -> Callable[.
         return run
     jaxpr = closed.jaxpr
     calls = [_call(eqn, jaxpr, communicator) for eqn in jaxpr.eqns]
-    # After each operation, the values that no later one needs.
+    # For each operation, the values that no later operation needs.
     finished: list[list[Any]] = [[] for _ in calls]
     needed = {x for x in jaxpr.outvars if not isinstance(x, Literal)}
     for place, eqn in reversed(list(enumerate(jaxpr.eqns))):

@@ -1,4 +1,4 @@
-"""Steps: functions of Tensors that are captured on first use, and again when it has to be."""
+"""Steps: functions of Tensors that are captured on first use, and again when needed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from singa.graph.program import Program
 from singa.tape import mode
 
 MOST_PROGRAMS = 32
-"""So many programs of one model are kept; the one that was not used for longest is dropped."""
+"""The number of programs of one model that are kept; the least recently used one is dropped."""
 
 _WARN_AT = {10, 100, 1000}  # captures
 
@@ -32,14 +32,14 @@ class Steps:
     The kind is all that can change the program: the function, the shapes, types and devices of
     the Tensors, the values of all other arguments, whether it is in training; and all that the
     function has read of Python's objects, see :class:`singa.core.guard.Guard`. A call of a new
-    kind runs the function's Python once more; it is never served by a program that does not fit
-    it. The :data:`MOST_PROGRAMS` programs that were used last are kept. When calls are of ever new
-    kinds, a :class:`RecompilationWarning` says what keeps changing.
+    kind runs the function's Python again; a program is used only for calls of its kind. The
+    :data:`MOST_PROGRAMS` programs that were used last are kept. If calls always have new kinds, a
+    :class:`RecompilationWarning` says what changes.
 
     Attributes:
         captures: how often a function's Python has run.
         compilations: how often XLA has compiled the result.
-        last: the program that served the last call.
+        last: the program of the last call.
 
     Example:
         >>> def double(x):
@@ -52,10 +52,10 @@ class Steps:
     """
 
     def __init__(self) -> None:
-        # By the kind of call those that differ in what they have read; last used, first looked at.
+        # By the key of a call, programs that differ in what they have read; last used comes first.
         self._programs: dict[Any, list[Program]] = {}
-        self._states = _Known()  # Tensors that a program reaches by itself
-        self._owners: set[int] = set()  # by their ids, what the functions are methods of
+        self._states = _Known()  # Tensors that a program uses without getting them as arguments
+        self._owners: set[int] = set()  # the ids of objects whose methods the functions are
         self.captures = 0
         self.compilations = 0
         self.last: Program | None = None
@@ -83,7 +83,7 @@ class Steps:
         try:
             return program(call.tensors)
         except (TypeError, ValueError):
-            # Someone may have given a Tensor of the state another shape, type or device.
+            # A Tensor of the state may have got another shape, type or device.
             if program.fits(call.tensors):
                 raise
         return self._choose(call, [other for other in programs if other.fits(call.tensors)])(
@@ -99,8 +99,9 @@ class Steps:
     ) -> _Call:
         leaves: list[Any] = []
         structure = [_structure(value, leaves) for value in (*args, *options.values())]
-        # The program's arguments: each Tensor once, however often it was passed. One that the
-        # function reaches by itself too is none: the program is one for just this Tensor.
+        # The program's arguments: each Tensor once, even if it was passed several times. A Tensor
+        # that the function also reaches without its arguments is not one of them: the program is
+        # valid for this Tensor only.
         places: dict[Tensor, int] = {}
         key: list[Any] = [
             self._key_of_function(function),
@@ -121,14 +122,14 @@ class Steps:
     def _key_of_function(self, function: Callable[..., Any]) -> Any:
         if type(function) is not MethodType:
             return _key_of(function)
-        owner = function.__self__  # not itself in the key: it would be kept alive
+        owner = function.__self__  # only its id is in the key, which must not keep it alive
         if id(owner) not in self._owners:
             self._owners.add(id(owner))
             finalize(owner, self._forget, id(owner)).atexit = False
         return function.__func__, id(owner)
 
     def _forget(self, owner: int) -> None:
-        """What these programs were methods of is gone."""
+        """Drop the programs of a freed object's methods."""
         self._owners.discard(owner)
         for key in [
             key for key in self._programs if isinstance(key[0], tuple) and key[0][1] == owner
@@ -136,7 +137,7 @@ class Steps:
             del self._programs[key]
 
     def _choose(self, call: _Call, programs: list[Program]) -> Program:
-        """The program whose step has read what is there now, or a new one."""
+        """The program whose step has read the present state, or a new program."""
         for i, program in enumerate(programs):
             if program.holds(call.tensors):
                 if i:
@@ -164,7 +165,7 @@ class Steps:
         self.compilations += program.is_compiled_anew
         self._states.add(program.states())
         shared = [t for t in call.tensors if t in program.guard.tensors]
-        if shared:  # arguments that the function reaches by itself too
+        if shared:  # arguments that the function also reaches without its arguments
             self._states.add(shared)
             call = self._call(call.function, *call.arguments, call.sequential)
         self._programs.setdefault(call.key, []).insert(0, program)
@@ -198,7 +199,7 @@ class Steps:
 
 
 class _Call:
-    """A call of a function: what it is called with, and what kind of call that makes it."""
+    """A call of a function: its arguments, and the key that says of which kind it is."""
 
     __slots__ = ("arguments", "function", "key", "leaves", "sequential", "tensors")
 
@@ -215,15 +216,15 @@ class _Call:
         self.tensors, self.sequential, self.key = tensors, sequential, key
 
     def plain_values(self) -> list[Any]:
-        """The function, and its arguments that are no Tensors."""
+        """The function, and its arguments that are not Tensors."""
         return [self.function, *(leaf for leaf in self.leaves if not isinstance(leaf, Tensor))]
 
     def step(self) -> Callable[..., Any]:
         """The call as a function of its Tensors.
 
         Raises:
-            CaptureError: it has changed a container that it was called with. Later calls come with
-                other ones, of which the program knows the Tensors only.
+            CaptureError: it has changed a container that it was called with. Later calls have other
+                containers, of which the program gets only the Tensors.
         """
         args, options = self.arguments
 
@@ -241,19 +242,19 @@ class _Call:
                 kind = type(changed[0].source).__name__
                 raise CaptureError(
                     f"{changed[0].path}: a compiled step cannot change a {kind} that it is called "
-                    f"with. Return what is to be in it, or keep the {kind} on the model, or change "
-                    "a copy of it"
+                    f"with. Return the new contents, or keep the {kind} on the model, or change a "
+                    "copy of it"
                 )
             return result
 
         return run
 
 
-_LEAVES = 3  # where in a key the arguments begin
+_LEAVES = 3  # the index in a key at which the arguments begin
 
 
 def _structure(value: Any, leaves: list[Any]) -> Any:
-    """How an argument is nested, for a key; what it is made of is added to ``leaves``, in order."""
+    """How an argument is nested, for a key; its elements are added to ``leaves``, in order."""
     if type(value) is Tensor:
         leaves.append(value)
         return None
@@ -266,7 +267,7 @@ def _structure(value: Any, leaves: list[Any]) -> Any:
 
 
 def _children(value: Any) -> tuple[Iterable[Any], tuple[Any, ...]] | None:
-    """What is inside of a container that jax knows, and what else it is; None for all others."""
+    """The elements of a container that jax knows, and its kind for a key; None for other values."""
     kind = type(value)
     if kind in (dict, OrderedDict, defaultdict):  # whose keys jax sorts
         default = getattr(value, "default_factory", None)
@@ -280,7 +281,7 @@ def _has_changed(part: Part) -> bool:
 
 
 def _find_containers(value: Any, path: str, found: list[Part]) -> None:
-    """Look for what a step could change, in an argument that jax takes apart."""
+    """Find the containers in an argument that a step could change."""
     children = None if isinstance(value, Tensor) else _children(value)
     if children is None:
         return
@@ -292,7 +293,7 @@ def _find_containers(value: Any, path: str, found: list[Part]) -> None:
 
 
 def _key_of(value: Any) -> Any:
-    """What an argument, or a function, is in a key: equal only to one that does the same."""
+    """The key of an argument or a function: equal only if both compute the same."""
     if isinstance(value, partial):
         arguments = [*value.args, *value.keywords.values()]
         return (partial, _key_of(value.func), *value.keywords, *map(_key_of, arguments))
@@ -310,7 +311,7 @@ def _key_of_argument(value: Any) -> Any:
 
 
 def _describe(part: Any) -> str:
-    """A part of a key that stands for an argument, for people."""
+    """A description, for messages, of an argument's part of a key."""
     match part:
         case (int(), aval, device, bool()):
             return f"a Tensor {aval.str_short()} on {device.name}"
@@ -343,7 +344,7 @@ _NONE: list[Program] = []
 
 
 class _Known:
-    """Tensors, known as long as they live, by their ``ids``."""
+    """A set of Tensors that does not keep them alive: their ``ids``, and weak references."""
 
     def __init__(self) -> None:
         self.ids: dict[int, ref[Tensor]] = {}

@@ -1,4 +1,4 @@
-"""The layers: parameters and state around operations."""
+"""The layers: operations with parameters and state."""
 
 from singa.layer.activation import (
     ELU,

@@ -64,9 +64,9 @@ class SELU(Function, operation=operation.SeLU):
 
 
 class GELU(Function, operation=operation.Gelu):
-    """x times the normal distribution's function at x; see :func:`singa.autograd.gelu`.
+    """x times the normal cumulative distribution at x; see :func:`singa.autograd.gelu`.
 
-    ``approximate="tanh"`` is the formula with a tanh.
+    ``approximate="tanh"`` uses an approximate formula with a tanh.
 
     Shapes:
         x, y: any.
@@ -207,7 +207,7 @@ class PReLU(Layer):
 
     Args:
         num_parameters: 1, or the number of channels: a slope for each of them.
-        init: what the slopes are at first.
+        init: the initial value of the slopes.
 
     Shapes:
         x, y: any for one slope, otherwise (N, C, ...).

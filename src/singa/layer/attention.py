@@ -20,27 +20,28 @@ from singa.operation import (
 
 
 class MultiHeadAttention(Layer):
-    """Attention of several heads, each to a part of the features (Vaswani et al., 2017).
+    """Attention of several heads, each with a part of the features (Vaswani et al., 2017).
 
     Args:
-        embed_dim: the number of features, which ``num_heads`` divides.
-        num_heads: how many heads share them.
+        embed_dim: the number of features, a multiple of ``num_heads``.
+        num_heads: the number of heads that share the features.
         dropout: the probability with which an attention weight is 0, in training.
         bias: whether the four projections have biases.
 
     Shapes:
         query, y: (batch, queries, embed_dim).
-        key, value: (batch, keys, embed_dim); the query itself if None, and the key.
-        mask: true where a query may look at a key, or numbers that are added to the scores:
-            (queries, keys), or what broadcasts to (batch, heads, queries, keys). A query that may
-            look nowhere attends to nothing: to values of 0.
-        key_mask: (batch, keys), true where there is a key and no padding.
-        causal: whether a query sees only the keys up to its own place.
+        key, value: (batch, keys, embed_dim). If None, the key is the query, and the value is the
+            key.
+        mask: true where a query may attend to a key, or numbers that are added to the scores:
+            (queries, keys), or a shape that broadcasts to (batch, heads, queries, keys). If a query
+            may attend to no key, its values are 0.
+        key_mask: (batch, keys), true for keys, false for padding.
+        causal: whether a query attends only to the keys up to its own position.
 
     Parameters:
         in_proj_weight: (embed_dim, 3 * embed_dim), the projections to queries, keys and values
-            side by side; at first uniform, with variance 1 / (2 * embed_dim).
-        in_proj_bias: (3 * embed_dim,), at first 0.
+            side by side; initially uniform, with variance 1 / (2 * embed_dim).
+        in_proj_bias: (3 * embed_dim,), initially 0.
         out_proj: a Linear.
 
     Example:
@@ -59,9 +60,10 @@ class MultiHeadAttention(Layer):
         self.num_heads = positive("MultiHeadAttention", "num_heads", num_heads)
         if embed_dim % num_heads:
             raise ArgumentError(
-                f"MultiHeadAttention: embed_dim={embed_dim} is no multiple of num_heads={num_heads}"
+                f"MultiHeadAttention: embed_dim={embed_dim} is not a multiple of "
+                f"num_heads={num_heads}"
             )
-        Dropout(dropout)  # says at once if that is no probability
+        Dropout(dropout)  # raises immediately if it is not a probability
         self.dropout = float(dropout)
         self.bias = bool(bias)
         self.in_proj_weight: Tensor
@@ -70,7 +72,7 @@ class MultiHeadAttention(Layer):
 
     def initialize(self, query: Tensor, *others: Tensor | None) -> None:
         size = self.embed_dim
-        bound = math.sqrt(3 / (2 * size))  # as PyTorch: Glorot's for the three together
+        bound = math.sqrt(3 / (2 * size))  # as in PyTorch: Glorot's bound for the three together
         self.in_proj_weight = parameter((size, 3 * size), query).uniform(-bound, bound)
         if self.bias:
             self.in_proj_bias = parameter((3 * size,), query)
@@ -101,7 +103,7 @@ class MultiHeadAttention(Layer):
     def _joined(
         self, mask: TensorLike | None, key_mask: TensorLike | None, key: Tensor
     ) -> Tensor | None:
-        """Both masks in one, that broadcasts to (batch, heads, queries, keys)."""
+        """Both masks combined, of a shape that broadcasts to (batch, heads, queries, keys)."""
         seen = None if mask is None else as_tensor(mask, key)
         if key_mask is None:
             return seen

@@ -1,4 +1,4 @@
-"""Layer: parameters and state around operations."""
+"""Layer: operations with parameters and state."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from singa.device import DType, float32, is_float
 from singa.errors import ArgumentError, DTypeError, ShapeError
 
 Initializer: TypeAlias = Callable[[Tensor], Any]
-"""A function of :mod:`singa.initializer`, or another one that fills a Tensor in place."""
+"""A function of :mod:`singa.initializer`, or another function that fills a Tensor in place."""
 
 
 class Branch(NamedTuple):
-    """A layer's place among others: how many it is in, its path from the outermost, and its name.
+    """A layer's depth in the tree of layers, its path from the outermost layer, and its name.
 
-    The name is the path from the one that it is in: ``conv1``, ``blocks.0``.
+    The name is the path from the layer that contains it: ``conv1``, ``blocks.0``.
     """
 
     depth: int
@@ -64,19 +64,19 @@ def _initialized_first(forward: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class Layer(Watched):
-    """A function of Tensors with parameters and state of its own.
+    """A function of Tensors with its own parameters and state.
 
-    A subclass defines ``forward``, and ``initialize`` if it has something to make once its first
-    input is known: it is called with that input before the first forward, unless somebody has
-    called it by hand before.
+    A subclass defines ``forward``, and ``initialize`` if it makes parameters that depend on its
+    first input: it is called with that input before the first forward, unless it was called by
+    hand before.
 
-    What belongs to a layer is found by looking at its attributes: Tensors with ``stores_grad``
-    are parameters, Tensors made known by :meth:`register_states` are states, and Layers are
-    looked into, also in lists, tuples and dicts. Names are the paths to them, ``conv1.W`` or
-    ``blocks.0.bn.scale``. What is reachable in two ways is counted once.
+    The parameters, states and inner layers are found among the attributes: Tensors with
+    ``stores_grad`` are parameters, Tensors registered by :meth:`register_states` are states, and
+    Layers are searched too, also in lists, tuples and dicts. Names are their paths, ``conv1.W`` or
+    ``blocks.0.bn.scale``. An object with several paths is counted once.
 
     Shapes:
-        xs, y: whatever ``forward`` takes and returns.
+        xs, y: the arguments and the results of ``forward``.
 
     Example:
         >>> class Scale(layer.Layer):
@@ -104,7 +104,7 @@ class Layer(Watched):
 
     @_initializing
     def initialize(self, *xs: Any) -> None:
-        """Make the parameters, now that the inputs' shapes, types and device are known."""
+        """Make the parameters; the inputs give the shapes, types and device."""
 
     def forward(self, *xs: Any, **options: Any) -> Any:
         """Compute the outputs: Tensors in, Tensors out."""
@@ -139,7 +139,7 @@ class Layer(Watched):
         self.initialize(*xs, **options)
 
     def register_states(self, **tensors: Tensor) -> None:
-        """Set these attributes, and count them among the layer's states (not its parameters).
+        """Set these attributes, and register them as states of the layer (not as parameters).
 
         Example:
             >>> net = layer.Linear(2)
@@ -153,14 +153,14 @@ class Layer(Watched):
         self._state_names = tuple(dict.fromkeys((*self._state_names, *tensors)))
 
     def register_layers(self, *layers: Layer | Mapping[str, Layer]) -> None:
-        """Make layers known that are kept where no attribute leads, such as in a closure.
+        """Register layers that cannot be found among the attributes, such as those in a closure.
 
-        They become attributes: those of a dict by its keys, others as ``Linear_0``, ``ReLU_1``,
-        where the counting goes on from call to call.
+        They become attributes: the layers of a dict by its keys, others as ``Linear_0``,
+        ``ReLU_1``. The numbers continue from call to call.
 
         Raises:
-            ArgumentError: a name that is taken.
-            DTypeError: something that is no Layer.
+            ArgumentError: a name is already used.
+            DTypeError: an argument is not a Layer.
 
         Example:
             >>> net = layer.Layer()
@@ -185,10 +185,10 @@ class Layer(Watched):
             setattr(self, name, layer)
 
     def freeze(self) -> None:
-        """Leave all parameters as they are from now on, those that are not yet made too.
+        """Make all parameters constant from now on, also those that are made later.
 
-        They get no gradients, and what is only needed for those is not computed. Optimizers do
-        not see them.
+        They get no gradients, and nothing that only these gradients need is computed. Optimizers
+        do not update them.
 
         Example:
             >>> linear = layer.Linear(2)
@@ -200,7 +200,7 @@ class Layer(Watched):
         self._freeze(True)
 
     def unfreeze(self) -> None:
-        """Train all parameters again, whoever froze them.
+        """Train all parameters again, including those that an inner layer has frozen.
 
         Example:
             >>> linear = layer.Linear(2)
@@ -256,11 +256,11 @@ class Layer(Watched):
         return found
 
     def set_params(self, params: Mapping[str, Tensor | np.ndarray[Any, Any]]) -> None:
-        """Copy values into parameters. All are checked before the first is changed.
+        """Copy values into parameters. All are checked before the first one is changed.
 
         Raises:
-            ArgumentError: a name that no parameter has.
-            ShapeError, DTypeError: a value that does not fit.
+            ArgumentError: no parameter has this name.
+            ShapeError, DTypeError: a value does not fit.
 
         Example:
             >>> linear = layer.Linear(2)
@@ -309,14 +309,14 @@ class Layer(Watched):
                 yield name, value
 
     def tree(self) -> Iterator[Branch]:
-        """This layer and all inside, outer ones before inner ones.
+        """This layer and all layers inside, outer ones before inner ones.
 
         Example:
             >>> net = layer.Sequential(layer.Linear(8), layer.Sequential(layer.ReLU()))
             >>> [(branch.depth, branch.path, branch.name) for branch in net.tree()]
             [(0, '', ''), (1, '0', '0'), (1, '1', '1'), (2, '1.0', '0')]
         """
-        above = [""]  # how the paths of what is in the present layer begin, at each depth
+        above = [""]  # for each depth, the prefix of the paths inside the present layer
         yield Branch(0, "", "", self)
         for path, layer in self.sublayers():
             while not path.startswith(above[-1]):
@@ -325,7 +325,7 @@ class Layer(Watched):
             above.append(f"{path}.")
 
     def settings(self) -> str:
-        """What was said when it was made, for people: ``nb_kernels=6, bias=False``.
+        """The arguments that it was made with, as text: ``nb_kernels=6, bias=False``.
 
         Example:
             >>> layer.Conv2d(6, 3, bias=False).settings()
@@ -393,7 +393,7 @@ def _is_plain(value: Any) -> bool:
 def param_dtype(x: Tensor) -> DType:
     """The type for the parameters of a layer with input ``x``: its own if it is a float type.
 
-    In mixed precision float32, whatever the operation before has computed in.
+    In mixed precision it is always float32, even if the input is of a short type.
     """
     return x.dtype if is_float(x.dtype) and local.precision is None else float32
 
@@ -406,7 +406,7 @@ def parameter(shape: tuple[int, ...], like: Tensor) -> Tensor:
 def weight(
     shape: tuple[int, ...], like: Tensor, std: float, initializer: Initializer | None
 ) -> Tensor:
-    """A new parameter, as the initializer fills it; normal with this standard deviation if None."""
+    """A new parameter, filled by the initializer; if None, normal with this standard deviation."""
     param = parameter(shape, like)
     if initializer is None:
         return param.gaussian(0.0, std)
@@ -415,7 +415,7 @@ def weight(
 
 
 def state(shape: tuple[int, ...], like: Tensor) -> Tensor:
-    """A new Tensor of zeros that is no parameter, for :meth:`Layer.register_states`."""
+    """A new Tensor of zeros that is not a parameter, for :meth:`Layer.register_states`."""
     return Tensor(shape, like.device, param_dtype(like), requires_grad=False)
 
 
@@ -429,6 +429,6 @@ def positive(name: str, what: str, value: Any) -> int:
 
 
 def expect_features(name: str, what: str, x: Tensor, got: int, wanted: int | None) -> None:
-    """The input has as many features or channels as the layer was made for."""
+    """Raise unless the input has the number of features or channels of the layer."""
     if wanted is not None and got != wanted:
         raise ShapeError(f"{name}: {wanted} {what} expected, got {got} in an input of {x.shape}")

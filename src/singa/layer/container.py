@@ -7,13 +7,13 @@ from singa.layer.base import Layer
 
 
 class Sequential(Layer):
-    """Layers one after the other: the first gets the inputs, each other one what came before it.
+    """Layers one after the other: the first gets the inputs, each other one the previous output.
 
-    They are named by their places, ``0.W``; ``model[i]``, ``len`` and loops work as on a list.
+    They are named by their indices, ``0.W``; ``model[i]``, ``len`` and loops work as for a list.
 
     Shapes:
-        xs: what the first layer takes.
-        y: what the last layer returns.
+        xs: the inputs of the first layer.
+        y: the output of the last layer.
 
     Example:
         >>> net = layer.Sequential(layer.Linear(8), layer.ReLU(), layer.Linear(3))

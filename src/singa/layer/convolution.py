@@ -15,7 +15,7 @@ _CONVOLVE = {1: conv1d, 2: conv2d, 3: conv3d}
 
 
 class Filters(Layer):
-    """What convolutions and transposed ones share, over ``rank`` axes of space."""
+    """Base of convolutions and transposed convolutions, over ``rank`` spatial axes."""
 
     rank: int
 
@@ -47,7 +47,7 @@ class Filters(Layer):
             )
         self.nb_kernels = positive(name, "nb_kernels", nb_kernels)
         self.kernel_size = checks.each(f"{name}: kernel_size", kernel_size, self.rank, 1)
-        # Said at once, if they are none; kept as they were given.
+        # Check them now, but store them as they were given.
         checks.each(f"{name}: stride", stride, self.rank, 1)
         checks.each(f"{name}: dilation", dilation, self.rank, 1)
         as_padding(name, padding, self.rank)
@@ -74,7 +74,9 @@ class Filters(Layer):
         channels = x.shape[1]
         expect_features(name, "channels", x, channels, self.in_channels)
         if channels % self.group:
-            raise ShapeError(f"{name}: {channels} channels are no multiple of group={self.group}")
+            raise ShapeError(
+                f"{name}: {channels} channels are not a multiple of group={self.group}"
+            )
         self.in_channels = channels
         fan_in = channels // self.group * math.prod(self.kernel_size)
         std = math.sqrt(2.0 / (fan_in + self.nb_kernels))
@@ -89,7 +91,7 @@ class Filters(Layer):
 
 
 class _Convolution(Filters):
-    """What the convolutions share."""
+    """Base of the convolutions."""
 
     def __init__(
         self,
@@ -137,10 +139,11 @@ class Conv2d(_Convolution):
         nb_kernels: the number of filters, which is the number of output channels.
         kernel_size, stride, dilation: one number, or (height, width).
         padding: one number, (height, width), or (top, bottom, left, right).
-        group: the channels are split into so many groups that do not see each other.
+        group: the number of independent groups into which the channels are split.
         bias: whether to add a bias to each output channel.
-        pad_mode: ``"SAME_UPPER"`` or ``"SAME_LOWER"`` pads by itself, in place of ``padding``, so
-            that H' = H / stride, rounded up; what is odd goes below and right, or above and left.
+        pad_mode: ``"SAME_UPPER"`` or ``"SAME_LOWER"`` chooses the padding, instead of ``padding``,
+            so that H' = H / stride, rounded up; an odd pixel is added below and right, or above and
+            left.
         activation: ``"RELU"`` for max(y, 0).
         initializer: fills W, such as ``initializer.he_normal``.
 
@@ -149,9 +152,9 @@ class Conv2d(_Convolution):
         y: (N, O, H', W') with H' = (H + pads - dilation (KH - 1) - 1) // stride + 1.
 
     Parameters:
-        W: (O, C / group, KH, KW), at first normal with variance 2 / (C / group KH KW + O) unless
+        W: (O, C / group, KH, KW), initially normal with variance 2 / (C / group KH KW + O) unless
             an initializer is given.
-        b: (O,), at first 0; absent with ``bias=False``.
+        b: (O,), initially 0; absent with ``bias=False``.
 
     Example:
         >>> layer.Conv2d(6, 3)(Tensor((2, 3, 8, 8))).shape
@@ -198,7 +201,7 @@ class Conv3d(_Convolution):
 
 
 class _ConvolutionTranspose(Filters):
-    """What the transposed convolutions share."""
+    """Base of the transposed convolutions."""
 
     def __init__(
         self,
@@ -233,13 +236,13 @@ class _ConvolutionTranspose(Filters):
 
 
 class ConvTranspose2d(_ConvolutionTranspose):
-    """What a :class:`Conv2d` does to gradients, done to images: it makes them larger.
+    """Applies to images what the backward of :class:`Conv2d` applies to gradients: enlarges them.
 
     Its forms and arguments are those of Conv2d, without ``pad_mode`` and ``activation``.
 
     Args:
-        padding: how much the result is cut.
-        output_padding: how much is added to its far ends again; less than the stride.
+        padding: how much is removed from each side of the result.
+        output_padding: how much is added again at the end of each axis; less than the stride.
 
     Shapes:
         x: (N, C, H, W).
@@ -247,9 +250,9 @@ class ConvTranspose2d(_ConvolutionTranspose):
             H' = (H - 1) stride - pads + dilation (KH - 1) + 1 + output_padding.
 
     Parameters:
-        W: (C, O / group, KH, KW), at first normal with variance 2 / (C / group KH KW + O) unless
-            an initializer is given; the axes are those of its ``data_format="transposed"``.
-        b: (O,), at first 0; absent with ``bias=False``.
+        W: (C, O / group, KH, KW), initially normal with variance 2 / (C / group KH KW + O) unless
+            an initializer is given; initializers need ``data_format="transposed"`` for these axes.
+        b: (O,), initially 0; absent with ``bias=False``.
 
     Example:
         >>> up = layer.ConvTranspose2d(3, 3, stride=2, padding=1, output_padding=1)
@@ -291,7 +294,7 @@ class ConvTranspose3d(_ConvolutionTranspose):
 
 
 class SeparableConv2d(Layer):
-    """A convolution of each channel by itself, then one of single pixels over all channels.
+    """A convolution of each channel separately, then one of single pixels over all channels.
 
     ``SeparableConv2d(filters, kernel_size)`` takes the number of input channels from its first
     input; ``SeparableConv2d(in, out, kernel_size[, stride[, padding]])`` is SINGA's older form.
@@ -336,7 +339,7 @@ class SeparableConv2d(Layer):
 
 
 class DepthwiseConv2d(Conv2d):
-    """A convolution with one filter for each channel, however many there are."""
+    """A convolution with one filter for each channel, for any number of channels."""
 
     def initialize(self, x: Tensor) -> None:
         if x.ndim() == 4:

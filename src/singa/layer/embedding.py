@@ -18,7 +18,7 @@ class Embedding(Layer):
     """A vector for each integer.
 
     Args:
-        input_dim: how many integers there are: 0 to input_dim - 1. Others are clamped.
+        input_dim: the number of integers: 0 to input_dim - 1. Others are clamped.
         output_dim: the vectors' size.
         initializer: ``"gaussian"`` with mean 0 and variance 1, ``"uniform"`` from -1 to 1, or a
             function of :mod:`singa.initializer`.
@@ -57,7 +57,7 @@ class Embedding(Layer):
         (fill if callable(fill) else _INITIALIZERS[fill])(self.W)
 
     def from_pretrained(self, W: TensorLike, freeze: bool = True) -> None:
-        """Take over these vectors, (input_dim, output_dim), and leave them so if ``freeze``.
+        """Use these vectors, (input_dim, output_dim), and do not train them if ``freeze``.
 
         Raises:
             ShapeError: they are of another shape.

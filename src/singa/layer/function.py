@@ -11,10 +11,10 @@ from singa.tape import Operation
 
 
 class Function(Layer):
-    """An operation as a layer without parameters, so that a model can list it among its parts.
+    """An operation as a layer without parameters, so that a model can have it as an attribute.
 
-    Which one is stated with the class: ``class Tanh(Function, operation=operation.Tanh)``. The
-    layer takes the operation's arguments and keeps them as attributes; a call takes its inputs.
+    The class states the operation: ``class Tanh(Function, operation=operation.Tanh)``. The layer
+    takes the operation's arguments and stores them as attributes; a call takes its inputs.
 
     Shapes:
         xs, y: those of the operation.
@@ -40,7 +40,7 @@ class Function(Layer):
         given.apply_defaults()
         for name, value in given.arguments.items():
             setattr(self, name, value)
-        self._configured()  # says at once what is wrong with them
+        self._configured()  # raises immediately if they are wrong
 
     def forward(self, *xs: Tensor) -> Tensor:
         return self._configured()(*xs)[0]

@@ -26,9 +26,9 @@ class Linear(Layer):
         y: (N, out), or (N, ..., out).
 
     Parameters:
-        W: (in, out), at first normal with variance 2 / (in + out) (Glorot and Bengio, 2010),
+        W: (in, out), initially normal with variance 2 / (in + out) (Glorot and Bengio, 2010),
             unless an initializer is given.
-        b: (out,), at first 0; absent with ``bias=False``.
+        b: (out,), initially 0; absent with ``bias=False``.
 
     Example:
         >>> linear = layer.Linear(3)
@@ -36,7 +36,7 @@ class Linear(Layer):
         (2, 3)
         >>> linear.W.shape, linear.b.shape
         ((5, 3), (3,))
-        >>> layer.Linear(3)(Tensor((2, 7, 5))).shape  # 7 places each
+        >>> layer.Linear(3)(Tensor((2, 7, 5))).shape  # 7 positions each
         (2, 7, 3)
         >>> layer.Linear(3)(Tensor((2, 1, 8, 8))).shape  # images
         (2, 3)
@@ -80,8 +80,8 @@ class Linear(Layer):
         return matmul(x, self.W) if self.b is None else affine(x, self.W, self.b)
 
     def _as_rows(self, x: Tensor) -> Tensor:
-        # Four axes are images here as everywhere in the library, unless the last one is what the
-        # layer was made for.
+        # Four axes are images here as everywhere in the library, unless the last one has the size
+        # that the layer was made for.
         return flatten(x) if x.ndim() == 4 and x.shape[-1] != self.in_features else x
 
 
@@ -92,7 +92,7 @@ class Gemm(Layer):
         nb_kernels: the number of outputs.
         alpha, beta: factors of the product and of the bias.
         transA: whether the input is (features, N).
-        transB: whether W is kept as (nb_kernels, features).
+        transB: whether W is stored as (nb_kernels, features).
         bias: whether there is a bias.
         bias_shape: its shape, which broadcasts with the output; (1, nb_kernels) if None.
 
@@ -101,9 +101,9 @@ class Gemm(Layer):
         y: (N, nb_kernels).
 
     Parameters:
-        W: (nb_kernels, features), or (features, nb_kernels) with ``transB=False``; at first
+        W: (nb_kernels, features), or (features, nb_kernels) with ``transB=False``; initially
             normal with variance 2 / (features + nb_kernels).
-        b: ``bias_shape``, at first 0; absent with ``bias=False``.
+        b: ``bias_shape``, initially 0; absent with ``bias=False``.
 
     Example:
         >>> gemm = layer.Gemm(3)

@@ -12,8 +12,8 @@ class SoftMaxCrossEntropy(Function, operation=operation.SoftMaxCrossEntropy):
     """The mean of -sum(t log softmax(x)); see :func:`singa.autograd.softmax_cross_entropy`.
 
     Args:
-        ignore_index: the class id of rows that do not count.
-        label_smoothing: the share of each target that goes to all classes alike, from 0 to 1.
+        ignore_index: the class id of rows that are ignored.
+        label_smoothing: the part of each target that is spread equally over all classes, 0 to 1.
 
     Shapes:
         x: (N, classes); further axes before the last are part of the batch.
@@ -78,7 +78,7 @@ class BinaryCrossEntropy(Function, operation=operation.BinaryCrossEntropy):
 
 
 class BinaryCrossEntropyWithLogits(Function, operation=operation.BinaryCrossEntropyWithLogits):
-    """That of sigmoid(x); see :func:`singa.autograd.binary_cross_entropy_with_logits`.
+    """Of sigmoid(x); see :func:`singa.autograd.binary_cross_entropy_with_logits`.
 
     Shapes:
         x, t: (N, ...).
@@ -134,7 +134,7 @@ class MeanAbsoluteError(Function, operation=operation.MeanAbsoluteError):
 
 
 class HuberLoss(Function, operation=operation.Huber):
-    """The mean of (x - t) ** 2 / 2, which goes on as a straight line beyond ``delta``.
+    """The mean of (x - t) ** 2 / 2, linear where abs(x - t) is above ``delta``.
 
     Shapes:
         x, t: any, both the same.
@@ -148,7 +148,7 @@ class HuberLoss(Function, operation=operation.Huber):
 
 
 class SmoothL1Loss(Layer):
-    """The mean of abs(x - t), which is rounded off within ``beta``.
+    """The mean of abs(x - t), quadratic where abs(x - t) is below ``beta``.
 
     Shapes:
         x, t: any, both the same.
@@ -161,7 +161,7 @@ class SmoothL1Loss(Layer):
     """
 
     def __init__(self, beta: float = 1.0) -> None:
-        operation.Huber(beta)  # says at once if that is not above 0
+        operation.Huber(beta)  # raises immediately if it is not above 0
         self.beta = beta
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
@@ -197,11 +197,11 @@ class RankingLoss(Function, operation=operation.RankingLoss):
 
 
 class CosineEmbeddingLoss(Function, operation=operation.CosineEmbedding):
-    """Of pairs, by the cosine; see :func:`singa.autograd.cosine_embedding_loss`.
+    """A loss of pairs, by the cosine; see :func:`singa.autograd.cosine_embedding_loss`.
 
     Shapes:
         a, b: (..., features).
-        t: (...): 1 for a pair that should be alike, -1 for one that should not.
+        t: (...): 1 for a pair that should be similar, -1 for one that should not.
         y: ().
 
     Example:
@@ -212,7 +212,7 @@ class CosineEmbeddingLoss(Function, operation=operation.CosineEmbedding):
 
 
 class TripletLoss(Function, operation=operation.Triplet):
-    """Of anchor, positive and negative; see :func:`singa.autograd.triplet_loss`.
+    """A loss of anchor, positive and negative; see :func:`singa.autograd.triplet_loss`.
 
     Shapes:
         anchor, positive, negative: (..., features).
@@ -226,11 +226,11 @@ class TripletLoss(Function, operation=operation.Triplet):
 
 
 class ContrastiveLoss(Function, operation=operation.Contrastive):
-    """Of pairs, by the distance; see :func:`singa.autograd.contrastive_loss`.
+    """A loss of pairs, by the distance; see :func:`singa.autograd.contrastive_loss`.
 
     Shapes:
         a, b: (..., features).
-        t: (...): 1 for a pair that should be alike, 0 for one that should not.
+        t: (...): 1 for a pair that should be similar, 0 for one that should not.
         y: ().
 
     Example:
@@ -241,7 +241,7 @@ class ContrastiveLoss(Function, operation=operation.Contrastive):
 
 
 class CTCLoss(Function, operation=operation.CTC):
-    """Of frames and labels that are not aligned; see :func:`singa.autograd.ctc_loss`.
+    """A loss of frames and labels that are not aligned; see :func:`singa.autograd.ctc_loss`.
 
     Shapes:
         log_p: (frames, N, classes), log-probabilities.

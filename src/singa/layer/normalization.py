@@ -17,19 +17,19 @@ class BatchNorm2d(Layer):
 
     Args:
         momentum: the weight of the old running value: running = momentum * running +
-            (1 - momentum) * batch, as in ONNX. (SINGA has it the other way round.)
+            (1 - momentum) * batch, as in ONNX. (In SINGA it is the weight of the batch's value.)
         eps: added to the variance.
 
     Shapes:
         x, y: (N, C, H, W) or (N, C).
 
     Parameters:
-        scale: (C,), at first 1.
-        bias: (C,), at first 0.
+        scale: (C,), initially 1.
+        bias: (C,), initially 0.
 
     States:
-        running_mean: (C,), at first 0.
-        running_var: (C,), at first 1; of the biased variance.
+        running_mean: (C,), initially 0.
+        running_var: (C,), initially 1; of the biased variance.
 
     Example:
         >>> norm = layer.BatchNorm2d()
@@ -81,7 +81,7 @@ class BatchNorm2d(Layer):
 
 
 class _OwnNorm(Layer):
-    """Normalization of each example by itself, which training and evaluation do alike."""
+    """Normalization of each example separately; it is the same in training and evaluation."""
 
     def __init__(self, eps: float, bias: bool) -> None:
         self.eps = checks.number(f"{type(self).__name__}: eps", eps)
@@ -100,8 +100,8 @@ class LayerNorm(_OwnNorm):
     """Normalization over the last axes (Ba et al., 2016; ONNX LayerNormalization).
 
     Args:
-        normalized_shape: the sizes of the axes that are normalized over, which scale and bias
-            have too; that of the first input's last axis if None.
+        normalized_shape: the sizes of the axes that are normalized over, and of scale and bias;
+            the size of the first input's last axis if None.
         eps: added to the variance.
         bias: whether to add a bias.
 
@@ -109,8 +109,8 @@ class LayerNorm(_OwnNorm):
         x, y: any that ends in ``normalized_shape``.
 
     Parameters:
-        scale: ``normalized_shape``, at first 1.
-        bias: ``normalized_shape``, at first 0; absent with ``bias=False``.
+        scale: ``normalized_shape``, initially 1.
+        bias: ``normalized_shape``, initially 0; absent with ``bias=False``.
 
     Example:
         >>> norm = layer.LayerNorm()
@@ -153,7 +153,7 @@ class LayerNorm(_OwnNorm):
 class RMSNorm(LayerNorm):
     """Division by the root of the mean square over the last axes (Zhang and Sennrich, 2019).
 
-    Its arguments are those of :class:`LayerNorm`, but that there is no bias unless asked for.
+    Its arguments are those of :class:`LayerNorm`, but the default is no bias.
 
     Shapes:
         x, y: any that ends in ``normalized_shape``.
@@ -178,7 +178,7 @@ class GroupNorm(_OwnNorm):
     """Normalization over groups of channels of each image (Wu and He, 2018).
 
     Args:
-        num_groups: how many groups the channels make; it divides their number.
+        num_groups: the number of groups; a divisor of the number of channels.
         num_channels: the number of channels; that of the first input if None.
         eps: added to the variance.
         bias: whether to add a bias.
@@ -187,8 +187,8 @@ class GroupNorm(_OwnNorm):
         x, y: (N, C, ...).
 
     Parameters:
-        scale: (C,), at first 1.
-        bias: (C,), at first 0; absent with ``bias=False``.
+        scale: (C,), initially 1.
+        bias: (C,), initially 0; absent with ``bias=False``.
 
     Example:
         >>> norm = layer.GroupNorm(2)
@@ -217,7 +217,7 @@ class GroupNorm(_OwnNorm):
         channels = x.shape[1]
         expect_features(name, "channels", x, channels, self.channels)
         if channels % self.num_groups:
-            raise ShapeError(f"{name}: {channels} channels are no multiple of {self.num_groups}")
+            raise ShapeError(f"{name}: {channels} channels are not a multiple of {self.num_groups}")
         self.channels = channels
         self.make((channels,), x)
 

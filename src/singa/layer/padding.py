@@ -1,4 +1,4 @@
-"""ONNX's automatic padding, which goes by the size of the input."""
+"""ONNX's automatic padding, which depends on the size of the input."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _MODES = ("NOTSET", "SAME_UPPER", "SAME_LOWER")
 
 
 def checked_pad_mode(name: str, mode: str) -> str:
-    """``mode`` if there is such a one."""
+    """``mode``, if it is a known one."""
     if mode not in _MODES:
         raise ArgumentError(f"{name}: pad_mode must be one of {', '.join(_MODES)}, got {mode!r}")
     return mode
@@ -23,7 +23,7 @@ def same_padding(
     stride: Sizes,
     dilation: Sizes = 1,
 ) -> tuple[int, ...]:
-    """Before and after each axis of space, so that there are size / stride windows, rounded up."""
+    """Padding before and after each spatial axis that gives size / stride windows, rounded up."""
     pads = []
     space = shape[2:]
     sizes = (

@@ -22,7 +22,7 @@ _MEAN = {2: avg_pool_2d, 3: avg_pool_3d}
 
 
 class _Pooling(Layer):
-    """What the poolings share, over ``rank`` axes of space."""
+    """Base of the poolings, over ``rank`` spatial axes."""
 
     rank = 2
 
@@ -35,7 +35,7 @@ class _Pooling(Layer):
         pad_mode: str = "NOTSET",
     ) -> None:
         name = type(self).__name__
-        # Said at once, if they are none; kept as they were given.
+        # Check them now, but store them as they were given.
         checks.each(f"{name}: kernel_size", kernel_size, self.rank, 1)
         if stride is not None:
             checks.each(f"{name}: stride", stride, self.rank, 1)
@@ -60,12 +60,13 @@ class Pooling2d(_Pooling):
 
     Args:
         kernel_size: the window's size: one number, or (height, width).
-        stride: how far the windows are apart; the window's size if None.
+        stride: the distance between windows; the window's size if None.
         padding: one number, (height, width), or (top, bottom, left, right); less than the window.
-            It is never the largest element, and does not count in the mean.
+            It is never the largest element, and is not included in the mean.
         is_max: the largest element, or the mean.
-        pad_mode: ``"SAME_UPPER"`` or ``"SAME_LOWER"`` pads by itself, in place of ``padding``, so
-            that H' = H / stride, rounded up; what is odd goes below and right, or above and left.
+        pad_mode: ``"SAME_UPPER"`` or ``"SAME_LOWER"`` chooses the padding, instead of ``padding``,
+            so that H' = H / stride, rounded up; an odd pixel is added below and right, or above and
+            left.
 
     Shapes:
         x: (N, C, H, W).
@@ -84,7 +85,7 @@ class Pooling2d(_Pooling):
 
 
 class _OneKind(_Pooling):
-    """A pooling whose class says whether it is of the largest elements or of the means."""
+    """A pooling whose class decides between largest elements and means."""
 
     is_largest = True
 
@@ -155,7 +156,7 @@ class MaxPool1d(_OneKind, Pooling2d):
     """The largest element of each window along the last axis.
 
     Args:
-        kernel_size, stride, padding: numbers, for windows of (1, kernel_size).
+        kernel_size, stride, padding: numbers; the windows are (1, kernel_size).
         pad_mode: see :class:`Pooling2d`.
 
     Shapes:
@@ -199,7 +200,7 @@ class AvgPool1d(MaxPool1d):
 
 
 class GlobalAvgPool(Function, operation=operation.GlobalAveragePool):
-    """The mean over all axes of space, which stay with size 1 (ONNX GlobalAveragePool).
+    """The mean over all spatial axes, which are kept with size 1 (ONNX GlobalAveragePool).
 
     Args:
         data_format: ``"channels_first"`` for (N, C, ...), or ``"channels_last"``.
@@ -217,12 +218,12 @@ class GlobalAvgPool(Function, operation=operation.GlobalAveragePool):
 
 
 class AdaptiveAvgPool(Layer):
-    """The means of windows that are as large as it takes to get a result of ``size``.
+    """The means of windows whose size is chosen so that the result has ``size``.
 
     See :func:`singa.autograd.adaptive_avg_pool`.
 
     Args:
-        size: of the result: one number, or one for each axis of space.
+        size: of the result: one number, or one for each spatial axis.
 
     Shapes:
         x: (N, C, W), (N, C, H, W) or (N, C, D, H, W).

@@ -12,7 +12,7 @@ from singa.errors import ArgumentError, ShapeError
 from singa.layer.base import Layer, expect_features, parameter, positive
 from singa.operation import Dropout, cat, dropout, gru, lstm, rnn, stack, transpose, unstack
 
-# What computes one layer in one direction, and its gates and states.
+# The operation that computes one layer in one direction, and its numbers of gates and states.
 _CELLS: dict[str, tuple[Callable[..., tuple[Tensor, ...]], int, int]] = {
     "tanh": (partial(rnn, nonlinearity="tanh"), 1, 1),
     "relu": (partial(rnn, nonlinearity="relu"), 1, 1),
@@ -22,7 +22,7 @@ _CELLS: dict[str, tuple[Callable[..., tuple[Tensor, ...]], int, int]] = {
 
 
 class RNN_Base(Layer):
-    """What the recurrent layers share. Their ``mode`` says which recurrence they are.
+    """Base of the recurrent layers. Their ``mode`` says which recurrence they are.
 
     Args:
         input_size: the number of features; None to take it from the first input.
@@ -30,18 +30,18 @@ class RNN_Base(Layer):
         num_layers: each layer's outputs are the next one's inputs.
         bias: whether there are biases.
         batch_first: whether a Tensor of inputs is (batch, steps, features); it is (steps, batch,
-            features) otherwise. The same goes for outputs, but not for states.
-        dropout: the probability with which an output is 0 for the next layer, in training.
-        bidirectional: whether a second recurrence goes from the last step to the first. A
-            layer's outputs are then those of both, side by side.
+            features) otherwise. Outputs have the same order, but states do not.
+        dropout: the probability, in training, that an output is 0 for the next layer.
+        bidirectional: whether a second recurrence goes from the last step to the first. Then the
+            outputs of both are concatenated along the features.
 
     Parameters:
         weight_ih_lk: (features, gates * hidden_size), of layer k = 0, 1, ...
         weight_hh_lk: (hidden_size, gates * hidden_size).
         bias_ih_lk, bias_hh_lk: (gates * hidden_size,); absent with ``bias=False``.
 
-    Those of the second direction have ``_reverse`` appended to their names. All are at first
-    uniform within 1 / sqrt(hidden_size) of 0.
+    The names of the second direction's parameters end in ``_reverse``. All are initially uniform
+    between -1 / sqrt(hidden_size) and 1 / sqrt(hidden_size).
 
     Example:
         >>> gru = layer.GRU(3, 4, bidirectional=True)
@@ -65,7 +65,7 @@ class RNN_Base(Layer):
         bidirectional: bool = False,
     ) -> None:
         name = type(self).__name__
-        Dropout(dropout)  # says at once if that is no probability
+        Dropout(dropout)  # raises immediately if it is not a probability
         self.input_size = None if input_size is None else positive(name, "input_size", input_size)
         self.hidden_size = positive(name, "hidden_size", hidden_size)
         self.num_layers = positive(name, "num_layers", num_layers)
@@ -111,7 +111,7 @@ class RNN_Base(Layer):
         return list(unstack(y)), tuple(map(stack, last))
 
     def _checked(self, xs: Tensor | Sequence[Tensor]) -> Tensor:
-        """The inputs, or those of the first step, if they have the axes that they must have."""
+        """The inputs, or those of the first step; raises if their number of axes is wrong."""
         steps = [xs] if isinstance(xs, Tensor) else xs
         axes = 3 if isinstance(xs, Tensor) else 2
         if not steps or any(x.ndim() != axes for x in steps):
@@ -161,25 +161,25 @@ class RNN_Base(Layer):
 
 
 class _Recurrent(RNN_Base):
-    """What is called in the ways of SINGA and of PyTorch.
+    """A recurrent layer that can be called as in SINGA and as in PyTorch.
 
     Shapes:
         xs: (steps, batch, features), (batch, steps, features) with ``batch_first``, or a list of
             (batch, features), one for each step.
         h0: (layers * directions, batch, hidden_size), or None for 0. With one layer and direction
-            (batch, hidden_size) will do. For an LSTM a pair of them, (h0, c0).
-        seq_lengths: (batch,) integers, if not all steps of all sequences count. The others leave
-            the state as it is, and their outputs are 0.
+            (batch, hidden_size) is accepted too. For an LSTM a pair of them, (h0, c0).
+        seq_lengths: (batch,) integers, if the sequences have different lengths. Further steps do
+            not change the state, and their outputs are 0.
 
     Returns:
         ``y, h``, or ``y, (h, c)`` of an LSTM: the outputs, (steps, batch, directions *
-        hidden_size) or with the first two exchanged as in xs, and the last states, as h0. For a
-        list of inputs ``ys, h``, or ``ys, h, c``: the outputs are a list, and one layer and
-        direction has states (batch, hidden_size), as in SINGA.
+        hidden_size) or with the first two axes exchanged as in xs, and the last states, of h0's
+        shape. For a list of inputs ``ys, h``, or ``ys, h, c``: the outputs are a list, and the
+        states of one layer and direction are (batch, hidden_size), as in SINGA.
 
     Raises:
-        ShapeError: inputs, states or lengths of other shapes.
-        ArgumentError: not as many initial states as the recurrence has.
+        ShapeError: inputs, states or lengths have wrong shapes.
+        ArgumentError: the number of initial states is not that of the recurrence.
     """
 
     def forward(
@@ -203,15 +203,15 @@ class _Recurrent(RNN_Base):
 class RNN(_Recurrent):
     """An Elman network: h' = tanh(x W + b + h V + c), or with relu.
 
-    Its further arguments, parameters and calls are those of :class:`RNN_Base` and its kin.
+    Its further arguments, parameters and calls are those of :class:`RNN_Base`.
 
     Shapes:
         xs: (steps, batch, input_size), (batch, steps, input_size) with ``batch_first``, or a list
             of (batch, input_size), one for each step.
         h0: (layers * directions, batch, hidden_size), or None for 0.
-        seq_lengths: (batch,) integers; steps behind a sequence's end leave the state as it is.
-        y: (steps, batch, directions * hidden_size), or in the form of ``xs``; 0 behind the end.
-        h: as h0: the last states.
+        seq_lengths: (batch,) integers; steps after a sequence's end do not change the state.
+        y: (steps, batch, directions * hidden_size), or in the form of ``xs``; 0 after the end.
+        h: the last states, of h0's shape.
 
     Example:
         >>> rnn = layer.RNN(3, 4)
@@ -245,9 +245,9 @@ class GRU(_Recurrent):
         xs: (steps, batch, input_size), (batch, steps, input_size) with ``batch_first``, or a list
             of (batch, input_size), one for each step.
         h0: (layers * directions, batch, hidden_size), or None for 0.
-        seq_lengths: (batch,) integers; steps behind a sequence's end leave the state as it is.
-        y: (steps, batch, directions * hidden_size), or in the form of ``xs``; 0 behind the end.
-        h: as h0: the last states.
+        seq_lengths: (batch,) integers; steps after a sequence's end do not change the state.
+        y: (steps, batch, directions * hidden_size), or in the form of ``xs``; 0 after the end.
+        h: the last states, of h0's shape.
 
     Example:
         >>> gru = layer.GRU(3, 4, batch_first=True, bidirectional=True)
@@ -263,23 +263,23 @@ class LSTM(_Recurrent):
     """Long short-term memory; see :class:`RNN_Base`.
 
     The weights' columns are those of the gates i, f, g, o. See
-    :class:`singa.autograd.LSTMSequence`. ``nonlinearity`` stands here because it does in SINGA;
-    an LSTM has the one.
+    :class:`singa.autograd.LSTMSequence`. The argument ``nonlinearity`` is SINGA's; the only value
+    is ``"tanh"``.
 
     Shapes:
         xs: (steps, batch, input_size), (batch, steps, input_size) with ``batch_first``, or a list
             of (batch, input_size), one for each step.
         h0: a pair of (layers * directions, batch, hidden_size), or None for 0.
-        seq_lengths: (batch,) integers; steps behind a sequence's end leave the state as it is.
-        y: (steps, batch, directions * hidden_size), or in the form of ``xs``; 0 behind the end.
-        h, c: each as in h0: the last states, as a pair; by themselves after a list of steps.
+        seq_lengths: (batch,) integers; steps after a sequence's end do not change the state.
+        y: (steps, batch, directions * hidden_size), or in the form of ``xs``; 0 after the end.
+        h, c: the last states, each as in h0: a pair, or two results if ``xs`` is a list.
 
     Example:
         >>> lstm = layer.LSTM(3, 4)
         >>> y, (h, c) = lstm(Tensor((7, 2, 3)), seq_lengths=[7, 5])  # 7 steps, 2 sequences
         >>> y.shape, h.shape, c.shape
         ((7, 2, 4), (1, 2, 4), (1, 2, 4))
-        >>> y.to_numpy()[5:, 1]  # behind the second one's end
+        >>> y.to_numpy()[5:, 1]  # after the end of the second sequence
         array([[0., 0., 0., 0.],
                [0., 0., 0., 0.]], dtype=float32)
     """
@@ -309,20 +309,21 @@ def _tanh_or_relu(what: str, name: str) -> str:
 
 
 class CudnnRNN(RNN_Base):
-    """SINGA's name for the same; it runs on every device. See :class:`RNN_Base`.
+    """SINGA's class for all recurrent layers; it runs on every device. See :class:`RNN_Base`.
 
     Args:
         activation: ``"tanh"`` or ``"relu"``, for ``rnn_mode="vanilla"``.
-        rnn_mode: ``"lstm"``, ``"gru"``, ``"vanilla"``, or ``"tanh"`` and ``"relu"`` for themselves.
-        use_mask: whether calls give ``seq_lengths``.
-        return_sequences: the outputs of all steps, or those of each sequence's last step only.
+        rnn_mode: ``"lstm"``, ``"gru"``, ``"vanilla"``, or directly ``"tanh"`` or ``"relu"``.
+        use_mask: whether calls have the argument ``seq_lengths``.
+        return_sequences: whether to return the outputs of all steps, or only those of each
+            sequence's last step.
 
     Shapes:
         x: (batch, steps, features), or (steps, batch, features) without ``batch_first``.
         hx, cx: (layers * directions, batch, hidden_size), or None for 0; ``cx`` for the LSTM.
         seq_lengths: (batch,) integers.
-        y: (batch, steps, directions * hidden_size), or with the first two exchanged as in x, or
-            (batch, directions * hidden_size).
+        y: (batch, steps, directions * hidden_size), or with the first two axes exchanged as in x,
+            or (batch, directions * hidden_size).
 
     Example:
         >>> rnn = layer.CudnnRNN(4, rnn_mode="gru", use_mask=True, return_sequences=False)
@@ -347,7 +348,7 @@ class CudnnRNN(RNN_Base):
         self.mode = activation if rnn_mode == "vanilla" else rnn_mode
         if self.mode not in _CELLS:
             names = ", ".join(map(repr, ("vanilla", *_CELLS)))
-            raise ArgumentError(f"CudnnRNN: rnn_mode {rnn_mode!r} is none of {names}")
+            raise ArgumentError(f"CudnnRNN: rnn_mode {rnn_mode!r} is not one of {names}")
         super().__init__(None, hidden_size, num_layers, bias, batch_first, dropout, bidirectional)
         self.use_mask = bool(use_mask)
         self.return_sequences = bool(return_sequences)

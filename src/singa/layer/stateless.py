@@ -1,4 +1,4 @@
-"""Layers without parameters that put Tensors together, or into another shape."""
+"""Layers without parameters that combine or reshape Tensors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from singa.layer.function import Function
 
 
 class Flatten(Function, operation=operation.Flatten):
-    """(N, ...) to (N, everything else); ``axis`` is where the second part begins, as a rule 1.
+    """(N, ...) to (N, all other axes as one); the second part begins at ``axis``, 1 by default.
 
     Example:
         >>> layer.Flatten()(Tensor((2, 3, 8, 8))).shape
@@ -21,7 +21,7 @@ class Flatten(Function, operation=operation.Flatten):
 
 
 class Reshape(Layer):
-    """The same elements in another shape, which the call gives; see :func:`autograd.reshape`.
+    """The same elements in another shape, an argument of the call; see :func:`autograd.reshape`.
 
     Example:
         >>> layer.Reshape()(Tensor((2, 12)), (2, 3, -1)).shape
@@ -33,7 +33,7 @@ class Reshape(Layer):
 
 
 class Identity(Layer):
-    """Its input, whatever it is.
+    """Returns its input.
 
     Shapes:
         x, y: any.
@@ -52,8 +52,8 @@ class Cat(Layer):
     """Its inputs, a sequence of Tensors, one after the other along ``axis``.
 
     Shapes:
-        xs: any that differ along the axis only.
-        y: their sizes along the axis added up.
+        xs: any shapes that differ along the axis only.
+        y: the sizes along the axis are added up.
 
     Example:
         >>> layer.Cat(axis=1)([Tensor((2, 3)), Tensor((2, 5))]).shape
@@ -92,7 +92,7 @@ class Dropout(Layer):
     Example:
         >>> dropout = layer.Dropout(0.5)
         >>> x = Tensor((1000,)).set_value(1.0)
-        >>> sorted(set(dropout(x).to_numpy().tolist()))  # in evaluation nothing happens
+        >>> sorted(set(dropout(x).to_numpy().tolist()))  # unchanged in evaluation
         [1.0]
         >>> autograd.training = True
         >>> sorted(set(dropout(x).to_numpy().tolist()))
@@ -100,7 +100,7 @@ class Dropout(Layer):
     """
 
     def __init__(self, ratio: float = 0.5) -> None:
-        operation.Dropout(ratio)  # says at once if that is no probability
+        operation.Dropout(ratio)  # raises immediately if it is not a probability
         self.ratio = ratio
 
     def forward(self, x: Tensor) -> Tensor:

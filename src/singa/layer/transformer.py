@@ -1,4 +1,4 @@
-"""Transformers (Vaswani et al., 2017): layers of attention and of a small network, and stacks."""
+"""Transformers (Vaswani et al., 2017): layers with attention and a small network, and stacks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": relu, "gelu": gel
 
 
 class _TransformerLayer(Layer):
-    """What the encoder's and the decoder's layers share: residual connections and the network."""
+    """Base of encoder and decoder layers, with the residual connections and the network."""
 
     def __init__(
         self,
@@ -45,28 +45,28 @@ class _TransformerLayer(Layer):
         self.dropout = Dropout(dropout)
 
     def residual(self, x: Tensor, norm: Layer, function: Callable[[Tensor], Tensor]) -> Tensor:
-        """``x`` plus a function of it, normalized before that or afterwards."""
+        """``x`` plus a function of it; either the function's input or the sum is normalized."""
         if self.norm_first:
             return x + self.dropout(function(norm(x)))
         return norm(x + self.dropout(function(x)))
 
     def network(self, x: Tensor) -> Tensor:
-        """The network for each place: (batch, places, d_model) to the same."""
+        """The network, applied to each position: (batch, places, d_model) to the same shape."""
         return self.linear2(self.dropout(_ACTIVATIONS[self.activation](self.linear1(x))))
 
 
 class TransformerEncoderLayer(_TransformerLayer):
-    """Attention to itself, then a network for each place; each around a residual connection.
+    """Self-attention, then a network for each position; each has a residual connection.
 
     Args:
         d_model: the number of features.
         nhead: the number of the attention's heads.
         dim_feedforward: the network's inner size.
-        dropout: the probability with which an element is 0, in training: of the attention's
-            weights, inside of the network, and of what is added to the residual connections.
+        dropout: the probability, in training, that an element is 0: of the attention's weights,
+            inside the network, and in the terms added to the residual connections.
         activation: of the network, ``"relu"`` or ``"gelu"``.
         layer_norm_eps: added to the variance.
-        norm_first: whether to normalize what goes into attention and network, or the sums.
+        norm_first: whether to normalize the inputs of attention and network, or else the sums.
         bias: whether there are biases, in the normalizations too.
 
     Shapes:
@@ -93,19 +93,19 @@ class TransformerEncoderLayer(_TransformerLayer):
 
 
 class TransformerDecoderLayer(_TransformerLayer):
-    """As the encoder's layer, with attention to the encoder's outputs in between.
+    """Like the encoder's layer, with attention to the encoder's outputs in between.
 
     Its arguments are those of :class:`TransformerEncoderLayer`.
 
     Shapes:
         x, y: (batch, places, d_model).
         memory: the encoder's outputs, (batch, keys, d_model).
-        mask, key_mask, causal: see :class:`MultiHeadAttention`, for the attention to itself.
+        mask, key_mask, causal: see :class:`MultiHeadAttention`, for the self-attention.
         memory_mask, memory_key_mask: for the attention to the memory.
 
     Example:
         >>> decode = layer.TransformerDecoderLayer(d_model=16, nhead=4, dim_feedforward=32)
-        >>> is_key = [[True, True, True], [True, True, False]]  # one place of the memory is padding
+        >>> is_key = [[True, True, True], [True, True, False]]  # the last key is padding
         >>> x, memory = Tensor((2, 5, 16)), Tensor((2, 3, 16))
         >>> decode(x, memory, causal=True, memory_key_mask=is_key).shape
         (2, 5, 16)
@@ -143,9 +143,9 @@ class TransformerEncoder(Layer):
 
     Args:
         layers: such as ``[TransformerEncoderLayer(...) for _ in range(6)]``.
-        norm: a layer for the last one's outputs, as it is due with ``norm_first``.
+        norm: a layer for the last layer's outputs, as is usual with ``norm_first``.
 
-    What a call gets besides ``x`` goes to every layer.
+    All further arguments of a call are passed to every layer.
 
     Shapes:
         x, y: (batch, places, d_model).

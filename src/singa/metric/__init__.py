@@ -7,12 +7,12 @@
         accuracy.update(model(x), y)
     print(accuracy.value)
 
-What has been seen is kept in Tensors, as all state is, where the predictions are. Nothing waits
-for the device until ``value`` is asked for, and an update may be a part of a compiled step.
-Integers count without rounding, sums are float64. For NumPy arrays the same formulas run in NumPy.
+The counts are kept in Tensors, like all state, on the device of the predictions. Nothing waits
+for the device until ``value`` is read, and an update may be a part of a compiled step. Counts are
+integers, without rounding; sums are float64. For NumPy arrays the same formulas run in NumPy.
 
-**Classes.** Predictions are scores or probabilities (N, ..., C), of which the greatest counts; the
-probability of class 1 out of two (N,), which counts from 0.5 on; or classes, integers (N, ...).
+**Classes.** Predictions are scores or probabilities (N, ..., C), whose greatest is the class; the
+probability of class 1 out of two (N,), which is class 1 from 0.5 on; or classes, integers (N, ...).
 Targets are classes; or, for scores (N, ..., C), one-hot or probabilities of the same shape.
 """
 

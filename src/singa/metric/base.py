@@ -1,4 +1,4 @@
-"""Metric: what all metrics share."""
+"""Metric: the base of all metrics."""
 
 from __future__ import annotations
 
@@ -31,9 +31,8 @@ class Metric:
     unless it counts two integers. ``xp`` is ``numpy`` or ``jax.numpy``.
 
     Attributes:
-        best: whether it is best at its least, ``"min"``, or its greatest value, ``"max"``: which
-            epoch of a training is the best follows from it. An error's is ``"min"``, which holds
-            for subclasses that say nothing.
+        best: whether its least value is best, ``"min"``, or its greatest, ``"max"``. It decides
+            which epoch of a training is the best. It is ``"min"`` for errors, and by default.
 
     Example:
         >>> from dataclasses import dataclass
@@ -54,19 +53,19 @@ class Metric:
     states: list[Tensor] = field(init=False, repr=False, default_factory=list)
 
     def zeros(self) -> tuple[npt.NDArray[Any], ...]:
-        """What is counted when nothing has been seen."""
+        """The initial counts."""
         return np.zeros((), np.int64), np.zeros((), np.int64)
 
     def counts(self, xp: Any, prediction: Array, target: Array) -> tuple[Array, ...]:
-        """What these predictions add to the state."""
+        """The counts of these predictions, which are added to the state."""
         raise NotImplementedError(f"{type(self).__name__} has no counts")
 
     def result(self, xp: Any, *counts: Array) -> Array:
-        """The metric, float64, of what has been counted."""
+        """The metric, float64, of these counts."""
         raise NotImplementedError(f"{type(self).__name__} has no result")
 
     def update(self: M, prediction: TensorLike, target: TensorLike) -> M:
-        """Take these predictions in.
+        """Add these predictions to the counts.
 
         Raises:
             ShapeError: the shapes do not fit each other, or this metric.
@@ -91,7 +90,7 @@ class Metric:
         return self
 
     def compute(self) -> Tensor:
-        """The metric of all that was seen: float64, and nan where it is of nothing.
+        """The metric of all predictions so far: float64, and nan if there are none.
 
         Example:
             >>> metric.MeanSquaredError().update([1.0, 3.0], [1.0, 1.0]).compute()
@@ -101,7 +100,7 @@ class Metric:
 
     @property
     def value(self) -> Any:
-        """The same as a Python number, or as a NumPy array. This waits for the device.
+        """The metric as a Python number, or as a NumPy array. This waits for the device.
 
         Example:
             >>> metric.MeanSquaredError().update([1.0, 3.0], [1.0, 1.0]).value
@@ -111,7 +110,7 @@ class Metric:
         return value if value.ndim else value.item()
 
     def reset(self) -> None:
-        """Forget what was seen.
+        """Set the counts to their initial values.
 
         Example:
             >>> accuracy = metric.Accuracy().update([0, 1], [0, 0])
@@ -123,7 +122,7 @@ class Metric:
             state.set_value(0)
 
     def merge(self: M, other: M) -> M:
-        """Take in all that ``other`` has seen.
+        """Add the counts of ``other``.
 
         Raises:
             ArgumentError: it is another metric, or has other options.
@@ -145,7 +144,7 @@ class Metric:
     def __call__(self, prediction: TensorLike, target: TensorLike) -> Any:
         """The metric of these predictions alone: a Tensor, or for arrays NumPy's number or array.
 
-        What was seen before does not count, and this is not remembered.
+        The counts so far are not used, and they do not change.
         """
         if isinstance(prediction, Tensor):
             return _run(_Once(self), prediction, _like(target, prediction))[0]
@@ -154,7 +153,7 @@ class Metric:
 
     @property
     def options(self) -> tuple[Any, ...]:
-        """The arguments that make another metric like this one."""
+        """The arguments for a new metric with the same options."""
         return tuple(getattr(self, option.name) for option in fields(self) if option.init)
 
     def _states_on(self, device: Device) -> list[Tensor]:
@@ -207,7 +206,7 @@ def _run(operation: Operation, *tensors: Tensor) -> tuple[Tensor, ...]:
 
 
 def _like(target: TensorLike, prediction: Tensor) -> Tensor:
-    """The target as a Tensor, beside the predictions."""
+    """The target as a Tensor, on the device of the predictions."""
     if isinstance(target, Tensor):
         return target
     return Tensor(data=target, device=prediction.device, requires_grad=False)

@@ -19,10 +19,10 @@ Average = Literal["binary", "macro", "micro", "none"]
 
 @dataclass(frozen=True, eq=False)
 class Accuracy(Metric):
-    """The share of predictions that are right.
+    """The fraction of predictions that are right.
 
     Args:
-        ignore_index: targets of this class, such as padding, do not count.
+        ignore_index: targets of this class, such as padding, are ignored.
 
     Example:
         >>> scores = np.array([[0.1, 0.9], [0.8, 0.2], [0.7, 0.3]])
@@ -43,12 +43,12 @@ class Accuracy(Metric):
 
 @dataclass(frozen=True, eq=False)
 class TopKAccuracy(Metric):
-    """The share of targets that are among the k classes with the greatest scores.
+    """The fraction of targets that are among the k classes with the greatest scores.
 
-    Of equal scores the one of the lower class counts as greater, so that k = 1 is Accuracy.
+    If scores are equal, the lower class comes first, so that k = 1 is Accuracy.
 
     Args:
-        k: how many.
+        k: the number of classes.
         ignore_index: as for :class:`Accuracy`.
 
     Example:
@@ -69,7 +69,7 @@ class TopKAccuracy(Metric):
         own, inside, wanted = formula.score_of_target(self, xp, prediction, target)
         earlier = xp.arange(prediction.shape[-1]) < wanted[..., None]
         better = (prediction > own) | ((prediction == own) & earlier)
-        # No score compares with nan: a model that has diverged is not to be right.
+        # Comparisons with nan are false: the predictions of a model that has diverged are wrong.
         right = inside & (better.sum(-1) < self.k) & ~xp.isnan(own[..., 0])
         return formula.right_of_all(xp, right, wanted, self.ignore_index)
 
@@ -78,14 +78,14 @@ class TopKAccuracy(Metric):
 
 
 def accuracy(prediction: TensorLike, target: TensorLike) -> Any:
-    """The share of predictions that are right; see :class:`Accuracy`.
+    """The fraction of predictions that are right; see :class:`Accuracy`.
 
     Args:
         prediction: scores (N, ..., C), the probability of class 1 (N,), or classes (N, ...).
         target: classes (N, ...), or one-hot.
 
     Returns:
-        A float64 Tensor (), or a NumPy number if the predictions are no Tensor.
+        A float64 Tensor (), or a NumPy number if the predictions are not a Tensor.
 
     Example:
         >>> float(metric.accuracy([0, 1, 1, 0], [0, 1, 1, 1]))
@@ -95,15 +95,15 @@ def accuracy(prediction: TensorLike, target: TensorLike) -> Any:
 
 
 def top_k_accuracy(prediction: TensorLike, target: TensorLike, k: int = 5) -> Any:
-    """The share of targets among the k greatest scores; see :class:`TopKAccuracy`.
+    """The fraction of targets among the k greatest scores; see :class:`TopKAccuracy`.
 
     Args:
         prediction: scores (N, ..., C).
         target: classes (N, ...).
-        k: how many.
+        k: the number of classes.
 
     Returns:
-        A float64 Tensor (), or a NumPy number if the predictions are no Tensor.
+        A float64 Tensor (), or a NumPy number if the predictions are not a Tensor.
 
     Example:
         >>> scores = np.array([[0.1, 0.7, 0.2], [0.6, 0.3, 0.1]])
@@ -120,10 +120,10 @@ def top_k_accuracy(prediction: TensorLike, target: TensorLike, k: int = 5) -> An
 class ConfusionMatrix(Metric):
     """How often class i (row) was predicted to be class j (column): int64 (C, C).
 
-    Targets and predictions that are none of the classes do not count.
+    Targets and predictions outside of the classes are ignored.
 
     Args:
-        num_classes: how many there are, C.
+        num_classes: the number of classes, C.
 
     Example:
         >>> metric.ConfusionMatrix(3).update([0, 1, 1, 2], [0, 1, 2, 2]).value
@@ -149,7 +149,7 @@ class ConfusionMatrix(Metric):
 
 @dataclass(frozen=True, eq=False)
 class _Rate(Metric):
-    """Base of precision, recall and F1, which are ratios of what is counted for each class."""
+    """Base of precision, recall and F1, which are ratios of counts of each class."""
 
     best = MAX
     num_classes: int = 2
@@ -188,18 +188,18 @@ class _Rate(Metric):
         )  # fmt: skip
 
     def ratio(self, right: Array, predicted: Array, actual: Array) -> tuple[Array, Array]:
-        """The ratio's two sides, from how often each class was right, predicted, and there."""
+        """Numerator and denominator, from the counts of right, predicted and actual classes."""
         raise NotImplementedError(f"{type(self).__name__} has no ratio")
 
 
 class Precision(_Rate):
-    """Of the predictions of a class, the share that is right.
+    """The fraction of the predictions of a class that are right.
 
-    A class of which there is nothing has ratio 0. Targets and predictions that are none of the
-    classes do not count.
+    The ratio of a class that does not occur is 0. Targets and predictions outside of the classes
+    are ignored.
 
     Args:
-        num_classes: how many there are, C.
+        num_classes: the number of classes, C.
         average: "binary", the ratio for class 1 of two; "macro", the mean over all classes that
             were predicted or targets; "micro", the ratio of the sums over all classes; "none",
             all ratios: (C,).
@@ -217,7 +217,7 @@ class Precision(_Rate):
 
 
 class Recall(_Rate):
-    """Of the targets of a class, the share that was predicted.
+    """The fraction of the targets of a class that were predicted.
 
     Its arguments are those of :class:`Precision`.
 

@@ -40,23 +40,23 @@ def score_of_target(
 
 
 def kept(xp: Any, wanted: Array, ignore_index: int | None) -> Array:
-    """Which targets count."""
+    """Which targets are not ignored."""
     if ignore_index is None:
         return xp.full(wanted.shape, True)
-    # In a type that has the index, which that of the targets need not.
+    # Compare in a type that can represent the index; the targets' type may be too short.
     return wanted.astype(xp.int64) != ignore_index
 
 
 def right_of_all(
     xp: Any, right: Array, wanted: Array, ignore_index: int | None
 ) -> tuple[Array, Array]:
-    """How many are right, and how many there are."""
+    """The number of right predictions, and the number of all."""
     counted = kept(xp, wanted, ignore_index)
     return (right & counted).sum(dtype=xp.int64), counted.sum(dtype=xp.int64)
 
 
 def confusion(metric: Metric, xp: Any, prediction: Array, target: Array, number: int) -> Array:
-    """How often each of so many classes (row) was predicted to be each (column)."""
+    """How often each class (row) was predicted to be each class (column)."""
     predicted, wanted = classes(metric, xp, prediction, target)
     if predicted.ndim < prediction.ndim and prediction.shape[-1] != number:
         raise misfit(metric, f"scores of {number} classes", prediction, target)
@@ -64,7 +64,7 @@ def confusion(metric: Metric, xp: Any, prediction: Array, target: Array, number:
     inside = (predicted >= 0) & (predicted < number) & (wanted >= 0) & (wanted < number)
     cells = number * number
     cell = xp.where(inside, wanted * number + predicted, cells)
-    # XLA has to know the length, NumPy finds it out.
+    # XLA needs the length as an argument, NumPy does not.
     length = {"length": cells + 1} if xp is jnp else {}
     counts = xp.bincount(cell, minlength=cells + 1, **length)
     return counts[:cells].reshape(number, number).astype(xp.int64)
@@ -79,28 +79,28 @@ def difference(metric: Metric, xp: Any, prediction: Array, target: Array) -> Arr
 
 
 def working_type(xp: Any, x: Array) -> Any:
-    """The type to compute with: half precision is too little for sums."""
+    """The type to compute with: half precision is not enough for sums."""
     return xp.float64 if x.dtype == np.float64 else xp.float32
 
 
 def sum_and_size(xp: Any, x: Array) -> tuple[Array, Array]:
-    """The sum of all elements, and how many there are."""
+    """The sum of all elements, and their number."""
     return x.sum(dtype=xp.float64), xp.asarray(x.size, xp.int64)
 
 
 def ratio(xp: Any, part: Array, whole: Array, of_nothing: float = 0.0) -> Array:
-    """Part / whole, and ``of_nothing`` where that is 0 / 0."""
+    """Part / whole, and ``of_nothing`` if that is 0 / 0."""
     quotient = part.astype(xp.float64) / xp.maximum(whole, 1).astype(xp.float64)
     return xp.where(whole > 0, quotient, of_nothing)
 
 
 def mean(xp: Any, total: Array, count: Array) -> Array:
-    """Total / count; nan of nothing."""
+    """Total / count; nan if the count is 0."""
     return ratio(xp, total, count, xp.nan)
 
 
 def check_classes(metric: Metric, number: int) -> None:
-    """Raise ArgumentError if this is no number of classes."""
+    """Raise ArgumentError if this is not a valid number of classes."""
     if checks.integer(f"{type(metric).__name__}: num_classes", number) < 2:
         raise ArgumentError(
             f"{type(metric).__name__}: num_classes is {number}, at least 2 are expected"
@@ -108,7 +108,7 @@ def check_classes(metric: Metric, number: int) -> None:
 
 
 def misfit(metric: Metric, wanted: str, prediction: Array, target: Array) -> ShapeError:
-    """What to raise of shapes that do not fit."""
+    """The error to raise if shapes do not fit."""
     return ShapeError(
         f"{type(metric).__name__}: {wanted} expected, got predictions {prediction.dtype} of "
         f"shape {prediction.shape} and targets {target.dtype} of shape {target.shape}"

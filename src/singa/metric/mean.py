@@ -14,7 +14,7 @@ from singa.metric.base import Array, Metric
 
 @dataclass(frozen=True, eq=False)
 class _Mean(Metric):
-    """Base of means: a sum, and of how many."""
+    """Base of means: a sum, and the number of elements."""
 
     def zeros(self) -> tuple[npt.NDArray[Any], ...]:
         return np.zeros((), np.float64), np.zeros((), np.int64)
@@ -56,13 +56,13 @@ class MeanAbsoluteError(_Mean):
 class Perplexity(_Mean):
     """e to the mean of -log p(target), of logits (N, ..., C) and classes (N, ...).
 
-    It is nan if a target is none of the classes.
+    It is nan if a target is not one of the classes.
 
     Args:
-        ignore_index: targets of this class, such as padding, do not count.
+        ignore_index: targets of this class, such as padding, are ignored.
 
     Example:
-        >>> logits = np.zeros((2, 5, 4))  # 2 sequences of 5 places, 4 classes
+        >>> logits = np.zeros((2, 5, 4))  # 2 sequences of 5 positions, 4 classes
         >>> metric.Perplexity().update(logits, np.ones((2, 5), np.int32)).value
         4.0
     """

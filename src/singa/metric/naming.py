@@ -1,4 +1,4 @@
-"""Metrics by their names, and which value of a column in a training's history is its best."""
+"""Metrics by their names, and whether a column of a history is best at its least or greatest."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from singa.metric.mean import MeanAbsoluteError, MeanSquaredError, Perplexity
 
 
 def name_of(kind: type[Metric]) -> str:
-    """What a metric is called: ``top_k_accuracy`` of ``TopKAccuracy``."""
+    """The name of a metric: ``top_k_accuracy`` for ``TopKAccuracy``."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", kind.__name__).lower()
 
 
@@ -31,9 +31,9 @@ KINDS: Mapping[str, type[Metric]] = MappingProxyType(
 def best_of(column: str, metrics: Mapping[str, Metric] = MappingProxyType({})) -> str:
     """Whether a column of a history is best at its least or its greatest: "min" or "max".
 
-    That of a metric, of the training or the validation, as the metric says (``Metric.best``); of
-    those given, or of that name. All else is what a model returns as its loss, or along with it,
-    and the least of that is best.
+    For a metric, of the training or the validation, ``Metric.best`` decides; the metric is one of
+    ``metrics``, or the one with that name. All other columns are a model's loss, or other scalars
+    that it returns, and their least value is best.
 
     Example:
         >>> metric.best_of("val_accuracy"), metric.best_of("val_loss"), metric.best_of("penalty")

@@ -1,6 +1,6 @@
-"""The operations, one file for each family: an Operation and its functional form side by side.
+"""The operations, one file for each family: each Operation with its functional form.
 
-The ``__all__`` of a family's file is what users see of it; this package shows them all.
+The ``__all__`` of a family's file has its public names; this package exports all of them.
 """
 
 from __future__ import annotations
@@ -71,4 +71,4 @@ __all__ = [name for family in _FAMILIES for name in family.__all__]
 OPERATIONS: tuple[type[Operation], ...] = tuple(
     item for name in __all__ if isinstance(item := globals()[name], type)
 )
-"""Every operation of the library. A test walks them; one that is not tested fails it."""
+"""Every operation of the library. A test fails if one of them is not tested."""

@@ -60,7 +60,7 @@ class Tanh(Operation):
 
 
 class SoftMax(Operation):
-    """y = e ** x / sum(e ** x) along an axis, shifted by the largest x so as not to overflow."""
+    """y = e ** x / sum(e ** x) along an axis, shifted by the largest x to avoid an overflow."""
 
     arithmetic = "wide"
 
@@ -126,7 +126,7 @@ class HardSwish(
 ):
     """y = x min(max(x / 6 + 1/2, 0), 1) (Howard et al., 2019).
 
-    The slopes at both ends of the bend are those outside of it: 0 at -3 and 1 at 3.
+    The derivative is 0 at -3 and 1 at 3, as outside of this interval.
     """
 
 
@@ -167,7 +167,7 @@ class Elu(Operation):
         return jnp.where(x > 0, x, self.alpha * jnp.expm1(x))
 
     def backward(self, dy: CTensor) -> CTensor:
-        # A choice and not a product: where x is large, e ** x is infinite.
+        # Use where, not a product: if x is large, e ** x is infinite.
         return jnp.where(self.x > 0, dy, dy * self.alpha * jnp.exp(self.x))
 
 
@@ -243,7 +243,7 @@ class HardSigmoid(Operation):
 class Gelu(Operation):
     """y = x P(z < x) for a normally distributed z (Hendrycks and Gimpel, 2016; ONNX Gelu).
 
-    With ``approximate="tanh"`` the probability is taken for
+    With ``approximate="tanh"`` the probability is approximated by
     (1 + tanh(sqrt(2 / pi) (x + 0.044715 x ** 3))) / 2.
     """
 
@@ -265,11 +265,11 @@ class Gelu(Operation):
         return dy * (gate + self.x * slope)
 
     def gate(self, x: CTensor) -> tuple[CTensor, CTensor]:
-        """The probability and its slope."""
+        """The probability and its derivative."""
         if self.approximate == "none":
             density = jnp.exp(-x * x / 2) / math.sqrt(2 * math.pi)
             return jax.lax.erfc(-x / math.sqrt(2)) / 2, density
-        # Beyond 30 it is 0 or 1 in all types, where the powers would overflow.
+        # Beyond 30 it is 0 or 1 in all types, and the powers would overflow.
         x = jnp.clip(x, -30, 30)
         scale = 2 * math.sqrt(2 / math.pi)
         gate = logistic(scale * (x + 0.044715 * x * x * x))
@@ -328,7 +328,7 @@ def tanh(x: Tensor) -> Tensor:
 
 
 def softmax(x: Tensor, axis: int = 1) -> Tensor:
-    """``e ** x / sum(e ** x)`` along ``axis``, where it adds up to 1; of x's shape.
+    """``e ** x / sum(e ** x)`` along ``axis``, along which the sum is 1; of x's shape.
 
     Example:
         >>> autograd.softmax(Tensor(data=[[0.0, 0.0], [0.0, np.log(3.0)]]))
@@ -456,7 +456,7 @@ def hardswish(x: Tensor) -> Tensor:
 def gelu(x: Tensor, approximate: str = "none") -> Tensor:
     """``x * P(z < x)`` for a normally distributed z, element by element.
 
-    ``approximate="tanh"`` is the formula with a tanh that GPT-2 and BERT use.
+    ``approximate="tanh"`` uses the approximate formula of GPT-2 and BERT.
 
     Example:
         >>> autograd.gelu(Tensor(data=[-1.0, 0.0, 1.0]))
@@ -500,7 +500,7 @@ def glu(x: Tensor, axis: int = -1) -> Tensor:
 
     Args:
         x: any shape.
-        axis: an axis of even size, of which half is left.
+        axis: an axis of even size; the result has half of it.
 
     Raises:
         ShapeError: its size is odd.

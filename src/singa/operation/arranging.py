@@ -1,7 +1,7 @@
 """The same elements in another order, or in a triangle.
 
-These are linear: where there is no ``backward``, jax's derivative is the very operation that
-moves the elements back, and keeps nothing for it.
+These are linear: if there is no ``backward``, jax's derivative is the operation that moves the
+elements back, and nothing is stored for it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Flip(Operation):
 
 
 class Roll(Operation):
-    """The elements of some axes shifted; what leaves at one end comes in at the other."""
+    """The elements of some axes shifted; those shifted out at one end return at the other."""
 
     def __init__(self, shift: int | Sequence[int], axis: int | Sequence[int]) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class Roll(Operation):
 
 
 class _Blocks(Operation):
-    """Blocks of pixels and channels: (N, C B B, H, W) against (N, C, H B, W B).
+    """Conversion between channels and blocks of pixels: (N, C B B, H, W) and (N, C, H B, W B).
 
     In mode ``DCR`` a channel's number is (row, column, C), in mode ``CRD`` (C, row, column).
     """
@@ -70,7 +70,7 @@ class _Blocks(Operation):
         b = self.blocksize
         n, channels, height, width = x.shape
         if channels % (b * b):
-            raise ShapeError(f"{self.name}: {channels} channels are no multiple of {b} x {b}")
+            raise ShapeError(f"{self.name}: {channels} channels are not a multiple of {b} x {b}")
         rest = channels // (b * b)
         if self.mode == "DCR":
             x = x.reshape(n, b, b, rest, height, width).transpose(0, 3, 4, 1, 5, 2)
@@ -82,7 +82,9 @@ class _Blocks(Operation):
         b = self.blocksize
         n, channels, height, width = x.shape
         if height % b or width % b:
-            raise ShapeError(f"{self.name}: {height} x {width} pixels are no multiple of {b} x {b}")
+            raise ShapeError(
+                f"{self.name}: {height} x {width} pixels are not a multiple of {b} x {b}"
+            )
         order = (0, 3, 5, 1, 2, 4) if self.mode == "DCR" else (0, 1, 3, 5, 2, 4)
         x = x.reshape(n, channels, height // b, b, width // b, b).transpose(order)
         return x.reshape(n, channels * b * b, height // b, width // b)
@@ -155,7 +157,7 @@ def flip(x: Tensor, axis: int | Sequence[int] | None = None) -> Tensor:
 
 
 def roll(x: Tensor, shift: int | Sequence[int], axis: int | Sequence[int]) -> Tensor:
-    """Some axes shifted, each by its number, end to beginning; of x's shape (NumPy's roll).
+    """Some axes shifted cyclically, each by its number; of x's shape (NumPy's roll).
 
     Example:
         >>> autograd.roll(Tensor(data=[1, 2, 3]), 1, 0)

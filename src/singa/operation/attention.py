@@ -21,14 +21,14 @@ __all__ = ["ScaledDotProductAttention", "scaled_dot_product_attention"]
 class ScaledDotProductAttention(Operation):
     """y = dropout(softmax(scale q k^T + mask)) v, with the softmax over the keys.
 
-    Scores and their softmax are float32 at least. What backward needs of them is the softmax.
+    Scores and their softmax are at least float32. Backward needs only the softmax of them.
 
     Args:
-        causal: query i sees the keys up to i only.
-        dropout: the probability with which a weight becomes 0; the others are scaled up.
-        scale: what scores are multiplied with; 1 / sqrt(E) if None.
-        masked: whether a mask comes in as the fourth input. The last one, if there is one more, is
-            a key to draw random numbers with; without it nothing is dropped.
+        causal: query i attends to the keys up to i only.
+        dropout: the probability that a weight becomes 0; the others are scaled up.
+        scale: the factor of the scores; 1 / sqrt(E) if None.
+        masked: whether the fourth input is a mask. A further last input is a key for random
+            numbers; without it there is no dropout.
     """
 
     arithmetic = "low"
@@ -67,7 +67,7 @@ class ScaledDotProductAttention(Operation):
                 jax.lax.broadcasted_iota(jnp.int32, scores.shape[-2:], axis) for axis in (0, 1)
             )
             scores = jnp.where(column <= row, scores, -jnp.inf)
-        # A query that sees no key at all has weights of 0, not of NaN.
+        # The weights of a query that attends to no key are 0, not NaN.
         highest = scores.max(-1, keepdims=True, initial=-jnp.inf)
         exp = jnp.exp(scores - jnp.where(highest == -jnp.inf, 0, highest))
         total = exp.sum(-1, keepdims=True)
@@ -132,17 +132,18 @@ def scaled_dot_product_attention(
     dropout: float = 0.0,
     scale: float | None = None,
 ) -> Tensor:
-    """For each query the mean of the values, weighted by how well their keys fit it.
+    """For each query the mean of the values, weighted by the similarity of query and keys.
 
     Args:
         q: queries, (..., L, E).
         k: keys, (..., S, E).
         v: values, (..., S, V). The leading axes, batches and heads, broadcast.
-        mask: broadcasts with (..., L, S). Bools say what may be seen; floats are added to the
-            scores, and get a gradient. A query that may see nothing gives 0.
-        causal: query i sees the keys up to i only.
-        dropout: in training, the probability with which a weight becomes 0.
-        scale: what the products of queries and keys are multiplied with; 1 / sqrt(E) if None.
+        mask: broadcasts with (..., L, S). Bools say which keys a query may attend to; floats are
+            added to the scores, and get a gradient. If a query may attend to no key, its result
+            is 0.
+        causal: query i attends to the keys up to i only.
+        dropout: the probability, in training, that a weight becomes 0.
+        scale: the factor of the products of queries and keys; 1 / sqrt(E) if None.
 
     Returns:
         (..., L, V).

@@ -18,7 +18,7 @@ Sizes: TypeAlias = "int | Sequence[int]"
 
 
 def broadcastable(operation: Operation, *xs: CTensor) -> None:
-    """The inputs broadcast together, by NumPy's rules."""
+    """Raise unless the inputs broadcast together, by NumPy's rules."""
     try:
         np.broadcast_shapes(*[x.shape for x in xs])
     except ValueError:
@@ -30,20 +30,20 @@ def broadcastable(operation: Operation, *xs: CTensor) -> None:
 
 
 def broadcasts_to(operation: Operation, what: str, x: CTensor, shape: tuple[int, ...]) -> None:
-    """``x`` broadcasts to this shape, which ``what`` names."""
+    """Raise unless ``x`` broadcasts to this shape; ``what`` is its name in the message."""
     lead = x.ndim - len(shape)
     if lead > 0 or any(a not in (1, b) for a, b in zip(x.shape, shape[-lead:], strict=True)):
         raise ShapeError(f"{operation.name}: shape {x.shape} does not broadcast to {what} {shape}")
 
 
 def rank(operation: Operation, what: str, x: CTensor, ndim: int, axes: str) -> None:
-    """``x`` has this many axes; ``axes`` says which, such as ``(N, C, H, W)``."""
+    """Raise unless ``x`` has this many axes; ``axes`` names them, such as ``(N, C, H, W)``."""
     if x.ndim != ndim:
         raise ShapeError(f"{operation.name}: {what} must be {axes}, got shape {x.shape}")
 
 
 def float_input(operation: Operation, what: str, x: CTensor) -> None:
-    """``x`` is of a float type."""
+    """Raise unless ``x`` is of a float type."""
     if not is_float(x.dtype):
         raise DTypeError(f"{operation.name}: {what} must be of a float type, got {x.dtype}")
 
@@ -55,9 +55,9 @@ def no_bools(operation: Operation, instead: str, *xs: CTensor) -> None:
 
 
 def integer_input(operation: Operation, what: str, x: CTensor) -> CTensor:
-    """``x``, which is of an integer type, in 32 bits at least.
+    """``x`` in at least 32 bits; raises unless it is of an integer type.
 
-    A shorter type need not have the sizes that indices are compared with, or counted back from.
+    A shorter type may be unable to represent the axis sizes with which indices are compared.
     """
     if not jnp.issubdtype(x.dtype, jnp.integer):
         raise DTypeError(f"{operation.name}: {what} must be of an integer type, got {x.dtype}")
@@ -65,9 +65,9 @@ def integer_input(operation: Operation, what: str, x: CTensor) -> CTensor:
 
 
 def indices(operation: Operation, what: str, x: CTensor, size: int) -> CTensor:
-    """``x``, integers that index an axis of this size, as int32.
+    """Integers ``x`` that index an axis of this size, as int32.
 
-    One that is out of bounds stays so, by one place, whatever its type could hold.
+    Indices out of bounds are clamped to just outside of the bounds, so that they fit into int32.
     """
     x = integer_input(operation, what, x)
     if x.size and not size:
@@ -76,7 +76,7 @@ def indices(operation: Operation, what: str, x: CTensor, size: int) -> CTensor:
 
 
 def equal(x: CTensor, number: int) -> CTensor:
-    """Which integers are this one, which their type need not have."""
+    """Which integers are equal to this one; their type may be unable to represent it."""
     info = jnp.iinfo(x.dtype)
     return x == number if info.min <= number <= info.max else jnp.zeros(x.shape, bool)
 
@@ -99,14 +99,14 @@ def axes(operation: Operation, numbers: Sequence[int] | None, ndim: int) -> tupl
 
 
 def integer(name: str, value: int) -> int:
-    """``value``, which is an integer: Python's or NumPy's."""
+    """``value``; raises unless it is an integer of Python or NumPy."""
     if not isinstance(value, (int, np.integer)):
         raise ArgumentError(f"{name}: an integer is expected, got {value!r}")
     return int(value)
 
 
 def integers(name: str, value: Sizes, least: int = 0) -> tuple[int, ...]:
-    """One integer, or at least so many of them, as a tuple."""
+    """One integer, or at least ``least`` integers, as a tuple."""
     values = tuple(value) if isinstance(value, Iterable) else (value,)
     if len(values) < least or not all(isinstance(v, (int, np.integer)) for v in values):
         raise ArgumentError(f"{name}: one or more integers are expected, got {value!r}")
@@ -114,7 +114,7 @@ def integers(name: str, value: Sizes, least: int = 0) -> tuple[int, ...]:
 
 
 def number(name: str, value: Any) -> float:
-    """``value``, which is a number: Python's, NumPy's, or an array of one."""
+    """``value``; raises unless it is a number of Python or NumPy, or an array of one."""
     if not isinstance(value, str):
         with suppress(TypeError, ValueError):
             return float(value)
@@ -122,7 +122,7 @@ def number(name: str, value: Any) -> float:
 
 
 def each(name: str, value: Sizes, count: int, least: int) -> tuple[int, ...]:
-    """``value`` for each of ``count`` axes: one number for all of them, or as many."""
+    """``value`` for each of ``count`` axes: one number for all of them, or one for each."""
     values = tuple(value) if isinstance(value, Iterable) else (value,) * count
     if len(values) != count or not all(
         isinstance(v, (int, np.integer)) and v >= least for v in values

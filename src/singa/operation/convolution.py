@@ -1,4 +1,4 @@
-"""Convolution. Users see NCHW; so does XLA, which picks a layout of its own inside."""
+"""Convolution. Images are NCHW, for users and for XLA; XLA chooses the memory layout itself."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = [
 Padding = tuple[tuple[int, int], ...]
 
 AXES = ("depth", "height", "width")
-"""The axes of space: the last ones, if there are fewer."""
+"""The spatial axes; if there are fewer than three, the last ones."""
 
 LETTERS = {1: "W", 2: "H, W", 3: "D, H, W"}
 """The same for shapes."""
@@ -35,9 +35,9 @@ LETTERS = {1: "W", 2: "H, W", 3: "D, H, W"}
 class _Filters(Operation):
     """Filters that move over images: a convolution, and its adjoints in the images and filters.
 
-    An operation that has set ``w``, the filters ``(O, C / groups, *kernel)``, and ``image``, the
-    shape ``(N, C, *space)`` of what they move over, has all three, of any number of axes of space.
-    For two of them there may be native kernels.
+    After an operation has set ``w``, the filters ``(O, C / groups, *kernel)``, and ``image``, the
+    images' shape ``(N, C, *space)``, it can use all three, for any number of spatial axes. For two
+    spatial axes there may be native kernels.
     """
 
     arithmetic = "low"
@@ -56,7 +56,7 @@ class _Filters(Operation):
         self.groups = groups
 
     def convolve(self, x: CTensor, w: CTensor, b: CTensor | None) -> CTensor:
-        """What the filters see of x, plus a bias (O,): ``(N, O, *space)``."""
+        """The convolution of x, plus a bias (O,): ``(N, O, *space)``."""
         if b is None:
             return self._either(
                 lambda x, w: kernels.convolution(x, w, None, self._window), self._convolve, x, w
@@ -68,7 +68,7 @@ class _Filters(Operation):
         )  # fmt: skip
 
     def spread(self, y: CTensor, w: CTensor) -> CTensor:
-        """Each element of y, spread over what the filters saw there: the adjoint in the image."""
+        """The adjoint in the image: each element of y, spread over its window by the filters."""
         return self._either(
             lambda y, w: kernels.input_gradient(y, w, self.image, self._window),
             self._spread,
@@ -76,9 +76,9 @@ class _Filters(Operation):
         )  # fmt: skip
 
     def correlate(self, x: CTensor, y: CTensor, bias: bool) -> tuple[CTensor, CTensor]:
-        """What the filters saw of x, times y: the adjoint in w. And that in the bias; (0,) without.
+        """The adjoints in w and in the bias, for images x; (0,) if there is no bias.
 
-        They are one native kernel.
+        Both are one native kernel.
         """
         dw, db = self._either(
             lambda x, y: kernels.weight_gradient(x, y, self.w.shape, bias, self._window),
@@ -126,8 +126,9 @@ class _Filters(Operation):
     def _spread(self, y: CTensor, w: CTensor) -> CTensor:
         if y.dtype == np.float64:
             return unfolding.adjoint(lambda x: self._convolve(x, w), self.image, y)
-        # Each output spreads over the inputs it saw: a convolution of y, its elements ``stride``
-        # apart, with W mirrored and its input and output channels exchanged within each group.
+        # Each output is spread over the inputs of its window: a convolution of y, with ``stride``
+        # between its elements, and with W mirrored and its input and output channels exchanged
+        # within each group.
         out, in_per_group, *kernel = w.shape
         w = w.reshape(self.groups, out // self.groups, in_per_group, *kernel)
         w = w.swapaxes(1, 2).reshape(self.image[1], out // self.groups, *kernel)
@@ -148,8 +149,8 @@ class _Filters(Operation):
     def _correlate(self, x: CTensor, y: CTensor) -> CTensor:
         if y.dtype == np.float64:
             return unfolding.adjoint(lambda w: self._convolve(x, w), self.w.shape, y)
-        # A convolution of x with y in which batch and channels change places, stride and
-        # dilation too. What the forward pass never reached at the far side is padded away.
+        # A convolution of x with y in which batch and channels are exchanged, and stride and
+        # dilation too. Negative padding removes the elements that no window has reached.
         padding = []
         for size, span, reach, (before, _) in self._spans(y):
             padding.append((before, span + reach - size - before))
@@ -168,7 +169,7 @@ class _Filters(Operation):
         return image + space, filters + space, image + space
 
     def _spans(self, y: CTensor) -> list[tuple[int, int, int, tuple[int, int]]]:
-        """For each axis: the image's size, how far outputs and filter's taps reach, the padding."""
+        """For each axis: the image's size, the extents of outputs and filter, the padding."""
         return [
             (
                 self.image[2 + i],
@@ -194,7 +195,7 @@ class _Filters(Operation):
 
 
 class Convolution(_Filters):
-    """y = x * W + b, a cross-correlation over one to three axes of space (ONNX Conv).
+    """y = x * W + b, a cross-correlation over one to three spatial axes (ONNX Conv).
 
     With x (N, C, H, W), W (O, C / groups, KH, KW) and b (O,), y is (N, O, H', W') with
     H' = (H + pads - dilation (KH - 1) - 1) // stride + 1.
@@ -234,7 +235,7 @@ class Convolution2d(Convolution):
 
 
 class ConvolutionTranspose(_Filters):
-    """y = the adjoint of a convolution, plus b: what makes an image larger (ONNX ConvTranspose).
+    """y = the adjoint of a convolution, plus b: it enlarges images (ONNX ConvTranspose).
 
     With x (N, C, H, W), W (C, O / groups, KH, KW) and b (O,), y is (N, O, H', W') with
     H' = (H - 1) stride - pads + dilation (KH - 1) + 1 + output_padding.
@@ -285,7 +286,7 @@ class ConvolutionTranspose(_Filters):
 
 
 def _of_one_type(*arrays: CTensor | None) -> list[CTensor]:
-    """XLA convolves equal types only; all gradients are then of that type too."""
+    """All arrays in one type: XLA convolves equal types only; gradients have that type too."""
     found = [array for array in arrays if array is not None]
     dtype = jnp.result_type(*found)
     return [array.astype(dtype) for array in found]
@@ -330,7 +331,7 @@ def conv2d(
         b: (O,), or None.
         stride, dilation: one number, or (height, width).
         padding: one number, (height, width), or (top, bottom, left, right).
-        groups: the channels are split into so many groups that do not see each other.
+        groups: the number of independent groups into which the channels are split.
 
     Returns:
         (N, O, H', W') with H' = (H + pads - dilation (KH - 1) - 1) // stride + 1.
@@ -371,11 +372,12 @@ def conv_transpose(
         x: (N, C, W), (N, C, H, W) or (N, C, D, H, W).
         W: ``(C, O / groups, *kernel)``.
         b: (O,), or None.
-        stride: how far the filters are apart in the result: one number, or one for each axis.
-        padding: how much the result is cut: one number, one for each axis, or two for each.
-        output_padding: how much is added to its far ends again; less than the stride.
-        groups: the channels are split into so many groups that do not see each other.
-        dilation: how far a filter's elements are apart.
+        stride: the distance of the filters in the result: one number, or one for each axis.
+        padding: how much is removed from the result: one number, one for each axis, or two for
+            each.
+        output_padding: how much is added again at the end of each axis; less than the stride.
+        groups: the number of independent groups into which the channels are split.
+        dilation: the distance between a filter's elements.
 
     Returns:
         (N, O, W'), (N, O, H', W') or (N, O, D', H', W') with

@@ -19,9 +19,9 @@ _NEVER = -1e30  # the logarithm of an impossible path's probability, but finite:
 class CTC(Operation):
     """y = -mean over the batch of ln P(labels), summed over all their alignments to the frames.
 
-    Computed in float32 at least. Labels that do not fit into their frames cost infinity, without a
-    gradient; one that is no class makes the loss NaN. The gradient is jax's, of the scan over the
-    frames.
+    Computed in at least float32. If the labels do not fit into their frames, the loss is infinite,
+    without a gradient; if a label is not a class, the loss is NaN. jax derives the gradient from
+    the scan over the frames.
     """
 
     arithmetic = "wide"
@@ -36,11 +36,11 @@ class CTC(Operation):
         t, input_lengths, target_lengths = self.check(log_p, t, input_lengths, target_lengths)
         dtype, count = log_p.dtype, 2 * t.shape[1] + 1
         log_p = log_p.astype(jnp.promote_types(dtype, float32))
-        # What is behind the last label is no label, whatever is there.
+        # Entries after the last label are not labels; their values are ignored.
         number = jnp.arange(t.shape[1], dtype=jnp.int32)
         t = jnp.where(number < target_lengths[:, None], t, self.blank)
         is_class = ((t >= 0) & (t < log_p.shape[2])).all(1)
-        # Labels with a blank before, between and behind: the states of an alignment.
+        # Labels with a blank before, between and after them: the states of an alignment.
         states = jnp.full((t.shape[0], count), self.blank, t.dtype).at[:, 1::2].set(t)
         # A blank may be left out between two different labels.
         skips = (states != self.blank) & (states != jnp.roll(states, 2, 1))
@@ -60,7 +60,7 @@ class CTC(Operation):
         alpha = jnp.where(number < 2, emitted[0], _NEVER)
         times = jnp.arange(1, log_p.shape[0], dtype=jnp.int32)
         alpha, _ = jax.lax.scan(step, alpha, (times, emitted[1:]))
-        # An alignment ends in the last label or in the blank behind it.
+        # An alignment ends in the last label or in the blank after it.
         behind = number - 2 * target_lengths[:, None]
         ends = jnp.where((behind == 0) | (behind == -1), alpha, _NEVER)
         log_likelihood = jax.nn.logsumexp(ends, 1)
@@ -69,7 +69,7 @@ class CTC(Operation):
         return -jnp.where(is_class, log_likelihood, jnp.nan).mean().astype(dtype)
 
     def check(self, log_p: CTensor, t: CTensor, *lengths: CTensor) -> list[CTensor]:
-        """The labels and the lengths in a type that they can be counted with."""
+        """The labels and the lengths in a type that can represent all of them."""
         checks.rank(self, "log_p", log_p, 3, "(frames, N, classes)")
         checks.float_input(self, "log_p", log_p)
         _, batch, classes = log_p.shape
@@ -88,15 +88,15 @@ class CTC(Operation):
 def ctc_loss(
     log_p: Tensor, t: Tensor, input_lengths: Tensor, target_lengths: Tensor, blank: int = 0
 ) -> Tensor:
-    """The mean over the batch of -ln P(labels), without knowing where in the frames each one is.
+    """The mean over the batch of -ln P(labels), for labels without positions in the frames.
 
-    A scalar, of shape (). Labels that do not fit into their frames cost infinity.
+    A scalar, of shape (). If the labels do not fit into their frames, it is infinite.
 
     Args:
         log_p: (frames, N, classes) log-probabilities, such as :func:`log_softmax` gives.
-        t: (N, L) labels, integers other than ``blank``; what is behind a length is ignored.
-        input_lengths: (N,) how many frames are used, at least 1.
-        target_lengths: (N,) how many labels are.
+        t: (N, L) labels, integers other than ``blank``; labels beyond the length are ignored.
+        input_lengths: (N,) the number of frames that are used, at least 1.
+        target_lengths: (N,) the number of labels that are used.
         blank: the class that stands for no label.
 
     Source: Graves et al., Connectionist Temporal Classification, 2006.

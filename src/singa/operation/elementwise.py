@@ -1,6 +1,6 @@
 """Arithmetic, element by element, with NumPy's broadcasting and type promotion.
 
-Gradients are returned in the broadcast shape: the tape sums them down to the inputs'.
+Gradients are returned in the broadcast shape: the tape sums them to the inputs' shapes.
 """
 
 from __future__ import annotations
@@ -121,9 +121,9 @@ class Remainder(Operation):
 
 
 class Pow(Operation):
-    """y = a ** b. The gradient of b is 0 where a <= 0, where the logarithm does not exist.
+    """y = a ** b. The gradient of b is 0 where a <= 0, because there is no logarithm there.
 
-    Of integers, a ** -b is 1 / a ** b without its fraction: 0, unless a is 1 or -1.
+    For integers, a ** -b is 1 / a ** b without its fraction: 0, unless a is 1 or -1.
     """
 
     arithmetic = "wide"
@@ -138,7 +138,7 @@ class Pow(Operation):
 
     def backward(self, dy: CTensor) -> tuple[CTensor, CTensor]:
         a, b = self.a, self.b
-        # 0 ** -1 must not reach the product where the exponent is 0.
+        # If the exponent is 0, 0 ** -1 must not be a factor.
         slope = jnp.where(b == 0, 0, b * a ** jnp.where(b == 0, 1, b - 1))
         log_a = jnp.log(jnp.where(a > 0, a, 1))
         return dy * slope, dy * jnp.where(a > 0, self.y * log_a, 0)
@@ -495,7 +495,7 @@ def identity(x: Tensor) -> Tensor:
 
 
 def clip(x: Tensor, min: float | None = None, max: float | None = None) -> Tensor:
-    """``x``, element by element, but at least ``min`` and at most ``max``; None is no bound.
+    """``x``, element by element, but at least ``min`` and at most ``max``; None for no bound.
 
     If ``min`` is above ``max``, everything becomes ``max``, as in NumPy.
 

@@ -22,10 +22,10 @@ _ARRAY = "array"  # stands in the pattern for an index that is an input
 
 
 class _Indexed(Operation):
-    """Has ``pattern``, with an entry for each part of the index.
+    """Base of operations with a ``pattern``, which has an entry for each part of the index.
 
-    A ``(start, stop, step)`` stands for a slice; None, Ellipsis; or ``"array"`` for integers that
-    come in as a further input. Single integers do too, so that a loop over ``x[i]`` runs one
+    An entry is ``(start, stop, step)`` for a slice, None, Ellipsis, or ``"array"`` for integers
+    that are a further input. Single integers are inputs too, so that a loop over ``x[i]`` uses one
     kernel.
     """
 
@@ -58,7 +58,7 @@ class GetItem(_Indexed):
 
     def backward(self, dy: CTensor) -> tuple[CTensor | None, ...]:
         index = self.index(self.from_shape, self.arrays)
-        # Only arrays of integers can name an element twice; without them it is a plain copy.
+        # Only arrays of integers can select an element twice; without them this is a plain copy.
         if any(array.ndim for array in self.arrays):
             dx = added(self.from_shape, index, dy)
         else:
@@ -86,15 +86,15 @@ class SetItem(_Indexed):
 
 
 def added(shape: tuple[int, ...], index: tuple[Any, ...], dy: CTensor) -> CTensor:
-    """The sum of what arrives at each place of a shape: in float32 at least, there may be many."""
+    """The sum of all values for each element; in at least float32, as there may be many values."""
     dtype = wide(dy.dtype)
     return jnp.zeros(shape, dtype).at[index].add(dy.astype(dtype), mode="clip")
 
 
 def of_written(dy: CTensor, index: tuple[Any, ...], mode: str) -> CTensor:
-    """The gradient of values that were written to places, which may have been named twice.
+    """The gradient of values that were written to elements, some of them perhaps twice.
 
-    The value that is in a place now is the one that counts. ``mode`` says what became of those
+    Only the value that an element has now gets its gradient. ``mode`` says what happened to indices
     out of bounds: ``drop`` or ``clip``.
     """
     dvalue = dy.at[index].get(mode="fill" if mode == "drop" else mode, fill_value=0)
@@ -118,15 +118,15 @@ def _alike(arrays: Sequence[Tensor]) -> None:
 def getitem(x: Tensor, index: Any) -> Tensor:
     """``x[index]`` as in NumPy: ints, slices, None, ``...``, integer arrays and bool masks.
 
-    Integer arrays may be Tensors. Their values are not looked at; those out of bounds are clamped.
-    A mask's result has a shape that depends on its values, so that it works eagerly only.
+    Integer arrays may be Tensors. Their values are not checked; those out of bounds are clamped.
+    With a mask the shape of the result depends on the mask's values, so it works eagerly only.
 
     Raises:
-        BoundsError: integers beyond the end of an axis, a mask of another shape than the axes it
-            stands for, or more indices than axes.
+        BoundsError: integers beyond the end of an axis, a mask whose shape is not that of its
+            axes, or more indices than axes.
         ShapeError: arrays of indices that do not broadcast together.
         ArgumentError: a slice with a step of 0.
-        DTypeError: something that cannot be an index.
+        DTypeError: a value that cannot be an index.
 
     Example:
         >>> x = Tensor(data=[[1, 2, 3], [4, 5, 6]])
@@ -143,9 +143,9 @@ def getitem(x: Tensor, index: Any) -> Tensor:
 def setitem(x: Tensor, index: Any, value: TensorLike) -> Tensor:
     """A copy of ``x`` in which ``x[index]`` is ``value``, broadcast and in ``x``'s type.
 
-    ``x[index] = value`` is ``x`` becoming that. The index is as in :func:`getitem`; a mask that
-    has to work in a compiled step is for :func:`where`. Integers in a Tensor that are out of
-    bounds name nothing. Of several values for one element one wins.
+    ``x[index] = value`` makes ``x`` this result. The index is as in :func:`getitem`; for a mask in
+    a compiled step use :func:`where`. Integers in a Tensor that are out of bounds are ignored. Of
+    several values for one element only one is used.
 
     Raises:
         ShapeError: the value does not broadcast to the elements' shape.
@@ -161,7 +161,7 @@ def setitem(x: Tensor, index: Any, value: TensorLike) -> Tensor:
 
 
 def _parse(x: Tensor, index: Any) -> tuple[tuple[Any, ...], list[Tensor]]:
-    """The pattern of an index, and its integers."""
+    """The pattern of an index, and its integers as inputs."""
     parts = [_as_part(part) for part in (index if isinstance(index, tuple) else (index,))]
     used = sum(_axes_of(part) for part in parts)
     if used > x.ndim():
@@ -183,7 +183,7 @@ def _parse(x: Tensor, index: Any) -> tuple[tuple[Any, ...], list[Tensor]]:
 
 
 def _as_part(part: Any) -> Any:
-    """A part of an index as an int, None, Ellipsis, a tuple for a slice, an array or a Tensor."""
+    """A part of an index: an int, None, Ellipsis, a tuple for a slice, an array or a Tensor."""
     if isinstance(part, slice):
         if part.step == 0:
             raise ArgumentError(f"{_WHERE}: a slice cannot have a step of 0")
@@ -194,16 +194,16 @@ def _as_part(part: Any) -> Any:
         return int(part)
     array = part if isinstance(part, Tensor) else np.asarray(part)
     if isinstance(array, np.ndarray) and not array.size and array.dtype != bool_:
-        return array.astype(np.int32)  # an empty list is of a float type to NumPy
+        return array.astype(np.int32)  # NumPy gives an empty list a float type
     if array.dtype.kind not in "biu":
         raise DTypeError(f"{_WHERE}: arrays of integers or bools can index, not {array.dtype}")
     if array.dtype == bool_ and not array.shape:
-        raise DTypeError(f"{_WHERE}: a single bool is no index")
+        raise DTypeError(f"{_WHERE}: a single bool is not an index")
     return array
 
 
 def _axes_of(part: Any) -> int:
-    """How many of the indexed Tensor's axes a part stands for."""
+    """The number of the indexed Tensor's axes that a part of the index uses."""
     if part is None or part is Ellipsis:
         return 0
     is_mask = isinstance(part, (Tensor, np.ndarray)) and part.dtype == bool_
@@ -226,7 +226,7 @@ def _integers(x: Tensor, part: Any, axis: int) -> list[Tensor]:
 
 
 def as_indices(name: str, x: Tensor, values: Tensor | ArrayLike, axis: int) -> Tensor:
-    """Integers that index an axis of ``x``; those that are not in a Tensor must be within it.
+    """Integers that index an axis of ``x``; unless they are a Tensor, their bounds are checked.
 
     Raises:
         BoundsError: one is beyond the end of the axis.
@@ -237,7 +237,7 @@ def as_indices(name: str, x: Tensor, values: Tensor | ArrayLike, axis: int) -> T
     if array.size:
         for index in (array.min(), array.max()):
             _check_bounds(name, int(index), axis, x.shape[axis])
-    # An empty list is of a float type to NumPy.
+    # NumPy gives an empty list a float type.
     return as_tensor(array if array.size else array.astype(np.int32), x)
 
 

@@ -1,7 +1,7 @@
 """Tensors joined, split, repeated and padded along axes.
 
-All of these only move elements. Where there is no ``backward``, jax's derivative is the very
-operation that moves them back, and keeps nothing for it.
+All of these only move elements. If there is no ``backward``, jax's derivative is the operation
+that moves them back, and nothing is stored for it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Concat(Operation):
             ):
                 shapes = ", ".join(str(x.shape) for x in xs)
                 raise ShapeError(
-                    f"{self.name}: shapes {shapes} must be equal but for axis {self.axis}"
+                    f"{self.name}: shapes {shapes} must be equal except for axis {self.axis}"
                 )
         self.ends = tuple(int(end) for end in np.cumsum([x.shape[axis] for x in xs])[:-1])
         return jnp.concatenate(xs, axis)
@@ -69,7 +69,7 @@ class Stack(Operation):
 
 
 class Unstack(Operation):
-    """What was stacked along an axis: an output for each of its places, without that axis."""
+    """An output for each index along an axis, without that axis."""
 
     def __init__(self, axis: int = 0) -> None:
         super().__init__()
@@ -116,7 +116,7 @@ class Split(Operation):
 
 
 class Tile(Operation):
-    """The whole input again and again, along each axis as often as ``repeats`` says (NumPy)."""
+    """The whole input repeated, along each axis as often as ``repeats`` says (NumPy's tile)."""
 
     def __init__(self, repeats: int | Sequence[int]) -> None:
         super().__init__()
@@ -127,7 +127,7 @@ class Tile(Operation):
 
 
 class Repeat(Operation):
-    """Each element of an axis as often as ``repeats`` says: a number for all, or one for each."""
+    """Each element of an axis repeated: ``repeats`` is one number for all, or one for each."""
 
     def __init__(self, repeats: int | Sequence[int], axis: int | None = None) -> None:
         super().__init__()
@@ -148,10 +148,10 @@ class Repeat(Operation):
 
 
 class Pad(Operation):
-    """Elements added around the input; or taken away, where ``pads`` are negative (ONNX Pad).
+    """Elements added around the input; or removed, where ``pads`` are negative (ONNX Pad).
 
-    ``mode`` says which: a ``constant``; ``reflect``, mirrored at the border, which is not
-    repeated; ``edge``, the border itself.
+    ``mode`` chooses their values: ``constant``; ``reflect``: mirrored at the border element, which
+    is not repeated; ``edge``: the border element.
     """
 
     numbers = ("constant",)
@@ -189,7 +189,7 @@ class Pad(Operation):
 def cat(xs: Sequence[Tensor], axis: int = 0) -> Tensor:
     """The Tensors of ``xs`` one after the other along ``axis``.
 
-    Their shapes are equal but for that axis, whose sizes add up.
+    Their shapes are equal except for that axis, whose sizes are added up.
 
     Example:
         >>> autograd.cat([Tensor((2, 3)), Tensor((4, 3))]).shape
@@ -210,7 +210,7 @@ def stack(xs: Sequence[Tensor], axis: int = 0) -> Tensor:
 
 
 def unstack(x: Tensor, axis: int = 0) -> tuple[Tensor, ...]:
-    """A Tensor for each place along an axis, without it in the shape: undoes :func:`stack`.
+    """A Tensor for each index along an axis, without that axis: the inverse of :func:`stack`.
 
     Raises:
         ShapeError: the axis is of size 0.
@@ -230,7 +230,7 @@ def split(
 
     Raises:
         ShapeError: the sizes do not add up to the axis, or it cannot be divided by the number.
-        ArgumentError: not exactly one of the two is given.
+        ArgumentError: both or none of ``parts`` and ``num_output`` are given.
 
     Example:
         >>> a, b = autograd.split(Tensor((2, 5)), 1, (2, 3))
@@ -241,11 +241,11 @@ def split(
 
 
 def tile(x: Tensor, repeats: int | Sequence[int]) -> Tensor:
-    """The whole of ``x`` again and again, along each axis as ``repeats`` says (NumPy's tile).
+    """The whole of ``x`` repeated, along each axis as often as ``repeats`` says (NumPy's tile).
 
     Args:
         x: any shape.
-        repeats: one number for each axis; fewer are for the last ones, more add axes in front.
+        repeats: one number for each axis; fewer are for the last axes, more add axes in front.
 
     Example:
         >>> autograd.tile(Tensor(data=[1, 2]), 2)
@@ -259,8 +259,8 @@ def repeat(x: Tensor, repeats: int | Sequence[int], axis: int | None = None) -> 
 
     Args:
         x: any shape.
-        repeats: how often: one number for all, or one for each place along the axis.
-        axis: along which; None is along all elements in a row, so that the result has one axis.
+        repeats: how often: one number for all, or one for each index along the axis.
+        axis: the axis; if None, ``x`` is flattened first, so that the result has one axis.
 
     Example:
         >>> autograd.repeat(Tensor(data=[1, 2]), 2)
@@ -275,9 +275,9 @@ def pad(x: Tensor, mode: str, pads: Sequence[int], constant: float = 0.0) -> Ten
     Args:
         x: any shape.
         mode: ``constant``, ``reflect`` or ``edge``.
-        pads: how many, for each axis before it, and then for each axis after it, as in ONNX:
-            (top, left, bottom, right) for a matrix. Negative ones take elements away.
-        constant: the value of what is added in mode ``constant``.
+        pads: how many before each axis, and then how many after each axis, as in ONNX:
+            (top, left, bottom, right) for a matrix. Negative numbers remove elements.
+        constant: the value of the added elements in mode ``constant``.
 
     Example:
         >>> autograd.pad(Tensor(data=[1, 2]), "constant", (1, 2))

@@ -56,7 +56,7 @@ class Matmul(Operation):
         columns = b[:, None] if b.ndim == 1 else b
         da = product(dy, columns, transpose_b=True)
         if columns.ndim == 2:
-            # One product for all batches, instead of one each that are then summed.
+            # One product for all batches, instead of one for each batch and a sum.
             rows, dy = as_rows(rows), as_rows(dy)
         db = product(rows, dy, transpose_a=True)
         if a.ndim == 1:
@@ -122,7 +122,7 @@ class AddBias(Operation):
 
 
 class Gemm(Operation):
-    """y = alpha A B + beta C, of matrices, with A and B transposed if wanted (ONNX Gemm)."""
+    """y = alpha A B + beta C, of matrices, with A and B optionally transposed (ONNX Gemm)."""
 
     arithmetic = "low"
 
@@ -156,7 +156,7 @@ class Gemm(Operation):
 
     def backward(self, dy: CTensor) -> tuple[CTensor, ...]:
         a, b, turn_a, turn_b = self.a, self.b, self.transA, self.transB
-        # The gradient of what was transposed is transposed too.
+        # The gradient of a transposed input is transposed too.
         da = product(b, dy, turn_b, True) if turn_a else product(dy, b, False, not turn_b)
         db = product(dy, a, True, turn_a) if turn_b else product(a, dy, not turn_a)
         da, db = da * self.alpha, db * self.alpha
@@ -244,7 +244,7 @@ def gemm(
     Args:
         A: (M, K), or (K, M) with ``transA``.
         B: (K, N), or (N, K) with ``transB``.
-        C: what broadcasts to (M, N), or None.
+        C: of a shape that broadcasts to (M, N), or None.
 
     Returns:
         (M, N).

@@ -1,6 +1,6 @@
 """Comparisons, logic and tests of values: bool results, without gradients.
 
-Logic takes numbers too: every one but 0 is true.
+Logic takes numbers too: every number except 0 is true.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = [
 
 
 class Predicate(Operation):
-    """y = whether something holds, for each element; with broadcasting."""
+    """y = whether a condition holds, for each element; with broadcasting."""
 
     holds: ClassVar[Callable[..., CTensor]]
 

@@ -1,6 +1,6 @@
 """Losses of an output and its target. Each is a scalar, of shape ().
 
-Those for classes and probabilities are summed over each row and averaged over the batch; those of
+Losses of classes and probabilities are summed over each row and averaged over the batch; losses of
 numbers are averaged over all elements.
 """
 
@@ -35,13 +35,13 @@ class NegativeLogLikelihood(Operation):
     """y = -mean over the batch of sum(t log_p).
 
     The targets are class ids (integers of log_p's shape without its last axis), one-hot rows or
-    soft labels (of log_p's shape, of any type). An id that is no class makes the loss NaN. A third
-    input is a weight for each class: the mean of ids is then weighted with the weights of theirs.
-    The mean of nothing, as of ids that are all ignored, is NaN, and its gradient is 0.
+    soft labels (of log_p's shape, of any type). If an id is not a class, the loss is NaN. A third
+    input is a weight for each class: for class ids the mean is then weighted by the ids' weights.
+    If all ids are ignored, the loss is NaN, and its gradient is 0.
 
     Args:
-        ignore_index: the id of rows that do not count; any integer.
-        label_smoothing: the share of each target that goes to all classes alike.
+        ignore_index: the id of rows that are ignored; any integer.
+        label_smoothing: the part of each target that is spread equally over all classes.
     """
 
     arithmetic = "wide"
@@ -81,14 +81,14 @@ class NegativeLogLikelihood(Operation):
         self.log_p = self.log_probabilities(x)
         labels = self.labels()
         self.total = self.count()
-        # A class that is not wanted may be impossible: 0 times -inf is 0 here.
+        # A class with target 0 may have probability 0: 0 times -inf is 0 here.
         return -jnp.where(labels == 0, 0, labels * self.log_p).sum() / self.total
 
     def backward(self, dy: CTensor) -> tuple[CTensor | None, ...]:
         return *self.gradients(dy), *[None for _ in self.weight]
 
     def gradients(self, dy: CTensor) -> tuple[CTensor, CTensor]:
-        """Of the logarithms and of the targets."""
+        """The gradients of the logarithms and of the targets."""
         is_of_nothing = self.total == 0
         dy = jnp.where(is_of_nothing, 0, -dy / jnp.where(is_of_nothing, 1, self.total))
         return dy * self.labels(), self.weighted(dy * (1 - self.label_smoothing) * self.log_p)
@@ -97,7 +97,7 @@ class NegativeLogLikelihood(Operation):
         return x
 
     def labels(self) -> CTensor:
-        """What each class' logarithm counts: the targets, smoothed and weighted."""
+        """The factor of each class' logarithm: the target, smoothed and weighted."""
         classes, dtype = self.log_p.shape[-1], self.log_p.dtype
         if self.by_id:
             is_class = (self.t >= 0) & (self.t < classes)
@@ -114,7 +114,7 @@ class NegativeLogLikelihood(Operation):
         return labels * self.weight[0].astype(labels.dtype) if self.weight else labels
 
     def count(self) -> CTensor | int:
-        """How many rows there are; of class ids those that count, as much as they weigh."""
+        """The number of rows; for class ids the sum of the weights of rows that are not ignored."""
         rows = self.log_p.size // self.log_p.shape[-1]
         if not self.by_id or (self.ignore_index is None and not self.weight):
             return rows
@@ -141,8 +141,8 @@ class SoftMaxCrossEntropy(NegativeLogLikelihood):
 class CrossEntropy(NegativeLogLikelihood):
     """y = -mean over the batch of sum(t log x), for probabilities x.
 
-    The targets are NegativeLogLikelihood's. The logarithm is cut off at -100, so that the loss
-    stays finite for x = 0.
+    The targets are NegativeLogLikelihood's. The logarithm is limited to at least -100, so that the
+    loss is finite for x = 0.
     """
 
     def log_probabilities(self, x: CTensor) -> CTensor:
@@ -210,7 +210,7 @@ class Huber(MeanSquareError):
 class BinaryCrossEntropy(Operation):
     """y = -mean over the batch of sum(t log x + (1 - t) log(1 - x)), for probabilities x.
 
-    The logarithms are cut off at -100, so that the loss stays finite for x = 0 and x = 1.
+    The logarithms are limited to at least -100, so that the loss is finite for x = 0 and x = 1.
     """
 
     arithmetic = "wide"
@@ -225,7 +225,7 @@ class BinaryCrossEntropy(Operation):
     def backward(self, dy: CTensor) -> tuple[CTensor, CTensor]:
         x, t = self.x, self.t
         dy = dy / _rows(x)
-        # Finite at 0 and 1 too, and still pointing the right way.
+        # Finite at 0 and 1 too, and with the right sign.
         dx = dy * (x - t) / jnp.maximum(x * (1 - x), _least(x))
         log_ratio = jnp.maximum(jnp.log1p(-x), _LEAST_LOG) - jnp.maximum(jnp.log(x), _LEAST_LOG)
         return dx, dy * log_ratio
@@ -249,7 +249,7 @@ class BinaryCrossEntropyWithLogits(Operation):
 class KLDivergence(Operation):
     """y = the mean over the batch of sum(t (log t - x)), for log-probabilities x.
 
-    Where t is 0 so is its part of the sum.
+    Where t is 0, its term of the sum is 0.
     """
 
     arithmetic = "wide"
@@ -289,12 +289,12 @@ def _check(operation: Operation, x: CTensor, t: CTensor) -> None:
 
 
 def _rows(x: CTensor) -> int:
-    """How many there are in a batch; a single number is one."""
+    """The size of the batch; 1 for a single number."""
     return x.shape[0] if x.ndim else 1
 
 
 def _least(x: CTensor) -> float:
-    """What probabilities are divided by at least."""
+    """The least divisor of probabilities."""
     return max(1e-12, float(jnp.finfo(x.dtype).tiny))
 
 
@@ -310,10 +310,10 @@ def softmax_cross_entropy(
     Args:
         x: (N, classes) logits; further leading axes are part of the batch.
         t: class ids (N,) of an integer type, or one-hot or soft labels (N, classes).
-        weight: (classes,), how much each class counts; the mean of class ids is weighted likewise.
-        ignore_index: the class id of rows that do not count; any integer. If none of them counts,
-            the loss is NaN, as the mean of nothing, and the gradients are 0.
-        label_smoothing: the share of each target that goes to all classes alike, from 0 to 1.
+        weight: (classes,), the weight of each class; for class ids the mean is weighted too.
+        ignore_index: the class id of rows that are ignored; any integer. If all rows are ignored,
+            the loss is NaN, and the gradients are 0.
+        label_smoothing: the part of each target that is spread equally over all classes, 0 to 1.
 
     Raises:
         BoundsError: a class id that is none, eagerly and in a block of ``detect_anomaly``. In other
@@ -476,7 +476,7 @@ def l1_loss(x: Tensor, t: Tensor) -> Tensor:
 
 
 def huber_loss(x: Tensor, t: Tensor, delta: float = 1.0) -> Tensor:
-    """The mean of ``(x - t) ** 2 / 2``, which goes on as a straight line beyond ``delta``.
+    """The mean of ``(x - t) ** 2 / 2``, linear where ``abs(x - t)`` is above ``delta``.
 
     A scalar; ``t`` is of x's shape (Huber, 1964).
 
@@ -488,7 +488,7 @@ def huber_loss(x: Tensor, t: Tensor, delta: float = 1.0) -> Tensor:
 
 
 def smooth_l1_loss(x: Tensor, t: Tensor, beta: float = 1.0) -> Tensor:
-    """The mean of ``abs(x - t)``, rounded off within ``beta``: :func:`huber_loss` / ``beta``.
+    """The mean of ``abs(x - t)``, quadratic below ``beta``: :func:`huber_loss` / ``beta``.
 
     A scalar; ``t`` is of x's shape.
 

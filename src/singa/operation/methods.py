@@ -1,7 +1,7 @@
-"""What Tensors do that is recorded: their operators and methods, as a catalogue.
+"""The operators and methods of Tensors that are recorded.
 
-They are operations, so they live in this room; importing it hands them down to the Tensor class.
-Type checkers see what ``core/recorded.py`` declares, which a test compares with the catalogue.
+They are operations, so they are defined here; importing this module adds them to the Tensor class.
+``core/recorded.py`` declares them for type checkers; a test compares it with this module.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def _reflected(function: Callable[[Tensor, TensorLike], Tensor]) -> Callable[...
 
 
 def become(target: Tensor, result: Tensor) -> Tensor:
-    """Let ``target`` stand for ``result`` from here on; its shape, type and device stay.
+    """Make ``target`` a handle of ``result``; its shape, type and device do not change.
 
     Raises:
         ShapeError: the result is of another shape.
@@ -51,7 +51,7 @@ def become(target: Tensor, result: Tensor) -> Tensor:
         result = shaping.reshape(result, target.shape)  # raises: it would not be in place
     target.data = result.data.astype(target.dtype)
     if not target.stores_grad or target.creator is not None:
-        # A parameter stays a leaf: assigning it is an update, not a part of what is differentiated.
+        # A parameter stays a leaf: assigning it is an update, not a recorded operation.
         target.creator, target.output_index = result.creator, result.output_index
         target._requires_grad = target._requires_grad or result._requires_grad
     return target
@@ -94,7 +94,7 @@ def _reducing(function: Callable[[Tensor, Axes, bool], Tensor]) -> Callable[...,
 
 
 def _locating(function: Callable[[Tensor, int, bool], Tensor]) -> Callable[..., Tensor]:
-    """Along an axis, or of all elements in a row if there is none."""
+    """The reduction along an axis; over all elements, flattened, if there is none."""
 
     def method(
         self: Tensor, axis: int | None = None, keepdims: bool = False, **others: Any
@@ -110,7 +110,7 @@ def _locating(function: Callable[[Tensor, int, bool], Tensor]) -> Callable[..., 
 
 
 def _shaping(function: Callable[[Tensor, Sequence[int]], Tensor]) -> Callable[..., Tensor]:
-    """With the sizes as one sequence or one by one."""
+    """The method with the sizes as one sequence or as separate arguments."""
 
     def method(self: Tensor, shape: int | Sequence[int], *more: int) -> Tensor:
         return function(self, (shape, *more) if isinstance(shape, (int, np.integer)) else shape)
@@ -119,7 +119,7 @@ def _shaping(function: Callable[[Tensor, Sequence[int]], Tensor]) -> Callable[..
 
 
 def _logical(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """For bools only: of integers, everybody else's ``&`` is made bit by bit."""
+    """The operator for bools only: for integers other libraries' ``&`` is bitwise."""
 
     def method(self: Tensor, *other: TensorLike) -> Tensor:
         xs = [self, *[as_tensor(x, self) for x in other]]
@@ -137,7 +137,7 @@ def _set(self: Tensor, index: Any, value: TensorLike) -> None:
 
 def _iterate(self: Tensor) -> Iterator[Tensor]:
     if not self.shape:
-        raise DTypeError("iter: a Tensor without axes cannot be walked over")
+        raise DTypeError("iter: a Tensor without axes cannot be iterated")
     return (indexing.getitem(self, i) for i in range(self.shape[0]))
 
 
@@ -239,7 +239,7 @@ def _clone(self: Tensor) -> Tensor:
 
 
 class _Move(Operation):
-    """y = x on another device; its gradient comes back."""
+    """y = x on another device; the gradient is moved back."""
 
     traceable = False
 
@@ -256,7 +256,7 @@ class _Move(Operation):
 
 
 def _to(self: Tensor, target: Any) -> Tensor:
-    """This Tensor on another device, or in another data type; itself where it is so already.
+    """This Tensor on another device, or in another data type; itself if nothing changes.
 
     Example:
         >>> Tensor(data=[1.7, -1.7]).to(tensor.int32)

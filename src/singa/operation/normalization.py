@@ -1,4 +1,4 @@
-"""Normalization: of each channel over a batch, or of each sample by itself."""
+"""Normalization: of each channel over a batch, or of each sample separately."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = [
 
 
 class _PerChannel(Operation):
-    """What both forms share: x is (N, C, H, W) or (N, C), everything else (C,)."""
+    """Base of both forms: x is (N, C, H, W) or (N, C), all other inputs are (C,)."""
 
     def __init__(self, eps: float) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class _PerChannel(Operation):
         return vector if self.x.ndim == 2 else vector[:, None, None]
 
     def summed(self, values: CTensor) -> CTensor:
-        """The sum over all axes but the channels': (C,)."""
+        """The sum over all axes except the channels': (C,)."""
         return values.sum(tuple(axis for axis in range(values.ndim) if axis != 1))
 
     def moments(self, x: CTensor) -> tuple[CTensor, CTensor]:
@@ -91,7 +91,7 @@ class BatchNormalization2d(_PerChannel):
         count = x.size // max(x.shape[1], 1)
         if not count:
             raise ShapeError(f"{self.name}: an empty batch has no mean, got shape {x.shape}")
-        # Statistics of half-precision activations are taken in float32.
+        # Statistics of half-precision activations are computed in float32.
         wide = _wide(x)
         self.x, self.scale = x, scale
         self.mean, var = self.either(statistics.moments, self.moments, wide)
@@ -107,13 +107,13 @@ class BatchNormalization2d(_PerChannel):
         dbias, product = self.either(statistics.products, self.products, dy, wide, self.mean)
         dscale = product * self.rstd
         count = self.x.size // self.x.shape[1]
-        # Changing one x also moves the mean and the variance that all the others see.
+        # A change of one x also changes the mean and the variance of all the others.
         inner = dy - self.along(dbias / count) - self.normalized * self.along(dscale / count)
         return self.along(self.scale * self.rstd) * inner, dscale, dbias
 
 
 class FrozenBatchNormalization2d(_PerChannel):
-    """y = scale (x - mean) / sqrt(var + eps) + bias, with a mean and variance that are given."""
+    """y = scale (x - mean) / sqrt(var + eps) + bias, with a given mean and variance."""
 
     def forward(
         self, x: CTensor, scale: CTensor, bias: CTensor, mean: CTensor, var: CTensor
@@ -133,8 +133,8 @@ class FrozenBatchNormalization2d(_PerChannel):
 class LayerNormalization(Operation):
     """y = scale (x - mean) / sqrt(var + eps) + bias, over the axes that scale and bias have.
 
-    These are the last ones of x (Ba et al., 2016; ONNX LayerNormalization). The mean and the
-    variance are float32 at least. There need not be a bias.
+    These are the last axes of x (Ba et al., 2016; ONNX LayerNormalization). The mean and the
+    variance are at least float32. The bias is optional.
     """
 
     centered = True
@@ -162,7 +162,7 @@ class LayerNormalization(Operation):
         normalized = (_wide(self.x) - self.mean) * self.rstd
         dy = dy.astype(self.rstd.dtype)
         product = dy * normalized
-        # Changing one x also moves the mean and the variance that all the others see.
+        # A change of one x also changes the mean and the variance of all the others.
         moved = normalized * self.scaled_mean(product)
         if self.centered:
             moved += self.scaled_mean(dy)
@@ -170,7 +170,7 @@ class LayerNormalization(Operation):
         return (dx, product, dy)[: self.inputs]  # the tape takes the sums
 
     def scaled_mean(self, rows: CTensor) -> CTensor:
-        """The mean of scale times each row: as a matrix's product, which is faster."""
+        """The mean of scale times each row, as a matrix product, which is faster."""
         precision = jax.lax.Precision.HIGHEST
         rows = rows.reshape(self.rstd.size, self.scale.size)
         total = jnp.dot(rows, self.scale.ravel(), precision=precision)
@@ -187,7 +187,7 @@ class RMSNormalization(LayerNormalization):
 
 
 class ClipByNorm(Norm):
-    """y = x where the vectors along some axes are at most so long, else most x / the length."""
+    """y = x for vectors along some axes with a norm of at most ``most``, else most x / norm."""
 
     numbers = ("most",)
 
@@ -211,7 +211,7 @@ class ClipByNorm(Norm):
 
 
 class GroupNormalization(Operation):
-    """The same as LayerNormalization over groups of channels and all of space (Wu and He, 2018).
+    """LayerNormalization over groups of channels and all spatial axes (Wu and He, 2018).
 
     x is (N, C, ...), scale and bias are (C,) (ONNX GroupNormalization).
     """
@@ -252,11 +252,11 @@ class GroupNormalization(Operation):
         return (dx.reshape(self.x.shape), dscale, dbias)[: self.inputs]
 
     def count(self, x: CTensor) -> int:
-        """How many groups there are."""
+        """The number of groups."""
         return self.groups
 
     def rows(self, x: CTensor) -> CTensor:
-        """A row for each channel of each sample; axes of size 1 would slow XLA's sums down."""
+        """A row for each channel of each sample; axes of size 1 would make XLA's sums slower."""
         samples, groups, channels, space = self.grouped
         return _wide(x).reshape(samples * groups * channels, space)
 
@@ -273,7 +273,7 @@ class GroupNormalization(Operation):
 
 
 class InstanceNormalization(GroupNormalization):
-    """The same over all of space, for each channel by itself (ONNX InstanceNormalization)."""
+    """The same over all spatial axes, for each channel separately (ONNX InstanceNormalization)."""
 
     def __init__(self, eps: float = 1e-5) -> None:
         super().__init__(1, eps)
@@ -283,7 +283,7 @@ class InstanceNormalization(GroupNormalization):
 
 
 def _wide(x: CTensor) -> CTensor:
-    """In float32 at least, in which statistics of half-precision values are taken."""
+    """``x`` in at least float32, the type for statistics of half-precision values."""
     return x.astype(wide(x.dtype))
 
 
@@ -298,8 +298,8 @@ def batchnorm_2d(
 ) -> Tensor:
     """Normalize each channel, then scale and shift it (ONNX BatchNormalization).
 
-    In training with the batch's mean and (biased) variance, which also enter the running ones:
-    running = momentum * running + (1 - momentum) * batch. Outside of it with the running ones.
+    In training it uses the batch's mean and (biased) variance, and updates the running ones:
+    running = momentum * running + (1 - momentum) * batch. In evaluation it uses the running ones.
 
     Args:
         x: (N, C, H, W) or (N, C).
@@ -332,7 +332,7 @@ def batchnorm_2d(
 
 
 class RunningAverage(Operation):
-    """momentum times the old average, plus the rest of the new value; it has no gradient."""
+    """momentum * old average + (1 - momentum) * new value; it has no gradient."""
 
     numbers = ("momentum",)
 
@@ -351,8 +351,8 @@ def layer_norm(
 
     Args:
         x: ``(..., *features)``.
-        scale, bias: ``features``; how many axes they have says over how many x is normalized.
-            Without a bias there is no shift, here and in the other norms.
+        scale, bias: ``features``; x is normalized over as many axes as they have.
+            The bias is optional, here and in the other norms.
         epsilon: added to the variance.
 
     Example:
@@ -370,7 +370,7 @@ def group_norm(
 
     Args:
         x: (N, C, ...).
-        groups: how many; a divisor of C.
+        groups: the number of groups; a divisor of C.
         scale, bias: (C,).
         epsilon: added to the variance.
 
@@ -415,7 +415,7 @@ def rms_norm(x: Tensor, scale: Tensor, bias: Tensor | None = None, epsilon: floa
 
 
 def clip_by_norm(x: Tensor, most: float, axis: Axes = None) -> Tensor:
-    """Scale what is longer than ``most`` down to that length; x's shape.
+    """Scale vectors whose norm is above ``most`` down to that norm; of x's shape.
 
     Args:
         x: of a float type.

@@ -1,4 +1,4 @@
-"""Lengths and products whose parts may be larger, or smaller, than any number of their type."""
+"""Norms and products whose intermediate values may overflow or underflow their type."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _Scaled: TypeAlias = tuple[CTensor, CTensor]
 
 
 _CHUNK = 32
-"""How many of them are multiplied at once: the product of more could be too large."""
+"""How many numbers are multiplied at once: the product of more could overflow."""
 
 
 def direction(x: CTensor, axes: int | Sequence[int]) -> tuple[CTensor, CTensor]:
-    """Vectors of length 1, and the lengths with the axes kept; both 0 for a zero vector.
+    """Vectors of norm 1, and the norms with the axes kept; both 0 for a zero vector.
 
-    Infinite elements outweigh all others, which are 0 beside them.
+    If there are infinite elements, all others of the vector become 0.
     """
-    # Scaled, so that the squares neither overflow nor vanish; by a number whose reciprocal, by
-    # which XLA multiplies, does not vanish either.
+    # Scaled, so that the squares do not overflow or underflow. XLA multiplies by the reciprocal of
+    # the scale, which must not underflow either.
     info = jnp.finfo(x.dtype)
     largest = jax.lax.stop_gradient(jnp.abs(x).max(axes, keepdims=True, initial=0))
     scale = jnp.clip(largest, float(info.tiny) ** 0.8, float(info.max) ** 0.8)
@@ -36,12 +36,12 @@ def direction(x: CTensor, axes: int | Sequence[int]) -> tuple[CTensor, CTensor]:
 
 
 def over(x: CTensor, length: CTensor) -> CTensor:
-    """``x / length``, and 0 where the length is."""
+    """``x / length``, and 0 where the length is 0."""
     return jnp.where(length == 0, 0, x / length)
 
 
 def whole_product(x: CTensor) -> CTensor:
-    """The product along the last axis, which is dropped."""
+    """The product along the last axis, which is removed."""
     return _value(*_whole(*_scaled(x)))
 
 
@@ -80,7 +80,7 @@ def _others(number: CTensor, power: CTensor) -> _Scaled:
 
 
 def _chunks(x: CTensor, neutral: int) -> CTensor:
-    """The last axis as two, the second of which is short: filled up with what changes nothing."""
+    """The last axis as two axes, the second one short; filled up with neutral elements."""
     count = max(-(-x.shape[-1] // _CHUNK), 1)
     fill = [(0, 0)] * (x.ndim - 1) + [(0, count * _CHUNK - x.shape[-1])]
     x = jnp.pad(x, fill, constant_values=jnp.asarray(neutral, x.dtype))
@@ -88,18 +88,18 @@ def _chunks(x: CTensor, neutral: int) -> CTensor:
 
 
 def _value(number: CTensor, power: CTensor) -> CTensor:
-    # What is 0 or infinite stays so, whatever the powers.
+    # 0 and infinity do not change, for any powers.
     return _shifted(number, jnp.where(jnp.isfinite(number) & (number != 0), power, 0))
 
 
 def _shifted(x: CTensor, power: CTensor) -> CTensor:
-    """``x`` times a power of two, in two steps: each has to be a number of the type."""
+    """``x`` times a power of two, in two steps, because each factor must fit into the type."""
     half = power // 2
     return x * _power_of_two(half, x.dtype) * _power_of_two(power - half, x.dtype)
 
 
 def _power_of_two(power: CTensor, dtype: jnp.dtype) -> CTensor:
-    """The nearest that is a normal number, exactly: from its bits."""
+    """The nearest power of two that is a normal number, made exactly from its bits."""
     info = jnp.finfo(dtype)
     bits = jnp.dtype(f"int{info.bits}")
     power = jnp.clip(power, info.minexp, info.maxexp - 1).astype(bits)

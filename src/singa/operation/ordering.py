@@ -1,4 +1,4 @@
-"""Values in order, and where they are. Indices are int32 and have no gradients."""
+"""Sorted and extreme values, and their indices. Indices are int32 and have no gradients."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class _ArgExtreme(Operation):
         size = x.shape[axis]
         if not size:
             raise ShapeError(f"{self.name}: there is nothing along axis {axis} of {x.shape}")
-        # Two passes that XLA runs in vectors; its own search takes one element at a time.
+        # Two passes that XLA vectorizes; its own search handles one element at a time.
         hit = x == type(self).extreme(x, axis, keepdims=True)
         if is_float(x.dtype):
             hit |= jnp.isnan(x)  # then the extreme is NaN, and equals nothing
@@ -47,21 +47,21 @@ class _ArgExtreme(Operation):
 
 
 class ArgMax(_ArgExtreme):
-    """y = the index of the largest along an axis; of several, the first or the last."""
+    """y = the index of the largest along an axis; if there are several, the first or the last."""
 
     extreme = staticmethod(jnp.max)
 
 
 class ArgMin(_ArgExtreme):
-    """y = the index of the smallest along an axis; of several, the first or the last."""
+    """y = the index of the smallest along an axis; if there are several, the first or the last."""
 
     extreme = staticmethod(jnp.min)
 
 
 class Sort(Operation):
-    """The values along an axis in order, and the index of each; those that tie stay in order.
+    """The sorted values along an axis, and the index of each; equal values keep their order.
 
-    NaN counts as the largest.
+    NaN is treated as the largest value.
     """
 
     def __init__(self, axis: int = -1, descending: bool = False) -> None:
@@ -73,7 +73,7 @@ class Sort(Operation):
         self.from_shape = x.shape
         y, order = x, jax.lax.broadcasted_iota(np.int32, x.shape, axis)
         if self.descending:
-            # From the back, so that ties are in order again when all is turned round.
+            # Sort the reversed axis, so that equal values keep their order after the last reversal.
             y, order = jnp.flip(y, axis), jnp.flip(order, axis)
         y, order = jax.lax.sort((y, order), dimension=axis, num_keys=1)
         if self.descending:
@@ -89,9 +89,9 @@ class Sort(Operation):
 
 
 class TopK(Sort):
-    """The k largest (or smallest) along an axis in order, and their indices (ONNX TopK).
+    """The k largest (or smallest) along an axis, sorted, and their indices (ONNX TopK).
 
-    The order is that of :class:`Sort`: NaN counts as the largest, and those that tie stay in order.
+    The order is that of :class:`Sort`: NaN is the largest, and equal values keep their order.
     """
 
     def __init__(self, k: int, axis: int = -1, largest: bool = True) -> None:
@@ -115,7 +115,7 @@ class TopK(Sort):
 
 
 def _ranked(x: CTensor) -> CTensor:
-    """``x``, of whose zeros and NaNs none is above another: XLA's search looks at their signs."""
+    """``x`` with equal zeros and equal NaNs, because XLA's search distinguishes their signs."""
     if not is_float(x.dtype):
         return x
     return jnp.where(jnp.isnan(x), jnp.nan, jnp.where(x == 0, 0, x)).astype(x.dtype)
@@ -124,13 +124,13 @@ def _ranked(x: CTensor) -> CTensor:
 def argmax(
     x: Tensor, axis: int = -1, keepdims: bool = False, select_last_index: bool = False
 ) -> Tensor:
-    """The index of the largest along ``axis``, int32; of several the first, or the last.
+    """The index of the largest along ``axis``, int32; if there are several, the first or the last.
 
-    The axis is dropped from the shape, unless ``keepdims``. The method ``x.argmax()`` without an
-    axis finds the index among all elements in a row.
+    The axis is removed from the shape, unless ``keepdims``. The method ``x.argmax()`` without an
+    axis gives the index in the flattened Tensor.
 
     Raises:
-        ShapeError: there is nothing along the axis.
+        ShapeError: the axis is of size 0.
 
     Example:
         >>> autograd.argmax(Tensor(data=[[1.0, 3.0, 2.0], [6.0, 5.0, 4.0]]))
@@ -142,13 +142,13 @@ def argmax(
 def argmin(
     x: Tensor, axis: int = -1, keepdims: bool = False, select_last_index: bool = False
 ) -> Tensor:
-    """The index of the smallest along ``axis``, int32; of several the first, or the last.
+    """The index of the smallest along ``axis``, int32; if there are several, the first or the last.
 
-    The axis is dropped from the shape, unless ``keepdims``. The method ``x.argmin()`` without an
-    axis finds the index among all elements in a row.
+    The axis is removed from the shape, unless ``keepdims``. The method ``x.argmin()`` without an
+    axis gives the index in the flattened Tensor.
 
     Raises:
-        ShapeError: there is nothing along the axis.
+        ShapeError: the axis is of size 0.
 
     Example:
         >>> autograd.argmin(Tensor(data=[[1.0, 3.0, 2.0], [6.0, 5.0, 4.0]]))
@@ -158,7 +158,7 @@ def argmin(
 
 
 def sort(x: Tensor, axis: int = -1, descending: bool = False) -> Tensor:
-    """The values in order along ``axis``; of x's shape. NaN counts as the largest.
+    """The sorted values along ``axis``; of x's shape. NaN is treated as the largest value.
 
     Example:
         >>> autograd.sort(Tensor(data=[3.0, 1.0, 2.0]), descending=True)
@@ -168,9 +168,9 @@ def sort(x: Tensor, axis: int = -1, descending: bool = False) -> Tensor:
 
 
 def argsort(x: Tensor, axis: int = -1, descending: bool = False) -> Tensor:
-    """The indices, int32, that put ``x`` in order along ``axis``; of its shape.
+    """The indices, int32, that sort ``x`` along ``axis``; of its shape.
 
-    Those that tie stay in order.
+    Equal values keep their order.
 
     Example:
         >>> autograd.argsort(Tensor(data=[3.0, 1.0, 2.0]))
@@ -180,10 +180,10 @@ def argsort(x: Tensor, axis: int = -1, descending: bool = False) -> Tensor:
 
 
 def topk(x: Tensor, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor, Tensor]:
-    """The ``k`` largest (or smallest) along ``axis`` in order, and their indices, int32.
+    """The ``k`` largest (or smallest) along ``axis``, sorted, and their indices, int32.
 
-    Both are of x's shape, but of size ``k`` along the axis. NaN counts as the largest, and those
-    that tie stay in order.
+    Both are of x's shape, but of size ``k`` along the axis. NaN is treated as the largest value,
+    and equal values keep their order.
 
     Raises:
         ShapeError: there are fewer than ``k``.

@@ -1,4 +1,4 @@
-"""What functions of one Tensor, element by element, have in common."""
+"""The base class of functions of one Tensor, element by element."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Formula: TypeAlias = Callable[[CTensor], CTensor]
 class Pointwise(Operation):
     """y = formula(x) for a float Tensor; its gradient is dy slope(x).
 
-    Both are stated with the class: ``class Sin(Pointwise, formula=jnp.sin, slope=jnp.cos)``.
+    The class states both: ``class Sin(Pointwise, formula=jnp.sin, slope=jnp.cos)``.
     """
 
     formula: ClassVar[Formula]

@@ -1,8 +1,8 @@
-"""Pooling over windows of one to three axes of space.
+"""Pooling over windows of one to three spatial axes.
 
 XLA's own gradient of max pooling (select-and-scatter) and its windowed reduction are slow on
-CPUs. Here a window is walked offset by offset instead, each a shifted view of the whole image:
-the sums and comparisons of all offsets fuse into one loop.
+CPUs. So the code here goes through a window offset by offset, each a shifted view of the whole
+image: the sums and comparisons of all offsets fuse into one loop.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class _Pooling(Operation):
         return kernels.Window((kh, kw), (sh, sw), (rows, columns))
 
     def outputs(self, x: CTensor) -> tuple[int, ...]:
-        """How many windows fit along each axis. Also remembers and checks x's shape."""
+        """The number of windows along each axis. Also stores and checks x's shape."""
         rank = len(self.window)
         checks.rank(self, "the input", x, 2 + rank, f"(N, C, {LETTERS[rank]})")
         checks.float_input(self, "the input", x)
@@ -81,12 +81,12 @@ class _Pooling(Operation):
         return jnp.pad(x, pads, constant_values=jnp.asarray(value, x.dtype))
 
     def view(self, x: CTensor, axis: int, offset: int, count: int) -> CTensor:
-        """What the windows see at this offset: every stride-th element of a padded axis."""
+        """The windows' elements at this offset: every stride-th element of a padded axis."""
         stride = self.stride[axis - 2]
         return jax.lax.slice_in_dim(x, offset, offset + (count - 1) * stride + 1, stride, axis)
 
     def unview(self, dy: CTensor, axis: int, offset: int) -> CTensor:
-        """The adjoint of :meth:`view`, with the padding taken off: zeros where nothing was seen."""
+        """The adjoint of :meth:`view`, without the padding: zeros for elements not in it."""
         stride, (before, _) = self.stride[axis - 2], self.padding[axis - 2]
         span = (dy.shape[axis] - 1) * stride + 1
         config = [(0, 0, 0)] * dy.ndim
@@ -98,8 +98,8 @@ class _Pooling(Operation):
 class MaxPooling(_Pooling):
     """y = the largest element of each window; of equal ones the first gets the gradient.
 
-    Padding is never that, not even beside elements that are all minus infinity. What backward needs
-    is the place of that element in its window, row by row: a byte each.
+    It is never padding, even if all other elements are minus infinity. Backward needs the index of
+    this element in its window, row by row: one byte for each window.
     """
 
     def forward(self, x: CTensor) -> CTensor:
@@ -117,7 +117,7 @@ class MaxPooling(_Pooling):
         return apart(self.spread, dy, self.place)
 
     def largest(self, x: CTensor) -> tuple[CTensor, CTensor]:
-        """The largest of each row of a window, then the largest of those; and their places."""
+        """The largest of each row of a window, then the largest of those; and their indices."""
         counts = self.outputs(x)
         for axis in range(2, x.ndim):
             x = self.pad(x, axis, -jnp.inf)
@@ -130,7 +130,7 @@ class MaxPooling(_Pooling):
     def largest_along(
         self, axis: int, count: int, step: int, x: CTensor, place: CTensor
     ) -> tuple[CTensor, CTensor]:
-        # Where each window's first element is that is not padding: that of a tie with the padding.
+        # The index of each window's first element that is not padding, used in a tie with padding.
         start = np.arange(count) * self.stride[axis - 2] - self.padding[axis - 2][0]
         first = np.maximum(-start, 0).reshape(-1, *[1] * (x.ndim - axis - 1))
 
@@ -146,7 +146,7 @@ class MaxPooling(_Pooling):
         return best, best_place
 
     def spread(self, dy: CTensor, place: CTensor) -> CTensor:
-        """The gradient of each window's largest element, at its place."""
+        """The gradient of each window's largest element, at its position in the image."""
         dx = jnp.zeros(self.from_shape, wide(dy.dtype))
         for number, offsets in enumerate(np.ndindex(self.window)):
             here = jnp.where(place == number, dy, 0)
@@ -161,7 +161,7 @@ class MaxPooling2d(MaxPooling):
 
 
 class AveragePooling(_Pooling):
-    """y = the mean of each window; padding does not count (ONNX count_include_pad = 0)."""
+    """y = the mean of each window, without the padding (ONNX count_include_pad = 0)."""
 
     def forward(self, x: CTensor) -> CTensor:
         self.outputs(x)
@@ -187,7 +187,7 @@ class AveragePooling(_Pooling):
         return (y / self.counts(outputs, y.dtype)).astype(x.dtype)
 
     def share(self, dy: CTensor) -> CTensor:
-        """The gradient of each window's mean, in equal shares to what it saw."""
+        """The gradient of each window's mean, shared equally by the window's elements."""
         dy = dy.astype(wide(dy.dtype))
         dx = dy / self.counts(dy.shape[2:], dy.dtype)
         for axis in range(2, dy.ndim):
@@ -198,7 +198,7 @@ class AveragePooling(_Pooling):
         return dx
 
     def counts(self, outputs: Sequence[int], dtype: np.dtype) -> CTensor:
-        """How many elements of each window are not padding: (H', W')."""
+        """The number of elements of each window that are not padding: (H', W')."""
         along = []
         for i, count in enumerate(outputs):
             start = np.arange(count) * self.stride[i] - self.padding[i][0]
@@ -212,10 +212,10 @@ class AveragePooling2d(AveragePooling):
 
 
 class _AdaptivePooling(Operation):
-    """Windows as large as it takes to get results of a size; neighbours may share an element.
+    """Windows whose size is chosen for a given size of the result; neighbours may share an element.
 
     The i-th of n windows over an axis of size s is from floor(i s / n) up to ceil((i + 1) s / n).
-    The axes of space are pooled one after the other.
+    The spatial axes are pooled one after the other.
     """
 
     def __init__(self, size: tuple[int, ...]) -> None:
@@ -244,7 +244,7 @@ class _AdaptivePooling(Operation):
         raise NotImplementedError
 
     def stage(self, x: CTensor) -> Any:
-        """What backward needs of the input, and of each axis' result."""
+        """The values that backward needs of the input, and of each axis' result."""
         raise NotImplementedError
 
     def pooled_gradient(self, dy: CTensor, axis: int, x: Any, y: Any) -> CTensor:
@@ -252,7 +252,7 @@ class _AdaptivePooling(Operation):
 
 
 class AdaptiveAveragePooling(_AdaptivePooling):
-    """y = the means of windows that are as large as the size of the result wants."""
+    """y = the means of windows whose size is chosen for the size of the result."""
 
     def pooled(self, x: CTensor, axis: int, count: int) -> CTensor:
         inside, seen = _windows(x, axis, *_ends(x.shape[axis], count))
@@ -274,7 +274,7 @@ class AdaptiveMaxPooling(_AdaptivePooling):
     """y = the largest elements of such windows. Equal ones share the gradient."""
 
     def pooled(self, x: CTensor, axis: int, count: int) -> CTensor:
-        # A window that is shorter than others sees its last element again.
+        # In a shorter window the last element is repeated.
         return _windows(x, axis, *_ends(x.shape[axis], count))[1].max(axis + 1)
 
     def stage(self, x: CTensor) -> CTensor:
@@ -291,21 +291,21 @@ class AdaptiveMaxPooling(_AdaptivePooling):
 
 
 def _ends(size: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Where the windows start and end. Swapped, the windows that an element is in."""
+    """The windows' starts and ends. Swapped: the first and last window of each element."""
     i = np.arange(count)
     return i * size // count, -(-(i + 1) * size // count)
 
 
 def _sizes(x: CTensor, axis: int, size: int, count: int) -> CTensor:
-    """The sizes of an axis' windows, to go with x."""
+    """The sizes of an axis' windows, in a shape that broadcasts with x."""
     start, end = _ends(size, count)
     return jnp.asarray(end - start, x.dtype).reshape(-1, *[1] * (x.ndim - axis - 1))
 
 
 def _windows(x: CTensor, axis: int, start: np.ndarray, end: np.ndarray) -> tuple[CTensor, CTensor]:
-    """What all windows see, on a new axis behind the windows', and whether it is inside.
+    """The elements of all windows, on a new axis after the windows', and which are inside.
 
-    A window that is shorter than others sees its last element again, outside.
+    In a shorter window the last element is repeated; the repetition is not inside.
     """
     at = start[:, None] + np.arange((end - start).max(initial=1))
     inside = jnp.asarray(at < end[:, None]).reshape(*at.shape, *[1] * (x.ndim - axis - 1))
@@ -314,7 +314,7 @@ def _windows(x: CTensor, axis: int, start: np.ndarray, end: np.ndarray) -> tuple
 
 
 class GlobalAveragePool(Operation):
-    """y = the mean over all of space, whose axes stay with size 1 (ONNX GlobalAveragePool)."""
+    """y = the mean over all spatial axes, which are kept with size 1 (ONNX GlobalAveragePool)."""
 
     def __init__(self, data_format: str = "channels_first") -> None:
         super().__init__()
@@ -386,7 +386,7 @@ def avg_pool_2d(
     Args:
         x: (N, C, H, W).
         kernel_size: the window's size: one number, or (height, width).
-        stride: how far the windows are apart; the window's size if None.
+        stride: the distance between windows; the window's size if None.
         padding: one number, (height, width), or (top, bottom, left, right); less than the window.
 
     Returns:
@@ -426,11 +426,11 @@ def avg_pool_3d(
 
 
 def adaptive_avg_pool(x: Tensor, size: Sizes) -> Tensor:
-    """The means of windows that are as large as it takes to get a result of ``size``.
+    """The means of windows whose size is chosen so that the result has ``size``.
 
     Args:
         x: (N, C, W), (N, C, H, W) or (N, C, D, H, W).
-        size: of the result: one number, or one for each axis of space. The i-th of n windows over
+        size: of the result: one number, or one for each spatial axis. The i-th of n windows over
             s elements is from floor(i s / n) up to ceil((i + 1) s / n).
 
     Returns:
@@ -444,7 +444,7 @@ def adaptive_avg_pool(x: Tensor, size: Sizes) -> Tensor:
 
 
 def adaptive_max_pool(x: Tensor, size: Sizes) -> Tensor:
-    """The largest elements of such windows, of which equal ones share the gradient.
+    """The largest elements of such windows; equal ones share the gradient.
 
     See :func:`adaptive_avg_pool`.
 
@@ -456,7 +456,7 @@ def adaptive_max_pool(x: Tensor, size: Sizes) -> Tensor:
 
 
 def globalaveragepool(x: Tensor, data_format: str = "channels_first") -> Tensor:
-    """The mean over all axes of space, which stay with size 1 (ONNX GlobalAveragePool).
+    """The mean over all spatial axes, which are kept with size 1 (ONNX GlobalAveragePool).
 
     Args:
         x: (N, C, ...), or (N, ..., C).

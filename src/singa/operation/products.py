@@ -1,4 +1,4 @@
-"""Products of matrices in the operations: by the native kernel where it takes them."""
+"""Products of matrices in the operations: by the native kernel if it supports them."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ def product(
 ) -> CTensor:
     """A b by NumPy's rules: (..., M, K) times (..., K, N), whose leading axes broadcast.
 
-    To transpose first, and to say so, is better than to transpose: nothing is copied.
+    The arguments ``transpose_a`` and ``transpose_b`` are faster than a transposition before the
+    call, because nothing is copied.
 
     Args:
         a: (..., M, K), or (..., K, M) with ``transpose_a``; or (K,).
         b: (..., K, N), or (..., N, K) with ``transpose_b``; or (K,).
-        dtype: of the result, and in which it is added up; that of a and b if None, but int32 for
-            shorter integers.
+        dtype: of the result and of the sums; that of a and b if None, but int32 for shorter
+            integers.
     """
     dtype = dtype or of_integers(a, b)
     formula = partial(_formula, transpose_a=transpose_a, transpose_b=transpose_b, dtype=dtype)

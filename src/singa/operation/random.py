@@ -17,7 +17,7 @@ __all__ = ["Dropout", "dropout"]
 
 
 class Dropout(Operation):
-    """y = x / (1 - ratio) where kept, else 0 (Srivastava et al., 2014; the inverted form)."""
+    """y = x / (1 - ratio), or 0 if dropped (Srivastava et al., 2014; the inverted form)."""
 
     numbers = ("ratio",)
 
@@ -29,7 +29,7 @@ class Dropout(Operation):
 
     def forward(self, x: CTensor, key: CTensor) -> CTensor:
         checks.float_input(self, "its input", x)
-        # jax draws as precisely as the probability is given; a Python number would be 64 bits.
+        # jax draws with the precision of the probability; a Python number would have 64 bits.
         self.kept = jax.random.bernoulli(key, jnp.float32(1 - self.ratio), x.shape)
         return self.scaled(x)
 
@@ -41,18 +41,18 @@ class Dropout(Operation):
 
 
 def share_kept(ratio: float) -> Any:
-    """What to divide by, so that the mean stays; where nothing is kept, it does not matter."""
+    """The divisor that preserves the mean; any number if nothing is kept."""
     return jnp.where(ratio < 1, 1 - ratio, 1)
 
 
 def dropout(x: Tensor, ratio: float = 0.5) -> Tensor:
     """Set each element to 0 with probability ``ratio``, and scale the others to keep the mean.
 
-    Draws from the random stream of ``x``'s device. Outside of training, and for a ratio of 0, it
+    It uses the random stream of ``x``'s device. Outside of training, and for a ratio of 0, it
     returns ``x``.
 
     Raises:
-        ArgumentError: the ratio is no probability.
+        ArgumentError: the ratio is not a probability.
 
     Example:
         >>> autograd.training = True

@@ -1,8 +1,9 @@
 """Recurrences: a whole sequence in one direction is one operation, and one compiled loop.
 
-The loop only has what depends on the step before. The inputs' product with their weights is one
-for all steps, before it; so are, in the backward pass, the factors that turn a state's gradient
-into its gates', and after it the weights' gradients. In native kernels, too.
+The loop computes only what depends on the previous step. The inputs' product with their weights is
+computed before the loop, for all steps at once. In the backward pass, the factors from a state's
+gradient to its gates' gradients are computed before the loop, and the weights' gradients after it.
+This is so in native kernels, too.
 """
 
 from __future__ import annotations
@@ -27,17 +28,17 @@ __all__ = ["GRUSequence", "LSTMSequence", "RNNSequence", "gru", "lstm", "rnn"]
 
 
 class _Sequence(Operation):
-    """What they share.
+    """Base of the recurrences.
 
     The inputs are x (steps, batch, features), w_ih (features, gates * hidden), w_hh (hidden,
     gates * hidden), two biases (gates * hidden,), the initial states (batch, hidden), and the
-    sequences' lengths (batch,) if they differ. A number will do for a bias or state.
+    sequences' lengths (batch,) if they differ. A bias or a state may be a number.
 
     The outputs are h of all steps, (steps, batch, hidden), and the last states. Steps beyond a
-    sequence's length leave the states as they are, and their outputs are 0. With ``reverse`` the
-    last step comes first; outputs are where their inputs are.
+    sequence's length do not change the states, and their outputs are 0. With ``reverse`` the
+    last step comes first; each output has the index of its input.
 
-    ``there`` and ``back`` are the loops. Native kernels may take their places.
+    ``there`` and ``back`` are the forward and the backward loop. Native kernels may replace them.
     """
 
     arithmetic = "low"
@@ -45,26 +46,26 @@ class _Sequence(Operation):
     gates: ClassVar[int] = 1
     states: ClassVar[int] = 1
     cell: str
-    """The native kernels' name of it."""
+    """The name of this recurrence in the native kernels."""
 
     def __init__(self, reverse: bool = False) -> None:
         super().__init__()
         self.reverse = bool(reverse)
 
     def there(self, projected: CTensor, w_hh: CTensor, *rest: CTensor) -> tuple[CTensor, ...]:
-        """The states of all steps, and what ``back`` needs besides.
+        """The states of all steps, and further values that ``back`` needs.
 
-        From the inputs' part of the gates' sums, the recurrent weight, the biases, the initial
-        states, and the lengths.
+        Its arguments are the inputs' part of the gates' sums, the recurrent weight, the biases, the
+        initial states, and the lengths.
         """
         raise NotImplementedError
 
     def back(self, w_hh: CTensor, dy: CTensor, *rest: CTensor) -> tuple[Any, tuple[CTensor, ...]]:
         """The gradients of the gates' sums, and of the initial states.
 
-        From the weight, the gradients of all h and of the last states, the initial states, what
-        ``there`` returned, and the lengths. The gradients of the sums' two parts, the input's and
-        the state's, are two arrays if they differ.
+        Its arguments are the weight, the gradients of all h and of the last states, the initial
+        states, the results of ``there``, and the lengths. The gradients of the sums' two parts, the
+        input's and the state's, are two arrays if they differ.
         """
         raise NotImplementedError
 
@@ -99,7 +100,7 @@ class _Sequence(Operation):
     def take(
         self, x: CTensor, w_ih: CTensor, w_hh: CTensor, *rest: CTensor
     ) -> tuple[list[CTensor], list[CTensor]]:
-        """Check the inputs, keep what backward needs, and return biases and states in shape."""
+        """Check the inputs, store what backward needs, and return biases and states in shape."""
         checks.float_input(self, "the input", x)
         checks.rank(self, "the input", x, 3, "(steps, batch, features)")
         checks.rank(self, "the recurrent weight", w_hh, 2, "(hidden, gates * hidden)")
@@ -120,7 +121,7 @@ class _Sequence(Operation):
         for each in lengths:
             each = checks.integer_input(self, "the lengths", each)
             self.lengths = jnp.clip(each, 0, steps).astype(jnp.int32)
-        # Whatever the padding holds, infinities too, it must not reach the weights' gradients.
+        # Values in the padding, even infinite ones, must not affect the weights' gradients.
         self.x = self.valid(x.astype(dtype), self.lengths)
         self.w_ih, self.w_hh = w_ih.astype(dtype), w_hh.astype(dtype)
         biases = [jnp.broadcast_to(b.astype(dtype), wide) for b in rest[:2]]
@@ -142,7 +143,7 @@ class _Sequence(Operation):
         return formula(*xs)
 
     def mask(self, steps: int, lengths: CTensor) -> CTensor | None:
-        """Whether a step of a sequence counts, (steps, batch, 1); None if all do."""
+        """Whether a step is within its sequence, (steps, batch, 1); None if all are."""
         if not self.padded:
             return None
         return (jnp.arange(steps, dtype=jnp.int32)[:, None] < lengths)[..., None]
@@ -169,7 +170,7 @@ class _Sequence(Operation):
         return values if mask is None else jnp.where(mask, values, 0)
 
     def before(self, first: CTensor, states: CTensor) -> CTensor:
-        """The state that each step began with."""
+        """The state before each step."""
         if self.reverse:
             return jnp.concatenate((states[1:], first[None]))
         return jnp.concatenate((first[None], states[:-1]))
@@ -223,7 +224,7 @@ class LSTMSequence(_Sequence):
 
     def there(self, projected: CTensor, w_hh: CTensor, *rest: CTensor) -> tuple[CTensor, ...]:
         b_ih, b_hh, h0, c0, lengths = rest
-        # sigmoid(a) is (1 + tanh(a / 2)) / 2, so that all gates are one tanh of a scaled sum.
+        # sigmoid(a) is (1 + tanh(a / 2)) / 2, so all gates are one tanh of a scaled sum.
         scale = jnp.repeat(jnp.array([0.5, 0.5, 1, 0.5], w_hh.dtype), len(w_hh))
         weight = w_hh * scale
 
@@ -268,7 +269,7 @@ class LSTMSequence(_Sequence):
 
 
 class GRUSequence(_Sequence):
-    """h' = (1 - z) n + z h, a gated recurrent unit (Cho et al., 2014) as cuDNN and PyTorch have it.
+    """h' = (1 - z) n + z h, a gated recurrent unit (Cho et al., 2014) as in cuDNN and PyTorch.
 
     The gates r, z are sigmoids of x W_ih + b_ih + h W_hh + b_hh, and n = tanh(a + r u), with a and
     u the input's and the state's part of that sum: the reset comes after the product, and so
@@ -280,7 +281,7 @@ class GRUSequence(_Sequence):
 
     def there(self, projected: CTensor, w_hh: CTensor, *rest: CTensor) -> tuple[CTensor, ...]:
         b_ih, b_hh, h0, lengths = rest
-        # The gates' sigmoids are tangents of half the sum, as those of the LSTM.
+        # The gates' sigmoids are computed from tanh of half the sum, as in the LSTM.
         scale = jnp.repeat(jnp.array([0.5, 0.5, 1], w_hh.dtype), len(w_hh))
         weight, bias = w_hh * scale, b_hh * scale
 
@@ -339,8 +340,8 @@ def rnn(
         w_hh: (hidden, gates * hidden).
         b_ih, b_hh: (gates * hidden,), or None for 0.
         h0: the initial state (batch, hidden), or None for 0.
-        lengths: (batch,), integers: the steps of each sequence that count, if not all do. The
-            others leave the state as it is, and their outputs are 0.
+        lengths: (batch,), integers: the number of steps of each sequence, if they differ. Further
+            steps do not change the state, and their outputs are 0.
         nonlinearity: ``"tanh"`` or ``"relu"``.
         reverse: whether the last step comes first.
 

@@ -1,7 +1,7 @@
 """Reductions over axes, and running sums along one.
 
-Those with ONNX's names (``reduce_...``) keep the reduced axes with size 1 unless told otherwise,
-those with NumPy's names drop them.
+Those with ONNX's names (``reduce_...``) keep the reduced axes with size 1 by default, those with
+NumPy's names remove them by default.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = [
 
 
 def _summed(x: CTensor) -> DType:
-    """The type of a sum or product: that of floats, and of integers of 32 bits at least."""
+    """The type of a sum or product: for floats their own, for integers at least 32 bits."""
     return x.dtype if is_float(x.dtype) else wide(x.dtype)
 
 
@@ -38,7 +38,7 @@ class _Reduction(Operation):
 
     def __init__(self, axes: Axes = None, keepdims: bool = True) -> None:
         super().__init__()
-        # No axes at all is nobody's clear wish: for some it means all of them, for others none.
+        # An empty list of axes is ambiguous: in some libraries it means all axes, in others none.
         self.axes = None if axes is None else checks.integers(f"{self.name}: axes", axes, 1)
         self.keepdims = bool(keepdims)
 
@@ -48,7 +48,7 @@ class _Reduction(Operation):
         return self.reduced
 
     def count(self) -> int:
-        """How many elements become one."""
+        """The number of elements that are reduced to one."""
         return math.prod(self.from_shape[axis] for axis in self.reduced)
 
     def expand(self, dy: CTensor) -> CTensor:
@@ -82,7 +82,7 @@ class ReduceMean(_Reduction):
 class ReduceProd(_Reduction):
     """y = the product over some axes (ONNX ReduceProd).
 
-    It is what its type can hold whatever the products of parts are, and so is the gradient.
+    The product and its gradient are right even if partial products would overflow or underflow.
     """
 
     def forward(self, x: CTensor) -> CTensor:
@@ -99,12 +99,12 @@ class ReduceProd(_Reduction):
         return self.expand(dy) * others.reshape(sizes).transpose(np.argsort(order))
 
     def order(self) -> tuple[int, ...]:
-        """The axes, with those to reduce behind the others."""
+        """The axes, with those to reduce at the end."""
         kept = (axis for axis in range(len(self.from_shape)) if axis not in self.reduced)
         return *kept, *self.reduced
 
     def as_rows(self, x: CTensor) -> CTensor:
-        """The axes to reduce as one, behind the others."""
+        """The axes to reduce as one axis, at the end."""
         kept = len(self.from_shape) - len(self.reduced)
         x = x.transpose(self.order())
         return x.reshape(*x.shape[:kept], self.count())
@@ -196,7 +196,7 @@ class Std(Var):
         return self.expand(dy) * direction(error, self.reduced)[0] * self.factor()
 
     def factor(self) -> float:
-        """What the length of all errors is multiplied with."""
+        """The factor of the norm of all errors."""
         degrees = self.count() - self.ddof
         return 1 / math.sqrt(degrees) if degrees > 0 else math.nan
 
@@ -205,7 +205,7 @@ class Norm(_Reduction):
     """y = the p-norm of the vectors along some axes, for p = 1, 2 or infinity.
 
     The gradient at the zero vector is 0. With p = infinity, ties share it equally; with p = 2
-    infinite elements do. Squares neither overflow nor vanish.
+    infinite elements do. Squares do not overflow or underflow.
     """
 
     def __init__(self, p: float = 2, axes: Axes = None, keepdims: bool = False) -> None:
@@ -238,9 +238,9 @@ class Norm(_Reduction):
 
 
 class LogSumExp(_Reduction):
-    """y = ln(sum(e ** x)) over some axes (ONNX ReduceLogSumExp), shifted so as not to overflow.
+    """y = ln(sum(e ** x)) over some axes (ONNX ReduceLogSumExp), shifted to avoid an overflow.
 
-    The gradient is the softmax. Elements of plus infinity share it equally, and where all are
+    The gradient is the softmax. Elements of plus infinity share it equally; if all elements are
     minus infinity it is 0.
     """
 
@@ -260,7 +260,7 @@ class LogSumExp(_Reduction):
 
 
 class CumSum(Operation):
-    """y = the sums of all elements up to each one along an axis (ONNX CumSum).
+    """y = the cumulative sums along an axis (ONNX CumSum).
 
     ``exclusive`` leaves out the element itself; ``reverse`` begins at the end.
     """
@@ -281,7 +281,7 @@ class CumSum(Operation):
     def summed(self, x: CTensor, reverse: bool) -> CTensor:
         axis = checks.axis(self, self.axis, x.ndim)
         if self.exclusive and x.shape[axis]:
-            # Everything moves on by one, for a 0.
+            # Shift all sums by one, and put a 0 at the beginning.
             ends = jnp.zeros_like(jax.lax.slice_in_dim(x, 0, 1, axis=axis))
             first, last = (1, None) if reverse else (0, -1)
             rest = jax.lax.slice_in_dim(x, first, last, axis=axis)
@@ -290,9 +290,9 @@ class CumSum(Operation):
 
 
 def reduce_sum(x: Tensor, axes: Axes = None, keepdims: bool = True) -> Tensor:
-    """The sum over some axes, or all; they stay in the shape, with size 1, if ``keepdims``.
+    """The sum over some axes, or all; they are kept, with size 1, if ``keepdims``.
 
-    Integers of less than 32 bits are added up as int32, and so are bools.
+    Integers of less than 32 bits are summed as int32, and so are bools.
 
     Example:
         >>> autograd.reduce_sum(Tensor(data=[[1.0, 2.0], [3.0, 4.0]]), 0, keepdims=False)
@@ -302,7 +302,7 @@ def reduce_sum(x: Tensor, axes: Axes = None, keepdims: bool = True) -> Tensor:
 
 
 def reduce_mean(x: Tensor, axes: Axes = None, keepdims: bool = True) -> Tensor:
-    """The mean over some axes, or all; they stay in the shape, with size 1, if ``keepdims``.
+    """The mean over some axes, or all; they are kept, with size 1, if ``keepdims``.
 
     Integers give float32.
 
@@ -314,10 +314,10 @@ def reduce_mean(x: Tensor, axes: Axes = None, keepdims: bool = True) -> Tensor:
 
 
 def reduce_prod(x: Tensor, axes: Axes = None, keepdims: bool = True) -> Tensor:
-    """The product over some axes, or all; they stay in the shape, with size 1, if ``keepdims``.
+    """The product over some axes, or all; they are kept, with size 1, if ``keepdims``.
 
-    Integers of less than 32 bits are multiplied as int32, and so are bools. The product is what the
-    type can hold, whatever those of parts of it are.
+    Integers of less than 32 bits are multiplied as int32, and so are bools. The product is right
+    even if partial products would overflow or underflow.
 
     Example:
         >>> autograd.reduce_prod(Tensor(data=[[1.0, 2.0], [3.0, 4.0]]), 1, keepdims=False)
@@ -327,12 +327,12 @@ def reduce_prod(x: Tensor, axes: Axes = None, keepdims: bool = True) -> Tensor:
 
 
 def reduce_max(x: Tensor, axes: Axes = None, keepdims: bool = True) -> Tensor:
-    """The largest over some axes, or all; they stay in the shape, with size 1, if ``keepdims``.
+    """The largest over some axes, or all; they are kept, with size 1, if ``keepdims``.
 
-    Those that tie share the gradient equally.
+    Equal ones share the gradient equally.
 
     Raises:
-        ShapeError: there is nothing along the axes.
+        ShapeError: there are no elements along the axes.
 
     Example:
         >>> autograd.reduce_max(Tensor(data=[[1.0, 2.0], [3.0, 4.0]]), 1, keepdims=False)
@@ -342,12 +342,12 @@ def reduce_max(x: Tensor, axes: Axes = None, keepdims: bool = True) -> Tensor:
 
 
 def reduce_min(x: Tensor, axes: Axes = None, keepdims: bool = True) -> Tensor:
-    """The smallest over some axes, or all; they stay in the shape, with size 1, if ``keepdims``.
+    """The smallest over some axes, or all; they are kept, with size 1, if ``keepdims``.
 
-    Those that tie share the gradient equally.
+    Equal ones share the gradient equally.
 
     Raises:
-        ShapeError: there is nothing along the axes.
+        ShapeError: there are no elements along the axes.
 
     Example:
         >>> autograd.reduce_min(Tensor(data=[[1.0, 2.0], [3.0, 4.0]]), 1, keepdims=False)
@@ -359,7 +359,7 @@ def reduce_min(x: Tensor, axes: Axes = None, keepdims: bool = True) -> Tensor:
 def reduce_all(x: Tensor, axes: Axes = None, keepdims: bool = True) -> Tensor:
     """Whether all elements along some axes, or all axes, are true (not 0), as bool.
 
-    The axes stay in the shape, with size 1, if ``keepdims``.
+    The axes are kept in the shape, with size 1, if ``keepdims``.
 
     Example:
         >>> x = Tensor(data=[[True, False], [True, True]])
@@ -372,7 +372,7 @@ def reduce_all(x: Tensor, axes: Axes = None, keepdims: bool = True) -> Tensor:
 def reduce_any(x: Tensor, axes: Axes = None, keepdims: bool = True) -> Tensor:
     """Whether some element along some axes, or all axes, is true (not 0), as bool.
 
-    The axes stay in the shape, with size 1, if ``keepdims``.
+    The axes are kept in the shape, with size 1, if ``keepdims``.
 
     Example:
         >>> x = Tensor(data=[[True, False], [False, False]])
@@ -385,7 +385,7 @@ def reduce_any(x: Tensor, axes: Axes = None, keepdims: bool = True) -> Tensor:
 def var(x: Tensor, axis: Axes = None, keepdims: bool = False, ddof: int = 0) -> Tensor:
     """The variance over ``axis`` (all if None): squared errors, divided by count - ``ddof``.
 
-    The axis is dropped from the shape, unless ``keepdims``.
+    The axis is removed from the shape, unless ``keepdims``.
 
     Example:
         >>> autograd.var(Tensor(data=[[1.0, 3.0], [2.0, 6.0]]), 1)
@@ -397,7 +397,7 @@ def var(x: Tensor, axis: Axes = None, keepdims: bool = False, ddof: int = 0) -> 
 def std(x: Tensor, axis: Axes = None, keepdims: bool = False, ddof: int = 0) -> Tensor:
     """The standard deviation over ``axis`` (all if None); its gradient is 0 where it is 0.
 
-    The axis is dropped from the shape, unless ``keepdims``. ``ddof`` is that of :func:`var`.
+    The axis is removed from the shape, unless ``keepdims``. ``ddof`` is that of :func:`var`.
 
     Example:
         >>> autograd.std(Tensor(data=[[1.0, 3.0], [2.0, 6.0]]), 1)
@@ -409,8 +409,8 @@ def std(x: Tensor, axis: Axes = None, keepdims: bool = False, ddof: int = 0) -> 
 def norm(x: Tensor, p: float = 2, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """The ``p``-norm (1, 2 or infinity) over ``axis`` (all if None, as one vector).
 
-    The axis is dropped from the shape, unless ``keepdims``. The gradient is 0 where the norm is 0;
-    squares neither overflow nor vanish.
+    The axis is removed from the shape, unless ``keepdims``. The gradient is 0 where the norm is 0;
+    squares do not overflow or underflow.
 
     Raises:
         ArgumentError: another ``p``.
@@ -425,8 +425,8 @@ def norm(x: Tensor, p: float = 2, axis: Axes = None, keepdims: bool = False) -> 
 def logsumexp(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """``ln(sum(e ** x))`` over ``axis`` (all if None), without overflow (ONNX ReduceLogSumExp).
 
-    The axis is dropped from the shape, unless ``keepdims``. The gradient is the softmax, which
-    elements of plus infinity share equally.
+    The axis is removed from the shape, unless ``keepdims``. The gradient is the softmax; elements
+    of plus infinity share it equally.
 
     Example:
         >>> autograd.logsumexp(Tensor(data=[[0.0, 0.0], [1000.0, 1000.0]]), 1)
@@ -436,13 +436,13 @@ def logsumexp(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
 
 
 def cumsum(x: Tensor, axis: int = 0, exclusive: bool = False, reverse: bool = False) -> Tensor:
-    """The sums of all elements along ``axis`` up to each one.
+    """The cumulative sums along ``axis``.
 
-    Integers of less than 32 bits are added up as int32, and so are bools.
+    Integers of less than 32 bits are summed as int32, and so are bools.
 
     Args:
         x: of any shape with at least one axis.
-        axis: along which to add.
+        axis: along which to sum.
         exclusive: leave out the element itself, so that the first sum is 0.
         reverse: begin at the end.
 

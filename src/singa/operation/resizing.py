@@ -1,4 +1,4 @@
-"""Images in another size."""
+"""Resizing of images."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _Numbers: TypeAlias = "np.ndarray[Any, Any]"
 
 
 class Resize(Operation):
-    """Each axis of space with other sample points (ONNX Resize, half pixel, without antialiasing).
+    """Each spatial axis at other sample points (ONNX Resize, half pixel, without antialiasing).
 
-    Pixels are as large as they are far apart: the i-th of m over n pixels has its centre at
-    (i + 1/2) n / m - 1/2. ``nearest`` takes the pixel that it lies in; ``linear`` the two whose
-    centres are next to it, by distance; beyond the outermost centres these themselves.
+    The i-th of m sample points over n pixels is at (i + 1/2) n / m - 1/2, where integers are the
+    centres of pixels. ``nearest`` takes the pixel that contains the point; ``linear`` interpolates
+    between the two nearest centres; beyond the outermost centres it takes the outermost pixel.
     """
 
     def __init__(self, size: tuple[int, ...], mode: str = "nearest") -> None:
@@ -54,7 +54,7 @@ class Resize(Operation):
         return x
 
     def backward(self, dy: CTensor) -> CTensor:
-        # A product with a small matrix is faster than to add up what goes to each pixel.
+        # A product with a small matrix is faster than a sum for each pixel.
         for axis, low, high, weight in self.samples():
             matrix = np.zeros((len(low), self.from_shape[axis]))
             np.add.at(matrix, (np.arange(len(low)), low), 1 - weight)
@@ -63,7 +63,7 @@ class Resize(Operation):
         return dy
 
     def samples(self) -> list[tuple[int, _Numbers, _Numbers, _Numbers]]:
-        """For each axis of space: its number, the pixels to both sides, the share of the second."""
+        """For each spatial axis: its number, the pixels on both sides, the weight of the second."""
         found = []
         for axis, count in enumerate(self.size, 2):
             size = self.from_shape[axis]
@@ -79,7 +79,7 @@ class Resize(Operation):
         return found
 
     def nearest(self, size: int, count: int) -> _Numbers:
-        """The pixels that the sample points lie in: floor((i + 1/2) size / count)."""
+        """The pixels that contain the sample points: floor((i + 1/2) size / count)."""
         return ((2 * np.arange(count) + 1) * size // (2 * count)).astype(np.int32)
 
 
@@ -125,7 +125,7 @@ def resize(x: Tensor, size: int | Sequence[int], mode: str = "nearest") -> Tenso
 
     Args:
         x: (N, C, W), (N, C, H, W) or (N, C, D, H, W).
-        size: of the result: one number, or one for each axis of space.
+        size: of the result: one number, or one for each spatial axis.
         mode: ``nearest``, or ``linear``, which for images is bilinear.
 
     Returns:

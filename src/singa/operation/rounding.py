@@ -30,11 +30,11 @@ def _half_to_even(x: CTensor) -> CTensor:
 
 
 class Round(Pointwise, formula=_half_away_from_zero, slope=jnp.zeros_like):
-    """y = the nearest whole number; halves go away from zero."""
+    """y = the nearest whole number; halves are rounded away from zero."""
 
 
 class Rounde(Pointwise, formula=_half_to_even, slope=jnp.zeros_like):
-    """y = the nearest whole number; halves go to the even one (ONNX Round)."""
+    """y = the nearest whole number; halves are rounded to even numbers (ONNX Round)."""
 
 
 def ceil(x: Tensor) -> Tensor:
@@ -58,7 +58,7 @@ def floor(x: Tensor) -> Tensor:
 
 
 def round(x: Tensor) -> Tensor:
-    """The nearest whole number, element by element; halves go away from zero.
+    """The nearest whole number, element by element; halves are rounded away from zero.
 
     Example:
         >>> autograd.round(Tensor(data=[0.5, 1.5, -2.5]))
@@ -68,7 +68,7 @@ def round(x: Tensor) -> Tensor:
 
 
 def rounde(x: Tensor) -> Tensor:
-    """The nearest whole number, element by element; halves go to the even one (ONNX Round).
+    """The nearest whole number, element by element; halves to even numbers (ONNX Round).
 
     Example:
         >>> autograd.rounde(Tensor(data=[0.5, 1.5, -2.5]))

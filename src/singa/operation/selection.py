@@ -1,8 +1,8 @@
-"""Selecting elements: slices, and elements at places that integers say.
+"""Selecting elements: slices, and elements at given indices.
 
-Integers in a Tensor are used as they are, without a look at them, which would wait for the
-device: negative ones count from the end, and what is beyond an end is clamped to it. Integers in
-lists and NumPy arrays are checked.
+Indices in a Tensor are not checked, because a check would wait for the device: negative ones count
+from the end, and indices beyond an end are clamped to it. Indices in lists and NumPy arrays are
+checked.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Slice(Operation):
         )
         if {len(self.ends), len(self.axes), len(self.steps)} != {count}:
             raise ArgumentError(
-                f"{self.name}: starts, ends, axes and steps must be equally many, got "
+                f"{self.name}: starts, ends, axes and steps must have equal lengths, got "
                 f"{count}, {len(self.ends)}, {len(self.axes)} and {len(self.steps)}"
             )
         if 0 in self.steps:
@@ -70,7 +70,7 @@ class Slice(Operation):
 
 
 class Gather(Operation):
-    """y = x with the elements of an axis at places of choice; the places' shape replaces it."""
+    """y = the elements of x at some indices along an axis; the indices' shape replaces the axis."""
 
     def __init__(self, axis: int = 0) -> None:
         super().__init__()
@@ -91,7 +91,7 @@ class Gather(Operation):
 
 
 class Embedding(Gather):
-    """y = the rows of a table whose numbers are given."""
+    """y = the rows of a table with the given numbers."""
 
     def __init__(self) -> None:
         super().__init__(axis=0)
@@ -105,7 +105,7 @@ class Embedding(Gather):
 
 
 class _Elements(Operation):
-    """Elements at places of their own: ``indices`` replaces one of each element's coordinates."""
+    """Elements at individual indices: ``indices`` replaces one coordinate of each element."""
 
     def __init__(self, axis: int = 0) -> None:
         super().__init__()
@@ -121,7 +121,8 @@ class _Elements(Operation):
         ):
             raise ShapeError(
                 f"{self.name}: indices of shape {indices.shape} do not fit into shape {x.shape}: "
-                f"but for axis {self.axis}, none of as many axes can be longer"
+                f"both must have the same number of axes, and only axis {self.axis} of the indices "
+                "may be longer"
             )
         grid = np.ogrid[tuple(builtins.slice(size) for size in indices.shape)]
         places = [along.astype(np.int32) for along in grid]
@@ -143,7 +144,7 @@ class GatherElements(_Elements):
 class ScatterElements(_Elements):
     """y = x, but y[indices[i][j]][j] = updates[i][j] for axis 0, and so on (ONNX).
 
-    Where two updates go to one place, either may be the one that stays, and gets the gradient.
+    If two updates are for one element, either may be used; this one gets the gradient.
     """
 
     def forward(self, x: CTensor, indices: CTensor, updates: CTensor) -> CTensor:
@@ -160,7 +161,7 @@ class ScatterElements(_Elements):
 
 
 class OneHot(Operation):
-    """y = values[1] where the new axis counts to the index, values[0] elsewhere (ONNX OneHot)."""
+    """y = values[1] at the index along the new axis, values[0] elsewhere (ONNX OneHot)."""
 
     def __init__(self, axis: int, depth: int) -> None:
         super().__init__()
@@ -185,9 +186,9 @@ class OneHot(Operation):
 
 
 class NonZero(Operation):
-    """The places of all elements that are not 0: (axes, number of them), int32 (ONNX NonZero).
+    """The indices of all elements that are not 0: (axes, number of them), int32 (ONNX NonZero).
 
-    How many there are depends on the values, so that this works eagerly only.
+    Their number depends on the values, so this works eagerly only.
     """
 
     traceable = False
@@ -207,11 +208,11 @@ def slice(
 
     Args:
         x: any shape.
-        starts, ends, axes, steps: as many of each. Negative numbers count from the end, negative
-            steps walk backwards, and bounds beyond an end mean that end.
+        starts, ends, axes, steps: lists of equal length. Negative numbers count from the end,
+            negative steps go backwards, and bounds beyond an end are clamped to it.
 
     Raises:
-        ArgumentError: they are not equally many, or a step is 0.
+        ArgumentError: their lengths differ, or a step is 0.
 
     Example:
         >>> autograd.slice(Tensor(data=[[1, 2, 3], [4, 5, 6]]), starts=[1], ends=[3], axes=[1])
@@ -222,7 +223,7 @@ def slice(
 
 
 def gather(x: Tensor, axis: int, indices: Tensor | ArrayLike) -> Tensor:
-    """The elements of an axis at some places (ONNX Gather; NumPy's take).
+    """The elements at some indices along an axis (ONNX Gather; NumPy's take).
 
     Args:
         x: (..., size, ...).
@@ -246,7 +247,7 @@ def gather(x: Tensor, axis: int, indices: Tensor | ArrayLike) -> Tensor:
 
 
 def embedding(x: Tensor | ArrayLike, w: Tensor) -> Tensor:
-    """The rows of ``w`` that ``x`` numbers.
+    """The rows of ``w`` with the numbers ``x``.
 
     Args:
         x: integers of any shape; a Tensor, an array or a list.
@@ -268,11 +269,11 @@ def embedding(x: Tensor | ArrayLike, w: Tensor) -> Tensor:
 
 
 def gather_elements(x: Tensor, indices: Tensor | ArrayLike, axis: int = 0) -> Tensor:
-    """For each element of ``indices`` the element of ``x`` that it names along ``axis``.
+    """For each element of ``indices`` the element of ``x`` at this index along ``axis``.
 
     Args:
         x: any shape.
-        indices: integers, of as many axes, and not longer but along ``axis``.
+        indices: integers, with the same number of axes; only ``axis`` may be longer than in ``x``.
 
     Returns:
         A Tensor of the shape of ``indices`` (ONNX GatherElements).
@@ -289,11 +290,11 @@ def gather_elements(x: Tensor, indices: Tensor | ArrayLike, axis: int = 0) -> Te
 def scatter_elements(
     x: Tensor, indices: Tensor | ArrayLike, updates: TensorLike, axis: int = 0
 ) -> Tensor:
-    """``x`` with the elements that ``indices`` names along ``axis`` replaced by ``updates``.
+    """``x`` with the elements at ``indices`` along ``axis`` replaced by ``updates``.
 
     Args:
         x: any shape.
-        indices: integers, of as many axes, and not longer but along ``axis``.
+        indices: integers, with the same number of axes; only ``axis`` may be longer than in ``x``.
         updates: of the shape of ``indices``.
 
     Returns:
@@ -310,12 +311,12 @@ def scatter_elements(
 
 
 def onehot(axis: int, indices: Tensor, depth: int, values: TensorLike = (0.0, 1.0)) -> Tensor:
-    """Vectors that are ``on`` at one place and ``off`` at all others (ONNX OneHot).
+    """Vectors that are ``on`` at one index and ``off`` at all others (ONNX OneHot).
 
     Args:
-        axis: where the result has the new axis, of size ``depth``.
+        axis: the position of the new axis, of size ``depth``, in the result.
         indices: integers of any shape. Negative ones count from the end; one that is out of bounds
-            is nowhere ``on``.
+            gives a vector without ``on``.
         depth: the number of classes.
         values: ``(off, on)``; the result is of their type.
 
@@ -328,12 +329,12 @@ def onehot(axis: int, indices: Tensor, depth: int, values: TensorLike = (0.0, 1.
 
 
 def nonzero(x: Tensor) -> Tensor:
-    """The places of all elements that are not 0, in order: (axes, number of them). Eagerly only.
+    """The indices of all elements that are not 0, in order: (axes, number of them). Eagerly only.
 
-    A Tensor of shape () has no axes: (0, 1), or (0, 0) if it is 0, as ONNX has it.
+    A Tensor of shape () has no axes: the result is (0, 1), or (0, 0) if it is 0, as in ONNX.
 
     Raises:
-        CaptureError: in a compiled step, where no shape can depend on values.
+        CaptureError: in a compiled step, because no shape can depend on values there.
 
     Example:
         >>> autograd.nonzero(Tensor(data=[[7, 0], [0, 9]]))

@@ -22,14 +22,14 @@ __all__ = [
 
 
 class _Reshaping(Operation):
-    """The same elements in the same order: what came in as ``from_shape`` goes back to it."""
+    """The same elements in the same order; backward restores ``from_shape``."""
 
     def backward(self, dy: CTensor) -> CTensor:
         return dy.reshape(self.from_shape)
 
 
 class Reshape(_Reshaping):
-    """The same elements in another shape; -1 stands for what is left, 0 for "as it was" (ONNX)."""
+    """The same elements in another shape; -1 for the remaining size, 0 for the old size (ONNX)."""
 
     def __init__(self, shape: Sequence[int]) -> None:
         super().__init__()
@@ -67,7 +67,7 @@ class Flatten(_Reshaping):
 
 
 class Squeeze(_Reshaping):
-    """Axes of size 1 are dropped (ONNX Squeeze); all of them if none is named."""
+    """Axes of size 1 are removed (ONNX Squeeze); all of them if none is given."""
 
     def __init__(self, axis: int | Sequence[int] = ()) -> None:
         super().__init__()
@@ -83,7 +83,7 @@ class Squeeze(_Reshaping):
 
 
 class Unsqueeze(_Reshaping):
-    """New axes of size 1, where the result has them (ONNX Unsqueeze)."""
+    """New axes of size 1; their numbers are those in the result (ONNX Unsqueeze)."""
 
     def __init__(self, axis: int | Sequence[int] = -1) -> None:
         super().__init__()
@@ -155,9 +155,9 @@ class Shape(Operation):
 
 
 class ConstantOfShape(Operation):
-    """A Tensor of one value, in the shape that the input's integers say (ONNX ConstantOfShape).
+    """A Tensor of one value, in the shape given by the input's integers (ONNX ConstantOfShape).
 
-    A shape is made of values here, so that this works eagerly only.
+    The shape depends on values here, so this works eagerly only.
     """
 
     traceable = False
@@ -178,12 +178,12 @@ class ConstantOfShape(Operation):
 
 
 def reshape(x: Tensor, shape: Sequence[int]) -> Tensor:
-    """The same elements in another shape; one -1 stands for what is left, 0 for "as it was".
+    """The same elements in another shape; one -1 is the remaining size, 0 the old size.
 
-    The method takes the sizes one by one, too: ``x.reshape(2, -1)``.
+    The method also takes the sizes as separate arguments: ``x.reshape(2, -1)``.
 
     Raises:
-        ShapeError: it is not for as many elements.
+        ShapeError: the shape has another number of elements.
 
     Example:
         >>> autograd.reshape(Tensor(data=[1, 2, 3, 4]), (2, -1))
@@ -194,7 +194,7 @@ def reshape(x: Tensor, shape: Sequence[int]) -> Tensor:
 
 
 def flatten(x: Tensor, axis: int = 1) -> Tensor:
-    """(N, ...) to (N, everything else); ``axis`` is where the second part begins.
+    """(N, ...) to (N, all other axes as one); the second part begins at ``axis``.
 
     Example:
         >>> autograd.flatten(Tensor((2, 3, 4, 5))).shape
@@ -204,7 +204,7 @@ def flatten(x: Tensor, axis: int = 1) -> Tensor:
 
 
 def squeeze(x: Tensor, axis: int | Sequence[int] = ()) -> Tensor:
-    """Without these axes of the shape, which are of size 1; without all such if none is named.
+    """Without these axes of size 1; without all axes of size 1 if none is given.
 
     Raises:
         ShapeError: an axis is of another size.
@@ -217,7 +217,7 @@ def squeeze(x: Tensor, axis: int | Sequence[int] = ()) -> Tensor:
 
 
 def unsqueeze(x: Tensor, axis: int | Sequence[int] = -1) -> Tensor:
-    """With one or more new axes of size 1 in the shape; ``axis`` counts the axes of the result.
+    """With one or more new axes of size 1; ``axis`` is their number in the result.
 
     Example:
         >>> autograd.unsqueeze(Tensor((3, 4)), (0, -1)).shape
@@ -227,7 +227,7 @@ def unsqueeze(x: Tensor, axis: int | Sequence[int] = -1) -> Tensor:
 
 
 def transpose(x: Tensor, shape: Sequence[int] | None = None) -> Tensor:
-    """The axes in the order of ``shape`` (a permutation, so named in SINGA), or reversed.
+    """The axes in the order of ``shape`` (a permutation; the name is SINGA's), or reversed.
 
     Example:
         >>> autograd.transpose(Tensor((2, 3, 4, 5)), (0, 2, 3, 1)).shape
@@ -239,7 +239,7 @@ def transpose(x: Tensor, shape: Sequence[int] | None = None) -> Tensor:
 def expand(x: Tensor, shape: Sequence[int]) -> Tensor:
     """Repeat axes of size 1, and add axes in front, to broadcast with ``shape`` (ONNX Expand).
 
-    Both ways: where ``shape`` has a 1, or too few axes, ``x``'s sizes stay.
+    Where ``shape`` has a 1, or fewer axes than ``x``, the sizes of ``x`` are kept.
 
     Example:
         >>> autograd.expand(Tensor(data=[[1], [2]]), (2, 3))
@@ -270,7 +270,7 @@ def shape(x: Tensor) -> Tensor:
 
 
 def constant_of_shape(x: Tensor, value: Any = 0.0) -> Tensor:
-    """A Tensor of the shape that ``x`` says, filled with ``value``. Eagerly only.
+    """A Tensor of the shape given by ``x``, filled with ``value``. Eagerly only.
 
     Args:
         x: (number of axes,), integers.

@@ -1,4 +1,4 @@
-"""How alike Tensors are, and the losses that are made of it. Vectors are along the last axis."""
+"""Similarities of Tensors, and losses that use them. Vectors are along the last axis."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ class Contrastive(Operation):
         _alike(self, a, b, 1)
         self.direction, distance = direction(a - b, -1)
         _one_each(self, t, distance[..., 0])
-        # How far each pair has to go: towards each other, or apart.
+        # The distance by which each pair has to move, together or apart.
         self.pull = jnp.where(t[..., None] > 0, distance, -jnp.maximum(self.margin - distance, 0))
         return (self.pull * self.pull).mean() / 2
 
@@ -178,15 +178,15 @@ def cossim(a: Tensor, b: Tensor) -> Tensor:
 
 
 def cosine_embedding_loss(a: Tensor, b: Tensor, t: Tensor, margin: float = 0.0) -> Tensor:
-    """The mean of 1 - cosine for like pairs, and of max(0, cosine - margin) for unlike ones.
+    """The mean of 1 - cosine for similar pairs, and of max(0, cosine - margin) for others.
 
     A scalar.
 
     Args:
         a: (..., features).
         b: the same.
-        t: (...): 1 for a pair that should be alike, -1 for one that should not.
-        margin: a cosine below which unlike pairs are left alone.
+        t: (...): 1 for a pair that should be similar, -1 for one that should not.
+        margin: the cosine below which dissimilar pairs have no loss.
 
     Example:
         >>> a = Tensor(data=[[1.0, 0.0], [0.0, 1.0]])
@@ -213,16 +213,16 @@ def triplet_loss(anchor: Tensor, positive: Tensor, negative: Tensor, margin: flo
 
 
 def contrastive_loss(a: Tensor, b: Tensor, t: Tensor, margin: float = 1.0) -> Tensor:
-    """Draws like pairs together, and pushes unlike ones apart up to a distance of ``margin``.
+    """Moves similar pairs together, and dissimilar ones apart up to a distance of ``margin``.
 
-    The mean of ``d ** 2 / 2`` for like pairs and of ``max(0, margin - d) ** 2 / 2`` for unlike
-    ones: a scalar.
+    The mean of ``d ** 2 / 2`` for similar pairs and of ``max(0, margin - d) ** 2 / 2`` for
+    dissimilar ones: a scalar.
 
     Args:
         a: (..., features).
         b: the same.
-        t: (...): 1 for a pair that should be alike, 0 for one that should not.
-        margin: the distance beyond which unlike pairs are left alone.
+        t: (...): 1 for a pair that should be similar, 0 for one that should not.
+        margin: the distance beyond which dissimilar pairs have no loss.
 
     Source: Hadsell et al., Dimensionality Reduction by Learning an Invariant Mapping, 2006.
 

@@ -14,7 +14,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-# Roots of the factors, and not of their product: it would cancel near 1, and overflow.
+# Roots of the factors, not of their product, which would lose digits near 1, and overflow.
 def _asin_slope(x: CTensor) -> CTensor:
     return 1 / (jnp.sqrt(1 - x) * jnp.sqrt(1 + x))
 

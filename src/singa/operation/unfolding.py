@@ -1,7 +1,7 @@
-"""Convolution as one product of matrices: what the filters see, times the filters.
+"""Convolution as one product of matrices: the windows of the image times the filters.
 
-XLA's runtime for CPUs has been seen to end the process in some convolutions of float64. Those of
-float64 are computed in this way. It takes memory: the images as often as a filter has elements.
+XLA's runtime for CPUs has crashed the process in some convolutions of float64. So convolutions of
+float64 are computed in this way. It takes memory: the images' size times the size of a filter.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ def convolution(
     dilation: tuple[int, ...],
     groups: int,
 ) -> CTensor:
-    """What :func:`jax.lax.conv_general_dilated` computes, without the convolutions of XLA.
+    """The result of :func:`jax.lax.conv_general_dilated`, without the convolutions of XLA.
 
-    It is linear in x and in w, and made of slices and a product: its adjoints in both are what jax
-    makes of it.
+    It is linear in x and in w, and consists of slices and a product: jax derives its adjoints in
+    both.
 
     Args:
         x: ``(N, C, *space)``.
@@ -59,14 +59,14 @@ def unfold(
     padding: tuple[tuple[int, int], ...],
     dilation: tuple[int, ...],
 ) -> CTensor:
-    """What each element of a filter sees at each place (im2col): ``(N, C, *kernel, *space)``.
+    """The element under each filter element at each position: ``(N, C, *kernel, *space)`` (im2col).
 
-    It is walked axis by axis, in as many slices as the sides of the kernel are long together.
+    It is built axis by axis; the number of slices is the sum of the kernel's sizes.
     """
     zero = jnp.zeros((), x.dtype)
     x = jax.lax.pad(x, zero, [(0, 0, 0), (0, 0, 0), *[(*pads, 0) for pads in padding]])
     for i, (size, step, gap) in enumerate(zip(kernel, stride, dilation, strict=True)):
-        axis = 2 + 2 * i  # those before it are two by now
+        axis = 2 + 2 * i  # each axis before it has become two
         span = (x.shape[axis] - gap * (size - 1) - 1) // step * step + 1
         views = [
             jax.lax.slice_in_dim(x, tap * gap, tap * gap + span, step, axis) for tap in range(size)

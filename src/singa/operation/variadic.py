@@ -28,7 +28,7 @@ class Sum(Operation):
         return self.total(*xs).astype(jnp.result_type(*xs))
 
     def total(self, *xs: CTensor) -> CTensor:
-        """The sum, in 32 bits at least."""
+        """The sum, in at least 32 bits."""
         checks.broadcastable(self, *xs)
         self.count = len(xs)
         return reduce(jnp.add, [x.astype(wide(x.dtype)) for x in xs])
@@ -38,7 +38,7 @@ class Sum(Operation):
 
 
 class Mean(Sum):
-    """y = (x0 + x1 + ...) / how many there are (ONNX Mean). Integers give float32."""
+    """y = (x0 + x1 + ...) / their number (ONNX Mean). Integers give float32."""
 
     def forward(self, *xs: CTensor) -> CTensor:
         dtype = jnp.result_type(*xs)
@@ -65,13 +65,13 @@ class _Extreme(Operation):
 
 
 class Max(_Extreme):
-    """y = the largest of x0, x1, ... (ONNX Max). Those that tie share the gradient equally."""
+    """y = the largest of x0, x1, ... (ONNX Max). Equal ones share the gradient equally."""
 
     choose = staticmethod(jnp.maximum)
 
 
 class Min(_Extreme):
-    """y = the smallest of x0, x1, ... (ONNX Min). Those that tie share the gradient equally."""
+    """y = the smallest of x0, x1, ... (ONNX Min). Equal ones share the gradient equally."""
 
     choose = staticmethod(jnp.minimum)
 

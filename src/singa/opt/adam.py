@@ -1,4 +1,7 @@
-"""Adam and its kin: a moving average of gradients, divided by the root of one of their squares."""
+"""Adam and its variants: the mean of gradients, divided by the root of the mean of their squares.
+
+Both means are moving averages.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +19,9 @@ from singa.opt.step import State
 def moments(
     g: CTensor, state: State, hyper: Values, step: CTensor, nesterov: bool = False
 ) -> tuple[CTensor, State]:
-    """Adam's direction, m / (sqrt(v) + epsilon) with both corrected for their start at 0.
+    """Adam's direction, m / (sqrt(v) + epsilon), both corrected for their initial value 0.
 
-    With ``nesterov``, m is what it will be when the same gradient comes once more.
+    With ``nesterov``, m is the mean after the same gradient was added once more.
     """
     t = step.astype(g.dtype) + 1
     beta_1, beta_2 = hyper["beta_1"], hyper["beta_2"]
@@ -34,14 +37,14 @@ def moments(
 class Adam(Optimizer):
     """Adaptive moment estimation (Kingma and Ba, 2015).
 
-    With gradient g, parameter p, buffers m and v (at first 0), in step t = 1, 2, ...::
+    With gradient g, parameter p, buffers m and v (initially 0), in step t = 1, 2, ...::
 
         g = g + weight_decay * p
         m = beta_1 * m + (1 - beta_1) * g
         v = beta_2 * v + (1 - beta_2) * g ** 2
         p = p - lr * (m / (1 - beta_1 ** t)) / (sqrt(v / (1 - beta_2 ** t)) + epsilon)
 
-    Each of the numbers may be a schedule. What else all take is at :class:`Optimizer`.
+    Each of the numbers may be a schedule. :class:`Optimizer` has the other arguments.
 
     Example:
         >>> p = Tensor(data=[1.0, 2.0], stores_grad=True)
@@ -66,7 +69,7 @@ class Adam(Optimizer):
 
 
 class NAdam(Adam):
-    """Adam with Nesterov's momentum (Dozat, 2016): m is taken one step ahead.
+    """Adam with Nesterov's momentum (Dozat, 2016): m is computed one step ahead.
 
     ::
 
@@ -92,7 +95,7 @@ class NAdam(Adam):
 
 
 class AdamW(Adam):
-    """Adam whose weight decay is no part of the gradient (Loshchilov and Hutter, 2019).
+    """Adam whose weight decay is not a part of the gradient (Loshchilov and Hutter, 2019).
 
     ::
 
@@ -118,7 +121,7 @@ class AdamW(Adam):
         return p - hyper["lr"] * self._fitted(p, decayed(p, direction, hyper)), state
 
     def _fitted(self, p: CTensor, direction: CTensor) -> CTensor:
-        """The direction in the length that it is to have."""
+        """The direction, scaled to the length of the step."""
         return direction
 
 

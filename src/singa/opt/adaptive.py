@@ -1,4 +1,4 @@
-"""Rules that divide the gradient by the size that it has had so far."""
+"""Rules that divide the gradient by the size of past gradients."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from singa.opt.step import State
 
 
 class RMSProp(Optimizer):
-    """Divided by the root of a moving average of squares (Tieleman and Hinton, 2012).
+    """Divides gradients by the root of a moving average of squares (Tieleman and Hinton, 2012).
 
-    With gradient g, parameter p and buffer v (at first 0)::
+    With gradient g, parameter p and buffer v (initially 0)::
 
         g = g + weight_decay * p
         v = rho * v + (1 - rho) * g ** 2
         p = p - lr * g / sqrt(v + epsilon)
 
-    Each of the numbers may be a schedule. What else all take is at :class:`Optimizer`.
+    Each of the numbers may be a schedule. :class:`Optimizer` has the other arguments.
 
     Example:
         >>> p = Tensor(data=[1.0, 2.0], stores_grad=True)
@@ -48,15 +48,15 @@ class RMSProp(Optimizer):
 
 
 class AdaGrad(Optimizer):
-    """Divided by the root of the sum of all squares (Duchi et al., 2011).
+    """Divides gradients by the root of the sum of all squares (Duchi et al., 2011).
 
-    With gradient g, parameter p and buffer h (at first 0)::
+    With gradient g, parameter p and buffer h (initially 0)::
 
         g = g + weight_decay * p
         h = h + g ** 2
         p = p - lr * g / sqrt(h + epsilon)
 
-    Each of the numbers may be a schedule. What else all take is at :class:`Optimizer`.
+    Each of the numbers may be a schedule. :class:`Optimizer` has the other arguments.
 
     Example:
         >>> p = Tensor(data=[3.0, 2.0], stores_grad=True)
@@ -82,7 +82,7 @@ class AdaGrad(Optimizer):
 
 
 class Adafactor(Optimizer):
-    """Squares averaged by rows and by columns only, to save memory (Shazeer and Stern, 2018).
+    """Averages squares over rows and columns only, to save memory (Shazeer and Stern, 2018).
 
     With gradient g, parameter p, and v a moving average of g ** 2 + epsilon whose weight in step
     t = 1, 2, ... is 1 - t ** -decay_rate::
@@ -91,14 +91,14 @@ class Adafactor(Optimizer):
         u = u / max(1, rms(u) / clip_threshold)
         p = p - lr * (max(rms(p), least_scale) * u + weight_decay * p)
 
-    Of v a parameter of at least two long axes keeps the means over either of the two longest
-    ones: v = row * column / mean(row), a matrix for each place along the other axes, over whose
-    rows the mean is. What else all take is at :class:`Optimizer`.
+    For a parameter with at least two long axes, only the means of v over each of the two longest
+    axes are kept: v = row * column / mean(row). This is one matrix for each index along the other
+    axes, and mean(row) is over its rows. :class:`Optimizer` has the other arguments.
 
     Args:
         lr: the step's size relative to the parameter's.
         clip_threshold: 0 for no clipping.
-        factored_from: how long both axes have to be.
+        factored_from: the least length of both axes.
 
     Example:
         >>> p = Tensor((256, 512), stores_grad=True)
@@ -124,7 +124,7 @@ class Adafactor(Optimizer):
         return None if p.shape[rows] < self.factored_from else (rows, columns)
 
     def _means(self, x: CTensor) -> State:
-        """What is kept of an array of the parameter's shape."""
+        """The means of an array of the parameter's shape that are kept."""
         axes = self._factored(x)
         if axes is None:
             return {"average_square": x}
@@ -145,7 +145,7 @@ class Adafactor(Optimizer):
             u = g / jnp.sqrt(state["average_square"])
         else:
             row, column = state["row"], state["column"]
-            # The mean over a matrix is that of its rows' means.
+            # The mean over a matrix is the mean of its rows' means.
             u = g / jnp.sqrt(row / row.mean(axes[0], keepdims=True)) / jnp.sqrt(column)
         if "clip_threshold" in hyper:
             u = u / jnp.maximum(1, _rms(u) / hyper["clip_threshold"])

@@ -1,4 +1,4 @@
-"""How an optimizer updates parameters: all at once, or one, in one compiled call."""
+"""How an optimizer updates parameters: all of them, or one, in one compiled call."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ from singa.opt.step import (
 )
 
 MOST_PLANS = 1024
-"""So many plans of an optimizer are kept: one for each set of parameters that it updates."""
+"""The number of plans of an optimizer that are kept: one for each set of updated parameters."""
 
 Pairs: TypeAlias = Sequence[tuple[Tensor, Tensor]]
 """Parameters with their gradients."""
 
 
 class Plan(NamedTuple):
-    """What is needed to update certain parameters: the same until something is changed.
+    """What is needed to update a set of parameters. It is reused until something changes.
 
     Attributes:
-        params: first those with a gradient, then what else may have to be updated.
+        params: first those with a gradient, then others that may have to be updated.
         states: of each parameter.
         pages, rows: where their turns are; see :class:`ParameterStates`.
-        parts: for each page, what its rows have to do with it; see
+        parts: for each page, the part of its rows in the update; see
             :func:`singa.opt.step.count_turns`.
         schedules: of all hyper-parameters.
-        is_scheduled: whether one of those depends on the step.
+        is_scheduled: whether one of the schedules depends on the step.
         kernel: the compiled update.
     """
 
@@ -60,7 +60,7 @@ class Plan(NamedTuple):
 
 
 class CompiledUpdate:
-    """The part of an optimizer that compiles its rule, and what comes before and after it."""
+    """The part of an optimizer that compiles its rule, with the work before and after it."""
 
     check: Callable[[], None]
     _hyperparameters: ClassVar[tuple[str, ...]]
@@ -78,7 +78,7 @@ class CompiledUpdate:
     _state: ParameterStates
 
     def _forget(self) -> None:
-        """What was compiled is compiled anew when it is next needed."""
+        """Drop the plans; they are made again when they are needed."""
         self._plans = Cache()  # by device and parameters, a Guard and a Plan
 
     def __getstate__(self) -> dict[str, Any]:
@@ -89,7 +89,7 @@ class CompiledUpdate:
         self._forget()
 
     def fields(self) -> dict[str, Any]:
-        """What the rule may read of ``self``, but for hyper-parameters."""
+        """The attributes that the rule may read of ``self``, without hyper-parameters."""
         attributes, kind = own(self), type(self)
         names = {*names_read(kind, attributes, METHODS)[0], *self._plain}
         names -= {"_groups", "_plans", "_state", *self._hyperparameters}
@@ -106,7 +106,7 @@ class CompiledUpdate:
         is_scaled: bool = False,
         is_good: CTensor | None = None,
     ) -> None:
-        """Update these parameters, in a step of their own if they are all that it consists of."""
+        """Update these parameters; ``is_whole`` says that they are the whole step."""
         params = [param for param, _ in pairs]
         device = self._device_of(params)
         plan = self._plan(device, params, is_whole)
@@ -155,8 +155,8 @@ class CompiledUpdate:
     def _misfit(self, param: Tensor) -> ShapeError:
         return ShapeError(
             f"{type(self).__name__}: the state of the parameter {param.name or ''} was made for "
-            f"another shape or data type than {param.dtype}{list(param.shape)}; set_states, or a "
-            "new optimizer, begins anew"
+            f"another shape or data type than {param.dtype}{list(param.shape)}; use set_states, or "
+            "a new optimizer, to start again"
         )
 
     def _device_of(self, params: Sequence[Tensor]) -> Device:
@@ -175,7 +175,7 @@ class CompiledUpdate:
         return [placed(tensor, device) for tensor in tensors]
 
     def _plan(self, device: Device, params: Sequence[Tensor], is_whole: bool) -> Plan:
-        """What is needed to update these parameters: it is the same until something is changed."""
+        """The plan to update these parameters; it is reused until something changes."""
         key = (is_whole, device, *params)
         guard, plan = self._plans.get(key, (None, None))
         if plan is None or not guard.holds():
@@ -214,7 +214,7 @@ class CompiledUpdate:
         )
 
     def _layouts(self, params: Sequence[Tensor]) -> tuple[list[DecayScheduler], tuple[Layout, ...]]:
-        """The schedules that are on, and for each parameter the names and places of its own."""
+        """The schedules that are on, and for each parameter the names and indices of its own."""
         places: dict[DecayScheduler, int] = {}
         known: dict[tuple[Group, ...], Layout] = {}
         layouts = []
@@ -242,7 +242,7 @@ class CompiledUpdate:
         return state
 
     def _named(self, names: Mapping[Tensor, str]) -> Iterator[tuple[Tensor, str, tuple[str, ...]]]:
-        """Parameters, what they are called, and the names of their hyper-parameters that are on."""
+        """Parameters, their names, and the names of their hyper-parameters that are on."""
         _, layouts = self._layouts(list(names))
         for (param, name), layout in zip(names.items(), layouts, strict=True):
             yield param, name, names_of(layout)

@@ -1,11 +1,11 @@
-"""What ranks exchange in a step, in ``jax.numpy``: gradients and parameters, packed.
+"""The exchange of gradients and parameters between ranks, in ``jax.numpy``.
 
-A message costs time however small it is. So small arrays travel together, as one: a *group*.
+Every message takes time, even a small one. So small arrays are packed and sent together: a *group*.
 These are functions for :meth:`singa.distributed.Communicator.run`, made once for each plan.
 
-Where a step's loss was scaled they are given its ``scaling``, a list of the scale alone, which is
-empty otherwise. They return gradients that are not scaled, and whether those of all ranks were
-finite; None if the loss was not scaled.
+If a step's loss was scaled, their argument ``scaling`` is a list with the scale; else it is empty.
+They return gradients that are not scaled, and whether those of all ranks were finite (None if the
+loss was not scaled).
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from singa.distributed import AXIS
 from singa.opt.step import are_finite, unless_overflown, unscaled
 
 Groups: TypeAlias = tuple[tuple[int, ...], ...]
-"""Which arrays travel together, by their numbers."""
+"""Which arrays are sent together, by their numbers."""
 
 
 def grouped(arrays: Sequence[CTensor], threshold: int, most: int) -> Groups:
-    """Arrays of more than ``threshold`` elements alone, the others together.
+    """Groups: each array of more than ``threshold`` elements alone, the others together.
 
     Args:
-        arrays: what is to travel.
+        arrays: the arrays to send.
         threshold: in elements.
-        most: no group of several has more elements than this.
+        most: a group of several arrays has at most this many elements.
     """
     groups: list[list[int]] = []
-    open_groups: dict[DType, tuple[list[int], int]] = {}  # with how many elements each has
+    open_groups: dict[DType, tuple[list[int], int]] = {}  # with the number of elements of each
     for i, array in enumerate(arrays):
         if array.size > threshold:
             groups.append([i])
@@ -53,7 +53,7 @@ def _packed(arrays: Sequence[CTensor], group: Sequence[int]) -> CTensor:
 
 
 def _unpack(flat: CTensor, group: Sequence[int], arrays: list[CTensor]) -> None:
-    """Put the parts of ``flat`` in the places of those arrays that it was made of."""
+    """Replace the arrays of a group by their parts of ``flat``."""
     start = 0
     for i in group:
         end = start + arrays[i].size
@@ -63,7 +63,7 @@ def _unpack(flat: CTensor, group: Sequence[int], arrays: list[CTensor]) -> None:
 
 @lru_cache(maxsize=256)
 def summed(groups: Groups, short: DType | None = None) -> Callable[[list[CTensor]], list[CTensor]]:
-    """The sums of arrays over all ranks; they travel in the type ``short``, if there is one."""
+    """The sums of arrays over all ranks; they are sent in the type ``short``, if it is given."""
 
     def run(arrays: list[CTensor]) -> list[CTensor]:
         sums = list(arrays)
@@ -83,21 +83,21 @@ def averaged(
     """The means of gradients over all ranks.
 
     Args:
-        groups: which travel together.
-        short: the type in which they travel, if not their own.
-        most: elements are limited to between minus and plus this before.
+        groups: which are sent together.
+        short: the type in which they are sent, if not their own.
+        most: elements are clipped to between minus and plus this before.
     """
 
     def run(grads: list[CTensor], scaling: list[CTensor]) -> tuple[list[CTensor], CTensor | None]:
-        # Divided before they are added up, for the sum might not fit into a short type. Scaled as
-        # they are: in a short type small ones would be lost otherwise.
+        # Divide before the sum, because the sum might overflow in a short type. Keep the loss
+        # scale until after the sum, because small gradients would become 0 in a short type.
         ranks = jax.lax.psum(1, AXIS)
         parts = [clipped(g, scaling) / jnp.asarray(ranks, g.dtype) for g in grads]
         means = summed(groups, short)(parts)
         if not scaling:
             return means, None
         means = unscaled(means, scaling[0])
-        return means, are_finite(means)  # what is not finite on one rank is not in the sums
+        return means, are_finite(means)  # if one rank's are not finite, the sums are not either
 
     def clipped(grad: CTensor, scaling: list[CTensor]) -> CTensor:
         if most is None:
@@ -105,14 +105,14 @@ def averaged(
         if not scaling:
             return jnp.clip(grad, -most, most)
         limit = (most * scaling[0]).astype(grad.dtype)
-        # An overflow is not hidden, for all ranks have to see it.
+        # Keep values that are not finite, because all ranks have to see them.
         return jnp.where(jnp.isfinite(grad), jnp.clip(grad, -limit, limit), grad)
 
     return run
 
 
 def agreed(grads: list[CTensor], scaling: list[CTensor]) -> tuple[list[CTensor], CTensor | None]:
-    """This rank's own gradients."""
+    """This rank's own gradients, and whether those of all ranks are finite."""
     if not scaling:
         return grads, None
     return unscaled(grads, scaling[0]), _are_finite_everywhere(grads)
@@ -127,7 +127,7 @@ def _are_finite_everywhere(grads: list[CTensor]) -> CTensor:
 def partly_averaged(groups: Groups) -> Callable[..., tuple[list[CTensor], CTensor]]:
     """The same arrays, but those of group ``turn`` averaged over all ranks; and the next turn.
 
-    None is, and the turn stays what it is, if the step was left out.
+    If the step is skipped (``is_good`` is false), nothing is averaged and the turn stays the same.
     """
 
     def run(
@@ -149,9 +149,9 @@ def partly_averaged(groups: Groups) -> Callable[..., tuple[list[CTensor], CTenso
 def sparsely_averaged(
     groups: Groups, share: float, is_top: bool
 ) -> Callable[..., tuple[list[CTensor], list[CTensor], CTensor | None]]:
-    """The means over all ranks of gradients' large elements only, and what is left of each.
+    """The means over all ranks of the gradients' large elements only, and the rest of each.
 
-    What is left stays what it was if the gradients of any rank overflow.
+    The rests do not change if the gradients of any rank overflow.
 
     Args:
         groups, share, is_top: see :func:`sparsified`.
@@ -176,14 +176,14 @@ def sparsely_averaged(
 def sparsified(
     groups: Groups, share: float, is_top: bool
 ) -> Callable[[list[CTensor], list[CTensor]], tuple[list[CTensor], list[CTensor]]]:
-    """The sums over all ranks of the large elements only, and what is left of each array.
+    """The sums over all ranks of the large elements only, and the rest of each array.
 
     Args:
-        groups: which arrays are looked at, and travel, together.
-        share: the part of the elements that is sent, the largest ones, if ``is_top``. Otherwise
-            elements are sent whose absolute value is at least this.
-        is_top: then so many values and their places travel. Otherwise nobody knows how many there
-            will be, and arrays of the full size travel, mostly of zeros.
+        groups: which arrays are taken, and sent, together.
+        share: with ``is_top``, the fraction of elements that is sent, the largest ones. Otherwise
+            the elements whose absolute value is at least this are sent.
+        is_top: if true, that many values and their indices are sent. Otherwise their number is not
+            known beforehand, and arrays of the full size are sent, mostly of zeros.
     """
 
     def run(
@@ -213,7 +213,7 @@ def sparsified(
 def sparsified_together(
     count: int, share: float, is_top: bool
 ) -> Callable[[list[CTensor], CTensor], tuple[list[CTensor], CTensor]]:
-    """The same of so many arrays as one group, with what is left in one array of one axis."""
+    """:func:`sparsified` for ``count`` arrays as one group, with the rests in one flat array."""
     group = tuple(range(count))
 
     def run(arrays: list[CTensor], left_before: CTensor) -> tuple[list[CTensor], CTensor]:

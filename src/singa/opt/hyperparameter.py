@@ -16,9 +16,9 @@ from singa.opt.schedule import Constant, DecayScheduler, Number, as_number, as_s
 class Hyperparameter:
     """A field of an optimizer that is a number of at least 0, or a schedule.
 
-    Assigning a number to one that was a number changes a value, and recompiles nothing. Only
-    between zero and not zero, where a term appears or disappears, does the step change. A schedule
-    that was passed in is left as it is: it may be another optimizer's too.
+    If it was a number, assigning another number changes a value, and nothing is recompiled. Only a
+    change from or to zero recompiles the step, because a term appears or disappears. A schedule
+    that was passed in is never changed: another optimizer may use it too.
 
     Args:
         default: its value if none is given.
@@ -84,13 +84,14 @@ class Hyperparameter:
 
 @dataclass_transform(eq_default=False)
 class Declared(Watched):
-    """Base of what declares its fields as a dataclass does, and is made from them.
+    """Base of classes that declare their fields as a dataclass does; they are its arguments.
 
-    Fields are hyper-parameters, and plain ones with a type and a default. Those of subclasses come
-    after those of their bases. ``dtype``, the type of the hyper-parameters' values, is the last.
+    A field is a hyper-parameter, or a plain value with a type and a default. The fields of
+    subclasses come after those of their bases. ``dtype``, the type of the hyper-parameters' values,
+    is the last.
 
     Raises:
-        TypeError: arguments that are no fields.
+        TypeError: an argument is not a field.
     """
 
     __signature__: ClassVar[Signature | None]
@@ -124,7 +125,7 @@ class Declared(Watched):
                 for name in (*order, "dtype", *cls._options)
             ]
         )
-        # For help(), and not inherited by a class with a constructor of its own.
+        # For help(). It must not be inherited by a class with a constructor of its own.
         cls.__signature__ = None if "__init__" in vars(cls) else cls._fields
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -144,15 +145,15 @@ class Declared(Watched):
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in self._hyperparameters:
-            object.__setattr__(self, name, value)  # which tells itself of what matters
+            object.__setattr__(self, name, value)  # Hyperparameter.__set__ notifies the guards
         else:
             super().__setattr__(name, value)
 
     def check(self) -> None:
-        """Raise if the fields do not go together; called before anything is compiled for them."""
+        """Raise if the fields are not compatible; called before anything is compiled for them."""
 
     def plain_values(self) -> tuple[Any, ...]:
-        """The values of the fields that are no hyper-parameters."""
+        """The values of the fields that are not hyper-parameters."""
         return tuple([getattr(self, name) for name in self._plain])
 
 
@@ -169,15 +170,15 @@ class Values(dict[str, CTensor]):
 
 
 def is_on(schedule: DecayScheduler) -> bool:
-    """Whether a hyper-parameter is anything but constantly 0."""
+    """Whether a hyper-parameter is not constantly 0."""
     return not isinstance(schedule, Constant) or schedule.is_on
 
 
 class Group:
-    """Some of the parameters, and the hyper-parameters that they have of their own.
+    """Some of the parameters, and their own hyper-parameters.
 
     Args:
-        owner: who asks, for messages.
+        owner: the optimizer's name, for messages.
         params: the parameters, or a predicate on their names.
         schedules: the hyper-parameters.
 

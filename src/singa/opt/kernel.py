@@ -1,7 +1,7 @@
 """An optimizer's update of parameters, compiled once per rule and hyper-parameters.
 
-Optimizers of one class with equal fields share what is compiled: a new one, as in a search for the
-best learning rate, costs no compilation. What the rule reads besides is guarded.
+Optimizers of one class with equal fields share the compiled code: a new one, as in a search for the
+best learning rate, is not compiled again. What else the rule reads is guarded.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ from singa.tape.kernel import arrays_only, named, table
 from singa.tape.table import Tracing
 
 METHODS = ("rule", "init")
-"""What a subclass says of an optimizer, and is compiled."""
+"""The methods of a subclass of Optimizer that are compiled."""
 
 Layout: TypeAlias = tuple[tuple[str, int], ...]
-"""One parameter's hyper-parameters: their names, and their places among all values of a step."""
+"""One parameter's hyper-parameters: their names, and their indices among all values of a step."""
 
 _INSTEAD = "Keep it in the state, which init makes; or make it a Hyperparameter, if it is a number"
 
 
 class Updates(Protocol):
-    """What a kernel wants of an optimizer; see there."""
+    """What a kernel needs of an optimizer; see :class:`singa.opt.Optimizer`."""
 
     accumulate: int
 
@@ -65,17 +65,17 @@ class Misfit(Exception):
 
 
 class Rule:
-    """What is compiled of an optimizer: its ``rule`` and ``init``, and what these read.
+    """The part of an optimizer that is compiled: its ``rule`` and ``init``, and what these read.
 
-    Optimizers share one as long as theirs do the same.
+    Optimizers share a Rule as long as their methods compute the same.
 
     Args:
-        optimizer: it, at present.
-        fields: what these methods read of it.
-        identity: the hash of what it is known by.
+        optimizer: the optimizer in its present state.
+        fields: the attributes that these methods read.
+        identity: the hash of the rule's key.
 
     Attributes:
-        optimizer: one that has these fields only.
+        optimizer: a copy that has these fields only.
         guard: of what else these methods read; None if they read nothing that could change.
     """
 
@@ -102,11 +102,11 @@ class Kernel:
     Args:
         rule: of one parameter.
         layouts: of each parameter.
-        is_whole: whether the parameters are all that the step updates.
-        identity: the hash of what it is known by.
+        is_whole: whether these parameters are all that the step updates.
+        identity: the hash of the kernel's key.
 
     Attributes:
-        update: to ``{tracing: results}``.
+        update: the compiled function; returns ``{tracing: results}``.
         tracings: all that were made.
     """
 
@@ -158,7 +158,7 @@ class Kernel:
             if is_good is not None:
                 new = unless_overflown(is_good, new, (params, states, pages, counters))
                 scaling = rescaled(is_good, scaling)
-            # Left out or not, this step has been: what ends it is no step by itself.
+            # The step is open now, even if it was skipped: then its end is not counted as a step.
             return {tracing: (*new, scaling, jnp.ones((), bool))}
 
         self.update = jax.jit(named(run, f"{type(optimizer).__name__}_update"))
@@ -172,7 +172,7 @@ class Kernel:
 
 
 def rule_of(optimizer: Updates) -> Rule:
-    """The rule of an optimizer, as it is now."""
+    """The rule of an optimizer in its present state."""
     kind, fields = type(optimizer), optimizer.fields()
     key = (kind, kind.rule, kind.init, known_by(fields, exact_or_same))
     rule = _rules.get(key)
@@ -185,7 +185,7 @@ _rules: WeakValueDictionary[Any, Rule] = WeakValueDictionary()
 
 
 def kernel_of(optimizer: Updates, layouts: tuple[Layout, ...], is_whole: bool) -> Kernel:
-    """The kernel for an optimizer's rule, as it is now."""
+    """The kernel for the rule of an optimizer in its present state."""
     rule = rule_of(optimizer)
     key = (rule, layouts, is_whole)
     kernel = table.kernels.get(key)
@@ -202,7 +202,7 @@ def _expect_fitting(
     states: list[State],
     layouts: tuple[Layout, ...],
 ) -> None:
-    # Runs while a kernel is traced: it costs nothing where shapes stay what they were.
+    # Runs while a kernel is traced: it costs nothing as long as shapes do not change.
     known: dict[Any, State] = {}
     for number, (param, state) in enumerate(zip(params, states, strict=True)):
         names = names_of(layouts[number])

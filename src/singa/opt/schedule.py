@@ -1,8 +1,8 @@
 """Schedules: hyper-parameters that depend on the number of the step.
 
-They compose: :class:`LinearWarmup` leads up to any other, and :class:`Sequential` puts any number
-of them one after the other. ``LinearWarmup(CosineDecay(0.1, 1000), 100)`` is the usual warm-up
-with a cosine.
+They can be combined: :class:`LinearWarmup` comes before any other schedule, and :class:`Sequential`
+runs any number of them one after the other. ``LinearWarmup(CosineDecay(0.1, 1000), 100)`` is the
+usual warm-up with a cosine.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from singa.errors import ArgumentError, DTypeError
 from singa.tape.kernel import arrays_only, named
 
 MOST_FORMULAS = 1024
-"""So many formulas are kept."""
+"""The number of formulas that are kept."""
 
 
 class DecayScheduler(Watched):
@@ -34,7 +34,7 @@ class DecayScheduler(Watched):
     ``__call__``, in arithmetic of Tensors.
 
     Args:
-        init_value: the value that it starts from.
+        init_value: the value at the start.
 
     Example:
         >>> class InverseDecay(opt.DecayScheduler):
@@ -52,7 +52,7 @@ class DecayScheduler(Watched):
         return wrap(_formula_of(self)(step.data), step.device)
 
     def value(self, step: CTensor) -> CTensor:
-        """The value at ``step``, which is a float32 array of shape () here."""
+        """The value at ``step``, a float32 array of shape ()."""
         raise NotImplementedError(f"{type(self).__name__} does not say its value at a step")
 
     def __repr__(self) -> str:
@@ -70,12 +70,12 @@ class _Formula:
     """A schedule's ``value``, compiled.
 
     Attributes:
-        guard: of what else it reads than the schedule's attributes; None if nothing could change.
+        guard: of what it reads besides the schedule's attributes; None if nothing could change.
     """
 
     def __init__(self, kind: Any, attributes: dict[str, Any]) -> None:
         schedule: DecayScheduler = kind.__new__(kind)
-        # On a copy, for a schedule's attributes may be assigned.
+        # On a copy, because a schedule's attributes may be assigned later.
         own(schedule).update({name: copied(value) for name, value in attributes.items()})
         self.guard = guard = guard_of(kind, own(schedule), ("value",))
         what = f"{kind.__name__}: the formulas of value"
@@ -91,7 +91,7 @@ _formulas: dict[Hashable, _Formula] = {}
 
 
 def _formula_of(schedule: DecayScheduler) -> Callable[[CTensor], CTensor]:
-    """The formula of a schedule as it is now, which it shares with those that are alike."""
+    """The formula of a schedule in its present state; equal schedules share one."""
     kind, attributes = type(schedule), vars(schedule)
     key = (kind, kind.value, known_by(attributes, exact_or_same))
     found = _formulas.get(key)
@@ -106,14 +106,14 @@ def _formula_of(schedule: DecayScheduler) -> Callable[[CTensor], CTensor]:
 
 
 class Constant(DecayScheduler):
-    """The same value at every step, kept in a Tensor: assigning another recompiles nothing.
+    """The same value at every step, stored in a Tensor: another value needs no recompilation.
 
     Example:
         >>> [opt.Constant(0.5)(Tensor(data=step)).item() for step in (0, 10)]
         [0.5, 0.5]
     """
 
-    _is_own = False  # made for one optimizer's hyper-parameter, which nobody else has seen
+    _is_own = False  # whether it was made for one optimizer's hyper-parameter, and is not shared
 
     def __init__(self, init_value: float, dtype: DType = float32) -> None:
         super().__init__(init_value)
@@ -122,7 +122,7 @@ class Constant(DecayScheduler):
 
     @property
     def is_on(self) -> bool:
-        """Whether it is anything but 0: a term of an optimizer's rule is there, or is not."""
+        """Whether it is not 0. If it is 0, an optimizer's rule leaves out a term."""
         return self._is_on
 
     def __call__(self, step: Tensor) -> Tensor:
@@ -140,7 +140,8 @@ class Constant(DecayScheduler):
             >>> lr(Tensor(data=0)).item()
             0.25
         """
-        # Steps that have read these are told. Most read the Tensor only, and whether it is on.
+        # Assignments notify the steps that have read the attribute. Most have read only the Tensor
+        # and ``is_on``.
         self.init_value = value
         if (value != 0) != self._is_on:
             self._is_on = value != 0
@@ -152,9 +153,9 @@ class ExponentialDecay(DecayScheduler):
 
     Args:
         init_value: the value at step 0.
-        decay_steps: after so many steps it has been multiplied once by ``decay_rate``.
+        decay_steps: the number of steps in which it is multiplied once by ``decay_rate``.
         decay_rate: the factor.
-        staircase: whether it falls in jumps, every ``decay_steps`` steps.
+        staircase: whether it changes only every ``decay_steps`` steps.
 
     Example:
         >>> lr = opt.ExponentialDecay(1.0, decay_steps=10, decay_rate=0.25)
@@ -181,7 +182,7 @@ class ExponentialDecay(DecayScheduler):
 
 
 class StepDecay(ExponentialDecay):
-    """init_value * gamma ** (step // step_size): multiplied by ``gamma`` every so many steps.
+    """init_value * gamma ** (step // step_size): multiplied by ``gamma`` every ``step_size`` steps.
 
     Example:
         >>> lr = opt.StepDecay(1.0, step_size=10, gamma=0.5)
@@ -197,7 +198,7 @@ class MultiStep(DecayScheduler):
     """init_value, multiplied by ``gamma`` at each of the steps in ``milestones``.
 
     Raises:
-        ArgumentError: milestones that do not rise.
+        ArgumentError: the milestones do not increase.
 
     Example:
         >>> lr = opt.MultiStep(1.0, milestones=[10, 15], gamma=0.5)
@@ -216,7 +217,7 @@ class MultiStep(DecayScheduler):
 
 
 class PolynomialDecay(DecayScheduler):
-    """From init_value to end_value in ``decay_steps`` steps; in a straight line if ``power`` is 1.
+    """From init_value to end_value in ``decay_steps`` steps; linear if ``power`` is 1.
 
     (init_value - end_value) * (1 - step / decay_steps) ** power + end_value
 
@@ -260,14 +261,14 @@ class CosineDecay(DecayScheduler):
 
 
 class OneCycle(DecayScheduler):
-    """Up to max_value and down to almost nothing, along cosines (Smith and Topin, 2018).
+    """Up to max_value and down to almost 0, along cosines (Smith and Topin, 2018).
 
     Args:
         max_value: the peak.
         total_steps: the length of the cycle.
-        pct_start: the part of it in which the value rises.
-        div_factor: it starts from ``max_value / div_factor``,
-        final_div_factor: and ends at that value divided by this.
+        pct_start: the fraction of the cycle in which the value rises.
+        div_factor: the first value is ``max_value / div_factor``.
+        final_div_factor: the last value is the first value divided by this.
 
     Example:
         >>> lr = opt.OneCycle(1.0, total_steps=10, pct_start=0.4)
@@ -308,10 +309,10 @@ def _half_cosine(start: float, end: float, done: CTensor) -> CTensor:
 
 
 class LinearWarmup(DecayScheduler):
-    """In a straight line up to where another schedule starts, and then that one.
+    """Linear up to the first value of another schedule, and then that schedule.
 
     Args:
-        after: a schedule, whose steps count from the end of the warm-up; or a number.
+        after: a schedule, whose steps are counted from the end of the warm-up; or a number.
         steps: the length of the warm-up.
         init_value: the value at step 0.
 
@@ -327,21 +328,21 @@ class LinearWarmup(DecayScheduler):
         self.steps = _steps(self, "steps", steps)
 
     def __call__(self, step: Tensor) -> Tensor:
-        after = self.after(_since(step, self.steps))  # where it starts, during the warm-up
+        after = self.after(_since(step, self.steps))  # its first value during the warm-up
         return wrap(_ramp(step.data, self.init_value, after.data, self.steps), step.device)
 
 
 class Sequential(DecayScheduler):
-    """Schedules one after the other, each counting its steps from where it begins.
+    """Schedules one after the other; the steps of each are counted from its beginning.
 
-    Numbers make a piecewise constant one: ``Sequential([0.1, 0.01, 0.001], [1000, 2000])``.
+    Numbers give a piecewise constant schedule: ``Sequential([0.1, 0.01, 0.001], [1000, 2000])``.
 
     Args:
         schedules: schedules or numbers.
         boundaries: the steps at which the second and all further ones begin.
 
     Raises:
-        ArgumentError: boundaries that do not rise, or not one fewer than schedules.
+        ArgumentError: the boundaries do not increase, or are not one fewer than the schedules.
 
     Example:
         >>> lr = opt.Sequential([1.0, 0.5, opt.PolynomialDecay(0.25, 2)], boundaries=[2, 4])

@@ -21,13 +21,13 @@ def decayed(p: CTensor, x: CTensor, hyper: Values) -> CTensor:
 class SGD(Optimizer):
     """Stochastic gradient descent, with momentum (Polyak, 1964; Sutskever et al., 2013).
 
-    With gradient g, parameter p and buffer v (at first 0)::
+    With gradient g, parameter p and buffer v (initially 0)::
 
         g = g + weight_decay * p
         v = momentum * v + (1 - dampening) * g
         p = p - lr * (g + momentum * v if nesterov else v)
 
-    Each of the four numbers may be a schedule. What else all take is at :class:`Optimizer`.
+    Each of the four numbers may be a schedule. :class:`Optimizer` has the other arguments.
 
     Raises:
         ArgumentError: a negative number, or nesterov without momentum or with dampening.
@@ -69,12 +69,12 @@ class SGD(Optimizer):
 class Lion(Optimizer):
     """Steps of one size, along the sign of an average of gradients (Chen et al., 2023).
 
-    With gradient g, parameter p and buffer m (at first 0)::
+    With gradient g, parameter p and buffer m (initially 0)::
 
         p = p - lr * (sign(beta_1 * m + (1 - beta_1) * g) + weight_decay * p)
         m = beta_2 * m + (1 - beta_2) * g
 
-    What else all take is at :class:`Optimizer`.
+    :class:`Optimizer` has the other arguments.
 
     Example:
         >>> p = Tensor(data=[1.0, 2.0], stores_grad=True)

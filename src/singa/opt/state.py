@@ -1,4 +1,4 @@
-"""What an optimizer keeps for each parameter."""
+"""The state that an optimizer keeps for each parameter."""
 
 from __future__ import annotations
 
@@ -22,29 +22,31 @@ Kind: TypeAlias = tuple[tuple[int, ...], DType]
 
 
 RESIDUAL = "residual"
-"""What a rank has not sent yet of a parameter's gradients."""
+"""The part of a parameter's gradients that a rank has not sent yet."""
 
 SHARED = frozenset({SUM, AVERAGE, TURN, RESIDUAL})
-"""The slots that are there, or not, whatever the algorithm is."""
+"""The slots that do not depend on the algorithm."""
 
 PAGE = 64
-"""So many parameters have their turns in one Tensor. One for each would cost every step time; and
-XLA on CPUs runs programs without arrays of more than 512 bytes on one thread, which is faster."""
+"""The number of parameters whose turns are in one Tensor. One Tensor for each parameter would make
+every step slower. And XLA on CPUs runs a program on one thread, which is faster, if none of its
+arrays has more than 512 bytes."""
 
 
 KNOWN = "known parameters"
-"""What a plan reads that depends on which parameters there are."""
+"""The name that a guard notes if a plan depends on which parameters are known."""
 
 
 class ParameterStates(dict[Tensor, dict[str, Tensor]], Watched):
     """The Tensors of each parameter by the names of their slots, made when they are first needed.
 
-    And its turn (:data:`singa.opt.step.TURN`), which is a row of one of ``pages``.
+    It has each parameter's turn (:data:`singa.opt.step.TURN`) too, a row of one of ``pages``.
 
     Args:
-        initial: the first values of one parameter's arrays, from its own and from the names of
-            the hyper-parameters that are on.
-        config: what else ``initial`` depends on, hashable; called whenever that may have changed.
+        initial: gives the initial arrays of one parameter, from its value and the names of the
+            hyper-parameters that are on.
+        config: gives a hashable value of all else that ``initial`` depends on; called whenever it
+            may have changed.
 
     Attributes:
         pages: the turns of the parameters in the order of their first update: int32
@@ -56,13 +58,13 @@ class ParameterStates(dict[Tensor, dict[str, Tensor]], Watched):
     ) -> None:
         self._initial = initial
         self._config = config
-        self._slots = Cache()  # a mapping from slots to their shapes and types, for each
+        self._slots = Cache()  # for each kind of parameter, from slots to shapes and types
         self._rows = Cache()  # by parameter
         self._by_id = Cache()  # the parameters
         self.pages: list[Tensor] = []
 
     def as_read(self, name: Any) -> Any:
-        """What is kept for a parameter, by its ``id``; which ones are known; or an attribute."""
+        """The state of a parameter, by its ``id``; the known parameters; or an attribute."""
         if name == KNOWN:
             return tuple(map(id, self))
         if isinstance(name, str):
@@ -70,7 +72,7 @@ class ParameterStates(dict[Tensor, dict[str, Tensor]], Watched):
         return self.get(self._by_id[name], ABSENT) if name in self._by_id else ABSENT
 
     def known(self) -> list[Tensor]:
-        """The parameters that something is kept for."""
+        """The parameters that have a state."""
         if local.guard is not None:
             local.guard.note(self, KNOWN)
         return list(self)
@@ -85,7 +87,7 @@ class ParameterStates(dict[Tensor, dict[str, Tensor]], Watched):
             changed(self, name)
 
     def slots(self, param: Any, on: tuple[str, ...]) -> Mapping[str, jax.ShapeDtypeStruct]:
-        """What is to be kept for a parameter: the slots, with their shapes and types."""
+        """The slots of a parameter, with their shapes and types."""
         aval = jax.ShapeDtypeStruct(param.shape, param.dtype)
         key = (on, aval, self._config())
         if key not in self._slots:
@@ -93,7 +95,7 @@ class ParameterStates(dict[Tensor, dict[str, Tensor]], Watched):
         return self._slots[key]
 
     def of(self, param: Tensor, on: tuple[str, ...]) -> dict[str, Tensor]:
-        """The Tensors of those slots, on the parameter's device."""
+        """The Tensors of a parameter's slots, on its device."""
         if local.guard is not None:
             local.guard.note(self, id(param))
         slots, state = self.slots(param, on), self.get(param, {})
@@ -101,7 +103,7 @@ class ParameterStates(dict[Tensor, dict[str, Tensor]], Watched):
             self._add_row(param)
         if not slots.keys() <= state.keys():
             self._expect_known_value(param, on)
-            with outside_capture():  # they are made once, with real values
+            with outside_capture():  # made once, with real values
                 made = {
                     slot: Tensor(data=value, device=param.device, requires_grad=False)
                     for slot, value in self._initial(param.data, on).items()
@@ -111,13 +113,13 @@ class ParameterStates(dict[Tensor, dict[str, Tensor]], Watched):
             with outside_capture():
                 self[param] = state
         found = {slot: placed(state[slot], param.device) for slot in slots}
-        if local.guard is not None:  # the parameter may move away, be updated there, and come back
+        if local.guard is not None:  # the parameter may change its device, be updated, and return
             for tensor in found.values():
                 local.guard.note(tensor, "device")
         return found
 
     def _expect_known_value(self, param: Tensor, on: tuple[str, ...]) -> None:
-        """Raise if the first values depend on one that a compiled step has yet to compute."""
+        """Raise if the initial state depends on a value that a compiled step has not computed."""
         capture = local.capture
         if capture is None or not capture.has_assigned(param):
             return
@@ -142,10 +144,10 @@ class ParameterStates(dict[Tensor, dict[str, Tensor]], Watched):
         changed(self, KNOWN)
 
     def rows(self, params: Sequence[Tensor]) -> tuple[list[Tensor], np.ndarray[Any, Any]]:
-        """The pages on which parameters have their turns, and the rows on those, one after another.
+        """The pages with the turns of parameters, and the parameters' rows in them, concatenated.
 
         Args:
-            params: that are known: see :meth:`of`.
+            params: known parameters; see :meth:`of`.
         """
         rows = [self._rows[param] for param in params]
         used = sorted({row // PAGE for row in rows})
@@ -153,7 +155,7 @@ class ParameterStates(dict[Tensor, dict[str, Tensor]], Watched):
         return [self.pages[number] for number in used], np.array(places, np.int32)
 
     def turns(self, params: Sequence[Tensor]) -> list[Tensor]:
-        """Copies of the turns of parameters that are known: int32 (2,) each."""
+        """Copies of the turns of known parameters: int32 (2,) each."""
         if not params:
             return []
         pages, rows = self.rows(params)
@@ -162,7 +164,7 @@ class ParameterStates(dict[Tensor, dict[str, Tensor]], Watched):
         return [wrap(turn, device) for turn in turns]
 
     def set_turns(self, turns: Mapping[Tensor, Any]) -> None:
-        """Set the turns of parameters that are known."""
+        """Set the turns of known parameters."""
         if not turns:
             return
         pages, rows = self.rows(list(turns))
@@ -186,7 +188,13 @@ def placed(tensor: Tensor, device: Device) -> Tensor:
 
 
 def check_fits(what: str, value: Tensor | np.ndarray[Any, Any], kind: Kind | None) -> None:
-    """Raise if an array does not fit into a slot; ``what`` says which, ``kind`` is None if none."""
+    """Raise if an array does not fit into a slot.
+
+    Args:
+        what: the array's name, for messages.
+        value: the array.
+        kind: of the slot; None if there is no such slot.
+    """
     if kind is None:
         raise ShapeError(f"{what} belongs to no parameter here")
     shape, dtype = kind

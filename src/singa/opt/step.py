@@ -1,7 +1,7 @@
-"""What happens to a step's gradients around an optimizer's rule, in ``jax.numpy``.
+"""The update of parameters around an optimizer's rule, in ``jax.numpy``.
 
-Gradients are added up over micro-batches, clipped, put through the rule, and the new parameters go
-into their moving averages. All of it is one compiled function of all parameters.
+Gradients are summed over micro-batches, clipped and given to the rule; the new parameters are
+added to their moving averages. All of it is one compiled function of all parameters.
 """
 
 from __future__ import annotations
@@ -21,32 +21,33 @@ State: TypeAlias = dict[str, CTensor]
 Rule: TypeAlias = Callable[[CTensor, CTensor, State, Values, CTensor], tuple[CTensor, State]]
 
 SUM, AVERAGE, TURN = "gradient_sum", "average", "turn"
-"""What is kept for a parameter and is not the rule's. A turn is int32 (2,): how many updates the
-parameter has had, and the number of the step, from 1, in which it last had a gradient."""
+"""The slots of a parameter that do not belong to the rule. A turn is int32 (2,): how many updates
+the parameter has had, and the number of the step, from 1, in which it last had a gradient."""
 
 HAS_GRADIENT, MAY_HAVE_HAD_ONE = 2, 1
-"""What a parameter has to do with a micro-batch, if anything: the latter in one before."""
+"""The part of a parameter in a micro-batch: it has a gradient in this one; or it may have had one
+in an earlier micro-batch of the step."""
 
 FIRST_SCALE, GOOD_STEPS = 2.0**15, 2000
-"""The loss scale at first, and how many good steps in a row double it."""
+"""The initial loss scale, and the number of steps without overflow in a row that double it."""
 
 
 def begins(steps: CTensor, is_open: CTensor, turn: CTensor) -> CTensor:
-    """Whether a step begins with the update of a parameter of this turn: bool ()."""
+    """Whether the update of a parameter with this turn begins a step: bool ()."""
     return ~is_open | (turn[1] == steps)
 
 
 @jax.jit
 def present_step(steps: CTensor, is_open: CTensor, page: CTensor, row: CTensor) -> CTensor:
-    """The number, from 0, of the step that the update of one parameter is a part of: int32 ()."""
+    """The number, from 0, of the step to which the update of one parameter belongs: int32 ()."""
     return steps - 1 + begins(steps, is_open, page[row[0]])
 
 
 @jax.jit
 def ended(counters: list[CTensor], is_open: CTensor) -> tuple[CTensor, CTensor]:
-    """The number of steps when the open one is ended, or if there is none, one by itself; closed.
+    """The number of steps after the open step has ended; and False, because none is open then.
 
-    Between two micro-batches of a step there is nothing to count.
+    If no step is open, this is counted as a step, except between two micro-batches of a step.
     """
     steps, *micro = counters
     counts = ~is_open & (micro[0] == 0) if micro else ~is_open
@@ -56,13 +57,13 @@ def ended(counters: list[CTensor], is_open: CTensor) -> tuple[CTensor, CTensor]:
 def count(
     counters: list[CTensor], begins: CTensor | bool, micro_batches: int
 ) -> tuple[CTensor, CTensor | bool, list[CTensor]]:
-    """Where in the training an update is.
+    """Count the step and the micro-batch of an update.
 
     Args:
-        counters: how many steps have begun, and, if there are several micro-batches in a step,
-            how many of them in the present one: int32 ().
-        begins: whether a micro-batch begins with this update, and is to be counted.
-        micro_batches: how many of them make a step.
+        counters: how many steps have begun; and, if there are several micro-batches in a step,
+            how many of them have begun in the present step: int32 ().
+        begins: whether a micro-batch begins with this update, and has to be counted.
+        micro_batches: the number of micro-batches in a step.
 
     Returns:
         The number of the step, from 1; whether this is its last micro-batch; the new counters.
@@ -88,16 +89,17 @@ def update(
 ) -> tuple[list[CTensor], list[State]]:
     """The new parameters and states after one micro-batch.
 
-    A step's last micro-batch updates all that had a gradient in any of its micro-batches.
+    The last micro-batch updates all parameters that had a gradient in any of the step's
+    micro-batches.
 
     Args:
         rule: of one parameter.
-        micro_batches: how many make a step.
+        micro_batches: the number of micro-batches in a step.
         params: first those with a gradient, then, if there are micro-batches, all others.
-        grads: of the first ones.
+        grads: of those with a gradient.
         states, hypers: of each parameter.
         turns: of each parameter, int32 (parameters, 2).
-        number: that of the step, from 1.
+        number: of the step, from 1.
         is_last: whether this is its last micro-batch.
     """
     updates, had_one = turns[:, 0], turns[:, 1] == number
@@ -119,7 +121,7 @@ def update(
     parts = [g.astype(wide(p.dtype)) for p, g in zip(params, grads, strict=False)]
     if micro_batches == 1:
         return finish(parts)
-    # What another step has left is no part of this one's sum.
+    # A sum that another step has left is not a part of this step's sum.
     sums = [jnp.where(had_one[i], state[SUM], 0) for i, state in enumerate(states)]
     for i, part in enumerate(parts):
         sums[i] += part / micro_batches
@@ -161,17 +163,17 @@ def unscaled(grads: Sequence[CTensor], scale: CTensor) -> list[CTensor]:
 
 
 def are_finite(arrays: Sequence[CTensor]) -> CTensor:
-    """Whether all elements of all arrays are: bool ()."""
+    """Whether all elements of all arrays are finite: bool ()."""
     return jnp.stack([jnp.isfinite(a).all() for a in arrays] or [jnp.ones((), bool)]).all()
 
 
 def unless_overflown(is_good: CTensor, new: Any, before: Any) -> Any:
-    """What is new if all gradients are finite, else what was before."""
+    """``new`` if all gradients are finite, else ``before``."""
     return jax.tree.map(partial(jnp.where, is_good), new, before)
 
 
 def rescaled(is_good: CTensor, scaling: list[CTensor]) -> list[CTensor]:
-    """The new scale and number of good steps in a row."""
+    """The new loss scale, and the new number of steps without overflow in a row."""
     scale, good = scaling
     good = jnp.where(is_good, good + 1, 0)
     is_long = good >= GOOD_STEPS
@@ -180,10 +182,10 @@ def rescaled(is_good: CTensor, scaling: list[CTensor]) -> list[CTensor]:
 
 
 def clip(grads: Sequence[CTensor], hypers: Sequence[Values]) -> list[CTensor]:
-    """Gradients whose elements are at most ``clip_value``, and all together ``clip_norm`` long.
+    """Clip gradients: each element to ``clip_value``, then the norm of all to ``clip_norm``.
 
-    A NaN among them makes the norm NaN, and so all of them; an infinity becomes NaN, and the finite
-    ones beside it 0: as in PyTorch's ``clip_grad_norm_``.
+    If an element is NaN, the norm is NaN, and so are all results. If an element is infinite, it
+    becomes NaN, and the finite ones become 0: as in PyTorch's ``clip_grad_norm_``.
     """
     grads = [
         jnp.clip(grad, -hyper["clip_value"], hyper["clip_value"]) if "clip_value" in hyper else grad
@@ -192,7 +194,7 @@ def clip(grads: Sequence[CTensor], hypers: Sequence[Values]) -> list[CTensor]:
     if "clip_norm" not in hypers[0]:
         return grads
     most = hypers[0]["clip_norm"]
-    # Scaled, so that no square and no norm overflows or vanishes.
+    # Scaled, so that no square and no norm overflows or underflows.
     largest = jnp.stack([jnp.max(jnp.abs(grad), initial=0) for grad in grads]).max()
     info = jnp.finfo(largest.dtype)
     scale = jnp.clip(largest, float(info.tiny) ** 0.8, float(info.max) ** 0.8)

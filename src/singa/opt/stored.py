@@ -1,4 +1,4 @@
-"""Optimizers' states in checkpoints: what they are called there, and whether they fit."""
+"""Optimizers' states in checkpoints: their names there, and whether they fit."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from singa.opt.optimizer import Optimizer
 from singa.opt.state import SHARED, Kind
 
 Optimizers: TypeAlias = Mapping[str, Optimizer | DistOpt]
-"""By their paths in a model."""
+"""Optimizers by their paths in a model."""
 
 Names: TypeAlias = Mapping[Tensor, str]
-"""What the parameters are called."""
+"""The names of the parameters."""
 
 ALGORITHM = "algorithm"
-"""Among an optimizer's states: the name of its class, as bytes."""
+"""One of an optimizer's states in a checkpoint: the name of its class, as bytes."""
 
 _LONGEST_NAME = 128
 
-_MOST_FOREIGN = 16  # bytes per parameter of what there is nothing here for
+_MOST_FOREIGN = 16  # bytes per element of the parameters, for states that the model does not have
 
 
 def states(optimizers: Optimizers, names: Names) -> dict[str, Tensor]:
@@ -40,9 +40,9 @@ def states(optimizers: Optimizers, names: Names) -> dict[str, Tensor]:
 
 
 def acceptable(found: Mapping[str, Kind], optimizers: Optimizers, names: Names) -> dict[str, Kind]:
-    """The states of a file that may be read: of the wanted shapes and types.
+    """The states of a file that may be read: those with the expected shapes and types.
 
-    And those of which there is nothing here, if they are no larger than usual.
+    States that the optimizers here do not have are accepted too, if they are not larger than usual.
 
     Args:
         found: the states in the file.
@@ -68,12 +68,12 @@ def acceptable(found: Mapping[str, Kind], optimizers: Optimizers, names: Names) 
 
 @dataclass
 class Fitting:
-    """What a file holds for a model's optimizers.
+    """The states in a file for a model's optimizers.
 
     Attributes:
         path: the file.
-        states: for each optimizer those that it takes.
-        left_out: for each optimizer the slots that it does not have.
+        states: for each optimizer, the states that it takes.
+        left_out: for each optimizer, the slots in the file that it does not have.
     """
 
     path: Path
@@ -81,21 +81,22 @@ class Fitting:
     left_out: dict[str, set[str]] = field(default_factory=dict)
 
     def warn(self) -> None:
-        """Say what was left out, if anything was."""
+        """Warn of the states that were left out, if there are any."""
         for owner, slots in self.left_out.items():
             warn(
-                f"{self.path}: {', '.join(sorted(slots))} of {owner!r} was left out, for the "
-                "model's keeps no such state; load_states(..., resume=False) leaves out all of it",
+                f"{self.path}: {', '.join(sorted(slots))} of {owner!r} was left out, because the "
+                "model's optimizer keeps no such state; load_states(..., resume=False) leaves out "
+                "all of it",
                 CheckpointWarning,
             )
 
 
 def fitting(path: Path, arrays: Mapping[str, Any], optimizers: Optimizers, names: Names) -> Fitting:
-    """Find what a file holds for each optimizer.
+    """Find the states in a file for each optimizer.
 
     Args:
         path: the file, for messages.
-        arrays: what is in it, by name.
+        arrays: its arrays, by name.
         optimizers, names: of the model.
 
     Raises:
@@ -116,7 +117,7 @@ def fitting(path: Path, arrays: Mapping[str, Any], optimizers: Optimizers, names
         if problem:
             raise CheckpointError(
                 f"{path}: the state of {owner!r} is {problem}, and not of the model's {here}; "
-                "load_states(..., resume=False) leaves the optimizer alone"
+                "load_states(..., resume=False) does not change the optimizer"
             )
         if own:
             found.states[owner] = {state: own[state] for state in own if state in kinds}
@@ -129,10 +130,10 @@ def fitting(path: Path, arrays: Mapping[str, Any], optimizers: Optimizers, names
 def _problem(
     written: str, here: str, own: Mapping[str, Any], kinds: Mapping[str, Kind]
 ) -> str | None:
-    """What else a file's state is than one for this algorithm; None if it is that.
+    """Why a file's state is not one of this algorithm, for a message; None if it is.
 
-    Files of older versions do not say of which algorithm it is: then its slots tell. A state that
-    has less than it could have, or more, fits; one that has other slots does not.
+    Files of older versions do not have the algorithm's name: then the slots are compared. A state
+    that only lacks slots, or only has additional ones, fits; one with other slots does not.
     """
     if written not in ("", here) and _slots(own):
         return f"of {written}"
@@ -146,7 +147,7 @@ def _algorithm(optimizer: Optimizer | DistOpt) -> str:
 
 
 def _split(key: str, owners: Iterable[str]) -> tuple[str, str]:
-    """Which optimizer a state is of, and what it is called there."""
+    """The optimizer to which a state belongs, and the state's name there."""
     owner = max((o for o in owners if key.startswith(f"{o}/")), key=len, default=None)
     if owner is None:
         owner = key.partition("/")[0]
@@ -154,5 +155,5 @@ def _split(key: str, owners: Iterable[str]) -> tuple[str, str]:
 
 
 def _slots(states: Iterable[str]) -> set[str]:
-    """What these states are called at each parameter; not those that are of none."""
+    """The slots of these states; states that belong to no parameter are left out."""
     return {slot for _, of, slot in (state.rpartition(":") for state in states) if of}

@@ -1,14 +1,14 @@
-"""What can be told of a captured step: nothing here takes part in running it.
+"""Reports about a captured step. Nothing here takes part in running it.
 
 - ``summary.py``: a model layer by layer.
 - ``memory.py``: the memory that a compiled step needs.
-- ``profile.py``, ``profiler.py``: where the time goes, and how that is found out;
-  ``trace.py`` and ``hlo.py`` read what jax's profiler recorded, and of which operation.
-- ``work.py``: how many multiplications and additions there are.
-- ``drawing.py``: a drawing of the graph, of what is in ``scene.py``, where ``placement.py`` puts
-  it, by ``layout.py`` and ``svg.py``.
+- ``profile.py``, ``profiler.py``: the time of each operation, and how it is measured;
+  ``trace.py`` reads what jax's profiler recorded, ``hlo.py`` finds the operation of each entry.
+- ``work.py``: the number of multiplications and additions.
+- ``drawing.py``: a drawing of the graph; ``scene.py`` has its contents, ``placement.py`` their
+  positions, with the help of ``layout.py`` and ``svg.py``.
 
-Imports :mod:`singa.graph`, and whatever that may import.
+Imports :mod:`singa.graph`, and all that :mod:`singa.graph` may import.
 """
 
 from singa.report.drawing import draw

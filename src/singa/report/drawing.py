@@ -13,7 +13,7 @@ from singa.report.profile import Profile, titles
 from singa.report.scene import DETAIL_SIZE, NAME_SIZE, STUB, Box, Pill, Scene, shape
 from singa.report.svg import Canvas, text_width
 
-_COLOURS = {  # of the inside, and of the edge
+_COLOURS = {  # the fill, and the edge
     FORWARD: ("#dce9fb", "#3b78c4"),
     BACKWARD: ("#fde6d3", "#d9731f"),
     UPDATE: ("#dcf3e2", "#2f9150"),
@@ -33,12 +33,12 @@ _HOT = ((255, 250, 235), (254, 196, 110), (236, 100, 60))  # no time, some, most
 def draw(
     fpath: str | os.PathLike[str], recording: Recording, title: str, profile: Profile | None = None
 ) -> None:
-    """Write an SVG, whole or not at all; a file that is there is replaced.
+    """Write an SVG, completely or not at all; an existing file is replaced.
 
     Args:
-        fpath: where to; the name ends in ``.svg``.
+        fpath: the file's path; the name ends in ``.svg``.
         recording: the step.
-        title: what stands above it.
+        title: the title above the drawing.
         profile: colours the operations by their time.
 
     Raises:
@@ -125,9 +125,9 @@ class _Painter:
                 self._canvas.text(box.x + 2, y + 15 * i, line, size, "middle", bold=not i)
 
     def _beside(self, box: Box) -> list[tuple[float, float]]:
-        """The left ends, at half height, of a box's pills."""
+        """The positions of a box's pills: the middle of the left edge of each."""
         count = len(box.pills)
-        if box.direction == BACKWARD:  # below it: both sides have lines already
+        if box.direction == BACKWARD:  # below the box: both sides have lines already
             return [(box.left, box.bottom + PILL_PITCH * (i + 1)) for i in range(count)]
         first = box.middle - PILL_PITCH * (count - 1) / 2
         heights = [first + PILL_PITCH * i for i in range(count)]
@@ -138,7 +138,7 @@ class _Painter:
 
     def _stub(self, box: Box, pill: Pill, left: float, y: float) -> None:
         """The line between a box and one of its pills."""
-        # Many pills stand higher than the box: their lines meet it where it is.
+        # Many pills together are higher than the box: their lines must still end at the box.
         at = min(max(y, box.top + 6), box.bottom - 6)
         if box.direction == BACKWARD:
             x = left + pill.width / 2
@@ -177,7 +177,7 @@ class _Painter:
         return lines
 
     def _legend(self) -> float:
-        """What the colours and lines mean; returns how far it reaches."""
+        """Draw what the colours and lines mean; returns the right end of it."""
         x, y = float(MARGIN), 48.0
         kinds = {
             pill.kind for boxes in self._scene.boxes.values() for b in boxes for pill in b.pills

@@ -1,10 +1,10 @@
 """Which operation each instruction of a compiled step belongs to, from the program's text.
 
-XLA names the recorded operation that an instruction came from in its metadata
-(``op_name="jit(step)/op.7/jit(ReLU)/max"``; :mod:`singa.graph.program` puts in the number), if the
-instruction did not come from XLA itself. Then it is a copy, or a change of layout, or was rewritten
-without keeping the name, and it belongs to the operation that takes its result. Where the step
-itself was fused (:mod:`singa.graph.fusing`), the name has the numbers of both operations.
+The metadata of an instruction names the recorded operation that it came from
+(``op_name="jit(step)/op.7/jit(ReLU)/max"``; :mod:`singa.graph.program` puts in the number). An
+instruction that XLA has added itself has no such name: it is a copy, a change of layout, or was
+rewritten without the name. It belongs to the operation that uses its result. If the step itself was
+fused (:mod:`singa.graph.fusing`), the name has the numbers of both operations.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _CALLED = re.compile(
 _OP_NAME = re.compile(r'op_name="([^"]*)"')
 _PLACE = re.compile(r"(?:^|/)op\.(\d+)(?=/|$)")
 
-# What contains other instructions that are timed themselves.
+# Opcodes that contain other instructions, which are timed themselves.
 _CONTAINERS = {"while", "conditional", "call", "async-start"}
 
-# What does no work worth mentioning when it is part of a fused loop.
+# Opcodes that take almost no time in a fused loop.
 _IDLE = {
     "bitcast", "broadcast", "constant", "convert", "copy", "get-tuple-element", "iota",
     "parameter", "reshape", "slice", "transpose", "tuple",
@@ -39,7 +39,7 @@ class _Instruction:
     opcode: str
     operands: list[str]
     called: list[str]
-    places: list[int]  # of the operation it was made of; and of others that it takes along
+    places: list[int]  # the number of its operation, and of others that were fused into it
 
     @property
     def place(self) -> int | None:
@@ -48,13 +48,13 @@ class _Instruction:
 
 @dataclass(frozen=True)
 class Work:
-    """What an instruction does.
+    """The work of an instruction.
 
     Attributes:
-        operation: the number of the operation to which it belongs, by its place in the recorded
-            step; None if there is none.
+        operation: the number, in the recorded step, of the operation to which it belongs; None if
+            there is none.
         includes: the numbers of the other operations that a fused loop also computes.
-        is_container: its time is that of other instructions.
+        is_container: whether its time is that of other instructions.
     """
 
     operation: int | None = None
@@ -69,7 +69,7 @@ class Instructions:
         text: the program, as ``jax.stages.Compiled.as_text()`` gives it.
 
     Attributes:
-        module: what the program is called in profiles.
+        module: the program's name in profiles.
     """
 
     def __init__(self, text: str) -> None:
@@ -89,7 +89,7 @@ class Instructions:
             elif found := _COMPUTATION.match(line):
                 computation = found[2]
                 members = self.members[computation] = []
-        # Who hands its result to whom, into and out of fused and called computations.
+        # Which instruction uses whose result, also into and out of fused and called computations.
         self.users: dict[str, list[str]] = {name: [] for name in self.instructions}
         self.sources: dict[str, list[str]] = {name: [] for name in self.instructions}
         for instruction in self.instructions.values():
@@ -101,7 +101,7 @@ class Instructions:
         return name in self.instructions
 
     def work(self, name: str) -> Work:
-        """What the instruction of that name does."""
+        """The work of the instruction with that name."""
         instruction = self.instructions[name]
         operation = instruction.place
         roots = [self.roots[called] for called in instruction.called if called in self.roots]
@@ -138,7 +138,7 @@ class Instructions:
         return flow
 
     def _nearest(self, name: str, neighbours: Callable[[str], list[str]]) -> int | None:
-        """The first operation that is met, breadth first."""
+        """The first operation that is found, breadth first."""
         seen, reached = {name}, [name]
         while reached:
             found = [n for r in reached for n in neighbours(r) if n not in seen]

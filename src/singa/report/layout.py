@@ -1,8 +1,8 @@
-"""Layers of boxes: which layer each is in, in which order they stand there, and where.
+"""The layout of boxes in layers: the layer of each, its order in the layer, and its position.
 
-The method is Sugiyama's (Sugiyama, Tagawa and Toda, 1981): longest paths give the layers, places
-are held in the layers that an edge passes, barycentres give the order, and the positions follow
-by least squares, a layer at a time.
+The method is Sugiyama's (Sugiyama, Tagawa and Toda, 1981): longest paths give the layers, an edge
+gets a place in each layer that it passes, barycentres give the order, and least squares give the
+positions, one layer at a time.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _SWEEPS = 8
 def layers(vertices: Sequence[V], edges: Iterable[tuple[V, V]]) -> dict[V, int] | None:
     """The number of each vertex's layer, from 0, so that every edge leads to a higher one.
 
-    Vertices that nothing leads to stand just before the first one that they lead to.
+    Vertices without incoming edges are in the layer before the first vertex that they lead to.
 
     Returns:
         None if there is a cycle.
@@ -33,7 +33,7 @@ def layers(vertices: Sequence[V], edges: Iterable[tuple[V, V]]) -> dict[V, int] 
     starts = [v for v in vertices if not waiting[v]]
     found = dict.fromkeys(vertices, 0)
     order = list(starts)
-    for v in order:  # grows meanwhile
+    for v in order:  # it grows during the loop
         for w in after[v]:
             found[w] = max(found[w], found[v] + 1)
             waiting[w] -= 1
@@ -49,12 +49,12 @@ def layers(vertices: Sequence[V], edges: Iterable[tuple[V, V]]) -> dict[V, int] 
 
 @dataclass(eq=False)
 class Item:
-    """What stands in a layer: a box, or the place that an edge takes as it passes.
+    """An item in a layer: a box, or the place of an edge that passes the layer.
 
     Attributes:
         layer: the layer's number.
-        left, right: how far it reaches to both sides of the point where its edges meet.
-        x: where that point is.
+        left, right: its extent on both sides of the point where its edges meet.
+        x: the position of that point.
     """
 
     layer: int
@@ -69,18 +69,18 @@ class Item:
 
 
 class Lane(Generic[V]):
-    """The boxes of one direction, arranged.
+    """The layout of the boxes of one direction.
 
     Args:
-        boxes: layer, and reach to the left and to the right, of each; in each layer in the order
-            from which to start.
+        boxes: the layer of each, and its extent to the left and to the right; in each layer in the
+            initial order.
         edges: between boxes of different layers.
-        gap: between neighbours in a layer, at least.
+        gap: the least gap between neighbours in a layer.
 
     Attributes:
-        items: where each box is.
-        paths: for each edge the places that it takes in the layers between.
-        left, right: how far all of it reaches.
+        items: the item of each box.
+        paths: for each edge, its items in the layers between its ends.
+        left, right: the extent of all items.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class Lane(Generic[V]):
             wanted = {item: _centre(item, side) for item in layer}
             if reorder:
                 layer.sort(key=wanted.__getitem__)
-            # What leads nowhere gives way, so that what leads on goes straight.
+            # Items without edges on one side move aside, so that the other edges are straight.
             weights = [0.01 if item.leads_nowhere else 1.0 for item in layer]
             wishes = [wanted[item] for item in layer]
             places = spread(wishes, self._distances(layer), weights)
@@ -142,10 +142,10 @@ def spread(
 ) -> list[float]:
     """Positions in this order, as near to the wanted ones as the least distances allow.
 
-    Nearest in the sense of weighted least squares (pool adjacent violators; Ayer et al., 1955).
+    They minimize the weighted sum of squares (pool adjacent violators; Ayer et al., 1955).
     """
     offsets = [0.0, *accumulate(distances)]
-    pools: list[tuple[float, float, int]] = []  # mean of what is wanted, weight, and of how many
+    pools: list[tuple[float, float, int]] = []  # mean wanted position, weight, number of items
     for want, offset, weight in zip(wanted, offsets, weights, strict=True):
         mean, count = want - offset, 1
         while pools and pools[-1][0] > mean:

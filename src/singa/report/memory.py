@@ -13,19 +13,19 @@ from singa.graph.program import Program
 
 @dataclass(frozen=True)
 class MemoryReport:
-    """What one compiled step needs while it runs, in bytes. ``str()`` makes a table of it.
+    """The memory that one compiled step needs while it runs, in bytes; ``str()`` gives a table.
 
     Attributes:
         parameters: the parameters that it reads.
         states: other Tensors that it reads: running statistics, momentum, hyper-parameters, the
             random stream.
-        arguments: what the caller passes: the batch.
+        arguments: the arguments that the caller passes: the batch.
         constants: arrays that are a part of the program.
         results: what it returns, and new values that get memory of their own.
-        donated: new values that are written into the memory of the old ones, which are among
-            ``parameters`` and ``states`` already.
-        scratch: a block for intermediate results, at different times different ones.
-        code: the program itself; 0 where XLA does not say.
+        donated: new values that are written into the memory of the old ones, which are already
+            counted in ``parameters`` and ``states``.
+        scratch: a block for intermediate results, which share it at different times.
+        code: the program itself; 0 if XLA does not say.
         peak: the most that is in use at any one time: all of the above, donated memory once.
         device: where the step runs; empty if it reads no Tensor.
 
@@ -59,7 +59,7 @@ class MemoryReport:
             ("constants", self.constants, ""),
             ("results", self.results, ""),
             ("scratch", self.scratch, "intermediate results"),
-            ("code", self.code, "" if self.code else "not told by XLA here"),
+            ("code", self.code, "" if self.code else "not reported by XLA here"),
             ("peak", self.peak, "the most at any one time"),
             ("donated", self.donated, "new values in the memory of the old ones"),
         ]
@@ -71,7 +71,7 @@ class MemoryReport:
 
 
 def readable(size: int) -> str:
-    """A number of bytes for people: ``512 B``, ``1.5 KiB``, ``20.0 MiB``.
+    """A number of bytes as readable text: ``512 B``, ``1.5 KiB``, ``20.0 MiB``.
 
     Example:
         >>> report.readable(512), report.readable(1536), report.readable(20 * 2**20)
@@ -87,10 +87,10 @@ def readable(size: int) -> str:
 
 
 def memory_report(program: Program | None) -> MemoryReport:
-    """What XLA planned for a compiled step.
+    """The memory that XLA has planned for a compiled step.
 
     Raises:
-        ReportError: there is no program, it was not compiled as a whole, or XLA does not tell.
+        ReportError: there is no program, it was not compiled as a whole, or XLA reports nothing.
 
     Example:
         >>> program = graph.Program(lambda x: 2 * x, [Tensor((256,))])
@@ -110,7 +110,7 @@ def memory_report(program: Program | None) -> MemoryReport:
         )
     plan = program.compiled.memory_analysis()
     if plan is None:
-        raise ReportError("memory_report: XLA does not tell about memory on this device")
+        raise ReportError("memory_report: XLA does not report memory on this device")
     captured = program.capture
     tensors = [x for x in captured.inputs if isinstance(x, Tensor)]
     arrays = [x for x in captured.inputs if not isinstance(x, Tensor)]
@@ -129,7 +129,7 @@ def memory_report(program: Program | None) -> MemoryReport:
         scratch=scratch,
         code=code,
         # Not the plan's own peak_memory_in_bytes, which leaves out the scratch on CPUs. Scratch is
-        # one block, within which XLA has packed what is not needed at the same time.
+        # one block, in which arrays that are not needed at the same time share memory.
         peak=inputs + outputs - donated + scratch + code,
         device=next((x.device.name for x in tensors), ""),
     )

@@ -1,4 +1,4 @@
-"""Where the boxes of a drawing stand, and which way its lines go; in pixels, y downwards."""
+"""The positions of a drawing's boxes, and the paths of its lines; in pixels, y downwards."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from singa.report.svg import Point, text_width
 PILL_PITCH = 26  # from one pill to the next
 HEADER = 104
 MARGIN = 24
-_PAD = 14  # between a lane's edge and what is in it
+_PAD = 14  # between a lane's edge and its contents
 _TRACK = 16  # between lines side by side
 _ROW_GAP = 34
 _COLUMN_GAP = 36
 _STACK_GAP = 8
-_FOOT = 22  # a bar reaches below its last row, where it hands on what it has updated
+_FOOT = 22  # a bar ends this far below its last row; its outgoing lines start there
 
 
 class Placement:
-    """Gives every box of a scene its place.
+    """Gives every box of a scene its position.
 
     Attributes:
         lanes: by lane, where it begins and ends.
-        flows: for each flow of the scene the points that it passes.
-        kept, gradients: for each of these links the points that it passes, and where its text is:
-            its left end for ``kept``, its right end for ``gradients``.
-        helpers: the lines from what updates need besides gradients, and whether each has an arrow.
-        state: where the first of the pills for the updates' state is: its left end, and its top.
+        flows: for each flow of the scene, the points of its line.
+        kept, gradients: for each of these links, the points of its line, and the position of its
+            text: of its left end for ``kept``, of its right end for ``gradients``.
+        helpers: the lines to updates that do not carry gradients, and whether each has an arrow.
+        state: the position of the first pill for the updates' state: its left end, and its top.
         width, height: of the drawing.
     """
 
@@ -71,7 +71,7 @@ class Placement:
         places = {box.node: box.x for box in self._scene.boxes[FORWARD]}
 
         def mirrored(box: Box) -> float:
-            # What belongs together is near: the rightmost of forward is the leftmost of backward.
+            # Keep related boxes near: the rightmost of forward is the leftmost of backward.
             return -places.get(box.node.forward, 0.0) if box.node.forward else 0.0
 
         reach = {
@@ -139,7 +139,7 @@ class Placement:
     # -- rows -------------------------------------------------------------------------------------
 
     def _choose_tracks(self) -> None:
-        """Lines that would run through a box go beside its row, each on a track of its own."""
+        """Route lines that would cross a box beside its row, each on a track of its own."""
         used: Counter[tuple[int, int]] = Counter()
         for side, links in ((-1, self._scene.kept), (1, self._scene.gradients)):
             for link in links:
@@ -201,7 +201,7 @@ class Placement:
     def _needed(self, box: Box) -> float:
         gradients = sum(link.source is box for link in self._scene.gradients)
         pills = float(PILL_PITCH * len(box.pills))
-        if box.direction == BACKWARD:  # they stand below it
+        if box.direction == BACKWARD:  # they are below it
             pills = box.height + 2 * pills if pills else 0.0
         return max(box.height, pills, _TRACK * (gradients + 1) if gradients > 1 else 0.0)
 
@@ -255,7 +255,7 @@ class Placement:
                 x = source.right - 12 - 6 * track
                 points = [(x, source.bottom), (x, y)]
             if not target.top + 4 < y < target.bottom - 4:
-                # Those that turn to boxes in one stack do so one after the other.
+                # Lines to boxes of one stack bend at different positions.
                 stack = next((s for s in self._stacks.values() if target in s), [target])
                 i, last = stack.index(target), len(stack) - 1
                 bend = target.left - 8 - 5 * (last - i if target.middle < y else i)
@@ -267,7 +267,7 @@ class Placement:
         return found
 
     def _helpers(self) -> list[tuple[list[Point], bool]]:
-        """From state, step counters and schedules to the updates; on a bus if there are several."""
+        """Lines from state, step counters and schedules to updates; on a bus if there are many."""
         updates = [box for box in self._scene.boxes[UPDATE] if box.node.is_rule]
         x, y = self.state
         starts = [y + PILL_PITCH * (i + 0.5) for i in range(len(self._scene.state))]
@@ -288,7 +288,7 @@ class Placement:
 
 
 def _clash(one: Box, other: Box) -> bool:
-    """Whether two boxes of updates cannot stand in one column. Those of one row are stacked."""
+    """Whether two boxes of updates cannot be in one column. Those of one row are stacked."""
     stacked = one.first == one.last == other.first == other.last
     return not stacked and one.first <= other.last and other.first <= one.last
 

@@ -1,4 +1,4 @@
-"""Profile: where the time of some steps went, operation by operation."""
+"""Profile: the time of some steps, operation by operation."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ class Row:
 
     Attributes:
         name: the operation's class, or the kernel's name: ``Convolution2d``, ``SGD``.
-        direction: ``forward``, ``backward``, ``update``; ``other`` for what is none of these.
-        number: which of its name it is in the step, from 1. A backward has the number of its
-            forward. 0 in a row for all of one name.
-        layer: the path of the layer to which it belongs, ``conv1``, where that is known.
+        direction: ``forward``, ``backward``, ``update``; ``other`` if it is none of these.
+        number: its number in the step among those of its name, from 1. A backward has the number
+            of its forward. 0 in a row for all operations of one name.
+        layer: the path of the layer to which it belongs, ``conv1``, if that is known.
         calls: how often it ran.
-        seconds: the time that it took, of all calls together. Where operations run side by side
-            their time is shared out, so that all rows together take no longer than the steps.
-        share: of the time of all rows, from 0 to 1.
+        seconds: the time of all its calls together. If operations run at the same time, that time
+            is divided between them, so that all rows together take no longer than the steps.
+        share: its share of the time of all rows, from 0 to 1.
         includes: other operations that XLA computes in the same loops, in this row's time.
-        part_of: where its work is done, if it is nowhere else: it has no time of its own then.
+        part_of: the operations in whose loops it is computed, if it has no loop and no time of its
+            own.
     """
 
     name: str
@@ -45,7 +46,7 @@ class Row:
 
 
 def titles(keys: Iterable[Key]) -> dict[Key, str]:
-    """What to call operations: ``Convolution2d 2 backward``; a number only where it is needed."""
+    """Titles of operations: ``Convolution2d 2 backward``; with a number only if it is needed."""
     keys = list(keys)
     several = {name for _, name, number in keys if number > 1}
     return {
@@ -61,15 +62,15 @@ def titles(keys: Iterable[Key]) -> dict[Key, str]:
 
 
 class Profile:
-    """Where the time of some steps went. ``str()`` makes a table of it.
+    """The time of some steps, operation by operation; ``str()`` gives a table.
 
     Attributes:
         rows: a :class:`Row` for each operation of the step, in recorded order.
         iterations: how many steps were timed.
-        skipped: how many were not: the first ones, as many as was asked for, and those in which a
-            program was compiled.
+        skipped: how many were not timed: the first ones (the argument ``skip``), and those in which
+            a program was compiled.
         seconds: the time of the timed steps, from the call to the last result.
-        is_complete: whether it holds anything yet. In the block of ``model.profile()`` it does not.
+        is_complete: whether it has results. In the block of ``model.profile()`` it has none yet.
 
     Example:
         >>> from singa.models import MLP
@@ -94,7 +95,7 @@ class Profile:
         self.is_complete = False
 
     def per_step(self, direction: str | None = None) -> float:
-        """Seconds per step that operations took: all, or those of one direction.
+        """The time per step, in seconds, of all operations, or of those of one direction.
 
         Raises:
             ReportError: the block of ``model.profile()`` has not ended yet.
@@ -104,7 +105,7 @@ class Profile:
         return sum(row.seconds for row in rows) / max(self.iterations, 1)
 
     def by_name(self) -> list[Row]:
-        """One row for all operations of a name and direction, those with most time first."""
+        """One row for all operations of a name and direction, sorted by time, longest first."""
         self._expect_complete()
         groups: dict[tuple[str, str], list[Row]] = {}
         for row in self.rows:
@@ -112,11 +113,11 @@ class Profile:
         return _sorted(_sum(rows) for rows in groups.values())
 
     def table(self, by: str = "operation", most: int | None = None) -> str:
-        """The rows as text, those with most time first.
+        """The rows as text, sorted by time, longest first.
 
         Args:
             by: ``operation``, a line for each one, or ``name``, one for all of a name.
-            most: show so many lines only.
+            most: the most lines to show.
 
         Raises:
             ArgumentError: ``by`` is neither.
@@ -159,7 +160,7 @@ class Profile:
         return "\n".join(text)
 
     def to_json(self) -> str:
-        """All of it as JSON: ``iterations``, ``skipped``, ``seconds``, and ``rows`` as in Row."""
+        """The profile as JSON: ``iterations``, ``skipped``, ``seconds``, and ``rows`` as in Row."""
         self._expect_complete()
         return json.dumps(
             {
@@ -200,7 +201,7 @@ class Profile:
 
 
 def summary(profile: Profile | None, verbosity: int) -> str:
-    """What SINGA's ``PrintTimeProfiling`` says: averages over the timed steps, in seconds.
+    """The text of SINGA's ``PrintTimeProfiling``: averages over the timed steps, in seconds.
 
     Args:
         profile: None if nothing was timed.
@@ -230,7 +231,7 @@ def summary(profile: Profile | None, verbosity: int) -> str:
 
 
 def _sum(rows: Sequence[Row]) -> Row:
-    """One row for all of a name and direction."""
+    """One row for all operations of a name and direction."""
     first = rows[0]
     return Row(
         first.name,

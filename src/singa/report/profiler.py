@@ -1,4 +1,4 @@
-"""Profiler: takes the time of a model's steps, and makes a Profile of what jax recorded."""
+"""Profiler: measures the time of a model's steps, and makes a Profile from jax's recording."""
 
 from __future__ import annotations
 
@@ -29,23 +29,24 @@ from singa.report.trace import Event, Window, read, runs, time_by
 _MARK = "singa step"
 _LIMIT = 100  # steps that are timed for Device.PrintTimeProfiling
 
-# Kernels of which the direction is known, whatever comes before and after them.
+# Kernels whose direction is always known.
 _KNOWN = {"GradientSum": BACKWARD, "GradientConversion": BACKWARD, "RunningAverage": FORWARD}
 
 
 class Profiler:
-    """Takes the time of steps.
+    """Measures the time of steps.
 
-    jax's profiler records while the steps run, each of which is waited for: what one leaves
-    undone is not taken for the next one's. All steps compute what they would compute anyway.
+    jax's profiler records while the steps run. Each step is waited for, so that none of its work
+    is counted for the next one. The steps' results do not change.
 
     Args:
-        skip: so many steps are not timed at first.
-        limit: so many are timed; the recording then ends, and further steps run as always.
-        in_background: whether it gives way to another profiler.
+        skip: the number of first steps that are not timed.
+        limit: the number of steps that are timed; the recording then ends, and further steps run
+            as usual.
+        in_background: whether another profiler may replace it.
 
     Attributes:
-        profile: what was found; empty until :meth:`finish`.
+        profile: the result; empty until :meth:`finish`.
 
     Example:
         >>> profiler, x = report.Profiler(skip=1, limit=2), Tensor((2,))
@@ -80,16 +81,16 @@ class Profiler:
         state: Callable[[], list[Any]],
         compiled: Steps | None,
     ) -> Any:
-        """Run one step, and take its time if it is its turn.
+        """Run one step, and measure its time, unless it is skipped or enough steps were timed.
 
         Args:
-            step: runs it, and returns any nesting of Tensors.
-            args: what it takes: any nesting of Tensors.
-            state: the arrays that it may assign.
-            compiled: what compiles the model's steps; None if this one is eager.
+            step: runs the step, and returns any nesting of Tensors.
+            args: the step's arguments: any nesting of Tensors.
+            state: gives the arrays that the step may assign.
+            compiled: compiles the model's steps; None if this one is eager.
 
         Raises:
-            ReportError: somebody else uses jax's profiler.
+            ReportError: jax's profiler is already in use.
         """
         if self._skipped < self.skip:
             self._skipped += 1
@@ -117,7 +118,7 @@ class Profiler:
             self._lock.release()
 
     def finish(self) -> Profile:
-        """End the recording, and make the profile of it."""
+        """End the recording, and make the profile."""
         if not self.profile.is_complete:
             self._stop()
             if self._folder is not None:
@@ -130,11 +131,11 @@ class Profiler:
         return self.profile
 
     def summary(self, verbosity: int) -> str:
-        """What was found, in the words of SINGA's ``PrintTimeProfiling``; ends the recording."""
+        """The profile as text of SINGA's ``PrintTimeProfiling``; ends the recording."""
         return summary(self.finish(), verbosity)
 
     def _start(self) -> bool:
-        """Let jax's profiler record; False if this one gives way to another."""
+        """Start jax's profiler; False if another one has precedence."""
         other = Profiler._recording
         if other is not None:
             if self.in_background and not other.in_background:
@@ -165,10 +166,10 @@ class Profiler:
 
 
 def device_profiler(args: Any) -> Profiler | None:
-    """Who takes the time of a step with these arguments, because of ``Device.SetVerbosity``.
+    """The profiler of a step with these arguments, if ``Device.SetVerbosity`` has turned one on.
 
     Example:
-        >>> print(report.device_profiler([Tensor((2,))]))  # nobody has asked for it
+        >>> print(report.device_profiler([Tensor((2,))]))  # it is off
         None
     """
     leaves = jax.tree.leaves(args)
@@ -177,7 +178,7 @@ def device_profiler(args: Any) -> Profiler | None:
         return None
     profiler: Profiler | None = device.profiler
     if profiler is None or profiler.profile.is_complete:
-        # After a report, the next steps are for the next one. They are no first ones.
+        # After a report, further steps are for the next one. None is skipped then.
         skip = device.skip_iteration if profiler is None else 0
         profiler = device.profiler = Profiler(skip, _LIMIT, in_background=True)
     return profiler
@@ -198,7 +199,7 @@ class _Step:
 
 @dataclass
 class _Total:
-    """What becomes a Row."""
+    """The sums of which a Row is made."""
 
     layer: str = ""
     calls: int = 0
@@ -223,7 +224,7 @@ class _Compiled:
         return self._work[name]
 
     def key(self, event: Event) -> Key:
-        """The operation; for what is none of the step's, the name of the program that ran."""
+        """The key of an event's operation; if it has none, one with the program's name."""
         operation = self.work(event).operation
         if operation is None:
             return OTHER, _kernel_name(event), 1
@@ -304,12 +305,12 @@ def _kernel_name(event: Event) -> str:
 
 
 def _by_name(kernels: Sequence[str]) -> list[tuple[str, str]]:
-    """For kernels in the order in which they run: each one's operation, and its direction.
+    """The operation and the direction of each kernel; the kernels are in the order of their runs.
 
-    jax's profiler knows their names only, and the eager step is over. So this guesses.
+    jax's profiler has only their names, and the eager step is over. So this guesses.
     """
     first = next((i for i, name in enumerate(kernels) if name.endswith("_backward")), len(kernels))
-    # After the first backward, an operation is forward if its own backward is still to come.
+    # After the first backward, an operation is forward if its own backward comes later.
     to_come: Counter[str] = Counter()
     titles = []
     for i in reversed(range(len(kernels))):
@@ -330,9 +331,9 @@ def _by_name(kernels: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def _number_by_name(steps: Iterable[tuple[str, str]]) -> list[int]:
-    """The numbers of operations of which only names and directions are known, in their order.
+    """Numbers for operations of which only names and directions are known, in their order.
 
-    A backward gets the number of a forward of its name: the last one that has none yet.
+    A backward gets the number of a forward of its name: the last one without a backward so far.
     """
     seen: Counter[tuple[str, str]] = Counter()
     unmatched: dict[str, list[int]] = {}

@@ -1,7 +1,7 @@
-"""What is in the drawing of a step: boxes in rows, the pills beside them, and links.
+"""The contents of a step's drawing: boxes in rows, the pills beside them, and links.
 
-Forward runs down, backward up beside it: the backward of an operation stands in the operation's
-own row. An update stands to the right of all rows that it gets gradients from.
+Forward goes down, and backward goes up beside it: the backward of an operation is in the
+operation's own row. An update is to the right of all rows that it gets gradients from.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ STUB = 24  # pixels from a pill to its box
 
 @dataclass(eq=False)
 class Pill:
-    """Something from outside, or for outside, beside the operation that takes or makes it."""
+    """An input from outside, or a result, beside the operation that uses or makes it."""
 
     kind: str
     name: str
@@ -41,13 +41,13 @@ class Pill:
 
 @dataclass(eq=False)
 class Box:
-    """One operation, or several alike that are drawn as one: running mean and running variance.
+    """One operation, or several similar ones drawn as one: running mean and running variance.
 
     Attributes:
-        lines: what is written on it: a name, and details.
+        lines: its text: a name, and details.
         seconds: its time in a step; None if it was not profiled.
-        first, last: the rows across which it stands.
-        x, top, width, height: where, in pixels; x is its middle.
+        first, last: its first and its last row.
+        x, top, width, height: its position and size, in pixels; x is its middle.
     """
 
     nodes: list[Node]
@@ -92,11 +92,11 @@ class Box:
 
 @dataclass(eq=False)
 class Link:
-    """An array on its way from one lane to the next.
+    """An array that goes from one lane to the next.
 
     Attributes:
-        text: what is written on it.
-        track: which of the lines that pass beside the row it is, from 1; 0 if it goes straight.
+        text: its label.
+        track: its number among the lines that pass beside the row, from 1; 0 if it is straight.
     """
 
     source: Box
@@ -109,13 +109,13 @@ class Scene:
     """All boxes of a step, and the links between them.
 
     Attributes:
-        boxes: by lane: forward, backward, update, and ``setup``, what updates need besides
+        boxes: by lane: forward, backward, update, and ``setup``: what updates need besides
             gradients (a step counter, a schedule).
-        flows: for each two boxes of forward, or of backward, the shapes of what goes from the
-            first to the second.
-        kept: what backward needs of forward.
-        gradients: what updates get.
-        state: the state of updates, once for all of a kind.
+        flows: for each pair of boxes of forward, or of backward, the shapes of the arrays that go
+            from the first to the second.
+        kept: links for the arrays of forward that backward needs.
+        gradients: links for the inputs of updates.
+        state: the state of updates, one pill for all of a kind.
     """
 
     def __init__(self, recording: Recording, profile: Profile | None) -> None:
@@ -135,7 +135,7 @@ class Scene:
 
     def _make_boxes(self, recording: Recording, profile: Profile | None) -> None:
         is_used = {origin for node in recording.nodes for origin, _ in node.inputs}
-        # Updates that get something from forward or backward, if only through other updates.
+        # Updates with an input from forward or backward, directly or through other updates.
         reach_back: set[Any] = {node for node in recording.nodes if node.direction != UPDATE}
         groups: dict[Any, list[Node]] = {}
         for node in recording.nodes:
@@ -194,7 +194,7 @@ class Scene:
             )
 
     def _gradients_of(self, node: Node) -> list[tuple[Node, int]]:
-        """What an update gets from forward and backward, if only through other operations."""
+        """An update's inputs from forward and backward, directly or through other operations."""
         return [
             (origin, index)
             for origin, index in node.inputs
@@ -267,7 +267,7 @@ class Scene:
                 for origin, index in node.inputs
                 if isinstance(origin, Node) and origin.is_rule and not _is_count(origin, index)
             )
-            for origin, count in earlier.items():  # what that one has updated
+            for origin, count in earlier.items():  # arrays that an earlier update has changed
                 self.gradients.append(Link(self._box[origin], box, f"{count} arrays"))
             for source in node.sources:
                 if node.is_rule and source.kind != "parameter":
@@ -287,13 +287,13 @@ class Scene:
             if box.node.forward is not None:
                 level[box] = self._box[box.node.forward]
         found = self._rows(boxes, level)
-        if found is None:  # the pairs contradict one another
+        if found is None:  # pairs of forward and backward cannot all be in the same rows
             level = {box: box for box in boxes}
             found = self._rows(boxes, level)
             assert found is not None  # neither direction has a cycle
         for box in boxes:
             box.first = box.last = found[level[box]]
-        for box in self.boxes[UPDATE]:  # in recorded order: those it gets something from are done
+        for box in self.boxes[UPDATE]:  # in recorded order: its inputs have their rows already
             origins = [
                 self._box[origin]
                 for origin, index in box.node.inputs
@@ -313,7 +313,7 @@ class Scene:
 
 
 def _is_count(origin: Node | Source, index: int) -> bool:
-    """Whether an array is a number of steps or updates, which one update hands on to the next."""
+    """Whether an array is a number of steps or updates, which one update passes to the next."""
     if not isinstance(origin, Node) or not origin.is_rule:
         return False
     counts = origin.outputs[index]
@@ -327,7 +327,7 @@ def _listed(shapes: Sequence[str]) -> str:
 
 
 def shape(aval: Any) -> str:
-    """A shape as people write it; the data type too, if it is not float32."""
+    """A shape as readable text; with the data type, if it is not float32."""
     if aval is None:
         return ""
     sizes = "×".join(map(str, aval.shape)) or "scalar"

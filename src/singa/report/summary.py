@@ -1,4 +1,4 @@
-"""What a model consists of, layer by layer."""
+"""A summary of a model, layer by layer."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ class LayerRow:
     """One layer of a model.
 
     Attributes:
-        path: its place, ``blocks.0.conv``; empty for the model itself.
+        path: its path in the model, ``blocks.0.conv``; empty for the model itself.
         name: its path from the layer that it is in.
         kind: its class.
         depth: how many layers it is in.
         calls: how often it was called.
-        outputs: the shapes of what it gave, the last time.
-        parameters: the number of elements of its own parameters, not of those further inside.
+        outputs: the shapes of its outputs in the last call.
+        parameters: the number of elements of its own parameters, without those of inner layers.
         frozen: how many of them are frozen.
         states: the number of elements of its other states.
         bytes: the memory of its parameters and states.
-        output_bytes: that of what it gave, all calls together.
-        multiply_adds: of its own matrix products and convolutions, all calls together.
+        output_bytes: the memory of its outputs, of all calls together.
+        multiply_adds: of its own matrix products and convolutions, of all calls together.
 
     Example:
         >>> from singa.models import MLP
@@ -59,7 +59,7 @@ class LayerRow:
     multiply_adds: int = 0
 
     def cells(self) -> tuple[str, str, str, str, str]:
-        """What a table shows of it."""
+        """The cells of its row in a table."""
         title = f"{self.name}: {self.kind}" if self.name else self.kind
         outputs = ", ".join(map(str, self.outputs)) if self.calls else "not called"
         is_frozen = self.frozen and self.frozen == self.parameters
@@ -73,14 +73,14 @@ class LayerRow:
 
 
 class Summary:
-    """What a model consists of. ``str()`` makes a table of it.
+    """The layers of a model; ``str()`` gives a table.
 
-    What belongs to a layer is in its row and in no other, so that columns add up. A parameter that
+    Each number is in the row of one layer only, so that columns can be summed. A parameter that
     two layers share belongs to the first.
 
     Args:
         model: the model. Its parameters are made if it has none yet, as by ``compile``.
-        inputs: Tensors such as ``forward`` will get; their values do not matter.
+        inputs: Tensors with the shapes and types of ``forward``'s inputs; any values.
 
     Attributes:
         rows: a :class:`LayerRow` for each layer, outer ones before inner ones.
@@ -143,7 +143,7 @@ class Summary:
         return sum(getattr(row, column) for row in self.rows)
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it in lists, dicts, strings and numbers.
+        """The summary as lists, dicts, strings and numbers.
 
         Example:
             >>> from singa.models import MLP
@@ -182,14 +182,14 @@ class Summary:
         )  # fmt: skip
 
     def _repr_html_(self) -> str:
-        # Some pages show <pre> in another font, or break its lines: columns would be none then.
+        # Some pages show <pre> in another font, or break its lines, which would spoil the columns.
         style = "font-family:monospace;white-space:pre;overflow-x:auto"
         return f"<pre style='{style}'>{html.escape(str(self))}</pre>"
 
 
 @dataclass
 class _Call:
-    """What is known of a layer's calls, which are numbered by the first."""
+    """A layer's calls; ``number`` is the order of the first calls of layers."""
 
     number: int
     times: int = 0
@@ -198,7 +198,7 @@ class _Call:
 
 
 class _Calls:
-    """Notes the layers' calls, and marks the equations of each with its number."""
+    """Notes the layers' calls, and marks the equations of each with the layer's number."""
 
     def __init__(self) -> None:
         self.found: dict[Layer, _Call] = {}

@@ -1,4 +1,4 @@
-"""SVG: the few shapes that a drawing is made of, as text in a file of its own."""
+"""SVG: the few shapes of a drawing, as the text of a self-contained file."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ Point = tuple[float, float]
 
 
 def text_width(text: str, size: float, bold: bool = False) -> float:
-    """About how wide a text is, in the widest of the fonts that may show it."""
+    """The approximate width of a text, in the widest of the fonts that may be used."""
     return len(text) * size * (0.69 if bold else 0.62)
 
 
 class Canvas:
-    """A drawing in the making. Lengths are pixels; y grows downwards."""
+    """Collects the parts of a drawing. Lengths are pixels; y grows downwards."""
 
     def __init__(self) -> None:
         self._parts: list[str] = []
 
     @contextmanager
     def group(self, kind: str, tooltip: str) -> Iterator[None]:
-        """What is drawn meanwhile belongs together: a class, and a text that hovering shows."""
+        """A block whose shapes belong together: they get a class, and a tooltip."""
         self._parts.append(f'<g class="{html.escape(kind)}"><title>{html.escape(tooltip)}</title>')
         yield
         self._parts.append("</g>")
@@ -56,7 +56,7 @@ class Canvas:
         fill: str = "#222222",
         bold: bool = False,
     ) -> None:
-        """A line of text; ``anchor`` is ``start``, ``middle`` or ``end``, and says what x is."""
+        """A line of text; ``anchor`` (``start``, ``middle`` or ``end``) is the point at x."""
         weight = ' font-weight="bold"' if bold else ""
         self._parts.append(
             f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size:g}" text-anchor="{anchor}"'
@@ -90,7 +90,7 @@ class Canvas:
         )
 
     def document(self, width: float, height: float, title: str) -> str:
-        """All of it as a file's text."""
+        """The whole drawing as a file's text."""
         return "\n".join(
             [
                 '<?xml version="1.0" encoding="UTF-8"?>',

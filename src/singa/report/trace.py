@@ -1,4 +1,4 @@
-"""What jax's profiler recorded: which instructions ran when, and how long for."""
+"""Reads the recording of jax's profiler: which instructions ran when, and how long."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Event:
     """One run of one instruction of a compiled program.
 
     Attributes:
-        start, end: when, in nanoseconds on the profiler's clock.
+        start, end: times in nanoseconds on the profiler's clock.
         module: the program's name, ``jit_step``.
-        program: which of that name it is, in XLA's numbers.
+        program: XLA's number of the program, among those of that name.
         instruction: the instruction's name in the program's text.
-        run: which run of the program it belongs to; None where the device does not tell.
+        run: the run of the program to which it belongs; None if the device does not report it.
     """
 
     start: float
@@ -37,7 +37,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Window:
-    """One step: when it began and ended, and the instructions that ran meanwhile."""
+    """One step: when it began and ended, and the instructions that ran in between."""
 
     start: float
     end: float
@@ -45,16 +45,16 @@ class Window:
 
 
 def read(folder: Path, mark: str) -> list[Window]:
-    """The parts of a recording that carry ``mark``, in order.
+    """The parts of a recording with the name ``mark``, in order.
 
-    Instructions are known by what XLA notes of them on CPUs and GPUs alike: ``hlo_module`` and
-    ``hlo_op``. A device that lists one twice, by kernel and by operation, does no harm: what
-    counts is the time during which an operation ran (see :func:`time_by`).
+    Instructions are recognized by ``hlo_module`` and ``hlo_op``, which XLA records on CPUs and on
+    GPUs. A device may list an instruction twice, by kernel and by operation. That does not matter,
+    because :func:`time_by` takes the time during which an operation ran.
     """
     marks: list[tuple[float, float]] = []
     events: list[Event] = []
     with warnings.catch_warnings():
-        # On Python 3.13 a type of jaxlib warns as it is made; as an error this ends the process.
+        # On Python 3.13 a type of jaxlib warns when it is made; as an error this ends the process.
         warnings.simplefilter("ignore", DeprecationWarning)
         for event in _recorded(folder):
             if event.name == mark:
@@ -93,13 +93,13 @@ def runs(events: Iterable[Event]) -> list[list[Event]]:
     current: dict[Any, tuple[int, set[str]]] = {}
     for event in events:
         program, run = (event.module, event.program), event.run
-        if run is None:  # a run begins with an instruction that the one before had already
+        if run is None:  # a new run begins when an instruction comes again
             run, seen = current.get(program, (0, set()))
             if event.instruction in seen:
                 run, seen = run + 1, set()
             current[program] = run, seen | {event.instruction}
         found.setdefault((program, run), []).append(event)
-    # The order in which the runs of one program were started is that of their numbers.
+    # The numbers of a program's runs have the order in which the runs were started.
     numbers: dict[Any, list[Any]] = {}
     for program, run in found:
         numbers.setdefault(program, []).append(run)
@@ -112,15 +112,15 @@ def time_by(
     key: Callable[[Event], K],
     is_container: Callable[[Event], bool] = lambda _: False,
 ) -> dict[K, float]:
-    """Nanoseconds by key: of every moment, an equal share to each key that is running then.
+    """Nanoseconds by key: at every moment, the running keys get equal shares of the time.
 
-    The total is the time during which anything was running, however much runs side by side.
+    The total is the time during which anything was running, no matter how many ran together.
 
     Args:
-        events: what ran.
-        key: what an event counts for.
-        is_container: whether it consists of other events, such as a loop. Then only those moments
-            count in which none of them is running.
+        events: the events.
+        key: gives the key for which an event is counted.
+        is_container: whether an event consists of other events, such as a loop. Then it is counted
+            only while none of them is running.
     """
     changes: list[tuple[float, int, K, bool]] = []
     for event in events:

@@ -1,4 +1,4 @@
-"""How many multiplications a recorded program does."""
+"""Counts the multiplications of a recorded program."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from jax.extend.core import ClosedJaxpr, Jaxpr
 
 
 def multiply_adds(equation: Any) -> int:
-    """The multiply-adds of an equation's matrix products and convolutions; other work is not in it.
+    """The multiply-adds of an equation's matrix products and convolutions, without other work.
 
-    What is inside of a loop counts as often as it runs; in a ``while``, whose end is not known
-    beforehand, once. Of branches the longest one counts.
+    The body of a loop is counted as often as it runs; the body of a ``while``, whose end is not
+    known beforehand, once. Of several branches, the one with the most is counted.
 
     Example:
         >>> product = jax.make_jaxpr(jax.lax.dot)(jnp.ones((2, 3)), jnp.ones((3, 4)))
@@ -36,7 +36,7 @@ def multiply_adds(equation: Any) -> int:
     if name == "cond":
         return max(_of(branch) for branch in params["branches"])
     times = params["length"] if name == "scan" else 1
-    # Whatever has a program in its parameters runs it: jit, custom_vjp, scan, while, ...
+    # An equation that has a program among its parameters runs it: jit, custom_vjp, scan, while, ...
     return times * sum(_of(value) for value in params.values())
 
 

@@ -2,16 +2,16 @@
 
 - ``operation.py``: Operation, and what happens when one is called.
 - ``record.py``: Record, one call of an operation.
-- ``configuration.py``: what of an operation its kernel is made for.
-- ``kernel.py``: an operation's forward and backward, compiled once and kept.
-- ``table.py``: which kernels are kept, and for how long.
-- ``backward.py``: the walk over the record, yielding gradients as they become complete.
-- ``broadcasting.py``: gradients of what was broadcast, summed.
-- ``gradient.py``: an operation's backward as an operation, for a record of the backward pass.
+- ``configuration.py``: the key of an operation's kernel.
+- ``kernel.py``: an operation's forward and backward, compiled once and cached.
+- ``table.py``: which kernels are cached, and for how long.
+- ``backward.py``: the backward pass, which yields gradients as they become complete.
+- ``broadcasting.py``: gradients of broadcast inputs, summed.
+- ``gradient.py``: an operation's backward as an operation, so that it can be recorded.
 - ``derivatives.py``: Jacobians, Hessians, and products with them.
 - ``checking.py``: gradients compared with central differences.
 - ``checkpointing.py``: segments that are computed again in the backward pass.
-- ``hooks.py``: functions that are called when gradients and operations come by.
+- ``hooks.py``: functions that are called for each gradient or operation.
 - ``anomaly.py``: the search for the first NaN.
 - ``host.py``: operations that run as Python on the host.
 - ``jax_functions.py``: jax's functions as operations, and the other way round.

@@ -1,4 +1,4 @@
-"""Finding the operation that made the first NaN or infinity."""
+"""Finds the operation that made the first NaN or infinity."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def detect_anomaly() -> Iterator[None]:
     """A block in which the first NaN or infinity is an error that says where it was made.
 
     The error names the operation, forward or backward, and the line of your code that called it.
-    In a compiled step the checks are part of the program, which is compiled anew for it: the error
-    comes after the step, and no Tensor has changed. Eagerly it comes at once. Either way steps
-    take longer.
+    In a compiled step the checks are part of the program, which is compiled again for them: the
+    error is raised after the step, and no Tensor has changed. In eager code it is raised
+    immediately. In both cases steps take longer.
 
     Raises:
         NumericalError: an operation gave a NaN or an infinity, or its backward did.

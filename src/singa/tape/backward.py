@@ -1,4 +1,4 @@
-"""The walk back over the record, yielding each gradient the moment it is complete."""
+"""The backward pass over the record: yields each gradient as soon as it is complete."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def backward(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield ``(tensor, gradient)`` for every Tensor with stores_grad that ``y`` depends on.
 
-    Each comes the moment its last use has delivered, that is in reverse order of use and while
-    the rest of the backward pass is still to come; it may be assigned at once. The record stays
-    as it is: a second call walks it again.
+    Each gradient is yielded as soon as it is complete, before the rest of the backward pass has
+    run; so the order is the reverse order of use. The Tensor may be assigned immediately. The
+    record is not changed: a second call goes over it again.
 
     Args:
         y: the Tensor to differentiate; a scalar, unless ``dy`` is given.
@@ -61,7 +61,7 @@ def backward(
 def gradients(
     y: Tensor, dy: Tensor | ArrayLike | None = None, create_graph: bool = False
 ) -> dict[Tensor, Tensor]:
-    """All that :func:`backward` yields, as a dict from Tensor to gradient, which is of its shape.
+    """What :func:`backward` yields, as a dict from each Tensor to its gradient, of its shape.
 
     Example:
         >>> w = Tensor(data=[1.0, 2.0], stores_grad=True)
@@ -92,17 +92,17 @@ def grad(
     dy: Tensor | ArrayLike | None = None,
     create_graph: bool = False,
 ) -> Tensor | list[Tensor]:
-    """The gradients of ``y`` with respect to ``xs``, and nothing that they do not need.
+    """The gradients of ``y`` with respect to ``xs``; only what they need is computed.
 
     Args:
         y: the Tensor to differentiate; a scalar, unless ``dy`` is given.
-        xs: one Tensor or several: leaves with stores_grad, or recorded results, be it with
-            stores_grad or without.
+        xs: one Tensor or several: leaves with stores_grad, or recorded results, with or without
+            stores_grad.
         dy: the gradient of ``y`` to start from, of its shape; 1 if not given.
         create_graph: record the backward pass too, so that the gradients can be differentiated.
 
     Returns:
-        A Tensor of each one's shape and type: zeros for one that ``y`` was computed without.
+        A Tensor of each one's shape and type: zeros if ``y`` does not depend on it.
 
     Raises:
         GradientError: nothing was recorded; ``y`` is not a scalar and there is no ``dy``; one of
@@ -138,7 +138,7 @@ def _zeros_like(x: Tensor) -> Tensor:
 
 
 def _identity(x: Tensor) -> object:
-    """What the record knows a Tensor by; several handles may stand for one result."""
+    """A Tensor's identity in the record: several Tensors may be handles of one result."""
     return x if x.creator is None else (x.creator, x.output_index)
 
 
@@ -175,11 +175,11 @@ def _one(shape: tuple[int, ...], dtype: DType, device: Device) -> CTensor:
 
 
 G = TypeVar("G", CTensor, Tensor)
-"""What gradients are while they are on their way: arrays, or Tensors that are recorded."""
+"""The type of gradients in the backward pass: arrays, or Tensors if it is recorded."""
 
 
 class _Arithmetic(NamedTuple, Generic[G]):
-    """How the walk computes with gradients."""
+    """How the backward pass computes with gradients."""
 
     input_gradients: Callable[[Record, dict[int, G], tuple[bool, ...]], Sequence[G | None]]
     add: Callable[[G, G], G]
@@ -189,7 +189,7 @@ class _Arithmetic(NamedTuple, Generic[G]):
 
 
 class GradientSum(Operation):
-    """Two gradients of the same value, added up: in 32 bits at least, and it stays so."""
+    """The sum of two gradients of the same value, computed and returned in at least 32 bits."""
 
     def forward(self, a: CTensor, b: CTensor) -> CTensor:
         return a.astype(wide(a.dtype)) + b.astype(wide(b.dtype))
@@ -211,7 +211,7 @@ def _recorded_sum(a: Tensor, b: Tensor) -> Tensor:
 
 
 class GradientConversion(Operation):
-    """A sum of gradients in the type of what they are gradients of."""
+    """Converts a sum of gradients to the type of the value that they are gradients of."""
 
     def __init__(self, dtype: DType) -> None:
         super().__init__()
@@ -328,13 +328,13 @@ def _tell(
     dys: dict[int, G],
     as_tensor: Callable[[G | None], Tensor | None],
 ) -> None:
-    """Call the hooks that look at the backward passes of such operations."""
+    """Call the backward hooks of this operation's class."""
     for hook in hooks.for_class(hooks.backward, type(record.operation)):
         hook(record, [*map(as_tensor, dxs)], [*map(as_tensor, dys.values())])
 
 
 def _edges_to(last: Record, wanted: Sequence[Tensor]) -> dict[Record, tuple[Edge, ...]]:
-    """For each record that ``last`` depends on, its edges; None for those that lead nowhere."""
+    """The edges of each record that ``last`` depends on; None for those that reach no wanted."""
     results = {(x.creator, x.output_index) for x in wanted if x.creator is not None}
     leaves = set(wanted)  # results of another step are leaves in this one
     edges: dict[Record, tuple[Edge, ...]] = {}

@@ -1,4 +1,4 @@
-"""The way back from a broadcast: which axes were stretched, and the sum over them."""
+"""The gradient of a broadcast: which axes were repeated, and the sum over them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def axis_helper(y_shape: Sequence[int], x_shape: Sequence[int]) -> tuple[int, ..
     """The axes of ``y`` along which an ``x`` was repeated when it was broadcast.
 
     Raises:
-        ShapeError: no array of the one shape broadcasts to the other.
+        ShapeError: ``x_shape`` does not broadcast to ``y_shape``.
 
     Example:
         >>> autograd.axis_helper((5, 3, 4), (3, 1))
@@ -29,9 +29,9 @@ def axis_helper(y_shape: Sequence[int], x_shape: Sequence[int]) -> tuple[int, ..
 
 
 def back_broadcast(y_shape: Sequence[int], x_shape: Sequence[int], x: CTensor) -> CTensor:
-    """The gradient of what was broadcast, from that of the result.
+    """The gradient of an array that was broadcast, from the gradient of the result.
 
-    The tape does so with every gradient that an operation's backward returns.
+    The tape does this with every gradient that an operation's backward returns.
 
     Args:
         y_shape: the shape after the broadcast.
@@ -39,7 +39,7 @@ def back_broadcast(y_shape: Sequence[int], x_shape: Sequence[int], x: CTensor) -
         x: the gradient, of shape ``y_shape``.
 
     Raises:
-        ShapeError: no array of the one shape broadcasts to the other.
+        ShapeError: ``x_shape`` does not broadcast to ``y_shape``.
 
     Example:
         >>> autograd.back_broadcast((2, 3), (3,), jnp.ones((2, 3), jnp.float32))

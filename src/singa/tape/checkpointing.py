@@ -1,4 +1,4 @@
-"""checkpoint: memory for compute. What backward needs of a segment is made again when it is due."""
+"""checkpoint: saves memory by computing. The backward pass computes a segment's values again."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ R = TypeVar("R")
 
 
 def checkpoint(function: Callable[P, R], *xs: P.args, **options: P.kwargs) -> R:
-    """``function(*xs)``, which keeps nothing for the backward pass but what goes into it.
+    """``function(*xs)``; of its values only the inputs are kept for the backward pass.
 
-    When the backward pass comes to one of the function's operations, all of them are computed
+    When the backward pass reaches one of the function's operations, all of them are computed
     again, from the same arrays: parameters, inputs and random keys as they were. So the gradients
-    are what they would be without. The function's Python is not run again: what it assigns, such
-    as running statistics, is assigned once. What takes memory is one such segment at a time, and
-    what lies between segments; in eager and in compiled steps.
+    are the same as without a checkpoint. The function's Python is not run again: what it assigns,
+    such as running statistics, is assigned once. Memory is needed for one such segment at a time,
+    and for the values between segments; in eager and in compiled steps.
 
-    A checkpoint within another one is a part of it. Operations that run on the host keep what
-    they have, and so does everything once it has been walked with ``create_graph=True``.
+    A checkpoint inside another one is a part of it. Operations that run on the host keep their
+    values, and so do all operations after a backward pass with ``create_graph=True``.
 
     Args:
         function: any function, layer or model that computes with Tensors.
@@ -60,12 +60,12 @@ def checkpoint(function: Callable[P, R], *xs: P.args, **options: P.kwargs) -> R:
 class Segment:
     """The calls that a function recorded, and how to compute them again.
 
-    It knows kernels and numbers, not the records: those know it.
+    It refers to kernels and numbers, not to the records: the records refer to it.
     """
 
     def __init__(self) -> None:
         self._kernels: list[tuple[OperationLike, Kernel, dict[str, Any]]] = []
-        # For each input: the array, or by which of the operations it was made, as which output.
+        # For each input: the array, or the number of the operation that made it and of its output.
         self._inputs: list[list[CTensor | tuple[int, int]]] = []
         self._numbers: dict[RecordLike, int] = {}
         self._made: dict[int, tuple[list[CTensor], list[CTensor]]] = {}
@@ -77,7 +77,7 @@ class Segment:
         arrays: list[CTensor],
         xs: Sequence[Tensor],
     ) -> None:
-        """Note a call that has just been recorded, and let it forget what it has saved."""
+        """Note a call that has just been recorded, and release what its record has saved."""
         trace = record._trace
         assert isinstance(trace, Trace)
         self._inputs.append(
@@ -92,11 +92,11 @@ class Segment:
         self._kernels.append((record.operation, *kernel))
 
     def end(self) -> None:
-        """No more operations will come: let go of those that did."""
+        """Release the records: no more operations will come."""
         self._numbers = {}
 
     def take(self, number: int, dys: Sequence[CTensor]) -> tuple[list[CTensor], list[CTensor]]:
-        """The inputs of an operation and what it saves, for this once."""
+        """The inputs of an operation and what it saves. They are not kept after this call."""
         if number not in self._made:
             self._make(dys)
         return self._made.pop(number)
@@ -104,8 +104,8 @@ class Segment:
     def _make(self, dys: Sequence[CTensor]) -> None:
         given = [x for xs in self._inputs for x in xs if not isinstance(x, tuple)]
         if any(isinstance(array, jax.core.Tracer) for array in (*given, *dys)):
-            # XLA would see that this was computed before, and keep that instead. To it these are
-            # other arrays, which are not there before the gradient is.
+            # XLA would see that this was computed before, and keep those values instead. ``apart``
+            # makes them other arrays for XLA, which do not exist before the gradient.
             _, *given = apart(lambda *arrays: arrays, *dys[:1], *given)
         arrays = iter(given)
         outputs: list[Arrays] = []
@@ -125,7 +125,7 @@ class Segment:
 
 
 class Recomputed:
-    """What stands on a record in place of its :class:`Trace` when nothing is saved."""
+    """Takes the place of a record's :class:`Trace` if nothing was saved."""
 
     __slots__ = ("_number", "_segment", "_trace")
 
@@ -134,7 +134,7 @@ class Recomputed:
 
     @contextmanager
     def restored(self, record: RecordLike, dys: Sequence[CTensor] = ()) -> Iterator[Trace]:
-        """Let the record have for a while what it would have had."""
+        """A block in which the record has its trace, its inputs and what forward has saved."""
         record._inputs, record._saved = self._segment.take(self._number, dys)
         record._trace = self._trace
         try:

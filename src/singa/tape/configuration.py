@@ -1,4 +1,4 @@
-"""What an operation is configured with: what of it its kernel is made for, and what it takes."""
+"""An operation's configuration: the key of its kernel, and the values that the kernel takes."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from singa.device import CTensor, DType
 from singa.errors import ArgumentError
 from singa.tape.likes import OperationLike
 
-# Of these, equal values of one type are the same value.
+# For these types, equal values of one type are the same value.
 _EXACT = frozenset({bool, int, str, bytes, type(None), type})
 
 
 def configuration(operation: OperationLike, precision: DType | None) -> tuple[Any, dict[str, Any]]:
-    """What an operation's kernel is known by, and the values that the kernel takes each time.
+    """The key of an operation's kernel, and the values that are the kernel's arguments.
 
     The latter are arrays, and the numbers that the class says will change.
 
     Raises:
-        ArgumentError: a Tensor, or something that cannot be told from another one.
+        ArgumentError: an attribute is a Tensor, or a value that cannot be compared.
     """
     cls = operation.__class__
     key: list[Any] = [cls, precision, cls.forward, cls.backward]
@@ -35,7 +35,7 @@ def configuration(operation: OperationLike, precision: DType | None) -> tuple[An
     for name, value in operation.__dict__.items():
         kind = value.__class__
         if name in cls.numbers and isinstance(value, (int, float, np.number)) and kind is not bool:
-            # In a captured step a number is a constant, of which XLA makes the best.
+            # In a captured step a number is a constant, so that XLA can optimize for it.
             is_constant = local.capture is not None
             given[name] = value if is_constant else _scalar(value, None if value else repr(value))
             key += name, kind
@@ -51,12 +51,12 @@ def configuration(operation: OperationLike, precision: DType | None) -> tuple[An
 
 @lru_cache(maxsize=1024, typed=True)
 def _scalar(value: float, sign: str | None) -> CTensor:
-    """A number as an array, which jax takes faster, and which is as weakly typed; 0.0 and -0.0."""
+    """A number as a weakly typed array, which jax takes faster; ``sign`` separates 0.0 and -0.0."""
     return jnp.asarray(value)
 
 
 def _exact(operation: OperationLike, name: str, value: Any) -> Hashable:
-    """Something that is equal only for values that compute the same."""
+    """A key that is equal only for values that compute the same."""
     if isinstance(value, Tensor):
         raise ArgumentError(
             f"{operation.name}: the Tensor in its attribute {name!r} would be frozen into "

@@ -14,7 +14,7 @@ from singa.tape.modes import enable_grad
 
 
 def _leaf(x: TensorLike) -> Tensor:
-    """A Tensor that a function can be differentiated by: itself where it can be, else a leaf."""
+    """``x`` itself if it can have a gradient, else a leaf with its values."""
     if not isinstance(x, Tensor):
         return Tensor(data=x, stores_grad=True)
     if x.requires_grad and (x.creator is not None or x.stores_grad):
@@ -41,11 +41,11 @@ def vjp(
 
     Args:
         f: from Tensors to one Tensor.
-        xs: where; they need not store gradients.
+        xs: the arguments; they need not store gradients.
         dy: of the result's shape; 1 for a scalar if not given.
 
     Raises:
-        GradientError: the result is no Tensor, or no scalar and there is no ``dy``.
+        GradientError: the result is not a Tensor; or it is not a scalar and there is no ``dy``.
         ShapeError: ``dy`` is not of the result's shape.
 
     Example:
@@ -61,18 +61,19 @@ def vjp(
 def jvp(
     f: Callable[..., Tensor], xs: Sequence[TensorLike], vs: Sequence[TensorLike]
 ) -> tuple[Tensor, Tensor]:
-    """``f(*xs)``, and its derivative as the ``xs`` move in the direction ``vs``, of its shape.
+    """``f(*xs)``, and its derivative in the direction ``vs``, of the result's shape.
 
-    It is the derivative of a vector-Jacobian product by the vector: two backward passes.
+    It is the derivative of a vector-Jacobian product with respect to the vector: two backward
+    passes.
 
     Args:
         f: from Tensors to one Tensor.
-        xs: where; they need not store gradients.
+        xs: the arguments; they need not store gradients.
         vs: a direction for each of ``xs``, of its shape.
 
     Raises:
-        GradientError: the result is no Tensor.
-        ShapeError: a direction is not of the shape of what it moves.
+        GradientError: the result is not a Tensor.
+        ShapeError: a direction is not of the shape of its argument.
 
     Example:
         >>> y, dy = autograd.jvp(autograd.square, [[1.0, 2.0]], [[1.0, 10.0]])
@@ -98,7 +99,9 @@ def jvp(
 
 
 def jacobian(f: Callable[[Tensor], Tensor], x: TensorLike) -> Tensor:
-    """All derivatives of ``f(x)``'s elements by ``x``'s: shape ``(*f(x).shape, *x.shape)``.
+    """All derivatives of the elements of ``f(x)`` by those of ``x``.
+
+    The shape is ``(*f(x).shape, *x.shape)``.
 
     One backward pass for each element of ``f(x)``.
 
@@ -121,7 +124,7 @@ def hessian(f: Callable[[Tensor], Tensor], x: TensorLike) -> Tensor:
     """All second derivatives of a scalar ``f(x)``: shape ``(*x.shape, *x.shape)``.
 
     Raises:
-        GradientError: it is no scalar.
+        GradientError: ``f(x)`` is not a scalar.
 
     Example:
         >>> autograd.hessian(lambda x: (x * x * x).sum(), [1.0, 2.0])
@@ -138,7 +141,7 @@ def hessian(f: Callable[[Tensor], Tensor], x: TensorLike) -> Tensor:
 def hvp(f: Callable[[Tensor], Tensor], x: TensorLike, v: TensorLike) -> Tensor:
     """The Hessian of a scalar ``f`` at ``x`` times ``v``, which is of ``x``'s shape.
 
-    Two backward passes, whatever the size.
+    It takes two backward passes, for any size.
 
     Example:
         >>> autograd.hvp(lambda x: (x * x * x).sum(), [1.0, 2.0], [1.0, 10.0])

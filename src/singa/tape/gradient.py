@@ -16,10 +16,10 @@ from singa.tape.record import Edge, Record
 
 
 class Gradient(Operation):
-    """What an operation's backward computes, of all that it depends on.
+    """An operation's backward, as a function of all arrays that it depends on.
 
-    Those are inputs, outputs or further arrays of the operation, and the outputs' gradients.
-    jax derives its derivatives, and those of them.
+    These are inputs, outputs or further arrays of the operation, and the outputs' gradients.
+    jax derives its derivatives of any order.
     """
 
     def __init__(self, trace: Trace, given: tuple[int, ...], needed: tuple[bool, ...]) -> None:
@@ -38,7 +38,7 @@ class Gradient(Operation):
 def recorded_gradients(
     record: Record, dys: dict[int, Tensor], needed: tuple[bool, ...]
 ) -> Sequence[Tensor | None]:
-    """What :meth:`Record.input_gradients` computes, recorded: from Tensors to Tensors."""
+    """:meth:`Record.input_gradients` from Tensors to Tensors, and recorded."""
     trace = record._trace
     if isinstance(trace, Recomputed):
         with trace.restored(record, [dy.data for dy in dys.values()]):
@@ -55,7 +55,8 @@ def recorded_gradients(
     with enable_grad():
         dxs = Gradient(trace, given, needed)(*sources, *arrived)
     if dxs and (creator := dxs[0].creator) is not None:
-        # The handles have served. What they stand for may have another value by now.
+        # The record gets the original edges, not these handles: a Tensor that they stand for may
+        # have another value by now.
         creator.src = (*edges, *creator.src[len(edges) :])
         assert creator._needed == tuple(edge is not None for edge in creator.src)
     found = iter(dxs)
@@ -63,7 +64,7 @@ def recorded_gradients(
 
 
 def _sources(record: Record, trace: Trace, device: Device) -> tuple[list[Tensor], list[Edge]]:
-    """Handles of the values that the backward depends on, as they were, and where they are from."""
+    """Handles of the values that the backward depends on, as they were, and their edges."""
     handles, edges = [], []
     for array, number, output in trace.sources(record):
         edge: Edge = None

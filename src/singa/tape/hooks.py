@@ -1,7 +1,7 @@
-"""Hooks: functions of the user's that are called when gradients and operations come by.
+"""Hooks: the user's functions that are called for each gradient or operation.
 
-There are none as a rule, and then they cost nothing: operations call ``run`` directly, and the walk
-back looks at one empty dictionary.
+Usually there are none, and then they cost nothing: operations are called directly, and the backward
+pass looks at one empty dictionary.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Handle:
         self._hooks, self._hook, self._removed = hooks, hook, removed
 
     def remove(self) -> None:
-        """Call the hook no more. A second time does nothing."""
+        """Stop calling the hook. A second call of this method does nothing."""
         if self._hook in self._hooks:
             self._hooks.remove(self._hook)
             self._removed()
@@ -43,19 +43,20 @@ class Handle:
 ByOutput: TypeAlias = dict[int, list[GradientHook]]
 
 of_gradients: dict[int, ByOutput] = {}
-"""Of complete gradients, by the ``id`` of a leaf (and 0) or of a record (and its output).
+"""Hooks of complete gradients, by the ``id`` of a leaf (and 0) or of a record (and its output).
 
-An entry goes with its owner. (Tensors are compared by value, so that no weak dictionary has them.)
+An entry is removed when its owner is freed. (Tensors are compared by value, so they cannot be the
+keys of a weak dictionary.)
 """
 
 before: dict[type, list[PreHook]] = {}
 after: dict[type, list[PostHook]] = {}
 backward: dict[type, list[BackwardHook]] = {}
-"""By class of operations; they hold for its subclasses too."""
+"""Hooks by class of operations; they are called for its subclasses too."""
 
 
 class _Registry(Watched):
-    """Tells who has looked for hooks when there are others."""
+    """Notifies the guards that have looked for hooks when the hooks change."""
 
     def as_read(self, name: Any) -> Any:
         """The hooks of a leaf by its ``id``, or of a class of operations."""
@@ -68,7 +69,7 @@ registry = _Registry()
 
 
 def looked_for(name: int | type) -> None:
-    """Note that what comes depends on which hooks there are."""
+    """Note in the active guard that the running code depends on these hooks."""
     if local.guard is not None:
         local.guard.note(registry, name)
 
@@ -76,19 +77,19 @@ def looked_for(name: int | type) -> None:
 def register_hook(tensor: Tensor, hook: GradientHook) -> Handle:
     """Call ``hook(gradient)`` when this Tensor's gradient is complete, in each backward pass.
 
-    What it returns takes the gradient's place, for everything that comes after. None leaves it as
-    it is. In a compiled step the hook runs once, while the step is captured, and what it computes
-    with Tensors becomes a part of the step.
+    If it returns a Tensor, this replaces the gradient from there on. If it returns None, the
+    gradient is unchanged. In a compiled step the hook runs once, while the step is captured, and
+    its operations on Tensors become a part of the step.
 
     Args:
         tensor: a leaf that stores its gradient, or a recorded result.
         hook: from a gradient of this Tensor's shape and type to another one, or None.
 
     Returns:
-        A handle, whose ``remove()`` ends it.
+        A handle, whose ``remove()`` removes the hook.
 
     Raises:
-        GradientError: no gradient will ever come by.
+        GradientError: this Tensor never gets a gradient.
 
     Example:
         >>> w = Tensor(data=[1.0, 2.0], stores_grad=True)
@@ -118,7 +119,7 @@ def register_hook(tensor: Tensor, hook: GradientHook) -> Handle:
 
 
 def register(kind: dict[type, list[Any]], cls: type, hook: Any, chosen: Any) -> Handle:
-    """Add a hook for a class of operations; ``chosen`` is called then and when it is removed."""
+    """Add a hook for a class of operations; ``chosen`` is called now and when it is removed."""
     hooks = kind.setdefault(cls, [])
 
     def removed() -> None:
@@ -134,12 +135,12 @@ def register(kind: dict[type, list[Any]], cls: type, hook: Any, chosen: Any) -> 
 
 
 def for_class(kind: dict[type, list[Any]], cls: type) -> list[Any]:
-    """The hooks that hold for a class: its own, and those of the classes above it."""
+    """The hooks for a class: its own, and those of its base classes."""
     return [hook for above in cls.__mro__ for hook in kind.get(above, ())]
 
 
 def hooked(hooks: Sequence[GradientHook], gradient: Tensor) -> Tensor:
-    """The gradient that the hooks make of one."""
+    """The gradient after all hooks were called with it, one after the other."""
     for hook in hooks:
         result = hook(gradient)
         if result is None:

@@ -17,7 +17,7 @@ from singa.tape.likes import OperationLike, RecordLike
 
 
 def forward(operation: OperationLike, arrays: list[CTensor]) -> Arrays:
-    """Call ``operation.forward``: now, or whenever the step runs that is being captured."""
+    """Call ``operation.forward``: now or, in a capture, whenever the captured step runs."""
     if local.capture is None:
         return tuple(jnp.asarray(y) for y in _outputs(operation, arrays))
     try:
@@ -49,7 +49,7 @@ def forward(operation: OperationLike, arrays: list[CTensor]) -> Arrays:
 class HostTrace:
     """The counterpart of ``Trace`` for an operation that runs as Python on the host.
 
-    What forward left is simply on the record's operation, and backward is called as it is.
+    What forward left is on the record's operation, and backward is called without compilation.
     """
 
     __slots__ = ("_outputs", "input_avals", "output_avals", "outputs_are_float")
@@ -67,7 +67,7 @@ class HostTrace:
     def backward(
         self, record: RecordLike, dys: dict[int, CTensor], needed: tuple[bool, ...]
     ) -> Sequence[CTensor | None]:
-        """Call ``operation.backward``: now, or whenever the captured step runs."""
+        """Call ``operation.backward``: now or, in a capture, whenever the captured step runs."""
         operation = record.operation
         if local.capture is None:
             dxs = input_gradients(operation, dys, self.input_avals, self.output_avals, needed)
@@ -86,14 +86,14 @@ class HostTrace:
                 for dx, x in zip(dxs, expected, strict=True)
             ]
 
-        # The outputs go in so that forward comes first, whatever the gradients depend on.
+        # The outputs are arguments so that forward runs first, even if no gradient depends on it.
         return _call(compute, expected, *dys.values(), *self._outputs)
 
 
 def _call(
     function: Callable[..., Sequence[Any]], expected: Sequence[jax.ShapeDtypeStruct], *xs: CTensor
 ) -> list[CTensor]:
-    """Let the captured step call a function of the host, and raise what it raises."""
+    """Make the captured step call a function on the host, and raise the errors that it raises."""
     raised: list[Exception] = []
 
     def guarded(*xs: CTensor) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""jax's functions among ours, and ours among jax's."""
+"""jax functions as functions of Tensors, and functions of Tensors as jax functions."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def from_jax(function: Callable[..., Any]) -> Callable[..., Any]:
     """A function of jax arrays as a function of Tensors, which is recorded and differentiable.
 
     Args:
-        function: from arrays to one array or a tuple of them; pure, as jax wants it. Everything
-            else than arrays is bound beforehand, with ``functools.partial``. Give the same
-            function object each time: it is compiled once for each.
+        function: from arrays to one array or a tuple of them; pure, as jax requires. Bind all
+            arguments that are not arrays beforehand, with ``functools.partial``. Give the same
+            function object each time: it is compiled once for each object.
 
     Returns:
         From Tensors to a Tensor, or a tuple of them if ``function`` gives one.
@@ -56,14 +56,14 @@ def from_jax(function: Callable[..., Any]) -> Callable[..., Any]:
 def to_jax(function: Callable[..., Any]) -> Callable[..., Any]:
     """A function of Tensors as a function of jax arrays, for ``jax.jit``, ``jax.grad``, ``vmap``.
 
-    Derivatives are those that jax derives of the forward formulas. Tensors that the function reads
-    besides its arguments (parameters) are constants, as they are when jax traces it.
+    jax derives the derivatives from the forward formulas. Tensors that the function reads
+    besides its arguments (parameters) are constants, with their values at the time of the trace.
 
     Args:
-        function: from Tensors to Tensors in any nesting. It assigns no Tensor of outside.
+        function: from Tensors to Tensors in any nesting. It must not assign Tensors from outside.
 
     Raises:
-        CaptureError: it does assign one: a running mean, the state of random numbers.
+        CaptureError: it assigns one, such as a running mean or the state of random numbers.
 
     Example:
         >>> f = autograd.to_jax(lambda x: (x * x).sum())
@@ -92,7 +92,7 @@ def _array(leaf: Any) -> CTensor:
 
 
 class _Pure(Listener[Tensor]):
-    """Lets Tensors be read, and those be assigned that were made in the same call."""
+    """Allows Tensors to be read, and those that were made in the same call to be assigned."""
 
     def __init__(self) -> None:
         self._made: set[Tensor] = set()
@@ -104,7 +104,7 @@ class _Pure(Listener[Tensor]):
         raise CaptureError("to_jax: detect_anomaly cannot look into a function that jax traces")
 
     def communicates(self, communicator: Exchange) -> None:
-        raise CaptureError("to_jax: a function that jax traces exchanges nothing with other ranks")
+        raise CaptureError("to_jax: a function that jax traces cannot communicate with other ranks")
 
     def made(self, tensor: Tensor) -> None:
         self._made.add(tensor)
@@ -116,7 +116,7 @@ class _Pure(Listener[Tensor]):
         if tensor not in self._made:
             name = f" ({tensor.name})" if tensor.name else ""
             raise CaptureError(
-                f"to_jax: the function assigns a Tensor{name} of outside; jax wants functions that "
-                "change nothing. Batch norm and dropout do so in training only"
+                f"to_jax: the function assigns a Tensor{name} from outside; jax needs functions "
+                "that change nothing. Batch norm and dropout assign Tensors in training only"
             )
         tensor._data = value

@@ -3,12 +3,12 @@
 ``forward`` runs under ``jax.jit`` on a fresh copy of the operation. What it leaves on the copy's
 attributes is what ``backward`` will need, so the compiled forward returns that too: arrays as
 residuals, anything else (shapes, flags) as part of the :class:`Trace`, of which there is one for
-each set of input shapes. An array that is an input or an output anyway is not returned twice.
+each set of input shapes. An array that is also an input or an output is not returned twice.
 
-``backward`` is compiled per trace, and for just those gradients that somebody needs.
+``backward`` is compiled per trace, and only for those gradients that are needed.
 
 What a user's operation reads besides its configuration, such as globals and attributes of the
-class, is guarded: once that changes, the kernel is made anew.
+class, is guarded: when that changes, the kernel is compiled again.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from singa.tape.table import Table, Tracing
 Arrays: TypeAlias = tuple[CTensor, ...]
 Recorded: TypeAlias = "tuple[Arrays, dict[ref[Trace], Arrays]]"
 Layout: TypeAlias = tuple[int, ...]
-"""For each gradient of an input, which it is of the outputs' gradients and what was computed."""
+"""For each input's gradient, its index in the list of outputs' gradients and computed arrays."""
 
 table = Table()
 
@@ -48,17 +48,17 @@ class Kernel:
     """The compiled forward of one class of operations with one configuration.
 
     Args:
-        operation: configured so.
+        operation: one with this configuration.
         precision: the type that the inputs are converted to; None for their own.
-        names: of the attributes that go in as arguments; all others are constants.
-        identity: the hash of what it is known by.
+        names: the attributes that are arguments of the kernel; all others are constants.
+        identity: the hash of the kernel's key.
 
     Attributes:
         infer: from the given attributes and the inputs to ``{tracing: outputs}``.
-        record: to the outputs and ``{trace: residuals}``. A dict's keys are part of what
-            ``jax.jit`` remembers of its result: this is how each call gets the trace that belongs
-            to its shapes, without looking it up. They are weak references: jax remembers them
-            when all that was compiled is gone.
+        record: from the same to the outputs and ``{trace: residuals}``. ``jax.jit`` stores a
+            dict's keys with the structure of its result: this is how each call gets the trace for
+            its shapes, without a look-up. The keys are weak references, because jax keeps them
+            after the compiled code was freed.
         tracings: all that were made.
         guard: of what else the user's code reads; None if it reads nothing that could change.
     """
@@ -72,7 +72,8 @@ class Kernel:
         names: Sequence[str],
         identity: int,
     ) -> None:
-        # What is compiled does not hold the kernel, so that no collector has to be waited for.
+        # The compiled functions do not refer to the kernel: so it is freed without waiting for
+        # garbage collection.
         tracings: list[Tracing] = []
         self.tracings = tracings
         operation = operation.copy()
@@ -116,7 +117,7 @@ class Kernel:
 
 
 def kernel_of(operation: OperationLike, precision: DType | None) -> tuple[Kernel, dict[str, Any]]:
-    """The kernel for an operation's configuration, and the attributes that go in as arguments."""
+    """The kernel for an operation's configuration, and the attributes that are its arguments."""
     key, given = configuration(operation, precision)
     kernel = table.kernels.get(key)
     if kernel is None or (kernel.guard is not None and not kernel.guard.holds_here()):
@@ -133,7 +134,7 @@ def _forward(operation: OperationLike, precision: DType | None, *xs: CTensor) ->
 
 
 def _forward_in_float32(operation: OperationLike, xs: Arrays) -> Arrays:
-    """What was computed in float32 at least, in the types that the inputs as they are lead to."""
+    """Compute in at least float32; the outputs get the types that the unconverted inputs give."""
     plain = operation.copy()
     wide = converted(xs, float32)
     with _arrays_only(operation):
@@ -145,7 +146,7 @@ def _forward_in_float32(operation: OperationLike, xs: Arrays) -> Arrays:
 
 
 def _forward_for_backward(operation: OperationLike, precision: DType | None, xs: Arrays) -> Arrays:
-    """The outputs; what backward will need is left on the operation."""
+    """The outputs. What backward will need is stored on the operation."""
     if not operation.derives_backward():
         return _forward(operation, precision, *xs)
     ys: Arrays
@@ -155,13 +156,13 @@ def _forward_for_backward(operation: OperationLike, precision: DType | None, xs:
 
 
 class Trace(Tracing):
-    """What one tracing of forward found out: the layout of what it left for backward.
+    """The result of one tracing of forward: the layout of what forward left for backward.
 
     Attributes:
-        recomputes: whether derivatives of backward need the inputs, because it uses values that
-            forward has computed and that are no outputs.
-        exist: by which outputs' gradients are given and which inputs' are needed, the ones that
-            a recorded backward has.
+        recomputes: whether derivatives of backward need the inputs, because backward uses values
+            that forward has computed and that are not outputs.
+        exist: which inputs' gradients a recorded backward gives; by which outputs' gradients are
+            given and which inputs' gradients are needed.
     """
 
     __slots__ = (
@@ -203,7 +204,7 @@ class Trace(Tracing):
                 known.append(leaf)
                 self.recomputes = self.recomputes or is_float(leaf.dtype)
             self._places.append(place)
-        # The functions that are compiled hold this, and not the trace, which holds them.
+        # The compiled functions refer to this, not to the trace: the trace refers to them.
         self._left_on: Callable[[OperationLike, Sequence[Any]], OperationLike]
         self._left_on = partial(_with_what_was_left, self._given, treedef, constants)
 
@@ -221,7 +222,7 @@ class Trace(Tracing):
     def saved(
         self, given: dict[str, Any], xs: Sequence[CTensor], ys: Arrays, residuals: Arrays
     ) -> list[Any]:
-        """The arrays that backward takes: those that were given, and those that forward left."""
+        """The arrays that backward takes: the given attributes, and what forward left."""
         known = (*xs, *ys, *given.values(), *residuals)
         return [*given.values(), *[known[place] for place in self._places]]
 
@@ -230,7 +231,7 @@ class Trace(Tracing):
         return self._left_on(self._operation.copy(), record._saved)
 
     def sources(self, record: RecordLike) -> Iterator[tuple[CTensor, int | None, int | None]]:
-        """What backward depends on: the arrays, and which input or output each of them is."""
+        """The arrays that backward depends on, and which input or output each of them is."""
         inputs, outputs = len(self.input_avals), len(self.output_avals)
         given, left = record._saved[: len(self._given)], record._saved[len(self._given) :]
         yield from ((jnp.asarray(x), None, None) for x in given)
@@ -260,8 +261,8 @@ class Trace(Tracing):
     ) -> Sequence[CTensor | None]:
         """The gradients of the needed inputs, in order; None where there is none.
 
-        ``dys`` holds the outputs' gradients by the outputs' numbers. An output that nobody used
-        is not among them; its zeros are made inside the kernel, where they cost nothing.
+        ``dys`` holds the outputs' gradients by the outputs' numbers. If an output was not used,
+        its gradient is missing; the kernel makes the zeros, where they cost nothing.
         """
         key = (needed, *dys)
         arrived = list(dys.values())
@@ -286,7 +287,7 @@ class Trace(Tracing):
             arrived = dict(zip(given, dys, strict=True))
             with running(guard), _arrays_only(operation):
                 dxs = input_gradients(operation, arrived, input_avals, output_avals, needed)
-            # A gradient that is handed on as it came, or to several inputs, is one result less:
+            # A gradient that is passed on unchanged, or to several inputs, is not returned (again):
             # XLA would copy it.
             known: list[CTensor | None] = [*dys]
             layout = []
@@ -307,7 +308,7 @@ def _with_what_was_left(
     operation: OperationLike,
     saved: Sequence[Any],
 ) -> OperationLike:
-    """The operation, with what it was given and what forward left on it."""
+    """The operation, with the given attributes and what forward left on it."""
     arrays = iter(saved)
     attributes = operation.__dict__
     attributes.update((name, next(arrays)) for name in given)
@@ -328,11 +329,11 @@ def input_gradients(
     output_avals: Sequence[Any],
     needed: Sequence[bool],
 ) -> list[CTensor | None]:
-    """Call ``operation.backward`` and check and fit what it returns, for the needed inputs.
+    """Call ``operation.backward``, and check and convert its results for the needed inputs.
 
     ``dys`` holds the outputs' gradients by number; those that are missing are zeros.
 
-    This is the one place where gradients are summed over the axes along which an input was
+    This is the only place where gradients are summed over the axes along which an input was
     broadcast, and converted to the input's data type; operations need not do it.
     """
     given = tuple(
@@ -340,7 +341,7 @@ def input_gradients(
         for i, aval in enumerate(output_avals)
     )
     if operation.arithmetic == WIDE and not operation.derives_backward():
-        given = converted(given, float32)  # what jax derives wants the outputs' types
+        given = converted(given, float32)  # a backward that jax derives needs the outputs' types
     dxs = operation.backward(*given)
     if not isinstance(dxs, (tuple, list)):
         dxs = (dxs,)
@@ -371,7 +372,7 @@ def _fit(operation: OperationLike, i: int, dx: Any, aval: Any) -> CTensor | None
             f"{operation.name}.backward returned a gradient of shape {dx.shape} for input {i}, "
             f"which is of shape {aval.shape}"
         ) from None
-    # If nothing is to be converted, the very same: what is handed on is known by that.
+    # Without a conversion return the same object: gradients that are passed on are found by that.
     return fitted if fitted.dtype == aval.dtype else fitted.astype(aval.dtype)
 
 
@@ -412,11 +413,11 @@ _ON_HOST = ". An operation with traceable = False runs as Python each time"
 
 @contextmanager
 def arrays_only(what: str, instead: str) -> Iterator[None]:
-    """A block in which no Tensors are used.
+    """A block in which any use of a Tensor is refused.
 
     Args:
-        what: the methods that run there, for messages.
-        instead: what to do instead.
+        what: the methods that run in the block, for messages.
+        instead: what the user should do instead.
     """
     outer = local.capture, local.journal
     local.capture = local.journal = _Refusal(what, instead)
@@ -439,7 +440,7 @@ def _arrays_only(operation: OperationLike) -> AbstractContextManager[None]:
 
 
 def named(function: Callable[..., Any], name: str) -> Callable[..., Any]:
-    """``function`` under another name: the one that profiles and graphs will show."""
+    """``function`` under another name, which profiles and graphs will show."""
 
     def renamed(*args: Any) -> Any:
         return function(*args)

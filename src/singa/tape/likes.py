@@ -1,4 +1,4 @@
-"""What the rooms of the tape are to those below them: an operation, a record, a trace."""
+"""Protocols that the lower modules of the tape use: an operation, a record, a trace."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class OperationLike(Protocol):
 
 
 class TraceLike(Protocol):
-    """What is known of one call's forward: a Trace, or what stands in its place."""
+    """What is known of one call's forward: a Trace, or an object that takes its place."""
 
     def after_forward(self, record: Any) -> OperationLike:
         """The operation as forward left it."""

@@ -10,10 +10,10 @@ from singa.device import DType
 
 
 class Mode:
-    """Two switches, of which the second follows the first unless somebody says otherwise.
+    """Two switches; ``recording`` has the value of ``training`` unless it is set separately.
 
-    ``training`` is one for the process. While a model's step runs, the model's own setting is in
-    force in its thread.
+    ``training`` is global to the process. While a model's step runs, the model's own setting is
+    used in its thread.
     """
 
     __slots__ = ("default",)
@@ -23,7 +23,7 @@ class Mode:
 
     @property
     def training(self) -> bool:
-        """Whether layers behave as in training: dropout drops, batch norm looks at the batch."""
+        """Whether layers behave as in training: dropout drops, batch norm uses the batch."""
         here = local.training
         return self.default if here is None else here
 
@@ -33,7 +33,7 @@ class Mode:
 
     @property
     def recording(self) -> bool:
-        """Whether operations record themselves, so that there is something to walk back over."""
+        """Whether operations record themselves, so that a backward pass is possible."""
         here = local.recording
         if here is None:
             here = local.training
@@ -51,14 +51,14 @@ def is_tracked(*xs: Tensor) -> bool:
 
 
 def training(value: bool) -> _GeneratorContextManager[None]:
-    """Let ``mode.training`` be ``value`` in this thread for a while."""
+    """A block in which ``mode.training`` is ``value`` in this thread."""
     return within("training", bool(value))
 
 
 class StepModes:
     """A block in which a model's step runs: its own mode, and its own precision.
 
-    Not a generator: entering and leaving those would cost a small step a tenth of its time.
+    Not a generator: entering and leaving one would take a tenth of a small step's time.
     """
 
     __slots__ = ("_before", "_modes")
@@ -77,7 +77,7 @@ class StepModes:
 def no_grad() -> _GeneratorContextManager[None]:
     """A block, or with ``@no_grad()`` a function, in which nothing is recorded in this thread.
 
-    Layers go on behaving as in training, if that is on.
+    Layers still behave as in training, if training mode is on.
 
     Example:
         >>> autograd.training = True
@@ -93,8 +93,8 @@ def no_grad() -> _GeneratorContextManager[None]:
 def enable_grad() -> _GeneratorContextManager[None]:
     """A block, or with ``@enable_grad()`` a function, in which operations are recorded.
 
-    Whatever surrounds it: :func:`no_grad`, or ``autograd.training = False``, under which layers
-    go on behaving as in evaluation.
+    This is so even inside :func:`no_grad`, and with ``autograd.training = False``; layers still
+    behave as in evaluation then.
 
     Example:
         >>> w = Tensor(data=[1.0, 2.0], stores_grad=True)

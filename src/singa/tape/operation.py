@@ -25,38 +25,38 @@ class Operation:
     A subclass takes its configuration in ``__init__`` (plain values: numbers, strings, tuples)
     and defines
 
-    - ``forward(self, *xs)``: CTensors in, one CTensor or a tuple of them out. What the backward
-      pass will need is kept on ``self``.
-    - ``backward(self, *dys)``: for each output its gradient in, for each input its gradient out
-      (None where there is none). A gradient of an input's broadcast shape will do: the sum over
-      the broadcast axes is taken for you. Without a ``backward`` jax derives one.
+    - ``forward(self, *xs)``: takes CTensors, returns one CTensor or a tuple of them. It stores on
+      ``self`` what the backward pass will need.
+    - ``backward(self, *dys)``: takes the gradient of each output, returns the gradient of each
+      input (None where there is none). A gradient may have the shape that the input was broadcast
+      to: the tape sums over the broadcast axes. Without a ``backward`` jax derives one.
 
     Both are compiled by XLA, so they compute with ``jax.numpy`` and run as Python only once per
     configuration and input shapes. Checks of shapes and types belong into ``forward``: they run
     at that time, and cost nothing later. An operation that has to run as Python each time (host
     code, shapes that depend on values) sets ``traceable = False``.
 
-    An operation is its configuration, and nothing else: it may be kept and called again and again,
-    from several threads, copied and pickled. Each call that is recorded makes a
-    ``Record``.
+    An operation is its configuration, and nothing else: it may be kept and called many times, from
+    several threads, copied and pickled. Each call that is recorded makes a ``Record``.
 
-    What is compiled is kept by the class, its ``forward`` and ``backward``, and the values and
-    types of all attributes: numbers, strings, functions, and lists, tuples, sets and dicts of
-    them. Attributes that are NumPy arrays are arguments of what is compiled, and may change at no
-    cost; so may the numbers that ``numbers`` names. Whatever else ``forward`` and ``backward``
-    read, such as globals, attributes of the class and of objects, and helper methods, is compared
-    in each call, and once it has changed they are compiled anew: what changes often is an input.
+    The compiled code is cached. Its key is the class, its ``forward`` and ``backward``, and the
+    values and types of all attributes: numbers, strings, functions, and lists, tuples, sets and
+    dicts of them. Attributes that are NumPy arrays are arguments of the compiled code, and may
+    change without a recompilation; so may the numbers that ``numbers`` names. All else that
+    ``forward`` and ``backward`` read, such as globals, attributes of the class and of objects, and
+    helper methods, is compared in each call. When it has changed, they are compiled again: make
+    an input of what changes often.
 
     Attributes:
-        name: for people: the class's name unless given.
+        name: for messages: the class's name unless given.
         traceable: whether forward and backward are compiled.
-        arithmetic: ``"wide"`` for what computes in float32 at least, such as sums: of short inputs
-            the result is short too, but for mixed precision, where it stays float32. ``"low"`` for
-            what computes in the short type of mixed precision. None for what takes its inputs as
-            they are.
-        numbers: the names of attributes whose numbers may be others in each call: bounds, slopes.
-            In ``forward`` and ``backward`` they are scalars to compute with; an ``if`` does not
-            know their values.
+        arithmetic: ``"wide"``: compute in at least float32, such as sums. If the inputs are of
+            short types the result is short too, except in mixed precision, where it stays float32.
+            ``"low"``: compute in the short type of mixed precision. None: compute in the types of
+            the inputs.
+        numbers: the names of attributes whose numbers may change from call to call: bounds, slopes.
+            In ``forward`` and ``backward`` they are scalars to compute with; an ``if`` cannot use
+            their values.
 
     Example:
         >>> class Softsign(autograd.Operation):
@@ -81,14 +81,14 @@ class Operation:
     if TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            """What ``forward`` leaves for ``backward``."""
+            """An attribute that ``forward`` leaves for ``backward``."""
 
     def __init__(self, name: str | None = None) -> None:
         self._name = name
 
     @property
     def name(self) -> str:
-        """For people: the class's name, unless it was given another one."""
+        """The name in messages: the class's name, unless another one was given."""
         # A subclass need not call __init__.
         return getattr(self, "_name", None) or type(self).__name__
 
@@ -102,26 +102,26 @@ class Operation:
         raise NotImplementedError(f"{type(self).__name__} has no forward")
 
     def backward(self, *dys: Any) -> Any:
-        """Compute the inputs' gradients from the outputs': CTensors."""
-        # jax wants gradients of type float0 for outputs that are not floats.
+        """Compute the inputs' gradients from the outputs' gradients: CTensors."""
+        # jax needs gradients of type float0 for outputs that are not floats.
         dxs = self._pullback(
             tuple(dy if is_float(dy.dtype) else np.zeros(dy.shape, jax.dtypes.float0) for dy in dys)
         )
         return tuple(None if dx.dtype == jax.dtypes.float0 else dx for dx in dxs)
 
     def outputs_like(self, *xs: jax.ShapeDtypeStruct) -> Any:
-        """What forward will return, for compiled steps with an operation that is not traceable.
+        """The shapes and types that forward will return; needed in compiled steps if not traceable.
 
         Args:
             xs: the shapes and types of the inputs.
 
         Returns:
-            Of each output the same: anything with a shape and a dtype. One, or a tuple.
+            The same of the outputs: an object with a shape and a dtype, or a tuple of them.
         """
         raise NotImplementedError
 
     def copy(self, attributes: dict[str, Any] | None = None) -> Operation:
-        """One that is configured alike and has not been called, with more attributes."""
+        """An operation with the same configuration and these further attributes, not yet called."""
         fresh = object.__new__(type(self))
         fresh._name = getattr(self, "_name", None)
         fresh.__dict__.update(self.__dict__)
@@ -133,9 +133,9 @@ class Operation:
         """Run forward on Tensors, and record it if recording is on and a gradient is wanted.
 
         Raises:
-            ArgumentError: a Tensor among its attributes, or what its kernel cannot be known by.
+            ArgumentError: an attribute is a Tensor, or a value that cannot be compared.
             DeviceError: the inputs are on different devices.
-            SingaError: whatever ``forward`` finds wrong with the inputs.
+            SingaError: ``forward`` refuses the inputs.
         """
         here = local
         try:
@@ -183,7 +183,7 @@ class Operation:
             creator = x.creator
             if not x._requires_grad:
                 edges.append(None)
-            # What another step has computed is a leaf in this one.
+            # A Tensor that another step has computed is a leaf in this one.
             elif creator is not None and creator.step is step:
                 edges.append((creator, x.output_index, x if x._stores_grad else None))
             else:
@@ -194,11 +194,12 @@ class Operation:
     def register_forward_pre_hook(cls, hook: hooks.PreHook) -> hooks.Handle:
         """Call ``hook(operation, xs)`` before each call of an operation of this class.
 
-        Of ``Operation`` itself: of all operations. What the hook returns, if it is not None, are
-        the inputs in their place. In a compiled step hooks run once, while it is captured.
+        On ``Operation`` itself: before each call of any operation. If the hook does not return
+        None, its result replaces the inputs. In a compiled step hooks run once, while it is
+        captured.
 
         Returns:
-            A handle, whose ``remove()`` ends it.
+            A handle, whose ``remove()`` removes the hook.
         """
         return hooks.register(hooks.before, cls, hook, _choose_call)
 
@@ -211,9 +212,9 @@ class Operation:
     def register_backward_hook(cls, hook: hooks.BackwardHook) -> hooks.Handle:
         """Call ``hook(record, dxs, dys)`` after each backward pass through such an operation.
 
-        ``record`` is that of its call: it has a ``name`` and the ``operation``. ``dxs`` are the
-        gradients of the inputs that need one, None where there is none; ``dys`` those of the
-        outputs that were used.
+        ``record`` is the record of the operation's call: it has a ``name`` and the ``operation``.
+        ``dxs`` are the gradients of the inputs that need one, None where there is none; ``dys``
+        are the gradients of the outputs that were used.
         """
         return hooks.register(hooks.backward, cls, hook, _choose_call)
 
@@ -242,7 +243,7 @@ def _choose_call() -> None:
 
 
 def computed(operation: Operation, arrays: Sequence[CTensor], kind: str = FORWARD) -> Arrays:
-    """The outputs of an operation, of which nothing is recorded; what kind of call it is."""
+    """The outputs of an operation without a record; ``kind`` is the kind of the call."""
     low = local.precision
     kernel, given = kernel_of(operation, low and computing_type(operation.arithmetic, low))
     if local.capture is None:
@@ -286,7 +287,7 @@ def _on_host(
     operation: Operation, record: Record | None, arrays: list[CTensor]
 ) -> tuple[Arrays, tuple[bool, ...]]:
     """The outputs of an operation that runs as Python, and which of them are floats."""
-    called = operation.copy()  # its attributes are what forward leaves on it
+    called = operation.copy()  # forward stores attributes on it
     with calling(FORWARD, operation if record is None else record):
         ys = host.forward(called, arrays)
     trace = host.HostTrace(arrays, ys)

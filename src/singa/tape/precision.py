@@ -16,11 +16,11 @@ _HALF = (float16, bfloat16)
 
 
 def as_precision(precision: Any) -> DType | None:
-    """The short type of a setting: float16 or bfloat16; None for float32, which is no mixture.
+    """The short type of a setting: float16 or bfloat16; None for float32 (no mixed precision).
 
     Raises:
         ArgumentError: another type.
-        DTypeError: no type.
+        DTypeError: not a type.
     """
     dtype = as_dtype(precision)
     if dtype not in (float32, *_HALF):
@@ -32,15 +32,16 @@ def mixed_precision(precision: Any) -> _GeneratorContextManager[None]:
     """A block in which matrix products and convolutions compute in a short type.
 
     Their float32 inputs are converted within their kernels, and the gradients come back as
-    float32: so parameters, and what optimizers keep, stay float32. Losses, sums, softmax,
-    exponentials and logarithms convert short inputs to float32. All others compute in the types
-    that they get. float64 stays what it is.
+    float32: so parameters, and the state of optimizers, stay float32. Losses, sums, softmax,
+    exponentials and logarithms convert short inputs to float32. All other operations compute in
+    the types of their inputs. float64 is never converted.
 
     For float16 call the optimizer with the loss, ``optimizer(loss)``: it scales the loss so that
-    small gradients do not vanish.
+    small gradients do not become zero.
 
     Args:
-        precision: ``"bfloat16"`` or ``"float16"``; ``"float32"`` ends a mixture that surrounds it.
+        precision: ``"bfloat16"`` or ``"float16"``; ``"float32"`` turns off mixed precision inside
+            a block of it.
 
     Source: Micikevicius et al., Mixed Precision Training, 2018.
 
@@ -55,17 +56,17 @@ def mixed_precision(precision: Any) -> _GeneratorContextManager[None]:
 
 
 def wide(dtype: DType) -> DType:
-    """The type to add values of this one up in: of its kind, and of 32 bits at least."""
+    """The type in which values of this type are summed: of the same kind, and at least 32 bits."""
     return jnp.promote_types(dtype, float32 if is_float(dtype) else int32)
 
 
 def computing_type(arithmetic: str | None, low: DType) -> DType | None:
-    """The type that an operation converts its inputs to; None if it takes them as they are."""
+    """The type that an operation converts its inputs to; None if it does not convert them."""
     return {LOW: low, WIDE: float32, None: None}[arithmetic]
 
 
 def converted(xs: tuple[CTensor, ...], dtype: DType | None) -> tuple[CTensor, ...]:
-    """The same inputs, those of other short types or of float32 in this type."""
+    """The inputs; those of other short types or of float32 are converted to this type."""
     if dtype is None:
         return xs
     kinds = (*_HALF, float32) if dtype in _HALF else _HALF

@@ -1,4 +1,4 @@
-"""Record: one call of an operation, as the backward pass finds it."""
+"""Record: one call of an operation, with what the backward pass needs of it."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ itself if its gradient is to be yielded. None for an input that needs no gradien
 class Record:
     """One call of an operation that was recorded: the ``creator`` of its results.
 
-    It has, as attributes, what the operation's ``forward`` has left on ``self`` for ``backward``,
+    Its attributes are what the operation's ``forward`` has stored on ``self`` for ``backward``,
     and the operation's configuration as it was when it was called.
 
     Attributes:
-        operation: the operation that was called. It may be called again, which is another record.
+        operation: the operation that was called. If it is called again, this makes another record.
         src: where the inputs came from, an :data:`Edge` each.
-        step: the step in which it was called; None outside of steps. A later step does not walk
-            back into it.
+        step: the step in which it was called; None outside of steps. The backward pass of a later
+            step does not go into it.
 
     Example:
         >>> x = Tensor(data=[-1.0, 2.0], stores_grad=True)
@@ -41,8 +41,8 @@ class Record:
         "__weakref__", "_inputs", "_needed", "_saved", "_trace", "operation", "src", "step",
     )  # fmt: skip
 
-    # Set once it has been called: the layout of what forward left, the arrays that backward takes,
-    # and those of the inputs, if the trace says that it recomputes.
+    # Set after the call: the layout of what forward left, the arrays that backward takes, and the
+    # arrays of the inputs if ``_trace.recomputes``.
     _trace: TraceLike
     _saved: list[Any]
     _inputs: list[CTensor]
@@ -55,7 +55,7 @@ class Record:
 
     @property
     def name(self) -> str:
-        """For people: the operation's."""
+        """The operation's name in messages."""
         return self.operation.name
 
     @property
@@ -64,7 +64,7 @@ class Record:
         return any(self.src)
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or name in Record.__slots__:  # not what forward has left
+        if name.startswith("__") or name in Record.__slots__:  # not stored by forward
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         return getattr(self._after_forward(), name)
 
@@ -87,7 +87,7 @@ class Record:
             return self._trace.backward(self, dys, needed)
 
     def _after_forward(self) -> OperationLike:
-        """A copy of the operation as ``forward`` has left it."""
+        """A copy of the operation with what ``forward`` has stored on it."""
         return self._trace.after_forward(self)
 
     def __repr__(self) -> str:

@@ -1,10 +1,10 @@
-"""The kernels that are kept, and for how long.
+"""The cache of kernels: which are kept, and for how long.
 
-A kernel is compiled once for each set of shapes, and what was compiled takes memory: more than a
-MiB each time. A training whose batches are of ever new sizes would fill the memory with it. So
-all that is compiled is counted. When there is more than a limit, those kernels go of which little
-was used lately; they are compiled again if they are wanted again. Where that happens often the
-limit grows, so that a model that needs many kernels has them all after a few steps.
+A kernel is compiled once for each set of shapes, and the compiled code takes memory: more than a
+MiB each time. A training whose batches always have new sizes would fill the memory with it. So
+all compiled programs are counted. When there are more than a limit, the kernels that were little
+used recently are dropped; they are compiled again when they are needed again. If that happens
+often the limit grows, so that a model that needs many kernels keeps them all after a few steps.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import Any
 from singa.engine import memory
 
 LEAST = 160
-"""So much is kept in any case."""
+"""The smallest limit, in programs."""
 
 MOST = 4096
-"""So much is kept at most of what is not in use all the time."""
+"""The largest limit, in programs; but twice the number in use is always allowed."""
 
 
 class Tracing:
@@ -28,7 +28,7 @@ class Tracing:
     Attributes:
         identity: a number that is the same if the same kernel is traced again for the same shapes.
         used: the table's clock when it was last used.
-        programs: how many were compiled for it: itself, and its backward passes.
+        programs: how many programs were compiled for it: the forward, and its backward passes.
     """
 
     __slots__ = ("identity", "programs", "used")
@@ -43,10 +43,10 @@ class Table:
     """Kernels by key; see above.
 
     Attributes:
-        kernels: what is kept.
-        clock: how many programs were compiled so far, for all that ever was in it.
-        held: how many there are of what is kept.
-        limit: the number of those at which the table is sorted out.
+        kernels: the kernels that are kept.
+        clock: how many programs were compiled so far, for these and for dropped kernels.
+        held: how many programs the kept kernels have.
+        limit: if more programs are held, unused kernels are dropped.
     """
 
     def __init__(self, least: int = LEAST, most: int = MOST) -> None:
@@ -55,8 +55,8 @@ class Table:
         self.limit = least
         self.clock = 0
         self.held = 0
-        # What went, the latest at the end; and since the table was last sorted out, how many
-        # tracings there were, and how many of those had gone before.
+        # The dropped tracings, the latest at the end; and, since kernels were last dropped, how
+        # many tracings were made, and how many of those had been dropped before.
         self._gone: dict[int, None] = {}
         self._traced = self._returned = 0
         self._lock = Lock()
@@ -77,7 +77,7 @@ class Table:
         self._count()
 
     def use(self, tracing: Tracing) -> None:
-        """Note that a tracing is in use; needed only where its ``used`` is not the clock."""
+        """Note that a tracing is in use; needed only if its ``used`` is not the clock."""
         tracing.used = self.clock
         if self.held > self.limit and self._lock.acquire(blocking=False):
             try:
@@ -90,10 +90,10 @@ class Table:
         self.held += 1
 
     def _sort_out(self) -> None:
-        """Drop the kernels less than half of whose programs are in use.
+        """Drop the kernels of whose programs less than half are in use.
 
-        One cannot be dropped for some of its shapes only: jax keeps them together. Nothing goes if
-        most of what was compiled lately had gone before.
+        A kernel cannot be dropped for some of its shapes only: jax keeps them together. Nothing is
+        dropped if most of the recent tracings had been dropped before: then the limit grows.
         """
         is_too_small = 2 * self._returned > self._traced and self.limit < self.most
         self._traced = self._returned = 0

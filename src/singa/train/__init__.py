@@ -1,4 +1,4 @@
-"""Training: :func:`fit`, what it can be told, and what it leaves.
+"""Training: :func:`fit`, its options and its results.
 
 ::
 
@@ -6,7 +6,7 @@
 
 - ``fitting.py``: fit, and its arguments.
 - ``training.py``: the loop.
-- ``feeding.py``: batches of whatever the data are.
+- ``feeding.py``: batches from all kinds of data.
 - ``measuring.py``, ``evaluation.py``: metrics; evaluation and prediction.
 - ``history.py``: the numbers.
 - ``callback.py``, and callbacks: ``monitor.py`` (early stopping), ``saving.py`` (checkpoints),

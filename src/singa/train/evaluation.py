@@ -24,10 +24,10 @@ from singa.train.measuring import Meters, Metrics, as_metrics, numbers
 
 
 def results(returned: Any) -> tuple[Any, dict[str, Tensor]]:
-    """What a step has returned: the predictions, if any, and the loss and other scalars by name.
+    """The results of a step: the predictions, if any, and the loss and other scalars by name.
 
     Raises:
-        DTypeError: there is no loss of one element in it.
+        DTypeError: there is no loss of one element in them.
     """
     out, values = None, {}
     if isinstance(returned, Tensor):
@@ -62,14 +62,14 @@ def _describe(returned: Any) -> str:
 
 
 class Evaluator:
-    """Computes the loss and the metrics of a model, which is not changed by it.
+    """Computes the loss and the metrics of a model without changing it.
 
-    The loss is that of the model's ``evaluate_one_batch``, which takes and returns the same as
-    ``train_one_batch``. Where there is none it is that of ``train_one_batch`` itself, in the mode
-    of evaluation and with its optimizers held still.
+    It calls the model's ``evaluate_one_batch``, which has the same arguments and results as
+    ``train_one_batch``. If there is none it calls ``train_one_batch`` itself, in evaluation mode
+    and with optimizers that update nothing.
 
     Args:
-        owner: who asks, for messages.
+        owner: the caller's name, for messages.
         model: a compiled model.
         metrics: by name.
     """
@@ -77,18 +77,18 @@ class Evaluator:
     def __init__(self, owner: str, model: Model, metrics: Mapping[str, Metric]) -> None:
         self._owner = owner
         self._model = model
-        self._meters = Meters(metrics, use_graph=False)  # a part of the step
+        self._meters = Meters(metrics, use_graph=False)  # not compiled alone: a part of the step
         self._steps = Steps()
 
     def check(self, batch: Batch) -> None:
-        """Raise what evaluating such a batch would, without computing anything."""
+        """Raise the errors that the evaluation of such a batch would raise, without computing."""
         with self._mode():
             try:
                 Capture(lambda *fields: list(self._evaluate(*fields).values()), batch)
             except CaptureError:
                 if self._model.graph_mode:
                     raise
-                # Something runs on the host: it is found out when it does.
+                # An operation runs on the host: its errors are raised when it runs.
 
     def run(self, loader: Any, device: Device) -> dict[str, float]:
         """The mean loss, the metrics and other scalars, of all the loader's batches."""
@@ -109,10 +109,10 @@ class Evaluator:
 
     @contextmanager
     def _mode(self) -> Iterator[None]:
-        # Meanwhile nobody is to save the model.
+        # No other thread may save the model meanwhile.
         with self._model._lock:
-            # Operations are recorded: train_one_batch may walk back over them. What comes of that
-            # is not used, so that no compiled step computes it.
+            # Operations are recorded: train_one_batch may have a backward pass. Its results are
+            # not used, so that a compiled step does not compute them.
             precision = tape.mixed_precision(self._model.precision or float32)
             with tape.training(False), tape.enable_grad(), precision:
                 yield
@@ -126,7 +126,7 @@ class Evaluator:
 
     def _evaluate(self, *batch: Tensor) -> dict[str, Tensor]:
         own: Callable[..., Any] | None = getattr(self._model, "evaluate_one_batch", None)
-        # Whatever the step changes, by an optimizer or by hand, is as before when it has ended.
+        # All changes of the step, by an optimizer or by assignments, are undone when it has ended.
         with still(), Journal() as before:
             out, values = results((own or self._model.train_one_batch)(*batch))
             before.restore()
@@ -164,19 +164,18 @@ def evaluate(
     True
 
     Args:
-        model: a model that was compiled, by :func:`singa.train.fit` for example. Its loss is
-            that of ``evaluate_one_batch``, or of ``train_one_batch`` with its optimizers held
-            still.
-        data: as for :func:`singa.train.fit`; of a :class:`singa.data.Dataset` the test images.
+        model: a compiled model, for example by :func:`singa.train.fit`. The loss is that of
+            ``evaluate_one_batch``, or of ``train_one_batch`` with optimizers that update nothing.
+        data: as for :func:`singa.train.fit`; the test images of a :class:`singa.data.Dataset`.
         metrics: as for :func:`singa.train.fit`.
         batch_size: samples at a time; 64 if not given.
-        device: where; that of the model's parameters if not given.
+        device: the device of the batches; that of the model's parameters if not given.
 
     Returns:
         The mean loss as ``loss``, and the metrics by their names.
 
     Raises:
-        ArgumentError: a metric that is not known; no samples; a model that was not compiled.
+        ArgumentError: a metric is unknown; there are no samples; the model was not compiled.
         ShapeError, DTypeError: the data do not fit the model.
     """
     found = as_metrics("evaluate", metrics)
@@ -208,10 +207,10 @@ def predict(
     (100, 1)
 
     Args:
-        model: a model that was compiled, by :func:`singa.train.fit` for example.
+        model: a compiled model, for example by :func:`singa.train.fit`.
         inputs: an array (N, ...); or a tuple of them, if ``forward`` takes several.
         batch_size: samples at a time; 64 if not given.
-        device: where; that of the model's parameters if not given.
+        device: the device of the batches; that of the model's parameters if not given.
 
     Raises:
         ArgumentError: there are no inputs, or the model was not compiled.

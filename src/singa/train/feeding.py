@@ -1,4 +1,4 @@
-"""What a training is fed with: loaders of whatever the caller has, and batches as Tensors."""
+"""The data of a training: loaders for all kinds of data, and batches as Tensors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from singa.errors import ArgumentError, DTypeError
 from singa.model import Model
 
 Source: TypeAlias = "DataLoader | Dataset | MapDataset | npt.ArrayLike | tuple[npt.ArrayLike, ...]"
-"""What there is to train or evaluate on; see :func:`singa.train.fit`."""
+"""Data for training or evaluation; see :func:`singa.train.fit`."""
 
 Batch: TypeAlias = tuple[Tensor, ...]
 
@@ -29,7 +29,7 @@ _BATCH_SIZE = 64
 def training_loader(
     owner: str, source: Source, batch_size: int | None, seed: int, device: Device
 ) -> DataLoader:
-    """Shuffled batches of one size; a loader stays as it is."""
+    """Shuffled batches of one size; a loader is used unchanged."""
     if isinstance(source, Dataset):
         source = source.train
     if isinstance(source, DataLoader):
@@ -42,7 +42,7 @@ def training_loader(
 def evaluation_loader(
     owner: str, source: Source, batch_size: int | None, device: Device
 ) -> DataLoader:
-    """Batches of all samples, in their order; a loader stays as it is."""
+    """Batches of all samples, in their order; a loader is used unchanged."""
     if isinstance(source, Dataset):
         source = source.test
     if isinstance(source, DataLoader):
@@ -52,7 +52,7 @@ def evaluation_loader(
 
 
 def as_dataset(owner: str, source: Any) -> MapDataset:
-    """A dataset of arrays, unless it is one already."""
+    """A dataset, made of arrays unless the source is a dataset already."""
     if isinstance(source, (tuple, list)):
         return ArrayDataset(*source)
     if isinstance(source, (np.ndarray, jax.Array)):
@@ -91,9 +91,9 @@ def _size(owner: str, dataset: MapDataset, batch_size: int | None) -> int:
 
 
 def example(owner: str, loader: DataLoader, device: Device) -> tuple[Batch, int]:
-    """A batch such as the loader gives, without shuffling, and a checksum of it.
+    """A batch like the loader's, without shuffling, and a checksum of it.
 
-    The checksum tells other data, and other batches of them, when a training is resumed.
+    By the checksum, other data or other batches are noticed when a training is resumed.
     """
     rows = range(min(loader.batch_size, len(loader.dataset)))
     if not rows:
@@ -134,7 +134,7 @@ def _as_tensor(owner: str, field: Any, device: Device) -> Tensor:
 
 
 def inputs_of(model: Model, batch: Batch) -> list[Tensor]:
-    """The fields that ``forward`` takes: the first ones, as many as it has to be given."""
+    """The fields that ``forward`` takes: the first ones, as many as its required arguments."""
     parameters = inspect.signature(model.forward).parameters.values()
     if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters):
         return list(batch[: max(len(batch) - 1, 1)])

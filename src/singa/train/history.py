@@ -1,4 +1,4 @@
-"""History: the numbers that a training has given, step by step and epoch by epoch."""
+"""History: the numbers of a training, step by step and epoch by epoch."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NO_MEASURE = re.compile("epoch|step|seconds|samples_per_second|lr(_.*)?")
 
 
 def is_measure(column: str) -> bool:
-    """Whether a column says how good an epoch was."""
+    """Whether a column measures how good an epoch was."""
     return not _NO_MEASURE.fullmatch(column)
 
 
@@ -66,7 +66,7 @@ class Table(Mapping[str, list[Any]]):
         return {name: column[index] for name, column in self._columns.items()}
 
     def write(self, fpath: str | os.PathLike[str]) -> None:
-        """Write a file of comma-separated values, whole or not at all.
+        """Write a file of comma-separated values, completely or not at all.
 
         Raises:
             OSError: it cannot be written.
@@ -81,7 +81,7 @@ class Table(Mapping[str, list[Any]]):
 
     def __getitem__(self, name: str) -> list[Any]:
         if name not in self._columns:
-            raise KeyError(f"{name!r} is none of the columns: {', '.join(self._columns)}")
+            raise KeyError(f"{name!r} is not one of the columns: {', '.join(self._columns)}")
         return self._columns[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -99,9 +99,9 @@ def _text(value: float) -> str:
 
 
 class History:
-    """What :func:`singa.train.fit` returns.
+    """The result of :func:`singa.train.fit`.
 
-    ``history["val_loss"]`` is the list of an epoch's quantity, one number for each epoch.
+    ``history["val_loss"]`` is the list of a quantity, with one number for each epoch.
 
     >>> history = History()
     >>> history.epochs.append({"epoch": 1, "loss": 0.5})
@@ -112,10 +112,10 @@ class History:
 
     Attributes:
         epochs: a row for each epoch: ``epoch``, ``step``, ``seconds``, ``samples_per_second``,
-            ``lr``, ``loss``, the metrics, and ``val_`` before the same of the validation.
+            ``lr``, ``loss``, the metrics, and the same of the validation with the prefix ``val_``.
         steps: a row for each step: ``step``, ``epoch``, ``loss``, ``lr``, and the metrics of its
             batch.
-        best: of each quantity that says how good an epoch was, the number of the best epoch so far.
+        best: for each quantity that measures how good an epoch was, the number of the best epoch.
         status: ``running``, ``completed``, ``interrupted`` by Ctrl-C, or ``failed``.
         stopped: why it ended before all epochs were complete; empty if it did not.
     """
@@ -140,15 +140,15 @@ class History:
 
 
 def best_epoch(values: Sequence[float], mode: str, min_delta: float = 0.0) -> int:
-    """The number of the best epoch; the first of several that are as good.
+    """The number of the best epoch; if several are equally good, the first one.
 
     Args:
         values: one for each epoch.
         mode: ``"min"`` or ``"max"``.
-        min_delta: by how much an epoch has to be better than the best one before.
+        min_delta: by how much an epoch must be better than the best one before.
 
     Returns:
-        From 1 on; 0 if none of the values is finite.
+        A number from 1; 0 if none of the values is finite.
     """
     best, best_cost = 0, math.inf
     for epoch, value in enumerate(values, 1):

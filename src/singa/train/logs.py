@@ -23,7 +23,7 @@ class CsvLog(Callback):
     epoch,step,seconds,samples_per_second,lr,loss,val_loss
 
     Args:
-        fpath: the file. It is written whole or not at all; one that is there is replaced.
+        fpath: the file. It is written completely or not at all; an existing file is replaced.
     """
 
     def __init__(self, fpath: str | os.PathLike[str]) -> None:
@@ -36,7 +36,7 @@ class CsvLog(Callback):
 class TensorBoardLog(Callback):
     """Writes the numbers of all steps and epochs for TensorBoard, after each epoch.
 
-    What there is of training and validation has one diagram: ``loss`` and ``val_loss`` are
+    A quantity of both training and validation has one chart: ``loss`` and ``val_loss`` are
     ``epoch/loss`` in the runs ``train`` and ``validation``; steps are in ``step/loss``.
 
     >>> from pathlib import Path
@@ -48,7 +48,7 @@ class TensorBoardLog(Callback):
     ['train', 'validation']
 
     Args:
-        folder: where to; of a training that is resumed, the same folder again.
+        folder: the folder; give the same folder again when a training is resumed.
 
     Raises:
         DependencyError: the package tensorboardX is not installed; it is the extra
@@ -65,7 +65,7 @@ class TensorBoardLog(Callback):
         self._step = self._epoch = 0
 
     def on_train_begin(self, training: Training) -> None:
-        # What an interrupted training has written of steps after its checkpoint is to be ignored.
+        # Steps that an interrupted training has written after its checkpoint are ignored.
         self._step, self._epoch = training.history.steps.rows, training.epoch
 
     def on_epoch_end(self, training: Training) -> None:

@@ -18,7 +18,7 @@ from singa.metric import Metric
 from singa.metric.naming import KINDS, name_of
 
 Metrics: TypeAlias = "str | Metric | Iterable[str | Metric] | Mapping[str, str | Metric]"
-"""Metrics by name or as objects; or what to call them, and which they are."""
+"""Metrics by name or as objects; or a mapping from names to metrics."""
 
 
 _SHARES = (
@@ -27,7 +27,7 @@ _SHARES = (
 
 
 def is_share(each: Metric) -> bool:
-    """Whether its values are shares, of which 1 is best."""
+    """Whether its values are fractions, of which 1 is best."""
     return isinstance(each, _SHARES)
 
 
@@ -73,7 +73,7 @@ class Meters:
     """Metrics of each batch, and of all batches since :meth:`reset`.
 
     Args:
-        metrics: by name. They count in copies.
+        metrics: by name. Copies of them are used.
         use_graph: whether all of them are one compiled program.
     """
 
@@ -82,10 +82,10 @@ class Meters:
         self._steps = Steps() if use_graph else None
 
     def update(self, out: Any, target: Tensor) -> dict[str, Tensor]:
-        """Take a batch in, and return its metrics. Nothing waits for the device.
+        """Add a batch, and return its metrics. Nothing waits for the device.
 
         Raises:
-            ArgumentError: the model has not returned what it predicts.
+            ArgumentError: the model has not returned its predictions.
             ShapeError: predictions and targets do not fit each other.
         """
         if not self.metrics:
@@ -98,7 +98,7 @@ class Meters:
             return {name: values[name] for name in self.metrics}
 
     def count(self, out: Any, target: Tensor) -> None:
-        """Take a batch in: inside of a larger step."""
+        """Add a batch, inside of a larger step."""
         if self.metrics:
             check_outputs(out)
         for each in self.metrics.values():
@@ -109,16 +109,16 @@ class Meters:
         return {name: each(out, target) for name, each in self.metrics.items()}
 
     def values(self) -> dict[str, float]:
-        """The metrics of all that was seen. This waits for the device."""
+        """The metrics of all batches so far. This waits for the device."""
         return {name: float(each.value) for name, each in self.metrics.items()}
 
     def reset(self) -> None:
-        """Forget what was seen."""
+        """Start again without batches."""
         for each in self.metrics.values():
             each.reset()
 
     def states(self) -> dict[str, Tensor]:
-        """What has been counted, by name: for a checkpoint in the midst of an epoch."""
+        """The counts by name, for a checkpoint in the middle of an epoch."""
         return {
             f"{name}/{i}": state
             for name, each in self.metrics.items()
@@ -126,10 +126,10 @@ class Meters:
         }
 
     def set_states(self, counts: Mapping[str, npt.NDArray[Any]], device: Device) -> None:
-        """Take over what :meth:`states` has returned.
+        """Restore the counts that :meth:`states` has returned.
 
         Raises:
-            CheckpointError: it is of other metrics.
+            CheckpointError: they belong to other metrics.
         """
         if not counts:
             self.reset()
@@ -148,7 +148,7 @@ class Meters:
 
 
 def numbers(rows: Sequence[Mapping[str, CTensor]]) -> list[dict[str, float]]:
-    """Scalars on devices as Python's numbers; all of them at once. This waits for them."""
+    """Scalars on devices as Python numbers, read all at once. This waits for them."""
     values = jax.device_get([list(row.values()) for row in rows])
     return [
         {name: np.asarray(value).reshape(()).item() for name, value in zip(row, found, strict=True)}

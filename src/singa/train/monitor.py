@@ -13,7 +13,7 @@ from singa.train.measuring import Meters
 
 
 class Monitored(Protocol):
-    """What is looked at of a training: :class:`singa.train.Training` has it."""
+    """The part of :class:`singa.train.Training` that a Monitor uses."""
 
     validation: Any
     history: History
@@ -21,19 +21,19 @@ class Monitored(Protocol):
 
 
 class Monitor:
-    """Tells by a quantity of the history which epoch was best.
+    """Finds the best epoch by a quantity of the history.
 
     >>> from singa.train import Monitor
     >>> Monitor("val_accuracy", mode="max", min_delta=0.01)
     Monitor('val_accuracy', mode='max', min_delta=0.01)
 
     Args:
-        quantity: a column of ``history.epochs``. If not given, ``val_loss``; or ``loss``, where
+        quantity: a column of ``history.epochs``. If not given, ``val_loss``; or ``loss``, if
             there is no validation.
-        mode: whether the quantity is best at its ``"min"`` or its ``"max"``. If not given, as its
-            metric says (:func:`singa.metric.best_of`): the greatest is for accuracy, precision,
-            recall and F1, the least for all else that does not say otherwise.
-        min_delta: by how much an epoch has to be better than the best one before.
+        mode: whether the quantity is best at its ``"min"`` or its ``"max"``. If not given, its
+            metric decides (:func:`singa.metric.best_of`): the greatest is best for accuracy,
+            precision, recall and F1, the least for all others that do not define it.
+        min_delta: by how much an epoch must be better than the best one before.
 
     Raises:
         ArgumentError: another mode, or a negative ``min_delta``.
@@ -53,7 +53,7 @@ class Monitor:
     def check(self, training: Monitored) -> None:
         """Raise ArgumentError if the training's history will not have such a quantity.
 
-        What else than its loss a model returns is only known after the first step.
+        Scalars that a model returns besides its loss are known only after the first step.
         """
         name = self.name(training)
         if name.startswith("val_") and training.validation is None:
@@ -61,7 +61,7 @@ class Monitor:
         columns = training.history.epochs
         if columns and name not in columns:
             raise ArgumentError(
-                f"fit: {name!r} is to be watched, which is none of {', '.join(columns)}"
+                f"fit: {name!r} is to be watched, which is not one of {', '.join(columns)}"
             )
 
     def name(self, training: Monitored) -> str:
@@ -69,7 +69,7 @@ class Monitor:
         return self.quantity or ("loss" if training.validation is None else "val_loss")
 
     def best(self, training: Monitored) -> int:
-        """The number of the best epoch so far; 0 if none was a finite number.
+        """The number of the best epoch so far; 0 if no value was finite.
 
         Raises:
             ArgumentError: the history has no such quantity.
@@ -78,7 +78,7 @@ class Monitor:
         return self.best_of(training.history[self.name(training)], training)
 
     def best_of(self, values: Sequence[float], training: Monitored) -> int:
-        """The same, of the quantity's values."""
+        """The number of the best epoch, from the quantity's values."""
         mode = self.mode or metric.best_of(self.name(training), training.meters.metrics)
         return best_epoch(values, mode, self.min_delta)
 

@@ -1,4 +1,4 @@
-"""One picture of a training: the loss, the accuracy, and what the model says of test images."""
+"""A picture of a training: the loss, the accuracy, and predictions for test images."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def check_available() -> None:
 
 
 def draw(fpath: str | os.PathLike[str], model: Model, dataset: Dataset, history: History) -> None:
-    """Write a PNG; a file that is there is replaced.
+    """Write a PNG; an existing file is replaced.
 
     Args:
-        fpath: where to.
+        fpath: the file's path.
         model: a classifier, trained by :func:`singa.train.fit` with the metric ``accuracy``.
-        dataset: what it was trained and validated on.
-        history: how that went.
+        dataset: the data of training and validation.
+        history: of the training.
 
     Raises:
         DependencyError: matplotlib is not installed.
@@ -108,7 +108,7 @@ def _draw_images(figure: Any, model: Model, dataset: Dataset) -> None:
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
     for axes, i in zip(grid.flat, shown, strict=False):
-        pixels = images[i].transpose(1, 2, 0)  # matplotlib leaves colours as they are
+        pixels = images[i].transpose(1, 2, 0)  # matplotlib does not convert colours
         axes.imshow(pixels, cmap="gray_r", vmin=0, vmax=1)
         is_right = predicted[i] == labels[i]
         colour = _TEXT if is_right else _WRONG
@@ -119,7 +119,7 @@ def _draw_images(figure: Any, model: Model, dataset: Dataset) -> None:
 
 
 def _in_epochs(history: History) -> npt.NDArray[np.float64]:
-    """The end of each step on an axis that counts epochs."""
+    """The end of each step, in epochs."""
     return np.array(history.steps["step"]) / history["step"][0]
 
 

@@ -1,4 +1,4 @@
-"""Progress: a bar on a terminal, and a line for each epoch wherever it goes."""
+"""Progress: a line for each epoch, and a bar if the output is a terminal."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from singa.opt import Constant
 from singa.train.measuring import is_share
 from singa.train.training import Callback, Training, optimizer_of
 
-_REFRESH = 0.1  # seconds between two looks at the device's results
-_WIDTH = 8  # of a number, at least
+_REFRESH = 0.1  # seconds between two readings of the device's results
+_WIDTH = 8  # the least width of a number
 
 
 class ProgressBar(Callback):
-    """Shows how a training goes on: :func:`singa.train.fit` has one, unless told otherwise.
+    """Shows the progress of a training; :func:`singa.train.fit` uses one by default.
 
     >>> import sys
     >>> from rich.console import Console
@@ -40,7 +40,7 @@ class ProgressBar(Callback):
       2/2    ...
 
     Args:
-        console: where to. On a terminal there is a bar as well.
+        console: where to print. On a terminal there is a bar as well.
     """
 
     def __init__(self, console: Console | None = None) -> None:
@@ -49,7 +49,7 @@ class ProgressBar(Callback):
         self._has_head = False
 
     def on_train_begin(self, training: Training) -> None:
-        # One bar for all steps: an epoch on a small data set is over before anybody has seen a bar.
+        # One bar for all steps, because an epoch of a small data set is too short for a bar.
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),

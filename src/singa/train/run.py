@@ -1,4 +1,4 @@
-"""RunFolder: all that is known of a training, in a folder, while it goes on and afterwards."""
+"""RunFolder: all results of a training in a folder, while it runs and afterwards."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ FORMAT = 1
 CHECKPOINT, BEST = "checkpoint.zip", "best.zip"
 
 _NOT_IN_NAMES = frozenset('/\\:*?"<>|')
-_SKIPPED, _PROFILED = 2, 8  # steps: compiling and warming up; what is timed
-_PAUSE = 1.0  # seconds between two writings, at least
-_SHARE = 0.05  # of the time goes into writing, at most
+_SKIPPED, _PROFILED = 2, 8  # steps that compile and warm up; steps that are timed
+_PAUSE = 1.0  # the least number of seconds between two writes
+_SHARE = 0.05  # the largest fraction of the time that is used for writing
 
 
 class RunFolder(Callback):
-    """Writes a training into a folder, from which reports are made; see docs/training.md.
+    """Writes the results of a training into a folder, for reports; see docs/training.md.
 
-    Every file is written whole or not at all, and can be read while training goes on.
+    Every file is written completely or not at all, and can be read while the training runs.
 
     >>> from pathlib import Path
     >>> from singa import data, models, opt, train
@@ -56,11 +56,11 @@ class RunFolder(Callback):
      'run.json', 'samples', 'steps.csv']
 
     Args:
-        folder: where to. It is made if it is not there.
-        report: a file to write a report to at the end, as :func:`singa.board.write_report` does.
-        profile: whether some of the first steps are timed, operation by operation. They compute
-            what they would compute anyway. jax's profiler does it: if you have a use for that
-            yourself meanwhile, say no here.
+        folder: the folder. It is made if it does not exist.
+        report: a file for a report at the end, as by :func:`singa.board.write_report`.
+        profile: whether some of the first steps are timed, operation by operation. Their results
+            do not change. This uses jax's profiler: set it to False if you use that profiler
+            yourself at the same time.
 
     Attributes:
         path: the folder.
@@ -79,25 +79,25 @@ class RunFolder(Callback):
         self._about: dict[str, Any] = {}
         self._profiling: ExitStack | None = None
         self._profile: Profile | None = None
-        self._steps = 0  # since the beginning, or since it was resumed
+        self._steps = 0  # since the beginning, or since the training was resumed
         self._next = 0.0  # when to write again
 
     def add_image(self, title: str, picture: Any, epoch: int) -> Path:
         """Add a picture to the folder ``samples``; one of the same title and epoch is replaced.
 
         Args:
-            title: what it shows; a part of the file's name.
+            title: its title; a part of the file's name.
             picture: a matplotlib Figure; or an array, (H, W) of grey or (H, W, 3) of colours:
-                uint8, or floats, of which 0 is black and 1 is white, or the greatest if that is
-                more than 1. Arrays need Pillow, the extra ``images``.
-            epoch: the epoch that it is of.
+                uint8, or floats, where 0 is black and white is 1, or the greatest value if that
+                is more than 1. Arrays need Pillow, the extra ``images``.
+            epoch: its epoch.
 
         Returns:
             The file.
 
         Raises:
             ArgumentError: the title cannot be part of a file's name.
-            ShapeError: the array is no picture.
+            ShapeError: the array is not a picture.
             DependencyError: Pillow is not installed.
         """
         if not title.isprintable() or set(title) & _NOT_IN_NAMES or not 0 < len(title) <= 100:
@@ -112,7 +112,7 @@ class RunFolder(Callback):
                 _image(picture).save(file, format="png")
         return path
 
-    # -- while training goes on -----------------------------------------------------------------
+    # -- while training runs --------------------------------------------------------------------
 
     def on_train_begin(self, training: Training) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
@@ -150,7 +150,7 @@ class RunFolder(Callback):
         began = time.monotonic()
         history = training.history
         is_over = history.status != "running"
-        # The epochs first: what is said of them has to be found there.
+        # The epochs first, because run.json refers to them.
         history.epochs.write(self.path / "epochs.csv")
         history.steps.write(self.path / "steps.csv")
         self._write_json(
@@ -169,7 +169,7 @@ class RunFolder(Callback):
         self._next = now + max(_PAUSE, (now - began) / _SHARE)
 
     def _write_reports(self, training: Training) -> None:
-        """What is known of the step when some have run."""
+        """Write the reports about the step, after some steps have run."""
         model, profile = training.model, None
         if self._profiling is not None:
             self._profiling.close()
@@ -181,7 +181,7 @@ class RunFolder(Callback):
         if profile is not None:
             self._write_text("profile.json", profile.to_json())
         if model.graph_mode:
-            with suppress(ReportError):  # XLA does not tell everywhere
+            with suppress(ReportError):  # XLA does not report memory on all devices
                 self._write_json("memory.json", asdict(model.memory_report()))
             model.draw_graph(self.path / "graph.svg", profile=profile)
 
@@ -193,7 +193,7 @@ class RunFolder(Callback):
             file.write(text.encode() + b"\n")
 
     def _started(self, training: Training) -> str:
-        """When it began; of a training that is resumed, when it began at first."""
+        """When the training began; if it is resumed, when it began for the first time."""
         if training.step:
             try:
                 return str(parse_json(read_file(self.path / "run.json", MOST_JSON))["started"])

@@ -1,4 +1,4 @@
-"""Checkpoints of a training: the model, how far the training is, and what it is of."""
+"""Checkpoints of a training: the model, the training's progress, and its data and options."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ _EXPECTED = (*_SAME, "samples", "checksum")
 
 
 class Checkpoint(Callback):
-    """Saves a training, such that :func:`singa.train.fit` can go on from it bit for bit.
+    """Saves a training, so that :func:`singa.train.fit` can resume it bit for bit.
 
-    After each epoch, and when Ctrl-C ends the training in the midst of one. The file is written
-    whole or not at all, and nothing in it is ever executed.
+    It saves after each epoch, and when Ctrl-C ends the training in the middle of one. The file is
+    written completely or not at all, and nothing in it is ever executed.
 
     >>> from singa import data, models, opt, train
     >>> mlp = models.MLP()
@@ -50,11 +50,11 @@ class Checkpoint(Callback):
 
     Args:
         fpath: the file.
-        best: another one, which is written when an epoch is better than all before.
-        monitor: the quantity that tells which is: ``"val_accuracy"`` for example, or a
-            :class:`singa.train.Monitor`. If not given, that of early stopping, if there is such;
-            or else of the validation's loss, or of the loss where there is no validation.
-        every: save after so many epochs. The last one is saved in any case.
+        best: another file, which is written when an epoch is better than all before.
+        monitor: the quantity that decides this: ``"val_accuracy"`` for example, or a
+            :class:`singa.train.Monitor`. If not given, that of early stopping, if there is one;
+            or else the validation's loss, or the loss if there is no validation.
+        every: the number of epochs between two saves. The last epoch is saved in any case.
 
     Raises:
         ArgumentError: ``every`` is less than 1.
@@ -75,7 +75,7 @@ class Checkpoint(Callback):
         self.monitor = monitor if isinstance(monitor, Monitor) else Monitor(monitor)
         self.is_monitor_given = monitor is not None
         self.every = every
-        self._saved = -1  # the step that was saved last
+        self._saved = -1  # the step of the last save
 
     def on_train_begin(self, training: Training) -> None:
         self.monitor.check(training)
@@ -88,7 +88,7 @@ class Checkpoint(Callback):
             save(training, self.best)
 
     def on_train_end(self, training: Training) -> None:
-        # Not after a failure, nor a second Ctrl-C: they may have come in the midst of a step.
+        # Not after a failure or a second Ctrl-C: they may have come in the middle of a step.
         history = training.history
         is_whole = history.status == "completed" or history.stopped == INTERRUPTED
         if is_whole and self._saved != training.step:
@@ -100,9 +100,9 @@ class Checkpoint(Callback):
 
 
 def save(training: Training, fpath: str | os.PathLike[str]) -> None:
-    """Write a checkpoint; a file that is there is replaced. This waits for the device.
+    """Write a checkpoint; an existing file is replaced. This waits for the device.
 
-    Any thread may do so while another one trains: what is written is of the end of a step.
+    Any thread may do this while another one trains: the checkpoint has the state between two steps.
 
     Raises:
         OSError: it cannot be written.
@@ -121,11 +121,11 @@ def save(training: Training, fpath: str | os.PathLike[str]) -> None:
 
 
 def check(fpath: str | os.PathLike[str], wanted: Mapping[str, Any]) -> None:
-    """A checkpoint is of the training that says so much about itself.
+    """Check that a checkpoint belongs to the training with these properties.
 
     Raises:
-        CheckpointError: it is damaged, of another data set, or of no training; or it was trained
-            with another seed, or batches of another size.
+        CheckpointError: it is damaged, of another data set, or not of a training; or the training
+            had another seed, or batches of another size.
         OSError: it cannot be read.
     """
     found = read_about(fpath)
@@ -141,10 +141,10 @@ def check(fpath: str | os.PathLike[str], wanted: Mapping[str, Any]) -> None:
 
 
 def load(training: Training, fpath: str | os.PathLike[str]) -> None:
-    """Let a training go on from a checkpoint that was checked, in its compiled model.
+    """Resume a training from a checkpoint that was checked, with its compiled model.
 
     Raises:
-        CheckpointError: it is damaged, or of another model. Nothing has been changed then.
+        CheckpointError: it is damaged, or of another model. Nothing has changed then.
         OSError: it cannot be read.
     """
     with checkpoint.Reader(fpath) as reader:
@@ -160,11 +160,11 @@ def load(training: Training, fpath: str | os.PathLike[str]) -> None:
         if name.startswith(_METRICS)
     }
     training.resumed(counts)
-    training.model.load_states(fpath)  # the last: all else has been found to be right
+    training.model.load_states(fpath)  # last, after all checks
 
 
 def read_about(fpath: str | os.PathLike[str]) -> dict[str, Any]:
-    """What a checkpoint of :func:`singa.train.fit` says of itself; see docs/training.md.
+    """The description in a checkpoint of :func:`singa.train.fit`; see docs/training.md.
 
     >>> from singa import data, models, opt, train
     >>> mlp = models.MLP()
@@ -189,7 +189,7 @@ def read_about(fpath: str | os.PathLike[str]) -> dict[str, Any]:
     except DataError as error:
         raise _not_a_training(fpath, f"{_ABOUT!r}: {error}") from None
     if not isinstance(about, dict):
-        raise _not_a_training(fpath, f"{_ABOUT!r} is no JSON object")
+        raise _not_a_training(fpath, f"{_ABOUT!r} is not a JSON object")
     if about.get("format", FORMAT) != FORMAT:
         raise CheckpointError(
             f"{fpath}: written by a later version, in format {_short(about['format'])}; this one "
@@ -206,7 +206,7 @@ def _not_a_training(fpath: str | os.PathLike[str], why: str) -> CheckpointError:
 
 
 def _short(value: Any) -> str:
-    """A part of a message, which a file must not make endless."""
+    """A part of a message, with a limited length: it may come from a file."""
     text = repr(value)
     return text if len(text) <= 200 else f"{text[:200]}..."
 
@@ -216,20 +216,20 @@ def _table(fpath: str | os.PathLike[str], aux: dict[str, Any], prefix: str) -> T
     for name, array in aux.items():
         if name.startswith(prefix):
             column = name.removeprefix(prefix)
-            # Numbers of epochs and steps: an integer that a float64 can be.
+            # Numbers of epochs and steps: an integer that a float64 can represent.
             is_place = column not in WHOLE or (
                 array.size and (array == np.round(array)).all() and np.abs(array).max() < 2**53
             )
             if array.dtype != float64 or array.ndim != 1 or not is_place:
-                raise CheckpointError(f"{fpath}: aux state {name!r} is no column of a history")
+                raise CheckpointError(f"{fpath}: aux state {name!r} is not a column of a history")
             columns[column] = array.astype(np.int64).tolist() if column in WHOLE else array.tolist()
     if len({len(column) for column in columns.values()}) > 1:
-        raise CheckpointError(f"{fpath}: the columns of its history are not equally long")
+        raise CheckpointError(f"{fpath}: the columns of its history differ in length")
     return Table(columns)
 
 
 def _check_places(fpath: str | os.PathLike[str], history: History, steps_per_epoch: int) -> None:
-    """A history has all steps of its epochs, and less than an epoch's more, in their order."""
+    """Check that a history has all steps of its epochs and of less than one more, in order."""
     steps, epochs = history.steps.rows, history.epochs.rows
     for table, name in ((history.steps, "step"), (history.epochs, "epoch")):
         if table and list(table.get(name, ())) != [*range(1, table.rows + 1)]:

@@ -1,4 +1,4 @@
-"""EarlyStopping: ends a training when no epoch is better any more."""
+"""EarlyStopping: ends a training when it does not improve any more."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from singa.train.training import Callback, Training
 
 
 class EarlyStopping(Callback):
-    """Ends a training that gets no better.
+    """Ends a training that does not improve any more.
 
     >>> from singa import data, models, opt, train
     >>> mlp = models.MLP()
@@ -23,11 +23,11 @@ class EarlyStopping(Callback):
     'val_accuracy has been no better for 2 epochs'
 
     Args:
-        patience: end it after so many epochs in a row that were no better than the best one.
-        quantity, mode, min_delta: which one is best; see :class:`singa.train.Monitor`.
-        restore_best: let the model have the parameters and states of the best epoch at the end,
-            however it comes about. They are kept in memory; of a training that is resumed, only
-            the epochs since then count for this.
+        patience: the number of epochs in a row without improvement after which it ends.
+        quantity, mode, min_delta: define the best epoch; see :class:`singa.train.Monitor`.
+        restore_best: whether the model gets the parameters and states of the best epoch at the
+            end, for any reason of the end. They are kept in memory; if a training is resumed, only
+            the epochs since then are considered.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class EarlyStopping(Callback):
 
     def on_epoch_end(self, training: Training) -> None:
         if self.restore_best and self.monitor.best(training) == training.epoch:
-            # The arrays themselves: a step does not write over what somebody else holds.
+            # The arrays themselves: a step never overwrites an array that is referenced elsewhere.
             self._kept = {name: t.data for name, t in training.model.get_states().items()}
         self._stop_if_due(training)
 

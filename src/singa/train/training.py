@@ -1,4 +1,4 @@
-"""Training: the loop of :func:`singa.train.fit`, and how far it is."""
+"""Training: the loop of :func:`singa.train.fit`, and its progress."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ Values = dict[str, Any]
 
 
 class Callback:
-    """Base of what :func:`singa.train.fit` calls while it trains; each method may be left out.
+    """Base of callbacks of :func:`singa.train.fit`; each method is optional.
 
-    All methods are given the :class:`singa.train.Training` that goes on, whose attributes say how
-    far it is; ``training.stop(reason)`` ends it after the present step. When a callback raises, the
-    training ends: the model is as it was when the callback was called, and ``fit`` raises the same.
+    All methods get the running :class:`singa.train.Training`, whose attributes show its progress;
+    ``training.stop(reason)`` ends it after the present step. If a callback raises an error, the
+    training ends: the model has the state of the time of the call, and ``fit`` raises the error.
 
-    What a callback needs to know of earlier epochs it finds in ``training.history``, which a
-    training that is resumed brings back; its own attributes begin anew.
+    A callback should take values of earlier epochs from ``training.history``, because a resumed
+    training restores it; the callback's own attributes are not restored.
 
     >>> class Halve(Callback):
     ...     def on_epoch_end(self, training):
@@ -46,19 +46,19 @@ class Callback:
     """
 
     def on_train_begin(self, training: Training) -> None:
-        """Before the first step, when a checkpoint to go on from has been read."""
+        """Before the first step, after the checkpoint of a resumed training was read."""
 
     def on_epoch_begin(self, training: Training) -> None:
-        """Before the first step of each epoch, or the first one after a training is resumed."""
+        """Before the first step of each epoch, or the first step after a training was resumed."""
 
     def on_step_end(self, training: Training) -> None:
-        """After each step. Its results may still be under way: reading one waits for it."""
+        """After each step. Its results may still be in computation: reading one waits for it."""
 
     def on_epoch_end(self, training: Training) -> None:
-        """After each epoch, its validation included: its row is in the history."""
+        """After each epoch and its validation: its row is in the history."""
 
     def on_train_end(self, training: Training) -> None:
-        """At the end, however it came about: ``training.history.status`` says."""
+        """At the end, for any reason; see ``training.history.status``."""
 
 
 class Run(Protocol):
@@ -70,7 +70,7 @@ class Run(Protocol):
 
 
 class Training:
-    """A training that goes on: what callbacks are given. :func:`singa.train.fit` makes it.
+    """A running training; callbacks get it. :func:`singa.train.fit` makes it.
 
     Nothing in the loop waits for the device: the results of steps are read when their epoch ends,
     or by :meth:`read`.
@@ -87,16 +87,17 @@ class Training:
     2 44 44
 
     Attributes:
-        model: what is trained.
-        epochs: how many epochs there are to be.
-        loader: what it is trained on.
-        validation: what it is validated on, if on anything.
+        model: the model that is trained.
+        epochs: the total number of epochs.
+        loader: the training data.
+        validation: the validation data, if any.
         history: the numbers so far.
-        device: where.
-        seed: that of the initial parameters and the batches.
-        about: what is written into checkpoints and run folders about this training.
+        device: the device of the training.
+        seed: of the initial parameters and the batches.
+        about: the description of this training in checkpoints and run folders.
         run: the run folder, if there is one.
-        monitors: what else than the metrics says which epoch is best, by the quantity's name.
+        monitors: by the quantity's name, monitors that define the best epoch instead of the
+            metrics.
         batch: the Tensors of the last step's batch.
         returned: what ``train_one_batch`` returned in the last step.
     """
@@ -131,26 +132,26 @@ class Training:
         self.returned: Any = None
         self._unread: list[tuple[int, Values]] = []
         self._size = size  # of most batches, in samples
-        self._sizes: list[int] = []  # of the batches of the present epoch that were read
+        self._sizes: list[int] = []  # of those batches of the present epoch whose results were read
         self._began = 0.0
         self._samples = 0
         self._is_stopping = False
 
-    # -- where it is --------------------------------------------------------------------------
+    # -- its progress -------------------------------------------------------------------------
 
     @property
     def epoch(self) -> int:
-        """How many epochs are complete, validation included."""
+        """The number of complete epochs, including validation."""
         return self.history.epochs.rows
 
     @property
     def step(self) -> int:
-        """How many steps are done."""
+        """The number of complete steps."""
         return self.history.steps.rows + len(self._unread)
 
     @property
     def steps(self) -> int:
-        """How many steps there are to be."""
+        """The total number of steps."""
         return self.epochs * len(self.loader)
 
     @property
@@ -164,10 +165,10 @@ class Training:
         self._is_stopping = True
 
     def read(self, wait: bool = True) -> None:
-        """Take the results of steps into the history.
+        """Add the results of steps to the history.
 
         Args:
-            wait: whether to wait for those that are not there yet.
+            wait: whether to wait for results that are not computed yet.
         """
         with self.lock:
             count = len(self._unread)
@@ -183,7 +184,7 @@ class Training:
                 self._sizes.append(size)
 
     def means(self) -> dict[str, float]:
-        """The present epoch so far, as it was read: means over its samples of what steps gave."""
+        """The present epoch so far: means over its samples of the steps' results that were read."""
         first = self.epoch * len(self.loader)
         columns = self.history.steps
         sizes = self._sizes or [1]
@@ -194,24 +195,24 @@ class Training:
         }
 
     def resumed(self, counts: dict[str, npt.NDArray[Any]]) -> None:
-        """The history was read from a checkpoint, and what metrics have counted in this epoch."""
+        """Continue after the history and the metrics' counts were read from a checkpoint."""
         self.meters.set_states(counts, self.device)
         self._sizes = [self._size] * (self.step - self.epoch * len(self.loader))
         self._find_best()
 
     @property
     def lock(self) -> AbstractContextManager[Any]:
-        """A block in which the model and the history stay as they are, between two steps.
+        """A block between two steps, in which the model and the history do not change.
 
-        For other threads than the one that trains.
+        It is for other threads than the one that trains.
         """
         return self.model._lock
 
     def best(self, quantity: str) -> int:
         """The number of the best epoch so far by a column of ``history.epochs``, or 0.
 
-        A monitor of that quantity decides, such as a checkpoint's or early stopping's; of others
-        the greatest or the least value is best as :func:`singa.metric.best_of` says.
+        A monitor of that quantity decides, such as a checkpoint's or early stopping's; for other
+        quantities :func:`singa.metric.best_of` decides.
         """
         monitor = self.monitors.get(quantity) or Monitor(quantity)
         return monitor.best_of(self.history[quantity], self)
@@ -220,10 +221,10 @@ class Training:
         found = {name: self.best(name) for name in self.history.epochs if is_measure(name)}
         self.history.best = {name: epoch for name, epoch in found.items() if epoch}
 
-    # -- what it does -------------------------------------------------------------------------
+    # -- the loop -----------------------------------------------------------------------------
 
     def train(self, callbacks: Sequence[Callback]) -> History:
-        """Train to the end. Ctrl-C ends it after the present step; a second one at once."""
+        """Train to the end. Ctrl-C ends it after the present step; a second one immediately."""
         try:
             with _interrupts(self), ExitStack() as ends, self._status():
                 for callback in callbacks:
@@ -278,7 +279,7 @@ class Training:
             self._unread.append((len_of(batch), row))
 
     def rates(self) -> Values:
-        """The learning rates of the next step: arrays, which are not waited for."""
+        """The learning rates of the next step: arrays, without waiting for them."""
         found = self.model.optimizers().items()
         return {
             "lr" if not i else f"lr_{name}": optimizer.lr_value.data
@@ -307,7 +308,7 @@ class Training:
 
     @contextmanager
     def _status(self) -> Iterator[None]:
-        """Says in the history how the block has ended."""
+        """A block; its end is written into the history's status."""
         history = self.history
         try:
             yield
@@ -342,9 +343,9 @@ def _overridden(callbacks: Sequence[Callback], method: str) -> list[Any]:
 
 @contextmanager
 def _interrupts(training: Training) -> Iterator[None]:
-    """Ctrl-C stops the training, instead of raising in the midst of a step."""
+    """A block in which Ctrl-C stops the training, instead of raising in the middle of a step."""
     if threading.current_thread() is not threading.main_thread():
-        yield  # signals are the main thread's
+        yield  # only the main thread gets signals
         return
 
     def interrupt(signum: int, frame: FrameType | None) -> None:

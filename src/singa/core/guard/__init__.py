@@ -1,20 +1,21 @@
-"""Guard: what a run of Python code read of Python's objects, and whether that is still so.
+"""Guard: what Python code has read of Python's objects, and whether that is unchanged.
 
-A captured step ran the user's Python once. What it computed follows from what it read: attributes
+A captured step ran the user's Python once. Its results depend on what it read: attributes
 of layers, models and optimizers, the containers and plain objects below them, flags of Tensors,
 and the globals, closures and methods of the user's own code. A program is valid as long as these
-are what they were, wherever they are assigned, and whatever else changes.
+are unchanged. It does not matter where they are assigned, or what else changes.
 
-Layers, models and optimizers *tell* of assignments (:class:`Watched`), so that nothing is looked at
-as long as nothing has changed. What cannot tell is *compared*: all at once, by identity, in one
-expression without a loop of Python's. What can be neither is refused while the step is captured.
+Layers, models and optimizers *notify* the guards of assignments (:class:`Watched`), so that they
+need no check as long as nothing has changed. All other objects are *compared*: all at once, by
+identity, in one expression without a loop in Python. Objects for which neither is possible are
+refused while the step is captured.
 
 - ``guard.py``: Guard, which notes and compares.
-- ``watched.py``: objects that tell.
-- ``contents.py``: what is looked into, and how.
+- ``watched.py``: objects that notify guards.
+- ``contents.py``: which objects are inspected, and how.
 - ``code.py``: whose code something is, and what it reads.
-- ``methods.py``: what methods read that are compiled, and kept.
-- ``comparison.py``: whether what is there now does as well.
+- ``methods.py``: what compiled methods read.
+- ``comparison.py``: whether the present objects are equivalent to those that were read.
 """
 
 from singa.core.guard.contents import (

@@ -22,7 +22,8 @@ def is_users(module: str | None, installed: bool = False) -> bool:
 
     Args:
         module: its name.
-        installed: whether packages that are none of ours or Python's count too.
+        installed: whether to include other installed packages, but not this library, Python's
+            own modules, jax and NumPy.
     """
     if module is None:
         return False
@@ -40,28 +41,28 @@ def is_ours(module: str) -> bool:
 
 @cache
 def global_names(code: CodeType) -> frozenset[str]:
-    """The globals that code reads, with that of the functions inside it."""
+    """The globals that code reads, including those of the functions inside it."""
     own = {i.argval for i in dis.get_instructions(code) if i.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
     return frozenset(own.union(*map(global_names, _inner(code))))
 
 
 @cache
 def assigned_names(code: CodeType) -> frozenset[str]:
-    """The globals that code assigns or deletes, with that of the functions inside it."""
+    """The globals that code assigns or deletes, including those of the functions inside it."""
     own = {i.argval for i in dis.get_instructions(code) if i.opname in _ASSIGNING}
     return frozenset(own.union(*map(assigned_names, _inner(code))))
 
 
 @cache
 def imported_names(code: CodeType) -> frozenset[str]:
-    """The modules that code imports, with that of the functions inside it."""
+    """The modules that code imports, including those of the functions inside it."""
     own = {i.argval for i in dis.get_instructions(code) if i.opname == "IMPORT_NAME"}
     return frozenset(own.union(*map(imported_names, _inner(code))))
 
 
 @cache
 def all_names(code: CodeType) -> frozenset[str]:
-    """The globals and attributes that code names, with that of the functions inside it."""
+    """The globals and attributes that code names, including those of the functions inside it."""
     return frozenset({*code.co_names}.union(*map(all_names, _inner(code))))
 
 
@@ -70,7 +71,7 @@ def _inner(code: CodeType) -> list[CodeType]:
 
 
 def functions_of(value: Any) -> list[Any]:
-    """The functions that something in a class is made of."""
+    """The functions that an attribute of a class consists of."""
     if isinstance(value, property):
         return [f for f in (value.fget, value.fset, value.fdel) if f is not None]
     if isinstance(value, (staticmethod, classmethod)):
@@ -87,7 +88,7 @@ def users_function(function: FunctionType) -> Any:
 
 
 def is_data(name: str, value: Any) -> bool:
-    """Whether something in a class is neither a method nor part of Python's machinery."""
+    """Whether an attribute of a class is neither a method nor one that Python itself uses."""
     if name[:2] == "__" or name == "_abc_impl" or functions_of(value):
         return False
     return not hasattr(type(value), "__get__")

@@ -1,4 +1,4 @@
-"""Whether what is there now is what was read."""
+"""Whether the present objects are equivalent to those that were read."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _VALUES = (bool, int, float, complex, str, bytes, np.generic, frozenset, range, 
 
 
 class Comparison:
-    """Compares what was read with what is there now."""
+    """Compares the objects that were read with the present ones."""
 
     def __init__(self, parts: dict[int, Part], is_free: Callable[[Any], bool] | None) -> None:
         self._parts, self._is_free = parts, is_free
-        self.replaced: dict[Any, Any] = {}  # Tensors by those in whose places they are
-        self.sources: dict[int, Any] = {}  # objects in other ones' places, by the id of those
-        self._kept: set[Any] = set()  # Tensors that are in their own places
+        self.replaced: dict[Any, Any] = {}  # from old Tensors to those that have replaced them
+        self.sources: dict[int, Any] = {}  # from the ids of old objects to the present ones
+        self._kept: set[Any] = set()  # Tensors that were not replaced
 
     def same(self, old: Any, new: Any) -> bool:
-        """Whether a step that reads ``new`` does what it did when it read ``old``."""
+        """Whether a step does the same when it reads ``new`` instead of ``old``."""
         if old is new:
             if isinstance(old, Handle):
                 self._kept.add(old)
@@ -59,13 +59,13 @@ class Comparison:
         return may_be_another and known is new and bool(old.may_be_replaced_by(new))
 
     def is_one_to_one(self) -> bool:
-        """Whether each Tensor has one place as before: none is in two, and in its own as well."""
+        """Whether Tensors were replaced one to one, and none of them is in its old place too."""
         old, new = set(self.replaced), set(self.replaced.values())
         return len(new) == len(old) and not (old | new) & self._kept
 
 
 def difference(owner: str, name: Any, old: Any, new: Any) -> str:
-    """What has changed, for people."""
+    """A message that says what has changed."""
     if name == "__dict__":
         return f"an attribute of {owner} was assigned"
     if name == "flags":

@@ -1,4 +1,4 @@
-"""How to look into containers and plain objects, and how to make them what they were."""
+"""How to inspect containers and plain objects, and how to restore their contents."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ from singa.device import Device
 from singa.errors import CaptureError
 
 MOST_BYTES = 2**20
-"""Of a NumPy array that is compared before each call."""
+"""The largest size of a NumPy array that is compared before each call."""
 
 
 class Absent:
-    """Not there."""
+    """The class of :data:`ABSENT`."""
 
     def __repr__(self) -> str:
         return "absent"
 
 
 ABSENT = Absent()
-"""Stands for an attribute that is not there."""
+"""Stands for an attribute that does not exist."""
 
 
 def own(owner: Any) -> dict[str, Any]:
-    """The attributes of an object itself, looked at without being noted."""
+    """The attributes of an object itself. No guard notes that they are read here."""
     attributes: dict[str, Any] = object.__getattribute__(owner, "__dict__")
     return attributes
 
@@ -48,15 +48,15 @@ Looks = list[tuple[Callable[[Any], Iterable[Any]], Any]]
 
 
 class Kind:
-    """How to look into objects of one kind.
+    """How to inspect objects of one kind.
 
     Args:
-        contents: an object's elements, as a tuple.
-        restore: make these its elements; None if a step cannot change them.
-        looks: functions, best compiled ones, and what to call them with; what they give one after
-            the other are the contents. None if these are new objects each time.
-        empty: an object like another one, without its elements.
-        tells: whether such objects tell when something is assigned: there is no need to look.
+        contents: gives an object's elements, as a tuple.
+        restore: sets an object's elements; None if a step cannot change them.
+        looks: gives functions (preferably compiled ones) and their arguments; their results, one
+            after the other, are the contents. None if the contents are new objects each time.
+        empty: gives an object of the same class, without elements.
+        tells: whether such objects notify guards of assignments, so that they need no comparison.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ def _set_generator_state(generator: Any, contents: tuple[bytes]) -> None:
 
 @cache
 def _slot_names(kind: Any) -> tuple[str, ...]:
-    """The slots of a class and its bases, as they are called from outside of it."""
+    """The slots of a class and its bases, by the names that code outside of the class uses."""
     return tuple(
         f"_{base.__name__.lstrip('_')}{name}" if name[:2] == "__" and name[-2:] != "__" else name
         for base in kind.__mro__
@@ -181,7 +181,7 @@ _ATTRIBUTES_FOLLOW = object()  # between an object's elements, or slots, and its
 
 
 def _with_attributes(kind: Kind) -> Kind:
-    """The same for objects that have attributes as well."""
+    """The same kind, for objects that have attributes as well."""
     contents, restore, looks = kind.contents, kind.restore, kind.looks
     assert restore is not None
     assert looks is not None
@@ -240,7 +240,7 @@ PLAIN = (
     type(None), bool, int, float, complex, str, bytes, type(...), Enum, np.generic, np.dtype, range,
     slice, Device, jax.Array, jax.core.Tracer, BuiltinFunctionType,
 )  # fmt: skip
-"""What has no inside that could change."""
+"""Types whose values have no contents that could change."""
 
 
 def _cell(cell: CellType) -> tuple[Any, ...]:
@@ -263,8 +263,8 @@ def _function(function: FunctionType) -> tuple[Any, ...]:
 
 @cache
 def namespace(names: tuple[str, ...], are_there: bool = True) -> Kind:
-    """Some of a module's globals; whether all of them are there."""
-    names = (*names, names[0])  # at least two: one alone would not be in a tuple
+    """The kind of some of a module's globals; ``are_there`` says whether all of them exist."""
+    names = (*names, names[0])  # at least two: itemgetter gives no tuple for a single name
 
     def contents(space: dict[str, Any]) -> tuple[Any, ...]:
         return tuple([space.get(name, ABSENT) for name in names])
@@ -282,14 +282,14 @@ def namespace(names: tuple[str, ...], are_there: bool = True) -> Kind:
 
 @cache
 def class_attributes(names: tuple[str, ...]) -> Kind:
-    """Some of a class's attributes, be they its own or inherited."""
+    """The kind of some of a class's attributes, its own and inherited ones."""
     names = (*names, names[0])
     get = attrgetter(*names)
 
     def become(kind: type, values: tuple[Any, ...]) -> None:
         for name, value in zip(names, values, strict=True):
             if getattr(kind, name, ABSENT) is value:
-                continue  # it is as it is to be in a base by now
+                continue  # it is inherited, and its base class was restored before
             if value is ABSENT or any(
                 vars(base).get(name, ABSENT) is value for base in kind.__mro__[1:]
             ):
@@ -305,7 +305,7 @@ def class_attributes(names: tuple[str, ...]) -> Kind:
 
 
 class Part:
-    """An object whose elements are compared, and what they were."""
+    """An object whose elements are compared, and the expected elements."""
 
     __slots__ = ("expected", "kind", "path", "source")
 
@@ -314,13 +314,13 @@ class Part:
         self.expected = kind.contents(source)
 
     def become(self, contents: tuple[Any, ...]) -> None:
-        """Let these be the object's elements."""
+        """Set the object's elements."""
         assert self.kind.restore is not None
         self.kind.restore(self.source, contents)
 
 
 def identical(a: tuple[Any, ...], b: tuple[Any, ...]) -> bool:
-    """Whether two tuples have the very same elements; the bytes of an array are no objects."""
+    """Whether two tuples have identical elements; bytes, strings, tuples and ints may be equal."""
     return len(a) == len(b) and all(
         x is y or (type(x) is type(y) and isinstance(x, (bytes, str, tuple, int)) and x == y)
         for x, y in zip(a, b, strict=True)
@@ -328,14 +328,14 @@ def identical(a: tuple[Any, ...], b: tuple[Any, ...]) -> bool:
 
 
 class Cache(dict[Any, Any]):
-    """What is remembered to save time. It changes no result, and so is not looked into."""
+    """A cache. It changes no result, and so is not inspected."""
 
 
 _CONTAINERS: tuple[tuple[Kind, Any], ...] = ((LIST, (list, deque)), (DICT, dict), (SET, set))
 
 
 def kind_of(value: Any) -> Kind | None:
-    """How to look into a value; None if only who it is matters."""
+    """How to inspect a value; None if only its identity matters."""
     if isinstance(value, (*PLAIN, Cache)):
         return None
     for kind, types in _CONTAINERS:
@@ -346,7 +346,7 @@ def kind_of(value: Any) -> Kind | None:
     if isinstance(value, (bytearray, array.array)):
         return BYTES
     if isinstance(value, random.SystemRandom):
-        return None  # there is no state, and no two runs are alike
+        return None  # it has no state, and gives other numbers in each run
     if isinstance(value, (np.random.Generator, np.random.RandomState, random.Random)):
         return GENERATOR
     if isinstance(value, partial):
@@ -364,7 +364,7 @@ def kind_of(value: Any) -> Kind | None:
 
 
 def may_change(array: np.ndarray[Any, Any]) -> bool:
-    """Whether somebody can write into an array, be it through what it is a view of."""
+    """Whether an array can be written to, directly or through an array that it is a view of."""
     while not array.flags.writeable:
         base: Any = array.base
         if not isinstance(base, np.ndarray):
@@ -374,7 +374,7 @@ def may_change(array: np.ndarray[Any, Any]) -> bool:
 
 
 def is_iterator(value: Any) -> bool:
-    """Whether a value changes by being used, in a way that cannot be seen."""
+    """Whether a value changes when it is used, in a way that cannot be seen."""
     return hasattr(type(value), "__next__") and not isinstance(value, io.IOBase)
 
 
@@ -382,7 +382,7 @@ def check_comparable(value: Any, path: str) -> None:
     """Raise if a value cannot be compared before each call of a compiled step.
 
     Raises:
-        CaptureError: it changes by being used, in a way that cannot be seen; or it is too large.
+        CaptureError: it changes when it is used, in a way that cannot be seen; or it is too large.
     """
     if is_iterator(value):
         raise CaptureError(

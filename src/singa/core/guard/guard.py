@@ -1,4 +1,4 @@
-"""Guard: notes what a block of code reads, and tells whether that is still so."""
+"""Guard: notes what a block of code reads, and says whether that is unchanged."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ from singa.core.watching import Handle, local
 from singa.errors import CaptureError
 
 MOST_ITEMS = 100_000
-"""Elements of containers and attributes of plain objects that are compared before each call."""
+"""The most elements of containers and plain objects that are compared before each call."""
 
 _OF_USERS_CLASSES = (ATTRIBUTES, SLOTS, *AND_ATTRIBUTES.values())
 
@@ -64,17 +64,17 @@ _STREAMS: dict[str, Any] = {
     "NumPy's random stream": np.random.get_state.__self__,  # type: ignore[attr-defined]
     "Python's random stream": random.getstate.__self__,  # type: ignore[attr-defined]
 }
-"""What everybody draws from. A guard depends on them only if its block has drawn."""
+"""The global random generators. A guard depends on one only if its block has drawn from it."""
 
-_END = object()  # ends the elements of a container among those of all
+_END = object()  # in the list of all elements: the end of one container
 
 
 def _as_read(owner: Any, name: Any) -> Any:
-    return type(owner).as_read(owner, name)  # itself, not noted as read of the owner
+    return type(owner).as_read(owner, name)  # found on the class, so that no guard notes this
 
 
 class _Read:
-    """Something that was read of an object that tells, and what it was."""
+    """Something that was read of an object that notifies guards, and what it was."""
 
     __slots__ = ("expected", "name", "owner")
 
@@ -84,7 +84,7 @@ class _Read:
 
 
 class Guard:
-    """What was read in a block of code, and whether it is still what it was.
+    """Notes what a block of code reads, and says whether that is unchanged.
 
     Example:
         >>> net = layer.Sequential(layer.Linear(2))
@@ -101,17 +101,17 @@ class Guard:
 
     def __init__(self) -> None:
         self._reads: dict[tuple[int, Any], _Read] = {}
-        self._named_attributes: set[tuple[int, str]] = set()  # of those, the plain attributes
+        self._named_attributes: set[tuple[int, str]] = set()  # the keys of plain attributes
         self._doubted: set[tuple[int, Any]] = set()
         self._parts: dict[int, Part] = {}
         self._seen: dict[tuple[int, Any], Any] = {}  # functions and classes, kept alive
-        self._class_values: dict[type, dict[str, Any]] = {}  # of classes, what was read
+        self._class_values: dict[type, dict[str, Any]] = {}  # the attributes read of classes
         self._items = 0
-        self.journal: Any = None  # of the step that is noted, if it is one
-        self.tensors: set[Any] = set()  # those that were found by looking into objects
-        self._alive: list[Any] = []  # while notes are taken, no two objects have one id
-        self.replaced: dict[Any, Any] = _NOTHING  # Tensors by those in whose places they are now
-        self._broken = ""  # what did not hold when it was looked at last
+        self.journal: Any = None  # of the step that runs in the block, if it is a step
+        self.tensors: set[Any] = set()  # those that were found in inspected objects
+        self._alive: list[Any] = []  # kept alive in the block, so that no id is used twice
+        self.replaced: dict[Any, Any] = _NOTHING  # from old Tensors to those in their places now
+        self._broken = ""  # what had changed at the last comparison
         self._fast: tuple[list[Any], list[Any], list[Any]] = [], [], []
         self._slow: list[Part] = []
         self._streams: list[Part] = []
@@ -139,7 +139,7 @@ class Guard:
     def attribute(self, owner: Any, name: str) -> None:
         """Note an attribute of something Watched, of which ``name`` may be ``__dict__``."""
         if self.journal is not None and (id(owner), name) in self.journal.attributes:
-            return  # what the block itself has assigned before
+            return  # the block itself has assigned it before
         read = self.note(owner, name)
         if read is None:
             return
@@ -157,7 +157,7 @@ class Guard:
         self._class(type(owner))
 
     def note(self, owner: Any, name: Any) -> _Read | None:
-        """Note what ``owner.as_read(name)`` is, of an object that tells when that changes.
+        """Note what ``owner.as_read(name)`` is, for an owner that notifies guards when it changes.
 
         Returns:
             None if it was noted before.
@@ -171,7 +171,7 @@ class Guard:
         return read
 
     def value(self, value: Any, path: str) -> None:
-        """Note what is inside of a value that was read."""
+        """Note the contents of a value that was read."""
         if isinstance(value, Handle):
             self.tensors.add(value)
             return
@@ -203,7 +203,7 @@ class Guard:
             self._part(value, kind_of(value), path)
 
     def _attributes_part(self, owner: Any) -> None:
-        """Somebody has the dict of the attributes, and may write into it without being noticed."""
+        """Note the whole attribute dict: its reader may write into it without notifying guards."""
         if id(owner) not in self._parts:
             part = self._parts[id(owner)] = Part(owner, IN_DICT, type(owner).__name__)
             before = own(owner).copy()
@@ -230,7 +230,7 @@ class Guard:
             self._class(type(source))
 
     def function(self, function: Any) -> None:
-        """Note the globals, the closure and the defaults that a function of the user's reads."""
+        """Note the globals, the closure and the defaults that a user's function reads."""
         if isinstance(function, partial):
             self.value(function, repr(function.func))
             return
@@ -274,7 +274,7 @@ class Guard:
             self.value(space.get(name), f"{name}, which {path} uses")
 
     def _members(self, space: Any, code: CodeType) -> None:
-        """Note what a function may read of a module or of a class of the user's."""
+        """Note what a function may read of a user's module or class."""
         if isinstance(space, ModuleType):
             if is_users(space.__name__) and (id(space), code) not in self._seen:
                 self._seen[id(space), code] = space
@@ -289,9 +289,9 @@ class Guard:
                     self._class_attribute(space, name)
 
     def _class(self, kind: type) -> None:
-        """Note what is in a class of the user's: its methods, what these read, and its data.
+        """Note what is in a user's class: its methods, what these read, and its data.
 
-        The data of an operation of the host may change: it runs as Python in each call.
+        The data of an operation that runs on the host may change: its Python runs in each call.
         """
         if (id(kind), None) in self._seen:
             return
@@ -308,14 +308,14 @@ class Guard:
     def _class_data(self, kind: type, name: str) -> None:
         try:
             self._class_attribute(kind, name)
-        except CaptureError:  # that is for whoever reads it: perhaps nobody does
+        except CaptureError:  # raised when the attribute is read; perhaps no code reads it
             self._class_values[kind].pop(name, None)
 
     def _class_attribute(self, kind: type, name: str) -> None:
         if name[:1] == "_" and is_ours(kind.__module__):
             return
         value = getattr(kind, name, ABSENT)
-        if value is ABSENT or value is not getattr(kind, name):  # not there, or made anew each time
+        if value is ABSENT or value is not getattr(kind, name):  # absent, or a new object each time
             return
         values = self._class_values.setdefault(kind, {})
         if name not in values:
@@ -326,7 +326,7 @@ class Guard:
                 self.value(value, f"{kind.__name__}.{name}")
 
     def with_outer(self) -> list[Guard]:
-        """This one, and those that note what is read around it."""
+        """This guard, and those of the blocks around its block."""
         return [self, *(self._outer.with_outer() if self._outer is not None else ())]
 
     def include(self, other: Guard) -> None:
@@ -348,8 +348,8 @@ class Guard:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """A block in which things are made once: what they are then is what was read."""
-        local.guard = None  # to look is not to read
+        """A block in which objects are made once; their state at its end is taken as read."""
+        local.guard = None  # inspecting an object here is not a read
         looked_into = [*self._parts.values(), *self._streams]
         before = {part: part.kind.contents(part.source) for part in looked_into}
         unchanged = {key for key in self._reads if self._is_as_read(key)}
@@ -375,8 +375,8 @@ class Guard:
         return owner is not None and identical((_as_read(owner, read.name),), (read.expected,))
 
     def complete(self) -> None:
-        """Nothing more will be noted: prepare to compare."""
-        # Bases first: what was assigned to one is not to be assigned to its subclasses.
+        """End the notes, and prepare to compare."""
+        # Bases first: what is restored on a base class must not be set on its subclasses.
         for kind, values in sorted(
             self._class_values.items(), key=lambda item: len(item[0].__mro__)
         ):
@@ -401,31 +401,31 @@ class Guard:
             else:
                 looks += part.kind.looks(part.source)
                 expected += part.expected
-                if part.kind.restore is not None:  # there may be more or fewer elements
+                if part.kind.restore is not None:  # its number of elements may change
                     looks.append((tuple, (_END,)))
                     expected.append(_END)
         self._fast = [f for f, _ in looks], [x for _, x in looks], expected
 
-    # -- whether it is so still ---------------------------------------------------------------
+    # -- whether it is unchanged --------------------------------------------------------------
 
     def doubt(self, owner: Any, name: Any) -> None:
-        """Be told that something may have changed."""
+        """Something may have changed: compare it at the next check."""
         for key in ((id(owner), name), (id(owner), "__dict__")):
             if key in self._reads:
                 self._doubted.add(key)
 
     def holds(self, is_free: Callable[[Any], bool] | None = None) -> bool:
-        """Whether all that was read is what it was.
+        """Whether all that was read is unchanged.
 
         Args:
-            is_free: whether a Tensor may be in the place of one that was read, of the same shape,
-                type and device. Which are in whose is in ``replaced`` then. If None, another
-                Tensor is a change.
+            is_free: whether a Tensor may replace one that was read, of the same shape, type and
+                device. ``replaced`` then says which has replaced which. If None, another Tensor
+                is a change.
         """
         return self.has_seen_no_change() or self._look(is_free)
 
     def has_seen_no_change(self) -> bool:
-        """Whether nobody has told of a change, and nothing that is compared is another object."""
+        """Whether no object has notified this guard, and all compared objects are identical."""
         if self._doubted or not self._nothing_moved():
             return False
         self.replaced = _NOTHING
@@ -436,7 +436,7 @@ class Guard:
         try:
             if any(map(is_not, chain.from_iterable(map(call, getters, sources)), expected)):
                 return False
-        except (AttributeError, KeyError, ValueError):  # something is not there any more
+        except (AttributeError, KeyError, ValueError):  # something does not exist any more
             return False
         return all(part.kind.contents(part.source) == part.expected for part in self._slow)
 
@@ -447,7 +447,7 @@ class Guard:
             read = self._reads[key]
             owner = read.owner()
             if owner is None:
-                continue  # and nobody can reach it
+                continue  # it was freed, so no code can read it
             now = _as_read(owner, read.name)
             if not comparison.same(read.expected, now):
                 self._broken = difference(type(owner).__name__, read.name, read.expected, now)
@@ -482,17 +482,17 @@ class Guard:
         return True
 
     def what_changed(self) -> str:
-        """What was found to be different when it was looked at last, for people."""
+        """A message that says what had changed at the last comparison."""
         return self._broken
 
     # -- what the block itself has changed ----------------------------------------------------
 
     def was_there(self, thing: Any) -> bool:
-        """Whether this is an object that was reached from what was read."""
+        """Whether this object was reached from what was read."""
         return id(thing) in self._parts
 
     def changes(self) -> list[tuple[Part, tuple[Any, ...]]]:
-        """The objects below what was read whose elements are others now, and those."""
+        """The objects below what was read whose elements have changed, with the new elements."""
         return [
             (part, now)
             for part in self._parts.values()

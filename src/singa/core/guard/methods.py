@@ -1,7 +1,7 @@
-"""What the methods of an object read that are compiled: beforehand, from their code.
+"""What the compiled methods of an object may read, found from their code.
 
-Of what is compiled once and used again nobody sees what it reads, as it does not run. But the code
-says what it can read, by the names that are in it.
+A method that is compiled once and reused does not run again, so nothing can see what it reads. But
+the names in its code say what it can read.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from singa.errors import CaptureError
 _ANY = frozenset({"__dict__", "getattr", "vars"})
 """Where code names one of these, it may read any attribute."""
 
-_looking = RLock()  # who is collected meanwhile may have a guard made
+_looking = RLock()  # reentrant: garbage collection may run code that makes a guard
 _all: WeakSet[EagerGuard] = WeakSet()
 
 
 class EagerGuard(Guard):
-    """A guard of what runs eagerly too, where nothing is refused.
+    """A guard of code that runs eagerly too, where nothing is refused.
 
-    What cannot be compared (an iterator, a large array) is taken to stay as it is. In a compiled
-    step it is an error, as always.
+    A value that cannot be compared (an iterator, a large array) is assumed not to change. In a
+    compiled step it is an error, as always.
     """
 
     def __init__(self) -> None:
@@ -54,9 +54,9 @@ class EagerGuard(Guard):
         return not self._parts and not self._reads
 
     def holds_here(self) -> bool:
-        """Whether all is as it was; who takes notes then depends on it too."""
+        """Whether nothing has changed; the active guard, if any, then depends on it too."""
         if not self.has_seen_no_change():
-            with _looking:  # several threads may use what it guards
+            with _looking:  # several threads may use the guarded code
                 if not self.holds():
                     return False
         if local.guard is not None:
@@ -66,9 +66,9 @@ class EagerGuard(Guard):
 
 @contextmanager
 def running(guard: EagerGuard | None) -> Iterator[None]:
-    """A block in which guarded code runs: what it changes itself, as by counting, is no change.
+    """A block in which guarded code runs; its own changes, such as a counter's, are ignored.
 
-    For no guard at all: there may be others of the same counter.
+    No guard sees them as a change, because other guards may have read the same counter.
     """
     if guard is None:
         yield
@@ -99,7 +99,7 @@ def running(guard: EagerGuard | None) -> Iterator[None]:
 def names_read(
     kind: type, attributes: Mapping[str, Any], methods: Iterable[str]
 ) -> tuple[set[str], list[FunctionType]]:
-    """What an object's methods may read.
+    """The names that an object's methods may read, and the functions that they may call.
 
     Args:
         kind: its class.
@@ -108,7 +108,7 @@ def names_read(
 
     Returns:
         The names of all attributes that these methods, and the user's functions that they name,
-        may read; rather too many. And these functions.
+        may read (rather too many than too few), and these functions.
     """
     roots, bases = {*methods}, kind.__mro__
     names: set[str] = set()
@@ -145,9 +145,9 @@ def names_read(
 def guard_of(
     kind: type, attributes: Mapping[str, Any], methods: Iterable[str]
 ) -> EagerGuard | None:
-    """A guard of what methods read besides what is in containers and arrays in ``attributes``.
+    """A guard of what methods read besides the containers and arrays in ``attributes``.
 
-    Of globals, closures, attributes of classes, and attributes of objects.
+    That is globals, closures, attributes of classes, and attributes of objects.
 
     Returns:
         None if nothing of it could change: the library's own code reads nothing else.
@@ -180,7 +180,7 @@ def _contents(cell: Any) -> Any:
 
 
 def _functions(value: Any) -> list[Any]:
-    """The functions of Python's that something may call."""
+    """The Python functions that a value may call."""
     if isinstance(value, (type, Watched)):
         return []
     if isinstance(value, (partial, cached_property)):
@@ -188,5 +188,5 @@ def _functions(value: Any) -> list[Any]:
     if isinstance(value, MethodType):
         return [value.__func__]
     if callable(value) and not isinstance(value, FunctionType):
-        value = getattr(value, "__dict__", {}).get("__wrapped__", value)  # as of jax.jit
+        value = getattr(value, "__dict__", {}).get("__wrapped__", value)  # such as jax.jit's
     return functions_of(value)

@@ -1,4 +1,4 @@
-"""Objects that tell of assignments, and who has read what of them."""
+"""Objects that notify guards of assignments, and the registry of which guard has read what."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from singa.core.watching import local
 
 
 class _Reader(Protocol):
-    """Who has read something: a Guard."""
+    """An object that has read something: a Guard."""
 
     def doubt(self, owner: Any, name: Any) -> None: ...
 
 
 class _Registry:
-    """Who has read what, by the owner's ``id`` and the name of what was read.
+    """Which guards have read what, by the owner's ``id`` and the name of what was read.
 
-    Who is gone is looked for now and then: to be told of it would be code of Python's that runs
-    whenever a Tensor goes, and there an interrupt would be lost.
+    Entries of freed owners are removed from time to time. A callback of their weak references
+    would be Python code that runs whenever a Tensor is freed, and an interrupt there would be lost.
     """
 
     def __init__(self) -> None:
@@ -48,13 +48,13 @@ class _Registry:
 _readers = _Registry()
 register = _readers.add
 changed = _readers.tell
-"""Tell all who have read this of an object that it may have changed."""
+"""Notify all guards that have read this attribute of an object that it may have changed."""
 
 
 class Watched:
     """Base of objects whose attributes a captured step depends on: layers, optimizers, schedules.
 
-    Assignments tell the guards that have read the attribute, and the journal of a step that may
+    Assignments notify the guards that have read the attribute, and the journal of a step that may
     be undone.
 
     Attributes:
@@ -70,7 +70,7 @@ class Watched:
         changed(self, name)
 
     def as_read(self, name: Any) -> Any:
-        """What a guard compares of this object: an attribute, or all by the name ``__dict__``."""
+        """What a guard compares: the attribute of this name, or all if it is ``__dict__``."""
         if name != "__dict__":
             return own(self).get(name, ABSENT)
         return pairs(
@@ -78,7 +78,7 @@ class Watched:
         )
 
     def be_as_read(self, contents: tuple[Any, ...]) -> None:
-        """Get the attributes that :meth:`as_read` gave by the name ``__dict__``, and tell."""
+        """Restore the attributes that ``as_read("__dict__")`` gave, and notify the guards."""
         attributes, half = own(self), len(contents) // 2
         wanted = dict(zip(contents[:half], contents[half:], strict=True))
         before = {k: v for k, v in attributes.items() if k not in type(self)._unread}
@@ -97,7 +97,7 @@ class Watched:
 
 
 def assign_attribute(owner: Any, name: str, value: Any) -> None:
-    """``owner.name = value``, of any object; ``ABSENT`` takes the attribute away."""
+    """``owner.name = value``, for any object; ``ABSENT`` deletes the attribute."""
     if local.journal is not None:
         local.journal.attribute(owner, name)
     if value is ABSENT:
@@ -123,7 +123,7 @@ _recorders = 0
 
 @contextmanager
 def attributes_noted() -> Iterator[None]:
-    """Reading an attribute of something Watched is noted as long as anybody wants to know."""
+    """A block in which guards note which attributes of Watched objects are read."""
     global _recorders
     with _recording:
         if not _recorders:

@@ -2,8 +2,8 @@
 
 They are XLA custom calls: convolution and products of matrices by oneDNN, pooling, the sums of
 batch normalization, and recurrences.
-Nothing depends on them. An operation has a formula in ``jax.numpy`` in any case, and hands it to
-:func:`run` together with the kernel that may take its place on a CPU.
+Nothing depends on them. Every operation also has a formula in ``jax.numpy``, and passes it to
+:func:`run` together with the kernel that may replace it on a CPU.
 
 ``SINGA_NATIVE=0`` in the environment turns them off.
 """
@@ -20,11 +20,11 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-_INTERFACE = 4  # the one of singa_kernels that the calls in this package are written for
+_INTERFACE = 4  # the version of singa_kernels' interface that this package calls
 
 
 def _load() -> tuple[ctypes.CDLL | None, str]:
-    """The library, and in a few words what is in use or why not."""
+    """The library, and in a few words which version is in use, or why none is."""
     if os.environ.get("SINGA_NATIVE", "1") == "0":
         return None, "off (SINGA_NATIVE=0)"
     try:
@@ -51,8 +51,8 @@ library, status = _load()
 available = library is not None
 
 CHANNELS_LAST = (0, 2, 3, 1)
-"""How the kernels' images (N, C, H, W) lie in memory: XLA arranges it, and lets the element-wise
-operations between two kernels work in that order too."""
+"""The memory layout of the kernels' images (N, C, H, W). XLA converts to it, and computes the
+element-wise operations between two kernels in this layout too."""
 
 
 def supports(*xs: Array | jax.ShapeDtypeStruct) -> bool:

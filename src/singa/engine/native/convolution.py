@@ -63,10 +63,10 @@ def supports(x: Array | jax.ShapeDtypeStruct, w: Array, window: Window) -> bool:
 
 @cache
 def implementation(kind: int, x: Shape, w: Shape, window: Window) -> str:
-    """What oneDNN calls its code for a convolution; "ref" and why if it has none."""
+    """The name that oneDNN gives its code for a convolution; "ref" and the reason if none."""
     assert native.library is not None
     y = window.outputs(x, w)
-    # One image will do: the batch decides about nothing.
+    # One image is enough: the choice does not depend on the batch's size.
     numbers = np.array([kind, 1, *x[1:], w[0], *w[2:], *y[2:], *window.numbers()], np.int64)
     name = ctypes.create_string_buffer(200)
     found = native.library.singa_convolution_implementation(

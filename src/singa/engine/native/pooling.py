@@ -29,7 +29,7 @@ class Window(NamedTuple):
         return np.array([*self.size, *self.stride, top, left, bottom, right], np.int64)
 
     def outputs(self, x: Shape) -> Shape:
-        """The shape of what comes of images of shape ``x``."""
+        """The shape of the outputs for images of shape ``x``."""
         size = [
             (x[2 + i] + sum(self.padding[i]) - self.size[i]) // self.stride[i] + 1 for i in (0, 1)
         ]

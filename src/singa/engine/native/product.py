@@ -7,11 +7,11 @@ from jax import Array
 
 from singa.engine import native
 
-_WORTHWHILE = 2**20  # multiply-adds: below, XLA's own is as fast, and can be a part of others
+_WORTHWHILE = 2**20  # multiply-adds: below, XLA's own product is as fast, and it can be fused
 
 
 def supports(a: Array, b: Array, transpose_b: bool) -> bool:
-    """Whether the kernel takes these matrices, and is worth it."""
+    """Whether the kernel takes these matrices, and is faster than XLA's own product."""
     columns = b.shape[-2 if transpose_b else -1]
     return native.supports(a, b) and a.size * columns >= _WORTHWHILE
 

@@ -1,8 +1,8 @@
-"""The calls of recurrences over whole sequences, there and back.
+"""The calls of recurrences over whole sequences, forward and backward.
 
-States are (batch, hidden), those of all steps (steps, batch, hidden), and sums of the gates the
-same with gates * hidden for hidden. Each sequence of a batch goes through all steps on one thread
-of XLA's pool.
+States are (batch, hidden), and those of all steps (steps, batch, hidden). The sums of the gates
+have gates * hidden in place of hidden. One thread of XLA's pool computes all steps of a sequence
+of the batch.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from jax import Array
 
 from singa.engine import native
 
-# What a kind of cell is called by number, and what it keeps of each step for the way back, in
-# units of its hidden size.
+# The number of each kind of cell in the kernels, and how much it keeps of each step for the
+# backward pass, in units of its hidden size.
 _NUMBERS = {"tanh": 0, "relu": 1, "gru": 2, "lstm": 3}
 _KEPT = {"gru": 4, "lstm": 4}
 
@@ -23,8 +23,8 @@ _KEPT = {"gru": 4, "lstm": 4}
 def supports(projected: Array, w_hh: Array) -> bool:
     """Whether the kernels take a recurrence of these sums and weights.
 
-    A single sequence is better off with XLA's products of matrices and vectors, which several
-    threads share.
+    For a single sequence XLA's products of matrices and vectors are faster, because they use
+    several threads.
     """
     return native.supports(projected, w_hh) and projected.shape[1] > 1
 
@@ -43,14 +43,14 @@ def forward(
     Args:
         cell: ``"tanh"``, ``"relu"``, ``"gru"`` or ``"lstm"``.
         reverse: whether the last step comes first.
-        projected: the sums' parts that come from the inputs.
+        projected: the inputs' part of the sums.
         w_hh, b_ih, b_hh: (hidden, gates * hidden), and (gates * hidden,) each.
         rest: the first states, and the sequences' lengths, (batch,) int32.
 
     Returns:
-        The states of all steps; and what the way back needs besides, (steps, batch, 4 * hidden):
-        of an LSTM the tangents of the gates i, f, g, o (see LSTMSequence), of a GRU r, z, n and
-        the state's part of n's sum.
+        The states of all steps; and what the backward pass needs besides, (steps, batch,
+        4 * hidden): of an LSTM the tangents of the gates i, f, g, o (see LSTMSequence), of a GRU
+        r, z, n and the state's part of n's sum.
     """
     *first, lengths = rest
     steps, batch, hidden = *projected.shape[:2], len(w_hh)
@@ -76,7 +76,7 @@ def backward(
     """The gradients of a recurrence.
 
     Args:
-        cell, reverse, w_hh: as of :func:`forward`.
+        cell, reverse, w_hh: as in :func:`forward`.
         dy: the gradient of h of all steps.
         rest: the gradients of the last states, the first states, all that :func:`forward`
             returned, and the lengths.
