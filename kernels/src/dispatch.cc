@@ -1,5 +1,6 @@
 #include "loops.h"
 #include "recurrence_loops.h"
+#include "xla/ffi/api/c_api.h"
 
 namespace singa {
 
@@ -43,3 +44,6 @@ const RecurrenceLoops& BestRecurrenceLoops() { return Best().recurrence; }
 
 // What `singa info` shows.
 extern "C" const char* singa_instruction_set() { return singa::BestLoops().instruction_set; }
+
+// The version of XLA's foreign function interface that the handlers are compiled for.
+extern "C" int singa_ffi_version() { return 1000 * XLA_FFI_API_MAJOR + XLA_FFI_API_MINOR; }

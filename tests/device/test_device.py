@@ -74,7 +74,7 @@ def test_unknown_names_numbers_and_types_are_refused_with_words():
 
 
 def test_the_allocator_can_be_left_alone():
-    script = "from singa import memory; print(memory.status)"
+    script = "from singa.engine import memory; print(memory.status)"
     environment = {**os.environ, "SINGA_MALLOC": "0"}
     run = [sys.executable, "-c", script]
     said = subprocess.run(run, env=environment, capture_output=True, text=True, check=True).stdout
@@ -95,7 +95,7 @@ def test_large_programs_get_their_memory_in_blocks(monkeypatch):
 
 def _cache_status(**environment):
     script = (
-        "from singa import compilation_cache, device; import jax\n"
+        "from singa import device; from singa.engine import compilation_cache; import jax\n"
         "jax.jit(lambda x: x * 2 + 1)(jax.numpy.arange(3.0)).block_until_ready()\n"
         "print(compilation_cache.status)"
     )

@@ -313,6 +313,15 @@ def test_arrays_that_the_user_kept_survive():
     np.testing.assert_array_equal(view, bias)
 
 
+def test_arrays_that_nobody_kept_are_written_in_place_beside_one_that_is_copied():
+    net = compiled(Net())
+    net(*batch())
+    kept, place = net.linear.W.data, net.linear.b.data.unsafe_buffer_pointer()
+    net(*batch())
+    assert not kept.is_deleted()
+    assert net.linear.b.data.unsafe_buffer_pointer() == place
+
+
 def test_one_tensor_may_be_several_arguments_and_part_of_the_state():
     class Own(Net):
         def train_one_batch(self, x, y):

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from importlib.metadata import version
 
 import jax
 import jax.numpy as jnp
@@ -50,8 +51,18 @@ def test_the_kernels_are_built_where_they_can_be():
     assert _status_with(SINGA_NATIVE="0") == "off (SINGA_NATIVE=0)"
 
 
-def _status_with(**environment):
-    code = "from singa import native; print(native.status)"
+@built
+def test_kernels_for_a_newer_jaxlib_are_left_alone():
+    convolution = "from singa import Tensor, layer; layer.Conv2d(2, 3)(Tensor((1, 1, 5, 5)))"
+    status = _status_with("import singa_kernels as k; k.ffi_version = lambda: 0", convolution)
+    assert status == (
+        f"off (singa-xla-kernels was built with a newer jaxlib than {version('jaxlib')}, "
+        "and has to be built again)"
+    )
+
+
+def _status_with(before="", after="", **environment):
+    code = f"{before}\nfrom singa.engine import native; print(native.status)\n{after}"
     done = subprocess.run(
         [sys.executable, "-c", code],
         env=os.environ | environment, capture_output=True, text=True, check=True,

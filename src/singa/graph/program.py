@@ -133,9 +133,8 @@ class Program:
         inputs = self._arrays(args)
         donated = inputs[0]
         if donated and max(map(getrefcount, donated)) > _UNSHARED:
-            shared = [getrefcount(array) > _UNSHARED for array in donated]
-            for i in range(len(donated)):
-                if shared[i]:
+            for i, references in enumerate([*map(getrefcount, donated)]):
+                if references > _UNSHARED:
                     donated[i] = donated[i].copy()
         attributes = self._attributes_to_set(given) if self._simple else _NOTHING
         # From here to the end all is done, or nothing: donated arrays must be replaced.
