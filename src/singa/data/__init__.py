@@ -16,6 +16,7 @@ from singa.data.image_batch_iter import ImageBatchIter
 from singa.data.images import ImageFolder
 from singa.data.loader import DataLoader
 from singa.data.mnist import load_fashion_mnist, load_mnist
+from singa.data.subset import Subset, random_split
 from singa.data.text import CsvTable, TextLines
 from singa.errors import ArgumentError
 
@@ -28,6 +29,7 @@ __all__ = [
     "ImageBatchIter",
     "ImageFolder",
     "MapDataset",
+    "Subset",
     "TextLines",
     "collate",
     "folder",
@@ -37,6 +39,7 @@ __all__ = [
     "load_digits",
     "load_fashion_mnist",
     "load_mnist",
+    "random_split",
     "read_idx",
 ]
 

@@ -1,0 +1,107 @@
+"""Parts of a dataset: a share for validation, some classes, the first hundred samples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from singa.data.batching import MapDataset, Rows, collate, permutation
+from singa.errors import ArgumentError, BoundsError, DTypeError
+
+
+class Subset:
+    """Some of a dataset's samples, in this order; nothing is copied.
+
+    Args:
+        dataset: any dataset with ``len`` and ``[i]``.
+        indices: which of its samples: integers from 0 to below its length, of shape (N,).
+
+    Raises:
+        DTypeError: the indices are no integers.
+        BoundsError: an index of a sample that does not exist.
+
+    Example:
+        >>> digits = data.load_digits()
+        >>> zeros = data.Subset(digits.train, np.flatnonzero(digits.train_labels == 0))
+        >>> len(zeros), int(zeros[0][1])
+        (143, 0)
+    """
+
+    def __init__(self, dataset: MapDataset, indices: npt.ArrayLike) -> None:
+        chosen = np.asarray(indices)
+        if chosen.ndim != 1 or (chosen.size and chosen.dtype.kind not in "iu"):
+            raise DTypeError(
+                f"Subset: indices are integers of shape (N,), got {chosen.dtype} of {chosen.shape}"
+            )
+        size = len(dataset)
+        if chosen.size and not (chosen.min() >= 0 and chosen.max() < size):
+            raise BoundsError(
+                f"Subset: indices from {chosen.min()} to {chosen.max()}, for a dataset of {size}"
+            )
+        self.dataset = dataset
+        self.indices = chosen.astype(np.int64)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.dataset[int(self.indices[index])]
+
+    def take(self, rows: Rows) -> Any:
+        """The batch of these rows, read at once if the dataset can do that.
+
+        Example:
+            >>> squares = data.ArrayDataset(np.arange(10) ** 2)
+            >>> data.Subset(squares, [7, 3, 5]).take(range(2))
+            (array([49,  9]),)
+        """
+        dataset: Any = self.dataset
+        chosen = self.indices[slice(rows.start, rows.stop) if isinstance(rows, range) else rows]
+        if hasattr(dataset, "take"):
+            return dataset.take(chosen)
+        return collate([dataset[int(index)] for index in chosen])
+
+
+def random_split(
+    dataset: MapDataset, sizes: Sequence[float], seed: int | np.integer[Any] = 0
+) -> list[Subset]:
+    """Split a dataset at random into parts that have no sample in common.
+
+    Args:
+        dataset: any dataset with ``len`` and ``[i]``.
+        sizes: of each part the number of samples, which add up to all of them; or its share, which
+            add up to 1. Shares are rounded down, and the samples that are left over go to the
+            first parts, one each.
+        seed: the same seed gives the same parts.
+
+    Returns:
+        The parts, as :class:`Subset`.
+
+    Raises:
+        ArgumentError: sizes that do not add up, or a negative one.
+
+    Example:
+        >>> train, validation = data.random_split(data.load_digits().train, [0.9, 0.1])
+        >>> len(train), len(validation)
+        (1295, 143)
+    """
+    total = len(dataset)
+    if not len(sizes) or min(sizes) < 0:
+        raise ArgumentError(f"random_split: sizes of 0 or more are expected, got {sizes!r}")
+    counts = [int(size) for size in sizes]
+    if any(isinstance(size, float) for size in sizes):
+        if abs(sum(sizes) - 1) > 1e-6:
+            raise ArgumentError(f"random_split: shares add up to 1, got {sizes!r}")
+        counts = [int(total * share + 1e-6) for share in sizes]
+        for i in range(total - sum(counts)):
+            counts[i % len(counts)] += 1
+    if sum(counts) != total:
+        raise ArgumentError(
+            f"random_split: the dataset has {total} samples, and the sizes {sizes!r} add up to "
+            f"{sum(counts)}"
+        )
+    parts = np.split(permutation(total, int(seed)), np.cumsum(counts)[:-1])
+    return [Subset(dataset, part) for part in parts]
