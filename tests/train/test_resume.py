@@ -180,9 +180,7 @@ def test_the_greatest_accuracy_is_best_and_an_unknown_quantity_is_refused():
         pass
 
     saver = train.Checkpoint("a.zip", best="b.zip", monitor="val_rmse")
-    with pytest.raises(
-        ArgumentError, match="'val_rmse' is to be watched, which is not one of"
-    ):
+    with pytest.raises(ArgumentError, match="'val_rmse' is to be watched, which is not one of"):
         fit(Labels(), 2, checkpoint=saver)
 
 
