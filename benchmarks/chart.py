@@ -1,4 +1,4 @@
-"""The picture: how many times as long the others take, a panel for each thing measured."""
+"""The chart: how many times as long the other libraries take, a panel for each measurement."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks.report import Section
 
-# Middle tones and no background: it can be read on a white page and on a dark one.
+# Medium tones and no background: it can be read on light and dark pages.
 INK = "#7d8590"
 OURS, PEER, LIMIT = "#2da44e", "#4c8eda", "#a371c9"
 LONGEST = 6.0  # bars beyond this are cut, with an arrow
@@ -15,7 +15,7 @@ BAR, TITLE = 0.25, 0.45  # inches
 
 
 def draw(sections: list[Section], file: Path, note: str) -> None:
-    """Horizontal bars in two columns; what ends to the right of the line takes longer than ours."""
+    """Horizontal bars in two columns; bars that end right of the line take longer than ours."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -24,7 +24,7 @@ def draw(sections: list[Section], file: Path, note: str) -> None:
     shown = [section for section in sections if section.ours in section.values]
     if not shown:
         return
-    # Where the second column begins: there where the higher one of the two is lowest.
+    # The start of the second column, chosen so that the higher column is as low as possible.
     split = min(range(1, len(shown) + 1), key=lambda i: max(_inches(shown[:i]), _inches(shown[i:])))
     columns = [column for column in (shown[:split], shown[split:]) if column]
     higher = max(map(_inches, columns))
@@ -51,7 +51,7 @@ def _inches(column: list[Section]) -> float:
 
 
 def _relative(box: tuple[float, ...], figure: Any, columns: int) -> tuple[float, ...]:
-    """From columns across and inches up to parts of the figure."""
+    """Convert columns (horizontal) and inches (vertical) to fractions of the figure."""
     left, bottom, width, height = box
     return (
         left / columns, bottom / figure.get_figheight(),
@@ -80,7 +80,7 @@ def _panel(axis: Any, section: Section) -> None:
 
 
 def _label(who: str) -> str:
-    """In two lines if it is long."""
+    """The label; in two lines if it is long."""
     if len(who) < 30:
         return who
     return who.replace(": ", ":\n").replace(", ", ",\n")

@@ -1,8 +1,8 @@
 """Memory for compute, measured: ``python -m benchmarks.checkpointing``.
 
 A step of a network of 48 layers, with and without ``autograd.checkpoint`` around every six of them:
-the peak memory of a process that runs it, and the time of a step, the two in turn. PyTorch's
-``torch.utils.checkpoint`` does the same beside it.
+the peak memory of a process that runs it, and the time of a step; both run in turns. The same is
+measured for PyTorch's ``torch.utils.checkpoint``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from benchmarks.worker import Worker
 RESULTS = Path("benchmarks/results/checkpointing.json")
 LAYERS, SEGMENT, WIDTH, BATCH = 48, 6, 256, 4096
 WHO = ("singa eager", "singa compiled", "PyTorch eager")
-GOALS = {"memory": 1 / 2, "time": 1.4}  # at most, of what it takes without
+GOALS = {"memory": 1 / 2, "time": 1.4}  # the largest ratios with and without checkpoints
 
 Step = Callable[[], float]
 
@@ -131,7 +131,7 @@ def measure(who: str, rounds: int, done: Callable[[], object]) -> dict[str, dict
 
 
 def table(found: dict[str, dict[str, dict[str, float]]]) -> Table:
-    """A row for each who; what it takes with, and how many times that is of without."""
+    """A row for each library: its value with checkpoints, and the ratio to the value without."""
     shown = Table("", "MiB without", "with", "", "ms without", "with", "", title=f"{LAYERS} layers")
     for who, runs in found.items():
         cells = [who]

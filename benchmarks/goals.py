@@ -1,4 +1,4 @@
-"""What the library wants to be: how many times as long its peers should take."""
+"""The goals of the library: how many times as long the other libraries should take."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TORCH, LAST, COMPILE, JAX = (
 
 @dataclass(frozen=True)
 class Goal:
-    """The peer's number divided by ours should be at least this.
+    """The least value of the other library's number divided by ours.
 
     Attributes:
         what: a workload's name, or one of ``import``, ``compile`` and ``memory``.
@@ -48,7 +48,7 @@ GOALS = (
 
 
 def for_here(device: str, natively: bool) -> dict[Goal, float]:
-    """The goals that there are, and their ratios; they are about two threads of an x86-64 CPU."""
+    """The goals, and their ratios; they are for two threads of an x86-64 CPU."""
     if device != "cpu":
         return {}
     ratios = {goal: goal.least if natively else goal.without for goal in GOALS}

@@ -1,4 +1,4 @@
-"""How the time of a training step grows, beside PyTorch's: ``python -m benchmarks.growth``.
+"""How the time of a training step grows, compared with PyTorch: ``python -m benchmarks.growth``.
 
 Four series: the batch and the width of a small MLP; operations chained one after another; and
 parameters that an optimizer updates. Each point is the median of a whole step (forward, backward,
@@ -67,7 +67,7 @@ def mlp(batch: int, width: int, who: str) -> Step:
 
 
 def chain(length: int, who: str) -> Step:
-    """One parameter of 1,024 numbers, and so many tanh one after another."""
+    """One parameter of 1,024 numbers, and ``length`` tanh operations one after another."""
     start = np.linspace(-1, 1, 1024, dtype=np.float32).reshape(32, 32)
 
     def loss(tanh: Callable[[Any], Any], params: list[Any]) -> Any:
@@ -80,7 +80,7 @@ def chain(length: int, who: str) -> Step:
 
 
 def parameters(count: int, who: str) -> Step:
-    """So many linear layers of 16 by 16 one after another."""
+    """``count`` linear layers of 16 by 16 one after another."""
     rng = np.random.default_rng(0)
     rotations = [np.linalg.qr(rng.standard_normal((16, 16)))[0] for _ in range(count)]
 
@@ -94,7 +94,7 @@ def parameters(count: int, who: str) -> Step:
 
 
 def _mean_of(loss: Callable[..., Any], values: list[np.ndarray], who: str) -> Step:
-    """``loss(tanh, parameters)``, which looks the same in both libraries, and its mean."""
+    """The mean of ``loss(tanh, parameters)``, which is the same code for both libraries."""
     if who == TORCH:
         import torch
 
@@ -154,7 +154,7 @@ SERIES: dict[str, tuple[list[int], Callable[[int, str], Step]]] = {
 
 
 def measure(rounds: int, console: Console) -> Iterator[tuple[str, int, dict[str, float]]]:
-    """The medians at each point, which are found one after the other."""
+    """Yields the medians at each point, one after the other."""
     points = [(name, n) for name, (sizes, _) in SERIES.items() for n in sizes]
     with Progress(console=console, transient=True, auto_refresh=False) as bar:
         task = bar.add_task("", total=len(points))

@@ -1,4 +1,4 @@
-"""The machine: what is measured on, and how much of it."""
+"""The machine of a measurement, and the part of it that is used."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any
 
 
 def confine(device: str, threads: int) -> None:
-    """Give every library as many threads: to be called before any of them is imported.
+    """Give every library ``threads`` threads; call it before any of them is imported.
 
-    Not all of them have a setting for it. On Linux the process, and those that it starts, get so
-    many cores instead, which all of them respect.
+    Not all of them have a setting for it. On Linux the process, and those that it starts, get
+    ``threads`` cores instead, which all libraries respect.
     """
     os.environ["OMP_NUM_THREADS"] = str(threads)
     if device == "cpu":
@@ -22,12 +22,12 @@ def confine(device: str, threads: int) -> None:
         if hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, _cores(threads))
     else:
-        # jax would take most of the GPU's memory for itself.
+        # Otherwise jax would allocate most of the GPU's memory.
         os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
 
 
 def _cores(count: int) -> set[int]:
-    """So many processors, on different cores if there are enough."""
+    """``count`` processors, on different cores if there are enough."""
     allowed = sorted(os.sched_getaffinity(0))
     siblings: dict[str, int] = {}
     for cpu in allowed:
@@ -54,20 +54,20 @@ def describe(device: str, threads: int) -> dict[str, Any]:
 
 
 class Neighbours:
-    """How many cores other programs keep busy: the bane of all that is measured meanwhile."""
+    """The number of cores that other programs use, because they disturb measurements."""
 
     def __init__(self) -> None:
         self._start = self._seconds()
 
     def busy(self) -> float | None:
-        """Cores, on average since this object was made; None where that is not to be known."""
+        """Cores, on average since this object was made; None if it cannot be found out."""
         if self._start is None:
             return None
         spent, wall = (now - then for now, then in zip(self._seconds(), self._start, strict=True))
         return max(0.0, spent / wall)
 
     def _seconds(self) -> tuple[float, float] | None:
-        """The seconds of processors that others have had, and those on the clock."""
+        """The processor seconds that other programs have used, and the seconds on the clock."""
         try:
             with open("/proc/stat") as file:
                 _, *ticks = file.readline().split()
@@ -79,14 +79,14 @@ class Neighbours:
 
 
 def in_a_line(about: dict[str, Any]) -> str:
-    """What a picture says about where its numbers are from."""
+    """A line for a chart that says on which machine its numbers were measured."""
     where = about.get("gpu") or f"{about['threads used']} threads of {about['processor']}"
     packages = [f"{name} {about[name]}" for name in ("jax", "torch", "flax", "mlx") if about[name]]
     return f"{where}; {', '.join(packages)}"
 
 
 def natively() -> bool:
-    """Whether singa runs kernels of its own. Everybody who wants to know asks here."""
+    """Whether singa uses its native kernels."""
     try:
         from singa.engine import native
     except ImportError:

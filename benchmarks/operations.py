@@ -1,9 +1,9 @@
-"""Times every operation beside PyTorch's: ``python -m benchmarks.operations``.
+"""Times every operation and PyTorch's: ``python -m benchmarks.operations``.
 
-Forward and backward, as users call them eagerly, at three sizes, by both libraries in turn, on two
+Forward and backward, as users call them eagerly, at three sizes, in turns with PyTorch, on two
 threads; outputs and gradients are compared first. The table shows PyTorch's time divided by ours,
-medians. An operation of the library that has no case here makes it fail, and so does one that is
-slower with large Tensors and has no reason in cases/reasons.py.
+medians. It fails if an operation of the library has no case here, or is slower with large Tensors
+and has no reason in cases/reasons.py.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ RESULTS = Path("benchmarks/results/operations.json")
 SIZES = ("small", "medium", "large")
 IN_A_ROW = 8
 DIRECTIONS = ("forward", "backward")
-ENOUGH = 1 / 1.5  # a large operation that is slower than this wants a reason (cases/reasons.py)
+ENOUGH = 1 / 1.5  # a large operation that is slower than this needs a reason (cases/reasons.py)
 
 Times = dict[str, dict[str, dict[str, float]]]
 """Seconds by direction, size, and library."""
@@ -54,7 +54,7 @@ def main() -> None:
     found: dict[str, Times] = {}
     for name in track(names, "Operations", console=console, transient=True):
         found[name] = measure(name, cases[name], chosen.rounds)
-        if chosen.json:  # each as soon as it is known: all of them take long
+        if chosen.json:  # write each one immediately, because all of them take long
             _keep(chosen.json, name, found[name], chosen.rounds)
     console.print(table(found))
     slow = [name for name in names if is_slow(found[name])]
@@ -65,7 +65,7 @@ def main() -> None:
 
 
 def _keep(file: Path, name: str, times: Times, rounds: int) -> None:
-    """Bring the results of one operation up to date."""
+    """Update the results of one operation."""
     results = json.loads(file.read_text())["results"] if file.exists() else {}
     results[name] = times
     about = machine.describe("cpu", contenders.THREADS) | {"rounds": rounds}
@@ -74,7 +74,7 @@ def _keep(file: Path, name: str, times: Times, rounds: int) -> None:
 
 
 def complete(cases: dict[type, Case]) -> dict[type, Case]:
-    """The same, if every operation of the library is there."""
+    """The cases; raises if an operation of the library is missing."""
     from singa.operation import OPERATIONS
 
     missing = [kind.__name__ for kind in OPERATIONS if kind not in cases]
@@ -94,7 +94,7 @@ def measure(name: str, case: Case, rounds: int) -> Times:
                 where = f"{name}, {direction}, {size_name}"
                 for a, b in zip(runs["singa"](), runs["torch"](), strict=True):
                     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
-                    # Where large numbers cancel, what is left is as exact as they were.
+                    # If large numbers cancel, the error of the result is that of these numbers.
                     scale = np.abs(b).max()
                     np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4 * scale, err_msg=where)
             turns = {who: run_of(in_a_row(run)) for who, run in runs.items()}
@@ -104,7 +104,7 @@ def measure(name: str, case: Case, rounds: int) -> Times:
 
 
 def in_a_row(run: Callable[[], list[Any]]) -> Callable[[], None]:
-    """Several calls before their results are waited for, as a program makes them."""
+    """Several calls before waiting for their results, as in a program."""
 
     def calls() -> None:
         for result in [run() for _ in range(IN_A_ROW)]:
@@ -153,7 +153,7 @@ def _theirs(case: Case, arrays: Sequence[Drawn]) -> dict[str, Callable[[], Any]]
 
 
 def _gradient(shape: Sequence[int]) -> np.ndarray:
-    """What comes back to an output of this shape."""
+    """The gradient of an output of this shape."""
     return np.asarray(np.random.default_rng(9).uniform(0.5, 1.5, tuple(shape)), np.float32)
 
 

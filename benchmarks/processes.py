@@ -1,4 +1,4 @@
-"""What needs a process that has done nothing else: importing, compiling, peak memory."""
+"""Measurements that need a fresh process: importing, compiling, peak memory."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from benchmarks.worker import Worker
 REPEATED = 5  # imports
 COMPILED = ("singa", "torch-compile", "jax")
 WEIGHED = ("singa", "torch", "jax")
-STEPS = 20  # before the memory is looked at
+STEPS = 20  # before the memory is measured
 
 
 def sections(device: str, taking_part: list[Contender]) -> Iterator[tuple[Section, str]]:
-    """The three questions; each is yielded after each answer, with what was just found out."""
+    """The three measurements; each is yielded after each new result, with that result."""
     section = Section("import", f"import, median of {REPEATED}", "ms", ours="import singa")
     nothing = statistics.median(_run_python("pass") for _ in range(REPEATED))
     for package in ("singa", "torch", "jax"):
         if any(contender.package == package for contender in taking_part):
             code = f"import {package}"
-            _run_python(code)  # so that its bytecode and files are at hand
+            _run_python(code)  # so that its bytecode and files are cached
             section.values[code] = [_run_python(code) - nothing for _ in range(REPEATED)]
             yield section, code
     section = Section("compile", "first step of the CNN, nothing cached", "s")
@@ -49,8 +49,8 @@ def sections(device: str, taking_part: list[Contender]) -> Iterator[tuple[Sectio
 
 
 def _run_python(code: str) -> float:
-    # Installed packages have their bytecode; a checkout that was never allowed to keep its own
-    # would be compiled anew each time.
+    # Installed packages have bytecode files; a checkout that may not write any would be compiled
+    # again each time.
     kept = {name: v for name, v in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     start = time.perf_counter()
     subprocess.run([sys.executable, "-c", code], check=True, env=kept)

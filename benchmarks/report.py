@@ -1,4 +1,4 @@
-"""What was measured, and how it is shown."""
+"""The results of measurements, and the tables that show them."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ UNITS = {"ms": 1e-3, "s": 1.0, "MiB": 2.0**20}
 
 @dataclass
 class Section:
-    """One question with every contender's answer: seconds or bytes, as often as measured.
+    """One measurement with the results of every contender: seconds or bytes, all repetitions.
 
     Attributes:
-        ours: whose number the others are divided by.
-        losses: the losses of the first five steps, where there are any.
+        ours: the contender by whose number the others are divided.
+        losses: the losses of the first five steps, if there are any.
     """
 
     what: str
@@ -34,7 +34,7 @@ class Section:
         return statistics.median(self.values[who])
 
     def ratio(self, peer: str, ours: str | None = None) -> float | None:
-        """How many times our number the peer's is."""
+        """The other library's number divided by ours."""
         ours = ours or self.ours
         if peer not in self.values or ours not in self.values:
             return None
@@ -71,13 +71,13 @@ def sections_of(results: dict[str, Any]) -> list[Section]:
 
 
 def verdicts(sections: list[Section], goals: dict[Goal, float]) -> dict[Goal, float]:
-    """What was reached of those goals that something was measured for."""
+    """The ratios reached, for the goals that were measured."""
     found = {}
     for section in sections:
         for goal in goals:
             ratio = section.ratio(goal.peer, goal.ours)
             if goal.what == section.what and ratio is not None:
-                found[goal] = round(ratio, 2)  # judged as it is shown
+                found[goal] = round(ratio, 2)  # judged by the rounded value that is shown
     return found
 
 

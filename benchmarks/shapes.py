@@ -1,9 +1,10 @@
-"""How the memory grows with ever new shapes and numbers: ``python -m benchmarks.shapes``.
+"""How the memory grows if shapes and numbers always change: ``python -m benchmarks.shapes``.
 
-Each series is an eager training loop in a process of its own: batches of ever new sizes, through a
-small CNN (forward, backward, SGD with momentum); and one batch, clipped to ever new bounds. What is
-compiled for each new size is let go of after a while (:mod:`singa.tape.table`), so that the memory
-comes to an end; and numbers are arguments of what is compiled. PyTorch compiles nothing, eagerly.
+Each series is an eager training loop in a process of its own: batches that always have new sizes,
+through a small CNN (forward, backward, SGD with momentum); and one batch, clipped to new bounds
+each time. The code compiled for each new size is dropped after a while (:mod:`singa.tape.table`),
+so that the memory is limited; and numbers are arguments of the compiled code. Eager PyTorch
+compiles nothing.
 """
 
 from __future__ import annotations
@@ -116,7 +117,7 @@ SERIES: dict[str, Callable[[], Step]] = {
 
 
 def measure(series: str, count: int) -> None:
-    """Print how much more memory there is after a tenth, two tenths, ... of the steps."""
+    """Print how much more memory is used after a tenth, two tenths, ... of the steps."""
     step = SERIES[series]()
     for i in range(3):
         step(count + i)

@@ -1,12 +1,12 @@
-"""Times whole training steps side by side with their peers, in one run: ``make bench``.
+"""Times whole training steps of this and other libraries in one run: ``make bench``.
 
-Every contender gets the same parameters and the same batch, and has to produce the same losses
-over five steps before it is timed. Then they take turns, on two threads; the table shows medians,
-and each peer's divided by ours. What is not installed does not take part. What needs a process of
-its own (importing, compiling, memory) is measured at the end. Everything takes some ten minutes,
-half of which is torch.compile's and ResNet-18's.
+Every contender gets the same parameters and the same batch, and has to compute the same losses
+over five steps before it is timed. Then they run in turns, on two threads; the table shows medians,
+and those of the others divided by ours. Libraries that are not installed are left out. Measurements
+that need a fresh process (importing, compiling, memory) come at the end. All of it takes about ten
+minutes, half of them for torch.compile and ResNet-18.
 
-Each is in a process of its own, as its users run it (worker.py); they take turns all the same.
+Each contender has a process of its own, as its users run it (worker.py); they still run in turns.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from benchmarks.worker import Worker
 RESULTS, CHART = Path("benchmarks/results/steps.json"), Path("docs/images/benchmark.png")
 WITHOUT = "singa compiled, no native kernels"
 PROCESSES = "processes"
-CHECKED = 5  # steps whose losses everybody has to agree on
+CHECKED = 5  # steps whose losses must be the same for all contenders
 
 
 def options() -> argparse.Namespace:
@@ -83,7 +83,7 @@ def main() -> None:
     about = machine.describe(chosen.device, contenders.THREADS)
     about |= {"device": chosen.device, "rounds": chosen.rounds, "cores of others": busy}
     if chosen.json:
-        if chosen.json.exists():  # what was not measured now stays as it was
+        if chosen.json.exists():  # results that were not measured now are kept
             old = sections_of(json.loads(chosen.json.read_text())["results"])
             new = {section.what: section for section in sections}
             kept = [new.pop(section.what, section) for section in old]
@@ -96,7 +96,7 @@ def main() -> None:
 
 
 def who_takes_part(chosen: argparse.Namespace, console: Console) -> list[Contender]:
-    """Who was asked for, runs on this device, and is installed."""
+    """The contenders that were chosen, run on this device, and are installed."""
     found = []
     for contender in contenders.ALL:
         asked_for = contender.name in chosen.contenders and chosen.device in contender.devices

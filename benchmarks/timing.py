@@ -1,4 +1,4 @@
-"""Timing several contenders fairly: they take turns, and what is kept are medians."""
+"""Fair timing of several contenders: they run in turns, and the results are medians."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 Run = Callable[[int], float]
-"""Runs so many steps back to back, and tells the mean seconds of one."""
+"""Runs a number of steps without a pause, and returns the mean seconds of one."""
 
 
 def take_turns(
@@ -17,18 +17,18 @@ def take_turns(
     block: float = 0.2,
     done: Callable[[], object] = lambda: None,
 ) -> dict[str, list[float]]:
-    """The seconds that each contender's step took, one value a round.
+    """The seconds of each contender's step, one value for each round.
 
-    In each round every contender runs a block of steps back to back, as a training loop does,
-    and the next round begins with another one. A step has to wait for its own result (read its
-    loss), so that the last step of a block leaves no work to the next contender.
+    In each round every contender runs a block of steps without a pause, as a training loop does,
+    and the next round begins with another contender. A step has to wait for its own result (read
+    its loss), so that the last step of a block leaves no work that disturbs the next contender.
 
     Args:
         runs: a way to run steps for each contender, by name.
         rounds: the number of blocks of each.
         warm_up: the steps of each before anything is timed; those that compile are among them.
-        block: the seconds that a block should last, however short a step is. Linux needs some
-            100 ms until it has put two threads that wake each other on different cores.
+        block: the seconds that a block should last, also for short steps. Linux needs about
+            100 ms until two threads that wake each other run on different cores.
         done: called after each contender's warm-up and after each block.
 
     Returns:
@@ -38,7 +38,7 @@ def take_turns(
     for who, run in runs.items():
         run(warm_up)
         counts[who] = 2
-        # The first few steps take longer, so that they do not tell how many fill a block.
+        # The first steps take longer, so they do not show how many steps fill a block.
         while counts[who] * run(counts[who]) < block / 2:
             counts[who] *= 2
         done()
@@ -47,15 +47,15 @@ def take_turns(
     for number in range(rounds):
         first = number % len(names)
         for who in names[first:] + names[:first]:
-            time.sleep(0.01)  # until the last one's threads have gone to sleep
-            runs[who](max(1, counts[who] // 4))  # back into the caches after the others
+            time.sleep(0.01)  # until the threads of the previous contender sleep
+            runs[who](max(1, counts[who] // 4))  # fill the caches again
             times[who].append(runs[who](counts[who]))
             done()
     return times
 
 
 def run_of(step: Callable[[], object]) -> Run:
-    """The way to run a step that is a function of this process."""
+    """A :data:`Run` of a step that is a function of this process."""
 
     def run(count: int) -> float:
         start = time.perf_counter()

@@ -1,7 +1,7 @@
-"""A step in a process of its own, which runs blocks of it when it is told to.
+"""A step in a process of its own, which runs blocks of it on request.
 
-So every library has the process that its users have: its own threads, its own settings of the
-memory allocator, nothing in the caches from the others but what any other program leaves there.
+So every library has a process as for its users: its own threads, its own settings of the memory
+allocator, and caches that other libraries affect no more than any other program does.
 
     python -m benchmarks.worker MODULE:FUNCTION ARGUMENT...
 
@@ -22,15 +22,15 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[1]  # of the checkout: where the package `benchmarks` is found
+ROOT = Path(__file__).parents[1]  # of the checkout, which contains the package `benchmarks`
 
 
 class Worker:
-    """Such a process, for whom asks. It starts with nothing compiled, and ends with its block."""
+    """The parent's side of such a process. It starts with nothing compiled; it is a block."""
 
     def __init__(self, maker: str, *arguments: object, **environment: str) -> None:
         self._empty = tempfile.TemporaryDirectory()
-        # Nothing that an earlier run has compiled helps this one.
+        # Do not use anything that an earlier run has compiled.
         fresh = {
             "SINGA_CACHE": "0",
             "JAX_ENABLE_COMPILATION_CACHE": "false",
@@ -48,14 +48,14 @@ class Worker:
         return seconds, losses
 
     def peak_memory(self) -> float:
-        """The most bytes that the process has had."""
+        """The peak memory of the process, in bytes."""
         return float(self._ask("memory"))
 
     def _ask(self, what: str) -> Any:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         print(what, file=self._process.stdin, flush=True)
-        # A library may print something of its own; the answer is marked.
+        # A library may print other lines; the answer has a mark.
         for line in self._process.stdout:
             if line.startswith(_ANSWER):
                 return json.loads(line.removeprefix(_ANSWER))
@@ -75,10 +75,10 @@ _ANSWER = "answer: "
 
 
 def peak_memory() -> float:
-    """The most bytes that this process has had."""
+    """The peak memory of this process, in bytes."""
     status = Path("/proc/self/status")
     if status.exists():
-        # Linux counts the process that started this one into its ru_maxrss, but not in here.
+        # On Linux ru_maxrss includes the process that started this one; this value does not.
         lines = status.read_text().splitlines()
         peak = next(line for line in lines if line.startswith("VmHWM:"))
         return float(peak.split()[1]) * 1024

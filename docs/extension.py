@@ -1,8 +1,8 @@
-"""What this site does beyond Sphinx: pages of reference that cannot leave a name out.
+"""Extensions of Sphinx for this site: reference pages that cannot miss a name.
 
-``{names} singa.opt`` on a page stands for all public names of the module: a table with what each
-is in a line, and below it their docstrings. Where a module has many, ``:from:`` takes those that
-one of the package's files defines, and names below it are taken one by one.
+``{names} singa.opt`` on a page is replaced by all public names of the module: a table with one line
+for each, and their docstrings below it. For modules with many names, ``:from:`` selects those that
+one of the package's files defines, or names can be listed in the block.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ MODULES = [
 """The modules that users import; all else is how they work."""
 
 NOT_FOR_USERS = {"singa.device.timed_devices", "singa.errors.warn", "singa.errors.users_line"}
-"""Names without an underscore that are the package's own business."""
+"""Names without an underscore that are internal to the package."""
 
 
 # -- which names there are ------------------------------------------------------------------------
 
 
 def public_names(module: str) -> list[str]:
-    """What a module shows: its ``__all__``, or else what it defines or imports ``as`` itself."""
+    """A module's public names: ``__all__``, or else names it defines or imports ``as`` itself."""
     found = import_module(module)
     if hasattr(found, "__all__"):
         return sorted(found.__all__, key=str.lower)
@@ -68,7 +68,7 @@ def public_names(module: str) -> list[str]:
 
 
 def chosen_names(module: str, defined_in: str | None, listed: list[str]) -> list[str]:
-    """The names that a ``{names}`` stands for."""
+    """The names that a ``{names}`` block selects."""
     names = public_names(module)
     if listed:
         return listed
@@ -92,7 +92,7 @@ def documented() -> Iterator[tuple[str, str]]:
 
 
 def missing() -> list[str]:
-    """Public names that are on no page: neither themselves, nor what they stand for."""
+    """Public names that are on no page, neither by this name nor by another one."""
     shown = {full for full, _ in documented()}
     items = {id(_found(full)) for full in shown}
     return [
@@ -142,7 +142,7 @@ class Names(SphinxDirective):
 
 
 class CommandLine(SphinxDirective):
-    """``{command-line} singa.cli.app``: all commands, as their ``--help`` has them."""
+    """``{command-line} singa.cli.app``: all commands, with the texts of their ``--help``."""
 
     required_arguments = 1
 
@@ -211,7 +211,7 @@ def first_line(item: Any) -> str:
 def _tidy_docstring(
     app: Sphinx, what: str, name: str, item: Any, options: Any, lines: list[str]
 ) -> None:
-    """Our docstrings are for reading: this makes reStructuredText of them."""
+    """Convert our docstrings, which are plain text, to reStructuredText."""
     if "Returns:" in lines:  # prose, and no type before the colon
         at = lines.index("Returns:")
         lines[at : at + 2] = [f":returns: {lines[at + 1].strip()}"]
@@ -235,7 +235,7 @@ def _tidy_docstring(
 
 
 def _escaped(line: str) -> str:
-    """Stars and bars mean products and absolute values, outside of code."""
+    """Escape stars and bars, which mean products and absolute values outside of code."""
     parts = line.split("``")
     parts[::2] = [re.sub(r"(?<!\*)\*(?!\*)|\|", r"\\\g<0>", part) for part in parts[::2]]
     return "``".join(parts)
@@ -244,13 +244,13 @@ def _escaped(line: str) -> str:
 def _as_it_was(
     app: Sphinx, what: str, name: str, item: Any, options: Any, lines: list[str]
 ) -> None:
-    """Of attributes, napoleon takes what is before a colon for a type."""
+    """Undo that napoleon takes the text before a colon as an attribute's type."""
     if what == "property":
         lines[:] = [*map(_escaped, (inspect.getdoc(item) or "").splitlines()), ""]
 
 
 class _AsWritten:
-    """An annotation that shows as it is in the source, without quotes."""
+    """An annotation that is shown as in the source, without quotes."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -288,7 +288,7 @@ def _signature(
 
 
 def _bases(app: Sphinx, name: str, cls: type, options: Any, bases: list[Any]) -> None:
-    """Those that users know: a base of the package's own stands for the public one below it."""
+    """Public base classes only: an internal base is replaced by its own public base."""
     bases[:] = _public_bases(cls)
 
 
@@ -309,7 +309,7 @@ def _known_classes() -> set[type]:
 
 
 def _stay_inside(app: Sphinx, docname: str, source: list[str]) -> None:
-    """On the site, a link to a file of the repository is its text: only docs/ is here."""
+    """Replace links to files of the repository by their texts, because the site has only docs/."""
     folder = Path(app.env.doc2path(docname)).parent
 
     def shown(link: re.Match[str]) -> str:
@@ -331,7 +331,7 @@ def _by_last_name() -> dict[str, list[str]]:
 
 
 def _resolve(app: Sphinx, env: Any, node: pending_xref, contnode: nodes.Node) -> Any:
-    """A class is known by its last name, wherever in the package it is imported from."""
+    """Resolve a class by its last name, from any module of the package that imports it."""
     if node.get("refdomain") != "py":
         return None
     target = node["reftarget"]
@@ -339,7 +339,7 @@ def _resolve(app: Sphinx, env: Any, node: pending_xref, contnode: nodes.Node) ->
         return contnode
     owner = target.partition(".")[0] if "." in target else "singa"
     if owner != "singa" and f"singa.{owner}" not in MODULES:
-        return None  # somebody else's, of the same name
+        return None  # another package's class with the same name
     for full in _by_last_name().get(target.rpartition(".")[2], ()):
         domain = env.get_domain("py")
         found = domain.find_obj(env, None, None, full, None, 0)

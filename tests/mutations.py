@@ -1,4 +1,4 @@
-"""Damaged variants of files: what a broken disk, a broken program, or a hostile one leaves."""
+"""Damaged variants of files, as by a broken disk, a broken program or a malicious one."""
 
 import json
 import random

@@ -1,4 +1,4 @@
-"""Datasets and functions for workers to import, which they cannot from a test."""
+"""Datasets and functions that workers import; they cannot import them from a test."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Plain NumPy formulas of layers, and slopes by central differences."""
+"""Plain NumPy formulas of layers, and derivatives by central differences."""
 
 import numpy as np
 

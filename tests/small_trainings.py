@@ -1,4 +1,4 @@
-"""Models and data whose trainings take no time."""
+"""Models and data for very short trainings."""
 
 import numpy as np
 

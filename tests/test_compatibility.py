@@ -1,4 +1,4 @@
-"""docs/compatibility.md says what is so: it is what its table and the code make."""
+"""docs/compatibility.md is up to date: it agrees with its table and the code."""
 
 import re
 import tomllib

@@ -1,4 +1,4 @@
-"""Every reader of damaged and hostile files: the right value or an error of ours, within bounds."""
+"""Every reader of damaged and malicious files: the right value or an error of ours, with limits."""
 
 import contextlib
 import gzip

@@ -1,12 +1,12 @@
-"""What the pages in docs/ show runs, prints what they say, and leads where it says.
+"""The code on the pages in docs/ runs and prints what they show, and their links work.
 
 The convention of the pages, by the first line of a block:
 
 - ``python``: the blocks of a page run in order, in one namespace and an empty folder.
-- ``python not run: REASON``: it does not, for the reason that readers see in the source.
-- ``text`` after one that runs: what it prints, exactly.
-- ``text form``: what it prints, but for numbers and spaces; ``...`` stands for any lines. In rows
-  with a percentage (of what took longest) only that there are such rows is compared.
+- ``python not run: REASON``: it does not run, for the reason that readers see in the source.
+- ``text`` after a block that runs: its output, exactly.
+- ``text form``: its output, except for numbers and spaces; ``...`` stands for any lines. Of rows
+  with a percentage (sorted by time) only their presence is compared.
 """
 
 import re

@@ -1,8 +1,8 @@
-"""Everything public has a docstring, which says of which shapes, and has an example that runs.
+"""Everything public has a docstring, with its shapes and an example that runs.
 
-In examples ``np``, ``jax``, ``jnp``, ``Tensor`` and the modules of ``FACES`` are there already, and
-the names of the module that they are in. Each docstring begins in an empty folder, with the random
-stream seeded with 0 and ``autograd.training`` off. Arrays are shown with four digits.
+Examples can use ``np``, ``jax``, ``jnp``, ``Tensor``, the modules of ``FACES``, and the names of
+their own module. Each docstring begins in an empty folder, with the random stream seeded with 0 and
+``autograd.training`` off. Arrays are shown with four digits.
 """
 
 import ast

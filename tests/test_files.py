@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, by several writers wherever they run."""
+"""Files that are written completely or not at all, by several writers in several processes."""
 
 import os
 import random

@@ -1,4 +1,4 @@
-"""What README.md shows runs, and what it links to is there."""
+"""The code in README.md runs, and its links work."""
 
 import json
 import re

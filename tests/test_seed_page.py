@@ -1,4 +1,4 @@
-"""The programs of SINGA's page on autograd run as they stand there; only ``...`` is filled in."""
+"""The programs of SINGA's page on autograd run unchanged; only ``...`` is filled in."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The Chinese pages say what the English ones say, as far as a test can tell."""
+"""The Chinese pages agree with the English ones, as far as a test can check it."""
 
 import re
 from pathlib import Path

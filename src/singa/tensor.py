@@ -287,7 +287,7 @@ def transpose(t: Tensor, axes: Sequence[int] | None = None) -> Tensor:
 
 
 def concatenate(tensors: Sequence[Tensor], axis: int) -> Tensor:
-    """The Tensors one after the other along ``axis``; their other axes are equal.
+    """The Tensors one after the other along ``axis``; their shapes are equal except for that.
 
     Example:
         >>> tensor.concatenate([Tensor((2, 3)), Tensor((4, 3))], 0).shape

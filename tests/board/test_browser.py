@@ -1,4 +1,4 @@
-"""The pages in a browser: curves are drawn, what can be used works, and nothing is logged."""
+"""The pages in a browser: curves are drawn, all controls work, and nothing is logged."""
 
 import threading
 

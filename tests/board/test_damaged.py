@@ -1,4 +1,4 @@
-"""Pages of run folders that are damaged, or made to do harm."""
+"""Pages of run folders that are damaged or malicious."""
 
 import json
 import os

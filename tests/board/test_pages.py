@@ -1,4 +1,4 @@
-"""Pages are well formed, need nothing else, run nothing of strangers, and say what is missing."""
+"""Pages are well formed and self-contained, run no untrusted code, and list what is missing."""
 
 import base64
 import hashlib

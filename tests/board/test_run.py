@@ -1,4 +1,4 @@
-"""What a run folder is read as, whole or damaged."""
+"""Reading a run folder, complete or damaged."""
 
 import json
 import math

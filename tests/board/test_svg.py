@@ -1,4 +1,4 @@
-"""Drawings of strangers."""
+"""Untrusted drawings."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""The oracle adds up every way to write the labels into the frames."""
+"""The oracle sums over all alignments of the labels to the frames."""
 
 from itertools import groupby, product
 

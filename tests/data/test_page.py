@@ -1,4 +1,4 @@
-"""docs/data.md names what there is. (tests/test_docs.py runs it.)"""
+"""docs/data.md has the names of all datasets and metrics. (tests/test_docs.py runs it.)"""
 
 import re
 from pathlib import Path

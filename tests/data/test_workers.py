@@ -1,6 +1,6 @@
-"""DataLoader with workers: the same batches as without, whatever happens to the processes.
+"""DataLoader with workers: the same batches as without, even if processes die.
 
-Nothing here waits for a time to pass: a worker that is killed is noticed, or the test hangs.
+No test waits for a fixed time: a worker that is killed is noticed, or the test hangs.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The compiler's flags: ours are in force, and the user's stay."""
+"""The compiler's flags: ours are in effect, and the user's are kept."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""What the ranks of the tests do, in processes of their own. Each returns what it saw."""
+"""The functions that the tests' ranks run, in separate processes. Each returns its results."""
 
 from __future__ import annotations
 

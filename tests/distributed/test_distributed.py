@@ -1,4 +1,4 @@
-"""Two processes that train one model, compared with one process that does the work of both."""
+"""Two processes that train one model, compared with one process that does the same work."""
 
 from __future__ import annotations
 

@@ -1,11 +1,10 @@
 """Histories of a model: it is changed in random ways between random calls, eagerly and compiled.
 
-Two models that are equal at first live through the same history, one eagerly and one in compiled
-steps. After each call all that they return and hold has to be the same. And the compiled one has
-captured no more programs than there were kinds of call: a kind is all that the step reads and that
-is no Tensor's value.
+Two initially equal models have the same history, one eagerly and one in compiled steps. After each
+call their results and their contents must be the same. And the compiled model must not capture more
+programs than there were kinds of call: a kind is all that the step reads, except Tensors' values.
 
-``python -m tests.graph.histories --first 0 --count 20000`` runs as many as one likes.
+``python -m tests.graph.histories --first 0 --count 20000`` runs any number of them.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Ways to keep things between steps, and to read them: the same numbers eagerly and compiled.
+"""Ways to store values between steps, and to read them: the same numbers eagerly and compiled.
 
-Each case is a class whose model is made anew, called some times, and changed in between.
+Each case is a class whose model is made again, called several times, and changed in between.
 """
 
 from __future__ import annotations

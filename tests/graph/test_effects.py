@@ -1,4 +1,4 @@
-"""What a step leaves, in its result and on Python's objects: the same eagerly and compiled."""
+"""A step's result and its changes of Python objects are the same eagerly and compiled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each kind of thing that a step reads: when it changes, so does what a compiled step computes."""
+"""Each kind of value that a step reads: when it changes, the result of a compiled step changes."""
 
 from __future__ import annotations
 

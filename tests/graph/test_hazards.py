@@ -1,7 +1,7 @@
-"""Every hazard of compiled steps: what is silently right, what raises, and with which words.
+"""Every hazard of compiled steps: which are handled, which raise an error, and its message.
 
-A step's Python runs once, and the program that it recorded runs from then on. This file is the
-list of all that could go wrong with that, each as a test.
+A step's Python runs once, and then only the recorded program runs. This file has a test for
+everything that could go wrong with this.
 """
 
 import gc

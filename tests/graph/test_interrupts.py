@@ -1,4 +1,4 @@
-"""Ctrl-C at any moment of a compiled step: it was done, or it was not."""
+"""Ctrl-C at any moment of a compiled step: the step is done completely, or not at all."""
 
 from __future__ import annotations
 

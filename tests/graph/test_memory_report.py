@@ -1,4 +1,4 @@
-"""model.memory_report(): what a compiled step needs."""
+"""model.memory_report(): the memory of a compiled step."""
 
 import dataclasses
 

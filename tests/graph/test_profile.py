@@ -1,4 +1,4 @@
-"""model.profile() and Device.SetVerbosity: where the time of steps goes. No test asserts a time."""
+"""model.profile() and Device.SetVerbosity: the time of operations. No test asserts a time."""
 
 import json
 import tempfile

@@ -1,4 +1,4 @@
-"""Arguments of steps: in the caller's order, exactly, and not changed behind the caller's back."""
+"""Arguments of steps: in the caller's order, exact, and not changed without the caller's notice."""
 
 from __future__ import annotations
 

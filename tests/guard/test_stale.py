@@ -1,4 +1,4 @@
-"""What is compiled once and kept is compiled anew when what it reads has changed."""
+"""Cached compiled code is compiled again when something that it reads has changed."""
 
 import itertools
 from dataclasses import dataclass, field

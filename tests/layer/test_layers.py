@@ -1,4 +1,4 @@
-"""Layers: construction, shapes, parameters, and how they are found."""
+"""Layers: construction, shapes, parameters, and how parameters are found."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Checkpoints: SINGA's format, whole or not at all, exact, and safe to read from strangers."""
+"""Checkpoints: SINGA's format, written completely or not at all, exact, and safe to read."""
 
 import contextlib
 import io

@@ -1,4 +1,4 @@
-"""One seed, one result: to the bit, twice, in other processes, and resumed."""
+"""One seed gives one result, bit for bit: in two runs, in other processes, and when resumed."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""Mixed precision: what computes in which type, and losses that are scaled for float16."""
+"""Mixed precision: the type in which each operation computes, and loss scaling for float16."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What a model says of itself: its summary, its text, and what a notebook shows."""
+"""A model's summary, its text, and its HTML in a notebook."""
 
 import json
 import xml.etree.ElementTree as ElementTree

@@ -1,4 +1,4 @@
-"""Weights in safetensors files, under names of our own and under PyTorch's."""
+"""Weights in safetensors files, with our own names and with PyTorch's."""
 
 import json
 

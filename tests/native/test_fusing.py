@@ -1,4 +1,4 @@
-"""A ReLU behind a native convolution is computed by it, where nobody else sees what is between."""
+"""A ReLU after a native convolution is fused into it, if nothing else uses the value between."""
 
 import jax.numpy as jnp
 import numpy as np

@@ -1,6 +1,6 @@
-"""The native kernels against the formulas that they stand in for. Skipped where they are not built.
+"""The native kernels against the formulas that they replace. Skipped if they are not built.
 
-That they are built wherever they can be is a test too.
+A further test checks that they are built if that is possible.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The native recurrences against the loops that they stand in for."""
+"""The native recurrences against the loops that they replace."""
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial

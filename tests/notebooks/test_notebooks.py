@@ -1,4 +1,4 @@
-"""The notebooks run from beginning to end, and are kept without outputs."""
+"""The notebooks run from beginning to end, and are stored without outputs."""
 
 from pathlib import Path
 

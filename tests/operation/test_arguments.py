@@ -1,6 +1,6 @@
-"""Numbers that are arguments: NumPy's do as well as Python's, and what is none is refused in words.
+"""Numbers as arguments: NumPy's work like Python's, and other values raise an error of ours.
 
-Every function with an argument that is a number, or several, is called once for each of them.
+Every function with one or more number arguments is called once for each of them.
 """
 
 import inspect

@@ -1,7 +1,7 @@
 """Convolutions and their adjoints over drawn shapes, against plain NumPy.
 
-Those of float64 are a formula of ours, those of float16 are XLA's. All values are small whole
-numbers, so that sums are exact in any order.
+Those of float64 are our own formula, those of float16 are XLA's. All values are small integers, so
+that sums are exact in any order.
 """
 
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""What the original SINGA gets wrong in arithmetic, activations, losses and logic is right here.
+"""Defects of the original SINGA in arithmetic, activations, losses and logic are fixed here.
 
 The numbers are those of the list of its defects.
 """

@@ -1,6 +1,6 @@
-"""What SINGA's operations on shapes, indices, images and matrices did wrong. Numbers: its defects.
+"""Defects of SINGA in operations on shapes, indices, images and matrices are fixed here.
 
-Named after the behaviour that is right.
+The numbers are those of the list of its defects. Tests are named after the right behaviour.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Each mistake has its message: which operation, what it got, what it wanted."""
+"""The message of each error: the operation, the wrong values, and what it expects."""
 
 import re
 

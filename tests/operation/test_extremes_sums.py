@@ -1,4 +1,4 @@
-"""Sums, means, products and norms whose parts are many, huge, tiny, infinite or none."""
+"""Sums, means, products and norms of many, huge, tiny, infinite or no elements."""
 
 import math
 

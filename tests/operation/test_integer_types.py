@@ -1,4 +1,4 @@
-"""Class ids, lengths and indices of every integer type mean what they do as int32."""
+"""Class ids, lengths and indices of every integer type give the same results as int32."""
 
 import numpy as np
 import pytest

@@ -1,8 +1,9 @@
-"""Every operation against its oracles: one table, walked by every test below.
+"""Every operation against its oracles: one table, which every test below goes through.
 
 A row has a plain formula in jax.numpy. Forward must equal it; backward must equal ``jax.vjp`` of
-it, and central differences in float64; every float type must come through; a compiled step must
-give the same; and no 64-bit value may hide in a float32 program. An operation without a row fails.
+it, and central differences in float64; every float type must be preserved; a compiled step must
+give the same results; and a float32 program may not have 64-bit values. A test fails if an
+operation has no row.
 """
 
 from functools import cache

@@ -1,4 +1,4 @@
-"""Defects of the original that concern optimizers; the numbers are those of its list."""
+"""Defects of the original SINGA in optimizers; the numbers are those of the list of defects."""
 
 import numpy as np
 import pytest

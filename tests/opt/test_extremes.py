@@ -1,4 +1,4 @@
-"""Gradients near the ends of their type's range, and Adafactor beside optax's, for drawn shapes."""
+"""Gradients near the limits of their types, and Adafactor against optax's, for random shapes."""
 
 import jax.numpy as jnp
 import numpy as np

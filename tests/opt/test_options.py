@@ -1,4 +1,4 @@
-"""What all optimizers take: clipping, micro-batches, groups of parameters, averaged weights."""
+"""The options of all optimizers: clipping, micro-batches, groups of parameters, averages."""
 
 import inspect
 import os

@@ -1,4 +1,4 @@
-"""Every rule and schedule beside optax's, eager and captured, in three ways of use."""
+"""Every rule and schedule against optax's, eager and captured, in three ways of use."""
 
 import jax.numpy as jnp
 import numpy as np

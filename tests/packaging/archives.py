@@ -1,4 +1,4 @@
-"""What is in the archives that a release consists of."""
+"""The contents of a release's archives."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What ``make package`` does with the archives in dist/: looks into them, installs, and uses them.
+"""``make package`` runs this: it checks the archives in dist/, installs them, and uses them.
 
 ``python -m tests.packaging.check dist`` makes a virtual environment with the wheel and its
-dependencies, as constraints.txt has them, and with nothing else.
+dependencies, in the versions of constraints.txt, and with nothing else.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What ``make compatibility`` does: a part of the tests at both ends of pyproject.toml's bounds.
+"""``make compatibility`` runs this: a part of the tests at both limits of pyproject.toml.
 
-The lowest versions of all dependencies with the lowest Python that is allowed, and the newest ones
-with the newest Python that is here. A Python is looked for among pyenv's, and on PATH, as
-``python3.11``; one that is not there is passed over, with a word. ``--keep FOLDER`` keeps the
+That is the lowest versions of all dependencies with the lowest allowed Python, and the newest ones
+with the newest installed Python. A Python is searched among pyenv's, and on PATH, as
+``python3.11``; if it is missing it is skipped, with a message. ``--keep FOLDER`` keeps the
 environments.
 """
 

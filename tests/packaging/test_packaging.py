@@ -1,4 +1,4 @@
-"""What pyproject.toml says is so. What is built of it, ``make package`` tries out."""
+"""pyproject.toml agrees with the code. (``make package`` tests the archives built from it.)"""
 
 import re
 import tomllib

@@ -1,4 +1,4 @@
-"""What somebody writes who has only the wheel: it is run, and its types are checked strictly."""
+"""A program of a user who has only the wheel: it is run, and its types are checked strictly."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Whatever needs an optional package says which extra installs it. Run where none is installed."""
+"""Features that need an optional package name its extra. Run without any extra installed."""
 
 import tempfile
 from collections.abc import Callable

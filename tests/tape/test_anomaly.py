@@ -1,4 +1,4 @@
-"""detect_anomaly: the operation and the line where the first NaN or infinity was made."""
+"""detect_anomaly: the operation and the line that made the first NaN or infinity."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""SINGA's helpers for gradients of what was broadcast."""
+"""SINGA's helpers for gradients of broadcast inputs."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""jax's functions as operations, ours in jax's transformations, Tensors in jax's functions."""
+"""jax functions as operations, our functions in jax's transformations, Tensors in jax functions."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""What was compiled is let go of when it was not used for long, and nobody notices."""
+"""Compiled code that was not used for long is dropped, without an effect on results."""
 
 import gc
 import random

@@ -1,4 +1,4 @@
-"""Initializers: what they draw, how the layout of a weight is told, and determinism."""
+"""Initializers: their random numbers, the layout of a weight, and determinism."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What Tensors do that is recorded: operators, indexing, methods."""
+"""The recorded operators, indexing and methods of Tensors."""
 
 import operator
 

@@ -1,4 +1,4 @@
-"""Tensor: what it is made of, how it changes, and what goes in and out."""
+"""Tensor: making it, changing it, and converting it to and from other types."""
 
 import jax.numpy as jnp
 import numpy as np

@@ -1,4 +1,4 @@
-"""What a training calls the best epoch is what the pages and the command line call it."""
+"""The best epoch of a training is the same in its history, on the pages and the command line."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""What fit takes, what it refuses, and what it leaves."""
+"""The arguments of fit, the errors that it raises, and its results."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""What docs/training.md shows runs, and says what is there."""
+"""The code in docs/training.md runs, and the page is complete."""
 
 import re
 from pathlib import Path

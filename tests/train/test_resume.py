@@ -1,4 +1,4 @@
-"""A training that is left and taken up again goes on bit for bit."""
+"""A training that is interrupted and resumed has the same results, bit for bit."""
 
 import json
 import os

@@ -290,7 +290,7 @@ class CumSum(Operation):
 
 
 def reduce_sum(x: Tensor, axes: Axes = None, keepdims: bool = True) -> Tensor:
-    """The sum over some axes, or all; they are kept, with size 1, if ``keepdims``.
+    """The sum over some axes, or all; with ``keepdims`` they stay in the shape, with size 1.
 
     Integers of less than 32 bits are summed as int32, and so are bools.
 
@@ -302,7 +302,7 @@ def reduce_sum(x: Tensor, axes: Axes = None, keepdims: bool = True) -> Tensor:
 
 
 def reduce_mean(x: Tensor, axes: Axes = None, keepdims: bool = True) -> Tensor:
-    """The mean over some axes, or all; they are kept, with size 1, if ``keepdims``.
+    """The mean over some axes, or all; with ``keepdims`` they stay in the shape, with size 1.
 
     Integers give float32.
 
@@ -314,7 +314,7 @@ def reduce_mean(x: Tensor, axes: Axes = None, keepdims: bool = True) -> Tensor:
 
 
 def reduce_prod(x: Tensor, axes: Axes = None, keepdims: bool = True) -> Tensor:
-    """The product over some axes, or all; they are kept, with size 1, if ``keepdims``.
+    """The product over some axes, or all; with ``keepdims`` they stay in the shape, with size 1.
 
     Integers of less than 32 bits are multiplied as int32, and so are bools. The product is right
     even if partial products would overflow or underflow.
@@ -327,7 +327,7 @@ def reduce_prod(x: Tensor, axes: Axes = None, keepdims: bool = True) -> Tensor:
 
 
 def reduce_max(x: Tensor, axes: Axes = None, keepdims: bool = True) -> Tensor:
-    """The largest over some axes, or all; they are kept, with size 1, if ``keepdims``.
+    """The largest over some axes, or all; with ``keepdims`` they stay in the shape, with size 1.
 
     Equal ones share the gradient equally.
 
@@ -342,7 +342,7 @@ def reduce_max(x: Tensor, axes: Axes = None, keepdims: bool = True) -> Tensor:
 
 
 def reduce_min(x: Tensor, axes: Axes = None, keepdims: bool = True) -> Tensor:
-    """The smallest over some axes, or all; they are kept, with size 1, if ``keepdims``.
+    """The smallest over some axes, or all; with ``keepdims`` they stay in the shape, with size 1.
 
     Equal ones share the gradient equally.
 

@@ -217,7 +217,7 @@ def squeeze(x: Tensor, axis: int | Sequence[int] = ()) -> Tensor:
 
 
 def unsqueeze(x: Tensor, axis: int | Sequence[int] = -1) -> Tensor:
-    """With one or more new axes of size 1; ``axis`` is their number in the result.
+    """With one or more new axes of size 1 in the shape; ``axis`` is their number in the result.
 
     Example:
         >>> autograd.unsqueeze(Tensor((3, 4)), (0, -1)).shape
