@@ -390,7 +390,7 @@ class Model(Layer):
         return names
 
     def _arrays(self) -> list[CTensor]:
-        kept = [t for optimizer in self.optimizers().values() for t in optimizer._tensors()]
+        kept = [t for optimizer in self.optimizers().values() for t in optimizer.tensors()]
         return [t._data for t in (*self.get_states().values(), *kept)]
 
     # -- checkpoints --------------------------------------------------------------------------
