@@ -192,8 +192,9 @@ def _autoclass(cls: type, name: str) -> list[str]:
     members = [
         attribute
         for part in (cls, *parts)
-        for attribute in vars(part)
+        for attribute, item in vars(part).items()
         if parts and not attribute.startswith("_")
+        if inspect.isroutine(item) or isinstance(item, property)
     ]
     return [
         f".. autoclass:: {name}",

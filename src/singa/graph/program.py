@@ -28,9 +28,9 @@ from singa.tape.kernel import named
 _UNSHARED = 3
 
 # Assign without any of Python's own steps in between, in which an interrupt could come.
-_slots: Any = vars(Tensor)
-_set_data: Callable[[Tensor, CTensor], None] = _slots["_data"].__set__
-_set_creator: Callable[[Tensor, None], None] = _slots["creator"].__set__
+_slots: Any = Tensor
+_set_data: Callable[[Tensor, CTensor], None] = _slots._data.__set__
+_set_creator: Callable[[Tensor, None], None] = _slots.creator.__set__
 
 
 class Program:

@@ -9,7 +9,7 @@ Layers, models and optimizers *tell* of assignments (:class:`Watched`), so that 
 as long as nothing has changed. What cannot tell is *compared*: all at once, by identity, in one
 expression without a loop of Python's. What can be neither is refused while the step is captured.
 
-- ``guard.py``: Guard, which notes and compares.
+- ``guard.py``: Guard, which compares what ``noting.py`` notes.
 - ``watched.py``: objects that tell.
 - ``contents.py``: what is looked into, and how.
 - ``code.py``: whose code something is, and what it reads.
@@ -27,8 +27,9 @@ from singa.core.guard.contents import (
     kind_of,
     own,
 )
-from singa.core.guard.guard import MOST_ITEMS, Guard
+from singa.core.guard.guard import Guard
 from singa.core.guard.methods import EagerGuard, guard_of, names_read, running
+from singa.core.guard.noting import MOST_ITEMS
 from singa.core.guard.watched import Watched, assign_attribute, changed
 
 __all__ = [
