@@ -83,6 +83,27 @@ def test_no_function_hides_an_import_of_ours(path):
             assert not hidden, f"{function.name} imports {hidden}"
 
 
+def _code_lines(function: ast.FunctionDef | ast.AsyncFunctionDef, text: list[str]) -> int:
+    """Those of its body, without docstrings, comments and empty lines."""
+    docs = {
+        number
+        for node in ast.walk(function)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        for number in range(node.lineno, node.end_lineno + 1)
+    }
+    body = range(function.body[0].lineno, function.end_lineno + 1)
+    return sum(bool(text[i - 1].partition("#")[0].strip()) for i in body if i not in docs)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_functions_are_short(path):
+    text = path.read_text(encoding="utf-8")
+    for function in ast.walk(ast.parse(text)):
+        if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            lines = _code_lines(function, text.splitlines())
+            assert lines <= 60, f"{function.name} has {lines} lines of code"
+
+
 def test_what_tensors_do_that_is_recorded_is_as_it_is_declared():
     declared = {name: f for name, f in vars(Recorded).items() if inspect.isfunction(f)}
     assert declared.keys() == {name for name, f in vars(Catalogue).items() if callable(f)}

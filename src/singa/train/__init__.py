@@ -4,13 +4,13 @@
 
     history = train.fit(model, (images, labels), epochs=10, metrics="accuracy")
 
-- ``fitting.py``: fit, and its arguments.
+- ``fitting.py``: fit; ``outputs.py``: the files that it is asked for.
 - ``training.py``: the loop.
 - ``feeding.py``: batches of whatever the data are.
 - ``measuring.py``, ``evaluation.py``: metrics; evaluation and prediction.
 - ``history.py``: the numbers.
-- ``callback.py``, and callbacks: ``monitor.py`` (early stopping), ``saving.py`` (checkpoints),
-  ``run.py`` (the run folder), ``logs.py``, ``progress.py``.
+- callbacks: ``stopping.py`` (early stopping, by a monitor of ``monitor.py``), ``saving.py``
+  (checkpoints), ``run.py`` (the run folder), ``logs.py``, ``progress.py``.
 """
 
 from singa.train.evaluation import evaluate, predict
