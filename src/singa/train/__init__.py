@@ -13,9 +13,10 @@
   (checkpoints), ``run.py`` (the run folder), ``logs.py``, ``progress.py``.
 """
 
+from singa.formats.table import Table
 from singa.train.evaluation import evaluate, predict
 from singa.train.fitting import fit
-from singa.train.history import History, Table
+from singa.train.history import History
 from singa.train.logs import CsvLog, TensorBoardLog
 from singa.train.monitor import Monitor
 from singa.train.progress import ProgressBar

@@ -15,7 +15,8 @@ from singa.device import float64, uint8
 from singa.errors import ArgumentError, CheckpointError, DataError
 from singa.formats import checkpoint
 from singa.formats.reading import parse_json
-from singa.train.history import WHOLE, History, Table
+from singa.formats.table import Table
+from singa.train.history import WHOLE, History
 from singa.train.monitor import Monitor
 from singa.train.training import INTERRUPTED, Callback, Training
 

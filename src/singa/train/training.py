@@ -17,12 +17,13 @@ import numpy.typing as npt
 from singa.core.tensor import Tensor
 from singa.data import DataLoader
 from singa.device import Device
+from singa.metric.naming import is_measure
 from singa.model import Model
 from singa.opt import DistOpt, Optimizer
 from singa.train import feeding
 from singa.train.evaluation import Evaluator, len_of, results
 from singa.train.feeding import Batch
-from singa.train.history import History, is_measure
+from singa.train.history import History
 from singa.train.measuring import Meters, numbers
 from singa.train.monitor import Monitor
 
