@@ -83,6 +83,41 @@ def test_no_function_hides_an_import_of_ours(path):
             assert not hidden, f"{function.name} imports {hidden}"
 
 
+def _privates(tree: ast.AST) -> set[str]:
+    """The private names that a file defines: functions, classes, attributes, slots."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            found.add(node.name)
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            found |= {node.attr} if ast.unparse(node.value) in ("self", "cls") else set()
+        if isinstance(node, ast.ClassDef):
+            for each in node.body:
+                targets = getattr(each, "targets", [getattr(each, "target", None)])
+                found |= {target.id for target in targets if isinstance(target, ast.Name)}
+    return {name for name in found if name.startswith("_") and not name.startswith("__")}
+
+
+def test_what_is_private_stays_in_its_part():
+    """But for the names of Tensors that docs/architecture.md has."""
+    trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in MODULES}
+    defined: dict[str, set[str]] = {}
+    for path, tree in trees.items():
+        for name in _privates(tree):
+            defined.setdefault(name, set()).add(_part(path))
+    reached = {
+        node.attr
+        for path, tree in trees.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) not in ("self", "cls")
+        if _part(path) not in defined.get(node.attr, {_part(path)})
+    }
+    page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    said = re.search(r"\*\*What is private.*?(?=\n\n)", page, re.S)
+    assert said is not None
+    assert reached == set(re.findall(r"`(_\w+)`", said[0]))
+
+
 def _code_lines(function: ast.FunctionDef | ast.AsyncFunctionDef, text: list[str]) -> int:
     """Those of its body, without docstrings, comments and empty lines."""
     docs = {

@@ -110,7 +110,7 @@ class Evaluator:
     @contextmanager
     def _mode(self) -> Iterator[None]:
         # Meanwhile nobody is to save the model.
-        with self._model._lock:
+        with self._model.between_steps():
             # Operations are recorded: train_one_batch may walk back over them. What comes of that
             # is not used, so that no compiled step computes it.
             precision = tape.mixed_precision(self._model.precision or float32)

@@ -133,10 +133,9 @@ def example(owner: str, loader: DataLoader, device: Device) -> tuple[Batch, int]
 
     The checksum tells other data, and other batches of them, when a training is resumed.
     """
-    rows = range(min(loader.batch_size, len(loader.dataset)))
-    if not rows:
+    if not len(loader.dataset):
         raise ArgumentError(f"{owner}: there are no samples")
-    batch = as_batch(owner, loader._maker(0, rows), device)
+    batch = as_batch(owner, loader.example(), device)
     order = len(loader.dataset), loader.seed, loader.shuffle, loader.drop_last
     checksum = zlib.crc32(repr(order).encode())
     for field in batch:

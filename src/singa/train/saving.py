@@ -117,7 +117,7 @@ def save(training: Training, fpath: str | os.PathLike[str]) -> None:
                 values = np.array(column, np.float64)
                 aux[prefix + name] = Tensor(data=values, requires_grad=False)
         aux |= {_METRICS + name: state for name, state in training.meters.states().items()}
-        states = training.model._snapshot(aux)
+        states = training.model.states_to_save(aux)
     checkpoint.write(fpath, states, overwrite=True)
 
 

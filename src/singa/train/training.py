@@ -206,7 +206,7 @@ class Training:
 
         For other threads than the one that trains.
         """
-        return self.model._lock
+        return self.model.between_steps()
 
     def best(self, quantity: str) -> int:
         """The number of the best epoch so far by a column of ``history.epochs``, or 0.
