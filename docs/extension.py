@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
+from itertools import takewhile
 from pathlib import Path
 from textwrap import dedent
 from typing import Any, ClassVar
@@ -187,12 +188,29 @@ def _autoclass(cls: type, name: str) -> list[str]:
         for attribute, item in vars(cls).items()
         if isinstance(item, staticmethod) and item.__func__.__module__ != cls.__module__
     ]
+    parts = _parts(cls)
+    members = [
+        attribute
+        for part in (cls, *parts)
+        for attribute, item in vars(part).items()
+        if parts and not attribute.startswith("_")
+        if inspect.isroutine(item) or isinstance(item, property)
+    ]
     return [
         f".. autoclass:: {name}",
-        "   :members:",
+        f"   :members: {', '.join(dict.fromkeys(members))}",
         f"   :exclude-members: {', '.join(taken_over)}",
         *(["   :show-inheritance:"] if _public_bases(cls) else []),
         "",
+    ]
+
+
+def _parts(cls: type) -> list[type]:
+    """The bases that are nothing by themselves: a class is in several files, for its length."""
+    return [
+        base
+        for base in takewhile(lambda base: base not in _known_classes(), cls.__mro__[1:])
+        if base.__module__.startswith("singa.") and (base.__doc__ or "").startswith("The part of ")
     ]
 
 

@@ -83,6 +83,62 @@ def test_no_function_hides_an_import_of_ours(path):
             assert not hidden, f"{function.name} imports {hidden}"
 
 
+def _privates(tree: ast.AST) -> set[str]:
+    """The private names that a file defines: functions, classes, attributes, slots."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            found.add(node.name)
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            found |= {node.attr} if ast.unparse(node.value) in ("self", "cls") else set()
+        if isinstance(node, ast.ClassDef):
+            for each in node.body:
+                targets = getattr(each, "targets", [getattr(each, "target", None)])
+                found |= {target.id for target in targets if isinstance(target, ast.Name)}
+    return {name for name in found if name.startswith("_") and not name.startswith("__")}
+
+
+def test_what_is_private_stays_in_its_part():
+    """But for the names of Tensors that docs/architecture.md has."""
+    trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in MODULES}
+    defined: dict[str, set[str]] = {}
+    for path, tree in trees.items():
+        for name in _privates(tree):
+            defined.setdefault(name, set()).add(_part(path))
+    reached = {
+        node.attr
+        for path, tree in trees.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) not in ("self", "cls")
+        if _part(path) not in defined.get(node.attr, {_part(path)})
+    }
+    page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    said = re.search(r"\*\*What is private.*?(?=\n\n)", page, re.S)
+    assert said is not None
+    assert reached == set(re.findall(r"`(_\w+)`", said[0]))
+
+
+def _code_lines(function: ast.FunctionDef | ast.AsyncFunctionDef, text: list[str]) -> int:
+    """Those of its body, without docstrings, comments and empty lines."""
+    docs = {
+        number
+        for node in ast.walk(function)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        for number in range(node.lineno, node.end_lineno + 1)
+    }
+    body = range(function.body[0].lineno, function.end_lineno + 1)
+    return sum(bool(text[i - 1].partition("#")[0].strip()) for i in body if i not in docs)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_functions_are_short(path):
+    text = path.read_text(encoding="utf-8")
+    for function in ast.walk(ast.parse(text)):
+        if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            lines = _code_lines(function, text.splitlines())
+            assert lines <= 60, f"{function.name} has {lines} lines of code"
+
+
 def test_what_tensors_do_that_is_recorded_is_as_it_is_declared():
     declared = {name: f for name, f in vars(Recorded).items() if inspect.isfunction(f)}
     assert declared.keys() == {name for name, f in vars(Catalogue).items() if callable(f)}

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from singa.core import random as _random
-from singa.core.tensor import Tensor
+from singa.core.tensor import Tensor, draw
 from singa.errors import ArgumentError, ShapeError
 
 __all__ = [
@@ -94,7 +94,7 @@ def trunc_normal(t: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
         >>> round(t.std().item(), 2), t.abs().max().item() < 0.3
         (0.1, True)
     """
-    return t._draw(_random.truncated_normal, mean, std)
+    return draw(t, _random.truncated_normal, mean, std)
 
 
 def eye(t: Tensor) -> Tensor:
@@ -130,7 +130,7 @@ def orthogonal(t: Tensor, gain: float = 1.0) -> Tensor:
     """
     if t.ndim() < 2:
         raise ShapeError(f"orthogonal: a Tensor with two or more axes is needed, got {t.shape}")
-    return t._draw(_random.orthogonal, gain)
+    return draw(t, _random.orthogonal, gain)
 
 
 # -- by the fans --------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import inspect
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property, partial
 from typing import Any, Self
 
@@ -246,6 +246,18 @@ class Model(Layer):
                 f"model.{other}() changes that"
             )
 
+    def between_steps(self) -> AbstractContextManager[Any]:
+        """A block in which no other thread runs a step of this model, and it stays as it is.
+
+        Example:
+            >>> from singa.models import MLP
+            >>> mlp = MLP()
+            >>> mlp.compile([Tensor((2, 1, 8, 8))])
+            >>> with mlp.between_steps():
+            ...     copies = {name: t.clone() for name, t in mlp.get_states().items()}
+        """
+        return self._lock
+
     @cached_property
     def _steps(self) -> Steps:
         return Steps()
@@ -377,6 +389,11 @@ class Model(Layer):
             self._profiler = None
             profiler.finish()
 
+    @property
+    def is_profiled(self) -> bool:
+        """Whether the time of its calls is being taken, by :meth:`profile`."""
+        return self._profiler is not None
+
     def draw_graph(
         self, fpath: str | os.PathLike[str] = "graph.svg", profile: Profile | None = None
     ) -> None:
@@ -421,7 +438,7 @@ class Model(Layer):
         return names
 
     def _arrays(self) -> list[CTensor]:
-        kept = [t for optimizer in self.optimizers().values() for t in optimizer._tensors()]
+        kept = [t for optimizer in self.optimizers().values() for t in optimizer.tensors()]
         return [t._data for t in (*self.get_states().values(), *kept)]
 
     # -- checkpoints --------------------------------------------------------------------------
@@ -473,11 +490,14 @@ class Model(Layer):
             >>> mlp.compile([Tensor((32, 1, 8, 8))])
             >>> mlp.save_states("mlp.zip", aux_states={"epoch": Tensor(data=3)})
         """
-        checkpoint.write(fpath, self._snapshot(aux_states or {}), overwrite)
+        checkpoint.write(fpath, self.states_to_save(aux_states or {}), overwrite)
 
-    def _snapshot(self, aux_states: Mapping[str, Tensor]) -> dict[int, dict[str, Any]]:
-        """The contents of a checkpoint, read between two steps, in any thread."""
-        with self._lock:
+    def states_to_save(self, aux_states: Mapping[str, Tensor]) -> dict[int, dict[str, Any]]:
+        """What :meth:`save_states` writes, by its kind in :mod:`singa.formats.checkpoint`.
+
+        All of it is of the same moment between two steps, whichever thread asks.
+        """
+        with self.between_steps():
             return {
                 checkpoint.MODEL: _values(self.get_states()),
                 checkpoint.AUX: _values(aux_states),

@@ -58,6 +58,16 @@ def test_what_fit_writes_is_understood(trained):
     assert "best validation accuracy" in page
 
 
+def test_what_has_time_of_its_own_is_not_said_to_be_elsewhere(run_folder):
+    path = run_folder / "profile.json"
+    profile = json.loads(path.read_text())
+    profile["rows"][1]["part_of"] = ["Flatten"]
+    path.write_text(json.dumps(profile))
+    remarks = {row.name: row.remark for row in read_details(run_folder).operations}
+    assert remarks["Convolution2d 2"] == "with ReLU"
+    assert remarks["ReLU"] == "in Convolution2d 2"
+
+
 # -- tables -----------------------------------------------------------------------------------
 
 
@@ -78,7 +88,7 @@ def test_tables_are_read_as_far_as_they_can_be(tmp_path, text, columns, problem)
 
     table = read_table(tmp_path / "t.csv")
 
-    assert table.columns == columns
+    assert dict(table) == columns
     assert problem in table.problem
     assert bool(problem) == bool(table.problem)
 
@@ -103,7 +113,7 @@ def test_only_run_json_has_to_be_there(tmp_path):
 
     assert (run.name, run.status) == (tmp_path.name, "unknown")
     assert not run.problems + details.problems
-    assert not len(run.epochs) + len(details.steps)
+    assert not run.epochs.rows + details.steps.rows
     assert not details.graph + "".join(details.samples)
     assert not [*details.operations, *details.memory]
 
@@ -119,7 +129,7 @@ def test_a_damaged_run_json_is_a_problem_and_no_error(run_folder, text):
     run = read_run(run_folder)
 
     assert run.status == "unknown"
-    assert len(run.epochs) == 5
+    assert run.epochs.rows == 5
     (problem,) = run.problems
     assert problem.startswith("run.json: ")
 

@@ -208,7 +208,7 @@ def test_later_inputs_of_another_type_or_size_leave_the_parameters_alone():
     [
         (lambda: layer.Linear(0), ArgumentError, "Linear: out_features must be at least 1, got 0"),
         (lambda: layer.Linear(2.5), DTypeError, r"out_features must be an integer, got 2\.5"),
-        (lambda: layer.Linear(2, 3, True, 4), DTypeError, "at most, got 4 arguments"),
+        (lambda: layer.Linear(2, 3, True, 4), DTypeError, "at most by position, got 4"),
         (lambda: layer.Linear(2)(Tensor((3,))), ShapeError, r"must be \(N, features\), got"),
         (lambda: layer.Linear(4, 2)(Tensor((3, 5))), ShapeError, "4 features expected, got 5"),
         (lambda: layer.Conv2d(2, 3)(Tensor((3, 5))), ShapeError, r"must be \(N, C, H, W\), got"),
@@ -220,7 +220,7 @@ def test_later_inputs_of_another_type_or_size_leave_the_parameters_alone():
         (lambda: layer.Conv2d(2, 9)(images()), ShapeError, "the window is 9 in height"),
         (lambda: layer.BatchNorm2d(4)(images()), ShapeError, "4 channels expected, got 3"),
         (lambda: layer.BatchNorm2d(4, 2.0), ArgumentError, "momentum must be from 0 to 1"),
-        (lambda: layer.BatchNorm2d(4, 0.5, 1), DTypeError, "at most, got 3 arguments"),
+        (lambda: layer.BatchNorm2d(4, 0.5, 1), DTypeError, "at most by position, got 3"),
         (lambda: layer.BatchNorm2d()(Tensor((2,))), ShapeError, r"must be \(N, C\) or"),
         (lambda: layer.MaxPool2d(2, padding=2)(images()), ArgumentError, "not smaller than the"),
         (lambda: layer.Dropout(1.5), ArgumentError, r"ratio is a probability, got 1\.5"),

@@ -28,6 +28,10 @@ def test_gemm(trans_a, trans_b):
     bare(x)
     assert list(bare.get_params()) == ["W"]
     assert layer.Gemm(2)(x).shape == (4, 2)
+    with autograd.enable_grad():
+        assert net(given).creator.name == "Gemm"  # the operation, with its own gradient
+    with pytest.raises(ShapeError, match=r"C of shape \(4, 1\) does not broadcast"):
+        layer.Gemm(2, bias_shape=(4, 1))(images(1, 3))
     with pytest.raises(ShapeError, match="Gemm: the input must have two axes"):
         layer.Gemm(2)(images(1, 2, 3))
 

@@ -36,6 +36,15 @@ def test_the_norm_of_huge_and_tiny_gradients(values, power, most):
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-37)
 
 
+@pytest.mark.parametrize("size", [1e-30, 1e-22, 1.0, 1e22, 1e30])
+def test_a_step_of_lamb_is_as_long_as_the_parameter_whatever_its_size(size):
+    p = Tensor(data=np.array([3.0, 4.0], np.float32) * np.float32(size), stores_grad=True)
+    before = p.to_numpy()
+    opt.LAMB(0.5, weight_decay=0).update(p, Tensor(data=[1.0, -1.0]))
+    step = (p.to_numpy() - before).astype(np.float64)
+    np.testing.assert_allclose(np.linalg.norm(step / size), 0.5 * 5, rtol=1e-5)
+
+
 def test_not_a_number_makes_all_gradients_so_and_infinity_its_own():
     nan, inf = np.nan, np.inf
     for bad, expected in (

@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from singa import autograd, layer, metric, opt, train
 from singa.board.run import read_run
 from singa.cli.train import _result
-from singa.metric.naming import KINDS
+from singa.metric.naming import KINDS, best_epoch, is_measure
 from singa.model import Model
-from singa.train.history import best_epoch, is_measure
 
 values = st.lists(
     st.sampled_from([0.0, 1.0, 0.123456789, 0.1234567891, math.nan, math.inf, -math.inf])

@@ -101,7 +101,7 @@ def _row(run: Run, measures: Sequence[str]) -> str:
     epoch, epochs = run.number("epoch"), run.number("epochs")
     of = f" <small>of {figure(epochs)}</small>" if epochs else ""
     cells = [
-        cell(chosen if len(run.epochs) else ""),
+        cell(chosen if run.epochs.rows else ""),
         cell(
             f'<a href="{address(run.key)}"><strong>{name}</strong></a>{place}'
             f"{problems(run.problems)}",
@@ -139,7 +139,9 @@ def _sparkline(run: Run) -> str:
     """The losses, on a logarithmic scale if they are positive, which is usual."""
     curves = []
     for kind, name in (("training", "loss"), ("validation", "val_loss")):
-        values = [v if v is not None and math.isfinite(v) else None for v in run.epochs[name]]
+        values = [
+            v if v is not None and math.isfinite(v) else None for v in run.epochs.column(name)
+        ]
         curves.append((kind, values))
     numbers = [v for _, values in curves for v in values if v is not None]
     if numbers and min(numbers) > 0:

@@ -19,7 +19,7 @@ from singa.board.markup import (
 )
 from singa.board.page import page
 from singa.board.run import Details, Run, finite, spread
-from singa.board.table import Column, Table
+from singa.board.table import Column, ReadTable
 from singa.report import readable
 
 _MOST_NUMBERS = 400_000  # of all curves
@@ -120,8 +120,8 @@ def _progress(run: Run) -> str:
 def _not_finite(details: Details) -> list[str]:
     """When losses and measures became NaN or infinite: curves do not show it, so the top does."""
     found = []
-    for name, column in details.steps.columns.items():
-        for step, value in zip(details.steps["step"], column, strict=True):
+    for name, column in details.steps.items():
+        for step, value in zip(details.steps.column("step"), column, strict=True):
             if value is not None and not math.isfinite(value):
                 found.append(f"{name} is {value:g} at step {figure(step)}")
                 break
@@ -156,16 +156,16 @@ def title(column: str) -> str:
 
 
 def _curves(run: Run, details: Details) -> str:
-    """The place of the charts. It is not replaced in an update: the charts get new values."""
-    heads = ["#" + title(name) for name in run.epochs.columns]
-    places = spread(range(len(run.epochs)), _MOST_ROWS)
+    """Where the charts are drawn. It is no part that is exchanged: the charts get new values."""
+    heads = ["#" + title(name) for name in run.epochs]
+    places = spread(range(run.epochs.rows), _MOST_ROWS)
     rows = (
         "<tr>" + "".join(cell(figure(c[i]), c[i], is_number=True) for c in shown) + "</tr>"
-        for shown in [[*run.epochs.columns.values()]]
+        for shown in [[*run.epochs.values()]]
         for i in places
     )
-    numbers = "Every epoch" if len(places) == len(run.epochs) else f"{len(places)} of the epochs"
-    bucket = _bucket(len(details.steps), len(details.steps.columns))
+    numbers = "Every epoch" if len(places) == run.epochs.rows else f"{len(places)} of the epochs"
+    bucket = _bucket(details.steps.rows, len(details.steps))
     averaged = f"Each point is the average of {bucket} steps." if bucket > 1 else ""
     hidden = "" if _has_curves(run, details) else " hidden"
     return (
@@ -186,7 +186,7 @@ def _curves(run: Run, details: Details) -> str:
 
 
 def _has_curves(run: Run, details: Details) -> bool:
-    return bool(len(run.epochs) or len(details.steps))
+    return bool(run.epochs.rows or details.steps.rows)
 
 
 def _samples(details: Details) -> str:
@@ -308,17 +308,17 @@ def _settings(run: Run) -> str:
     return f'<div class="columns">{"".join(parts)}</div>'
 
 
-def columns(rows: Table, key: str) -> dict[str, Column]:
+def columns(rows: ReadTable, key: str) -> dict[str, Column]:
     """The columns for the charts, in the order of the axis.
 
     If several rows have one place, such as a step repeated after an interruption, the last is used.
     """
-    places = {x: i for i, x in enumerate(rows[key]) if x is not None and math.isfinite(x)}
+    places = {x: i for i, x in enumerate(rows.column(key)) if x is not None and math.isfinite(x)}
     kept = [places[x] for x in sorted(places)]
-    bucket = _bucket(len(kept), len(rows.columns))
+    bucket = _bucket(len(kept), len(rows))
     return {
         name: finite(_averages([column[i] for i in kept], bucket), 12 if name == key else 6)
-        for name, column in rows.columns.items()
+        for name, column in rows.items()
     }
 
 

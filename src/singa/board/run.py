@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from singa.board.svg import clean
-from singa.board.table import Column, Table, read_table
+from singa.board.table import Column, ReadTable, read_table
 from singa.errors import DataError
 from singa.formats.reading import MOST_JSON, parse_json, read_file
-from singa.metric import best_of
-from singa.metric.base import MAX
+from singa.metric.naming import best_epoch, best_of, is_measure
+from singa.report.profile import Row, numbered, remark
 
 T = TypeVar("T")
 
@@ -49,7 +49,6 @@ _TOLD_ELSEWHERE = {
     "step",
     "best",
 }  # not among the settings
-_NO_MEASURE = re.compile("epoch|step|seconds|samples_per_second|lr(_.*)?")  # of the columns
 
 
 @dataclass
@@ -80,7 +79,7 @@ class Run:
     key: str
     info: dict[str, Any]
     settings: dict[str, str]
-    epochs: Table
+    epochs: ReadTable
     problems: list[str]
     written: datetime
 
@@ -117,14 +116,14 @@ class Run:
 
     @property
     def seconds(self) -> float | None:
-        """The time of its epochs, without the time before, between and after them."""
-        seconds = [s for s in self.epochs["seconds"] if s is not None]
+        """How long its epochs took, without what was before, between and after them."""
+        seconds = [s for s in self.epochs.column("seconds") if s is not None]
         return sum(seconds) if seconds else None
 
     @property
     def speed(self) -> float | None:
-        """Samples per second: the median of the epochs, because the first one usually compiles."""
-        speeds = [s for s in finite(self.epochs["samples_per_second"]) if s is not None]
+        """Samples per second: the median of the epochs. The first one compiles, as a rule."""
+        speeds = [s for s in finite(self.epochs.column("samples_per_second")) if s is not None]
         return statistics.median(speeds) if speeds else None
 
     def time(self, name: str) -> datetime | None:
@@ -140,9 +139,10 @@ class Run:
         If the training has not stored it, the metric of that name decides whether the greatest or
         the least value is best; if two are equally good, the earlier one is taken.
         """
+        rows = zip(self.epochs.column(column), self.epochs.column("epoch"), strict=True)
         values = {
             int(epoch): value
-            for value, epoch in zip(self.epochs[column], self.epochs["epoch"], strict=True)
+            for value, epoch in rows
             if value is not None
             and epoch is not None
             and math.isfinite(value)
@@ -153,8 +153,7 @@ class Run:
         if type(epoch) is not int or epoch not in values:
             if not values:
                 return None
-            choose = max if best_of(column) == MAX else min
-            epoch = choose(values, key=lambda each: values[each])
+            epoch = [*values][best_epoch([*values.values()], best_of(column)) - 1]
         return Best(column, epoch, values[epoch])
 
     @property
@@ -163,8 +162,8 @@ class Run:
 
         Without validation they are those of the training itself.
         """
-        names = [n for n in self.epochs.columns if n.startswith("val_")]
-        return names or [n for n in self.epochs.columns if not _NO_MEASURE.fullmatch(n)]
+        names = [n for n in self.epochs if n.startswith("val_")]
+        return names or [n for n in self.epochs if is_measure(n)]
 
 
 @dataclass
@@ -192,7 +191,7 @@ class Sample:
 class Details:
     """The rest of a run folder, which only the page of that run shows."""
 
-    steps: Table = field(default_factory=Table)
+    steps: ReadTable = field(default_factory=ReadTable)
     graph: str = ""
     operations: list[Operation] = field(default_factory=list)
     memory: dict[str, int] = field(default_factory=dict)
@@ -238,8 +237,8 @@ def read_run(folder: Path, key: str = "") -> Run:
     info, settings = _read(problems, path, _info, nothing)
     version = info.get("format")
     if info and version != _FORMAT:
-        problems.append(f"{_RUN}: it has format {version!r}, and only {_FORMAT} is known here")
-    epochs = _read(problems, folder / _EPOCHS, read_table, Table())
+        problems.append(f"{_RUN}: it has format {version!r}, and {_FORMAT} is what is known here")
+    epochs = _read(problems, folder / _EPOCHS, read_table, ReadTable())
     problems += [epochs.problem] if epochs.problem else []
     times = [p.stat().st_mtime for n in (_RUN, _EPOCHS, _STEPS) if (p := folder / n).exists()]
     written = datetime.fromtimestamp(min(max(0.0, *times), _LATEST), UTC)
@@ -293,24 +292,37 @@ def _operations(path: Path) -> list[Operation]:
     profile = _json_object(path)
     try:
         steps = max(int(_number(profile["iterations"])), 1)
-        several = {row["name"] for row in profile["rows"] if row["number"] > 1}
-        rows = [
-            Operation(
-                name=_words(
-                    f"{row['name']} {row['number']}" if row["name"] in several else row["name"]
-                ),
-                layer=_words(row["layer"]),
-                direction=_words(row["direction"]),
-                calls=int(_number(row["calls"])),
-                milliseconds=_number(row["seconds"]) / steps * 1e3,
-                share=_number(row["share"]),
-                remark=_words(_remark(row)),
-            )
-            for row in profile["rows"]
-        ]
+        rows = [_row(row) for row in profile["rows"]]
     except (KeyError, TypeError) as error:
         raise DataError(f"it is not a profile ({error!r})") from None
-    return sorted(rows, key=lambda row: -row.milliseconds)[:_MOST_OPERATIONS]
+    names = numbered(row.key for row in rows)
+    found = [
+        Operation(
+            name=_words(names[row.key]),
+            layer=row.layer,
+            direction=row.direction,
+            calls=row.calls,
+            milliseconds=row.seconds / steps * 1e3,
+            share=row.share,
+            remark=_words(remark(row, most=None)),
+        )
+        for row in rows
+    ]
+    return sorted(found, key=lambda row: -row.milliseconds)[:_MOST_OPERATIONS]
+
+
+def _row(row: dict[str, Any]) -> Row:
+    return Row(
+        name=_words(row["name"]),
+        direction=_words(row["direction"]),
+        number=int(_number(row["number"])),
+        layer=_words(row["layer"]),
+        calls=int(_number(row["calls"])),
+        seconds=_number(row["seconds"]),
+        share=_number(row["share"]),
+        includes=tuple(map(str, row["includes"])),
+        part_of=tuple(map(str, row["part_of"])),
+    )
 
 
 def _number(value: Any) -> float:
@@ -322,12 +334,6 @@ def _number(value: Any) -> float:
 
 def _words(value: Any) -> str:
     return str(value)[: _LONGEST[0]]
-
-
-def _remark(row: dict[str, Any]) -> str:
-    if row["part_of"]:
-        return "in " + ", ".join(map(str, row["part_of"]))
-    return "with " + ", ".join(map(str, row["includes"])) if row["includes"] else ""
 
 
 def _memory(path: Path) -> dict[str, int]:

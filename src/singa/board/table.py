@@ -1,16 +1,16 @@
-"""CSV files of numbers, as a training writes them, a row at a time."""
+"""CSV files of numbers, read with distrust: what a training writes, a row at a time."""
 
 from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
 from singa.errors import DataError
 from singa.formats.reading import open_file
+from singa.formats.table import Table
 
 Column = list[float | None]
 
@@ -19,27 +19,23 @@ _WINDOWS = 512  # parts of a longer file that are read
 _MOST_COLUMNS = 200
 
 
-@dataclass
-class Table:
-    """The columns of a CSV file, all of one length; None for an empty cell.
+class ReadTable(Table):
+    """The columns of a CSV file, by their headings; None where a cell is empty.
 
     Attributes:
-        columns: by their headings, in the file's order.
-        problem: what is wrong with rows that were left out; empty if there are none.
+        problem: what is wrong with rows that had to be left out; empty if none had.
     """
 
-    columns: dict[str, Column] = field(default_factory=dict)
-    problem: str = ""
+    def __init__(self, columns: Mapping[str, Column] | None = None, problem: str = "") -> None:
+        super().__init__(columns)
+        self.problem = problem
 
-    def __len__(self) -> int:
-        return len(next(iter(self.columns.values()), ()))
-
-    def __getitem__(self, name: str) -> Column:
-        """A column; if it does not exist, a column of Nones."""
-        return self.columns.get(name, [None] * len(self))
+    def column(self, name: str) -> Column:
+        """A column; if there is none of that name, one of Nones."""
+        return self.get(name, [None] * self.rows)
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: Path) -> ReadTable:
     """Read a CSV file of numbers whose first row has the headings.
 
     It may be read while it is written: a last line without its end is ignored. Rows that are not
@@ -58,10 +54,10 @@ def read_table(path: Path) -> Table:
         except (StopIteration, csv.Error):  # it is empty, or not CSV
             file.seek(0)
             is_begun = b"\n" in file.read(_MOST)
-            return Table(problem=f"{path.name}: it has no line of headings" if is_begun else "")
+            return ReadTable(problem=f"{path.name}: it has no line of headings" if is_begun else "")
         if len(head) > _MOST_COLUMNS:
             raise DataError(f"it has {len(head)} columns, at most {_MOST_COLUMNS} are shown")
-        table = Table({name: [] for name in head})
+        table = ReadTable({name: [] for name in head})
         table.problem = _read_rows(table, reader)
     if table.problem:
         table.problem = f"{path.name}: {table.problem}"
@@ -85,9 +81,9 @@ def _lines(file: BinaryIO, size: int) -> Iterator[bytes]:
             yield line
 
 
-def _read_rows(table: Table, reader: Iterator[list[str]]) -> str:
-    """Append rows to the table; returns what is wrong with the rows that were left out."""
-    columns = list(table.columns.values())
+def _read_rows(table: ReadTable, reader: Iterator[list[str]]) -> str:
+    """Append rows to the table, and say what is wrong with those that are none."""
+    columns = list(table.values())
     number, first, others = 1, 0, 0
     try:
         for row in reader:

@@ -15,6 +15,7 @@ from singa.data import Dataset
 from singa.device import Device
 from singa.errors import ArgumentError, DeviceError
 from singa.models import MODELS
+from singa.report.text import aligned
 
 INTERRUPTED = 130  # the exit code that shells report for a program ended by Ctrl-C
 
@@ -112,15 +113,8 @@ def _finite(content: Any) -> Any:
 
 
 def columns(rows: list[list[str]], left: int = 1) -> str:
-    """Rows as text, the first ``left`` columns left-aligned, all others right-aligned."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if i < left else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    )
+    """Rows as text, the first ``left`` columns to the left, all others to the right."""
+    return "\n".join(aligned(rows, right=range(left, len(rows[0]))))
 
 
 def _print_version(wanted: bool) -> None:

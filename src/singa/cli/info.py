@@ -14,6 +14,7 @@ from singa import data, device
 from singa.cli.app import JsonOption, app, examples, print_json
 from singa.engine import compilation_cache, memory, native
 from singa.errors import DataError
+from singa.report.text import aligned
 
 
 @app.command(epilog=examples("singa info", "singa info --json"))
@@ -46,15 +47,14 @@ def collect() -> dict[str, Any]:
 
 
 def lines(info: dict[str, Any]) -> list[str]:
-    """The same as readable text: a name and a value per line."""
-    rows: list[tuple[str, str]] = []
+    """The same for people: a name and a value per line."""
+    rows: list[list[str]] = []
     for name, value in info.items():
         if isinstance(value, dict):
-            rows += [(f"{name} {key}", str(value[key] or "not found")) for key in value]
+            rows += [[f"{name} {key}", str(value[key] or "not found")] for key in value]
         else:
-            rows.append((name, {True: "on", False: "off"}.get(value, str(value))))
-    width = max(len(name) for name, _ in rows)
-    return [f"{name:{width}}  {value}" for name, value in rows]
+            rows.append([name, {True: "on", False: "off"}.get(value, str(value))])
+    return aligned(rows)
 
 
 def _folder(name: str) -> str | None:

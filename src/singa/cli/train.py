@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -29,9 +30,12 @@ from singa.cli.app import (
     print_json,
 )
 from singa.cli.task import Task
+from singa.data import Dataset
+from singa.device import Device
 from singa.opt import Optimizer
 from singa.opt.schedule import Number
 from singa.train import Callback, Checkpoint, EarlyStopping, History, ProgressBar, Training, picture
+from singa.train.run import CHECKPOINT
 
 _BATCH_SIZE = 64
 _SEED = 0
@@ -153,68 +157,148 @@ def train(
     A training that is resumed with the same options goes on bit for bit as if it had not been
     interrupted.
     """
-    if resume is not None and resume.is_dir():
-        run, resume = run or resume, resume / "checkpoint.zip"
-    _check_outputs(checkpoint, best, resume, run, report, csv, plot)
+    files = _Files.of(checkpoint, best, resume, run, report, csv, tensorboard, plot)
+    files.check()
     where = place(device_name)
     dataset = load(data_name, data_dir)
-    if resume is not None:
-        saved = training.read_about(resume)
-        batch_size = _as_saved("--batch-size", batch_size, saved.get("batch_size"), resume)
-        seed = _as_saved("--seed", seed, saved.get("seed"), resume)
-    size = batch_size or _BATCH_SIZE
-    if size > len(dataset.train_images):
-        raise misuse("--batch-size", f"there are {len(dataset.train_images)} training images")
-
+    size, seed = _batches(files.resume, batch_size, seed, len(dataset.train_images))
     net = model_of(model, dataset)
     steps = epochs * (len(dataset.train_images) // size)
     rate = _rate(schedule, _default_rate(optimizer, lr), warmup, steps)
     net.set_optimizer(_optimizer(optimizer, rate, momentum, weight_decay))
-    file = checkpoint or resume
-    title = (
-        f"{model.upper()} of {{:,}} parameters on {data_name}: "
-        f"{len(dataset.train_images):,} training and {len(dataset.test_images):,} test images; "
-        f"{where.name}, {'compiled' if graph else 'eager'}"
-    )
     console = Console(stderr=as_json)
+    file = files.checkpoint or files.resume
     history = training.fit(
         net,
         dataset,
         epochs,
         batch_size=size,
         metrics="accuracy",
-        callbacks=[_Title(title, console)],
+        callbacks=[_Title(_title(model, data_name, dataset, where, graph), console)],
         checkpoint=None if file is None else Checkpoint(file, best=best),
-        resume=resume or False,
+        resume=files.resume or False,
         early_stopping=None
         if early_stopping is None
         else EarlyStopping(early_stopping, restore_best=True),
-        run=run,
+        run=files.run,
         report=report or False,
         csv=csv,
         tensorboard=tensorboard,
         progress=ProgressBar(console),
-        seed=seed or _SEED,
+        seed=seed,
         use_graph=graph,
         precision=precision,
         device=where,
         about=Task.of(model, data_name, dataset).about(),
     )
     if history.status == "interrupted":
-        goes_on = run or file
+        goes_on = files.run or file
         typer.echo(f"saved, go on with --resume {goes_on}" if goes_on else "not saved", err=True)
         raise typer.Exit(INTERRUPTED)
-    if file is None and run is not None:
-        file = run / "checkpoint.zip"
     if plot is not None:
         picture.draw(plot, net, dataset, history)
-    written = {"saved": file, "best": best, "run": run, "report": report, "csv": csv, "drew": plot}
+    _tell(history, files.written(), as_json)
+
+
+@dataclass(frozen=True)
+class _Files:
+    """What is written, and what is gone on from; the attributes are options of ``train``."""
+
+    checkpoint: Path | None
+    best: Path | None
+    resume: Path | None
+    run: Path | None
+    report: Path | None
+    csv: Path | None
+    tensorboard: Path | None
+    plot: Path | None
+
+    @classmethod
+    def of(
+        cls,
+        checkpoint: Path | None,
+        best: Path | None,
+        resume: Path | None,
+        run: Path | None,
+        *others: Path | None,
+    ) -> _Files:
+        """These options; a run folder to go on from stands for the checkpoint in it."""
+        if resume is not None and resume.is_dir():
+            run, resume = run or resume, resume / CHECKPOINT
+        return cls(checkpoint, best, resume, run, *others)
+
+    def check(self) -> None:
+        """Find out before the training, and not after it, that its results cannot be written."""
+        checkpoint, best, resume, run = self.checkpoint, self.best, self.resume, self.run
+        if best is not None and checkpoint is None and resume is None:
+            raise misuse("--best", "it goes with --checkpoint; a --run has a best.zip of its own")
+        if run is not None and resume is None and run.exists() and any(run.iterdir()):
+            raise misuse(
+                "--run", f"{run} exists; name another folder, or go on with --resume {run}"
+            )
+        for option, path in (("--checkpoint", checkpoint), ("--best", best), ("--csv", self.csv)):
+            if path is not None and path.exists() and resume is None:
+                raise misuse(
+                    option, f"{path} exists; name another file, or go on from it with --resume"
+                )
+        if checkpoint is not None and checkpoint != resume and checkpoint.exists():
+            raise misuse("--checkpoint", f"{checkpoint} exists; name another file")
+        named = {
+            "--checkpoint": checkpoint, "--best": best, "--report": self.report, "--csv": self.csv,
+            "--plot": self.plot,
+        }  # fmt: skip
+        for option, path in named.items():
+            if path is not None and not path.parent.is_dir():
+                raise misuse(option, f"there is no folder {path.parent}")
+        if self.plot is not None:
+            picture.check_available()
+
+    def written(self) -> dict[str, Path]:
+        """What is there when a training has ended."""
+        saved = self.checkpoint or self.resume
+        if saved is None and self.run is not None:
+            saved = self.run / CHECKPOINT
+        found = {
+            "saved": saved,
+            "best": self.best,
+            "run": self.run,
+            "report": self.report,
+            "csv": self.csv,
+            "drew": self.plot,
+        }
+        return {name: path for name, path in found.items() if path is not None}
+
+
+def _batches(
+    resume: Path | None, batch_size: int | None, seed: int | None, images: int
+) -> tuple[int, int]:
+    """How large batches are, and their seed: as in the training that is gone on with."""
+    if resume is not None:
+        saved = training.read_about(resume)
+        batch_size = _as_saved("--batch-size", batch_size, saved.get("batch_size"), resume)
+        seed = _as_saved("--seed", seed, saved.get("seed"), resume)
+    size = batch_size or _BATCH_SIZE
+    if size > images:
+        raise misuse("--batch-size", f"there are {images} training images")
+    return size, seed or _SEED
+
+
+def _title(model: str, data: str, dataset: Dataset, where: Device, graph: bool) -> str:
+    """What is trained; the number of its parameters is to be filled in."""
+    return (
+        f"{model.upper()} of {{:,}} parameters on {data}: "
+        f"{len(dataset.train_images):,} training and {len(dataset.test_images):,} test images; "
+        f"{where.name}, {'compiled' if graph else 'eager'}"
+    )
+
+
+def _tell(history: History, written: Mapping[str, Path], as_json: bool) -> None:
+    """Say how it ended, and where the results are."""
     if as_json:
-        print_json(_result(history) | {n: str(p) for n, p in written.items() if p is not None})
-    else:
-        for name, path in written.items():
-            if path is not None:
-                typer.echo(f"{name} {path}")
+        print_json(_result(history) | {name: str(path) for name, path in written.items()})
+        return
+    for name, path in written.items():
+        typer.echo(f"{name} {path}")
 
 
 class _Title(Callback):
@@ -263,38 +347,6 @@ def _optimizer(name: OptimizerName, lr: Number, momentum: float, weight_decay: f
         return opt.SGD(lr, momentum=momentum, weight_decay=weight_decay)
     kind = opt.Adam if name is OptimizerName.adam else opt.AdamW
     return kind(lr, weight_decay=weight_decay)
-
-
-def _check_outputs(
-    checkpoint: Path | None,
-    best: Path | None,
-    resume: Path | None,
-    run: Path | None,
-    report: Path | None,
-    csv: Path | None,
-    plot: Path | None,
-) -> None:
-    """Find out before the training, and not after it, that its results cannot be written."""
-    if best is not None and checkpoint is None and resume is None:
-        raise misuse("--best", "it goes with --checkpoint; a --run has a best.zip of its own")
-    if run is not None and resume is None and run.exists() and any(run.iterdir()):
-        raise misuse("--run", f"{run} exists; name another folder, or go on with --resume {run}")
-    for option, path in (("--checkpoint", checkpoint), ("--best", best), ("--csv", csv)):
-        if path is not None and path.exists() and resume is None:
-            raise misuse(
-                option, f"{path} exists; name another file, or go on from it with --resume"
-            )
-    if checkpoint is not None and checkpoint != resume and checkpoint.exists():
-        raise misuse("--checkpoint", f"{checkpoint} exists; name another file")
-    named = {
-        "--checkpoint": checkpoint, "--best": best, "--report": report, "--csv": csv,
-        "--plot": plot,
-    }  # fmt: skip
-    for option, path in named.items():
-        if path is not None and not path.parent.is_dir():
-            raise misuse(option, f"there is no folder {path.parent}")
-    if plot is not None:
-        picture.check_available()
 
 
 def _as_saved(option: str, given: int | None, saved: Any, file: Path) -> int | None:

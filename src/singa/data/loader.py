@@ -122,6 +122,17 @@ class DataLoader:
             return batches
         return ahead((jax.tree.map(self._on_device, batch) for batch in batches), self.prefetch)
 
+    def example(self) -> Any:
+        """A batch of the first samples, as those of epoch 0 are but for the order and the device.
+
+        Example:
+            >>> batches = data.DataLoader(data.ArrayDataset(np.arange(10)), 4, shuffle=True)
+            >>> (x,) = batches.example()
+            >>> x.tolist()
+            [0, 1, 2, 3]
+        """
+        return self._maker(0, range(min(self.batch_size, len(self.dataset))))
+
     def close(self) -> None:
         """End all workers. A running iteration fails; a later one starts new workers.
 

@@ -27,10 +27,10 @@ from singa.tape.kernel import named
 # of the Tensor, of the list and of getrefcount's own argument.
 _UNSHARED = 3
 
-# Assign without running Python bytecode, so that no interrupt can come in between.
-_slots: Any = vars(Tensor)
-_set_data: Callable[[Tensor, CTensor], None] = _slots["_data"].__set__
-_set_creator: Callable[[Tensor, None], None] = _slots["creator"].__set__
+# Assign without any of Python's own steps in between, in which an interrupt could come.
+_slots: Any = Tensor
+_set_data: Callable[[Tensor, CTensor], None] = _slots._data.__set__
+_set_creator: Callable[[Tensor, None], None] = _slots.creator.__set__
 
 
 class Program:

@@ -203,14 +203,27 @@ def _directions(nodes: Sequence[Node]) -> None:
 
 
 def _number(nodes: Sequence[Node]) -> None:
-    """Number the operations of each name; a backward has the number of its forward."""
+    places = {node: place for place, node in enumerate(nodes)}
+    forwards = [None if node.forward is None else places[node.forward] for node in nodes]
+    numbers = numbers_of([(node.name, node.direction) for node in nodes], forwards)
+    for node, number in zip(nodes, numbers, strict=True):
+        node.number = number
+
+
+def numbers_of(operations: Sequence[tuple[str, str]], forwards: Sequence[int | None]) -> list[int]:
+    """Which of its name and direction each operation is, from 1; a backward is as its forward.
+
+    Args:
+        operations: the name and the direction of each, in recorded order.
+        forwards: of each backward the place of its forward, where that is known, else None.
+    """
     seen: Counter[tuple[str, str]] = Counter()
-    for node in nodes:
-        if node.forward is not None:
-            node.number = node.forward.number
-        else:
-            seen[node.name, node.direction] += 1
-            node.number = seen[node.name, node.direction]
+    numbers: list[int] = []
+    for operation, forward in zip(operations, forwards, strict=True):
+        if forward is None:
+            seen[operation] += 1
+        numbers.append(seen[operation] if forward is None else numbers[forward])
+    return numbers
 
 
 def _find_layers(steps: Sequence[Node]) -> None:

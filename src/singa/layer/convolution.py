@@ -4,12 +4,16 @@ import math
 from typing import Any
 
 from singa.core.tensor import Tensor
-from singa.errors import ArgumentError, DTypeError, ShapeError
+from singa.errors import ArgumentError, ShapeError
 from singa.layer.base import Initializer, Layer, expect_features, parameter, positive, weight
+from singa.layer.older_forms import by_position
 from singa.layer.padding import checked_pad_mode, same_padding
 from singa.operation import checks, conv1d, conv2d, conv3d, conv_transpose, relu
 from singa.operation.checks import Sizes
-from singa.operation.convolution import LETTERS, as_padding
+from singa.operation.windows import LETTERS, as_padding
+
+_NEWER = ("nb_kernels", "kernel_size")
+_OLDER = ("in_channels", "nb_kernels", "kernel_size", "stride", "padding")
 
 _CONVOLVE = {1: conv1d, 2: conv2d, 3: conv3d}
 
@@ -32,22 +36,16 @@ class Filters(Layer):
         initializer: Initializer | None = None,
     ) -> None:
         name = type(self).__name__
+        given = by_position(
+            name, (nb_kernels, kernel_size, *args), _NEWER, _OLDER, stride=stride, padding=padding
+        )
+        stride, padding = given["stride"], given["padding"]
         self.in_channels: int | None = None
-        if args:
-            self.in_channels = positive(name, "in_channels", nb_kernels)
-            nb_kernels, kernel_size = positive(name, "nb_kernels", kernel_size), args[0]
-        if len(args) > 1:
-            stride = args[1]
-        if len(args) > 2:
-            padding = args[2]
-        if len(args) > 3:
-            raise DTypeError(
-                f"{name}: (in, out, kernel_size, stride, padding) at most by position, "
-                f"got {len(args) + 2} arguments"
-            )
-        self.nb_kernels = positive(name, "nb_kernels", nb_kernels)
-        self.kernel_size = checks.each(f"{name}: kernel_size", kernel_size, self.rank, 1)
-        # Check them now, but store them as they were given.
+        if "in_channels" in given:
+            self.in_channels = positive(name, "in_channels", given["in_channels"])
+        self.nb_kernels = positive(name, "nb_kernels", given["nb_kernels"])
+        self.kernel_size = checks.each(f"{name}: kernel_size", given["kernel_size"], self.rank, 1)
+        # Said at once, if they are none; kept as they were given.
         checks.each(f"{name}: stride", stride, self.rank, 1)
         checks.each(f"{name}: dilation", dilation, self.rank, 1)
         as_padding(name, padding, self.rank)

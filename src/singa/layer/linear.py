@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from singa.core.tensor import Tensor
-from singa.errors import DTypeError, ShapeError
+from singa.errors import ShapeError
 from singa.layer.base import Initializer, Layer, expect_features, parameter, positive, weight
-from singa.operation import affine, checks, flatten, matmul, transpose
+from singa.layer.older_forms import by_position
+from singa.operation import affine, checks, flatten, gemm, matmul
 
 
 class Linear(Layer):
@@ -49,16 +50,13 @@ class Linear(Layer):
         bias: bool = True,
         initializer: Initializer | None = None,
     ) -> None:
+        older = ("in_features", "out_features", "bias")
+        given = by_position("Linear", (out_features, *args), ["out_features"], older, bias=bias)
         self.in_features: int | None = None
-        if args:
-            self.in_features = positive("Linear", "in_features", out_features)
-            out_features = args[0]
-        if len(args) > 1:
-            bias = args[1]
-        if len(args) > 2:
-            raise DTypeError(f"Linear: (in, out, bias) at most, got {len(args) + 1} arguments")
-        self.out_features = positive("Linear", "out_features", out_features)
-        self.bias = bool(bias)
+        if "in_features" in given:
+            self.in_features = positive("Linear", "in_features", given["in_features"])
+        self.out_features = positive("Linear", "out_features", given["out_features"])
+        self.bias = bool(given["bias"])
         self.initializer = initializer
         self.W: Tensor
         self.b: Tensor | None = None
@@ -147,6 +145,4 @@ class Gemm(Layer):
             self.b = parameter(self.bias_shape, x)
 
     def forward(self, x: Tensor) -> Tensor:
-        a = transpose(x) if self.transA else x
-        y = matmul(a, transpose(self.W) if self.transB else self.W) * self.alpha
-        return y if self.b is None else y + self.b * self.beta
+        return gemm(x, self.W, self.b, self.alpha, self.beta, self.transA, self.transB)

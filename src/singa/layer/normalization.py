@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from singa.core.tensor import Tensor
-from singa.errors import ArgumentError, DTypeError, ShapeError
+from singa.errors import ArgumentError, ShapeError
 from singa.layer.base import Layer, expect_features, parameter, positive, state
+from singa.layer.older_forms import by_position
 from singa.operation import batchnorm_2d, checks, group_norm, layer_norm, rms_norm
 
 
@@ -43,13 +44,9 @@ class BatchNorm2d(Layer):
     """
 
     def __init__(self, *args: Any, momentum: float = 0.9, eps: float = 1e-5) -> None:
+        given = by_position("BatchNorm2d", args, (), ("channels", "momentum"), momentum=momentum)
+        momentum = given["momentum"]
         self.channels = positive("BatchNorm2d", "channels", args[0]) if args else None
-        if len(args) > 1:
-            momentum = args[1]
-        if len(args) > 2:
-            raise DTypeError(
-                f"BatchNorm2d: (channels, momentum) at most, got {len(args)} arguments"
-            )
         self.momentum = checks.number("BatchNorm2d: momentum", momentum)
         if not 0 <= self.momentum <= 1:
             raise ArgumentError(f"BatchNorm2d: momentum must be from 0 to 1, got {momentum!r}")

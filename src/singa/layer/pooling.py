@@ -15,7 +15,7 @@ from singa.operation import (
     unsqueeze,
 )
 from singa.operation.checks import Sizes
-from singa.operation.convolution import as_padding
+from singa.operation.windows import as_padding
 
 _LARGEST = {2: max_pool_2d, 3: max_pool_3d}
 _MEAN = {2: avg_pool_2d, 3: avg_pool_3d}

@@ -78,12 +78,12 @@ class Metric:
             0.75
         """
         if isinstance(prediction, Tensor):
-            states = self._states_on(prediction.device)
+            states = self.states_on(prediction.device)
             new = _run(_Update(self), prediction, _like(target, prediction), *states)
             added = [state.data for state in new]
         else:
             counts = self.counts(np, np.asarray(prediction), np.asarray(target))
-            states = self._states_on(get_default_device())
+            states = self.states_on(get_default_device())
             added = [s.data + np.asarray(n) for s, n in zip(states, counts, strict=True)]
         for state, value in zip(states, added, strict=True):
             state.assign(value)
@@ -96,7 +96,7 @@ class Metric:
             >>> metric.MeanSquaredError().update([1.0, 3.0], [1.0, 1.0]).compute()
             Tensor(2., shape=(), dtype=float64, device=cpu)
         """
-        return _run(_Compute(self), *self._states_on(get_default_device()))[0]
+        return _run(_Compute(self), *self.states_on(get_default_device()))[0]
 
     @property
     def value(self) -> Any:
@@ -136,7 +136,7 @@ class Metric:
         if type(other) is not type(self) or other.options != self.options:
             raise ArgumentError(f"merge: {self} cannot take in {other}")
         if other.states:
-            mine = self._states_on(other.states[0].device)
+            mine = self.states_on(other.states[0].device)
             for state, more in zip(mine, other.states, strict=True):
                 state.assign(state.data + more.clone().to_device(state.device).data)
         return self
@@ -151,18 +151,24 @@ class Metric:
         counts = self.counts(np, np.asarray(prediction), np.asarray(target))
         return self.result(np, *counts)[()]
 
-    @property
-    def options(self) -> tuple[Any, ...]:
-        """The arguments for a new metric with the same options."""
-        return tuple(getattr(self, option.name) for option in fields(self) if option.init)
+    def states_on(self, device: Device) -> list[Tensor]:
+        """The numbers that have been counted: ``states``, made there if there are none yet.
 
-    def _states_on(self, device: Device) -> list[Tensor]:
+        Example:
+            >>> [state.item() for state in metric.Accuracy().states_on(device.create_cpu_device())]
+            [0, 0]
+        """
         if not self.states:
             with outside_capture():
                 self.states[:] = [
                     Tensor(data=zero, device=device, requires_grad=False) for zero in self.zeros()
                 ]
         return self.states
+
+    @property
+    def options(self) -> tuple[Any, ...]:
+        """The arguments that make another metric like this one."""
+        return tuple(getattr(self, option.name) for option in fields(self) if option.init)
 
 
 # -- on devices -----------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -14,22 +14,15 @@ from singa.device import CTensor
 from singa.engine import native
 from singa.engine.native import convolution as kernels
 from singa.errors import ArgumentError, ShapeError
-from singa.operation import checks, unfolding
+from singa.operation import checks, unfolding, windows
 from singa.operation.checks import Sizes
+from singa.operation.windows import LETTERS, Padding, as_padding
 from singa.tape import Operation
 
 __all__ = [
     "Convolution", "Convolution2d", "ConvolutionTranspose", "conv1d", "conv2d", "conv3d",
     "conv_transpose",
 ]  # fmt: skip
-
-Padding = tuple[tuple[int, int], ...]
-
-AXES = ("depth", "height", "width")
-"""The spatial axes; if there are fewer than three, the last ones."""
-
-LETTERS = {1: "W", 2: "H, W", 3: "D, H, W"}
-"""The same for shapes."""
 
 
 class _Filters(Operation):
@@ -221,13 +214,8 @@ class Convolution(_Filters):
                 f" and a multiple of {self.groups} outputs"
             )
         self._check_bias(b, w.shape[0])
-        for i, axis in enumerate(AXES[-len(self.stride) :]):
-            size = x.shape[2 + i] + sum(self.padding[i])
-            window = self.dilation[i] * (w.shape[2 + i] - 1) + 1
-            if size < window:
-                raise ShapeError(
-                    f"{self.name}: the window is {window} in {axis}, the padded input only {size}"
-                )
+        reach = [gap * (size - 1) + 1 for gap, size in zip(self.dilation, w.shape[2:], strict=True)]
+        windows.counts(self, x.shape[2:], reach, self.stride, self.padding)
 
 
 class Convolution2d(Convolution):
@@ -292,19 +280,6 @@ def _of_one_type(*arrays: CTensor | None) -> list[CTensor]:
     return [array.astype(dtype) for array in found]
 
 
-def as_padding(name: str, value: Sizes, rank: int = 2) -> Padding:
-    """Padding of each axis: one number, one for each axis, or two, before and after, for each.
-
-    For height and width these are (top, bottom, left, right).
-    """
-    if isinstance(value, Iterable) and len(pads := tuple(value)) == 2 * rank:
-        pads = checks.integers(f"{name}: padding", pads)
-        if min(pads) < 0:
-            raise ArgumentError(f"{name}: padding cannot be negative, got {pads}")
-        return tuple(zip(pads[::2], pads[1::2], strict=True))
-    return tuple((pad, pad) for pad in checks.each(f"{name}: padding", value, rank, 0))
-
-
 def conv1d(
     x: Tensor, W: Tensor, b: Tensor | None = None,
     stride: Sizes = 1, padding: Sizes = 0, dilation: Sizes = 1, groups: int = 1,
@@ -315,8 +290,8 @@ def conv1d(
         >>> autograd.conv1d(Tensor(data=[[[1.0, 2.0, 5.0]]]), Tensor(data=[[[-1.0, 1.0]]]))
         Tensor([[[1., 3.]]], shape=(1, 1, 2), dtype=float32, device=cpu)
     """
-    windows = _windows("conv1d", 1, stride, padding, dilation, groups)
-    return _call(Convolution(*windows), x, W, b)
+    arguments = _arguments("conv1d", 1, stride, padding, dilation, groups)
+    return _call(Convolution(*arguments), x, W, b)
 
 
 def conv2d(
@@ -341,8 +316,8 @@ def conv2d(
         >>> autograd.conv2d(x, W, stride=2, padding=1).shape
         (1, 16, 4, 4)
     """
-    windows = _windows("conv2d", 2, stride, padding, dilation, groups)
-    return _call(Convolution2d(*windows), x, W, b)
+    arguments = _arguments("conv2d", 2, stride, padding, dilation, groups)
+    return _call(Convolution2d(*arguments), x, W, b)
 
 
 def conv3d(
@@ -357,8 +332,8 @@ def conv3d(
         >>> autograd.conv3d(Tensor((1, 1, 4, 4, 4)), Tensor((2, 1, 3, 3, 3))).shape
         (1, 2, 2, 2, 2)
     """
-    windows = _windows("conv3d", 3, stride, padding, dilation, groups)
-    return _call(Convolution(*windows), x, W, b)
+    arguments = _arguments("conv3d", 3, stride, padding, dilation, groups)
+    return _call(Convolution(*arguments), x, W, b)
 
 
 def conv_transpose(
@@ -394,12 +369,12 @@ def conv_transpose(
             f"ConvolutionTranspose: the input must be (N, C, W), (N, C, H, W) or (N, C, D, H, W), "
             f"got shape {x.shape}"
         )
-    windows = _windows("conv_transpose", rank, stride, padding, dilation, groups)
+    arguments = _arguments("conv_transpose", rank, stride, padding, dilation, groups)
     more = checks.each("conv_transpose: output_padding", output_padding, rank, 0)
-    return _call(ConvolutionTranspose(*windows, more), x, W, b)
+    return _call(ConvolutionTranspose(*arguments, more), x, W, b)
 
 
-def _windows(
+def _arguments(
     name: str, rank: int, stride: Sizes, padding: Sizes, dilation: Sizes, groups: int
 ) -> tuple[tuple[int, ...], Padding, tuple[int, ...], int]:
     if not isinstance(groups, (int, np.integer)) or groups < 1:

@@ -24,15 +24,27 @@ def direction(x: CTensor, axes: int | Sequence[int]) -> tuple[CTensor, CTensor]:
 
     If there are infinite elements, all others of the vector become 0.
     """
-    # Scaled, so that the squares do not overflow or underflow. XLA multiplies by the reciprocal of
-    # the scale, which must not underflow either.
-    info = jnp.finfo(x.dtype)
     largest = jax.lax.stop_gradient(jnp.abs(x).max(axes, keepdims=True, initial=0))
-    scale = jnp.clip(largest, float(info.tiny) ** 0.8, float(info.max) ** 0.8)
+    scale = scale_for(largest)
     infinite = jnp.where(jnp.isinf(x), jnp.sign(x), 0)
     x = jnp.where(jnp.isinf(largest), infinite, x / scale)
     length = jnp.sqrt((x * x).sum(axes, keepdims=True))
     return over(x, length), length * jnp.where(jnp.isinf(largest), largest, scale)
+
+
+def length(x: CTensor) -> CTensor:
+    """That of all elements as one vector: ()."""
+    return direction(x.ravel(), 0)[1][0]
+
+
+def scale_for(largest: CTensor) -> CTensor:
+    """What to divide numbers by of which this is the largest size, before they are squared.
+
+    Then neither their squares nor the sum of those overflow or vanish. Its reciprocal, by which
+    XLA multiplies, does not vanish either.
+    """
+    info = jnp.finfo(largest.dtype)
+    return jnp.clip(largest, float(info.tiny) ** 0.8, float(info.max) ** 0.8)
 
 
 def over(x: CTensor, length: CTensor) -> CTensor:

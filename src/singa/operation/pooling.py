@@ -22,9 +22,9 @@ from singa.engine import native
 from singa.engine.fusion import apart
 from singa.engine.native import pooling as kernels
 from singa.errors import ArgumentError, ShapeError
-from singa.operation import checks
+from singa.operation import checks, windows
 from singa.operation.checks import Sizes
-from singa.operation.convolution import AXES, LETTERS, Padding, as_padding
+from singa.operation.windows import LETTERS, Padding, as_padding
 from singa.tape import Operation, wide
 
 __all__ = [
@@ -59,17 +59,8 @@ class _Pooling(Operation):
         rank = len(self.window)
         checks.rank(self, "the input", x, 2 + rank, f"(N, C, {LETTERS[rank]})")
         checks.float_input(self, "the input", x)
-        counts = []
-        for i, name in enumerate(AXES[-rank:]):
-            room = x.shape[2 + i] + sum(self.padding[i]) - self.window[i]
-            if room < 0:
-                raise ShapeError(
-                    f"{self.name}: the window is {self.window[i]} in {name}, the padded input "
-                    f"only {room + self.window[i]}"
-                )
-            counts.append(room // self.stride[i] + 1)
         self.from_shape = x.shape
-        return tuple(counts)
+        return windows.counts(self, x.shape[2:], self.window, self.stride, self.padding)
 
     def has_kernel(self, x: CTensor) -> bool:
         """Whether a native kernel pools images like these."""

@@ -12,7 +12,7 @@ from singa.core.tensor import Tensor
 from singa.device import CTensor
 from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks
-from singa.operation.convolution import LETTERS
+from singa.operation.windows import LETTERS
 from singa.tape import Operation
 
 __all__ = ["Resize", "UpSample", "resize", "upsample"]

@@ -69,22 +69,33 @@ class Slice(Operation):
         return tuple(index)
 
 
-class Gather(Operation):
-    """y = the elements of x at some indices along an axis; the indices' shape replaces the axis."""
+class _Along(Operation):
+    """Has an axis, along which integers name elements."""
 
     def __init__(self, axis: int = 0) -> None:
         super().__init__()
         self.axis = checks.integer(f"{self.name}: axis", axis)
 
+
+class _Gathering(_Along):
+    """y = x's elements at places of choice."""
+
     def forward(self, x: CTensor, indices: CTensor) -> CTensor:
         self.from_shape, self.indices = x.shape, indices
         return x.at[self.index()].get(mode="clip")
 
-    def backward(self, dy: CTensor) -> tuple[CTensor, None]:
+    def backward(self, dy: CTensor) -> tuple[CTensor | None, CTensor | None]:
         return added(self.from_shape, self.index(), dy), None
 
     def index(self) -> tuple[Any, ...]:
-        """The index that NumPy would take."""
+        """The index that NumPy would take, of an array ``from_shape``."""
+        raise NotImplementedError
+
+
+class Gather(_Gathering):
+    """y = x with the elements of an axis at places of choice; the places' shape replaces it."""
+
+    def index(self) -> tuple[Any, ...]:
         axis = checks.axis(self, self.axis, len(self.from_shape))
         places = checks.indices(self, "the indices", self.indices, self.from_shape[axis])
         return *(builtins.slice(None),) * axis, places
@@ -100,48 +111,42 @@ class Embedding(Gather):
         checks.rank(self, "the table", w, 2, "(vocabulary, features)")
         return super().forward(w, x)
 
-    def backward(self, dy: CTensor) -> tuple[None, CTensor]:  # type: ignore[override]
-        return None, added(self.from_shape, self.index(), dy)
+    def backward(self, dy: CTensor) -> tuple[CTensor | None, CTensor | None]:
+        return super().backward(dy)[::-1]
 
 
-class _Elements(Operation):
-    """Elements at individual indices: ``indices`` replaces one coordinate of each element."""
+def _places(
+    operation: _Along, shape: tuple[int, ...], indices: CTensor
+) -> tuple[CTensor | np.ndarray, ...]:
+    """Places that have each element's coordinates, but for one, which ``indices`` say.
 
-    def __init__(self, axis: int = 0) -> None:
-        super().__init__()
-        self.axis = checks.integer(f"{self.name}: axis", axis)
-
-    def places(self, x: CTensor, indices: CTensor) -> tuple[Any, ...]:
-        """An index array for each axis of x, which broadcast to the shape of ``indices``."""
-        axis = checks.axis(self, self.axis, x.ndim)
-        if indices.ndim != x.ndim or any(
-            wanted > size
-            for i, (wanted, size) in enumerate(zip(indices.shape, x.shape, strict=True))
-            if i != axis
-        ):
-            raise ShapeError(
-                f"{self.name}: indices of shape {indices.shape} do not fit into shape {x.shape}: "
-                f"both must have the same number of axes, and only axis {self.axis} of the indices "
-                "may be longer"
-            )
-        grid = np.ogrid[tuple(builtins.slice(size) for size in indices.shape)]
-        places = [along.astype(np.int32) for along in grid]
-        found = checks.indices(self, "the indices", indices, x.shape[axis])
-        return (*places[:axis], found, *places[axis + 1 :])
+    Returns:
+        An index array for each axis of the shape; they broadcast to that of ``indices``.
+    """
+    axis = checks.axis(operation, operation.axis, len(shape))
+    if indices.ndim != len(shape) or any(
+        wanted > size
+        for i, (wanted, size) in enumerate(zip(indices.shape, shape, strict=True))
+        if i != axis
+    ):
+        raise ShapeError(
+            f"{operation.name}: indices of shape {indices.shape} do not fit into shape {shape}: "
+            f"but for axis {operation.axis}, none of as many axes can be longer"
+        )
+    grid = np.ogrid[tuple(builtins.slice(size) for size in indices.shape)]
+    places = [along.astype(np.int32) for along in grid]
+    found = checks.indices(operation, "the indices", indices, shape[axis])
+    return (*places[:axis], found, *places[axis + 1 :])
 
 
-class GatherElements(_Elements):
+class GatherElements(_Gathering):
     """y[i][j] = x[indices[i][j]][j] for axis 0, and so on (ONNX GatherElements)."""
 
-    def forward(self, x: CTensor, indices: CTensor) -> CTensor:
-        self.from_shape, self.found = x.shape, self.places(x, indices)
-        return x.at[self.found].get(mode="clip")
-
-    def backward(self, dy: CTensor) -> tuple[CTensor, None]:
-        return added(self.from_shape, self.found, dy), None
+    def index(self) -> tuple[Any, ...]:
+        return _places(self, self.from_shape, self.indices)
 
 
-class ScatterElements(_Elements):
+class ScatterElements(_Along):
     """y = x, but y[indices[i][j]][j] = updates[i][j] for axis 0, and so on (ONNX).
 
     If two updates are for one element, either may be used; this one gets the gradient.
@@ -152,7 +157,7 @@ class ScatterElements(_Elements):
             raise ShapeError(
                 f"{self.name}: updates of shape {updates.shape} for indices of {indices.shape}"
             )
-        self.found = self.places(x, indices)
+        self.found = _places(self, x.shape, indices)
         return x.at[self.found].set(updates.astype(x.dtype), mode="clip")
 
     def backward(self, dy: CTensor) -> tuple[CTensor, None, CTensor]:

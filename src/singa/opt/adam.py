@@ -10,6 +10,7 @@ from collections.abc import Collection
 import jax.numpy as jnp
 
 from singa.device import CTensor
+from singa.operation.numerics import length
 from singa.opt.hyperparameter import Hyperparameter, Values
 from singa.opt.optimizer import Optimizer
 from singa.opt.sgd import decayed
@@ -145,6 +146,6 @@ class LAMB(AdamW):
     epsilon: Hyperparameter = Hyperparameter(1e-6)
 
     def _fitted(self, p: CTensor, direction: CTensor) -> CTensor:
-        norms = jnp.linalg.norm(p.ravel()), jnp.linalg.norm(direction.ravel())
+        norms = length(p), length(direction)
         is_there = (norms[0] > 0) & (norms[1] > 0)
         return direction * jnp.where(is_there, norms[0] / norms[1], 1)

@@ -60,7 +60,7 @@ class Plan(NamedTuple):
 
 
 class CompiledUpdate:
-    """The part of an optimizer that compiles its rule, with the work before and after it."""
+    """Compiles an optimizer's rule, and what comes before and after it, into one call."""
 
     check: Callable[[], None]
     _hyperparameters: ClassVar[tuple[str, ...]]

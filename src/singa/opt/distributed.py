@@ -4,49 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
-from zlib import crc32
 
 import jax.numpy as jnp
 import numpy as np
 
 from singa import distributed
-from singa.core.guard import Watched, own
+from singa.core.guard import own
 from singa.core.tensor import Tensor, wrap
-from singa.core.watching import local, outside_capture, unless_still
-from singa.device import (
-    CTensor,
-    Device,
-    create_cpu_device,
-    create_cuda_gpu,
-    float16,
-    get_num_gpus,
-    int32,
-)
-from singa.distributed import Communicator, communicator
-from singa.errors import ArgumentError, DeviceError, DistributedError, DTypeError, ShapeError
+from singa.core.watching import outside_capture, unless_still
+from singa.device import CTensor, Device, float16, int32
+from singa.distributed import communicator
+from singa.errors import ArgumentError, DistributedError, DTypeError
+from singa.opt.all_reduce import THRESHOLD, AllReduce, assign, check_share, check_size, groups_of
 from singa.opt.compiled import Pairs
-from singa.opt.exchange import (
-    Groups,
-    agreed,
-    averaged,
-    grouped,
-    partly_averaged,
-    sparsely_averaged,
-    sparsified_together,
-    summed,
-)
+from singa.opt.exchange import agreed, averaged, grouped, partly_averaged, sparsely_averaged
 from singa.opt.optimizer import Optimizer
 from singa.opt.sgd import SGD
 from singa.opt.state import RESIDUAL, Kind, check_fits, placed
-
-THRESHOLD = 2_097_152
-"""In elements: gradients that are larger travel by themselves."""
 
 TURN = "turn"
 """Among all states: which part of the parameters is averaged next. Not a parameter's turn."""
 
 
-class DistOpt(Watched):
+class DistOpt(AllReduce):
     """An optimizer for several ranks: each computes the gradients of its part of a batch.
 
     ``optimizer(loss)`` averages the gradients over all ranks and then updates the parameters, which
@@ -101,7 +81,7 @@ class DistOpt(Watched):
         opt = SGD() if opt is None else opt
         if not isinstance(opt, Optimizer):
             raise DTypeError(f"DistOpt: an optimizer is expected, got {type(opt).__name__}")
-        _check_size("DistOpt: buffSize", buffSize, 1)
+        super().__init__(buffSize)
         if (nccl_id, local_rank, world_size) != (None, None, None):
             if None in (nccl_id, local_rank, world_size):
                 raise ArgumentError(
@@ -112,34 +92,9 @@ class DistOpt(Watched):
         elif distributed.announced_size() > 1:
             distributed.initialize()
         self.opt = opt
-        self.buffSize = buffSize
         self.turn = Tensor((), dtype=int32, requires_grad=False)
-        self._used: set[Device] = set()
         self._residuals: dict[Tensor, Tensor] = {}
         self._known: set[Tensor] = set()  # parameters that all ranks began with the same values of
-        self._agreed: set[str] = set()  # what all ranks have exchanged alike
-        # What was put off: to travel as it is, and (True) as float16.
-        self._waiting: dict[bool, list[Tensor]] = {False: [], True: []}
-
-    @property
-    def world_size(self) -> int:
-        """How many ranks there are."""
-        return distributed.world_size()
-
-    @property
-    def global_rank(self) -> int:
-        """Which of them this is."""
-        return distributed.rank()
-
-    @property
-    def local_rank(self) -> int:
-        """Which of those on its machine this is."""
-        return distributed.local_rank()
-
-    @property
-    def communicator(self) -> Communicator:
-        """That of the ranks' GPUs, or of their CPUs if this one has none."""
-        return communicator(create_cuda_gpu() if get_num_gpus() else create_cpu_device())
 
     def __getattr__(self, name: str) -> Any:
         inner = own(self).get("opt")
@@ -203,7 +158,7 @@ class DistOpt(Watched):
         A part is a parameter of more elements than ``threshold``, or as many others as have
         ``threshold`` together. The parts take turns, so that ranks stay close to each other.
         """
-        _check_size("DistOpt: threshold", threshold, 0)
+        check_size("DistOpt: threshold", threshold, 0)
         pairs, is_scaled = self._backward(loss)
         is_good = None
         if is_scaled:
@@ -218,7 +173,7 @@ class DistOpt(Watched):
         run = partly_averaged(grouped(arrays, threshold, threshold))
         turn = placed(self.turn, params[0].device)
         arrays, next_turn = self._communicator(params).run(run, arrays, turn.data, is_good)
-        _assign([*params, turn], [*arrays, next_turn])
+        assign([*params, turn], [*arrays, next_turn])
 
     @unless_still
     def backward_and_sparse_update(
@@ -239,15 +194,15 @@ class DistOpt(Watched):
             topK: only this saves traffic. Without, it is not known how many elements there will be.
             corr: what is not sent is kept on this rank, and added to the next step's gradients.
         """
-        _check_share(spars, topK)
+        check_share(spars, topK)
         pairs, is_scaled = self._backward(loss)
         grads = [grad.data for _, grad in pairs]
         residuals = [self._residual(param) for param, _ in pairs] if corr else []
         left = [t.data for t in residuals] if corr else [jnp.zeros_like(g) for g in grads]
-        groups = _groups(grads, threshold, self.buffSize)
+        groups = groups_of(grads, threshold, self.buffSize)
         run = sparsely_averaged(groups, float(spars), bool(topK))
         means, left, is_good = self._run(pairs, run, grads, left, is_scaled=is_scaled)
-        _assign(residuals, left if corr else [])
+        assign(residuals, left if corr else [])
         self.opt._update_all(_with(pairs, means), is_scaled, is_good)
 
     @unless_still
@@ -290,7 +245,7 @@ class DistOpt(Watched):
         most: float | None = None,
     ) -> None:
         grads = [grad.data for _, grad in pairs]
-        groups = _groups(grads, threshold, self.buffSize)
+        groups = groups_of(grads, threshold, self.buffSize)
         run = averaged(groups, float16 if half else None, most)
         means, is_good = self._run(pairs, run, grads, is_scaled=is_scaled)
         self.opt._update_all(_with(pairs, means), is_scaled, is_good)
@@ -340,149 +295,6 @@ class DistOpt(Watched):
                 )
         self._known.update(new)
 
-    def _expect_same(self, what: Any, are_known: list[bool], device: Device, problem: str) -> None:
-        """All ranks are about to exchange the same, which they tell each other beforehand.
-
-        Or else they would wait for each other, or end without a word. A step that is captured is
-        an exception if it exchanges what was exchanged before: the others may not capture now.
-        """
-        ours = str(what)
-        if self.world_size == 1:
-            return
-        if local.capture is not None and ours in self._agreed and all(are_known):
-            return
-        with outside_capture():
-            number = np.array(crc32(f"{ours} {are_known}".encode()), np.int64)
-            here = Tensor(data=number, device=device)
-            if not communicator(device).are_equal([here.data])[0]:
-                raise DistributedError(f"DistOpt: rank {self.global_rank} {problem}")
-        self._agreed.add(ours)
-
-    # -- its parts, for steps of one's own ----------------------------------------------------
-
-    def all_reduce(self, tensor: Tensor) -> Tensor:
-        """Replace the values of a Tensor by their sums over all ranks, and return it.
-
-        Example:
-            >>> sgd = opt.DistOpt(opt.SGD(0.1))
-            >>> sgd.all_reduce(Tensor(data=[1.0, 2.0])).to_numpy()  # by the only rank
-            array([1., 2.], dtype=float32)
-        """
-        return self._reduce("all_reduce", [tensor], half=False)[0]
-
-    def all_reduce_half(self, tensor: Tensor) -> Tensor:
-        """The same; the values travel as float16."""
-        return self._reduce("all_reduce_half", [tensor], half=True)[0]
-
-    def fused_all_reduce(self, tensor: Iterable[Tensor], send: bool = True) -> list[Tensor]:
-        """:meth:`all_reduce` of several Tensors, which travel together.
-
-        Args:
-            tensor: several Tensors.
-            send: now, with all that were put off by ``send=False`` before.
-
-        Returns:
-            The Tensors that have changed.
-        """
-        return self._fused("fused_all_reduce", tensor, send, half=False)
-
-    def fused_all_reduce_half(self, tensor: Iterable[Tensor], send: bool = True) -> list[Tensor]:
-        """The same; the values travel as float16."""
-        return self._fused("fused_all_reduce_half", tensor, send, half=True)
-
-    def sparsification(
-        self, tensor: Tensor, accumulation: Tensor | None, spars: float, topK: bool
-    ) -> Tensor:
-        """Replace a Tensor by the sum over all ranks of its large elements, and return it.
-
-        Args:
-            tensor: any shape.
-            accumulation: what is added to it first, and then becomes what was not sent, of the
-                same shape; None for neither.
-            spars, topK: see :meth:`backward_and_sparse_update`.
-
-        Raises:
-            ShapeError: an accumulation of another shape.
-            DTypeError: not Tensors.
-            ArgumentError: a share that is none.
-        """
-        return self.fused_sparsification([tensor], accumulation, spars, topK)[0]
-
-    def fused_sparsification(
-        self, tensor: Iterable[Tensor], accumulation: Tensor | None, spars: float, topK: bool
-    ) -> list[Tensor]:
-        """:meth:`sparsification` of several Tensors, whose elements are compared together.
-
-        Args:
-            tensor: several Tensors.
-            accumulation: for all of their elements, one after the other: (elements,).
-            spars, topK: see :meth:`backward_and_sparse_update`.
-        """
-        _check_share(spars, topK)
-        tensors = _tensors("sparsification", tensor)
-        arrays = [t.data for t in tensors]
-        if not arrays:
-            return []
-        if len({array.dtype for array in arrays}) > 1:
-            raise DTypeError(
-                "DistOpt.sparsification: elements are compared together; Tensors of one type are "
-                f"expected, got {', '.join(str(array.dtype) for array in arrays)}"
-            )
-        size = sum(array.size for array in arrays)
-        if accumulation is None:
-            left = jnp.zeros(size, arrays[0].dtype)
-        else:
-            [accumulation] = _tensors("sparsification", [accumulation])
-            if accumulation.size() != size:
-                raise ShapeError(
-                    f"sparsification: the accumulation is of shape {accumulation.shape}, "
-                    f"for {size} elements"
-                )
-            left = accumulation.data.ravel()
-        self._expect_same_kinds("sparsification", tensors)
-        run = sparsified_together(len(arrays), float(spars), bool(topK))
-        sums, left = self._communicator(tensors).run(run, arrays, left)
-        _assign(tensors, sums)
-        if accumulation is not None:
-            accumulation.assign(left.reshape(accumulation.shape))
-        return tensors
-
-    def wait(self) -> None:
-        """Wait until everything that was sent has arrived. A compiled step does so by itself."""
-        if local.capture is None:
-            for device in self._used:
-                device.sync()
-
-    def _fused(self, what: str, tensors: Iterable[Tensor], send: bool, half: bool) -> list[Tensor]:
-        self._waiting[half] += _tensors(what, tensors)
-        if not send:
-            return []
-        waiting, self._waiting[half] = self._waiting[half], []
-        return self._reduce(what, waiting, half)
-
-    def _reduce(self, what: str, tensors: Sequence[Tensor], half: bool) -> list[Tensor]:
-        tensors = _tensors(what, tensors)
-        if tensors:
-            arrays = [tensor.data for tensor in tensors]
-            self._expect_same_kinds(what, tensors)
-            run = summed(_groups(arrays, THRESHOLD, self.buffSize), float16 if half else None)
-            _assign(tensors, self._communicator(tensors).run(run, arrays))
-        return tensors
-
-    def _expect_same_kinds(self, what: str, tensors: Sequence[Tensor]) -> None:
-        kinds = [(tensor.shape, str(tensor.dtype)) for tensor in tensors]
-        self._expect_same(
-            (what, kinds),
-            [],
-            tensors[0].device,
-            f"calls {what} of {len(kinds)} Tensors, and others do something else: all ranks have "
-            "to exchange Tensors of the same shapes and types",
-        )
-
-    def _communicator(self, tensors: Sequence[Tensor]) -> Communicator:
-        self._used.add(tensors[0].device)
-        return communicator(tensors[0].device)
-
     # -- its state ----------------------------------------------------------------------------
 
     def state_kinds(self, names: Mapping[Tensor, str]) -> dict[str, Kind]:
@@ -490,8 +302,9 @@ class DistOpt(Watched):
         residuals = {f"{name}:{RESIDUAL}": (p.shape, p.dtype) for p, name in names.items()}
         return self.opt.state_kinds(names) | residuals | {TURN: ((), int32)}
 
-    def _tensors(self) -> list[Tensor]:
-        return [*self.opt._tensors(), self.turn, *self._residuals.values()]
+    def tensors(self) -> list[Tensor]:
+        """All that it keeps, the inner optimizer's included."""
+        return [*self.opt.tensors(), self.turn, *self._residuals.values()]
 
     def get_states(self, names: Mapping[Tensor, str] | None = None) -> dict[str, Tensor]:
         """The inner optimizer's state, and this one's: ``turn``, and ``parameter:residual``.
@@ -535,46 +348,8 @@ class DistOpt(Watched):
                 self._residual(param).copy_from_numpy(value)
 
 
-def _tensors(what: str, tensors: Iterable[Any]) -> list[Tensor]:
-    """Several Tensors, checked: on one device, and no arrays, which nothing can modify."""
-    found = list(tensors)
-    for tensor in found:
-        if not isinstance(tensor, Tensor):
-            raise DTypeError(
-                f"DistOpt.{what}: a Tensor is expected, whose values are replaced; got "
-                f"{type(tensor).__name__}. A CTensor cannot be modified: leave out the `.data`"
-            )
-        if tensor.device is not found[0].device:
-            raise DeviceError(
-                f"DistOpt.{what}: Tensors on {found[0].device.name} and {tensor.device.name} "
-                "cannot travel together"
-            )
-    return found
-
-
 def _with(pairs: Pairs, grads: Sequence[CTensor]) -> Pairs:
     """The same parameters with other gradients."""
     return [
         (param, wrap(grad, param.device)) for (param, _), grad in zip(pairs, grads, strict=True)
     ]
-
-
-def _assign(tensors: Sequence[Tensor], values: Sequence[CTensor]) -> None:
-    for tensor, value in zip(tensors, values, strict=True):
-        tensor.assign(value)
-
-
-def _groups(arrays: Sequence[CTensor], threshold: int, most: int) -> Groups:
-    _check_size("DistOpt: threshold", threshold, 0)
-    return grouped(arrays, threshold, most)
-
-
-def _check_size(what: str, value: Any, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ArgumentError(f"{what} must be a number of at least {least}, got {value!r}")
-
-
-def _check_share(spars: float, is_top: bool) -> None:
-    if not spars >= 0 or (is_top and not 0 < spars <= 1):
-        wanted = "a part of 1, above 0" if is_top else "a value of at least 0"
-        raise ArgumentError(f"DistOpt: spars must be {wanted}, got {spars!r}")

@@ -152,9 +152,9 @@ class Declared(Watched):
     def check(self) -> None:
         """Raise if the fields are not compatible; called before anything is compiled for them."""
 
-    def plain_values(self) -> tuple[Any, ...]:
-        """The values of the fields that are not hyper-parameters."""
-        return tuple([getattr(self, name) for name in self._plain])
+    def plain_fields(self) -> dict[str, Any]:
+        """The fields that are no hyper-parameters, with their values."""
+        return {name: getattr(self, name) for name in self._plain}
 
 
 def _are_tensors(value: Any) -> bool:

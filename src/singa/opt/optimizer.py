@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import KW_ONLY
 from functools import partial
@@ -16,22 +16,17 @@ from singa.core.tensor import Tensor, wrap
 from singa.core.watching import local, unless_still
 from singa.device import CTensor, bool_, float16, float32, int32
 from singa.errors import ArgumentError, DTypeError, ShapeError
-from singa.opt.compiled import CompiledUpdate, Pairs
+from singa.opt.compiled import Pairs
 from singa.opt.hyperparameter import Declared, Group, Hyperparameter, Values, is_on
 from singa.opt.kernel import rule_of
+from singa.opt.named_state import NamedState
 from singa.opt.schedule import DecayScheduler, Number
-from singa.opt.state import Kind, ParameterStates, check_fits, placed
-from singa.opt.step import (
-    AVERAGE,
-    FIRST_SCALE,
-    TURN,
-    State,
-    ended,
-)
+from singa.opt.state import ParameterStates, placed
+from singa.opt.step import AVERAGE, FIRST_SCALE, State, ended
 from singa.tape.backward import backward
 
 
-class Optimizer(CompiledUpdate, Declared):
+class Optimizer(NamedState, Declared):
     """Base of the optimizers.
 
     A subclass declares its fields as a dataclass does, and its constructor takes them in that
@@ -404,123 +399,3 @@ class Optimizer(CompiledUpdate, Declared):
                 f"{type(self).__name__}.update: the parameter is of shape {param.shape}, "
                 f"its gradient of {grad.shape}"
             )
-
-    # -- its state ----------------------------------------------------------------------------
-
-    def state_kinds(self, names: Mapping[Tensor, str]) -> dict[str, Kind]:
-        """The shapes and types of all that :meth:`set_states` takes, by name.
-
-        Example:
-            >>> w = Tensor((3, 2), stores_grad=True)
-            >>> opt.SGD(0.1, momentum=0.9).state_kinds({w: "fc.W"})["fc.W:momentum"]
-            ((3, 2), dtype('float32'))
-        """
-        kinds: dict[str, Kind] = {n: ((), t.dtype) for n, t in self._own_states().items()}
-        for param, name, on in self._named(names):
-            for slot, aval in self._state.slots(param, on).items():
-                kinds[f"{name}:{slot}"] = aval.shape, aval.dtype
-            kinds[f"{name}:{TURN}"] = (2,), int32
-        return kinds
-
-    def _own_states(self) -> dict[str, Tensor]:
-        """The Tensors that are of no parameter."""
-        return {name: getattr(self, name) for name in _AT_FIRST}
-
-    def _tensors(self) -> list[Tensor]:
-        """All that it keeps."""
-        slots = [tensor for state in self._state.values() for tensor in state.values()]
-        return [*self._own_states().values(), *self._state.pages, *slots]
-
-    def get_states(self, names: Mapping[Tensor, str] | None = None) -> dict[str, Tensor]:
-        """All of its Tensors by name: those of its attributes, and ``parameter:slot``.
-
-        ``parameter:turn`` is int32 (2,): how many updates the parameter has had, and the number of
-        the step, from 1, in which it last had a gradient.
-
-        Args:
-            names: what the parameters are called; their place in the order of their first update
-                if not given. The state of a parameter that is not named is left out.
-
-        Example:
-            >>> w = Tensor((3, 2), stores_grad=True)
-            >>> adam = opt.Adam()
-            >>> adam.update(w, Tensor((3, 2)))
-            >>> states = adam.get_states({w: "fc.W"})
-            >>> [name for name in states if ":" in name]
-            ['fc.W:mean', 'fc.W:variance', 'fc.W:turn']
-            >>> states["step_counter"].item(), states["fc.W:turn"].to_numpy()
-            (1, array([1, 1], dtype=int32))
-        """
-        names = self._numbered() if names is None else names
-        states = self._own_states()
-        known = [param for param in self._state if param in names]
-        for param, turn in zip(known, self._state.turns(known), strict=True):
-            kept = self._state[param] | {TURN: turn}
-            states |= {f"{names[param]}:{slot}": tensor for slot, tensor in kept.items()}
-        return states
-
-    def set_states(
-        self,
-        states: Mapping[str, Tensor | np.ndarray[Any, Any]],
-        names: Mapping[Tensor, str] | None = None,
-    ) -> None:
-        """Take over what :meth:`get_states` returned. What is not named there starts anew.
-
-        Where turns are missing, as in files of older versions, every parameter that has a state
-        takes part in every step.
-
-        Raises:
-            ShapeError: a name that belongs to no parameter, or an array of another shape.
-            DTypeError: an array of another kind of numbers.
-
-        Example:
-            >>> w = Tensor((2,), stores_grad=True)
-            >>> old, new = opt.SGD(0.1, momentum=0.9), opt.SGD(0.1, momentum=0.9)
-            >>> old.update(w, Tensor(data=[1.0, 2.0]))
-            >>> new.set_states(old.get_states({w: "w"}), {w: "w"})
-            >>> new.get_states({w: "w"})["w:momentum"].to_numpy()
-            array([1., 2.], dtype=float32)
-        """
-        by_number = names is None
-        names = self._numbered() if names is None else names
-        kinds = self.state_kinds(names)
-        for key, value in states.items():
-            if by_number and key not in kinds and key.endswith(f":{TURN}"):
-                continue  # of a parameter that is not known yet: it has its first update before it
-            check_fits(f"{type(self).__name__}: {key!r}", value, kinds.get(key))
-        self._state.clear()
-        for key, tensor in self._own_states().items():
-            tensor.copy_from_numpy(np.asarray(states.get(key, _AT_FIRST[key])))
-        turns: dict[Tensor, Any] = {}
-        is_old = "is_open" not in states
-        for param, name, on in self._named(names):
-            slots = self._state.slots(param, on)
-            given = {slot: states[key] for slot in slots if (key := f"{name}:{slot}") in states}
-            turn: Any = states.get(f"{name}:{TURN}")
-            if is_old and (given or not slots):
-                turn = self._turn_of_all()
-            if given or turn is not None:
-                kept = self._state.of(param, on)
-                for slot, value in given.items():
-                    kept[slot].copy_from_numpy(np.asarray(value))
-            if turn is not None:
-                turns[param] = turn
-        self._state.set_turns(turns)
-
-    def _turn_of_all(self) -> tuple[int, int]:
-        """The turn of a parameter that has taken part in every step, and micro-batch."""
-        steps = int(self.step_counter.to_numpy())
-        return steps, steps + bool(self.micro_step.to_numpy())
-
-    def _numbered(self) -> dict[Tensor, str]:
-        return {param: str(i) for i, param in enumerate(self._state)}
-
-
-_AT_FIRST: dict[str, float] = {
-    "step_counter": 0,
-    "micro_step": 0,
-    "is_open": False,
-    "loss_scale": FIRST_SCALE,
-    "good_steps": 0,
-}
-"""The Tensors that are of no parameter, and what they are before the first step."""

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from singa.device import CTensor
+from singa.operation.numerics import scale_for
 from singa.opt.hyperparameter import Values
 from singa.tape.precision import wide as wide
 
@@ -194,10 +195,7 @@ def clip(grads: Sequence[CTensor], hypers: Sequence[Values]) -> list[CTensor]:
     if "clip_norm" not in hypers[0]:
         return grads
     most = hypers[0]["clip_norm"]
-    # Scaled, so that no square and no norm overflows or underflows.
-    largest = jnp.stack([jnp.max(jnp.abs(grad), initial=0) for grad in grads]).max()
-    info = jnp.finfo(largest.dtype)
-    scale = jnp.clip(largest, float(info.tiny) ** 0.8, float(info.max) ** 0.8)
+    scale = scale_for(jnp.stack([jnp.max(jnp.abs(grad), initial=0) for grad in grads]).max())
     scaled = [grad / scale for grad in grads]
     norm = jnp.sqrt(sum(jnp.sum(jnp.square(grad)) for grad in scaled))
     is_short = norm <= most / scale

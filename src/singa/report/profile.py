@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 
 from singa.errors import ArgumentError, ReportError
 from singa.graph.recording import BACKWARD, FORWARD, UPDATE, Key
+from singa.report.text import aligned, listed
 
 
 @dataclass(frozen=True)
@@ -46,19 +47,18 @@ class Row:
 
 
 def titles(keys: Iterable[Key]) -> dict[Key, str]:
-    """Titles of operations: ``Convolution2d 2 backward``; with a number only if it is needed."""
+    """What to call operations: ``Convolution2d 2 backward``; a number only where it is needed."""
+    return {
+        key: f"{name} {key[0]}" if key[0] in (BACKWARD, UPDATE) else name
+        for key, name in numbered(keys).items()
+    }
+
+
+def numbered(keys: Iterable[Key]) -> dict[Key, str]:
+    """The same without directions: ``Convolution2d 2``."""
     keys = list(keys)
     several = {name for _, name, number in keys if number > 1}
-    return {
-        (direction, name, number): " ".join(
-            [
-                name,
-                *([str(number)] if name in several and number else []),
-                *([direction] if direction in (BACKWARD, UPDATE) else []),
-            ]
-        )
-        for direction, name, number in keys
-    }
+    return {key: f"{key[1]} {key[2]}" if key[2] and key[1] in several else key[1] for key in keys}
 
 
 class Profile:
@@ -129,32 +129,24 @@ class Profile:
         if not self.iterations:
             return f"No step was timed, {self.skipped} skipped"
         rows = self.by_name() if by == "name" else _sorted(self.rows)
-        several = {row.name for row in self.rows if row.number > 1}
+        names = numbered(row.key for row in rows)
         milliseconds = 1e3 / self.iterations
         lines = [
             ["operation", "layer", "direction", "calls", "ms/step", "share", ""],
             *[
                 [
-                    row.name + (f" {row.number}" if row.number and row.name in several else ""),
+                    names[row.key],
                     row.layer,
                     row.direction,
                     str(row.calls),
                     f"{row.seconds * milliseconds:.3f}",
                     f"{row.share:.1%}",
-                    _remark(row),
+                    remark(row),
                 ]
                 for row in rows[:most]
             ],
         ]
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        text = [self._heading(), ""]
-        for line in lines:
-            cells = [
-                cell.rjust(width) if 3 <= i <= 5 else cell.ljust(width)
-                for i, (cell, width) in enumerate(zip(line, widths, strict=True))
-                if width
-            ]
-            text.append("  ".join(cells).rstrip())
+        text = [self._heading(), "", *aligned(lines, right=range(3, 6))]
         if len(rows) > len(rows[:most]):
             text.append(f"... and {len(rows) - len(rows[:most])} more")
         return "\n".join(text)
@@ -254,12 +246,8 @@ def _sorted(rows: Iterable[Row]) -> list[Row]:
     return sorted(rows, key=lambda row: -row.seconds)
 
 
-def _remark(row: Row) -> str:
+def remark(row: Row, most: int | None = 3) -> str:
+    """What else its time is of, or where its own is: so many names, and how many more there are."""
     if row.part_of and not row.seconds:
-        return "in " + _some(row.part_of)
-    return "with " + _some(row.includes) if row.includes else ""
-
-
-def _some(names: Sequence[str]) -> str:
-    more = [f"{len(names) - 3} more"] if len(names) > 3 else []
-    return ", ".join([*names[:3], *more])
+        return "in " + listed(row.part_of, most)
+    return "with " + listed(row.includes, most) if row.includes else ""

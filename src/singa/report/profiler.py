@@ -20,7 +20,7 @@ from singa.core.watching import BACKWARD, FORWARD, UPDATE
 from singa.device import CTensor, timed_devices
 from singa.errors import ArgumentError, ReportError
 from singa.graph.program import Program
-from singa.graph.recording import OTHER, Key, Node, Recording
+from singa.graph.recording import OTHER, Key, Node, Recording, numbers_of
 from singa.graph.step import Steps
 from singa.report.hlo import Instructions, Work
 from singa.report.profile import Profile, Row, summary, titles
@@ -73,6 +73,16 @@ class Profiler:
         self._folder: Path | None = None
         self._is_over = False
         self._lock = threading.Lock()
+
+    @classmethod
+    def is_recording(cls) -> bool:
+        """Whether one records at present, in the whole process.
+
+        Example:
+            >>> report.Profiler.is_recording()
+            False
+        """
+        return cls._recording is not None
 
     def run(
         self,
@@ -292,7 +302,8 @@ def _add_eager(totals: dict[Key, _Total], window: Window, nodes: list[Node]) -> 
     ran = runs(window.events)
     names = _by_name([_kernel_name(run[0]) for run in ran])
     keys: dict[Event, Key] = {}
-    for run, (name, direction), number in zip(ran, names, _number_by_name(names), strict=True):
+    numbers = numbers_of(names, _forwards(names))
+    for run, (name, direction), number in zip(ran, names, numbers, strict=True):
         key = direction, name, number
         totals.setdefault(key, _Total(layers.get(key, ""))).calls += 1
         keys.update((event, key) for event in run)
@@ -330,21 +341,16 @@ def _by_name(kernels: Sequence[str]) -> list[tuple[str, str]]:
     return titles[::-1]
 
 
-def _number_by_name(steps: Iterable[tuple[str, str]]) -> list[int]:
-    """Numbers for operations of which only names and directions are known, in their order.
+def _forwards(operations: Iterable[tuple[str, str]]) -> list[int | None]:
+    """The places of backwards' forwards, of which only names and directions are known.
 
-    A backward gets the number of a forward of its name: the last one without a backward so far.
+    It is the last forward of that name that has no backward yet.
     """
-    seen: Counter[tuple[str, str]] = Counter()
-    unmatched: dict[str, list[int]] = {}
-    numbers = []
-    for name, direction in steps:
-        waiting = unmatched.setdefault(name, [])
-        if direction == BACKWARD and waiting:
-            numbers.append(waiting.pop())
-            continue
-        seen[name, direction] += 1
-        numbers.append(seen[name, direction])
+    waiting: dict[str, list[int]] = {}
+    forwards: list[int | None] = []
+    for place, (name, direction) in enumerate(operations):
+        own = waiting.setdefault(name, [])
+        forwards.append(own.pop() if direction == BACKWARD and own else None)
         if direction == FORWARD:
-            waiting.append(numbers[-1])
-    return numbers
+            own.append(place)
+    return forwards

@@ -7,7 +7,7 @@ operation's own row. An update is to the right of all rows that it gets gradient
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import repeat
 from typing import Any
@@ -16,6 +16,7 @@ from singa.graph.recording import BACKWARD, FORWARD, UPDATE, Node, Recording, So
 from singa.report.layout import layers
 from singa.report.profile import Profile
 from singa.report.svg import text_width
+from singa.report.text import listed
 
 NAME_SIZE, DETAIL_SIZE = 12, 10
 STUB = 24  # pixels from a pill to its box
@@ -252,7 +253,11 @@ class Scene:
                     self.kept.append(Link(self._box[origin], box, shape(aval)))
             if forward is not None and own:
                 self.kept.append(
-                    Link(self._box[forward], box, _listed([text for _, text in sorted(own)]))
+                    Link(
+                        self._box[forward],
+                        box,
+                        listed([*dict.fromkeys(text for _, text in sorted(own))]),
+                    )
                 )
         state: dict[tuple[str, str, bool], set[Source]] = {}
         for box in self.boxes[UPDATE]:
@@ -318,12 +323,6 @@ def _is_count(origin: Node | Source, index: int) -> bool:
         return False
     counts = origin.outputs[index]
     return not counts.shape or counts.dtype.kind == "i"
-
-
-def _listed(shapes: Sequence[str]) -> str:
-    different = list(dict.fromkeys(shapes))
-    more = [f"{len(different) - 3} more"] if len(different) > 3 else []
-    return ", ".join([*different[:3], *more])
 
 
 def shape(aval: Any) -> str:

@@ -16,6 +16,7 @@ from singa.core.watching import local
 from singa.graph import Capture
 from singa.layer import Layer
 from singa.report import multiply_adds, readable
+from singa.report.text import aligned
 
 _SCOPE = "layer_"  # and its number, in the names that jax keeps with each equation
 
@@ -156,14 +157,7 @@ class Summary:
     def __str__(self) -> str:
         table = [("layer", "outputs", "parameters", "memory", "multiply-adds")]
         table += [row.cells() for row in self.rows]
-        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-        head, *lines = (
-            "  ".join(
-                cell.ljust(width) if i < 2 else cell.rjust(width)
-                for i, (cell, width) in enumerate(zip(cells, widths, strict=True))
-            ).rstrip()
-            for cells in table
-        )
+        head, *lines = aligned(table, right=range(2, 5))
         rule = "-" * max(map(len, (head, *lines)))
         frozen = self.total("frozen")
         numbers = {

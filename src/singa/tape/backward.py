@@ -245,17 +245,12 @@ def _walk(
     y: Tensor, dy: G, arithmetic: _Arithmetic[G], wanted: Sequence[Tensor] | None = None
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the gradients of what is wanted, or else of all Tensors that store theirs."""
-    input_gradients, add, astype, as_tensor, from_tensor = arithmetic
-    hooks_of = hooks.of_gradients
     if y.creator is None:
-        hooks.looked_for(id(y))
-        yield y, hooks.hooked(hooks_of.get(id(y), _NO_HOOKS).get(0, ()), as_tensor(dy, y.device))
+        yield y, _of_leaf(y, arithmetic.as_tensor(dy, y.device))
         return
-    edges = {} if wanted is None else _edges_to(y.creator, wanted)
-    uses, leaf_uses, stored = _count_uses(y.creator, edges)
-    for x in [y] if wanted is None else wanted:
-        if x.creator in uses and (wanted is not None or x.stores_grad):
-            stored.setdefault(x.creator, {})[x.output_index] = x
+    input_gradients, add, astype, as_tensor, _ = arithmetic
+    hooks_of = hooks.of_gradients
+    edges, uses, leaf_uses, stored = _ways_back(y, wanted)
     # Gradients that have arrived: for each call one per output, for each leaf its own.
     arrived: dict[Record, dict[int, G]] = {y.creator: {y.output_index: dy}}
     leaf_gradients: dict[Tensor, G] = {}
@@ -269,10 +264,7 @@ def _walk(
             for index, dtype in narrow.pop(record).items():
                 dys[index] = astype(dys[index], dtype)
         if hooks_of and dys:
-            for index, of_output in hooks_of.get(id(record), _NO_HOOKS).items():
-                if index in dys:
-                    looked_at = hooks.hooked(of_output, as_tensor(dys[index], y.device))
-                    dys[index] = from_tensor(looked_at)
+            _look_at(record, dys, arithmetic, y.device)
         if stored and dys:
             for index, kept in stored.get(record, _NONE).items():
                 if index in dys:
@@ -292,16 +284,13 @@ def _walk(
             dx = next(dxs)
             if creator is not None:
                 if dx is not None:
-                    into = arrived.get(creator)
-                    if into is None:
-                        arrived[creator] = {index: dx}
+                    into = arrived.setdefault(creator, {})
+                    if index not in into:
+                        into[index] = dx
                     else:
-                        if index in into:
-                            into[index] = add(into[index], dx)
-                            if dx.dtype.itemsize < 4:
-                                narrow.setdefault(creator, {})[index] = dx.dtype
-                        else:
-                            into[index] = dx
+                        into[index] = add(into[index], dx)
+                        if dx.dtype.itemsize < 4:
+                            narrow.setdefault(creator, {})[index] = dx.dtype
                 uses[creator] -= 1
                 if not uses[creator]:
                     ready.append(creator)
@@ -315,11 +304,22 @@ def _walk(
                     total = leaf_gradients.pop(tensor)
                     if total.dtype != tensor._data.dtype:
                         total = astype(total, tensor.dtype)
-                    gradient = as_tensor(total, tensor.device)
-                    hooks.looked_for(id(tensor))
-                    if hooks_of and id(tensor) in hooks_of:
-                        gradient = hooks.hooked(hooks_of[id(tensor)][0], gradient)
-                    yield tensor, gradient
+                    yield tensor, _of_leaf(tensor, as_tensor(total, tensor.device))
+
+
+def _of_leaf(leaf: Tensor, gradient: Tensor) -> Tensor:
+    """A leaf's gradient, as the hooks that look at it leave it."""
+    hooks.looked_for(id(leaf))
+    of_leaf = hooks.of_gradients.get(id(leaf))
+    return gradient if of_leaf is None else hooks.hooked(of_leaf.get(0, ()), gradient)
+
+
+def _look_at(record: Record, dys: dict[int, G], arithmetic: _Arithmetic[G], device: Device) -> None:
+    """Let the hooks that look at a record's outputs have their gradients, and change them."""
+    for index, of_output in hooks.of_gradients.get(id(record), _NO_HOOKS).items():
+        if index in dys:
+            looked_at = hooks.hooked(of_output, arithmetic.as_tensor(dys[index], device))
+            dys[index] = arithmetic.from_tensor(looked_at)
 
 
 def _tell(
@@ -331,6 +331,23 @@ def _tell(
     """Call the backward hooks of this operation's class."""
     for hook in hooks.for_class(hooks.backward, type(record.operation)):
         hook(record, [*map(as_tensor, dxs)], [*map(as_tensor, dys.values())])
+
+
+def _ways_back(
+    y: Tensor, wanted: Sequence[Tensor] | None
+) -> tuple[
+    dict[Record, tuple[Edge, ...]],
+    dict[Record, int],
+    dict[Tensor, int],
+    dict[Record, dict[int, Tensor]],
+]:
+    """The edges that lead to what is wanted, if all do not; and what :func:`_count_uses` says."""
+    edges = {} if wanted is None else _edges_to(y.creator, wanted)
+    uses, leaf_uses, stored = _count_uses(y.creator, edges)
+    for x in [y] if wanted is None else wanted:
+        if x.creator in uses and (wanted is not None or x.stores_grad):
+            stored.setdefault(x.creator, {})[x.output_index] = x
+    return edges, uses, leaf_uses, stored
 
 
 def _edges_to(last: Record, wanted: Sequence[Tensor]) -> dict[Record, tuple[Edge, ...]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from singa.tape.backward import gradients
 from singa.tape.derivatives import vjp
 from singa.tape.modes import enable_grad, no_grad
 from singa.tape.operation import Operation
+
+Array: TypeAlias = np.ndarray[Any, Any]
 
 
 def check_gradients(
@@ -51,31 +53,66 @@ def check_gradients(
     arrays = [x.to_numpy() if isinstance(x, Tensor) else np.asarray(x) for x in inputs]
     arrays = [a.astype(float64) if is_float(a.dtype) else a for a in arrays]
     name = op.name if isinstance(op, Operation) else getattr(op, "__name__", repr(op))
-    weights: list[np.ndarray[Any, Any]] = []
-    rng = np.random.default_rng(0)
-
-    def total(*xs: Tensor) -> Tensor:
-        results = op(*xs)
-        ys = [results] if isinstance(results, Tensor) else results
-        ys = [y for y in ys if is_float(y.dtype)]
-        if not weights:
-            weights.extend(np.asarray(rng.uniform(0.5, 1.5, y.shape)) for y in ys)
-        terms = [(y * Tensor(data=w)).sum() for y, w in zip(ys, weights, strict=True)]
-        return sum(terms[1:], start=terms[0])
-
-    def value(changed: Sequence[np.ndarray[Any, Any]]) -> float:
-        with no_grad():
-            return float(total(*[Tensor(data=a) for a in changed]))
-
-    if value(arrays) != value(arrays):
+    total = _WeightedSum(op)
+    if total.value(arrays) != total.value(arrays):
         raise GradientError(
             f"check_gradients: {name} gives different results for the same inputs (random numbers, "
             "or state that it changes), and so has no slope"
         )
+    fault = _largest_fault(total, arrays, rtol, atol, step)
+    if fault:
+        raise GradientError(f"check_gradients: {name}: {fault}")
+    if order > 1:
+        gradient = total.gradient([i for i, a in enumerate(arrays) if is_float(a.dtype)])
+        gradient.__name__ = f"the gradient of {name}"
+        check_gradients(gradient, arrays, rtol, atol, step, order - 1)
+
+
+class _WeightedSum:
+    """The sum of a function's float outputs, with weights that are drawn once: a scalar."""
+
+    def __init__(self, function: Operation | Callable[..., Tensor | Sequence[Tensor]]) -> None:
+        self._function = function
+        self._weights: list[Array] = []
+
+    def __call__(self, *xs: Tensor) -> Tensor:
+        results = self._function(*xs)
+        ys = [results] if isinstance(results, Tensor) else results
+        ys = [y for y in ys if is_float(y.dtype)]
+        if not self._weights:
+            rng = np.random.default_rng(0)
+            self._weights = [np.asarray(rng.uniform(0.5, 1.5, y.shape)) for y in ys]
+        terms = [(y * Tensor(data=w)).sum() for y, w in zip(ys, self._weights, strict=True)]
+        return sum(terms[1:], start=terms[0])
+
+    def value(self, arrays: Sequence[Array]) -> float:
+        """The same of arrays, without a record."""
+        with no_grad():
+            return float(self(*[Tensor(data=a) for a in arrays]))
+
+    def gradient(self, numbers: Sequence[int]) -> Callable[..., list[Tensor]]:
+        """The function from the inputs to the gradients of those that have these numbers."""
+
+        def gradient(*xs: Tensor) -> list[Tensor]:
+            def of_some(*moved: Tensor) -> Tensor:
+                all_of_them = list(xs)
+                for i, x in zip(numbers, moved, strict=True):
+                    all_of_them[i] = x
+                return self(*all_of_them)
+
+            return vjp(of_some, [xs[i] for i in numbers])[1]
+
+        return gradient
+
+
+def _largest_fault(
+    total: _WeightedSum, arrays: Sequence[Array], rtol: float, atol: float, step: float
+) -> str:
+    """Where a gradient differs most from the slope, and by how much; empty if none does."""
     leaves = [Tensor(data=a, stores_grad=is_float(a.dtype)) for a in arrays]
     with enable_grad():
         found = gradients(total(*leaves))
-    worst, message = 1.0, ""
+    worst, fault = 1.0, ""
     for i, (leaf, array) in enumerate(zip(leaves, arrays, strict=True)):
         if not is_float(array.dtype):
             continue
@@ -84,28 +121,13 @@ def check_gradients(
             above, below = array.copy(), array.copy()
             above[place] += step
             below[place] -= step
-            ends = [value([*arrays[:i], end, *arrays[i + 1 :]]) for end in (above, below)]
+            ends = [total.value([*arrays[:i], end, *arrays[i + 1 :]]) for end in (above, below)]
             numeric = (ends[0] - ends[1]) / (above[place] - below[place])
             error = abs(analytic[place] - numeric) / (atol + rtol * abs(numeric))
             if not error <= worst:
-                worst = error if np.isfinite(error) else np.inf
-                message = (
+                worst = float(error) if np.isfinite(error) else np.inf
+                fault = (
                     f"input {i}, element {place}, where it is {array[place]:.6g}: backward gives "
                     f"{analytic[place]:.9g}, the slope of forward is {numeric:.9g}"
                 )
-    if message:
-        raise GradientError(f"check_gradients: {name}: {message}")
-    if order > 1:
-        floats = [i for i, a in enumerate(arrays) if is_float(a.dtype)]
-
-        def gradient(*xs: Tensor) -> list[Tensor]:
-            def of_floats(*moved: Tensor) -> Tensor:
-                all_of_them = list(xs)
-                for i, x in zip(floats, moved, strict=True):
-                    all_of_them[i] = x
-                return total(*all_of_them)
-
-            return vjp(of_floats, [xs[i] for i in floats])[1]
-
-        gradient.__name__ = f"the gradient of {name}"
-        check_gradients(gradient, arrays, rtol, atol, step, order - 1)
+    return fault

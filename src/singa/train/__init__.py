@@ -4,18 +4,19 @@
 
     history = train.fit(model, (images, labels), epochs=10, metrics="accuracy")
 
-- ``fitting.py``: fit, and its arguments.
+- ``fitting.py``: fit; ``outputs.py``: the files that it is asked for.
 - ``training.py``: the loop.
 - ``feeding.py``: batches from all kinds of data.
 - ``measuring.py``, ``evaluation.py``: metrics; evaluation and prediction.
 - ``history.py``: the numbers.
-- ``callback.py``, and callbacks: ``monitor.py`` (early stopping), ``saving.py`` (checkpoints),
-  ``run.py`` (the run folder), ``logs.py``, ``progress.py``.
+- callbacks: ``stopping.py`` (early stopping, by a monitor of ``monitor.py``), ``saving.py``
+  (checkpoints), ``run.py`` (the run folder), ``logs.py``, ``progress.py``.
 """
 
+from singa.formats.table import Table
 from singa.train.evaluation import evaluate, predict
 from singa.train.fitting import fit
-from singa.train.history import History, Table
+from singa.train.history import History
 from singa.train.logs import CsvLog, TensorBoardLog
 from singa.train.monitor import Monitor
 from singa.train.progress import ProgressBar

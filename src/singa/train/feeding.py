@@ -6,6 +6,7 @@ import inspect
 import operator
 import zlib
 from collections.abc import Generator
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import jax
@@ -49,6 +50,43 @@ def evaluation_loader(
         return _unchanged(owner, source, batch_size)
     dataset = as_dataset(owner, source)
     return DataLoader(dataset, _size(owner, dataset, batch_size), device=device)
+
+
+@dataclass(frozen=True)
+class Feed:
+    """All that a training is fed with.
+
+    Attributes:
+        loader: of what it is trained on.
+        validation: of what it is validated on, if on anything.
+        batch: a batch such as ``loader`` gives.
+        checksum: of that batch, and of how batches are made.
+    """
+
+    loader: DataLoader
+    validation: DataLoader | None
+    batch: Batch
+    checksum: int
+
+    @classmethod
+    def of(
+        cls,
+        owner: str,
+        data: Source,
+        validation: Source | None,
+        batch_size: int | None,
+        seed: int,
+        device: Device,
+    ) -> Feed:
+        """That of :func:`singa.train.fit`'s arguments."""
+        if validation is None and isinstance(data, Dataset):
+            validation = data.test
+        loader = training_loader(owner, data, batch_size, seed, device)
+        validating = None
+        if validation is not None:
+            size = None if isinstance(validation, DataLoader) else loader.batch_size
+            validating = evaluation_loader(owner, validation, size, device)
+        return cls(loader, validating, *example(owner, loader, device))
 
 
 def as_dataset(owner: str, source: Any) -> MapDataset:
@@ -95,10 +133,9 @@ def example(owner: str, loader: DataLoader, device: Device) -> tuple[Batch, int]
 
     By the checksum, other data or other batches are noticed when a training is resumed.
     """
-    rows = range(min(loader.batch_size, len(loader.dataset)))
-    if not rows:
+    if not len(loader.dataset):
         raise ArgumentError(f"{owner}: there are no samples")
-    batch = as_batch(owner, loader._maker(0, rows), device)
+    batch = as_batch(owner, loader.example(), device)
     order = len(loader.dataset), loader.seed, loader.shuffle, loader.drop_last
     checksum = zlib.crc32(repr(order).encode())
     for field in batch:

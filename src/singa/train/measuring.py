@@ -135,7 +135,7 @@ class Meters:
             self.reset()
             return
         for each in self.metrics.values():
-            each._states_on(device)
+            each.states_on(device)
         states = self.states()
         kinds = {name: (t.shape, t.dtype) for name, t in states.items()}
         found = {name: (array.shape, array.dtype) for name, array in counts.items()}

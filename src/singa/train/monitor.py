@@ -8,7 +8,8 @@ from typing import Any, Protocol
 from singa import metric
 from singa.errors import ArgumentError
 from singa.metric.base import MAX, MIN
-from singa.train.history import History, best_epoch
+from singa.metric.naming import best_epoch
+from singa.train.history import History
 from singa.train.measuring import Meters
 
 

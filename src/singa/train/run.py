@@ -119,7 +119,7 @@ class RunFolder(Callback):
         self._about = {**_describe(training, self.path), "started": self._started(training)}
         self._steps = 0
         self._write(training)
-        is_free = Profiler._recording is None and training.model._profiler is None
+        is_free = not (Profiler.is_recording() or training.model.is_profiled)
         if self.profile and is_free and jax.profiler.ProfileData is not None:
             self._profiling = ExitStack()
             profile = training.model.profile(skip=_SKIPPED, limit=_PROFILED)
@@ -237,9 +237,8 @@ def describe_optimizer(optimizer: Optimizer | DistOpt | None) -> dict[str, Any] 
     if optimizer is None:
         return None
     found: dict[str, Any] = {"name": type(optimizer).__name__}
-    for name in optimizer._hyperparameters:
-        found[name] = _plain(getattr(optimizer, name))
-    return found | dict(zip(optimizer._plain, map(_plain, optimizer.plain_values()), strict=True))
+    values = optimizer.schedules() | optimizer.plain_fields()
+    return found | {name: _plain(value) for name, value in values.items()}
 
 
 def _plain(value: Any) -> Any:

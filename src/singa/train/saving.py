@@ -15,7 +15,8 @@ from singa.device import float64, uint8
 from singa.errors import ArgumentError, CheckpointError, DataError
 from singa.formats import checkpoint
 from singa.formats.reading import parse_json
-from singa.train.history import WHOLE, History, Table
+from singa.formats.table import Table
+from singa.train.history import WHOLE, History
 from singa.train.monitor import Monitor
 from singa.train.training import INTERRUPTED, Callback, Training
 
@@ -116,7 +117,7 @@ def save(training: Training, fpath: str | os.PathLike[str]) -> None:
                 values = np.array(column, np.float64)
                 aux[prefix + name] = Tensor(data=values, requires_grad=False)
         aux |= {_METRICS + name: state for name, state in training.meters.states().items()}
-        states = training.model._snapshot(aux)
+        states = training.model.states_to_save(aux)
     checkpoint.write(fpath, states, overwrite=True)
 
 

@@ -17,12 +17,13 @@ import numpy.typing as npt
 from singa.core.tensor import Tensor
 from singa.data import DataLoader
 from singa.device import Device
+from singa.metric.naming import is_measure
 from singa.model import Model
 from singa.opt import DistOpt, Optimizer
 from singa.train import feeding
 from singa.train.evaluation import Evaluator, len_of, results
 from singa.train.feeding import Batch
-from singa.train.history import History, is_measure
+from singa.train.history import History
 from singa.train.measuring import Meters, numbers
 from singa.train.monitor import Monitor
 
@@ -206,7 +207,7 @@ class Training:
 
         It is for other threads than the one that trains.
         """
-        return self.model._lock
+        return self.model.between_steps()
 
     def best(self, quantity: str) -> int:
         """The number of the best epoch so far by a column of ``history.epochs``, or 0.

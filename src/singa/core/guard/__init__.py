@@ -10,9 +10,9 @@ need no check as long as nothing has changed. All other objects are *compared*: 
 identity, in one expression without a loop in Python. Objects for which neither is possible are
 refused while the step is captured.
 
-- ``guard.py``: Guard, which notes and compares.
-- ``watched.py``: objects that notify guards.
-- ``contents.py``: which objects are inspected, and how.
+- ``guard.py``: Guard, which compares what ``noting.py`` notes.
+- ``watched.py``: objects that tell.
+- ``contents.py``: what is looked into, and how.
 - ``code.py``: whose code something is, and what it reads.
 - ``methods.py``: what compiled methods read.
 - ``comparison.py``: whether the present objects are equivalent to those that were read.
@@ -28,8 +28,9 @@ from singa.core.guard.contents import (
     kind_of,
     own,
 )
-from singa.core.guard.guard import MOST_ITEMS, Guard
+from singa.core.guard.guard import Guard
 from singa.core.guard.methods import EagerGuard, guard_of, names_read, running
+from singa.core.guard.noting import MOST_ITEMS
 from singa.core.guard.watched import Watched, assign_attribute, changed
 
 __all__ = [

@@ -1,63 +1,22 @@
-"""Guard: notes what a block of code reads, and says whether that is unchanged."""
+"""Guard: tells whether what a block of code has read is still so."""
 
 from __future__ import annotations
 
 import random
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import copy
-from functools import partial
 from itertools import chain
 from operator import call, is_not
-from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
-from weakref import ref
 
 import numpy as np
 
-from singa.core.guard.code import (
-    all_names,
-    assigned_names,
-    functions_of,
-    global_names,
-    imported_names,
-    is_data,
-    is_ours,
-    is_users,
-    users_function,
-)
 from singa.core.guard.comparison import Comparison, difference
-from singa.core.guard.contents import (
-    ABSENT,
-    AND_ATTRIBUTES,
-    ATTRIBUTES,
-    CELL,
-    DICT,
-    FUNCTION,
-    GENERATOR,
-    IN_DICT,
-    PLAIN,
-    SLOTS,
-    Kind,
-    Looks,
-    Part,
-    check_comparable,
-    class_attributes,
-    identical,
-    kind_of,
-    namespace,
-    own,
-    pairs,
-)
-from singa.core.guard.watched import Watched, attributes_noted, register
-from singa.core.watching import Handle, local
-from singa.errors import CaptureError
-
-MOST_ITEMS = 100_000
-"""The most elements of containers and plain objects that are compared before each call."""
-
-_OF_USERS_CLASSES = (ATTRIBUTES, SLOTS, *AND_ATTRIBUTES.values())
+from singa.core.guard.contents import GENERATOR, Looks, Part, class_attributes, identical
+from singa.core.guard.noting import Notes, as_read
+from singa.core.guard.watched import attributes_noted, register
+from singa.core.watching import local
 
 _NOTHING: dict[Any, Any] = {}
 _STREAMS: dict[str, Any] = {
@@ -69,22 +28,8 @@ _STREAMS: dict[str, Any] = {
 _END = object()  # in the list of all elements: the end of one container
 
 
-def _as_read(owner: Any, name: Any) -> Any:
-    return type(owner).as_read(owner, name)  # found on the class, so that no guard notes this
-
-
-class _Read:
-    """Something that was read of an object that notifies guards, and what it was."""
-
-    __slots__ = ("expected", "name", "owner")
-
-    def __init__(self, owner: Any, name: Any) -> None:
-        self.owner, self.name = ref(owner), name
-        self.expected = _as_read(owner, name)
-
-
-class Guard:
-    """Notes what a block of code reads, and says whether that is unchanged.
+class Guard(Notes):
+    """What was read in a block of code, and whether it is still what it was.
 
     Example:
         >>> net = layer.Sequential(layer.Linear(2))
@@ -100,18 +45,9 @@ class Guard:
     """
 
     def __init__(self) -> None:
-        self._reads: dict[tuple[int, Any], _Read] = {}
-        self._named_attributes: set[tuple[int, str]] = set()  # the keys of plain attributes
-        self._doubted: set[tuple[int, Any]] = set()
-        self._parts: dict[int, Part] = {}
-        self._seen: dict[tuple[int, Any], Any] = {}  # functions and classes, kept alive
-        self._class_values: dict[type, dict[str, Any]] = {}  # the attributes read of classes
-        self._items = 0
-        self.journal: Any = None  # of the step that runs in the block, if it is a step
-        self.tensors: set[Any] = set()  # those that were found in inspected objects
-        self._alive: list[Any] = []  # kept alive in the block, so that no id is used twice
-        self.replaced: dict[Any, Any] = _NOTHING  # from old Tensors to those in their places now
-        self._broken = ""  # what had changed at the last comparison
+        super().__init__()
+        self.replaced: dict[Any, Any] = _NOTHING  # Tensors by those in whose places they are now
+        self._broken = ""  # what did not hold when it was looked at last
         self._fast: tuple[list[Any], list[Any], list[Any]] = [], [], []
         self._slow: list[Part] = []
         self._streams: list[Part] = []
@@ -133,197 +69,6 @@ class Guard:
         if self._outer is not None:
             self._outer.include(self)
         self.complete()
-
-    # -- what is noted ------------------------------------------------------------------------
-
-    def attribute(self, owner: Any, name: str) -> None:
-        """Note an attribute of something Watched, of which ``name`` may be ``__dict__``."""
-        if self.journal is not None and (id(owner), name) in self.journal.attributes:
-            return  # the block itself has assigned it before
-        read = self.note(owner, name)
-        if read is None:
-            return
-        self._named_attributes.add((id(owner), name))
-        path = f"{type(owner).__name__}.{name}"
-        if name == "__dict__":
-            for each, value in list(own(owner).items()):
-                if each not in type(owner)._unread:
-                    self.value(value, f"{type(owner).__name__}.{each}")
-            self._attributes_part(owner)
-        elif read.expected is ABSENT:
-            self._class_attribute(type(owner), name)
-        else:
-            self.value(read.expected, path)
-        self._class(type(owner))
-
-    def note(self, owner: Any, name: Any) -> _Read | None:
-        """Note what ``owner.as_read(name)`` is, for an owner that notifies guards when it changes.
-
-        Returns:
-            None if it was noted before.
-        """
-        key = id(owner), name
-        if key in self._reads and self._reads[key].owner() is owner:
-            return None
-        read = self._reads[key] = _Read(owner, name)
-        self._alive.append(owner)
-        register(owner, name, self)
-        return read
-
-    def value(self, value: Any, path: str) -> None:
-        """Note the contents of a value that was read."""
-        if isinstance(value, Handle):
-            self.tensors.add(value)
-            return
-        if isinstance(value, BuiltinFunctionType) and not isinstance(value.__self__, ModuleType):
-            value = value.__self__  # a method such as that of a dict
-        if isinstance(value, ref):
-            value = value()
-        if isinstance(value, Watched):
-            self._class(type(value))  # the attributes are noted when they are read
-            return
-        if isinstance(value, PLAIN):
-            return
-        if isinstance(value, (tuple, frozenset)):
-            for i, element in enumerate(value):
-                self.value(element, f"{path}[{i}]")
-        elif isinstance(value, FunctionType):
-            self.function(value)
-        elif isinstance(value, MethodType):
-            self.function(value.__func__)
-            self.value(value.__self__, path)
-        elif isinstance(value, type):
-            self._class(value)
-        elif isinstance(value, ModuleType):
-            return  # its attributes are noted where a function names them
-        elif callable(value) and "__wrapped__" in getattr(value, "__dict__", ()):
-            self.value(value.__wrapped__, path)
-        else:
-            check_comparable(value, path)
-            self._part(value, kind_of(value), path)
-
-    def _attributes_part(self, owner: Any) -> None:
-        """Note the whole attribute dict: its reader may write into it without notifying guards."""
-        if id(owner) not in self._parts:
-            part = self._parts[id(owner)] = Part(owner, IN_DICT, type(owner).__name__)
-            before = own(owner).copy()
-            for (number, name), (_, value) in getattr(self.journal, "attributes", {}).items():
-                if number == id(owner):
-                    before[name] = value
-            known = {k: v for k, v in before.items() if k not in type(owner)._unread}
-            part.expected = pairs({k: v for k, v in known.items() if v is not ABSENT})
-
-    def _part(self, source: Any, kind: Kind | None, path: str) -> None:
-        if kind is None or id(source) in self._parts:
-            return
-        part = self._parts[id(source)] = Part(source, kind, path)
-        self._items += len(part.expected)
-        if self._items > MOST_ITEMS:
-            raise CaptureError(
-                f"{path}: a compiled step has to compare what it can reach before each call, and "
-                f"there are more than {MOST_ITEMS} elements here. Put numbers into Tensors, and "
-                "data outside of the model"
-            )
-        for i, element in enumerate(part.expected):
-            self.value(element, f"{path}.{i}")
-        if kind in _OF_USERS_CLASSES:
-            self._class(type(source))
-
-    def function(self, function: Any) -> None:
-        """Note the globals, the closure and the defaults that a user's function reads."""
-        if isinstance(function, partial):
-            self.value(function, repr(function.func))
-            return
-        function = getattr(function, "__func__", function)
-        if isinstance(function, FunctionType):
-            function = users_function(function)
-        if not isinstance(function, FunctionType) or not is_users(function.__module__):
-            return
-        if (id(function), None) in self._seen:
-            return
-        self._seen[id(function), None] = function
-        path, code = function.__qualname__, function.__code__
-        self._part(function, FUNCTION, path)
-        if own(function):
-            self._part(own(function), DICT, f"attributes of {path}")
-        for cell, name in zip(
-            function.__closure__ or (), function.__code__.co_freevars, strict=True
-        ):
-            if name != "__class__":
-                self._part(cell, CELL, f"{name}, which {path} uses")
-                self._members(CELL.contents(cell)[0], code)
-        for value in (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()):
-            self.value(value, f"a default of {path}")
-        space = function.__globals__
-        names = {name for name in global_names(code) if name in space} | assigned_names(code)
-        if names:
-            self._namespace(space, tuple(sorted(names)), path)
-            for name in names:
-                self._members(space.get(name), code)
-        for name in imported_names(code):
-            self._members(sys.modules.get(name), code)
-
-    def _namespace(self, space: dict[str, Any], names: tuple[str, ...], path: str) -> None:
-        if (id(space), names) in self._seen:
-            return
-        self._seen[id(space), names] = space
-        are_there = all(name in space for name in names)
-        part = Part(space, namespace(names, are_there), f"a global that {path} uses")
-        self._parts[id(part)] = part
-        for name in names:
-            self.value(space.get(name), f"{name}, which {path} uses")
-
-    def _members(self, space: Any, code: CodeType) -> None:
-        """Note what a function may read of a user's module or class."""
-        if isinstance(space, ModuleType):
-            if is_users(space.__name__) and (id(space), code) not in self._seen:
-                self._seen[id(space), code] = space
-                names = tuple(sorted(name for name in all_names(code) if name in vars(space)))
-                if names:
-                    self._namespace(vars(space), names, space.__name__)
-                for name in names:
-                    self._members(vars(space)[name], code)
-        elif isinstance(space, type) and is_users(space.__module__):
-            for name in all_names(code):
-                if hasattr(space, name):
-                    self._class_attribute(space, name)
-
-    def _class(self, kind: type) -> None:
-        """Note what is in a user's class: its methods, what these read, and its data.
-
-        The data of an operation that runs on the host may change: its Python runs in each call.
-        """
-        if (id(kind), None) in self._seen:
-            return
-        self._seen[id(kind), None] = kind
-        for base in kind.__mro__:
-            if is_users(base.__module__):
-                for name, value in list(vars(base).items()):
-                    for function in functions_of(value) if name != "__init__" else ():
-                        self._class_attribute(base, name)
-                        self.function(function)
-                    if is_data(name, value) and getattr(base, "traceable", True):
-                        self._class_data(base, name)
-
-    def _class_data(self, kind: type, name: str) -> None:
-        try:
-            self._class_attribute(kind, name)
-        except CaptureError:  # raised when the attribute is read; perhaps no code reads it
-            self._class_values[kind].pop(name, None)
-
-    def _class_attribute(self, kind: type, name: str) -> None:
-        if name[:1] == "_" and is_ours(kind.__module__):
-            return
-        value = getattr(kind, name, ABSENT)
-        if value is ABSENT or value is not getattr(kind, name):  # absent, or a new object each time
-            return
-        values = self._class_values.setdefault(kind, {})
-        if name not in values:
-            values[name] = value
-            for function in functions_of(value):
-                self.function(function)
-            if not functions_of(value):
-                self.value(value, f"{kind.__name__}.{name}")
 
     def with_outer(self) -> list[Guard]:
         """This guard, and those of the blocks around its block."""
@@ -360,7 +105,7 @@ class Guard:
             for key in unchanged:
                 read = self._reads[key]
                 if (owner := read.owner()) is not None and not self._is_as_read(key):
-                    read.expected = _as_read(owner, read.name)
+                    read.expected = as_read(owner, read.name)
                     if key in self._named_attributes:
                         self.value(read.expected, f"{type(owner).__name__}.{read.name}")
             for part, contents in before.items():
@@ -372,7 +117,7 @@ class Guard:
     def _is_as_read(self, key: tuple[int, Any]) -> bool:
         read = self._reads[key]
         owner = read.owner()
-        return owner is not None and identical((_as_read(owner, read.name),), (read.expected,))
+        return owner is not None and identical((as_read(owner, read.name),), (read.expected,))
 
     def complete(self) -> None:
         """End the notes, and prepare to compare."""
@@ -408,12 +153,6 @@ class Guard:
 
     # -- whether it is unchanged --------------------------------------------------------------
 
-    def doubt(self, owner: Any, name: Any) -> None:
-        """Something may have changed: compare it at the next check."""
-        for key in ((id(owner), name), (id(owner), "__dict__")):
-            if key in self._reads:
-                self._doubted.add(key)
-
     def holds(self, is_free: Callable[[Any], bool] | None = None) -> bool:
         """Whether all that was read is unchanged.
 
@@ -447,8 +186,8 @@ class Guard:
             read = self._reads[key]
             owner = read.owner()
             if owner is None:
-                continue  # it was freed, so no code can read it
-            now = _as_read(owner, read.name)
+                continue  # and nobody can reach it
+            now = as_read(owner, read.name)
             if not comparison.same(read.expected, now):
                 self._broken = difference(type(owner).__name__, read.name, read.expected, now)
                 return False

@@ -1,0 +1,326 @@
+"""A Tensor's values: which array they are, how they go in, and how they come out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from singa.core import hints, notebook
+from singa.core.arrays import check_fits, converts, from_host, move, on_host
+from singa.core.flags import Flagged
+from singa.core.watching import concrete, local
+from singa.device import CTensor, DType
+from singa.errors import CaptureError, DTypeError, ShapeError
+
+
+class Count(int):
+    """An integer that can be called, which returns it: an attribute here, a method in SINGA.
+
+    Example:
+        >>> Tensor((2, 3)).ndim == Tensor((2, 3)).ndim() == 2
+        True
+    """
+
+    __slots__ = ()
+
+    def __call__(self) -> int:
+        return int(self)
+
+
+class Valued(Flagged):
+    """The part of a Tensor that is a handle on an array."""
+
+    __slots__ = ("_data", "name")
+
+    _data: CTensor
+    name: str | None
+
+    @property
+    def data(self) -> CTensor:
+        """The array. Assigning another one is how a Tensor changes."""
+        capture = local.capture
+        return self._data if capture is None else capture.read(self)
+
+    @data.setter
+    def data(self, value: CTensor) -> None:
+        if not isinstance(value, jax.Array):
+            raise DTypeError(
+                f"Tensor.data: a CTensor (jax.Array) is expected, got {type(value).__name__}; "
+                "copy_from_numpy takes NumPy arrays"
+            )
+        self.assign(value)
+
+    def assign(self, value: CTensor) -> None:
+        """``self.data = value``, of any shape, unchecked: for what the package itself computed.
+
+        The Tensor is a leaf from then on: nothing recorded has computed this value.
+
+        Example:
+            >>> t = Tensor((2,))
+            >>> t.assign(jnp.ones(2))
+        """
+        here = local
+        if here.journal is not None:
+            here.journal.note(self)
+        self.creator = None
+        if here.capture is None:
+            self._data = value
+        else:
+            here.capture.write(self, value)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The size of each axis."""
+        return self.data.shape
+
+    @property
+    def dtype(self) -> DType:
+        """The data type of the elements, one of those that :mod:`singa.tensor` names."""
+        return self.data.dtype
+
+    @property
+    def ndim(self) -> Count:
+        """The number of axes. It can be called, like SINGA's method ``ndim()``.
+
+        Example:
+            >>> Tensor((2, 3)).ndim, Tensor((2, 3)).ndim()
+            (2, 2)
+        """
+        return Count(self.data.ndim)
+
+    @property
+    def size(self) -> Count:
+        """The number of elements. It can be called, like SINGA's method ``size()``.
+
+        Example:
+            >>> Tensor((2, 3)).size, Tensor((2, 3)).size()
+            (6, 6)
+        """
+        return Count(self.data.size)
+
+    def memsize(self) -> int:
+        """The number of bytes.
+
+        Example:
+            >>> Tensor((2, 3)).memsize()
+            24
+        """
+        return self.data.size * self.data.dtype.itemsize
+
+    def is_empty(self) -> bool:
+        """Whether there are no elements.
+
+        Example:
+            >>> Tensor((0, 3)).is_empty()
+            True
+        """
+        return not self.size()
+
+    # -- how values go in ---------------------------------------------------------------------
+
+    def check_fits(self, array: np.ndarray[Any, Any], what: str) -> None:
+        """Raise what :meth:`copy_from_numpy` would raise for ``array``; ``what`` begins it.
+
+        Raises:
+            ShapeError: it is not of this Tensor's shape.
+            DTypeError: its values do not fit into this Tensor's data type.
+
+        Example:
+            >>> Tensor((2,)).check_fits(np.zeros(3), "my file")
+            Traceback (most recent call last):
+                ...
+            singa.errors.ShapeError: my file: the Tensor is of shape (2,), the array of (3,)
+        """
+        if array.shape != self.shape:
+            raise ShapeError(
+                f"{what}: the Tensor is of shape {self.shape}, the array of {array.shape}"
+            )
+        if array.dtype != self.dtype and not converts(array.dtype, self.dtype):
+            raise DTypeError(f"{what}: {array.dtype} values do not fit into a {self.dtype} Tensor")
+
+    def copy_from_numpy(self, np_array: np.ndarray[Any, Any]) -> Self:
+        """Copy an array in. Its shape must be this Tensor's; its values are converted.
+
+        Raises:
+            ShapeError: another shape. For batches of several sizes make a Tensor for each.
+            DTypeError: the conversion would lose more than precision (float to int, say).
+
+        Example:
+            >>> Tensor((2,)).copy_from_numpy(np.array([1, 2]))
+            Tensor([1., 2.], shape=(2,), dtype=float32, device=cpu)
+        """
+        array = np.asarray(np_array)
+        self.check_fits(array, "copy_from_numpy")
+        self.data = from_host(array, self.device, self.dtype)
+        return self
+
+    def copy_data(self, t: Self) -> Self:
+        """Take over another Tensor's values; shape, data type and device stay.
+
+        Raises:
+            ShapeError: the other one is of another shape.
+
+        Example:
+            >>> Tensor((2,)).copy_data(Tensor(data=[1, 2]))
+            Tensor([1., 2.], shape=(2,), dtype=float32, device=cpu)
+        """
+        if t.shape != self.shape:
+            raise ShapeError(f"copy_data: {t.shape} into a Tensor of shape {self.shape}")
+        self.data = move(t.data.astype(self.dtype), self.device)
+        return self
+
+    def copy_from(self, t: Self | np.ndarray[Any, Any]) -> Self:
+        """:meth:`copy_data` of a Tensor, :meth:`copy_from_numpy` of an array, of this one's shape.
+
+        Example:
+            >>> Tensor((2,)).copy_from(np.array([1, 2]))
+            Tensor([1., 2.], shape=(2,), dtype=float32, device=cpu)
+        """
+        return self.copy_data(t) if isinstance(t, Valued) else self.copy_from_numpy(t)
+
+    def set_value(self, x: float | Self) -> Self:
+        """Set every element to a number, in place.
+
+        Raises:
+            ArgumentError: an integer that this Tensor's type cannot hold.
+
+        Example:
+            >>> Tensor((2,)).set_value(0.5)
+            Tensor([0.5, 0.5], shape=(2,), dtype=float32, device=cpu)
+        """
+        # Reading Tensors is a part of a step: only the array is made with real values.
+        number = x.data if isinstance(x, Valued) else x
+        shape, dtype = self.shape, self.dtype
+        if not isinstance(number, jax.Array):
+            check_fits(np.asarray(number), dtype, "set_value")
+        with concrete():
+            value = jnp.full(shape, number, dtype, device=self.device.jax_device)
+        self.data = value
+        return self
+
+    # -- how they come out --------------------------------------------------------------------
+
+    @property
+    def _has_no_value(self) -> bool:
+        return isinstance(self._data, jax.core.Tracer) or local.capture is not None
+
+    def _value(self, what: str) -> np.ndarray[Any, Any]:
+        """The values, read-only and not copied if on the CPU."""
+        if self._has_no_value:
+            raise CaptureError(
+                f"{what}: this Tensor{f' ({self.name})' if self.name else ''} has no value yet: "
+                "its step is being compiled into one program. Return it from train_one_batch and "
+                "read it there, or run the step eagerly with model.graph(False)"
+            )
+        return on_host(self._data)
+
+    def to_numpy(self) -> np.ndarray[Any, Any]:
+        """The values as a NumPy array, which is the caller's own.
+
+        Raises:
+            CaptureError: in a step that is being compiled there are no values yet.
+
+        Example:
+            >>> Tensor(data=[1.0, 2.0]).to_numpy()
+            array([1., 2.], dtype=float32)
+        """
+        return self._value("to_numpy").copy()
+
+    def item(self) -> float | int | bool:
+        """The value of a one-element Tensor as a Python number.
+
+        Raises:
+            ShapeError: there are more elements, or none.
+            CaptureError: in a step that is being compiled there are no values yet.
+
+        Example:
+            >>> Tensor(data=[[0.5]]).item()
+            0.5
+        """
+        value = self._value("item")
+        if value.size != 1:
+            raise ShapeError(f"item: one element is needed, the Tensor is of shape {self.shape}")
+        number: float | int | bool = value.item()
+        return number
+
+    def tolist(self) -> Any:
+        """The values as nested lists of Python numbers; a number if there are no axes.
+
+        Example:
+            >>> Tensor(data=[[1, 2], [3, 4]]).tolist()
+            [[1, 2], [3, 4]]
+        """
+        return self._value("tolist").tolist()
+
+    def l1(self) -> float:
+        """The sum of the elements' absolute values, as a Python number.
+
+        Example:
+            >>> Tensor(data=[3.0, -4.0]).l1()
+            7.0
+        """
+        return float(np.abs(self._value("l1")).sum(dtype=np.float64))
+
+    def l2(self) -> float:
+        """The square root of the sum of the elements' squares, as a Python number.
+
+        Example:
+            >>> Tensor(data=[3.0, -4.0]).l2()
+            5.0
+        """
+        return float(np.sqrt(np.square(self._value("l2"), dtype=np.float64).sum()))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        return np.array(self._value("__array__"), dtype=dtype, copy=copy)
+
+    def __dlpack__(self, **kwargs: Any) -> Any:
+        self._value("__dlpack__")
+        return self._data.__dlpack__(**kwargs)
+
+    def __dlpack_device__(self) -> Any:
+        array: Any = self._data  # jax's abstract type does not mention this method
+        return array.__dlpack_device__()
+
+    def __format__(self, how: str) -> str:
+        return format(self.item(), how) if how else str(self)
+
+    def __round__(self, digits: int | None = None) -> Any:
+        return round(self.item(), digits)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            hints.no_attribute(self, name, hints.TENSOR)
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __bool__(self) -> bool:
+        return bool(self.item())
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise DTypeError("len: a Tensor without axes has no length")
+        return self.shape[0]
+
+    def __repr__(self) -> str:
+        if self._has_no_value:
+            return f"Tensor(<computed in the step being compiled>, {self._about()})"
+        values = np.array2string(np.asarray(self._data), prefix="Tensor(", separator=", ")
+        return f"Tensor({values}, {self._about()})"
+
+    def _repr_html_(self) -> str | None:
+        if self._has_no_value:
+            return None  # Jupyter shows the other one
+        return notebook.array(np.asarray(self._data), f"Tensor {self._about()}")
+
+    def _about(self) -> str:
+        about = f"shape={self.shape}, dtype={self.dtype}, device={self.device.name}"
+        about += f", name={self.name!r}" if self.name else ""
+        return about + (", stores_grad=True" if self.stores_grad else "")

@@ -1,0 +1,66 @@
+"""Windows that move over images: what convolutions and poolings say of them, and check."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias
+
+from singa.errors import ArgumentError, ShapeError
+from singa.operation import checks
+from singa.operation.checks import Sizes
+from singa.tape import Operation
+
+Padding: TypeAlias = tuple[tuple[int, int], ...]
+"""How much there is before and after each axis of space."""
+
+AXES = ("depth", "height", "width")
+"""The axes of space: the last ones, if there are fewer."""
+
+LETTERS = {1: "W", 2: "H, W", 3: "D, H, W"}
+"""The same for shapes."""
+
+
+def as_padding(name: str, value: Sizes, rank: int = 2) -> Padding:
+    """Padding of each axis: one number, one for each axis, or two, before and after, for each.
+
+    For height and width these are (top, bottom, left, right).
+    """
+    if isinstance(value, Iterable) and len(pads := tuple(value)) == 2 * rank:
+        pads = checks.integers(f"{name}: padding", pads)
+        if min(pads) < 0:
+            raise ArgumentError(f"{name}: padding cannot be negative, got {pads}")
+        return tuple(zip(pads[::2], pads[1::2], strict=True))
+    return tuple((pad, pad) for pad in checks.each(f"{name}: padding", value, rank, 0))
+
+
+def counts(
+    operation: Operation,
+    space: Sequence[int],
+    sizes: Sequence[int],
+    stride: Sequence[int],
+    padding: Padding,
+) -> tuple[int, ...]:
+    """How many windows fit along each axis.
+
+    Args:
+        operation: who asks, for messages.
+        space: the sizes of an image.
+        sizes: the windows' own, from end to end.
+        stride: how far the windows are apart.
+        padding: of the image.
+
+    Raises:
+        ShapeError: none fits.
+    """
+    found = []
+    for name, size, window, step, pads in zip(
+        AXES[-len(space) :], space, sizes, stride, padding, strict=True
+    ):
+        padded = size + sum(pads)
+        if padded < window:
+            raise ShapeError(
+                f"{operation.name}: the window is {window} in {name}, the padded input only "
+                f"{padded}"
+            )
+        found.append((padded - window) // step + 1)
+    return tuple(found)

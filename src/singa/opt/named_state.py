@@ -1,0 +1,143 @@
+"""An optimizer's state by name: for checkpoints, and for whoever moves it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from singa.core.tensor import Tensor
+from singa.device import int32
+from singa.opt.compiled import CompiledUpdate
+from singa.opt.state import Kind, check_fits
+from singa.opt.step import FIRST_SCALE, TURN
+
+_AT_FIRST: dict[str, float] = {
+    "step_counter": 0,
+    "micro_step": 0,
+    "is_open": False,
+    "loss_scale": FIRST_SCALE,
+    "good_steps": 0,
+}
+"""The Tensors that are of no parameter, and what they are before the first step."""
+
+
+class NamedState(CompiledUpdate):
+    """The part of an optimizer that gives and takes what it keeps, by name."""
+
+    def state_kinds(self, names: Mapping[Tensor, str]) -> dict[str, Kind]:
+        """The shapes and types of all that :meth:`set_states` takes, by name.
+
+        Example:
+            >>> w = Tensor((3, 2), stores_grad=True)
+            >>> opt.SGD(0.1, momentum=0.9).state_kinds({w: "fc.W"})["fc.W:momentum"]
+            ((3, 2), dtype('float32'))
+        """
+        kinds: dict[str, Kind] = {n: ((), t.dtype) for n, t in self._own_states().items()}
+        for param, name, on in self._named(names):
+            for slot, aval in self._state.slots(param, on).items():
+                kinds[f"{name}:{slot}"] = aval.shape, aval.dtype
+            kinds[f"{name}:{TURN}"] = (2,), int32
+        return kinds
+
+    def _own_states(self) -> dict[str, Tensor]:
+        """The Tensors that are of no parameter."""
+        return {name: getattr(self, name) for name in _AT_FIRST}
+
+    def tensors(self) -> list[Tensor]:
+        """All that it keeps, as it keeps it: the turns of many parameters are one Tensor.
+
+        Example:
+            >>> w = Tensor((3, 2), stores_grad=True)
+            >>> adam = opt.Adam()
+            >>> adam.update(w, Tensor((3, 2)))
+            >>> [t.shape for t in adam.tensors() if t.shape]
+            [(64, 2), (3, 2), (3, 2)]
+        """
+        slots = [tensor for state in self._state.values() for tensor in state.values()]
+        return [*self._own_states().values(), *self._state.pages, *slots]
+
+    def get_states(self, names: Mapping[Tensor, str] | None = None) -> dict[str, Tensor]:
+        """All of its Tensors by name: those of its attributes, and ``parameter:slot``.
+
+        ``parameter:turn`` is int32 (2,): how many updates the parameter has had, and the number of
+        the step, from 1, in which it last had a gradient.
+
+        Args:
+            names: what the parameters are called; their place in the order of their first update
+                if not given. The state of a parameter that is not named is left out.
+
+        Example:
+            >>> w = Tensor((3, 2), stores_grad=True)
+            >>> adam = opt.Adam()
+            >>> adam.update(w, Tensor((3, 2)))
+            >>> states = adam.get_states({w: "fc.W"})
+            >>> [name for name in states if ":" in name]
+            ['fc.W:mean', 'fc.W:variance', 'fc.W:turn']
+            >>> states["step_counter"].item(), states["fc.W:turn"].to_numpy()
+            (1, array([1, 1], dtype=int32))
+        """
+        names = self._numbered() if names is None else names
+        states = self._own_states()
+        known = [param for param in self._state if param in names]
+        for param, turn in zip(known, self._state.turns(known), strict=True):
+            kept = self._state[param] | {TURN: turn}
+            states |= {f"{names[param]}:{slot}": tensor for slot, tensor in kept.items()}
+        return states
+
+    def set_states(
+        self,
+        states: Mapping[str, Tensor | np.ndarray[Any, Any]],
+        names: Mapping[Tensor, str] | None = None,
+    ) -> None:
+        """Take over what :meth:`get_states` returned. What is not named there starts anew.
+
+        Where turns are missing, as in files of older versions, every parameter that has a state
+        takes part in every step.
+
+        Raises:
+            ShapeError: a name that belongs to no parameter, or an array of another shape.
+            DTypeError: an array of another kind of numbers.
+
+        Example:
+            >>> w = Tensor((2,), stores_grad=True)
+            >>> old, new = opt.SGD(0.1, momentum=0.9), opt.SGD(0.1, momentum=0.9)
+            >>> old.update(w, Tensor(data=[1.0, 2.0]))
+            >>> new.set_states(old.get_states({w: "w"}), {w: "w"})
+            >>> new.get_states({w: "w"})["w:momentum"].to_numpy()
+            array([1., 2.], dtype=float32)
+        """
+        by_number = names is None
+        names = self._numbered() if names is None else names
+        kinds = self.state_kinds(names)
+        for key, value in states.items():
+            if by_number and key not in kinds and key.endswith(f":{TURN}"):
+                continue  # of a parameter that is not known yet: it has its first update before it
+            check_fits(f"{type(self).__name__}: {key!r}", value, kinds.get(key))
+        self._state.clear()
+        for key, tensor in self._own_states().items():
+            tensor.copy_from_numpy(np.asarray(states.get(key, _AT_FIRST[key])))
+        turns: dict[Tensor, Any] = {}
+        is_old = "is_open" not in states
+        for param, name, on in self._named(names):
+            slots = self._state.slots(param, on)
+            given = {slot: states[key] for slot in slots if (key := f"{name}:{slot}") in states}
+            turn: Any = states.get(f"{name}:{TURN}")
+            if is_old and (given or not slots):
+                turn = self._turn_of_all()
+            if given or turn is not None:
+                kept = self._state.of(param, on)
+                for slot, value in given.items():
+                    kept[slot].copy_from_numpy(np.asarray(value))
+            if turn is not None:
+                turns[param] = turn
+        self._state.set_turns(turns)
+
+    def _turn_of_all(self) -> tuple[int, int]:
+        """The turn of a parameter that has taken part in every step, and micro-batch."""
+        steps = int(self.step_counter.to_numpy())
+        return steps, steps + bool(self.micro_step.to_numpy())
+
+    def _numbered(self) -> dict[Tensor, str]:
+        return {param: str(i) for i, param in enumerate(self._state)}
