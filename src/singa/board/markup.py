@@ -39,7 +39,8 @@ def moment(time: datetime | None) -> str:
 
 def status(name: str) -> str:
     """A status with its colour."""
-    kind = name if name in ("running", "completed", "interrupted", "failed") else "unknown"
+    known = ("running", "completed", "interrupted", "diverged", "failed")
+    kind = name if name in known else "unknown"
     return f'<span class="status {kind}">{escape(name)}</span>'
 
 

@@ -36,6 +36,7 @@ from singa.opt import Optimizer
 from singa.opt.schedule import Number
 from singa.train import Callback, Checkpoint, EarlyStopping, History, ProgressBar, Training, picture
 from singa.train.run import CHECKPOINT
+from singa.train.training import DIVERGED
 
 _BATCH_SIZE = 64
 _SEED = 0
@@ -195,6 +196,9 @@ def train(
         goes_on = files.run or file
         typer.echo(f"saved, go on with --resume {goes_on}" if goes_on else "not saved", err=True)
         raise typer.Exit(INTERRUPTED)
+    if history.status == DIVERGED:
+        typer.echo(f"error: {history.stopped}; the last good checkpoint is kept", err=True)
+        raise typer.Exit(1)
     if plot is not None:
         picture.draw(plot, net, dataset, history)
     _tell(history, files.written(), as_json)

@@ -52,6 +52,7 @@ def fit(
     use_graph: bool = True,
     precision: str = "float32",
     device: Device | None = None,
+    stop_at_nan: bool = True,
     about: Mapping[str, Any] | None = None,
 ) -> History:
     """Train a model: its ``train_one_batch``, batch by batch, epoch by epoch.
@@ -101,6 +102,8 @@ def fit(
         use_graph: whether steps run as one compiled program.
         precision: ``"bfloat16"`` or ``"float16"`` for mixed precision.
         device: where; the CPU if not given.
+        stop_at_nan: end after an epoch whose last loss is NaN or infinite, without saving. False:
+            warn once, and go on.
         about: what else checkpoints and the run folder are to say, in JSON's types: ``data``, the
             data set's name, ``classes``, ...
 
@@ -150,6 +153,7 @@ def fit(
                 len_of(feed.batch),
                 further | own | {"precision": str(model.precision or "float32")},
                 folder,
+                stop_at_nan,
             )
             _let_monitors_decide(training, told)
             if start is not None:

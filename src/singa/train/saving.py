@@ -83,6 +83,8 @@ class Checkpoint(Callback):
         self._saved = training.step
 
     def on_epoch_end(self, training: Training) -> None:
+        if training.is_diverged:
+            return  # the last good file stays
         if training.epoch % self.every == 0:
             self._save(training)
         if self.best is not None and self.monitor.best(training) == training.epoch:

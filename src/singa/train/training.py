@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 import time
@@ -17,6 +18,7 @@ import numpy.typing as npt
 from singa.core.tensor import Tensor
 from singa.data import DataLoader
 from singa.device import Device
+from singa.errors import warn
 from singa.metric.naming import is_measure
 from singa.model import Model
 from singa.opt import DistOpt, Optimizer
@@ -97,6 +99,8 @@ class Training:
         seed: of the initial parameters and the batches.
         about: the description of this training in checkpoints and run folders.
         run: the run folder, if there is one.
+        stop_at_nan: whether the training ends when the loss is NaN or infinite.
+        is_diverged: whether it has ended because of that. Nothing is saved then.
         monitors: by the quantity's name, monitors that define the best epoch instead of the
             metrics.
         batch: the Tensors of the last step's batch.
@@ -116,6 +120,7 @@ class Training:
         size: int,
         about: dict[str, Any],
         run: Run | None,
+        stop_at_nan: bool = True,
     ) -> None:
         self.model = model
         self.epochs = epochs
@@ -127,6 +132,8 @@ class Training:
         self.seed = seed
         self.about = about
         self.run = run
+        self.stop_at_nan = stop_at_nan
+        self.is_diverged = self._has_warned = False
         self.monitors: dict[str, Monitor] = {}
         self.history = History()
         self.batch: Batch = ()
@@ -264,8 +271,22 @@ class Training:
         if done == len(self.loader) and self.history.stopped != INTERRUPTED:
             with self.lock:
                 self._end_epoch()
+            self._look_for_nan()
             for callback in callbacks:
                 callback.on_epoch_end(self)
+
+    def _look_for_nan(self) -> None:
+        """End a training whose loss is no number any more, or say so once."""
+        loss = self.history.steps["loss"][-1]
+        if self.is_diverged or math.isfinite(loss):
+            return
+        text = f"the loss is {loss} after step {self.step}"
+        self.is_diverged = self.stop_at_nan
+        if self.stop_at_nan:
+            self.stop(text)
+        elif not self._has_warned:
+            self._has_warned = True
+            warn(f"fit: {text}", RuntimeWarning)
 
     def _train_step(self, batch: Batch) -> None:
         with self.lock:
@@ -319,10 +340,14 @@ class Training:
         except BaseException as error:
             history.status, history.stopped = "failed", f"{type(error).__name__}: {error}"
             raise
-        history.status = "interrupted" if history.stopped == INTERRUPTED else "completed"
+        if self.is_diverged:
+            history.status = DIVERGED
+        else:
+            history.status = "interrupted" if history.stopped == INTERRUPTED else "completed"
 
 
 INTERRUPTED = "interrupted by Ctrl-C"
+DIVERGED = "diverged"
 
 
 def optimizer_of(model: Model) -> Optimizer | DistOpt | None:
