@@ -26,24 +26,13 @@ settings.load_profile("singa")
 
 # Most of the tests' time goes into compiling what is computed once. Without LLVM's optimizations
 # it takes half as long, and with the emitters that XLA had before its present ones half of that.
-# Rooms about what is compiled, and about numbers at the ends of their types, compile as users do.
-# XLA's flags are those of a process, so what differs between rooms is told with each program.
+# The processes that tests start do the same. Rooms about what is compiled, and about numbers at the
+# ends of their types, compile as users do.
 UNOPTIMIZED = os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1") != "0"
 jax.config.update("jax_disable_most_optimizations", UNOPTIMIZED)
-QUICKLY_COMPILED = {
-    "xla_cpu_use_fusion_emitters": False,
-    "xla_cpu_parallel_codegen_split_count": 1,
-}
-told = dict(QUICKLY_COMPILED) if UNOPTIMIZED else {}
-compile_options = compiler.get_compile_options
-
-
-def _with_what_is_told(*args, env_options_overrides=None, **more):
-    given = told | (env_options_overrides or {})
-    return compile_options(*args, env_options_overrides=given, **more)
-
-
-compiler.get_compile_options = _with_what_is_told
+CHEAP = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+if UNOPTIMIZED and "PYTEST_XDIST_WORKER" not in os.environ:
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {CHEAP}".strip()
 
 # A context of MLIR takes 5 ms to make, as long as all else of lowering a small kernel. jax makes
 # one for each program; here one serves all of a module. A program that is needed while another one
@@ -66,10 +55,16 @@ from singa.engine import memory  # noqa: E402
 from singa.tape.kernel import table  # noqa: E402
 
 
-def pytest_collection_finish():
-    """What was imported stays: the collector need not look through it again and again."""
-    gc.collect()
-    gc.freeze()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """What is imported stays: the collector need not look through it again and again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -86,13 +81,24 @@ def _what_was_compiled_goes():
 
 @pytest.fixture(scope="module")
 def optimized(_what_was_compiled_goes):
-    """XLA and LLVM optimize as for users."""
-    before = dict(told)
-    jax.config.update("jax_disable_most_optimizations", False)
-    told.clear()
-    yield
-    jax.config.update("jax_disable_most_optimizations", UNOPTIMIZED)
-    told.update(before)
+    """XLA and LLVM optimize as for users.
+
+    XLA reads its flags once in a process, so those of a room are told with each program.
+    """
+    as_for_users = {"xla_cpu_use_fusion_emitters": True, "xla_cpu_parallel_codegen_split_count": 32}
+    get = compiler.get_compile_options
+
+    def compile_options(*args, env_options_overrides=None, **more):
+        options = as_for_users | (env_options_overrides or {})
+        return get(*args, env_options_overrides=options, **more)
+
+    with pytest.MonkeyPatch.context() as patched:
+        if CHEAP in os.environ["XLA_FLAGS"]:
+            patched.setattr(compiler, "get_compile_options", compile_options)
+            patched.setenv("XLA_FLAGS", os.environ["XLA_FLAGS"].replace(CHEAP, ""))
+        jax.config.update("jax_disable_most_optimizations", False)
+        yield
+        jax.config.update("jax_disable_most_optimizations", UNOPTIMIZED)
 
 
 @pytest.fixture(scope="module")
