@@ -51,8 +51,15 @@ def _shared_ir_context():
 
 mlir.make_ir_context = _shared_ir_context
 
+QUICK = 4
+"""So many tests of each module run with --quick."""
+
 from singa.engine import memory  # noqa: E402
 from singa.tape.kernel import table  # noqa: E402
+
+
+def pytest_addoption(parser):
+    parser.addoption("--quick", action="store_true", help="run a few quick tests of each module")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -65,6 +72,24 @@ def pytest_collection():
         gc.enable()
         gc.collect()
         gc.freeze()
+        memory.return_unused()
+
+
+def pytest_collection_modifyitems(config, items):
+    """With --quick, four tests of each module are left, far apart, and none that is slow."""
+    if not config.getoption("quick"):
+        return
+    modules = {}
+    for item in items:
+        if item.get_closest_marker("slow") is None:
+            modules.setdefault(item.path, []).append(item)
+    kept = {
+        tests[i * (len(tests) - 1) // (QUICK - 1)]
+        for tests in modules.values()
+        for i in range(QUICK)
+    }
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = [item for item in items if item in kept]
 
 
 @pytest.fixture(scope="module", autouse=True)
