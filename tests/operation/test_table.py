@@ -38,8 +38,8 @@ def inputs(row, dtype):
     for shape in row.shapes:
         size = int(np.prod(shape))
         spread = low + (high - low) * (np.arange(size) + rng.uniform(0.2, 0.8, size)) / size
-        # Converted by NumPy: jax would compile a conversion for each shape.
-        arrays.append(jnp.asarray(rng.permutation(spread).reshape(shape).astype(DTYPES[dtype])))
+        # jnp.asarray would compile a program for each shape and type.
+        arrays.append(jax.device_put(rng.permutation(spread).reshape(shape).astype(DTYPES[dtype])))
     return arrays
 
 
@@ -51,7 +51,7 @@ def tensors(row, arrays):
 
 def output_gradient(y):
     rng = np.random.default_rng(7)
-    return jnp.asarray(rng.uniform(-1, 1, y.shape).astype(y.dtype))
+    return jax.device_put(rng.uniform(-1, 1, y.shape).astype(y.dtype))
 
 
 @cache
@@ -71,7 +71,7 @@ def computed(name, dtype):
 def derived(name):
     """The plain formula's output and gradients, in float64; compiled at once, which is faster."""
     row, dy = TABLE[name], output_gradient(computed(name, "float64")[0])
-    constants = list(map(jnp.asarray, row.constants))
+    constants = list(map(jax.device_put, row.constants))
 
     @jax.jit
     def plain(*arrays):

@@ -243,7 +243,7 @@ def derived(program: Program, directions: Sequence[np.ndarray] | None = None) ->
             leaves[i] = leaf
         return in_jax(program, leaves, moved)
 
-    given = [jnp.asarray(program.leaves[i]) for i in learned]
+    given = [jax.device_put(program.leaves[i]) for i in learned]
     moved = [jnp.zeros(shape) for shape in _shapes(program)]
     if directions is None:
         return [*jax.tree.leaves(jax.grad(total, (0, 1))(given, moved))]
