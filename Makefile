@@ -10,16 +10,19 @@ PIP_INSTALL := $(VENV)/bin/python -m pip --disable-pip-version-check install --q
 	--constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs package compatibility bench clean
+.PHONY: help demo test test-quick lint docs package compatibility bench clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.demo-installed $(VENV)/.kernels-built ## train a CNN on digits; writes demo-output/
 	$(VENV)/bin/python -m singa.cli.demo
 
 test: $(VENV)/.dev-installed $(VENV)/.kernels-built ## run the tests; PYTEST_ARGS="tests/data -x" narrows them
 	$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+
+test-quick: $(VENV)/.dev-installed $(VENV)/.kernels-built ## run a few tests of each module, while editing
+	$(VENV)/bin/python -m pytest --quick $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev-installed ## check style, formatting and types
 	$(VENV)/bin/ruff check

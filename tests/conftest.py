@@ -6,6 +6,8 @@ import tempfile
 import jax
 import pytest
 from hypothesis import settings
+from jax._src import compiler
+from jax._src.interpreters import mlir
 
 # Before singa is imported: the user's cache is left alone. The processes of a run share one of
 # their own, for many tests compile the same.
@@ -23,13 +25,71 @@ settings.register_profile("singa", deadline=None, derandomize=os.environ.get("CI
 settings.load_profile("singa")
 
 # Most of the tests' time goes into compiling what is computed once. Without LLVM's optimizations
-# it takes half as long; rooms about what is compiled, and about numbers at the ends of their types,
-# turn them on again.
+# it takes half as long, and with the emitters that XLA had before its present ones half of that.
+# The processes that tests start do the same. Rooms about what is compiled, and about numbers at the
+# ends of their types, compile as users do.
 UNOPTIMIZED = os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1") != "0"
 jax.config.update("jax_disable_most_optimizations", UNOPTIMIZED)
+CHEAP = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+if UNOPTIMIZED and "PYTEST_XDIST_WORKER" not in os.environ:
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {CHEAP}".strip()
+
+# A context of MLIR takes 5 ms to make, as long as all else of lowering a small kernel. jax makes
+# one for each program; here one serves all of a module. A program that is needed while another one
+# is lowered has a context of its own: in the same one it would become a part of the other.
+make_ir_context = mlir.make_ir_context
+contexts = []
+
+
+def _shared_ir_context():
+    if mlir.ir.Context.current is not None:
+        return make_ir_context()
+    if not contexts:
+        contexts.append(make_ir_context())
+    return contexts[0]
+
+
+mlir.make_ir_context = _shared_ir_context
+
+QUICK = 4
+"""So many tests of each module run with --quick."""
 
 from singa.engine import memory  # noqa: E402
 from singa.tape.kernel import table  # noqa: E402
+
+
+def pytest_addoption(parser):
+    parser.addoption("--quick", action="store_true", help="run a few quick tests of each module")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """What is imported stays: the collector need not look through it again and again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.collect()
+        gc.freeze()
+        memory.return_unused()
+
+
+def pytest_collection_modifyitems(config, items):
+    """With --quick, four tests of each module are left, far apart, and none that is slow."""
+    if not config.getoption("quick"):
+        return
+    modules = {}
+    for item in items:
+        if item.get_closest_marker("slow") is None:
+            modules.setdefault(item.path, []).append(item)
+    kept = {
+        tests[i * (len(tests) - 1) // (QUICK - 1)]
+        for tests in modules.values()
+        for i in range(QUICK)
+    }
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = [item for item in items if item in kept]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -39,16 +99,31 @@ def _what_was_compiled_goes():
     table.kernels.clear()
     table.held = 0
     jax.clear_caches()
+    contexts.clear()
     gc.collect()
     memory.return_unused()
 
 
 @pytest.fixture(scope="module")
 def optimized(_what_was_compiled_goes):
-    """XLA and LLVM optimize as for users."""
-    jax.config.update("jax_disable_most_optimizations", False)
-    yield
-    jax.config.update("jax_disable_most_optimizations", UNOPTIMIZED)
+    """XLA and LLVM optimize as for users.
+
+    XLA reads its flags once in a process, so those of a room are told with each program.
+    """
+    as_for_users = {"xla_cpu_use_fusion_emitters": True, "xla_cpu_parallel_codegen_split_count": 32}
+    get = compiler.get_compile_options
+
+    def compile_options(*args, env_options_overrides=None, **more):
+        options = as_for_users | (env_options_overrides or {})
+        return get(*args, env_options_overrides=options, **more)
+
+    with pytest.MonkeyPatch.context() as patched:
+        if CHEAP in os.environ["XLA_FLAGS"]:
+            patched.setattr(compiler, "get_compile_options", compile_options)
+            patched.setenv("XLA_FLAGS", os.environ["XLA_FLAGS"].replace(CHEAP, ""))
+        jax.config.update("jax_disable_most_optimizations", False)
+        yield
+        jax.config.update("jax_disable_most_optimizations", UNOPTIMIZED)
 
 
 @pytest.fixture(scope="module")

@@ -39,7 +39,8 @@ def inputs(row, dtype):
     for shape in row.shapes:
         size = int(np.prod(shape))
         spread = low + (high - low) * (np.arange(size) + rng.uniform(0.2, 0.8, size)) / size
-        arrays.append(jnp.asarray(rng.permutation(spread).reshape(shape), DTYPES[dtype]))
+        # jnp.asarray would compile a program for each shape and type.
+        arrays.append(jax.device_put(rng.permutation(spread).reshape(shape).astype(DTYPES[dtype])))
     return arrays
 
 
@@ -51,7 +52,7 @@ def tensors(row, arrays):
 
 def output_gradient(y):
     rng = np.random.default_rng(7)
-    return jnp.asarray(rng.uniform(-1, 1, y.shape), y.dtype)
+    return jax.device_put(rng.uniform(-1, 1, y.shape).astype(y.dtype))
 
 
 @cache
@@ -71,7 +72,7 @@ def computed(name, dtype):
 def derived(name):
     """The plain formula's output and gradients, in float64; compiled at once, which is faster."""
     row, dy = TABLE[name], output_gradient(computed(name, "float64")[0])
-    constants = list(map(jnp.asarray, row.constants))
+    constants = list(map(jax.device_put, row.constants))
 
     @jax.jit
     def plain(*arrays):
@@ -104,6 +105,7 @@ def test_backward_is_what_jax_derives_from_the_plain_formula(name):
 def test_backward_is_the_slope_of_forward(name):
     row = TABLE[name]
     _, ours, arrays, dy = computed(name, "float64")
+    arrays, dy = [np.asarray(a) for a in arrays], np.asarray(dy)
     rng = np.random.default_rng(3)
     directions = [rng.standard_normal(a.shape) for a in arrays]
     h = 1e-6

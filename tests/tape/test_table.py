@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from singa import autograd
+from singa import autograd, device
 from singa.tape.kernel import table
 from singa.tape.table import Table, Tracing
 from singa.tensor import Tensor
@@ -126,6 +126,7 @@ def test_what_was_compiled_is_freed_without_the_collector(small_table):
     ids=["clip", "leakyrelu", "selu", "hardsigmoid", "dropout", "huber"],
 )
 def test_numbers_that_change_compile_nothing(function):
+    device.get_default_device().set_rand_seed(0)  # else each tenth time no element is left
     x = Tensor(data=np.linspace(-2, 2, 9, dtype=np.float32), stores_grad=True)
     autograd.training = True
     try:
