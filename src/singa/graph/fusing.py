@@ -30,7 +30,7 @@ def fuse(closed: ClosedJaxpr, owners: Sequence[type | None]) -> ClosedJaxpr:
         closed: a captured step.
         owners: for each of its equations, the class of the operation whose forward pass it is.
     """
-    jaxpr = closed.jaxpr
+    jaxpr: Any = closed.jaxpr
     uses = Counter(v for eqn in jaxpr.eqns for v in eqn.invars if not isinstance(v, Literal))
     uses.update(v for v in jaxpr.outvars if not isinstance(v, Literal))
     convolutions = {

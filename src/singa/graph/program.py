@@ -275,7 +275,8 @@ class Program:
         devices = {device for _, sharding in self._expected for device in sharding.device_set}
         if any(device.platform != "cpu" for device in devices):
             return {}
-        eqns = [e for e in self.capture.jaxpr.jaxpr.eqns if e.primitive is not read_tensor]
+        jaxpr: Any = self.capture.jaxpr.jaxpr
+        eqns = [eqn for eqn in jaxpr.eqns if eqn.primitive is not read_tensor]
         values = [var.aval for eqn in eqns for var in eqn.outvars]
         return dict(memory.compiler_options([v.size * v.dtype.itemsize for v in values]))
 
