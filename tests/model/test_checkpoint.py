@@ -354,7 +354,7 @@ STRANGE = {
     "JSON a list": (put("states_attr.json", b"[1]"), "does not describe states"),
     "type unknown": (attributes(lambda t: t["first.W"].update(dtype=9)), "unknown data type 9"),
     "kind unknown": (attributes(lambda t: t["first.W"].update(state_type=7)), "unknown kind"),
-    "shape negative": (attributes(lambda t: t["first.W"].update(shape=[-1])), "no shape"),
+    "shape negative": (attributes(lambda t: t["first.W"].update(shape=[-1])), "not a shape"),
     "name missing": (attributes(drop("first.W")), "missing: first.W"),
     "name too much": (attributes(put("extra", NORMAL)), "unexpected: extra"),
     "shape wrong": (
