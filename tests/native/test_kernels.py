@@ -117,6 +117,7 @@ def convolutions(draw):
 
 
 @built
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(drawn=convolutions())
 def test_convolution(drawn, monkeypatch):
@@ -128,6 +129,7 @@ def test_convolution(drawn, monkeypatch):
 
 
 @built
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(drawn=convolutions())
 def test_transposed_convolution(drawn, monkeypatch):
@@ -166,6 +168,7 @@ def windows(draw):
 
 
 @built
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [MaxPooling2d, AveragePooling2d])
 @few
 @given(drawn=windows())
@@ -183,6 +186,7 @@ def test_the_largest_of_equals_and_of_nan_and_infinity(monkeypatch):
 
 
 @built
+@pytest.mark.slow
 @few
 @given(n=st.integers(1, 5), c=channels, h=sizes, w=sizes)
 def test_batch_statistics(n, c, h, w, monkeypatch):
