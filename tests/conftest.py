@@ -51,7 +51,7 @@ def _shared_ir_context():
 
 mlir.make_ir_context = _shared_ir_context
 
-QUICK = 4
+QUICK = 3
 """So many tests of each module run with --quick."""
 
 from singa.engine import memory  # noqa: E402
@@ -76,7 +76,7 @@ def pytest_collection():
 
 
 def pytest_collection_modifyitems(config, items):
-    """With --quick, four tests of each module are left, far apart, and none that is slow."""
+    """With --quick, three tests of each module are left, far apart, and none that is slow."""
     if not config.getoption("quick"):
         return
     modules = {}

@@ -11,6 +11,8 @@ from singa import autograd
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("matplotlib", reason="the examples draw with matplotlib")
 
 

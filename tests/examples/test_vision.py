@@ -14,6 +14,8 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 ON_DIGITS = ("--data", "digits")
 ALL_AT_ONCE = ("--batch-size", 359)  # the test images too: most of the time is for compiling
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("matplotlib", reason="the examples draw with matplotlib")
 
 

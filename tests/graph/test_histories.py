@@ -8,6 +8,7 @@ from tests.graph import histories
 
 # A history changes something before most calls: each change is a capture.
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.filterwarnings("ignore::singa.errors.RecompilationWarning"),
     pytest.mark.usefixtures("many_kernels"),
 ]

@@ -128,6 +128,7 @@ def convolutions(draw):
 
 
 @built
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(drawn=convolutions())
 def test_convolution(drawn, monkeypatch):
@@ -139,6 +140,7 @@ def test_convolution(drawn, monkeypatch):
 
 
 @built
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(drawn=convolutions())
 def test_transposed_convolution(drawn, monkeypatch):
@@ -177,6 +179,7 @@ def windows(draw):
 
 
 @built
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [MaxPooling2d, AveragePooling2d])
 @few
 @given(drawn=windows())
@@ -194,6 +197,7 @@ def test_the_largest_of_equals_and_of_nan_and_infinity(monkeypatch):
 
 
 @built
+@pytest.mark.slow
 @few
 @given(n=st.integers(1, 5), c=channels, h=sizes, w=sizes)
 def test_batch_statistics(n, c, h, w, monkeypatch):

@@ -79,6 +79,7 @@ def agree(ones, others, rtol=2e-5):
         np.testing.assert_allclose(one, other, rtol=rtol, atol=rtol * scale)
 
 
+@pytest.mark.slow
 @every_cell
 @settings(max_examples=5)
 @given(drawn=st.data())

@@ -20,6 +20,7 @@ def test_a_notebook_is_kept_without_outputs(path):
 
 # Warnings about event loops and sockets, between here and the notebook's process, are not ours.
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.slow
 @each_notebook
 def test_a_notebook_runs(path, tmp_path):
     notebook = nbformat.read(path, as_version=4)

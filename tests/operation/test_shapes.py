@@ -55,12 +55,14 @@ def broadcastable(draw):
     return pair if draw(st.booleans()) else pair[::-1]
 
 
+@pytest.mark.slow
 @few
 @given(broadcastable())
 def test_arithmetic_broadcasts(shapes):
     agrees(lambda a, b: a * b - b, lambda a, b: a * b - b, *map(array, shapes))
 
 
+@pytest.mark.slow
 @fewer
 @given(broadcastable(), st.data())
 def test_choices_broadcast(shapes, data):
@@ -106,6 +108,7 @@ def test_pooling_over_one_and_three_axes(data):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @fewer
 @given(st.data())
 def test_resizing_and_adaptive_pooling_to_any_size(data):
@@ -151,6 +154,7 @@ def windows(draw):
     return (2, 2, *size), tuple(window), tuple(stride), tuple(pads)
 
 
+@pytest.mark.slow
 @fewer
 @given(windows())
 def test_pooling_for_any_window_stride_and_padding(drawn):
@@ -168,6 +172,7 @@ def test_pooling_for_any_window_stride_and_padding(drawn):
     agrees(lambda x: autograd.avg_pool_2d(x, window, stride, pads), mean, array(shape))
 
 
+@pytest.mark.slow
 @fewer
 @given(st.data())
 def test_reductions_over_any_axes(data):

@@ -12,6 +12,8 @@ import pytest
 from singa import autograd, device, layer, model, opt
 from singa.tensor import Tensor
 
+pytestmark = pytest.mark.slow
+
 
 class Net(model.Model):
     def __init__(self, width):

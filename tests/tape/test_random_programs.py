@@ -10,6 +10,7 @@ COUNT, CHUNK = 1000, 100
 pytestmark = pytest.mark.usefixtures("many_kernels")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", range(0, COUNT, CHUNK))
 def test_gradients_are_those_of_jax(first, monkeypatch):
     monkeypatch.setattr(autograd, "training", True)  # put back afterwards
