@@ -31,8 +31,8 @@ TOOLS = ("hypothesis", "pillow", "pytest", "safetensors", "scipy")
 TESTS = (
     "tests/tensor/test_tensor.py", "tests/tape/test_backward.py", "tests/tape/test_operation.py",
     "tests/layer/test_layers.py", "tests/opt/test_options.py", "tests/graph/test_hazards.py",
-    "tests/graph/test_drawing.py", "tests/model/test_model.py", "tests/model/test_checkpoint.py",
-    "tests/model/test_weights.py", "tests/data/test_digits.py", "tests/data/test_loader.py",
+    "tests/report/test_drawing.py", "tests/model/test_model.py", "tests/model/test_checkpoint.py",
+    "tests/formats/test_weights.py", "tests/data/test_digits.py", "tests/data/test_loader.py",
     "tests/distributed/test_distributed.py",
 )  # fmt: skip
 

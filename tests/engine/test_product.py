@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from native.test_kernels import agree, array, both, built
+from engine.test_kernels import agree, array, both, built
 from singa.engine import native
 from singa.engine.native import product as kernels
 from singa.operation import Affine, Gemm, Matmul, ScaledDotProductAttention
