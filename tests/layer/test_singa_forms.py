@@ -124,3 +124,39 @@ def test_autograd_shows_the_twelve_layers_of_singa():
 def test_mistakes_are_refused_with_words(do, words):
     with pytest.raises(ArgumentError, match=words):
         do()
+
+
+@pytest.mark.parametrize("size", [5, 6])
+@pytest.mark.parametrize("window", [1, 2, 3, 4])
+@pytest.mark.parametrize("dilation", [1, 2])
+def test_padding_has_names(size, window, dilation):
+    """``"same"`` and ``"valid"``, as PyTorch has them for strides of 1."""
+    x, W = Tensor((1, 2, size, size)), Tensor((3, 2, window, window))
+    same = autograd.conv2d(x, W, padding="same", dilation=dilation)
+    assert same.shape == (1, 3, size, size)
+    by_layer = layer.Conv2d(3, window, padding="same", dilation=dilation)
+    assert by_layer(x).shape == same.shape
+    before = dilation * (window - 1) // 2
+    after = dilation * (window - 1) - before
+    weights = Tensor(data=np.arange(W.size, dtype=np.float32).reshape(W.shape))
+    image = Tensor(data=np.arange(x.size, dtype=np.float32).reshape(x.shape))
+    pads = (before, after, before, after)
+    np.testing.assert_array_equal(
+        autograd.conv2d(image, weights, padding="same", dilation=dilation),
+        autograd.conv2d(image, weights, padding=pads, dilation=dilation),
+    )
+    if dilation * (window - 1) < size:
+        valid = autograd.conv2d(x, W, padding="valid", dilation=dilation)
+        assert valid.shape == autograd.conv2d(x, W, dilation=dilation).shape
+        assert layer.Conv2d(2, 3, window, 1, "valid", dilation=dilation)(x).shape == valid.shape
+
+
+def test_other_names_of_padding_are_refused():
+    for convolve in (
+        lambda: layer.Conv2d(3, 3, padding="reflect"),
+        lambda: autograd.conv2d(Tensor((1, 1, 5, 5)), Tensor((1, 1, 3, 3)), padding="SAME_UPPER"),
+    ):
+        with pytest.raises(ArgumentError, match="padding is numbers, or one of 'same', 'valid'"):
+            convolve()
+    assert layer.Conv1d(3, 3, padding="SAME")(Tensor((1, 1, 5))).shape == (1, 3, 5)
+    assert layer.Conv3d(3, 3, padding="same")(Tensor((1, 1, 5, 5, 5))).shape == (1, 3, 5, 5, 5)

@@ -7,10 +7,9 @@ from singa.core.tensor import Tensor
 from singa.errors import ArgumentError, ShapeError
 from singa.layer.base import Initializer, Layer, expect_features, parameter, positive, weight
 from singa.layer.older_forms import by_position
-from singa.layer.padding import checked_pad_mode, same_padding
 from singa.operation import checks, conv1d, conv2d, conv3d, conv_transpose, relu
 from singa.operation.checks import Sizes
-from singa.operation.windows import LETTERS, as_padding
+from singa.operation.windows import LETTERS, as_padding, named_padding, same_padding
 
 _NEWER = ("nb_kernels", "kernel_size")
 _OLDER = ("in_channels", "nb_kernels", "kernel_size", "stride", "padding")
@@ -97,7 +96,7 @@ class _Convolution(Filters):
         kernel_size: Sizes,
         *args: Any,
         stride: Sizes = 1,
-        padding: Sizes = 0,
+        padding: Sizes | str = 0,
         dilation: Sizes = 1,
         group: int = 1,
         bias: bool = True,
@@ -105,13 +104,15 @@ class _Convolution(Filters):
         activation: str = "NOTSET",
         initializer: Initializer | None = None,
     ) -> None:
+        name = type(self).__name__
+        if len(args) == 3:  # the older form, with padding as its last argument
+            padding, args = args[-1], args[:-1]
+        pads, self.pad_mode = named_padding(name, padding, pad_mode)
         super().__init__(
             nb_kernels, kernel_size, *args,
-            stride=stride, padding=padding, dilation=dilation, group=group, bias=bias,
+            stride=stride, padding=pads, dilation=dilation, group=group, bias=bias,
             initializer=initializer,
         )  # fmt: skip
-        name = type(self).__name__
-        self.pad_mode = checked_pad_mode(name, pad_mode)
         if activation not in ("NOTSET", "RELU"):
             raise ArgumentError(f"{name}: activation must be NOTSET or RELU, got {activation!r}")
         self.activation = activation
@@ -136,7 +137,8 @@ class Conv2d(_Convolution):
     Args:
         nb_kernels: the number of filters, which is the number of output channels.
         kernel_size, stride, dilation: one number, or (height, width).
-        padding: one number, (height, width), or (top, bottom, left, right).
+        padding: one number, (height, width), or (top, bottom, left, right); ``"same"`` is
+            ``pad_mode="SAME_UPPER"``, and ``"valid"`` is 0.
         group: the number of independent groups into which the channels are split.
         bias: whether to add a bias to each output channel.
         pad_mode: ``"SAME_UPPER"`` or ``"SAME_LOWER"`` chooses the padding, instead of ``padding``,

@@ -4,7 +4,6 @@ from singa import operation
 from singa.core.tensor import Tensor
 from singa.layer.base import Layer
 from singa.layer.function import Function
-from singa.layer.padding import checked_pad_mode, same_padding
 from singa.operation import (
     avg_pool_2d,
     avg_pool_3d,
@@ -15,7 +14,7 @@ from singa.operation import (
     unsqueeze,
 )
 from singa.operation.checks import Sizes
-from singa.operation.windows import as_padding
+from singa.operation.windows import as_padding, checked_pad_mode, same_padding
 
 _LARGEST = {2: max_pool_2d, 3: max_pool_3d}
 _MEAN = {2: avg_pool_2d, 3: avg_pool_3d}

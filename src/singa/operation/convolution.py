@@ -16,7 +16,7 @@ from singa.engine.native import convolution as kernels
 from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks, unfolding, windows
 from singa.operation.checks import Sizes
-from singa.operation.windows import LETTERS, Padding, as_padding
+from singa.operation.windows import LETTERS, Padding, as_padding, named_padding, same_padding
 from singa.tape import Operation
 
 __all__ = [
@@ -282,7 +282,7 @@ def _of_one_type(*arrays: CTensor | None) -> list[CTensor]:
 
 def conv1d(
     x: Tensor, W: Tensor, b: Tensor | None = None,
-    stride: Sizes = 1, padding: Sizes = 0, dilation: Sizes = 1, groups: int = 1,
+    stride: Sizes = 1, padding: Sizes | str = 0, dilation: Sizes = 1, groups: int = 1,
 ) -> Tensor:  # fmt: skip
     """Convolve sequences (N, C, W) with filters (O, C / groups, KW); see :func:`conv2d`.
 
@@ -290,13 +290,14 @@ def conv1d(
         >>> autograd.conv1d(Tensor(data=[[[1.0, 2.0, 5.0]]]), Tensor(data=[[[-1.0, 1.0]]]))
         Tensor([[[1., 3.]]], shape=(1, 1, 2), dtype=float32, device=cpu)
     """
+    padding = _pads("conv1d", x, W, stride, padding, dilation)
     arguments = _arguments("conv1d", 1, stride, padding, dilation, groups)
     return _call(Convolution(*arguments), x, W, b)
 
 
 def conv2d(
     x: Tensor, W: Tensor, b: Tensor | None = None,
-    stride: Sizes = 1, padding: Sizes = 0, dilation: Sizes = 1, groups: int = 1,
+    stride: Sizes = 1, padding: Sizes | str = 0, dilation: Sizes = 1, groups: int = 1,
 ) -> Tensor:  # fmt: skip
     """Convolve images with filters: a cross-correlation (ONNX Conv).
 
@@ -305,7 +306,8 @@ def conv2d(
         W: (O, C / groups, KH, KW).
         b: (O,), or None.
         stride, dilation: one number, or (height, width).
-        padding: one number, (height, width), or (top, bottom, left, right).
+        padding: one number, (height, width), or (top, bottom, left, right); ``"same"`` for
+            H' = H / stride, rounded up, or ``"valid"`` for none.
         groups: the number of independent groups into which the channels are split.
 
     Returns:
@@ -316,13 +318,14 @@ def conv2d(
         >>> autograd.conv2d(x, W, stride=2, padding=1).shape
         (1, 16, 4, 4)
     """
+    padding = _pads("conv2d", x, W, stride, padding, dilation)
     arguments = _arguments("conv2d", 2, stride, padding, dilation, groups)
     return _call(Convolution2d(*arguments), x, W, b)
 
 
 def conv3d(
     x: Tensor, W: Tensor, b: Tensor | None = None,
-    stride: Sizes = 1, padding: Sizes = 0, dilation: Sizes = 1, groups: int = 1,
+    stride: Sizes = 1, padding: Sizes | str = 0, dilation: Sizes = 1, groups: int = 1,
 ) -> Tensor:  # fmt: skip
     """Convolve volumes (N, C, D, H, W) with filters (O, C / groups, KD, KH, KW).
 
@@ -332,6 +335,7 @@ def conv3d(
         >>> autograd.conv3d(Tensor((1, 1, 4, 4, 4)), Tensor((2, 1, 3, 3, 3))).shape
         (1, 2, 2, 2, 2)
     """
+    padding = _pads("conv3d", x, W, stride, padding, dilation)
     arguments = _arguments("conv3d", 3, stride, padding, dilation, groups)
     return _call(Convolution(*arguments), x, W, b)
 
@@ -372,6 +376,18 @@ def conv_transpose(
     arguments = _arguments("conv_transpose", rank, stride, padding, dilation, groups)
     more = checks.each("conv_transpose: output_padding", output_padding, rank, 0)
     return _call(ConvolutionTranspose(*arguments, more), x, W, b)
+
+
+def _pads(
+    name: str, x: Tensor, W: Tensor, stride: Sizes, padding: Sizes | str, dilation: Sizes
+) -> Sizes:
+    """The padding as numbers, which ``"same"`` computes from the shapes."""
+    if not isinstance(padding, str):
+        return padding
+    pads, mode = named_padding(name, padding)
+    if mode == "NOTSET":
+        return pads
+    return same_padding(mode, x.shape, W.shape[2:], stride, dilation)
 
 
 def _arguments(

@@ -20,6 +20,51 @@ LETTERS = {1: "W", 2: "H, W", 3: "D, H, W"}
 """The same for shapes."""
 
 
+PAD_MODES = ("NOTSET", "SAME_UPPER", "SAME_LOWER")
+"""ONNX's automatic padding, which depends on the size of the input."""
+
+_NAMES = {"same": "SAME_UPPER", "valid": "NOTSET"}
+
+
+def checked_pad_mode(name: str, mode: str) -> str:
+    """``mode``, which is checked to be one of :data:`PAD_MODES`."""
+    if mode not in PAD_MODES:
+        raise ArgumentError(f"{name}: pad_mode must be one of {', '.join(PAD_MODES)}, got {mode!r}")
+    return mode
+
+
+def named_padding(name: str, padding: Sizes | str, mode: str = "NOTSET") -> tuple[Sizes, str]:
+    """Padding as numbers, and the mode: ``"same"`` and ``"valid"`` are other words for modes."""
+    if not isinstance(padding, str):
+        return padding, checked_pad_mode(name, mode)
+    if padding.lower() not in _NAMES:
+        raise ArgumentError(
+            f"{name}: padding is numbers, or one of {', '.join(map(repr, _NAMES))}, got {padding!r}"
+        )
+    return 0, _NAMES[padding.lower()]
+
+
+def same_padding(
+    mode: str,
+    shape: tuple[int, ...],
+    window: Sizes,
+    stride: Sizes,
+    dilation: Sizes = 1,
+) -> tuple[int, ...]:
+    """Padding before and after each spatial axis that gives size / stride windows, rounded up."""
+    pads = []
+    space = shape[2:]
+    sizes = (
+        checks.each(f"pad_mode {mode}", each, len(space), 1) for each in (window, stride, dilation)
+    )
+    for size, length, step, apart in zip(space, *sizes, strict=True):
+        reach = (-(-size // step) - 1) * step + apart * (length - 1) + 1
+        total = max(reach - size, 0)
+        less, more = total // 2, total - total // 2
+        pads += [less, more] if mode == "SAME_UPPER" else [more, less]
+    return tuple(pads)
+
+
 def as_padding(name: str, value: Sizes, rank: int = 2) -> Padding:
     """Padding of each axis: one number, one for each axis, or two, before and after, for each.
 
