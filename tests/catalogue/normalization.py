@@ -15,7 +15,7 @@ def plain_norm(x, scale, bias):
 
 
 def plain_frozen(x, scale, bias):
-    wide = (slice(None), None, None)
+    wide = (slice(None),) + (None,) * (x.ndim - 2)
     return x / jnp.sqrt(2 + 1e-5) * scale[wide] + bias[wide]
 
 
@@ -49,6 +49,17 @@ ROWS = {
     "batchnorm_2d of rows": Row(
         ops.BatchNormalization2d, lambda *xs: ops.BatchNormalization2d(1e-5)(*xs)[0], plain_norm,
         [(5, 3), (3,), (3,)],
+    ),
+    "batchnorm_2d of sequences": Row(
+        ops.BatchNormalization2d, lambda *xs: ops.BatchNormalization2d(1e-5)(*xs)[0], plain_norm,
+        [(3, 2, 4), (2,), (2,)],
+    ),
+    "batchnorm_2d of volumes": Row(
+        ops.BatchNormalization2d, lambda *xs: ops.BatchNormalization2d(1e-5)(*xs)[0], plain_norm,
+        [(2, 2, 2, 2, 3), (2,), (2,)],
+    ),
+    "batchnorm_2d of volumes frozen": Row(
+        ops.FrozenBatchNormalization2d, frozen, plain_frozen, [(2, 3, 2, 2, 2), (3,), (3,)]
     ),
     "batchnorm_2d frozen": Row(
         ops.FrozenBatchNormalization2d, frozen, plain_frozen, [(2, 3, 2, 2), (3,), (3,)]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import oracles
-from singa import layer
+from singa import autograd, layer
 from singa.errors import ArgumentError, ShapeError
 from singa.tensor import Tensor
 
@@ -83,3 +83,42 @@ def test_statistics_of_half_precision_do_not_overflow(dtype):
 def test_mistakes_are_refused_with_words(do, error, words):
     with pytest.raises(error, match=words):
         do(Tensor((2, 6, 5)))
+
+
+@pytest.mark.parametrize(
+    ("make", "shape"),
+    [
+        (layer.BatchNorm1d, (4, 3)), (layer.BatchNorm1d, (4, 3, 5)),
+        (layer.BatchNorm2d, (4, 3)), (layer.BatchNorm2d, (4, 3, 2, 5)),
+        (layer.BatchNorm3d, (4, 3, 2, 5, 3)),
+    ],
+)  # fmt: skip
+def test_batch_norm_normalizes_each_channel_whatever_the_space_is(make, shape):
+    x = np.random.default_rng(0).standard_normal(shape).astype(np.float32) * 3 + 1
+    norm, axes = make(), tuple(axis for axis in range(len(shape)) if axis != 1)
+    autograd.training = True
+    try:
+        y = norm(Tensor(data=x)).to_numpy()
+    finally:
+        autograd.training = False
+    np.testing.assert_allclose(y.mean(axes), 0, atol=1e-5)
+    np.testing.assert_allclose(y.std(axes), 1, rtol=1e-3)
+    np.testing.assert_allclose(norm.running_mean.to_numpy(), 0.1 * x.mean(axes), rtol=1e-4)
+    wide = (None, slice(None)) + (None,) * (len(shape) - 2)
+    mean, var = norm.running_mean.to_numpy()[wide], norm.running_var.to_numpy()[wide]
+    np.testing.assert_allclose(
+        norm(Tensor(data=x)).to_numpy(), (x - mean) / np.sqrt(var + 1e-5), rtol=1e-4, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("make", "shape"),
+    [
+        (layer.BatchNorm1d, (4, 3, 5, 5)),
+        (layer.BatchNorm2d, (4, 3, 5)),
+        (layer.BatchNorm3d, (4, 3)),
+    ],
+)
+def test_batch_norm_of_another_number_of_axes_is_refused(make, shape):
+    with pytest.raises(ShapeError, match=rf"{make.__name__}: the input must be \(N, C"):
+        make()(Tensor(shape))

@@ -188,7 +188,7 @@ MISTAKES = [
         lambda: autograd.batchnorm_2d(t(2, 3), t(4), t(3), t(3), t(3)), ShapeError,
         "scale must be (3,) for an input of shape (2, 3), got (4,)",
     ),
-    (lambda: autograd.batchnorm_2d(t(3), *[t(3)] * 4), ShapeError, "(N, C) or (N, C, H, W)"),
+    (lambda: autograd.batchnorm_2d(t(3), *[t(3)] * 4), ShapeError, "(N, C), (N, C, W)"),
     (lambda: autograd.dropout(t(2), -0.1), ArgumentError, "Dropout: ratio is a probability"),
     (
         lambda: autograd.softmax_cross_entropy(t(2, 3), t(2, 4)), ShapeError,

@@ -30,7 +30,9 @@ from singa.errors import ArgumentError, CheckpointError, DataError, DependencyEr
 from singa.formats.files import writing
 from singa.formats.reading import MOST_JSON, open_file
 from singa.layer import (
+    BatchNorm1d,
     BatchNorm2d,
+    BatchNorm3d,
     Embedding,
     GroupNorm,
     Layer,
@@ -50,7 +52,9 @@ _PYTORCH: dict[type[Layer], dict[str, str]] = {
     Filters: {"W": "weight", "b": "bias"},
     Embedding: {"W": "weight"},
     PReLU: {"slope": "weight"},
+    BatchNorm1d: {"scale": "weight"},
     BatchNorm2d: {"scale": "weight"},
+    BatchNorm3d: {"scale": "weight"},
     LayerNorm: {"scale": "weight"},
     GroupNorm: {"scale": "weight"},
     MultiHeadAttention: {"in_proj_weight": "in_proj_weight.T"},

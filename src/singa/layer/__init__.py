@@ -54,7 +54,15 @@ from singa.layer.loss import (
     SoftMaxCrossEntropy,
     TripletLoss,
 )  # fmt: skip
-from singa.layer.normalization import BatchNorm2d, GroupNorm, InstanceNorm, LayerNorm, RMSNorm
+from singa.layer.normalization import (
+    BatchNorm1d,
+    BatchNorm2d,
+    BatchNorm3d,
+    GroupNorm,
+    InstanceNorm,
+    LayerNorm,
+    RMSNorm,
+)
 from singa.layer.pooling import (
     AdaptiveAvgPool,
     AdaptiveMaxPool,
@@ -90,7 +98,9 @@ __all__ = [
     "AvgPool1d",
     "AvgPool2d",
     "AvgPool3d",
+    "BatchNorm1d",
     "BatchNorm2d",
+    "BatchNorm3d",
     "BinaryCrossEntropy",
     "BinaryCrossEntropyWithLogits",
     "CTCLoss",

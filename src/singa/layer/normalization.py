@@ -9,8 +9,51 @@ from singa.layer.base import Layer, expect_features, parameter, positive, state
 from singa.layer.older_forms import by_position
 from singa.operation import batchnorm_2d, checks, group_norm, layer_norm, rms_norm
 
+_SHAPES = {2: "(N, C)", 3: "(N, C, W)", 4: "(N, C, H, W)", 5: "(N, C, D, H, W)"}
 
-class BatchNorm2d(Layer):
+
+class _BatchNorm(Layer):
+    """Base of the batch normalizations, for inputs of these numbers of axes."""
+
+    ndims: tuple[int, ...]
+
+    def __init__(self, *args: Any, momentum: float = 0.9, eps: float = 1e-5) -> None:
+        name = type(self).__name__
+        given = by_position(name, args, (), ("channels", "momentum"), momentum=momentum)
+        momentum = given["momentum"]
+        self.channels = positive(name, "channels", args[0]) if args else None
+        self.momentum = checks.number(f"{name}: momentum", momentum)
+        if not 0 <= self.momentum <= 1:
+            raise ArgumentError(f"{name}: momentum must be from 0 to 1, got {momentum!r}")
+        self.eps = checks.number(f"{name}: eps", eps)
+        self.scale: Tensor
+        self.bias: Tensor
+        self.running_mean: Tensor
+        self.running_var: Tensor
+
+    def initialize(self, x: Tensor) -> None:
+        if x.ndim not in self.ndims:
+            shapes = " or ".join(_SHAPES[ndim] for ndim in self.ndims)
+            raise ShapeError(
+                f"{type(self).__name__}: the input must be {shapes}, got shape {x.shape}"
+            )
+        channels = x.shape[1]
+        expect_features(type(self).__name__, "channels", x, channels, self.channels)
+        self.channels = channels
+        self.scale = parameter((channels,), x).set_value(1.0)
+        self.bias = parameter((channels,), x)
+        self.register_states(
+            running_mean=state((channels,), x),
+            running_var=state((channels,), x).set_value(1.0),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return batchnorm_2d(
+            x, self.scale, self.bias, self.running_mean, self.running_var, self.momentum, self.eps
+        )
+
+
+class BatchNorm2d(_BatchNorm):
     """Batch normalization of each channel (Ioffe and Szegedy, 2015; ONNX BatchNormalization).
 
     ``BatchNorm2d()`` takes the number of channels from its first input; ``BatchNorm2d(channels)``
@@ -43,38 +86,35 @@ class BatchNorm2d(Layer):
         (array([0.2], dtype=float32), array([1.], dtype=float32))
     """
 
-    def __init__(self, *args: Any, momentum: float = 0.9, eps: float = 1e-5) -> None:
-        given = by_position("BatchNorm2d", args, (), ("channels", "momentum"), momentum=momentum)
-        momentum = given["momentum"]
-        self.channels = positive("BatchNorm2d", "channels", args[0]) if args else None
-        self.momentum = checks.number("BatchNorm2d: momentum", momentum)
-        if not 0 <= self.momentum <= 1:
-            raise ArgumentError(f"BatchNorm2d: momentum must be from 0 to 1, got {momentum!r}")
-        self.eps = checks.number("BatchNorm2d: eps", eps)
-        self.scale: Tensor
-        self.bias: Tensor
-        self.running_mean: Tensor
-        self.running_var: Tensor
+    ndims = 2, 4
 
-    def initialize(self, x: Tensor) -> None:
-        if x.ndim() not in (2, 4):
-            raise ShapeError(
-                f"BatchNorm2d: the input must be (N, C) or (N, C, H, W), got shape {x.shape}"
-            )
-        channels = x.shape[1]
-        expect_features("BatchNorm2d", "channels", x, channels, self.channels)
-        self.channels = channels
-        self.scale = parameter((channels,), x).set_value(1.0)
-        self.bias = parameter((channels,), x)
-        self.register_states(
-            running_mean=state((channels,), x),
-            running_var=state((channels,), x).set_value(1.0),
-        )
 
-    def forward(self, x: Tensor) -> Tensor:
-        return batchnorm_2d(
-            x, self.scale, self.bias, self.running_mean, self.running_var, self.momentum, self.eps
-        )
+class BatchNorm1d(_BatchNorm):
+    """Batch normalization of rows or sequences; see :class:`BatchNorm2d`.
+
+    Shapes:
+        x, y: (N, C) or (N, C, W).
+
+    Example:
+        >>> layer.BatchNorm1d()(Tensor((2, 3, 5))).shape
+        (2, 3, 5)
+    """
+
+    ndims = 2, 3
+
+
+class BatchNorm3d(_BatchNorm):
+    """Batch normalization of volumes; see :class:`BatchNorm2d`.
+
+    Shapes:
+        x, y: (N, C, D, H, W).
+
+    Example:
+        >>> layer.BatchNorm3d()(Tensor((2, 3, 5, 5, 5))).shape
+        (2, 3, 5, 5, 5)
+    """
+
+    ndims = (5,)
 
 
 class _OwnNorm(Layer):

@@ -29,7 +29,7 @@ __all__ = [
 
 
 class _PerChannel(Operation):
-    """Base of both forms: x is (N, C, H, W) or (N, C), all other inputs are (C,)."""
+    """Base of both forms: x is (N, C) or (N, C, *space), all other inputs are (C,)."""
 
     def __init__(self, eps: float) -> None:
         super().__init__()
@@ -37,9 +37,10 @@ class _PerChannel(Operation):
 
     def check(self, x: CTensor, **vectors: CTensor) -> None:
         checks.float_input(self, "the input", x)
-        if x.ndim not in (2, 4):
+        if not 2 <= x.ndim <= 5:
             raise ShapeError(
-                f"{self.name}: the input must be (N, C) or (N, C, H, W), got {x.shape}"
+                f"{self.name}: the input must be (N, C), (N, C, W), (N, C, H, W) or "
+                f"(N, C, D, H, W), got {x.shape}"
             )
         for what, vector in vectors.items():
             if vector.shape != x.shape[1:2]:
@@ -50,7 +51,7 @@ class _PerChannel(Operation):
 
     def along(self, vector: CTensor) -> CTensor:
         """(C,) in a shape that broadcasts with x."""
-        return vector if self.x.ndim == 2 else vector[:, None, None]
+        return vector.reshape(vector.shape + (1,) * (self.x.ndim - 2))
 
     def summed(self, values: CTensor) -> CTensor:
         """The sum over all axes except the channels': (C,)."""
@@ -302,7 +303,7 @@ def batchnorm_2d(
     running = momentum * running + (1 - momentum) * batch. In evaluation it uses the running ones.
 
     Args:
-        x: (N, C, H, W) or (N, C).
+        x: (N, C), (N, C, W), (N, C, H, W) or (N, C, D, H, W).
         scale, bias, running_mean, running_var: (C,).
         momentum: the weight of the old running value.
         eps: added to the variance.
