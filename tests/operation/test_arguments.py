@@ -118,7 +118,9 @@ CALLS = {
 LAYERS = {
     "AdaptiveAvgPool": ([t(*SEQUENCE)], {"size": 2}),
     "AvgPool1d": ([t(*SEQUENCE)], {"kernel_size": 2, "stride": 1, "padding": 1}),
+    "BatchNorm1d": ([t(2, 3)], {"momentum": 1, "eps": 1}),
     "BatchNorm2d": ([t(2, 3)], {"momentum": 1, "eps": 1}),
+    "BatchNorm3d": ([t(2, 3, 1, 2, 2)], {"momentum": 1, "eps": 1}),
     "Cat": ([[t(2), t(3)]], {"axis": 0}),
     "Conv2d": (
         [t(*IMAGE)],

@@ -16,6 +16,7 @@ from singa.core.recorded import Axes
 from singa.core.tensor import Tensor, as_tensor
 from singa.errors import GradientError
 from singa.operation import (
+    activation,
     elementwise,
     joining,
     linear,
@@ -58,7 +59,7 @@ UFUNCS: dict[Any, Callable[..., Tensor]] = {
     np.arctan: trigonometric.atan,
     np.sinh: trigonometric.sinh,
     np.cosh: trigonometric.cosh,
-    np.tanh: lambda x: x.tanh(),
+    np.tanh: activation.tanh,
     np.arcsinh: trigonometric.asinh,
     np.arccosh: trigonometric.acosh,
     np.arctanh: trigonometric.atanh,
