@@ -11,7 +11,7 @@ from singa.errors import DTypeError
 def by_position(
     name: str, given: Sequence[Any], newer: Sequence[str], older: Sequence[str], **options: Any
 ) -> dict[str, Any]:
-    """Positional arguments as a dict: by the newer form, or by the older one if that has more.
+    """Positional arguments as a dict: by the newer form or, if it has too few, by the older one.
 
     Args:
         name: the layer's name, for messages.

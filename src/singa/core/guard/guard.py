@@ -157,9 +157,9 @@ class Guard(Notes):
         """Whether everything that was read is unchanged.
 
         Args:
-            is_free: whether a Tensor that was read may be replaced by another one of the same
-                shape, type and device. ``replaced`` then has the replaced and the new Tensors. If
-                None, another Tensor is a change.
+            is_free: whether a new Tensor may replace one that was read, of the same shape, type
+                and device. ``replaced`` then has the replaced and the new Tensors. If None,
+                another Tensor is a change.
         """
         return self.has_seen_no_change() or self._look(is_free)
 
