@@ -1,4 +1,4 @@
-"""DistOpt: an optimizer for several ranks, which average their gradients in each step."""
+"""DistOpt: an optimizer for several ranks, which train one model together."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class DistOpt(AllReduce):
 
     ``optimizer(loss)`` averages the gradients over all ranks and then updates the parameters, so
     that these stay the same on all ranks. In a compiled step the exchange is a part of its program.
-    The ``backward_and_..._update`` methods are exchanges that send less.
+    The other ``backward_and_...`` methods can send less data.
 
     All ranks have to begin with the same parameters: set the same seed, load the same file, or call
     :func:`singa.distributed.broadcast`. This is checked when parameters are first updated.

@@ -53,9 +53,9 @@ class Optimizer(NamedState, Declared):
         lr: the learning rate.
         dtype: the data type of the hyper-parameters' values.
         clip_value: gradients' elements are clipped to between minus and plus this. 0 turns it off.
-        clip_norm: the gradients are scaled so that their norm, over all parameters, is at most
-            this (Pascanu et al., 2013). This comes after ``clip_value``. It needs all gradients at
-            once, so ``update`` and ``apply`` refuse it. 0 turns it off.
+        clip_norm: if the norm of all gradients together is larger than this, they are scaled down
+            to it (Pascanu et al., 2013), after ``clip_value``. It needs all gradients at once, so
+            ``update`` and ``apply`` refuse it. 0 turns it off.
         accumulate: this many calls, each with the loss of a micro-batch, make one step. The step
             uses the mean of their gradients. The last call updates every parameter that had a
             gradient in any of them. All gradients of a micro-batch are needed at once, so
