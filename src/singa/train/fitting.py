@@ -85,7 +85,7 @@ def fit(
             mode, in which its optimizers update nothing.
         batch_size: samples per step; 64 if not given, or all if there are fewer.
         metrics: metrics of ``out`` and the batch's last field: names such as ``"accuracy"``,
-            objects of :mod:`singa.metric`, or a dict from names to such objects.
+            objects of :mod:`singa.metric`, or a dict that gives them other names.
         callbacks: callbacks that are called during the training.
         checkpoint: a new file to save to after each epoch, or a :class:`Checkpoint`.
         resume: True to continue from the checkpoint or the run folder; or another checkpoint file
