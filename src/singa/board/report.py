@@ -118,7 +118,7 @@ def _progress(run: Run) -> str:
 
 
 def _not_finite(details: Details) -> list[str]:
-    """When losses and measures became NaN or infinite: curves do not show it, so the top does."""
+    """Messages about values that became NaN or infinite, which the curves do not show."""
     found = []
     for name, column in details.steps.items():
         for step, value in zip(details.steps.column("step"), column, strict=True):
@@ -156,7 +156,7 @@ def title(column: str) -> str:
 
 
 def _curves(run: Run, details: Details) -> str:
-    """Where the charts are drawn. It is no part that is exchanged: the charts get new values."""
+    """The section for the charts. An update does not replace it: the charts get new values."""
     heads = ["#" + title(name) for name in run.epochs]
     places = spread(range(run.epochs.rows), _MOST_ROWS)
     rows = (
@@ -311,7 +311,7 @@ def _settings(run: Run) -> str:
 def columns(rows: ReadTable, key: str) -> dict[str, Column]:
     """The columns for the charts, in the order of the axis.
 
-    If several rows have one place, such as a step repeated after an interruption, the last is used.
+    If several rows are of one step (repeated after an interruption) or epoch, the last is used.
     """
     places = {x: i for i, x in enumerate(rows.column(key)) if x is not None and math.isfinite(x)}
     kept = [places[x] for x in sorted(places)]

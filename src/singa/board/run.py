@@ -29,11 +29,11 @@ _RUN, _EPOCHS, _STEPS = "run.json", "epochs.csv", "steps.csv"
 _MOST = 1e300  # the largest number that is accepted as a measured value
 _FORMAT = 1  # the newest known format
 _PNG = b"\x89PNG\r\n\x1a\n"
-_MOST_SAMPLES = 40  # of each title, because a page contains all of them
+_MOST_SAMPLES = 40  # pictures of one title, because a page contains all of them
 _MOST_PICTURES = 20_000  # files that are checked
 _MOST_BYTES = 10 * 2**20  # of all pictures in a page
-_MOST_PIXELS = 2**24  # of a picture
-_MOST_DRAWING = 4 * 2**20  # bytes
+_MOST_PIXELS = 2**24  # of one picture
+_MOST_DRAWING = 4 * 2**20  # bytes of the graph
 _MOST_OPERATIONS = 2000
 _MOST_SETTINGS = 1000
 _LONGEST = 200, 2000  # characters of a setting's name, and of its value or another text
@@ -53,7 +53,7 @@ _TOLD_ELSEWHERE = {
 
 @dataclass
 class Best:
-    """The best epoch by one column, and the value there."""
+    """The best epoch by one column, and its value."""
 
     column: str
     epoch: int
@@ -68,10 +68,10 @@ class Run:
         folder: the folder.
         key: its path below the folder of all runs, ``sweep/lr-0.1``.
         info: the content of ``run.json``; empty if that is damaged.
-        settings: the entries of it that the page shows nowhere else, by names such as
+        settings: its entries that the page does not show elsewhere, by names such as
             ``optimizer.lr``.
         epochs: a row for each epoch.
-        problems: what could not be read, one sentence for each.
+        problems: one sentence for each file or part that could not be read.
         written: when ``run.json`` or a table was last written.
     """
 
@@ -116,13 +116,13 @@ class Run:
 
     @property
     def seconds(self) -> float | None:
-        """How long its epochs took, without what was before, between and after them."""
+        """The total time of the epochs, without the time before, between and after them."""
         seconds = [s for s in self.epochs.column("seconds") if s is not None]
         return sum(seconds) if seconds else None
 
     @property
     def speed(self) -> float | None:
-        """Samples per second: the median of the epochs. The first one compiles, as a rule."""
+        """Samples per second: the median of the epochs, because the first one usually compiles."""
         speeds = [s for s in finite(self.epochs.column("samples_per_second")) if s is not None]
         return statistics.median(speeds) if speeds else None
 
@@ -137,7 +137,7 @@ class Run:
         """The epoch with a column's best value, as stored by the training.
 
         If the training has not stored it, the metric of that name decides whether the greatest or
-        the least value is best; if two are equally good, the earlier one is taken.
+        the least value is best. If two are equally good, the earlier one is returned.
         """
         rows = zip(self.epochs.column(column), self.epochs.column("epoch"), strict=True)
         values = {
@@ -160,7 +160,7 @@ class Run:
     def measures(self) -> list[str]:
         """The columns that measure how good the run is: ``val_loss``, ``val_accuracy``, ...
 
-        Without validation they are those of the training itself.
+        Without validation they are the columns of the training.
         """
         names = [n for n in self.epochs if n.startswith("val_")]
         return names or [n for n in self.epochs if is_measure(n)]
@@ -203,7 +203,7 @@ def find_runs(folder: Path) -> dict[str, Path]:
     """The run folders in a folder, at any depth, by their paths in it.
 
     Raises:
-        DataError: it is not a folder, or there are none.
+        DataError: it is not a folder, or there is no run in it.
     """
     if not folder.is_dir():
         raise DataError(f"board: {folder} is not a folder")
@@ -338,7 +338,7 @@ def _words(value: Any) -> str:
 
 def _memory(path: Path) -> dict[str, int]:
     sizes = _json_object(path)
-    # The name of the device is among them.
+    # One entry is the name of the device, which is not a size.
     return {n: size for n, size in sizes.items() if isinstance(size, int) and 0 <= size < _MOST}
 
 

@@ -1,4 +1,4 @@
-"""CSV files of numbers, read with distrust: what a training writes, a row at a time."""
+"""CSV files of numbers, read as untrusted data. A training writes them row by row."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from singa.formats.table import Table
 
 Column = list[float | None]
 
-_MOST = 2 * 2**20  # bytes of a file; the numbers take up to 16 times as many
-_WINDOWS = 512  # parts of a longer file that are read
+_MOST = 2 * 2**20  # bytes that are read of a file; the numbers take up to 16 times as many
+_WINDOWS = 512  # the number of parts that are read of a longer file
 _MOST_COLUMNS = 200
 
 
 class ReadTable(Table):
-    """The columns of a CSV file, by their headings; None where a cell is empty.
+    """The columns of a CSV file, by their headings; an empty cell is None.
 
     Attributes:
-        problem: what is wrong with rows that had to be left out; empty if none had.
+        problem: a message about the rows that were left out; empty if none was.
     """
 
     def __init__(self, columns: Mapping[str, Column] | None = None, problem: str = "") -> None:
@@ -31,19 +31,19 @@ class ReadTable(Table):
         self.problem = problem
 
     def column(self, name: str) -> Column:
-        """A column; if there is none of that name, one of Nones."""
+        """The column of this name; if there is none, a column of Nones."""
         return self.get(name, [None] * self.rows)
 
 
 def read_table(path: Path) -> ReadTable:
     """Read a CSV file of numbers whose first row has the headings.
 
-    It may be read while it is written: a last line without its end is ignored. Rows that are not
-    numbers, or not as long as the headings' row, are left out and reported. If a file is long, only
-    a part of it is read, which is reported too.
+    The file may be read while it is written: an incomplete last line is ignored. Rows that are not
+    numbers, or do not have as many cells as the headings' row, are left out and reported. If a file
+    is long, only a part of it is read, and that is reported too.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
         ValueError: it is not text, or has too many columns.
     """
     with open_file(path) as file:
@@ -67,13 +67,13 @@ def read_table(path: Path) -> ReadTable:
 
 
 def _lines(file: BinaryIO, size: int) -> Iterator[bytes]:
-    """Complete lines; of a long file the first ones, and then some of every part of it."""
+    """Complete lines; for a long file, the first lines, and some lines of every part of it."""
     windows = _WINDOWS if size > _MOST else 1
     for i in range(windows):
         begin = i * size // windows
         file.seek(begin)
         if begin:
-            file.readline(_MOST)  # the end of a line that began before
+            file.readline(_MOST)  # skip the end of a line that began before
         while file.tell() < begin + _MOST // windows:
             line = file.readline(_MOST)
             if not line.endswith(b"\n"):
@@ -82,7 +82,7 @@ def _lines(file: BinaryIO, size: int) -> Iterator[bytes]:
 
 
 def _read_rows(table: ReadTable, reader: Iterator[list[str]]) -> str:
-    """Append rows to the table, and say what is wrong with those that are none."""
+    """Append the rows to the table, and return a message about the invalid ones."""
     columns = list(table.values())
     number, first, others = 1, 0, 0
     try:

@@ -51,7 +51,7 @@ class OptimizerName(StrEnum):
 
 
 class Schedule(StrEnum):
-    """What becomes of the learning rate."""
+    """How the learning rate changes."""
 
     constant = "constant"
     cosine = "cosine"
@@ -74,14 +74,14 @@ def train(
     data_name: DataOption = DataName.digits,
     data_dir: DataDirOption = None,
     epochs: Annotated[
-        int, typer.Option(min=1, help="Train until so many are complete, earlier ones included.")
+        int, typer.Option(min=1, help="Train until this many are complete, including earlier ones.")
     ] = 10,
     batch_size: Annotated[
         int | None,
         typer.Option(min=1, help=f"Images per step. [default: {_BATCH_SIZE}, or as resumed]"),
     ] = None,
     optimizer: Annotated[
-        OptimizerName, typer.Option(help="What updates the parameters.")
+        OptimizerName, typer.Option(help="The algorithm that updates the parameters.")
     ] = OptimizerName.sgd,
     lr: Annotated[
         float | None,
@@ -92,7 +92,7 @@ def train(
     schedule: Annotated[
         Schedule,
         typer.Option(
-            help="What becomes of the learning rate until the last epoch: it stays, falls to 0 "
+            help="How the learning rate changes until the last epoch: it is constant, falls to 0 "
             "along a cosine or a line, is divided by 10 after each third, or rises and falls."
         ),
     ] = Schedule.constant,
@@ -103,41 +103,45 @@ def train(
         int | None,
         typer.Option(
             min=1,
-            help="Stop when the test images' loss was no better for so many epochs, and go back "
-            "to the best one.",
+            help="Stop when the loss on the test images was not better for this many epochs, and "
+            "restore the best epoch.",
         ),
     ] = None,
     graph: Annotated[
         bool, typer.Option("--graph/--no-graph", help="Compile each step into one program.")
     ] = True,
     precision: Annotated[
-        Precision, typer.Option(help="What matrix products and convolutions compute in.")
+        Precision, typer.Option(help="The data type of matrix products and convolutions.")
     ] = Precision.float32,
     seed: Annotated[
         int | None,
         typer.Option(
             min=0,
-            help=f"Of the initial parameters and the batches. [default: {_SEED}, or as resumed]",
+            help="The seed of the initial parameters and the batches. "
+            f"[default: {_SEED}, or as resumed]",
         ),
     ] = None,
     checkpoint: Annotated[
-        Path | None, typer.Option(help="A new file to save to, after each epoch and on Ctrl-C.")
+        Path | None, typer.Option(help="A new file, saved after each epoch and on Ctrl-C.")
     ] = None,
     best: Annotated[
-        Path | None, typer.Option(help="Another one, for the epoch with the least test loss.")
+        Path | None, typer.Option(help="A new file for the epoch with the least test loss.")
     ] = None,
     resume: Annotated[
         Path | None,
         typer.Option(
-            help="A checkpoint or run folder to go on from, and to save to without --checkpoint."
+            help="A checkpoint or run folder to continue from, and to save to if --checkpoint is "
+            "not given."
         ),
     ] = None,
     run: Annotated[
         Path | None,
-        typer.Option(help="A new folder for numbers, checkpoints, graph and times; see board."),
+        typer.Option(
+            help="A new folder for numbers, checkpoints, graph and times, for singa board."
+        ),
     ] = None,
     report: Annotated[
-        Path | None, typer.Option(help="An HTML page about the training, written at its end.")
+        Path | None, typer.Option(help="An HTML page about the training, written at the end.")
     ] = None,
     csv: Annotated[
         Path | None, typer.Option(help="A file of comma-separated values, a row per epoch.")
@@ -150,13 +154,13 @@ def train(
     ] = None,
     device_name: DeviceOption = "cpu",
     as_json: Annotated[
-        bool, typer.Option("--json", help="The result as JSON; how it goes to the standard error.")
+        bool, typer.Option("--json", help="Print the result as JSON, and progress to stderr.")
     ] = False,
 ) -> None:
     """Train a classifier, and evaluate it after each epoch.
 
-    A training that is resumed with the same options goes on bit for bit as if it had not been
-    interrupted.
+    A training that is resumed with the same options gives, bit for bit, the results of a training
+    that was not interrupted.
     """
     files = _Files.of(checkpoint, best, resume, run, report, csv, tensorboard, plot)
     files.check()
@@ -206,7 +210,7 @@ def train(
 
 @dataclass(frozen=True)
 class _Files:
-    """What is written, and what is gone on from; the attributes are options of ``train``."""
+    """Files and folders to write, and to continue from; the attributes are options of ``train``."""
 
     checkpoint: Path | None
     best: Path | None
@@ -226,13 +230,13 @@ class _Files:
         run: Path | None,
         *others: Path | None,
     ) -> _Files:
-        """These options; a run folder to go on from stands for the checkpoint in it."""
+        """These options; if ``resume`` is a run folder, the checkpoint in it is used."""
         if resume is not None and resume.is_dir():
             run, resume = run or resume, resume / CHECKPOINT
         return cls(checkpoint, best, resume, run, *others)
 
     def check(self) -> None:
-        """Find out before the training, and not after it, that its results cannot be written."""
+        """Raise before the training, and not after it, if its results cannot be written."""
         checkpoint, best, resume, run = self.checkpoint, self.best, self.resume, self.run
         if best is not None and checkpoint is None and resume is None:
             raise misuse("--best", "it goes with --checkpoint; a --run has a best.zip of its own")
@@ -258,7 +262,7 @@ class _Files:
             picture.check_available()
 
     def written(self) -> dict[str, Path]:
-        """What is there when a training has ended."""
+        """The files and folders that exist when the training has ended."""
         saved = self.checkpoint or self.resume
         if saved is None and self.run is not None:
             saved = self.run / CHECKPOINT
@@ -276,7 +280,7 @@ class _Files:
 def _batches(
     resume: Path | None, batch_size: int | None, seed: int | None, images: int
 ) -> tuple[int, int]:
-    """How large batches are, and their seed: as in the training that is gone on with."""
+    """The batch size and the seed; those of the checkpoint if a training is resumed."""
     if resume is not None:
         saved = training.read_about(resume)
         batch_size = _as_saved("--batch-size", batch_size, saved.get("batch_size"), resume)
@@ -288,7 +292,7 @@ def _batches(
 
 
 def _title(model: str, data: str, dataset: Dataset, where: Device, graph: bool) -> str:
-    """What is trained; the number of its parameters is to be filled in."""
+    """A line that says what is trained, with a place for the number of parameters."""
     return (
         f"{model.upper()} of {{:,}} parameters on {data}: "
         f"{len(dataset.train_images):,} training and {len(dataset.test_images):,} test images; "
@@ -297,7 +301,7 @@ def _title(model: str, data: str, dataset: Dataset, where: Device, graph: bool) 
 
 
 def _tell(history: History, written: Mapping[str, Path], as_json: bool) -> None:
-    """Say how it ended, and where the results are."""
+    """Print where the results are; with ``as_json``, also the result itself."""
     if as_json:
         print_json(_result(history) | {name: str(path) for name, path in written.items()})
         return
@@ -306,7 +310,7 @@ def _tell(history: History, written: Mapping[str, Path], as_json: bool) -> None:
 
 
 class _Title(Callback):
-    """Says what is trained, when it is known how large it is."""
+    """Prints what is trained, when the number of parameters is known."""
 
     def __init__(self, title: str, console: Console) -> None:
         self.title, self.console = title, console
@@ -333,7 +337,7 @@ def _default_rate(optimizer: OptimizerName, lr: float | None) -> float:
 
 
 def _rate(schedule: Schedule, lr: float, warmup: int, steps: int) -> Number:
-    """The learning rate of each of so many steps."""
+    """The learning rate for this many steps."""
     left = max(steps - warmup, 1)
     after: dict[Schedule, Callable[[], Number]] = {
         Schedule.constant: lambda: lr,
@@ -354,7 +358,7 @@ def _optimizer(name: OptimizerName, lr: Number, momentum: float, weight_decay: f
 
 
 def _as_saved(option: str, given: int | None, saved: Any, file: Path) -> int | None:
-    """What a checkpoint says, unless something else was asked for."""
+    """The value in the checkpoint; an error if the option gives another one."""
     if given not in (None, saved):
         raise misuse(option, f"{file} was trained with {saved}")
     return saved if isinstance(saved, int) else given

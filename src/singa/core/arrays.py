@@ -16,7 +16,7 @@ from singa.device import CTensor, Device, DType, as_dtype, float32, int32
 from singa.errors import ArgumentError, DTypeError, ShapeError
 
 _OFTEN = 8  # uploads of one shape, after which its upload is compiled
-_LOOKS = 500  # checks whether an array is computed, before the thread sleeps: about 50 us
+_LOOKS = 500  # checks whether an array is ready, before the thread sleeps: about 50 us
 
 
 def as_shape(shape: Sequence[int] | int) -> tuple[int, ...]:
@@ -41,7 +41,7 @@ def as_ctensor(data: Any, device: Device, dtype: DType | None) -> CTensor:
             f"Tensor: numbers are expected, as an array or in nested lists, got {what}"
         )
     if dtype is None:
-        # Only arrays have a precision of their own; for Python's numbers we choose 32 bits.
+        # Only arrays have a given precision; Python numbers get 32 bits.
         given = array.dtype
         if not isinstance(data, (np.ndarray, np.generic)):
             if given.kind == "f":
@@ -55,14 +55,14 @@ def as_ctensor(data: Any, device: Device, dtype: DType | None) -> CTensor:
 
 
 def fits(array: np.ndarray[Any, Any], dtype: DType) -> bool:
-    """Whether an integer type has all of these values, which may have fractions."""
+    """Whether all of these values, which may be floats, are in the range of an integer type."""
     ends = np.iinfo(dtype)
-    # A float of any precision is compared with the first number that the type does not have.
+    # Compare with ``max + 1``, because floats of any precision represent it exactly.
     return not array.size or bool(array.min() >= ends.min and array.max() < ends.max + 1)
 
 
 def check_fits(array: np.ndarray[Any, Any], dtype: DType, what: str = "Tensor") -> None:
-    """Integers that a type does not have are refused, and NaN: they would become other numbers."""
+    """Refuse NaN, and integers out of the type's range: they would become other numbers."""
     if dtype.kind in "iu" and array.dtype.kind in "iufVO" and not np.can_cast(array.dtype, dtype):
         wide = array.astype(np.float64) if array.dtype.kind in "fV" else array
         if not fits(wide, dtype):
@@ -81,7 +81,7 @@ def from_host(array: np.ndarray[Any, Any], device: Device, dtype: DType) -> CTen
     """
     if array.dtype != dtype:
         check_fits(array, dtype)
-    # Copied here: jax may otherwise use the caller's memory, which the caller may change.
+    # Copy here, because jax may otherwise use the caller's memory, which the caller may change.
     own = np.array(array, dtype=dtype, order="C", copy=True)
     with concrete():
         return _upload(own.shape, dtype, device)(own)
@@ -90,8 +90,8 @@ def from_host(array: np.ndarray[Any, Any], device: Device, dtype: DType) -> CTen
 class _Upload:
     """Puts NumPy arrays of one shape and type on a device.
 
-    ``device_put`` takes 20 us. A compiled identity takes 5, but has to be compiled first. That
-    pays for shapes that come often, such as those of batches.
+    ``device_put`` takes 20 us. A compiled identity function takes 5 us, but has to be compiled
+    first. That is worth it for shapes that are used often, such as those of batches.
     """
 
     __slots__ = ("_compiled", "_count", "_device")
@@ -121,8 +121,8 @@ def _upload(shape: tuple[int, ...], dtype: DType, device: Device) -> _Upload:
 
 
 def on_host(data: CTensor) -> np.ndarray[Any, Any]:
-    """The values as a NumPy array, read-only, and not copied if they are on the CPU."""
-    # Waking a sleeping thread takes 10 to 20 us, more than a small step. So poll for a while.
+    """The values as a NumPy array, read-only; they are not copied if they are on the CPU."""
+    # To wake a sleeping thread takes 10 to 20 us, more than a small step. So poll first.
     array: Any = data  # jax's abstract type does not mention this method
     is_ready = array.is_ready
     for _ in range(_LOOKS):
@@ -132,7 +132,7 @@ def on_host(data: CTensor) -> np.ndarray[Any, Any]:
 
 
 def move(data: CTensor, device: Device) -> CTensor:
-    """The array on this device: itself if it is there already."""
+    """The array on this device; the same array if it is on this device already."""
     if isinstance(data, jax.core.Tracer):
         return data
     if data.committed and data.devices() == {device.jax_device}:
@@ -142,13 +142,13 @@ def move(data: CTensor, device: Device) -> CTensor:
 
 
 def converts(given: DType, wanted: DType) -> bool:
-    """Whether values of one type can be held by another, except for a loss of precision."""
+    """Whether a type can hold the values of another type, with at most a loss of precision."""
     kind = {"b": 0, "u": 1, "i": 1, "f": 2, "V": 2}  # bfloat16 is of kind V
     return given.kind in kind and kind[given.kind] <= kind.get(wanted.kind, -1)
 
 
 def number_array(value: float, dtype: DType, device: Device) -> CTensor:
-    """A number as an array of shape (); numbers that are used often are made once and cached.
+    """A number as an array of shape (). Numbers that are used often are made once and cached.
 
     Raises:
         ArgumentError: the type cannot hold this integer.
@@ -160,6 +160,6 @@ def number_array(value: float, dtype: DType, device: Device) -> CTensor:
 
 @lru_cache(maxsize=1024)
 def _number_array(value: float, exact: float | str, dtype: DType, device: Device) -> CTensor:
-    # ``exact`` is in the key because 0.0 and -0.0 are equal, but not the same.
+    # ``exact`` is in the key because 0.0 and -0.0 are equal, but have different bits.
     with jax.ensure_compile_time_eval():
         return jnp.full((), value, dtype, device=device.jax_device)

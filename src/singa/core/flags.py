@@ -1,4 +1,4 @@
-"""What a Tensor is other than its values: flags, record and device; and all of it put back."""
+"""A Tensor's flags, record and device; and how they are restored, together with its values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from singa.device import Device
 
 
 class Flagged(Handle):
-    """The part of a Tensor that says whether gradients flow, and that is put back with a step."""
+    """The part of a Tensor with its flags for gradients. It is restored if a step is undone."""
 
     __slots__ = ("_requires_grad", "_stores_grad", "creator", "device", "output_index")
 
@@ -40,7 +40,7 @@ class Flagged(Handle):
     def stores_grad(self) -> bool:
         """Whether ``backward`` yields this Tensor's gradient. Setting it sets requires_grad too.
 
-        A frozen Tensor (requires_grad False) stores none; it does again when it is unfrozen.
+        It is False for a frozen Tensor (requires_grad False), and True again when it is unfrozen.
         """
         self._note_flags()
         return self._stores_grad and self._requires_grad
@@ -63,12 +63,12 @@ class Flagged(Handle):
 
     @property
     def is_parameter(self) -> bool:
-        """Whether it was made to store its gradient, be it frozen at present or not."""
+        """Whether it was made to store its gradient, even if it is frozen now."""
         self._note_flags()
         return self._stores_grad
 
     def as_it_is(self) -> tuple[Any, ...]:
-        """All that :meth:`be_again` restores.
+        """Everything that :meth:`be_again` restores.
 
         Example:
             >>> x = Tensor(data=[1.0, 2.0])
@@ -83,7 +83,7 @@ class Flagged(Handle):
         return value, self.creator, self.output_index, self.device, *flags
 
     def be_again(self, before: tuple[Any, ...]) -> None:
-        """Become what :meth:`as_it_is` has returned: values, record, device and flags.
+        """Restore what :meth:`as_it_is` has returned: values, record, device and flags.
 
         Example:
             >>> x = Tensor(data=[1.0], stores_grad=True)
@@ -101,7 +101,7 @@ class Flagged(Handle):
         self.be_again_but_for_its_value(others)
 
     def be_again_but_for_its_value(self, before: Sequence[Any]) -> None:
-        """Get back record, device and flags.
+        """Restore record, device and flags.
 
         Example:
             >>> x = Tensor(data=[1.0], stores_grad=True)
@@ -115,7 +115,7 @@ class Flagged(Handle):
         self.set_flags(*flags)
 
     def set_flags(self, device: Device, requires_grad: bool, stores_grad: bool) -> None:
-        """Set what a Tensor is other than its values and its record.
+        """Set the device and the flags.
 
         Example:
             >>> x = Tensor((2,))
@@ -130,7 +130,7 @@ class Flagged(Handle):
         changed(self, "device")
 
     def as_read(self, name: str) -> Any:
-        """What a guard compares of a Tensor: what it is, other than its values.
+        """The part of a Tensor that a guard compares: its device or its flags, not its values.
 
         Example:
             >>> Tensor((2,), stores_grad=True).as_read("flags")
@@ -139,9 +139,9 @@ class Flagged(Handle):
         return self.device if name == "device" else (self._requires_grad, self._stores_grad)
 
     def may_be_replaced_by(self, other: Self) -> bool:
-        """Whether a compiled step may take the other one's value for this one's.
+        """Whether a compiled step may use the value of another Tensor in place of this one's.
 
-        It may if both are of one shape, type, device and flags, and this one is no parameter.
+        It may if both have the same shape, type, device and flags, and this one is no parameter.
 
         Example:
             >>> Tensor((2,)).may_be_replaced_by(Tensor((2,)))

@@ -1,4 +1,4 @@
-"""What to write here for what other libraries call otherwise: a part of AttributeErrors."""
+"""Hints in AttributeErrors: the name here of something that has another name in other libraries."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ OPTIMIZER = {
 
 
 def no_attribute(owner: object, name: str, hints: dict[str, str]) -> NoReturn:
-    """Raise AttributeError, with what to write instead if that is known."""
+    """Raise AttributeError, with a hint of what to write instead, if there is one."""
     hint = f": {hints[name]}" if name in hints else ""
     raise AttributeError(
         f"{type(owner).__name__!r} object has no attribute {name!r}{hint}", name=name, obj=owner

@@ -1,7 +1,7 @@
 # mypy: disable-error-code="empty-body"
-"""Declarations of the Tensor's operators and methods that are recorded.
+"""Declarations of the operators and methods of Tensors that are recorded.
 
-They are operations: ``operation/methods.py`` defines them, and adds them to the Tensor class.
+They call operations: ``operation/methods.py`` defines them, and adds them to the Tensor class.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ Axes: TypeAlias = Sequence[int] | int | None
 
 
 class Recorded:
-    """The recorded half of :class:`singa.tensor.Tensor`.
+    """The recorded methods of :class:`singa.tensor.Tensor`.
 
-    Operators broadcast and promote types as NumPy's do; Python's numbers take the Tensor's type
-    if it can hold them. ``sum`` and the other reductions remove the axes, unless ``keepdims``.
+    Operators broadcast and promote types as in NumPy; a Python number gets the Tensor's type if
+    that can hold it. ``sum`` and the other reductions remove the axes, unless ``keepdims`` is true.
     """
 
     __slots__ = ()
@@ -66,7 +66,7 @@ class Recorded:
     def __setitem__(self, index: Any, value: Self | ArrayLike) -> None: ...
     def __iter__(self) -> Iterator[Self]: ...
 
-    # -- shapes, types and places -------------------------------------------------------------
+    # -- shapes, types and devices ------------------------------------------------------------
 
     def reshape(self, shape: int | Sequence[int], *more: int) -> Self: ...
     def expand(self, shape: int | Sequence[int], *more: int) -> Self: ...
@@ -118,7 +118,7 @@ class Recorded:
     def tanh(self) -> Self: ...
     def softmax(self, axis: int = 1) -> Self: ...
 
-    # -- SINGA's, in place: a row or a column with each of a matrix ---------------------------
+    # -- SINGA's, in place: a row or a column is combined with each one of a matrix -----------
 
     def add_row(self, v: Self | ArrayLike) -> Self: ...
     def mult_row(self, v: Self | ArrayLike) -> Self: ...

@@ -1,12 +1,12 @@
 """Tensor: a named, mutable handle on an immutable array.
 
-``t.data`` is the array (a :data:`CTensor`). Assigning it is how everything "in place" happens:
+``t.data`` is the array (a :data:`CTensor`). Every change "in place" is an assignment of it:
 copying a batch in, an optimizer's update, batch norm's running mean. Nothing else in the package
-holds numeric state, which is what lets a training step be captured into one program: a capture
+holds numeric state. So a training step can be captured into one program: a capture
 (:mod:`singa.graph`) only has to watch which Tensors are read and which are assigned.
 
 Arithmetic, indexing and the other recorded methods are declared in ``core/recorded.py``; importing
-:mod:`singa.operation` defines them (``operation/methods.py``). What users see is
+:mod:`singa.operation` defines them (``operation/methods.py``). The public module is
 :mod:`singa.tensor`.
 """
 
@@ -48,9 +48,9 @@ class Tensor(Valued, Recorded):
 
     Args:
         shape: its shape, if there is no ``data``; the elements are then 0.
-        device: where it lives, or the name of that, such as ``"cpu"``; if not given, where
-            ``data`` lives if it is a Tensor, or the CPU.
-        dtype: its data type; that of ``data`` if not given, or float32.
+        device: its device, or the name of the device, such as ``"cpu"``. If not given, the device
+            of ``data`` if that is a Tensor, else the CPU.
+        dtype: its data type. If not given, that of ``data``; float32 without ``data``.
         data: a NumPy array, a CTensor, a Tensor, a number or nested lists. It is copied, unless
             it is a CTensor. Python floats become float32, and Python ints int32, or int64 if one
             does not fit into 32 bits.
@@ -58,13 +58,13 @@ class Tensor(Valued, Recorded):
         stores_grad: whether :func:`singa.autograd.backward` yields its gradient, as for a
             parameter. Needs ``requires_grad``.
         creator: the Record of the operation that computed it; None for a leaf.
-        name: for people and checkpoints. Nothing is looked up by it.
+        name: for messages and checkpoints. Tensors are not looked up by name.
 
     Raises:
         DTypeError: ``data`` is of a type that is not supported here.
-        ArgumentError: there are integers in ``data`` that ``dtype`` does not have.
-        ShapeError: both ``shape`` and ``data`` are given and do not fit.
-        DeviceError: no device is named so.
+        ArgumentError: ``dtype`` cannot hold an integer in ``data``.
+        ShapeError: both ``shape`` and ``data`` are given, and do not fit.
+        DeviceError: no device has this name.
         ArgumentError: ``stores_grad`` without ``requires_grad``.
 
     Example:
@@ -117,7 +117,7 @@ class Tensor(Valued, Recorded):
     # -- what it is -------------------------------------------------------------------------
 
     def is_dummy(self) -> bool:
-        """Whether this is a leaf: nothing recorded has computed it.
+        """Whether this is a leaf: no recorded operation has computed it.
 
         Example:
             >>> Tensor((2, 3)).is_dummy()
@@ -126,7 +126,7 @@ class Tensor(Valued, Recorded):
         return self.creator is None
 
     def is_transpose(self) -> bool:
-        """False: a transposed Tensor has its elements in order, like every other.
+        """Always False: the elements of every Tensor are in order, also after a transposition.
 
         Example:
             >>> Tensor((2, 3)).T().is_transpose()
@@ -139,7 +139,7 @@ class Tensor(Valued, Recorded):
     def gaussian(self, mean: float = 0.0, std: float = 1.0) -> Tensor:
         """Fill with numbers from the normal distribution, in place.
 
-        They are from the device's random stream.
+        The numbers come from the device's random stream.
 
         Raises:
             DTypeError: this Tensor is not of a float type.
@@ -152,9 +152,9 @@ class Tensor(Valued, Recorded):
         return draw(self, _random.normal, mean, std)
 
     def uniform(self, low: float = 0.0, high: float = 1.0) -> Tensor:
-        """Fill with numbers that are uniform in [low, high), in place.
+        """Fill with numbers from the uniform distribution on [low, high), in place.
 
-        They are from the device's random stream.
+        The numbers come from the device's random stream.
 
         Raises:
             DTypeError: this Tensor is not of a float type.
@@ -167,9 +167,9 @@ class Tensor(Valued, Recorded):
         return draw(self, _random.uniform, low, high)
 
     def bernoulli(self, p: float) -> Tensor:
-        """Fill with ones, each with probability ``p``, and zeros, in place.
+        """Fill with zeros and ones, in place; each element is 1 with probability ``p``.
 
-        They are from the device's random stream.
+        The numbers come from the device's random stream.
 
         Raises:
             DTypeError: this Tensor is not of a float type.
@@ -181,7 +181,7 @@ class Tensor(Valued, Recorded):
         return draw(self, _random.bernoulli, p)
 
     def reset_like(self, t: Tensor) -> Tensor:
-        """Become zeros of another Tensor's shape and data type, on its device, in place.
+        """Change, in place, to zeros with another Tensor's shape, data type and device.
 
         Example:
             >>> Tensor((2,)).set_value(1.0).reset_like(Tensor((3,), dtype=tensor.int32))
@@ -191,7 +191,7 @@ class Tensor(Valued, Recorded):
         return self
 
     def to_device(self, device: Device | str) -> Tensor:
-        """Move this Tensor to another device, in place. ``"cuda:1"`` names one.
+        """Move this Tensor to another device, in place. A name such as ``"cuda:1"`` works too.
 
         Example:
             >>> Tensor((2,)).to_device(device.create_cpu_device()).device
@@ -225,10 +225,10 @@ class Tensor(Valued, Recorded):
         self.data = self.data.astype(as_dtype(dtype))
         return self
 
-    # -- copies and other people's arrays -----------------------------------------------------
+    # -- copies -------------------------------------------------------------------------------
 
     def deepcopy(self) -> Tensor:
-        """A new leaf of the same shape, values and flags; :meth:`clone` is recorded.
+        """A new leaf of the same shape, values and flags. It is not recorded; :meth:`clone` is.
 
         Example:
             >>> t = Tensor(data=[1.0, 2.0], stores_grad=True)
@@ -246,12 +246,12 @@ class Tensor(Valued, Recorded):
         return self.deepcopy()
 
     def __reduce__(self) -> Any:
-        # A leaf, as deepcopy gives: what has computed it is not put into files.
+        # A leaf, as from deepcopy: the record of its computation is not pickled.
         values = self._value("pickle")
         return _unpickled, (values, self.device, self._requires_grad, self._stores_grad, self.name)
 
     def contiguous(self) -> Tensor:
-        """Itself: every Tensor's elements are in order.
+        """The Tensor itself: the elements of every Tensor are in order.
 
         Example:
             >>> t = Tensor((2, 3))
@@ -261,7 +261,7 @@ class Tensor(Valued, Recorded):
         return self
 
     def detach(self) -> Tensor:
-        """A Tensor of the same shape and values, through which no gradient flows.
+        """A new Tensor of the same shape and values, through which no gradient flows.
 
         Example:
             >>> Tensor(data=[1.0, 2.0], stores_grad=True).detach().requires_grad
@@ -269,22 +269,22 @@ class Tensor(Valued, Recorded):
         """
         return wrap(self.data, self.device)
 
-    # Tensors are equal by value, element by element, but found by who they are.
+    # ``==`` compares elements, but dicts and sets need the identity of a Tensor.
     __hash__ = object.__hash__
 
 
 def draw(tensor: Tensor, distribution: Any, *parameters: float) -> Tensor:
     """Fill a Tensor, in place, with numbers of a distribution of :mod:`singa.core.random`.
 
-    They are from its device's random stream.
+    The numbers come from the device's random stream.
 
     Raises:
-        DTypeError: it is not of a float type.
+        DTypeError: the Tensor is not of a float type.
     """
     dtype = tensor.dtype
     if not is_float(dtype):
         raise DTypeError(f"{distribution.__name__}: a float Tensor is needed, not {dtype}")
-    # As arrays of this data type, so that another mean does not compile another kernel.
+    # Pass arrays of this data type, so that another mean does not compile another kernel.
     numbers = [np.asarray(parameter, dtype) for parameter in parameters]
     key = next_key(tensor.device)
     tensor.data = distribution(key, *numbers, shape=tensor.shape, dtype=dtype)
@@ -292,7 +292,7 @@ def draw(tensor: Tensor, distribution: Any, *parameters: float) -> Tensor:
 
 
 def _not_elements(shape: list[Any]) -> None:
-    """Warn that a list is a shape: in PyTorch it would be the elements."""
+    """Warn that a list is used as a shape: in PyTorch it would be the elements."""
     if not all(isinstance(size, (int, np.integer)) for size in shape):
         raise ShapeError(
             f"Tensor: a shape is made of sizes of 0 or more, got {shape!r}; Tensor(data=...) makes "
@@ -315,7 +315,7 @@ def wrap(
     creator: Any = None,
     output_index: int = 0,
 ) -> Tensor:
-    """A Tensor on this very array; the short way for what the package itself computes."""
+    """A Tensor of this array, which is not copied or checked; for results of the package itself."""
     tensor = Tensor.__new__(Tensor)
     tensor._data = data
     tensor.device = device
@@ -339,14 +339,14 @@ def _unpickled(
 
 
 def number(value: float, dtype: DType, device: Device) -> Tensor:
-    """A constant of shape (); those that are used again and again are made once."""
+    """A constant of shape (). Constants that are used often are made once and cached."""
     return wrap(number_array(value, dtype, device), device)
 
 
 def as_tensor(value: TensorLike, like: Tensor) -> Tensor:
     """``value`` itself if it is a Tensor, else a constant on ``like``'s device.
 
-    A Python number takes ``like``'s data type where that can hold it, as in NumPy.
+    A Python number gets ``like``'s data type if that can hold it, as in NumPy.
 
     Example:
         >>> tensor.as_tensor(0.5, like=Tensor(data=[1.0, 2.0], dtype=tensor.float16))
@@ -383,7 +383,7 @@ def random_key(device: Device) -> Tensor:
 
 
 def next_key(device: Device) -> CTensor:
-    """A fresh key, uint32 (2,), for jax.random; the device's stream moves on."""
+    """A new key, uint32 (2,), for jax.random; the device's random stream advances."""
     state = random_key(device)
     state.data, key = _random.split(state.data)
     return key

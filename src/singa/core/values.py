@@ -1,4 +1,4 @@
-"""A Tensor's values: which array they are, how they go in, and how they come out."""
+"""A Tensor's values: its array, how values are written, and how they are read."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from singa.errors import CaptureError, DTypeError, ShapeError
 
 
 class Count(int):
-    """An integer that can be called, which returns it: an attribute here, a method in SINGA.
+    """An integer that returns itself when called. It is an attribute here, a method in SINGA.
 
     Example:
         >>> Tensor((2, 3)).ndim == Tensor((2, 3)).ndim() == 2
@@ -40,7 +40,7 @@ class Valued(Flagged):
 
     @property
     def data(self) -> CTensor:
-        """The array. Assigning another one is how a Tensor changes."""
+        """The array. A Tensor changes when another array is assigned."""
         capture = local.capture
         return self._data if capture is None else capture.read(self)
 
@@ -54,9 +54,9 @@ class Valued(Flagged):
         self.assign(value)
 
     def assign(self, value: CTensor) -> None:
-        """``self.data = value``, of any shape, unchecked: for what the package itself computed.
+        """``self.data = value``, of any shape, without a check: for results of the package itself.
 
-        The Tensor is a leaf from then on: nothing recorded has computed this value.
+        The Tensor becomes a leaf, because no recorded operation has computed this value.
 
         Example:
             >>> t = Tensor((2,))
@@ -119,13 +119,17 @@ class Valued(Flagged):
         """
         return not self.size()
 
-    # -- how values go in ---------------------------------------------------------------------
+    # -- writing values -----------------------------------------------------------------------
 
     def check_fits(self, array: np.ndarray[Any, Any], what: str) -> None:
-        """Raise what :meth:`copy_from_numpy` would raise for ``array``; ``what`` begins it.
+        """Raise the error that :meth:`copy_from_numpy` would raise for this array.
+
+        Args:
+            array: the array to check.
+            what: the beginning of the message.
 
         Raises:
-            ShapeError: it is not of this Tensor's shape.
+            ShapeError: the array does not have this Tensor's shape.
             DTypeError: its values do not fit into this Tensor's data type.
 
         Example:
@@ -142,11 +146,11 @@ class Valued(Flagged):
             raise DTypeError(f"{what}: {array.dtype} values do not fit into a {self.dtype} Tensor")
 
     def copy_from_numpy(self, np_array: np.ndarray[Any, Any]) -> Self:
-        """Copy an array in. Its shape must be this Tensor's; its values are converted.
+        """Copy an array into this Tensor. It must have the same shape; its values are converted.
 
         Raises:
-            ShapeError: another shape. For batches of several sizes make a Tensor for each.
-            DTypeError: the conversion would lose more than precision (float to int, say).
+            ShapeError: the shape differs. For batches of several sizes make a Tensor for each.
+            DTypeError: the conversion would lose more than precision (for example float to int).
 
         Example:
             >>> Tensor((2,)).copy_from_numpy(np.array([1, 2]))
@@ -158,10 +162,10 @@ class Valued(Flagged):
         return self
 
     def copy_data(self, t: Self) -> Self:
-        """Take over another Tensor's values; shape, data type and device stay.
+        """Copy another Tensor's values into this one; shape, data type and device do not change.
 
         Raises:
-            ShapeError: the other one is of another shape.
+            ShapeError: the other Tensor has another shape.
 
         Example:
             >>> Tensor((2,)).copy_data(Tensor(data=[1, 2]))
@@ -173,7 +177,7 @@ class Valued(Flagged):
         return self
 
     def copy_from(self, t: Self | np.ndarray[Any, Any]) -> Self:
-        """:meth:`copy_data` of a Tensor, :meth:`copy_from_numpy` of an array, of this one's shape.
+        """Copy a Tensor or an array of the same shape: :meth:`copy_data`, :meth:`copy_from_numpy`.
 
         Example:
             >>> Tensor((2,)).copy_from(np.array([1, 2]))
@@ -191,7 +195,7 @@ class Valued(Flagged):
             >>> Tensor((2,)).set_value(0.5)
             Tensor([0.5, 0.5], shape=(2,), dtype=float32, device=cpu)
         """
-        # Reading Tensors is a part of a step: only the array is made with real values.
+        # Only the array is made with real values. A read of a Tensor has to be captured.
         number = x.data if isinstance(x, Valued) else x
         shape, dtype = self.shape, self.dtype
         if not isinstance(number, jax.Array):
@@ -201,14 +205,14 @@ class Valued(Flagged):
         self.data = value
         return self
 
-    # -- how they come out --------------------------------------------------------------------
+    # -- reading values -----------------------------------------------------------------------
 
     @property
     def _has_no_value(self) -> bool:
         return isinstance(self._data, jax.core.Tracer) or local.capture is not None
 
     def _value(self, what: str) -> np.ndarray[Any, Any]:
-        """The values, read-only and not copied if on the CPU."""
+        """The values, read-only; they are not copied if they are on the CPU."""
         if self._has_no_value:
             raise CaptureError(
                 f"{what}: this Tensor{f' ({self.name})' if self.name else ''} has no value yet: "
@@ -218,7 +222,7 @@ class Valued(Flagged):
         return on_host(self._data)
 
     def to_numpy(self) -> np.ndarray[Any, Any]:
-        """The values as a NumPy array, which is the caller's own.
+        """The values as a NumPy array: a copy, which the caller may change.
 
         Raises:
             CaptureError: in a step that is being compiled there are no values yet.
@@ -317,7 +321,7 @@ class Valued(Flagged):
 
     def _repr_html_(self) -> str | None:
         if self._has_no_value:
-            return None  # Jupyter shows the other one
+            return None  # Jupyter then shows the text of __repr__
         return notebook.array(np.asarray(self._data), f"Tensor {self._about()}")
 
     def _about(self) -> str:

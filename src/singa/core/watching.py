@@ -1,7 +1,7 @@
-"""The state of each thread, and the listeners that it notifies of Tensors, layers and operations.
+"""The state of each thread, and listeners for its Tensors, layers and operations.
 
-Usually nothing listens. A step that is being captured does (:mod:`singa.graph`), and so does an
-eager step that may have to be undone.
+Usually there is no listener. A step that is being captured has one (:mod:`singa.graph`), and so has
+an eager step that may have to be undone.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ FORWARD, BACKWARD, UPDATE = "forward", "backward", "update"
 class Listener(Generic[T]):
     """Is notified of what happens to Tensors: a step that may be undone or is being captured.
 
-    This base class ignores what is made and changed (a journal notes it), and refuses what only a
-    capture can do: give the values of Tensors, and take new ones. The conditions given to
-    :meth:`check` have to hold when a captured step runs: if one does not, its error is raised, and
-    no Tensor is assigned.
+    This base class ignores that Tensors are made and changed (a journal notes it), and refuses what
+    only a capture can do: get and set the values of Tensors. The conditions given to :meth:`check`
+    have to be true when a captured step runs: if one is false, its error is raised, and no Tensor
+    is assigned.
     """
 
     # -- of a journal -------------------------------------------------------------------------
@@ -76,7 +76,7 @@ class Listener(Generic[T]):
         self.refuse()
 
     def read(self, tensor: T) -> CTensor:
-        """The value of a Tensor at present."""
+        """The present value of a Tensor."""
         self.refuse()
 
     def write(self, tensor: T, value: CTensor) -> None:
@@ -84,15 +84,15 @@ class Listener(Generic[T]):
         self.refuse()
 
     def has_assigned(self, tensor: T) -> bool:
-        """Whether the step has assigned a Tensor: it no longer has its value from before."""
+        """Whether the step has assigned a Tensor, so that its value from before is replaced."""
         return False
 
     def peek(self, tensor: T) -> Any:
-        """The value of a Tensor at present, without reading it, for :meth:`put_back`."""
+        """The present value of a Tensor for :meth:`put_back`; it is not noted as read."""
         return tensor._data
 
     def put_back(self, tensor: T, before: Any) -> None:
-        """Set the value of a Tensor to what :meth:`peek` gave."""
+        """Set the value of a Tensor to what :meth:`peek` has returned."""
         tensor._data = before
 
 
@@ -145,7 +145,7 @@ class _Local(threading.local):
     training: bool | None = None  # the mode of the model's step that runs; None outside of steps
     precision: DType | None = None  # the short type of the block of mixed precision
     anomaly: bool = False  # in a block that searches for NaN and infinity
-    recording: bool | None = None  # whether the block records operations; None outside of these
+    recording: bool | None = None  # whether the block records operations; None without a block
     still: bool = False  # in a block in which optimizers update nothing
 
 
@@ -157,8 +157,8 @@ def calling(kind: str, owner: Any) -> AbstractContextManager[Any]:
 
     Args:
         kind: :data:`FORWARD`, :data:`BACKWARD` or :data:`UPDATE`.
-        owner: what is called: the record of an operation's call or, where nothing is recorded, the
-            operation; for an update its optimizer.
+        owner: the object that is called: the record of an operation's call or, if nothing is
+            recorded, the operation; for an update, the optimizer.
     """
     capture = local.capture
     return nullcontext() if capture is None else capture.calling(kind, owner)
@@ -166,10 +166,11 @@ def calling(kind: str, owner: Any) -> AbstractContextManager[Any]:
 
 @contextmanager
 def outside_capture() -> Iterator[None]:
-    """A block that computes with real values although a step is being captured.
+    """A block that computes with real values even if a step is being captured.
 
-    It is for what happens once, is not part of the step and is not undone with it: making
-    parameters. A guard that has already read the changed objects takes their new state as read.
+    It is for work that is done once, such as making parameters: it is not part of the step, and is
+    not undone with it. If a guard has already read objects that the block changes, their new state
+    counts as what was read.
     """
     capture, local.capture = local.capture, None
     journal, local.journal = local.journal, None
@@ -185,7 +186,7 @@ P = ParamSpec("P")
 
 
 def unless_still(update: Callable[P, None]) -> Callable[P, None]:
-    """A method of an optimizer that does nothing in a block of :func:`still`."""
+    """Decorate a method of an optimizer: it does nothing in a block of :func:`still`."""
 
     @wraps(update)
     def method(*args: P.args, **options: P.kwargs) -> None:
@@ -212,5 +213,5 @@ def still() -> _GeneratorContextManager[None]:
 
 
 def concrete() -> AbstractContextManager[Any]:
-    """A block in which arrays are made with real values, although a step may be in capture."""
+    """A block in which arrays are made with real values, even if a step is being captured."""
     return nullcontext() if local.capture is None else jax.ensure_compile_time_eval()

@@ -1,4 +1,4 @@
-"""Parts of a dataset: a share for validation, some classes, the first hundred samples."""
+"""Parts of a dataset, such as a share for validation, some classes, or the first samples."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from singa.errors import ArgumentError, BoundsError, DTypeError
 
 
 class Subset:
-    """Some of a dataset's samples, in this order; nothing is copied.
+    """Some of a dataset's samples, in the order of the indices; nothing is copied.
 
     Args:
         dataset: any dataset with ``len`` and ``[i]``.
-        indices: which of its samples: integers from 0 to below its length, of shape (N,).
+        indices: the indices of the samples: integers of at least 0 and less than its length, of
+            shape (N,).
 
     Raises:
-        DTypeError: the indices are no integers.
-        BoundsError: an index of a sample that does not exist.
+        DTypeError: the indices are not integers.
+        BoundsError: there is no sample with this index.
 
     Example:
         >>> digits = data.load_digits()
@@ -51,7 +52,7 @@ class Subset:
         return self.dataset[int(self.indices[index])]
 
     def take(self, rows: Rows) -> Any:
-        """The batch of these rows, read at once if the dataset can do that.
+        """The batch of these rows. They are read together if the dataset has a method ``take``.
 
         Example:
             >>> squares = data.ArrayDataset(np.arange(10) ** 2)
@@ -72,16 +73,16 @@ def random_split(
 
     Args:
         dataset: any dataset with ``len`` and ``[i]``.
-        sizes: of each part the number of samples, which add up to all of them; or its share, which
-            add up to 1. Shares are rounded down, and the samples that are left over go to the
-            first parts, one each.
+        sizes: for each part its number of samples (together all samples), or its share (together
+            1). Shares are rounded down, and the first parts get one more sample each, until all
+            samples are used.
         seed: the same seed gives the same parts.
 
     Returns:
         The parts, as :class:`Subset`.
 
     Raises:
-        ArgumentError: sizes that do not add up, or a negative one.
+        ArgumentError: the sizes do not add up, or one is negative.
 
     Example:
         >>> train, validation = data.random_split(data.load_digits().train, [0.9, 0.1])

@@ -1,4 +1,4 @@
-"""Table: columns of numbers, as a training keeps and writes them, and a board reads them."""
+"""Table: columns of numbers. A training stores and writes one, and a board reads it."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class Table(Mapping[str, list[Any]]):
         self._columns = dict(columns or {})
 
     def append(self, row: Mapping[str, float]) -> None:
-        """Add a row, which has the columns of the first one.
+        """Add a row. It must have the same columns as the first row.
 
         Raises:
-            ArgumentError: it has others.
+            ArgumentError: its columns differ.
         """
         if not self._columns:
             self._columns = {name: [] for name in row}
@@ -52,10 +52,10 @@ class Table(Mapping[str, list[Any]]):
         return {name: column[index] for name, column in self._columns.items()}
 
     def write(self, fpath: str | os.PathLike[str]) -> None:
-        """Write a file of comma-separated values, whole or not at all.
+        """Write a file of comma-separated values, completely or not at all.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: the file cannot be written.
         """
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")

@@ -34,7 +34,7 @@ class Branch(NamedTuple):
 
 
 def _initializing(initialize: Callable[..., None]) -> Callable[..., None]:
-    """An ``initialize`` after which the layer is initialized: no call makes its parameters anew."""
+    """Wrap ``initialize``: the layer is initialized after it, so parameters are made only once."""
 
     @wraps(initialize)
     def method(self: Layer, *xs: Any, **options: Any) -> None:
@@ -52,7 +52,7 @@ def _initializing(initialize: Callable[..., None]) -> Callable[..., None]:
 
 
 def _initialized_first(forward: Callable[..., Any]) -> Callable[..., Any]:
-    """A ``forward`` that may be called without ``layer(x)``: it makes the parameters first."""
+    """Wrap ``forward``: it makes the parameters first, so it can be called without ``layer(x)``."""
 
     @wraps(forward)
     def method(self: Layer, *xs: Any, **options: Any) -> Any:
@@ -66,14 +66,14 @@ def _initialized_first(forward: Callable[..., Any]) -> Callable[..., Any]:
 class Layer(Watched):
     """A function of Tensors with its own parameters and state.
 
-    A subclass defines ``forward``, and ``initialize`` if it makes parameters that depend on its
-    first input: it is called with that input before the first forward, unless it was called by
-    hand before.
+    A subclass defines ``forward``, and also ``initialize`` if it makes parameters that depend on
+    its first input. ``initialize`` is called with that input before the first forward, unless it
+    was called explicitly before.
 
     The parameters, states and inner layers are found among the attributes: Tensors with
     ``stores_grad`` are parameters, Tensors registered by :meth:`register_states` are states, and
-    Layers are searched too, also in lists, tuples and dicts. Names are their paths, ``conv1.W`` or
-    ``blocks.0.bn.scale``. An object with several paths is counted once.
+    inner Layers are searched too, also in lists, tuples and dicts. Names are paths, such as
+    ``conv1.W`` or ``blocks.0.bn.scale``. An object with several paths is counted once.
 
     Shapes:
         xs, y: the arguments and the results of ``forward``.
@@ -104,10 +104,10 @@ class Layer(Watched):
 
     @_initializing
     def initialize(self, *xs: Any) -> None:
-        """Make the parameters; the inputs give the shapes, types and device."""
+        """Make the parameters; their shapes, types and device depend on the inputs."""
 
     def forward(self, *xs: Any, **options: Any) -> Any:
-        """Compute the outputs: Tensors in, Tensors out."""
+        """Compute the outputs, which are Tensors, from inputs, which are Tensors."""
         raise NotImplementedError(f"{type(self).__name__} has no forward")
 
     def __call__(self, *xs: Any, **options: Any) -> Any:
@@ -132,7 +132,7 @@ class Layer(Watched):
             hints.no_attribute(self, name, hints.LAYER)
 
     def _initialize(self, xs: tuple[Any, ...], options: dict[str, Any]) -> None:
-        """Call ``initialize`` with the inputs, those given by name too if it knows the names."""
+        """Call ``initialize`` with the inputs, and with the keyword inputs whose names it has."""
         if options:
             known = inspect.signature(self.initialize).parameters
             options = {name: value for name, value in options.items() if name in known}
@@ -155,8 +155,8 @@ class Layer(Watched):
     def register_layers(self, *layers: Layer | Mapping[str, Layer]) -> None:
         """Register layers that cannot be found among the attributes, such as those in a closure.
 
-        They become attributes: the layers of a dict by its keys, others as ``Linear_0``,
-        ``ReLU_1``. The numbers continue from call to call.
+        They become attributes: the keys of a dict are the names of its layers, others are named
+        ``Linear_0``, ``ReLU_1``. The numbers continue with each call.
 
         Raises:
             ArgumentError: a name is already used.
@@ -187,7 +187,7 @@ class Layer(Watched):
     def freeze(self) -> None:
         """Make all parameters constant from now on, also those that are made later.
 
-        They get no gradients, and nothing that only these gradients need is computed. Optimizers
+        They get no gradients; values that only these gradients need are not computed. Optimizers
         do not update them.
 
         Example:
@@ -218,13 +218,13 @@ class Layer(Watched):
         for param in self.get_params().values():
             param.requires_grad = not frozen
 
-    # -- what belongs to it -------------------------------------------------------------------
+    # -- parameters, states and inner layers --------------------------------------------------
 
     def get_params(self) -> dict[str, Tensor]:
-        """The parameters by name, frozen ones too.
+        """The parameters by name, including frozen ones.
 
         Raises:
-            ArgumentError: two of them have one name, through keys of dicts such as 0 and "0".
+            ArgumentError: two of them have the same name, because of dict keys such as 0 and "0".
 
         Example:
             >>> net = layer.Sequential(layer.Conv2d(6, 3, bias=False), layer.BatchNorm2d())
@@ -297,7 +297,7 @@ class Layer(Watched):
             own[name].copy_from_numpy(array)
 
     def sublayers(self) -> Iterator[tuple[str, Layer]]:
-        """Every layer inside of this one, with its name; outer ones before inner ones.
+        """Every layer inside this one, with its name; outer layers come before inner ones.
 
         Example:
             >>> net = layer.Sequential(layer.Linear(8), layer.Sequential(layer.ReLU()))
@@ -309,7 +309,7 @@ class Layer(Watched):
                 yield name, value
 
     def tree(self) -> Iterator[Branch]:
-        """This layer and all layers inside, outer ones before inner ones.
+        """This layer and all layers inside it; outer layers come before inner ones.
 
         Example:
             >>> net = layer.Sequential(layer.Linear(8), layer.Sequential(layer.ReLU()))
@@ -340,7 +340,7 @@ class Layer(Watched):
             for name, value in vars(self).items()
             if _is_plain(value)
             and not name.startswith("_")
-            and not hasattr(type(self), name)  # the state of a Model
+            and not hasattr(type(self), name)  # without attributes that hold a Model's state
             and value != defaults.get(name)
         )
 
@@ -391,7 +391,7 @@ def _is_plain(value: Any) -> bool:
 
 
 def param_dtype(x: Tensor) -> DType:
-    """The type for the parameters of a layer with input ``x``: its own if it is a float type.
+    """The type for the parameters of a layer with input ``x``: the input's if it is a float type.
 
     In mixed precision it is always float32, even if the input is of a short type.
     """

@@ -1,4 +1,4 @@
-"""SINGA's older forms of layers' arguments, in which the sizes of the inputs come first."""
+"""SINGA's older forms of layers' arguments, in which the input sizes come first."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from singa.errors import DTypeError
 def by_position(
     name: str, given: Sequence[Any], newer: Sequence[str], older: Sequence[str], **options: Any
 ) -> dict[str, Any]:
-    """What arguments by position mean: the newer form's, or, if they are more, the older one's.
+    """Positional arguments as a dict: by the newer form or, if it has too few, by the older one.
 
     Args:
-        name: of the layer, for messages.
-        given: the arguments.
-        newer, older: what those of each form are called.
-        options: what arguments are that were not given by position.
+        name: the layer's name, for messages.
+        given: the positional arguments. If they are more than the newer form has, they are taken
+            as the older form.
+        newer, older: the names of the arguments in each form.
+        options: the values of arguments that are not given by position.
 
     Raises:
-        DTypeError: they are more than the older form has.
+        DTypeError: there are more arguments than the older form has.
     """
     if len(given) > len(older):
         raise DTypeError(

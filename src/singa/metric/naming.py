@@ -1,4 +1,4 @@
-"""Metrics by their names, and what of a training's history is best: by them or by the loss."""
+"""Metrics by their names; and which epoch of a training is best, by a metric or by the loss."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from singa.metric.mean import MeanAbsoluteError, MeanSquaredError, Perplexity
 
 
 def name_of(kind: type[Metric]) -> str:
-    """The name of a metric: ``top_k_accuracy`` for ``TopKAccuracy``."""
+    """The name of a metric's class: ``top_k_accuracy`` for ``TopKAccuracy``."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", kind.__name__).lower()
 
 
@@ -26,15 +26,15 @@ KINDS: Mapping[str, type[Metric]] = MappingProxyType(
         )
     }
 )  # fmt: skip
-"""The metrics that have names."""
+"""The classes of metrics that can be given by name."""
 
 
 def best_of(column: str, metrics: Mapping[str, Metric] = MappingProxyType({})) -> str:
-    """Whether a column of a history is best at its least or its greatest: "min" or "max".
+    """Whether the least or the greatest value of a history's column is best: "min" or "max".
 
     For a metric, of the training or the validation, ``Metric.best`` decides; the metric is one of
-    ``metrics``, or the one with that name. All other columns are a model's loss, or other scalars
-    that it returns, and their least value is best.
+    ``metrics``, or the library's metric of that name. All other columns are a model's loss, or
+    other scalars that it returns; their least value is best.
 
     Example:
         >>> metric.best_of("val_accuracy"), metric.best_of("val_loss"), metric.best_of("penalty")
@@ -48,15 +48,15 @@ def best_of(column: str, metrics: Mapping[str, Metric] = MappingProxyType({})) -
 
 
 def best_epoch(values: Sequence[float], mode: str, min_delta: float = 0.0) -> int:
-    """The number of the best epoch; the first of several that are as good.
+    """The number of the best epoch; if several are equally good, the first of them.
 
     Args:
         values: one for each epoch.
         mode: ``"min"`` or ``"max"``.
-        min_delta: by how much an epoch has to be better than the best one before.
+        min_delta: an epoch is better only if it improves on the best one before by more than this.
 
     Returns:
-        From 1 on; 0 if none of the values is finite.
+        A number from 1; 0 if none of the values is finite.
     """
     best, best_cost = 0, math.inf
     for epoch, value in enumerate(values, 1):
@@ -70,5 +70,5 @@ _NO_MEASURE = re.compile("epoch|step|seconds|samples_per_second|lr(_.*)?")
 
 
 def is_measure(column: str) -> bool:
-    """Whether a column of a history says how good an epoch was."""
+    """Whether a column of a history measures how good an epoch was."""
     return not _NO_MEASURE.fullmatch(column)

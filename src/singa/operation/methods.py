@@ -224,9 +224,9 @@ def _as_column(matrix: Tensor, v: TensorLike) -> Tensor:
 
 
 def _clone(self: Tensor) -> Tensor:
-    """The same values in another Tensor; gradients flow through it, which ``detach`` ends.
+    """A new Tensor of the same shape and values. Unlike :meth:`detach`, gradients flow through it.
 
-    Of what no gradient is wanted of at present it is a new leaf with the same flags.
+    If this Tensor needs no gradient at present, the new one is a leaf with the same flags.
 
     Example:
         >>> x = Tensor(data=[1.0, 2.0], stores_grad=True)

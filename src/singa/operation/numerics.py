@@ -1,4 +1,4 @@
-"""Norms and products whose intermediate values may overflow or underflow their type."""
+"""Norms and products, without overflow or underflow of intermediate values."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ import jax.numpy as jnp
 from singa.device import CTensor
 
 _Scaled: TypeAlias = tuple[CTensor, CTensor]
-"""Numbers of a size from 1 to 2 (or 0, infinite, NaN), and powers of two to multiply them with."""
+"""Numbers of absolute value from 1 to 2 (or 0, infinite, NaN), and exponents: each value is the
+number times 2 to the power of its exponent."""
 
 
 _CHUNK = 32
-"""How many numbers are multiplied at once: the product of more could overflow."""
+"""The most numbers that are multiplied at once: the product of more could overflow."""
 
 
 def direction(x: CTensor, axes: int | Sequence[int]) -> tuple[CTensor, CTensor]:
@@ -33,15 +34,15 @@ def direction(x: CTensor, axes: int | Sequence[int]) -> tuple[CTensor, CTensor]:
 
 
 def length(x: CTensor) -> CTensor:
-    """That of all elements as one vector: ()."""
+    """The norm of all elements as one vector: ()."""
     return direction(x.ravel(), 0)[1][0]
 
 
 def scale_for(largest: CTensor) -> CTensor:
-    """What to divide numbers by of which this is the largest size, before they are squared.
+    """The divisor for numbers before they are squared; ``largest`` is their largest absolute value.
 
-    Then neither their squares nor the sum of those overflow or vanish. Its reciprocal, by which
-    XLA multiplies, does not vanish either.
+    With it, neither the squares nor their sum overflow or become 0. The reciprocal of the divisor,
+    by which XLA multiplies, does not become 0 either.
     """
     info = jnp.finfo(largest.dtype)
     return jnp.clip(largest, float(info.tiny) ** 0.8, float(info.max) ** 0.8)
@@ -58,7 +59,7 @@ def whole_product(x: CTensor) -> CTensor:
 
 
 def other_products(x: CTensor) -> CTensor:
-    """For each element the product of all others along the last axis."""
+    """For each element, the product of all others along the last axis."""
     return _value(*_others(*_scaled(x)))
 
 
@@ -77,7 +78,7 @@ def _whole(number: CTensor, power: CTensor) -> _Scaled:
 
 
 def _others(number: CTensor, power: CTensor) -> _Scaled:
-    """For each element the product of the others: those in its chunk, and the other chunks."""
+    """For each element, the product of the others in its chunk and of the other chunks."""
     size = number.shape[-1]
     if size <= _CHUNK:
         place = jnp.arange(size, dtype=jnp.int32)
@@ -92,7 +93,7 @@ def _others(number: CTensor, power: CTensor) -> _Scaled:
 
 
 def _chunks(x: CTensor, neutral: int) -> CTensor:
-    """The last axis as two axes, the second one short; filled up with neutral elements."""
+    """Split the last axis into two: chunks, and elements of a chunk. Pad with neutral elements."""
     count = max(-(-x.shape[-1] // _CHUNK), 1)
     fill = [(0, 0)] * (x.ndim - 1) + [(0, count * _CHUNK - x.shape[-1])]
     x = jnp.pad(x, fill, constant_values=jnp.asarray(neutral, x.dtype))
@@ -100,18 +101,18 @@ def _chunks(x: CTensor, neutral: int) -> CTensor:
 
 
 def _value(number: CTensor, power: CTensor) -> CTensor:
-    # 0 and infinity do not change, for any powers.
+    # 0, infinity and NaN stay the same, whatever the power.
     return _shifted(number, jnp.where(jnp.isfinite(number) & (number != 0), power, 0))
 
 
 def _shifted(x: CTensor, power: CTensor) -> CTensor:
-    """``x`` times a power of two, in two steps, because each factor must fit into the type."""
+    """``x`` times 2 to this power, in two steps, because each factor must fit into the type."""
     half = power // 2
     return x * _power_of_two(half, x.dtype) * _power_of_two(power - half, x.dtype)
 
 
 def _power_of_two(power: CTensor, dtype: jnp.dtype) -> CTensor:
-    """The nearest power of two that is a normal number, made exactly from its bits."""
+    """2 to this power, or the nearest one that is a normal number, made exactly from its bits."""
     info = jnp.finfo(dtype)
     bits = jnp.dtype(f"int{info.bits}")
     power = jnp.clip(power, info.minexp, info.maxexp - 1).astype(bits)

@@ -1,7 +1,8 @@
-"""NumPy's operators and functions on Tensors: recorded where there is an operation for them.
+"""NumPy's operators and functions on Tensors: recorded if there is an operation for them.
 
-``ndarray - tensor`` and ``np.exp(tensor)`` give Tensors, and their gradients arrive. Where there is
-no operation, NumPy computes with the values; if a gradient would be lost by that, it is refused.
+``ndarray - tensor`` and ``np.exp(tensor)`` give Tensors, and gradients flow through them. If there
+is no operation, NumPy computes with the values. If a gradient would be lost then, an error is
+raised.
 """
 
 from __future__ import annotations
@@ -144,7 +145,7 @@ FUNCTIONS: dict[Any, Callable[..., Tensor]] = {
 
 
 def array_ufunc(self: Tensor, ufunc: Any, method: str, *xs: Any, **options: Any) -> Any:
-    """What NumPy calls for its operators and elementwise functions."""
+    """Called by NumPy for its operators and elementwise functions."""
     function = UFUNCS.get(ufunc)
     if function is not None and method == "__call__" and not options:
         return function(*[as_tensor(x, self) for x in xs])
@@ -154,19 +155,19 @@ def array_ufunc(self: Tensor, ufunc: Any, method: str, *xs: Any, **options: Any)
 
 
 def array_function(self: Tensor, function: Any, types: Any, xs: Any, options: Any) -> Any:
-    """What NumPy calls for its other functions."""
+    """Called by NumPy for its other functions."""
     ours = FUNCTIONS.get(function)
     if ours is not None:
         try:
             return ours(*xs, **options)
-        except TypeError:  # arguments of NumPy's that ours does not have
+        except TypeError:  # arguments that NumPy's function has and ours does not
             if set(options) & {"axis", "keepdims"} == set(options):
                 raise
     return _by_numpy(function, function, xs, options)
 
 
 def jax_array(self: Tensor) -> jax.Array:
-    """What jax calls when it is given a Tensor among arrays."""
+    """Called by jax when one of its arguments is a Tensor."""
     if is_tracked(self):
         raise GradientError(
             "jax would compute with this Tensor's values, without a record, so that its gradient "
@@ -177,7 +178,7 @@ def jax_array(self: Tensor) -> jax.Array:
 
 
 def _by_numpy(named: Any, function: Any, xs: Any, options: Any) -> Any:
-    """What NumPy computes with the values, unless a gradient were lost by it."""
+    """NumPy's result for the values; an error if a gradient would be lost."""
     tensors: list[Tensor] = []
     xs, options = _values(xs, tensors), _values(options, tensors)
     tracked = is_tracked(*tensors)
@@ -190,7 +191,7 @@ def _by_numpy(named: Any, function: Any, xs: Any, options: Any) -> Any:
 
 
 def _values(given: Any, tensors: list[Tensor]) -> Any:
-    """The same with arrays in place of Tensors, which are added to the list."""
+    """``given`` with an array in place of each Tensor; the Tensors are added to the list."""
     if isinstance(given, Tensor):
         tensors.append(given)
         return np.asarray(given)

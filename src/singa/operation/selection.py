@@ -1,8 +1,7 @@
 """Selecting elements: slices, and elements at given indices.
 
-Indices in a Tensor are not checked, because a check would wait for the device: negative ones count
-from the end, and indices beyond an end are clamped to it. Indices in lists and NumPy arrays are
-checked.
+Negative indices count from the end. Indices in a Tensor are not checked, because a check would wait
+for the device; those out of bounds are clamped. Indices in lists and NumPy arrays are checked.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ __all__ = [
 
 
 class Slice(Operation):
-    """y = x[start:end:step] along some axes, with Python's meaning of each (ONNX Slice)."""
+    """y = x[start:end:step] along some axes, with the same meaning as in Python (ONNX Slice)."""
 
     def __init__(
         self,
@@ -61,7 +60,7 @@ class Slice(Operation):
         return jnp.zeros(self.from_shape, dy.dtype).at[self.index()].set(dy)
 
     def index(self) -> tuple[builtins.slice, ...]:
-        """The index that NumPy would take."""
+        """The equivalent index in NumPy."""
         index = [builtins.slice(None)] * len(self.from_shape)
         axes = checks.axes(self, self.axes, len(self.from_shape))
         for axis, *bounds in zip(axes, self.starts, self.ends, self.steps, strict=True):
@@ -70,7 +69,7 @@ class Slice(Operation):
 
 
 class _Along(Operation):
-    """Has an axis, along which integers name elements."""
+    """An operation with an axis, along which integers select elements."""
 
     def __init__(self, axis: int = 0) -> None:
         super().__init__()
@@ -78,7 +77,7 @@ class _Along(Operation):
 
 
 class _Gathering(_Along):
-    """y = x's elements at places of choice."""
+    """y = x's elements at given indices."""
 
     def forward(self, x: CTensor, indices: CTensor) -> CTensor:
         self.from_shape, self.indices = x.shape, indices
@@ -88,12 +87,12 @@ class _Gathering(_Along):
         return added(self.from_shape, self.index(), dy), None
 
     def index(self) -> tuple[Any, ...]:
-        """The index that NumPy would take, of an array ``from_shape``."""
+        """The equivalent index in NumPy, for an array of shape ``from_shape``."""
         raise NotImplementedError
 
 
 class Gather(_Gathering):
-    """y = x with the elements of an axis at places of choice; the places' shape replaces it."""
+    """y = x's elements at given indices along an axis; the indices' shape replaces the axis."""
 
     def index(self) -> tuple[Any, ...]:
         axis = checks.axis(self, self.axis, len(self.from_shape))
@@ -102,7 +101,7 @@ class Gather(_Gathering):
 
 
 class Embedding(Gather):
-    """y = the rows of a table with the given numbers."""
+    """y = the rows of a table at the given indices."""
 
     def __init__(self) -> None:
         super().__init__(axis=0)
@@ -118,10 +117,10 @@ class Embedding(Gather):
 def _places(
     operation: _Along, shape: tuple[int, ...], indices: CTensor
 ) -> tuple[CTensor | np.ndarray, ...]:
-    """Places that have each element's coordinates, but for one, which ``indices`` say.
+    """For each element of ``indices``, its coordinates, with its value as the one along the axis.
 
     Returns:
-        An index array for each axis of the shape; they broadcast to that of ``indices``.
+        An index array for each axis of the shape; they broadcast to the shape of ``indices``.
     """
     axis = checks.axis(operation, operation.axis, len(shape))
     if indices.ndim != len(shape) or any(
@@ -209,7 +208,7 @@ def slice(
     axes: Sequence[int] | None = None,
     steps: Sequence[int] | None = None,
 ) -> Tensor:
-    """``x[start:end:step]`` for each of ``axes``, which are the first ones if None (ONNX Slice).
+    """``x[start:end:step]`` along each of ``axes``; along the first ones if None (ONNX Slice).
 
     Args:
         x: any shape.
@@ -217,7 +216,7 @@ def slice(
             negative steps go backwards, and bounds beyond an end are clamped to it.
 
     Raises:
-        ArgumentError: their lengths differ, or a step is 0.
+        ArgumentError: the lengths differ, or a step is 0.
 
     Example:
         >>> autograd.slice(Tensor(data=[[1, 2, 3], [4, 5, 6]]), starts=[1], ends=[3], axes=[1])
@@ -228,7 +227,7 @@ def slice(
 
 
 def gather(x: Tensor, axis: int, indices: Tensor | ArrayLike) -> Tensor:
-    """The elements at some indices along an axis (ONNX Gather; NumPy's take).
+    """The elements at given indices along an axis (ONNX Gather; ``np.take``).
 
     Args:
         x: (..., size, ...).
@@ -239,7 +238,7 @@ def gather(x: Tensor, axis: int, indices: Tensor | ArrayLike) -> Tensor:
         (..., the shape of indices, ...).
 
     Raises:
-        BoundsError: one is out of bounds. In a Tensor it is clamped instead.
+        BoundsError: an index is out of bounds. In a Tensor it is clamped instead.
 
     Example:
         >>> autograd.gather(Tensor(data=[[1, 2, 3], [4, 5, 6]]), 1, [2, 0])
@@ -252,7 +251,7 @@ def gather(x: Tensor, axis: int, indices: Tensor | ArrayLike) -> Tensor:
 
 
 def embedding(x: Tensor | ArrayLike, w: Tensor) -> Tensor:
-    """The rows of ``w`` with the numbers ``x``.
+    """The rows of ``w`` at the indices ``x``.
 
     Args:
         x: integers of any shape; a Tensor, an array or a list.
@@ -262,7 +261,7 @@ def embedding(x: Tensor | ArrayLike, w: Tensor) -> Tensor:
         (the shape of x, features).
 
     Raises:
-        BoundsError: one is out of bounds. In a Tensor it is clamped instead.
+        BoundsError: an index is out of bounds. In a Tensor it is clamped instead.
 
     Example:
         >>> autograd.embedding([2, 0], Tensor(data=[[0.0, 0.5], [1.0, 1.5], [2.0, 2.5]]))
@@ -274,7 +273,7 @@ def embedding(x: Tensor | ArrayLike, w: Tensor) -> Tensor:
 
 
 def gather_elements(x: Tensor, indices: Tensor | ArrayLike, axis: int = 0) -> Tensor:
-    """For each element of ``indices`` the element of ``x`` at this index along ``axis``.
+    """For each element of ``indices``, the element of ``x`` at this index along ``axis``.
 
     Args:
         x: any shape.
@@ -323,7 +322,7 @@ def onehot(axis: int, indices: Tensor, depth: int, values: TensorLike = (0.0, 1.
         indices: integers of any shape. Negative ones count from the end; one that is out of bounds
             gives a vector without ``on``.
         depth: the number of classes.
-        values: ``(off, on)``; the result is of their type.
+        values: ``(off, on)``; the result has their type.
 
     Example:
         >>> autograd.onehot(-1, Tensor(data=[0, 2]), 3)
@@ -334,12 +333,12 @@ def onehot(axis: int, indices: Tensor, depth: int, values: TensorLike = (0.0, 1.
 
 
 def nonzero(x: Tensor) -> Tensor:
-    """The indices of all elements that are not 0, in order: (axes, number of them). Eagerly only.
+    """The indices of all elements that are not 0, in order: (axes, count). It works only eagerly.
 
     A Tensor of shape () has no axes: the result is (0, 1), or (0, 0) if it is 0, as in ONNX.
 
     Raises:
-        CaptureError: in a compiled step, because no shape can depend on values there.
+        CaptureError: it is called in a compiled step, where no shape can depend on values.
 
     Example:
         >>> autograd.nonzero(Tensor(data=[[7, 0], [0, 9]]))

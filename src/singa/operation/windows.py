@@ -1,4 +1,4 @@
-"""Windows that move over images: what convolutions and poolings say of them, and check."""
+"""Windows that move over images: checks and sizes for convolutions and poolings."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from singa.operation.checks import Sizes
 from singa.tape import Operation
 
 Padding: TypeAlias = tuple[tuple[int, int], ...]
-"""How much there is before and after each axis of space."""
+"""The padding before and after each spatial axis."""
 
 AXES = ("depth", "height", "width")
-"""The axes of space: the last ones, if there are fewer."""
+"""The names of the spatial axes. With fewer axes, the last of these names are used."""
 
 LETTERS = {1: "W", 2: "H, W", 3: "D, H, W"}
-"""The same for shapes."""
+"""The letters of the spatial axes in shapes, by the number of these axes."""
 
 
 PAD_MODES = ("NOTSET", "SAME_UPPER", "SAME_LOWER")
@@ -66,9 +66,10 @@ def same_padding(
 
 
 def as_padding(name: str, value: Sizes, rank: int = 2) -> Padding:
-    """Padding of each axis: one number, one for each axis, or two, before and after, for each.
+    """The padding of each axis, before and after it.
 
-    For height and width these are (top, bottom, left, right).
+    ``value`` is one number, one number for each axis, or two numbers, before and after, for each
+    axis. For height and width the last form is (top, bottom, left, right).
     """
     if isinstance(value, Iterable) and len(pads := tuple(value)) == 2 * rank:
         pads = checks.integers(f"{name}: padding", pads)
@@ -88,14 +89,14 @@ def counts(
     """How many windows fit along each axis.
 
     Args:
-        operation: who asks, for messages.
+        operation: the operation, for messages.
         space: the sizes of an image.
-        sizes: the windows' own, from end to end.
-        stride: how far the windows are apart.
-        padding: of the image.
+        sizes: the sizes of a window, from its first to its last element.
+        stride: the distances between windows.
+        padding: the padding of the image.
 
     Raises:
-        ShapeError: none fits.
+        ShapeError: no window fits.
     """
     found = []
     for name, size, window, step, pads in zip(

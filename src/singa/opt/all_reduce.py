@@ -1,4 +1,4 @@
-"""What ranks do with Tensors together: add them up, whole or in part."""
+"""Sums of Tensors over all ranks: of all elements, or of the large ones only."""
 
 from __future__ import annotations
 
@@ -19,38 +19,38 @@ from singa.errors import ArgumentError, DeviceError, DistributedError, DTypeErro
 from singa.opt.exchange import Groups, grouped, sparsified_together, summed
 
 THRESHOLD = 2_097_152
-"""In elements: arrays that are larger travel by themselves."""
+"""Arrays of more elements than this are sent alone."""
 
 
 class AllReduce(Watched):
-    """The part of a :class:`DistOpt` that exchanges Tensors, for steps of one's own."""
+    """The part of a :class:`DistOpt` that exchanges Tensors, for training steps of your own."""
 
     def __init__(self, buffSize: int) -> None:
         check_size("DistOpt: buffSize", buffSize, 1)
         self.buffSize = buffSize
         self._used: set[Device] = set()
-        self._agreed: set[str] = set()  # what all ranks have exchanged alike
-        # What was put off: to travel as it is, and (True) as float16.
+        self._agreed: set[str] = set()  # descriptions of exchanges that were equal on all ranks
+        # Tensors to send later: unchanged (False), and as float16 (True).
         self._waiting: dict[bool, list[Tensor]] = {False: [], True: []}
 
     @property
     def world_size(self) -> int:
-        """How many ranks there are."""
+        """The number of ranks."""
         return distributed.world_size()
 
     @property
     def global_rank(self) -> int:
-        """Which of them this is."""
+        """The number of this rank."""
         return distributed.rank()
 
     @property
     def local_rank(self) -> int:
-        """Which of those on its machine this is."""
+        """The number of this rank on its machine."""
         return distributed.local_rank()
 
     @property
     def communicator(self) -> Communicator:
-        """That of the ranks' GPUs, or of their CPUs if this one has none."""
+        """The communicator of the ranks' GPUs, or of their CPUs if this rank has no GPU."""
         return communicator(create_cuda_gpu() if get_num_gpus() else create_cpu_device())
 
     def all_reduce(self, tensor: Tensor) -> Tensor:
@@ -58,21 +58,22 @@ class AllReduce(Watched):
 
         Example:
             >>> sgd = opt.DistOpt(opt.SGD(0.1))
-            >>> sgd.all_reduce(Tensor(data=[1.0, 2.0])).to_numpy()  # by the only rank
+            >>> sgd.all_reduce(Tensor(data=[1.0, 2.0])).to_numpy()  # there is only one rank
             array([1., 2.], dtype=float32)
         """
         return self._reduce("all_reduce", [tensor], half=False)[0]
 
     def all_reduce_half(self, tensor: Tensor) -> Tensor:
-        """The same; the values travel as float16."""
+        """:meth:`all_reduce`, but the values are sent as float16."""
         return self._reduce("all_reduce_half", [tensor], half=True)[0]
 
     def fused_all_reduce(self, tensor: Iterable[Tensor], send: bool = True) -> list[Tensor]:
-        """:meth:`all_reduce` of several Tensors, which travel together.
+        """:meth:`all_reduce` of several Tensors, which are sent together.
 
         Args:
             tensor: several Tensors.
-            send: now, with all that were put off by ``send=False`` before.
+            send: send them now, with all Tensors that were given with ``send=False`` before. If
+                false, they are sent by a later call.
 
         Returns:
             The Tensors that have changed.
@@ -80,7 +81,7 @@ class AllReduce(Watched):
         return self._fused("fused_all_reduce", tensor, send, half=False)
 
     def fused_all_reduce_half(self, tensor: Iterable[Tensor], send: bool = True) -> list[Tensor]:
-        """The same; the values travel as float16."""
+        """:meth:`fused_all_reduce`, but the values are sent as float16."""
         return self._fused("fused_all_reduce_half", tensor, send, half=True)
 
     def sparsification(
@@ -90,14 +91,14 @@ class AllReduce(Watched):
 
         Args:
             tensor: any shape.
-            accumulation: what is added to it first, and then becomes what was not sent, of the
-                same shape; None for neither.
+            accumulation: it is added to the Tensor first, and is then set to the rest, which was
+                not sent. It has the same shape. If None, nothing is added and the rest is lost.
             spars, topK: see :meth:`backward_and_sparse_update`.
 
         Raises:
-            ShapeError: an accumulation of another shape.
-            DTypeError: not Tensors.
-            ArgumentError: a share that is none.
+            ShapeError: the accumulation has another number of elements.
+            DTypeError: an argument is not a Tensor.
+            ArgumentError: ``spars`` is out of range.
         """
         return self.fused_sparsification([tensor], accumulation, spars, topK)[0]
 
@@ -108,7 +109,7 @@ class AllReduce(Watched):
 
         Args:
             tensor: several Tensors.
-            accumulation: for all of their elements, one after the other: (elements,).
+            accumulation: one for all of their elements, in the order of the Tensors: (elements,).
             spars, topK: see :meth:`backward_and_sparse_update`.
         """
         check_share(spars, topK)
@@ -141,7 +142,7 @@ class AllReduce(Watched):
         return tensors
 
     def wait(self) -> None:
-        """Wait until everything that was sent has arrived. A compiled step does so by itself."""
+        """Wait until everything that was sent has arrived. In a compiled step no wait is needed."""
         if local.capture is None:
             for device in self._used:
                 device.sync()
@@ -177,10 +178,11 @@ class AllReduce(Watched):
         return communicator(tensors[0].device)
 
     def _expect_same(self, what: Any, are_known: list[bool], device: Device, problem: str) -> None:
-        """All ranks are about to exchange the same, which they tell each other beforehand.
+        """Compare what the ranks are going to exchange, and raise on all if it is not the same.
 
-        Or else they would wait for each other, or end without a word. A step that is captured is
-        an exception if it exchanges what was exchanged before: the others may not capture now.
+        Otherwise ranks would wait for each other, or end without a message. Nothing is compared in
+        a captured step if this exchange was compared before, because the other ranks may not be
+        capturing now.
         """
         ours = str(what)
         if self.world_size == 1:
@@ -196,7 +198,7 @@ class AllReduce(Watched):
 
 
 def tensors_of(what: str, tensors: Iterable[Any]) -> list[Tensor]:
-    """Several Tensors, checked: on one device, and no arrays, which nothing can modify."""
+    """The Tensors as a list. Refused are arrays, which are immutable, and more than one device."""
     found = list(tensors)
     for tensor in found:
         if not isinstance(tensor, Tensor):
@@ -213,25 +215,25 @@ def tensors_of(what: str, tensors: Iterable[Any]) -> list[Tensor]:
 
 
 def assign(tensors: Sequence[Tensor], values: Sequence[CTensor]) -> None:
-    """Let each Tensor have its value."""
+    """Assign each Tensor its value."""
     for tensor, value in zip(tensors, values, strict=True):
         tensor.assign(value)
 
 
 def groups_of(arrays: Sequence[CTensor], threshold: int, most: int) -> Groups:
-    """Which arrays travel together; see :func:`singa.opt.exchange.grouped`."""
+    """Which arrays are sent together; see :func:`singa.opt.exchange.grouped`."""
     check_size("DistOpt: threshold", threshold, 0)
     return grouped(arrays, threshold, most)
 
 
 def check_size(what: str, value: Any, least: int) -> None:
-    """Raise if a number of elements is none, or less than this; ``what`` begins the message."""
+    """Raise if the value is not an integer of at least this; ``what`` begins the message."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
         raise ArgumentError(f"{what} must be a number of at least {least}, got {value!r}")
 
 
 def check_share(spars: float, is_top: bool) -> None:
-    """Raise if ``spars`` is neither a part of the elements nor a value that they may reach."""
+    """Raise if ``spars`` is not a fraction (if ``is_top``), or not an absolute value."""
     if not spars >= 0 or (is_top and not 0 < spars <= 1):
         wanted = "a part of 1, above 0" if is_top else "a value of at least 0"
         raise ArgumentError(f"DistOpt: spars must be {wanted}, got {spars!r}")

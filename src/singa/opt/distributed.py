@@ -1,4 +1,4 @@
-"""DistOpt: an optimizer whose steps are those of all ranks together."""
+"""DistOpt: an optimizer for several ranks, which train one model together."""
 
 from __future__ import annotations
 
@@ -23,40 +23,40 @@ from singa.opt.sgd import SGD
 from singa.opt.state import RESIDUAL, Kind, check_fits, placed
 
 TURN = "turn"
-"""Among all states: which part of the parameters is averaged next. Not a parameter's turn."""
+"""The state with the number of the part that is averaged next. It is not a parameter's turn."""
 
 
 class DistOpt(AllReduce):
     """An optimizer for several ranks: each computes the gradients of its part of a batch.
 
-    ``optimizer(loss)`` averages the gradients over all ranks and then updates the parameters, which
-    so stay the same everywhere. In a compiled step the exchange is a part of its program. There
-    are cheaper exchanges too: the ``backward_and_..._update`` methods.
+    ``optimizer(loss)`` averages the gradients over all ranks and then updates the parameters, so
+    that these stay the same on all ranks. In a compiled step the exchange is a part of its program.
+    The other ``backward_and_...`` methods can send less data.
 
-    All ranks have to begin with the same parameters, which is checked when they are first
-    updated: set the same seed, load the same file, or call :func:`singa.distributed.broadcast`.
+    All ranks have to begin with the same parameters: set the same seed, load the same file, or call
+    :func:`singa.distributed.broadcast`. This is checked when parameters are first updated.
 
-    Everything else is the inner optimizer's: hyper-parameters, groups, moving averages.
+    Hyper-parameters, groups and moving averages are those of the inner optimizer.
 
     Args:
         opt: the optimizer; ``SGD()`` if None.
-        nccl_id: where the ranks meet, ``host:port`` (:func:`singa.distributed.free_address`); to be
-            given with the next two. This process joins the others then, as by
-            :func:`singa.distributed.initialize`.
-        local_rank: which of the ranks this is, all being on one machine.
-        world_size: how many ranks there are.
-        buffSize: the most elements that travel together.
+        nccl_id: the address of rank 0, ``host:port`` (:func:`singa.distributed.free_address`). It
+            is given together with the next two arguments; this process then connects to the
+            others, as with :func:`singa.distributed.initialize`.
+        local_rank: the number of this rank, where all ranks are on one machine.
+        world_size: the number of ranks.
+        buffSize: small arrays are sent together, in messages of at most this many elements.
 
     Attributes:
         opt: the inner optimizer.
-        world_size, global_rank, local_rank: how many ranks there are, which one this is, and which
-            one on its machine.
+        world_size, global_rank, local_rank: the number of ranks, the number of this rank, and its
+            number on its machine.
         turn: which parameters :meth:`backward_and_partial_update` averages next: int32 ().
 
     Raises:
-        DTypeError: ``opt`` is no optimizer.
-        ArgumentError: numbers that make no sense.
-        DistributedError: too late to join, or the others did not come.
+        DTypeError: ``opt`` is not an optimizer.
+        ArgumentError: numbers are invalid.
+        DistributedError: it is too late to connect, or the other ranks did not connect.
 
     Source: SINGA's ``DistOpt``. Residuals: Strom, 2015; Lin et al., "Deep Gradient Compression",
     2018.
@@ -94,7 +94,7 @@ class DistOpt(AllReduce):
         self.opt = opt
         self.turn = Tensor((), dtype=int32, requires_grad=False)
         self._residuals: dict[Tensor, Tensor] = {}
-        self._known: set[Tensor] = set()  # parameters that all ranks began with the same values of
+        self._known: set[Tensor] = set()  # parameters whose first values were equal on all ranks
 
     def __getattr__(self, name: str) -> Any:
         inner = own(self).get("opt")
@@ -121,15 +121,15 @@ class DistOpt(AllReduce):
 
     @unless_still
     def backward_and_update(self, loss: Tensor, threshold: int = THRESHOLD) -> None:
-        """Walk back from ``loss``, average the gradients over all ranks, and update.
+        """Run the backward pass from ``loss``, average the gradients over all ranks, and update.
 
         Args:
-            loss: of this rank's part of the batch.
-            threshold: gradients of more elements travel by themselves, the others together.
+            loss: the loss of this rank's part of the batch.
+            threshold: gradients of more elements are sent alone, the others together.
 
         Raises:
             DistributedError: the ranks have begun with different parameters.
-            ArgumentError: a threshold below 0.
+            ArgumentError: the threshold is below 0.
         """
         self._update_averaged(*self._backward(loss), threshold)
 
@@ -141,12 +141,12 @@ class DistOpt(AllReduce):
         clipping: bool = False,
         clip_Value: float = 100,
     ) -> None:
-        """The same, but gradients travel as float16, which is half as much.
+        """:meth:`backward_and_update`, but gradients are sent as float16: half as much data.
 
         Args:
             loss, threshold: see :meth:`backward_and_update`.
-            clipping: limit the gradients' elements before that.
-            clip_Value: to between minus and plus this.
+            clipping: whether to clip the gradients' elements before they are sent.
+            clip_Value: they are clipped to between minus and plus this.
         """
         most = clip_Value if clipping else None
         self._update_averaged(*self._backward(loss), threshold, half=True, most=most)
@@ -155,8 +155,9 @@ class DistOpt(AllReduce):
     def backward_and_partial_update(self, loss: Tensor, threshold: int = THRESHOLD) -> None:
         """Update with this rank's own gradients, and average one part of the parameters.
 
-        A part is a parameter of more elements than ``threshold``, or as many others as have
-        ``threshold`` together. The parts take turns, so that ranks stay close to each other.
+        A part is one parameter of more than ``threshold`` elements, or several others that have at
+        most ``threshold`` elements together. Each step averages the next part, so that the
+        parameters of the ranks stay close to each other.
         """
         check_size("DistOpt: threshold", threshold, 0)
         pairs, is_scaled = self._backward(loss)
@@ -188,11 +189,13 @@ class DistOpt(AllReduce):
 
         Args:
             loss: see :meth:`backward_and_update`.
-            threshold: gradients of more elements are looked at by themselves, the others together.
-            spars: how large: the absolute value to reach, or with ``topK`` the part of all
-                elements that is sent, the largest ones.
-            topK: only this saves traffic. Without, it is not known how many elements there will be.
-            corr: what is not sent is kept on this rank, and added to the next step's gradients.
+            threshold: gradients of more elements are compared and sent alone, the others together.
+            spars: the least absolute value of the elements that are sent; with ``topK``, the
+                fraction of all elements that is sent, the largest ones.
+            topK: only with this less data is sent. Without it, the number of elements is not known
+                beforehand, and whole arrays are sent.
+            corr: keep the elements that are not sent on this rank, and add them to the gradients of
+                the next step.
         """
         check_share(spars, topK)
         pairs, is_scaled = self._backward(loss)
@@ -251,9 +254,9 @@ class DistOpt(AllReduce):
         self.opt._update_all(_with(pairs, means), is_scaled, is_good)
 
     def _run(self, pairs: Pairs, run: Callable[..., Any], *args: Any, is_scaled: bool) -> Any:
-        """What all ranks compute together of the gradients, and of the loss's scale if it has one.
+        """Run a function on all ranks together, with the gradients and, if there is one, the scale.
 
-        If they have none, nothing travels.
+        Without gradients nothing is sent.
         """
         params = [param for param, _ in pairs]
         ours = self._communicator(params or [self.opt.step_counter])
@@ -272,7 +275,7 @@ class DistOpt(AllReduce):
         return placed(residual, param.device)
 
     def _expect_same_beginning(self, params: Sequence[Tensor], device: Device) -> None:
-        """All ranks update the same parameters now; of new ones they hold the same values."""
+        """Check that all ranks update the same parameters, and that new ones have equal values."""
         new = [param for param in params if param not in self._known]
         self._expect_same(
             [(param.shape, str(param.dtype)) for param in params],
@@ -298,22 +301,22 @@ class DistOpt(AllReduce):
     # -- its state ----------------------------------------------------------------------------
 
     def state_kinds(self, names: Mapping[Tensor, str]) -> dict[str, Kind]:
-        """The shapes and types of all that :meth:`set_states` takes, by name."""
+        """The shapes and types of everything that :meth:`set_states` takes, by name."""
         residuals = {f"{name}:{RESIDUAL}": (p.shape, p.dtype) for p, name in names.items()}
         return self.opt.state_kinds(names) | residuals | {TURN: ((), int32)}
 
     def tensors(self) -> list[Tensor]:
-        """All that it keeps, the inner optimizer's included."""
+        """All Tensors of the state, including those of the inner optimizer."""
         return [*self.opt.tensors(), self.turn, *self._residuals.values()]
 
     def get_states(self, names: Mapping[Tensor, str] | None = None) -> dict[str, Tensor]:
         """The inner optimizer's state, and this one's: ``turn``, and ``parameter:residual``.
 
-        A residual is this rank's own. Other ranks have others, and lose them if they go on from
-        this rank's checkpoint.
+        Each rank has residuals of its own. Other ranks lose theirs if they continue from this
+        rank's checkpoint.
 
         Args:
-            names: what the parameters are called; see :meth:`Optimizer.get_states`.
+            names: the names of the parameters; see :meth:`Optimizer.get_states`.
         """
         states = self.opt.get_states(names)
         names = self.opt._numbered() if names is None else names
@@ -328,11 +331,11 @@ class DistOpt(AllReduce):
         states: Mapping[str, Tensor | np.ndarray[Any, Any]],
         names: Mapping[Tensor, str] | None = None,
     ) -> None:
-        """Take over what :meth:`get_states` returned. What is not named there starts anew.
+        """Set the state to what :meth:`get_states` returned. State that is missing starts anew.
 
         Raises:
-            ShapeError: a name that belongs to no parameter, or an array of another shape.
-            DTypeError: an array of another kind of numbers.
+            ShapeError: a name belongs to no parameter, or an array has another shape.
+            DTypeError: an array has another kind of numbers.
         """
         names = self.opt._numbered() if names is None else names
         kinds = self.state_kinds(names)

@@ -1,4 +1,4 @@
-"""An optimizer's state by name: for checkpoints, and for whoever moves it."""
+"""An optimizer's state by name: for checkpoints, and for code that moves it."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _AT_FIRST: dict[str, float] = {
     "loss_scale": FIRST_SCALE,
     "good_steps": 0,
 }
-"""The Tensors that are of no parameter, and what they are before the first step."""
+"""The Tensors that belong to no parameter, and their values before the first step."""
 
 
 class NamedState(CompiledUpdate):
-    """The part of an optimizer that gives and takes what it keeps, by name."""
+    """The part of an optimizer that returns and sets its state, by name."""
 
     def state_kinds(self, names: Mapping[Tensor, str]) -> dict[str, Kind]:
-        """The shapes and types of all that :meth:`set_states` takes, by name.
+        """The shapes and types of everything that :meth:`set_states` takes, by name.
 
         Example:
             >>> w = Tensor((3, 2), stores_grad=True)
@@ -42,11 +42,11 @@ class NamedState(CompiledUpdate):
         return kinds
 
     def _own_states(self) -> dict[str, Tensor]:
-        """The Tensors that are of no parameter."""
+        """The Tensors that belong to no parameter."""
         return {name: getattr(self, name) for name in _AT_FIRST}
 
     def tensors(self) -> list[Tensor]:
-        """All that it keeps, as it keeps it: the turns of many parameters are one Tensor.
+        """All Tensors of the state, as they are stored: many parameters' turns share a Tensor.
 
         Example:
             >>> w = Tensor((3, 2), stores_grad=True)
@@ -59,14 +59,14 @@ class NamedState(CompiledUpdate):
         return [*self._own_states().values(), *self._state.pages, *slots]
 
     def get_states(self, names: Mapping[Tensor, str] | None = None) -> dict[str, Tensor]:
-        """All of its Tensors by name: those of its attributes, and ``parameter:slot``.
+        """All Tensors of the state by name: the optimizer's attributes, and ``parameter:slot``.
 
-        ``parameter:turn`` is int32 (2,): how many updates the parameter has had, and the number of
-        the step, from 1, in which it last had a gradient.
+        ``parameter:turn`` is int32 (2,): the number of updates that the parameter has had, and the
+        number of the step, from 1, in which it last had a gradient.
 
         Args:
-            names: what the parameters are called; their place in the order of their first update
-                if not given. The state of a parameter that is not named is left out.
+            names: the names of the parameters. If not given, they are numbered in the order of
+                their first update. The state of a parameter that has no name is left out.
 
         Example:
             >>> w = Tensor((3, 2), stores_grad=True)
@@ -91,14 +91,14 @@ class NamedState(CompiledUpdate):
         states: Mapping[str, Tensor | np.ndarray[Any, Any]],
         names: Mapping[Tensor, str] | None = None,
     ) -> None:
-        """Take over what :meth:`get_states` returned. What is not named there starts anew.
+        """Set the state to what :meth:`get_states` returned. State that is missing starts anew.
 
-        Where turns are missing, as in files of older versions, every parameter that has a state
-        takes part in every step.
+        If the turns are missing, as in files of older versions, every parameter that has state
+        counts as updated in every step.
 
         Raises:
-            ShapeError: a name that belongs to no parameter, or an array of another shape.
-            DTypeError: an array of another kind of numbers.
+            ShapeError: a name belongs to no parameter, or an array has another shape.
+            DTypeError: an array has another kind of numbers.
 
         Example:
             >>> w = Tensor((2,), stores_grad=True)
@@ -113,7 +113,7 @@ class NamedState(CompiledUpdate):
         kinds = self.state_kinds(names)
         for key, value in states.items():
             if by_number and key not in kinds and key.endswith(f":{TURN}"):
-                continue  # of a parameter that is not known yet: it has its first update before it
+                continue  # the parameter is not known yet: it has not been updated here
             check_fits(f"{type(self).__name__}: {key!r}", value, kinds.get(key))
         self._state.clear()
         for key, tensor in self._own_states().items():
@@ -135,7 +135,7 @@ class NamedState(CompiledUpdate):
         self._state.set_turns(turns)
 
     def _turn_of_all(self) -> tuple[int, int]:
-        """The turn of a parameter that has taken part in every step, and micro-batch."""
+        """The turn of a parameter that had a gradient in every step, and in every micro-batch."""
         steps = int(self.step_counter.to_numpy())
         return steps, steps + bool(self.micro_step.to_numpy())
 

@@ -32,50 +32,52 @@ class Optimizer(NamedState, Declared):
     A subclass declares its fields as a dataclass does, and its constructor takes them in that
     order: hyper-parameters (``momentum: Hyperparameter = Hyperparameter(0.9)``), and plain ones
     (``nesterov: bool = False``) that the rule depends on. It defines ``rule``, and ``init`` if it
-    keeps something for each parameter. The state is kept by parameter, not by its name, in
-    Tensors: so it is captured and saved like all others. It is float32 for parameters of half
-    precision, and rules compute in that.
+    keeps state for each parameter. The state is stored in Tensors, by parameter and not by name,
+    so it is captured and saved like all other Tensors. It is float32 for parameters of half
+    precision, and rules compute in float32.
 
-    Three ways to the same numbers:
+    Three ways of using an optimizer give the same numbers:
 
     - ``optimizer(loss)``: the backward pass, then all parameters in one compiled call.
     - ``for p, g in autograd.backward(loss): optimizer.update(p, g)``. A step begins when a
-      parameter comes round again.
+      parameter is updated again.
     - the same with ``optimizer.apply(name, p, g)`` and ``optimizer.step()`` at the end.
 
-    How many steps there were is counted for the schedules, and for each parameter by itself how
-    many updates it has had: the first one of a parameter that was frozen until now is its first.
+    Steps are counted for the schedules. Updates are counted for each parameter separately: the
+    first update of a parameter that was frozen until then counts as its first.
 
-    Hyper-parameters are numbers of at least 0, or schedules. Where 0 would have no effect, it
-    means that the term is not there at all.
+    Hyper-parameters are numbers of at least 0, or schedules. If a term has no effect at 0, a value
+    of 0 means that the term is left out.
 
     Args:
         lr: the learning rate.
         dtype: the data type of the hyper-parameters' values.
-        clip_value: the elements of gradients are limited to between minus and plus this. 0: not.
-        clip_norm: all gradients together are scaled down to this length, if they are longer
-            (Pascanu et al., 2013). After ``clip_value``. Needs all gradients at once, so that
-            ``update`` and ``apply`` refuse it. 0: not.
-        accumulate: so many calls, each with the loss of a micro-batch, make one step, which is
-            with the mean of their gradients. Its last one updates every parameter that had a
-            gradient in any of them. Needs all gradients of a micro-batch at once, so that
-            ``update`` and ``apply`` refuse it. Schedules see steps.
-        ema_decay: average = ema_decay * average + (1 - ema_decay) * p is kept for each parameter,
-            from its first value on, for :meth:`averaged`. 0: not.
+        clip_value: gradients' elements are clipped to between minus and plus this. 0 turns it off.
+        clip_norm: if the norm of all gradients together is larger than this, they are scaled down
+            to it (Pascanu et al., 2013), after ``clip_value``. It needs all gradients at once, so
+            ``update`` and ``apply`` refuse it. 0 turns it off.
+        accumulate: this many calls, each with the loss of a micro-batch, make one step. The step
+            uses the mean of their gradients. The last call updates every parameter that had a
+            gradient in any of them. All gradients of a micro-batch are needed at once, so
+            ``update`` and ``apply`` refuse it. Schedules count steps, not micro-batches.
+        ema_decay: average = ema_decay * average + (1 - ema_decay) * p is computed for each
+            parameter, starting from its first value, for :meth:`averaged`. 0 turns it off.
 
     Attributes:
-        step_counter: how many steps have begun: an int32 Tensor of shape (). With micro-batches,
-            how many have begun their last one.
-        micro_step: how many micro-batches of the present step have begun: an int32 Tensor.
+        step_counter: the number of steps that have begun: an int32 Tensor of shape (). With
+            micro-batches, the number of steps whose last micro-batch has begun.
+        micro_step: the number of micro-batches of the present step that have begun: an int32
+            Tensor.
         is_open: whether a step has begun that :meth:`step` has not ended: a bool Tensor.
-        loss_scale: what ``optimizer(loss)`` multiplies the loss with in mixed precision of float16,
-            so that small gradients do not vanish: a float32 Tensor. A step whose gradients are not
-            all finite is left out, and halves it; 2,000 good ones in a row double it.
-        good_steps: how many there were in a row: an int32 Tensor.
+        loss_scale: ``optimizer(loss)`` multiplies the loss by this in mixed precision of float16,
+            so that small gradients do not become 0: a float32 Tensor. If the gradients of a step
+            are not all finite, the step is skipped, and the scale is halved; 2,000 good steps in a
+            row double it.
+        good_steps: the number of good steps in a row: an int32 Tensor.
 
     Raises:
-        ArgumentError: a number outside of its range.
-        DTypeError: neither a number nor a schedule.
+        ArgumentError: a number is outside of its range.
+        DTypeError: a value is neither a number nor a schedule.
 
     Example:
         >>> class SignSGD(opt.Optimizer):
@@ -113,10 +115,10 @@ class Optimizer(NamedState, Declared):
         def __getattr__(self, name: str) -> Any:
             hints.no_attribute(self, name, hints.OPTIMIZER)
 
-    # -- what a subclass says -----------------------------------------------------------------
+    # -- what a subclass defines --------------------------------------------------------------
 
     def init(self, p: CTensor, on: Collection[str]) -> State:
-        """The arrays to keep for one parameter, as they are before its first update.
+        """The arrays to keep for one parameter, with their values before its first update.
 
         Args:
             p: the parameter, in float32 if it is of half precision.
@@ -131,10 +133,10 @@ class Optimizer(NamedState, Declared):
 
         Args:
             p, g: the parameter and its gradient; in float32 if it is of half precision.
-            state: the arrays of ``init``, as they are now.
-            hyper: the hyper-parameters' values, as arrays of shape (). Those that are constantly
-                0 are not in it, but give 0.0.
-            step: how many updates this parameter has had before: int32 ().
+            state: the arrays of ``init``, with their present values.
+            hyper: the hyper-parameters' values, as arrays of shape (). Hyper-parameters that are
+                constantly 0 are not in it; looking one up gives 0.0.
+            step: the number of updates that this parameter has had before: int32 ().
 
         Returns:
             The new parameter and the new state.
@@ -153,10 +155,10 @@ class Optimizer(NamedState, Declared):
 
     @unless_still
     def __call__(self, loss: Tensor) -> None:
-        """Walk back from ``loss`` and update every parameter that it depends on.
+        """Run the backward pass from ``loss``, and update every parameter that it depends on.
 
         Raises:
-            GradientError: nothing was recorded, or the loss is no scalar.
+            GradientError: nothing was recorded, or the loss is not a scalar.
         """
         pairs, is_scaled = self._backward(loss)
         self._update_all(pairs, is_scaled)
@@ -164,7 +166,7 @@ class Optimizer(NamedState, Declared):
     def _backward(self, loss: Tensor) -> tuple[Pairs, bool]:
         """The parameters that ``loss`` depends on, with their gradients.
 
-        And whether these are of the loss times its scale, as in mixed precision of float16.
+        Also whether the loss was multiplied by its scale, as in mixed precision of float16.
         """
         is_scaled = local.precision == float16
         start = None
@@ -184,11 +186,11 @@ class Optimizer(NamedState, Declared):
         return {name: getattr(self, name) for name in self._hyperparameters}
 
     def call(self, loss: Tensor) -> None:
-        """``optimizer(loss)``, in SINGA's words."""
+        """``optimizer(loss)``, by SINGA's name for it."""
         self(loss)
 
     def backward_and_update(self, loss: Tensor) -> None:
-        """``optimizer(loss)``, in SINGA's older words."""
+        """``optimizer(loss)``, by SINGA's older name for it."""
         self(loss)
 
     @unless_still
@@ -197,7 +199,7 @@ class Optimizer(NamedState, Declared):
 
         Raises:
             DTypeError, ShapeError: see :meth:`update`.
-            ArgumentError: a parameter that is there twice.
+            ArgumentError: a parameter is given twice.
 
         Example:
             >>> p = Tensor(data=[3.0], stores_grad=True)
@@ -215,8 +217,8 @@ class Optimizer(NamedState, Declared):
 
         Args:
             pairs: the parameters and their gradients.
-            is_scaled: whether the loss was.
-            is_good: whether all of its gradients were finite, if these are no longer scaled.
+            is_scaled: whether the loss was scaled.
+            is_good: whether all gradients were finite, if they are no longer scaled.
         """
         for param, grad in pairs:
             self._check(param, grad)
@@ -226,12 +228,12 @@ class Optimizer(NamedState, Declared):
 
     @unless_still
     def update(self, param: Tensor, grad: Tensor) -> None:
-        """Update one parameter. A new step begins with the first one that had its turn already.
+        """Update one parameter. If this step has updated it already, a new step begins.
 
         Raises:
-            DTypeError: one of them is not a Tensor.
-            ShapeError: the gradient is not of the parameter's shape, or the parameter no longer of
-                the one that its state was made for.
+            DTypeError: an argument is not a Tensor.
+            ShapeError: the gradient does not have the parameter's shape, or the parameter's shape
+                has changed since its state was made.
             ArgumentError: the optimizer has a clip_norm, or micro-batches.
 
         Example:
@@ -257,7 +259,7 @@ class Optimizer(NamedState, Declared):
         self._apply([(param, grad)], False)
 
     def apply(self, name: str, value: Tensor, grad: Tensor) -> None:
-        """``update(value, grad)``, in SINGA's words; the name is not needed.
+        """``update(value, grad)``, by SINGA's name for it; the argument ``name`` is not used.
 
         Example:
             >>> p = Tensor(data=[3.0], stores_grad=True)
@@ -271,7 +273,7 @@ class Optimizer(NamedState, Declared):
 
     @unless_still
     def step(self) -> None:
-        """End the step that is open. If none is, count one without updates, for the schedules.
+        """End the open step. If no step is open, count one without updates, for the schedules.
 
         Needed only if not every parameter is updated in every step.
 
@@ -303,15 +305,17 @@ class Optimizer(NamedState, Declared):
             sgd.add_group(lambda name: name.endswith(".b"), weight_decay=0)
             sgd.add_group(model.head.get_params().values(), lr=0.5)
 
-        For a parameter in several groups, what the last one says of each hyper-parameter holds.
+        If several groups of a parameter set the same hyper-parameter, the last one is used.
 
         Args:
-            params: the parameters, or a function that tells by its name whether one belongs.
-            hyperparameters: all but ``clip_norm``, which is about all parameters together.
+            params: the parameters, or a function that takes a parameter's name and returns whether
+                it belongs to the group.
+            hyperparameters: any except ``clip_norm``, which is for all parameters together.
 
         Raises:
-            ArgumentError: no such hyper-parameter, or a number outside of its range.
-            DTypeError: neither parameters nor a function; neither numbers nor schedules.
+            ArgumentError: there is no such hyper-parameter, or a number is outside of its range.
+            DTypeError: ``params`` is neither parameters nor a function; a value is neither a
+                number nor a schedule.
 
         Example:
             >>> w = Tensor(data=[1.0], stores_grad=True, name="fc.W")
@@ -337,7 +341,7 @@ class Optimizer(NamedState, Declared):
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
-        """A block in which the parameters hold their moving averages, to evaluate or save them.
+        """A block in which the parameters have their moving averages, to evaluate or save them.
 
         ::
 
@@ -345,7 +349,8 @@ class Optimizer(NamedState, Declared):
                 model.eval()
                 predictions = model(x)
 
-        At its end they are what they were before; whatever was assigned to them is lost.
+        At its end they get their values from before the block. Values that were assigned to them
+        in the block are lost.
 
         Raises:
             ArgumentError: there are no averages: no ``ema_decay``, or no step yet.

@@ -6,11 +6,11 @@ from collections.abc import Container, Sequence
 
 
 def aligned(rows: Sequence[Sequence[str]], right: Container[int] = ()) -> list[str]:
-    """A table's rows as lines, whose columns are as wide as it takes.
+    """A table's rows as lines. Each column is as wide as its longest cell.
 
     Args:
-        rows: of equally many cells each. A column without any text is left out.
-        right: the columns that are aligned to the right, by their numbers.
+        rows: all with the same number of cells. A column without any text is left out.
+        right: the numbers of the columns that are aligned to the right.
     """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
@@ -24,7 +24,7 @@ def aligned(rows: Sequence[Sequence[str]], right: Container[int] = ()) -> list[s
 
 
 def listed(names: Sequence[str], most: int | None = 3) -> str:
-    """The first names, and how many more there are."""
+    """The first names, and the number of the others."""
     shown = [*names[:most]]
     more = len(names) - len(shown)
     return ", ".join([*shown, f"{more} more"] if more else shown)

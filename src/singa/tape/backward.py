@@ -31,8 +31,8 @@ def backward(
     """Yield ``(tensor, gradient)`` for every Tensor with stores_grad that ``y`` depends on.
 
     Each gradient is yielded as soon as it is complete, before the rest of the backward pass has
-    run; so the order is the reverse order of use. The Tensor may be assigned immediately. The
-    record is not changed: a second call goes over it again.
+    run. So the order is the reverse order of use. The Tensor may be assigned immediately. The
+    record does not change, so it can be used by a second call.
 
     Args:
         y: the Tensor to differentiate; a scalar, unless ``dy`` is given.
@@ -41,7 +41,7 @@ def backward(
 
     Raises:
         GradientError: nothing was recorded, or ``y`` is not a scalar and there is no ``dy``.
-        ShapeError: ``dy`` is not of ``y``'s shape.
+        ShapeError: ``dy`` does not have the shape of ``y``.
 
     Example:
         >>> w = Tensor(data=[1.0, 2.0], stores_grad=True)
@@ -51,7 +51,7 @@ def backward(
         >>> w
         Tensor([0.8, 1.6], shape=(2,), dtype=float32, device=cpu, stores_grad=True)
     """
-    # Checked here and not in the generator, so that a mistake shows at the call.
+    # Check here and not in the generator, so that the call itself raises the error.
     start = _initial_gradient("backward", y, dy)
     if create_graph:
         return _walk(y, start, _recorded)
@@ -61,7 +61,7 @@ def backward(
 def gradients(
     y: Tensor, dy: Tensor | ArrayLike | None = None, create_graph: bool = False
 ) -> dict[Tensor, Tensor]:
-    """What :func:`backward` yields, as a dict from each Tensor to its gradient, of its shape.
+    """The pairs that :func:`backward` yields, as a dict: each Tensor's gradient, of its shape.
 
     Example:
         >>> w = Tensor(data=[1.0, 2.0], stores_grad=True)
@@ -92,7 +92,7 @@ def grad(
     dy: Tensor | ArrayLike | None = None,
     create_graph: bool = False,
 ) -> Tensor | list[Tensor]:
-    """The gradients of ``y`` with respect to ``xs``; only what they need is computed.
+    """The gradients of ``y`` with respect to ``xs``. It computes only what these need.
 
     Args:
         y: the Tensor to differentiate; a scalar, unless ``dy`` is given.
@@ -102,12 +102,13 @@ def grad(
         create_graph: record the backward pass too, so that the gradients can be differentiated.
 
     Returns:
-        A Tensor of each one's shape and type: zeros if ``y`` does not depend on it.
+        The gradients, each of the shape and type of its Tensor; zeros if ``y`` does not depend on
+        that Tensor.
 
     Raises:
         GradientError: nothing was recorded; ``y`` is not a scalar and there is no ``dy``; one of
             ``xs`` cannot have a gradient.
-        ShapeError: ``dy`` is not of ``y``'s shape.
+        ShapeError: ``dy`` does not have the shape of ``y``.
 
     Example:
         >>> x = Tensor(data=[1.0, 2.0], stores_grad=True)
@@ -138,7 +139,7 @@ def _zeros_like(x: Tensor) -> Tensor:
 
 
 def _identity(x: Tensor) -> object:
-    """A Tensor's identity in the record: several Tensors may be handles of one result."""
+    """A key for a Tensor in the record: several Tensors may be handles of one result."""
     return x if x.creator is None else (x.creator, x.output_index)
 
 
@@ -179,7 +180,7 @@ G = TypeVar("G", CTensor, Tensor)
 
 
 class _Arithmetic(NamedTuple, Generic[G]):
-    """How the backward pass computes with gradients."""
+    """The functions with which the backward pass computes with gradients."""
 
     input_gradients: Callable[[Record, dict[int, G], tuple[bool, ...]], Sequence[G | None]]
     add: Callable[[G, G], G]
@@ -211,7 +212,7 @@ def _recorded_sum(a: Tensor, b: Tensor) -> Tensor:
 
 
 class GradientConversion(Operation):
-    """Converts a sum of gradients to the type of the value that they are gradients of."""
+    """Converts a sum of gradients of a value to the type of that value."""
 
     def __init__(self, dtype: DType) -> None:
         super().__init__()
@@ -244,17 +245,17 @@ _recorded: _Arithmetic[Tensor] = _Arithmetic(
 def _walk(
     y: Tensor, dy: G, arithmetic: _Arithmetic[G], wanted: Sequence[Tensor] | None = None
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield the gradients of what is wanted, or else of all Tensors that store theirs."""
+    """Yield the gradients of the wanted Tensors; if None, of all Tensors with stores_grad."""
     if y.creator is None:
         yield y, _of_leaf(y, arithmetic.as_tensor(dy, y.device))
         return
     input_gradients, add, astype, as_tensor, _ = arithmetic
     hooks_of = hooks.of_gradients
     edges, uses, leaf_uses, stored = _ways_back(y, wanted)
-    # Gradients that have arrived: for each call one per output, for each leaf its own.
+    # The gradients so far: for each record by output, and for each leaf.
     arrived: dict[Record, dict[int, G]] = {y.creator: {y.output_index: dy}}
     leaf_gradients: dict[Tensor, G] = {}
-    # Of those the sums that are of 32 bits, as long as there is something to add to them.
+    # Sums of short gradients are computed in 32 bits; when complete, convert them to these types.
     narrow: dict[Record, dict[int, DType]] = {}
     ready = [y.creator]
     while ready:
@@ -308,14 +309,14 @@ def _walk(
 
 
 def _of_leaf(leaf: Tensor, gradient: Tensor) -> Tensor:
-    """A leaf's gradient, as the hooks that look at it leave it."""
+    """A leaf's gradient, after its hooks have seen it and may have replaced it."""
     hooks.looked_for(id(leaf))
     of_leaf = hooks.of_gradients.get(id(leaf))
     return gradient if of_leaf is None else hooks.hooked(of_leaf.get(0, ()), gradient)
 
 
 def _look_at(record: Record, dys: dict[int, G], arithmetic: _Arithmetic[G], device: Device) -> None:
-    """Let the hooks that look at a record's outputs have their gradients, and change them."""
+    """Call the hooks of a record's outputs with the gradients, which the hooks may replace."""
     for index, of_output in hooks.of_gradients.get(id(record), _NO_HOOKS).items():
         if index in dys:
             looked_at = hooks.hooked(of_output, arithmetic.as_tensor(dys[index], device))
@@ -341,7 +342,7 @@ def _ways_back(
     dict[Tensor, int],
     dict[Record, dict[int, Tensor]],
 ]:
-    """The edges that lead to what is wanted, if all do not; and what :func:`_count_uses` says."""
+    """The edges to the wanted Tensors (empty if all edges are used), and :func:`_count_uses`."""
     edges = {} if wanted is None else _edges_to(y.creator, wanted)
     uses, leaf_uses, stored = _count_uses(y.creator, edges)
     for x in [y] if wanted is None else wanted:
@@ -351,9 +352,9 @@ def _ways_back(
 
 
 def _edges_to(last: Record, wanted: Sequence[Tensor]) -> dict[Record, tuple[Edge, ...]]:
-    """The edges of each record that ``last`` depends on; None for those that reach no wanted."""
+    """The edges of each record that ``last`` depends on; None if one leads to no wanted Tensor."""
     results = {(x.creator, x.output_index) for x in wanted if x.creator is not None}
-    leaves = set(wanted)  # results of another step are leaves in this one
+    leaves = set(wanted)  # all of them, because results of another step are leaves in this step
     edges: dict[Record, tuple[Edge, ...]] = {}
     stack = [(last, False)]
     while stack:
@@ -371,7 +372,7 @@ def _edges_to(last: Record, wanted: Sequence[Tensor]) -> dict[Record, tuple[Edge
                 for edge in record.src
             )
         elif record not in edges:
-            edges[record] = ()  # until its inputs are done
+            edges[record] = ()  # replaced when its inputs are done
             stack.append((record, True))
             stack += [(edge[0], False) for edge in record.src if edge and edge[0] is not None]
     return edges
@@ -380,9 +381,9 @@ def _edges_to(last: Record, wanted: Sequence[Tensor]) -> dict[Record, tuple[Edge
 def _count_uses(
     last: Record, edges: Mapping[Record, tuple[Edge, ...]]
 ) -> tuple[dict[Record, int], dict[Tensor, int], dict[Record, dict[int, Tensor]]]:
-    """How often each record and each leaf is used on the way to ``last``.
+    """How often ``last`` and what it depends on use each record and each leaf.
 
-    Also the intermediate Tensors whose gradient is to be yielded, by creator and output.
+    Also the intermediate Tensors whose gradients are yielded, by creator and output.
     """
     uses: dict[Record, int] = {last: 0}
     leaf_uses: dict[Tensor, int] = {}

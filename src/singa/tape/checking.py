@@ -1,4 +1,4 @@
-"""Whether a backward is the slope of its forward."""
+"""Checks of gradients: is what ``backward`` returns the slope of ``forward``?"""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ def check_gradients(
 ) -> None:
     """Compare every gradient of an Operation, or of any function of Tensors, with its slope.
 
-    The outputs are added up with random weights. The gradient of that sum by each element of each
-    float input is compared with the central difference, in float64. That takes two calls for each
-    element, so the inputs should be small; and they should not be at a kink.
+    The outputs are added up with random weights. The gradient of that sum with respect to each
+    element of each float input is compared with the central difference, in float64. That takes two
+    calls for each element, so the inputs should be small. They should not be at a kink.
 
     Args:
-        op: an Operation, or a function from Tensors to one or several.
-        inputs: what it is called with. Floats become float64; others are constants.
-        rtol, atol: by how much the two may differ, relatively and absolutely.
-        step: how far the central differences go to each side.
-        order: 2 checks the gradients' gradients as well.
+        op: an Operation, or a function that takes Tensors and returns one or several.
+        inputs: the inputs of the calls. Floats are converted to float64; others are constants.
+        rtol, atol: the relative and the absolute tolerance.
+        step: the step size of the central differences.
+        order: 2 also checks the gradients of the gradients.
 
     Raises:
-        GradientError: they differ, and the message has the worst element of all and both values;
-            or two calls with the same inputs gave different results, so that there is no slope.
+        GradientError: they differ, and the message has the element with the largest error and both
+            values; or two calls with the same inputs gave different results, so there is no slope.
 
     Example:
         >>> autograd.check_gradients(autograd.tanh, [[0.5, -1.0]])
@@ -69,7 +69,7 @@ def check_gradients(
 
 
 class _WeightedSum:
-    """The sum of a function's float outputs, with weights that are drawn once: a scalar."""
+    """The sum of a function's float outputs, with random weights that are chosen once: a scalar."""
 
     def __init__(self, function: Operation | Callable[..., Tensor | Sequence[Tensor]]) -> None:
         self._function = function
@@ -86,12 +86,12 @@ class _WeightedSum:
         return sum(terms[1:], start=terms[0])
 
     def value(self, arrays: Sequence[Array]) -> float:
-        """The same of arrays, without a record."""
+        """The sum for inputs given as arrays; nothing is recorded."""
         with no_grad():
             return float(self(*[Tensor(data=a) for a in arrays]))
 
     def gradient(self, numbers: Sequence[int]) -> Callable[..., list[Tensor]]:
-        """The function from the inputs to the gradients of those that have these numbers."""
+        """A function from all inputs to the gradients of those inputs that have these numbers."""
 
         def gradient(*xs: Tensor) -> list[Tensor]:
             def of_some(*moved: Tensor) -> Tensor:
@@ -108,7 +108,7 @@ class _WeightedSum:
 def _largest_fault(
     total: _WeightedSum, arrays: Sequence[Array], rtol: float, atol: float, step: float
 ) -> str:
-    """Where a gradient differs most from the slope, and by how much; empty if none does."""
+    """A message about the gradient that differs most from the slope; empty if none differs."""
     leaves = [Tensor(data=a, stores_grad=is_float(a.dtype)) for a in arrays]
     with enable_grad():
         found = gradients(total(*leaves))

@@ -33,16 +33,16 @@ class OperationLike(Protocol):
 
 
 class TraceLike(Protocol):
-    """What is known of one call's forward: a Trace, or an object that takes its place."""
+    """Facts about the forward of one call: a Trace, or an object with the same methods."""
 
     def after_forward(self, record: Any) -> OperationLike:
-        """The operation as forward left it."""
+        """The operation with the attributes that forward has set."""
         ...
 
     def backward(
         self, record: Any, dys: dict[int, CTensor], needed: tuple[bool, ...]
     ) -> Sequence[CTensor | None]:
-        """The gradients of the needed inputs, in order; None where there is none."""
+        """The gradients of the needed inputs, in order; None for an input without a gradient."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""The data of a training: loaders for all kinds of data, and batches as Tensors."""
+"""The data of a training: loaders for each kind of data, and batches as Tensors."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def training_loader(
 def evaluation_loader(
     owner: str, source: Source, batch_size: int | None, device: Device
 ) -> DataLoader:
-    """Batches of all samples, in their order; a loader is used unchanged."""
+    """Batches of all samples, in order; a loader is used unchanged."""
     if isinstance(source, Dataset):
         source = source.test
     if isinstance(source, DataLoader):
@@ -54,13 +54,13 @@ def evaluation_loader(
 
 @dataclass(frozen=True)
 class Feed:
-    """All that a training is fed with.
+    """All data of a training.
 
     Attributes:
-        loader: of what it is trained on.
-        validation: of what it is validated on, if on anything.
-        batch: a batch such as ``loader`` gives.
-        checksum: of that batch, and of how batches are made.
+        loader: the loader of the training data.
+        validation: the loader of the validation data; None without validation.
+        batch: an example of the batches that ``loader`` gives.
+        checksum: a checksum of that batch, and of the loader's settings.
     """
 
     loader: DataLoader
@@ -78,7 +78,7 @@ class Feed:
         seed: int,
         device: Device,
     ) -> Feed:
-        """That of :func:`singa.train.fit`'s arguments."""
+        """Make it from the arguments of :func:`singa.train.fit`."""
         if validation is None and isinstance(data, Dataset):
             validation = data.test
         loader = training_loader(owner, data, batch_size, seed, device)
@@ -90,7 +90,7 @@ class Feed:
 
 
 def as_dataset(owner: str, source: Any) -> MapDataset:
-    """A dataset, made of arrays unless the source is a dataset already."""
+    """The source as a dataset: arrays become one, and a dataset is returned unchanged."""
     if isinstance(source, (tuple, list)):
         return ArrayDataset(*source)
     if isinstance(source, (np.ndarray, jax.Array)):
@@ -131,7 +131,7 @@ def _size(owner: str, dataset: MapDataset, batch_size: int | None) -> int:
 def example(owner: str, loader: DataLoader, device: Device) -> tuple[Batch, int]:
     """A batch like the loader's, without shuffling, and a checksum of it.
 
-    By the checksum, other data or other batches are noticed when a training is resumed.
+    The checksum shows whether a training is resumed with other data or other batches.
     """
     if not len(loader.dataset):
         raise ArgumentError(f"{owner}: there are no samples")
@@ -171,7 +171,7 @@ def _as_tensor(owner: str, field: Any, device: Device) -> Tensor:
 
 
 def inputs_of(model: Model, batch: Batch) -> list[Tensor]:
-    """The fields that ``forward`` takes: the first ones, as many as its required arguments."""
+    """The fields that ``forward`` takes: the first ones, as many as it has required arguments."""
     parameters = inspect.signature(model.forward).parameters.values()
     if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters):
         return list(batch[: max(len(batch) - 1, 1)])

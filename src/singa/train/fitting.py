@@ -55,7 +55,7 @@ def fit(
     stop_at_nan: bool = True,
     about: Mapping[str, Any] | None = None,
 ) -> History:
-    """Train a model: its ``train_one_batch``, batch by batch, epoch by epoch.
+    """Train a model: run its ``train_one_batch`` with each batch of each epoch.
 
     >>> from singa import data, models, opt, train
     >>> mlp = models.MLP()
@@ -64,56 +64,58 @@ def fit(
     >>> history["val_accuracy"][-1] > 0.8
     True
 
-    The model brings its optimizer. It is compiled here, and in evaluation mode at the end. The
-    batches of an epoch depend on nothing but ``seed`` and the epoch's number, so that a training
-    that is resumed goes on bit for bit as if it had not been interrupted. Ctrl-C ends a training
-    after the present step, and its checkpoint is saved; a second one ends it at once.
+    The model has its optimizer already. It is compiled here, and is in evaluation mode at the end.
+    The batches of an epoch depend only on ``seed`` and the epoch's number, so a resumed training
+    gives, bit for bit, the results of one that was not interrupted. Ctrl-C ends a training after
+    the present step, and its checkpoint is saved; a second Ctrl-C ends it at once.
 
     Args:
         model: ``train_one_batch`` takes the fields of a batch, updates the parameters, and returns
             ``(out, loss)``, the loss alone, or a dict: ``{"out": out, "loss": loss}`` and further
             scalars, which are recorded under their names. ``forward`` takes the first fields, as
-            many as it has to be given.
-        data: arrays ``(x, y)`` of N rows each; an array, if there is nothing but x; a dataset; or
-            a :class:`singa.data.DataLoader`, which says by itself how batches are made. They are
-            shuffled otherwise, and an epoch's last batch is left out if it is short: every step
-            then runs the same program. A :class:`singa.data.Dataset` has both what to train on
-            and what to validate on.
-        epochs: how many are to be complete in the end, those before ``resume`` included.
-        validation: the same for an evaluation after each epoch, of all samples, in order. The
-            loss is that of the model's ``evaluate_one_batch``, or of ``train_one_batch`` in the
-            mode of evaluation and with its optimizers held still.
+            many as it has required arguments.
+        data: arrays ``(x, y)`` of N rows each; one array, if there is only x; a dataset; or a
+            :class:`singa.data.DataLoader`, which defines how batches are made. Otherwise the
+            samples are shuffled, and an epoch's last batch is left out if it is short: so every
+            step runs the same program. A :class:`singa.data.Dataset` has the data for training
+            and for validation.
+        epochs: how many epochs are complete at the end, including those before ``resume``.
+        validation: data for an evaluation after each epoch, of all samples, in order. The loss is
+            that of the model's ``evaluate_one_batch``, or of ``train_one_batch`` in evaluation
+            mode, in which its optimizers update nothing.
         batch_size: samples per step; 64 if not given, or all if there are fewer.
-        metrics: of ``out`` and the batch's last field: names such as ``"accuracy"``, metrics of
-            :mod:`singa.metric`, or a dict that names them.
-        callbacks: what is to be called while it goes on.
+        metrics: metrics of ``out`` and the batch's last field: names such as ``"accuracy"``,
+            objects of :mod:`singa.metric`, or a dict that gives them other names.
+        callbacks: callbacks that are called during the training.
         checkpoint: a new file to save to after each epoch, or a :class:`Checkpoint`.
-        resume: go on from that file, or from the run folder's; or from this other one.
-        early_stopping: end after so many epochs in which the validation's loss (without
-            validation, the loss) was no better than before; or an :class:`EarlyStopping`.
-        run: a new folder for all that is known of the training, or a :class:`RunFolder`.
-        report: write a report at the end, one HTML file: with True, ``report.html`` in the run
+        resume: True to continue from the checkpoint or the run folder; or another checkpoint file
+            to continue from.
+        early_stopping: end after this many epochs in which the validation loss (without
+            validation, the training loss) was not better than before; or an
+            :class:`EarlyStopping`.
+        run: a new folder for all results of the training, or a :class:`RunFolder`.
+        report: write a report at the end, as one HTML file. True writes ``report.html`` in the run
             folder.
         csv: a new file of comma-separated values, a row for each epoch.
-        tensorboard: a folder for TensorBoard's files. Needs the extra ``tensorboard``.
-        progress: whether to show how it goes, on the standard output; or a :class:`ProgressBar`.
-        seed: of the initial parameters, unless the model has them already, of random numbers in
-            the model, and of the batches.
+        tensorboard: a folder for TensorBoard's files. It needs the extra ``tensorboard``.
+        progress: whether to show the progress on the standard output; or a :class:`ProgressBar`.
+        seed: the seed of the initial parameters (unless the model has parameters already), of
+            random numbers in the model, and of the batches.
         use_graph: whether steps run as one compiled program.
         precision: ``"bfloat16"`` or ``"float16"`` for mixed precision.
-        device: where; the CPU if not given.
-        stop_at_nan: end after an epoch whose last loss is NaN or infinite, without saving. False:
-            warn once, and go on.
-        about: what else checkpoints and the run folder are to say, in JSON's types: ``data``, the
+        device: the device to train on; the CPU if not given.
+        stop_at_nan: end after an epoch whose last loss is NaN or infinite, without saving. If
+            False, warn once, and continue.
+        about: further entries for checkpoints and the run folder, in JSON's types: ``data``, the
             data set's name, ``classes``, ...
 
     Returns:
-        The numbers of all steps and epochs, and how it ended.
+        The numbers of all steps and epochs, and how the training ended.
 
     Raises:
-        ArgumentError: arguments that do not go together, files and folders that are there already
-            or cannot be made, metrics that are not known; all of it before anything is trained.
-        DTypeError: an argument of the wrong type; ``train_one_batch`` returned no loss.
+        ArgumentError: arguments that do not go together; files and folders that exist already or
+            cannot be made; unknown metrics. It is raised before anything is trained.
+        DTypeError: an argument has the wrong type, or ``train_one_batch`` returned no loss.
         CheckpointError: the checkpoint is of another model, data set, seed or batch size.
         DependencyError: an optional package is needed that is not installed.
     """
@@ -164,7 +166,7 @@ def fit(
 def _identity(
     model: Model, seed: int, feed: Feed, measures: Mapping[str, Metric]
 ) -> dict[str, Any]:
-    """What tells a training from others: a checkpoint of it says the same."""
+    """The facts that identify a training: its checkpoints have the same."""
     return {
         "format": saving.FORMAT,
         "singa": singa.__version__,
@@ -180,7 +182,7 @@ def _identity(
 
 
 def _let_monitors_decide(training: Training, callbacks: Iterable[Callback]) -> None:
-    """Of several monitors of one quantity the first says which epoch is best: the user's."""
+    """Let the first monitor of each quantity, the user's, decide which epoch is best."""
     for callback in callbacks:
         monitor = getattr(callback, "monitor", None)
         if isinstance(monitor, Monitor):
@@ -189,9 +191,9 @@ def _let_monitors_decide(training: Training, callbacks: Iterable[Callback]) -> N
 
 @contextmanager
 def _undone_if_it_fails(place: Device) -> Iterator[None]:
-    """A block before the training: if it fails, the model and the random stream are as before."""
+    """A block before the training: if it fails, the model and the random stream are restored."""
     is_training = tape.mode.training
-    random_key(place)  # so that there is one
+    random_key(place)  # make the random stream's Tensor now, so that the journal can restore it
     try:
         with Journal():
             yield

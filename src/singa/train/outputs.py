@@ -1,4 +1,4 @@
-"""What a training writes, and the checkpoint that it goes on from: checked before it begins."""
+"""The files that a training writes, and the checkpoint to continue from, checked beforehand."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ PathLike: TypeAlias = str | os.PathLike[str]
 
 
 class Prepared(NamedTuple):
-    """What became of the :class:`Outputs`.
+    """The result of :meth:`Outputs.prepare`.
 
     Attributes:
         folder: the run folder, if there is one.
-        start: the checkpoint to go on from.
-        callbacks: the user's, with the outputs' before and after them.
+        start: the checkpoint to continue from.
+        callbacks: the user's callbacks, with those of the outputs before and after them.
     """
 
     folder: RunFolder | None
@@ -37,7 +37,7 @@ class Prepared(NamedTuple):
 
 @dataclass(frozen=True)
 class Outputs:
-    """What was asked for. The attributes are arguments of :func:`singa.train.fit`."""
+    """The outputs that the user wants. The attributes are arguments of :func:`singa.train.fit`."""
 
     checkpoint: PathLike | Checkpoint | None
     resume: bool | PathLike
@@ -49,16 +49,16 @@ class Outputs:
     progress: bool | ProgressBar
 
     def prepare(self, callbacks: Iterable[Callback], name: str, stack: ExitStack) -> Prepared:
-        """Check what was asked for; nothing is written yet.
+        """Check the outputs; nothing is written yet.
 
         Args:
-            callbacks: the user's.
-            name: what the model is called.
-            stack: keeps a folder for as long as the training goes on.
+            callbacks: the user's callbacks.
+            name: the name of the model.
+            stack: keeps a temporary folder until the training has ended.
 
         Raises:
-            ArgumentError: files and folders that are there already, or that cannot be made.
-            DTypeError: something that is no callback.
+            ArgumentError: a file or folder exists already, or cannot be made.
+            DTypeError: an object is not a callback.
         """
         given = _checked(callbacks)
         folder = self._folder(name, stack)
@@ -75,7 +75,7 @@ class Outputs:
 
     def _folder(self, name: str, stack: ExitStack) -> RunFolder | None:
         run, page = self.run, self._page()
-        if run is None and page is not None:  # a report is made of a run folder
+        if run is None and page is not None:  # a report is made from a run folder
             run = Path(stack.enter_context(tempfile.TemporaryDirectory())) / name
         if run is None:
             return None
@@ -96,7 +96,7 @@ class Outputs:
         return folder
 
     def _page(self) -> Path | None:
-        """Where the report is to be."""
+        """The path of the report; None if no report is wanted."""
         if self.report is False:
             return None
         if self.report is not True:
@@ -109,7 +109,7 @@ class Outputs:
     def _saver(self) -> Checkpoint | None:
         checkpoint = self.checkpoint
         if checkpoint is None:
-            # A file to go on from is one to save to.
+            # Save to the file that the training continues from.
             if isinstance(self.resume, bool):
                 return None
             checkpoint = self.resume
@@ -122,7 +122,7 @@ class Outputs:
         return saver
 
     def _start(self, saver: Checkpoint | None, folder: RunFolder | None) -> Path | None:
-        """The checkpoint to go on from."""
+        """The checkpoint to continue from."""
         if self.resume is False:
             return None
         if self.resume is not True:
@@ -134,7 +134,7 @@ class Outputs:
         raise ArgumentError("fit: resume=True goes on from the checkpoint= or the run=: name one")
 
     def _logs(self) -> list[Callback]:
-        """What tells how the training goes on."""
+        """The callbacks that show or log the progress of the training."""
         logs: list[Callback] = []
         if self.csv is not None:
             _check_new("csv", self.csv, self._is_resumed)
@@ -146,7 +146,7 @@ class Outputs:
         return logs
 
     def _endings(self, saver: Checkpoint | None, folder: RunFolder | None) -> list[Callback]:
-        """What comes after the user's callbacks."""
+        """The callbacks that are called after the user's."""
         stopping = self.early_stopping
         if stopping is not None and not isinstance(stopping, EarlyStopping):
             stopping = EarlyStopping(stopping)
@@ -156,10 +156,10 @@ class Outputs:
             if saver is None or saver.path != own.path:
                 savers.append(own)
             elif saver.best is None:
-                saver.best = own.best  # resume= has named the folder's
+                saver.best = own.best  # resume= is the checkpoint in the run folder
         if stopping is None:
             return [*savers]
-        for each in savers:  # one meaning of what is best
+        for each in savers:  # all of them use the same definition of the best epoch
             if not each.is_monitor_given:
                 each.monitor = stopping.monitor
         return [stopping, *savers]
@@ -174,10 +174,10 @@ def _checked(callbacks: Iterable[Callback]) -> list[Callback]:
 
 
 def _check_new(what: str, fpath: PathLike | None, resume: bool) -> None:
-    """Refuse a file that is there already, or that cannot be made, before any training.
+    """Refuse an existing file, or one that cannot be made, before the training begins.
 
     Raises:
-        ArgumentError: it exists and no training is resumed; or there is no such folder.
+        ArgumentError: the file exists and no training is resumed; or its folder does not exist.
     """
     if fpath is None:
         return

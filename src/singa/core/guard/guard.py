@@ -1,4 +1,4 @@
-"""Guard: tells whether what a block of code has read is still so."""
+"""Guard: tells whether everything that a block of code has read is still the same."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _STREAMS: dict[str, Any] = {
     "NumPy's random stream": np.random.get_state.__self__,  # type: ignore[attr-defined]
     "Python's random stream": random.getstate.__self__,  # type: ignore[attr-defined]
 }
-"""The global random generators. A guard depends on one only if its block has drawn from it."""
+"""The global random generators. A guard depends on one only if its block has used it."""
 
-_END = object()  # in the list of all elements: the end of one container
+_END = object()  # marks the end of one container in the list of all elements
 
 
 class Guard(Notes):
-    """What was read in a block of code, and whether it is still what it was.
+    """Everything that was read in a block of code, and whether it is unchanged.
 
     Example:
         >>> net = layer.Sequential(layer.Linear(2))
@@ -46,8 +46,8 @@ class Guard(Notes):
 
     def __init__(self) -> None:
         super().__init__()
-        self.replaced: dict[Any, Any] = _NOTHING  # Tensors by those in whose places they are now
-        self._broken = ""  # what did not hold when it was looked at last
+        self.replaced: dict[Any, Any] = _NOTHING  # from each replaced Tensor to the new one
+        self._broken = ""  # what had changed at the last comparison
         self._fast: tuple[list[Any], list[Any], list[Any]] = [], [], []
         self._slow: list[Part] = []
         self._streams: list[Part] = []
@@ -64,7 +64,7 @@ class Guard(Notes):
         self._noting.__exit__(None, None, None)
         streams, self._streams = self._streams, []
         for stream in streams:
-            if stream.kind.contents(stream.source) != stream.expected:  # the block has drawn
+            if stream.kind.contents(stream.source) != stream.expected:  # the block has used it
                 self._parts[id(stream.source)] = stream
         if self._outer is not None:
             self._outer.include(self)
@@ -75,7 +75,7 @@ class Guard(Notes):
         return [self, *(self._outer.with_outer() if self._outer is not None else ())]
 
     def include(self, other: Guard) -> None:
-        """Depend on all that another guard depends on."""
+        """Depend on everything that another guard depends on."""
         for key, read in other._reads.items():
             owner = read.owner()
             if self.journal is not None and key in self.journal.attributes:
@@ -93,8 +93,8 @@ class Guard(Notes):
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """A block in which objects are made once; their state at its end is taken as read."""
-        local.guard = None  # inspecting an object here is not a read
+        """A block in which objects are made once; their state at its end counts as read."""
+        local.guard = None  # reads in the block are not noted
         looked_into = [*self._parts.values(), *self._streams]
         before = {part: part.kind.contents(part.source) for part in looked_into}
         unchanged = {key for key in self._reads if self._is_as_read(key)}
@@ -120,8 +120,8 @@ class Guard(Notes):
         return owner is not None and identical((as_read(owner, read.name),), (read.expected,))
 
     def complete(self) -> None:
-        """End the notes, and prepare to compare."""
-        # Bases first: what is restored on a base class must not be set on its subclasses.
+        """Stop taking notes, and prepare the comparison."""
+        # Base classes first: a value that is restored there must not be set on subclasses.
         for kind, values in sorted(
             self._class_values.items(), key=lambda item: len(item[0].__mro__)
         ):
@@ -146,7 +146,7 @@ class Guard(Notes):
             else:
                 looks += part.kind.looks(part.source)
                 expected += part.expected
-                if part.kind.restore is not None:  # its number of elements may change
+                if part.kind.restore is not None:  # the number of its elements may change
                     looks.append((tuple, (_END,)))
                     expected.append(_END)
         self._fast = [f for f, _ in looks], [x for _, x in looks], expected
@@ -154,12 +154,12 @@ class Guard(Notes):
     # -- whether it is unchanged --------------------------------------------------------------
 
     def holds(self, is_free: Callable[[Any], bool] | None = None) -> bool:
-        """Whether all that was read is unchanged.
+        """Whether everything that was read is unchanged.
 
         Args:
-            is_free: whether a Tensor may replace one that was read, of the same shape, type and
-                device. ``replaced`` then says which has replaced which. If None, another Tensor
-                is a change.
+            is_free: whether a new Tensor may replace one that was read, of the same shape, type
+                and device. ``replaced`` then has the replaced and the new Tensors. If None,
+                another Tensor is a change.
         """
         return self.has_seen_no_change() or self._look(is_free)
 
@@ -175,7 +175,7 @@ class Guard(Notes):
         try:
             if any(map(is_not, chain.from_iterable(map(call, getters, sources)), expected)):
                 return False
-        except (AttributeError, KeyError, ValueError):  # something does not exist any more
+        except (AttributeError, KeyError, ValueError):  # an element no longer exists
             return False
         return all(part.kind.contents(part.source) == part.expected for part in self._slow)
 
@@ -186,7 +186,7 @@ class Guard(Notes):
             read = self._reads[key]
             owner = read.owner()
             if owner is None:
-                continue  # and nobody can reach it
+                continue  # it was deleted, so no code can read it
             now = as_read(owner, read.name)
             if not comparison.same(read.expected, now):
                 self._broken = difference(type(owner).__name__, read.name, read.expected, now)
@@ -221,17 +221,17 @@ class Guard(Notes):
         return True
 
     def what_changed(self) -> str:
-        """A message that says what had changed at the last comparison."""
+        """A message about what had changed at the last comparison."""
         return self._broken
 
     # -- what the block itself has changed ----------------------------------------------------
 
     def was_there(self, thing: Any) -> bool:
-        """Whether this object was reached from what was read."""
+        """Whether this object is one of those that were found below what was read."""
         return id(thing) in self._parts
 
     def changes(self) -> list[tuple[Part, tuple[Any, ...]]]:
-        """The objects below what was read whose elements have changed, with the new elements."""
+        """The objects found below what was read that have changed, with their new elements."""
         return [
             (part, now)
             for part in self._parts.values()

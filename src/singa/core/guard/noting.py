@@ -1,4 +1,4 @@
-"""Notes: what a block of code reads, of the user's objects, functions and classes."""
+"""Notes: which of the user's objects, functions and classes a block of code reads."""
 
 from __future__ import annotations
 
@@ -42,18 +42,18 @@ from singa.core.watching import Handle
 from singa.errors import CaptureError
 
 MOST_ITEMS = 100_000
-"""Elements of containers and attributes of plain objects that are compared before each call."""
+"""The most elements of containers and attributes of plain objects that a call may compare."""
 
 _OF_USERS_CLASSES = (ATTRIBUTES, SLOTS, *AND_ATTRIBUTES.values())
 
 
 def as_read(owner: Any, name: Any) -> Any:
-    """What ``owner.as_read(name)`` is."""
-    return type(owner).as_read(owner, name)  # itself, not noted as read of the owner
+    """The result of ``owner.as_read(name)``."""
+    return type(owner).as_read(owner, name)  # so the attribute as_read is not noted as read
 
 
 class Read:
-    """Something that was read of an object that tells, and what it was."""
+    """Something that was read of an object that notifies of its changes, and its value."""
 
     __slots__ = ("expected", "name", "owner")
 
@@ -66,26 +66,26 @@ class Notes:
     """The part of a :class:`Guard` that takes notes.
 
     Attributes:
-        journal: of the step that is noted, if it is one.
-        tensors: those that were found by looking into objects.
+        journal: the journal of the noted step; None if the block is not a step.
+        tensors: the Tensors that were found inside of objects.
     """
 
     def __init__(self) -> None:
         self._reads: dict[tuple[int, Any], Read] = {}
-        self._named_attributes: set[tuple[int, str]] = set()  # of those, the plain attributes
-        self._doubted: set[tuple[int, Any]] = set()  # what may have changed since
+        self._named_attributes: set[tuple[int, str]] = set()  # keys of reads of plain attributes
+        self._doubted: set[tuple[int, Any]] = set()  # keys of reads that may have changed since
         self._parts: dict[int, Part] = {}
         self._seen: dict[tuple[int, Any], Any] = {}  # functions and classes, kept alive
-        self._class_values: dict[type, dict[str, Any]] = {}  # of classes, what was read
+        self._class_values: dict[type, dict[str, Any]] = {}  # attributes of classes that were read
         self._items = 0
-        self._alive: list[Any] = []  # while notes are taken, no two objects have one id
+        self._alive: list[Any] = []  # keeps objects alive, so that no id is used twice
         self.journal: Any = None
         self.tensors: set[Any] = set()
 
     def attribute(self, owner: Any, name: str) -> None:
-        """Note an attribute of something Watched, of which ``name`` may be ``__dict__``."""
+        """Note an attribute of a Watched object; ``name`` may be ``__dict__``."""
         if self.journal is not None and (id(owner), name) in self.journal.attributes:
-            return  # what the block itself has assigned before
+            return  # the block itself has assigned it before
         read = self.note(owner, name)
         if read is None:
             return
@@ -103,7 +103,7 @@ class Notes:
         self._class(type(owner))
 
     def note(self, owner: Any, name: Any) -> Read | None:
-        """Note what ``owner.as_read(name)`` is, of an object that tells when that changes.
+        """Note the result of ``owner.as_read(name)``; the owner notifies when it changes.
 
         Returns:
             None if it was noted before.
@@ -117,18 +117,18 @@ class Notes:
         return read
 
     def doubt(self, owner: Any, name: Any) -> None:
-        """Be told that something may have changed."""
+        """Called when something may have changed: note that it has to be compared."""
         for key in ((id(owner), name), (id(owner), "__dict__")):
             if key in self._reads:
                 self._doubted.add(key)
 
     def value(self, value: Any, path: str) -> None:
-        """Note what is inside of a value that was read."""
+        """Note everything inside of a value that was read."""
         if isinstance(value, Handle):
             self.tensors.add(value)
             return
         if isinstance(value, BuiltinFunctionType) and not isinstance(value.__self__, ModuleType):
-            value = value.__self__  # a method such as that of a dict
+            value = value.__self__  # a built-in method, such as a dict's
         if isinstance(value, ref):
             value = value()
         if isinstance(value, Watched):
@@ -147,7 +147,7 @@ class Notes:
         elif isinstance(value, type):
             self._class(value)
         elif isinstance(value, ModuleType):
-            return  # its attributes are noted where a function names them
+            return  # its attributes are noted with the functions that name them
         elif callable(value) and "__wrapped__" in getattr(value, "__dict__", ()):
             self.value(value.__wrapped__, path)
         else:
@@ -155,7 +155,7 @@ class Notes:
             self._part(value, kind_of(value), path)
 
     def _attributes_part(self, owner: Any) -> None:
-        """Somebody has the dict of the attributes, and may write into it without being noticed."""
+        """Compare all attributes: code that has their dict can change it without a notification."""
         if id(owner) not in self._parts:
             part = self._parts[id(owner)] = Part(owner, IN_DICT, type(owner).__name__)
             before = own(owner).copy()
@@ -182,7 +182,7 @@ class Notes:
             self._class(type(source))
 
     def function(self, function: Any) -> None:
-        """Note the globals, the closure and the defaults that a function of the user's reads."""
+        """Note the globals, the closure and the defaults that one of the user's functions reads."""
         if isinstance(function, partial):
             self.value(function, repr(function.func))
             return
@@ -226,7 +226,7 @@ class Notes:
             self.value(space.get(name), f"{name}, which {path} uses")
 
     def _members(self, space: Any, code: CodeType) -> None:
-        """Note what a function may read of a module or of a class of the user's."""
+        """Note what a function may read of one of the user's modules or classes."""
         if isinstance(space, ModuleType):
             if is_users(space.__name__) and (id(space), code) not in self._seen:
                 self._seen[id(space), code] = space
@@ -241,9 +241,10 @@ class Notes:
                     self._class_attribute(space, name)
 
     def _class(self, kind: type) -> None:
-        """Note what is in a class of the user's: its methods, what these read, and its data.
+        """Note one of the user's classes: its methods, what these read, and its data.
 
-        The data of an operation of the host may change: it runs as Python in each call.
+        The data of an operation that is not traceable may change, because it runs as Python in
+        each call.
         """
         if (id(kind), None) in self._seen:
             return
@@ -260,14 +261,14 @@ class Notes:
     def _class_data(self, kind: type, name: str) -> None:
         try:
             self._class_attribute(kind, name)
-        except CaptureError:  # that is for whoever reads it: perhaps nobody does
+        except CaptureError:  # the error is raised when code reads it; perhaps no code does
             self._class_values[kind].pop(name, None)
 
     def _class_attribute(self, kind: type, name: str) -> None:
         if name[:1] == "_" and is_ours(kind.__module__):
             return
         value = getattr(kind, name, ABSENT)
-        if value is ABSENT or value is not getattr(kind, name):  # not there, or made anew each time
+        if value is ABSENT or value is not getattr(kind, name):  # missing, or new at each access
             return
         values = self._class_values.setdefault(kind, {})
         if name not in values:
