@@ -109,10 +109,10 @@ class Evaluator:
 
     @contextmanager
     def _mode(self) -> Iterator[None]:
-        # Meanwhile nobody is to save the model.
+        # No other thread may save the model meanwhile.
         with self._model.between_steps():
-            # Operations are recorded: train_one_batch may walk back over them. What comes of that
-            # is not used, so that no compiled step computes it.
+            # Operations are recorded: train_one_batch may have a backward pass. Its results are
+            # not used, so that a compiled step does not compute them.
             precision = tape.mixed_precision(self._model.precision or float32)
             with tape.training(False), tape.enable_grad(), precision:
                 yield
