@@ -14,6 +14,7 @@ def short(monkeypatch, tmp_path):
     return tmp_path / "demo-output"
 
 
+@pytest.mark.slow
 def test_the_demo_learns_saves_loads_and_draws(short, capsys):
     assert demo.main() == 0
 

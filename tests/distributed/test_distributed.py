@@ -134,6 +134,7 @@ def average_a_part(nets: list[ranks.Net], names: list[str], step: int) -> None:
 
 @pytest.mark.parametrize("mode", list(ranks.MODES))
 @pytest.mark.parametrize("way", list(ranks.WAYS))
+@pytest.mark.slow
 def test_two_ranks_do_what_one_process_does_for_both(found, way, mode):
     autograd.training = True
     tolerance = {"rtol": 2e-4, "atol": 2e-6} if "half" not in way else {"rtol": 5e-3, "atol": 5e-4}
@@ -145,6 +146,7 @@ def test_two_ranks_do_what_one_process_does_for_both(found, way, mode):
 
 
 @pytest.mark.parametrize("way", [way for way in ranks.WAYS if "partial" not in way])
+@pytest.mark.slow
 def test_all_ranks_end_with_the_same_bits(found, way):
     for mode in ranks.MODES:
         first, second = (rank["training"][way][mode][1] for rank in found)
@@ -152,6 +154,7 @@ def test_all_ranks_end_with_the_same_bits(found, way):
             np.testing.assert_array_equal(weight, second[name])
 
 
+@pytest.mark.slow
 def test_halves_of_a_batch_make_up_the_whole(found):
     net = ranks.Net(ranks.momentum())
     ranks.train(net)
@@ -163,6 +166,7 @@ def test_halves_of_a_batch_make_up_the_whole(found):
 # -- what they exchange -------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_parts_of_distopt(found):
     for rank, seen in enumerate(each["exchanges"] for each in found):
         assert seen["who"] == (rank, rank, RANKS)
@@ -175,6 +179,7 @@ def test_the_parts_of_distopt(found):
         np.testing.assert_array_equal(seen["fused"][1], np.ones((2, 2)))
 
 
+@pytest.mark.slow
 def test_only_what_is_large_is_sent_and_the_rest_is_kept(found):
     for rank, seen in enumerate(each["exchanges"] for each in found):
         # Rank 1's third element, 1.2 + 0.5, is large; rank 0's is not.
@@ -186,6 +191,7 @@ def test_only_what_is_large_is_sent_and_the_rest_is_kept(found):
         np.testing.assert_allclose(seen["top"][1], left, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_broadcast_keeps_every_bit(found):
     for seen in (each["exchanges"] for each in found):
         floats, flags, short = seen["broadcast"]
@@ -198,6 +204,7 @@ def test_a_broadcast_keeps_every_bit(found):
         assert seen["are_equal"] == [False, True, True]
 
 
+@pytest.mark.slow
 def test_an_overflow_on_one_rank_makes_all_leave_the_step_out(found):
     for scale, scale_after, changed in (each["half"] for each in found):
         assert scale_after == scale / 2
@@ -206,6 +213,7 @@ def test_an_overflow_on_one_rank_makes_all_leave_the_step_out(found):
 
 @pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize("way", list(ranks.SCALED_WAYS))
+@pytest.mark.slow
 def test_a_scaled_loss_changes_nothing_but_that_an_overflow_is_left_out(found, way, compiled):
     for seen in (each["scaled"][way] for each in found):
         plain, short = seen["float32", False], seen["float16", compiled]
@@ -221,6 +229,7 @@ def test_a_scaled_loss_changes_nothing_but_that_an_overflow_is_left_out(found, w
         assert ("w:residual" in plain["after"]) == ("sparse" in way)
 
 
+@pytest.mark.slow
 def test_ranks_that_go_on_with_different_things_are_told_so_and_can_go_on(found):
     for rank, said in enumerate(each["sets"] for each in found):
         for first in (0, 5, 10):
@@ -237,6 +246,7 @@ def test_ranks_that_go_on_with_different_things_are_told_so_and_can_go_on(found)
         assert unlike
 
 
+@pytest.mark.slow
 def test_a_checkpoint_resumes_with_what_was_not_sent_yet(found):
     for straight, again in (each["resumed"] for each in found):
         for name, weight in straight.items():
@@ -246,6 +256,7 @@ def test_a_checkpoint_resumes_with_what_was_not_sent_yet(found):
 # -- what goes wrong ----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_parameters_that_differ_are_found_at_once_and_a_broadcast_mends_it(found):
     for message, value in (each["beginnings"] for each in found):
         assert "the parameter w is not the same on all ranks" in message
@@ -253,6 +264,7 @@ def test_parameters_that_differ_are_found_at_once_and_a_broadcast_mends_it(found
         assert value == 0
 
 
+@pytest.mark.slow
 def test_models_that_differ_are_found_at_once(found):
     assert all("all ranks have to train the same model" in each["models"] for each in found)
 

@@ -315,6 +315,7 @@ BOMBS = r"""
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+@pytest.mark.slow
 def test_no_file_takes_more_memory_than_its_bound(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(BOMBS), str(tmp_path)],

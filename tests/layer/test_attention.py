@@ -231,6 +231,7 @@ def test_compiled_and_eager_steps_train_alike_with_dropout_too(norm_first):
     np.testing.assert_allclose(*losses, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_attention_learns_the_addition_task():
     """Of a sequence of numbers the two that are marked have to be added."""
     device.get_default_device().set_rand_seed(0)

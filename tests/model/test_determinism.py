@@ -86,6 +86,7 @@ def test_twice_the_same(use_graph, precision):
 
 
 @pytest.mark.parametrize("use_graph", [False, True])
+@pytest.mark.slow
 def test_the_same_in_two_processes_that_run_at_once(use_graph):
     code = f"from model.test_determinism import digest, made; print(digest(made({use_graph})))"
     tests = Path(__file__).parent.parent

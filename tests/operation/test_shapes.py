@@ -250,6 +250,7 @@ def test_slices_are_pythons_for_any_bounds_and_steps(data):
 
 @fewer
 @given(st.data())
+@pytest.mark.slow
 def test_elements_are_gathered_and_scattered_along_any_axis(data):
     shape = tuple(data.draw(st.lists(sizes, min_size=1, max_size=3)))
     axis = data.draw(st.integers(-len(shape), len(shape) - 1))
@@ -348,6 +349,7 @@ def test_norms_over_any_groups_and_space(groups, space):
 
 @few
 @given(st.data())
+@pytest.mark.slow
 def test_cat_and_reshape_and_transpose(data):
     shape = tuple(data.draw(st.lists(sizes, min_size=1, max_size=3)))
     axis = data.draw(st.integers(-len(shape), len(shape) - 1))

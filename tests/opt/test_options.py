@@ -341,6 +341,7 @@ except DeviceError as error:
 """
 
 
+@pytest.mark.slow
 def test_a_parameter_that_is_moved_takes_its_state_along():
     flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
     said = subprocess.check_output(

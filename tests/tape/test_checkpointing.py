@@ -182,6 +182,7 @@ class TestEagerly:
         assert seen == [(3,)]
 
 
+@pytest.mark.slow
 def test_a_compiled_step_takes_less_memory():
     def scratch(checkpointed):
         x, y = batch(1024)

@@ -11,6 +11,7 @@ PAGE = (Path(__file__).parents[2] / "docs/training.md").read_text(encoding="utf-
 NUMBER = re.compile(r"[\d.,]+(e-\d+)?%?")
 
 
+@pytest.mark.slow
 def test_the_blocks_run_in_order(tmp_path, capsys):
     pytest.importorskip("PIL", reason="Pillow is not installed")
     names = {}
