@@ -27,7 +27,7 @@ class Line(Model):
 class Noisy(Line):
     """The same with dropout and running statistics: with all kinds of state."""
 
-    def __init__(self, lr=0.1):
+    def __init__(self, lr=0.01):
         super().__init__(lr)
         self.norm = layer.BatchNorm2d()
         self.dropout = layer.Dropout(0.2)

@@ -109,7 +109,9 @@ def test_several_images_of_each(folder):
 
     assert x.shape == (10, 3, 4, 4)
     assert y.tolist() == [0] * 5 + [1] * 5
-    with pytest.raises(ArgumentError, match="makes 5 images of each, and batch_size 4 is no mul"):
+    with pytest.raises(
+        ArgumentError, match="makes 5 images of each, and batch_size 4 is not a mul"
+    ):
         batches_of(folder, odd.five_crops).start()
     with pytest.raises(ArgumentError, match="more images of one file than of another"):
         list(batches_of(folder, odd.uneven).run())

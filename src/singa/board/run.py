@@ -237,7 +237,7 @@ def read_run(folder: Path, key: str = "") -> Run:
     info, settings = _read(problems, path, _info, nothing)
     version = info.get("format")
     if info and version != _FORMAT:
-        problems.append(f"{_RUN}: it has format {version!r}, and {_FORMAT} is what is known here")
+        problems.append(f"{_RUN}: it has format {version!r}, and only {_FORMAT} is known here")
     epochs = _read(problems, folder / _EPOCHS, read_table, ReadTable())
     problems += [epochs.problem] if epochs.problem else []
     times = [p.stat().st_mtime for n in (_RUN, _EPOCHS, _STEPS) if (p := folder / n).exists()]

@@ -28,7 +28,7 @@ class Subset:
         >>> digits = data.load_digits()
         >>> zeros = data.Subset(digits.train, np.flatnonzero(digits.train_labels == 0))
         >>> len(zeros), int(zeros[0][1])
-        (143, 0)
+        (142, 0)
     """
 
     def __init__(self, dataset: MapDataset, indices: npt.ArrayLike) -> None:

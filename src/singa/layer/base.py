@@ -118,11 +118,10 @@ class Layer(Watched):
                 return local.calls.call(self, xs, options)
             return self.forward(*xs, **options)
         except (AttributeError, TypeError) as error:
-            given = [type(x) for x in xs if isinstance(x, (np.ndarray, jax.Array, list))]
-            if not given:
+            if not xs or not _are_numbers(xs[0]):
                 raise
             raise DTypeError(
-                f"{type(self).__name__}: its inputs are Tensors, got {given[0].__name__}; "
+                f"{type(self).__name__}: its inputs are Tensors, got {type(xs[0]).__name__}; "
                 "Tensor(data=x) makes one"
             ) from error
 
@@ -382,6 +381,13 @@ class Layer(Watched):
 
     def _attributes(self, prefix: str) -> list[tuple[str, Any, Layer]]:
         return [(prefix + name, value, self) for name, value in vars(self).items()]
+
+
+def _are_numbers(value: Any) -> bool:
+    """Whether this is an array, or a list of numbers, where a Tensor is expected."""
+    while isinstance(value, list) and value:
+        value = value[0]
+    return isinstance(value, (np.ndarray, jax.Array, int, float))
 
 
 def _is_plain(value: Any) -> bool:
