@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property, partial
 from typing import Any, Self
+from weakref import ref
 
 import numpy as np
 
@@ -79,7 +80,8 @@ class Model(Layer):
     _profiler: Profiler | None = None
     _example: list[tuple[tuple[int, ...], Device, DType]] | None = None  # of compile's inputs
     _stream: Tensor | None = None  # the random stream of the thread that trains
-    _unread = frozenset({"_steps", "_profiler", "_stream", "_lock", "_example"})
+    _first: ref[Tensor] | None = None
+    _unread = frozenset({"_steps", "_profiler", "_stream", "_first", "_lock", "_example"})
     _lock: threading.RLock  # held while a step runs, and while its results are read
 
     def __new__(cls, *args: Any, **options: Any) -> Self:
@@ -264,7 +266,7 @@ class Model(Layer):
 
     def __getstate__(self) -> dict[str, Any]:
         # Compiled steps refer to this model's own Tensors: a copy compiles its own.
-        own = ("_steps", "_profiler", "_lock", "_stream")
+        own = ("_steps", "_profiler", "_lock", "_stream", "_first")
         return {name: v for name, v in vars(self).items() if name not in own}
 
     @property
@@ -567,8 +569,12 @@ class Model(Layer):
         return {t: name for name, t in self.get_params().items()}
 
     def _random_key(self) -> Tensor:
-        first = next((tensor for _, tensor, _ in self._tensors()), None)  # stops at the first one
-        return random_key(first.device if first is not None else get_default_device())
+        """The random stream of this thread on the model's device, which is its first Tensor's."""
+        first = None if self._first is None else self._first()
+        if first is None:  # looked for once: each eager step asks
+            first = next((tensor for _, tensor, _ in self._tensors()), None)
+            self._first = None if first is None else ref(first)
+        return random_key(get_default_device() if first is None else first.device)
 
     def _training_states(self, stream: Tensor | None = None) -> dict[str, Tensor]:
         states = {_RANDOM: self._random_key() if stream is None else stream}
