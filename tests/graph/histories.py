@@ -269,6 +269,7 @@ class History:
     def optimizer(self):
         number = self.facts.get("optimizer", 0) + 1
         self.say("optimizer", number)
+        self.facts.pop("decay", None)  # was the former optimizer's
         kind = self.random.choice([opt.SGD, opt.Adam, opt.RMSProp])
         self.both(lambda net: setattr(net, "optimizer", kind(0.02)))
 
