@@ -10,6 +10,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from singa.core.arrays import on_host
 from singa.core.tensor import Tensor
@@ -334,23 +335,31 @@ def _check_class_ids(operation: NegativeLogLikelihood, x: Tensor, t: Tensor) -> 
     """
     if local.capture is not None and not local.anomaly:
         return
-    if not isinstance(x, Tensor) or not isinstance(t, Tensor) or not x.shape:
+    if not isinstance(x, Tensor) or not isinstance(t, Tensor) or not x._data.ndim:
         return  # which the operation refuses
-    if t.shape == x.shape or t.dtype.kind not in "iu" or not t.size:
+    if t._data.dtype.kind not in "iu" or t._data.shape == x._data.shape:
         return
-    classes, name = x.shape[-1], operation.name
-    about = f"{name}: class ids are from 0 to {classes - 1}, for x of shape {x.shape}"
+    classes = x._data.shape[-1]
+    about = "{}: class ids are from 0 to {}, for x of shape {}".format
     if local.capture is not None:
         local.capture.check(
-            _are_ids(t.data, classes, operation.ignore_index), partial(BoundsError, about)
+            _are_ids(t.data, classes, operation.ignore_index),
+            partial(BoundsError, about(operation.name, classes - 1, x.shape)),
         )
         return
-    ids = on_host(t.data)
-    if ids.min() < 0 or ids.max() >= classes:
+    ids = on_host(t._data)
+    # This is a part of each eager step: negative ids are large ones if the sign is not looked at.
+    if ids.size and ids.view(_UNSIGNED[ids.itemsize]).max() >= classes:
         wrong = ids[(ids < 0) | (ids >= classes)]
-        wrong = wrong[wrong != operation.ignore_index] if wrong.size else wrong
+        wrong = wrong[wrong != operation.ignore_index]
         if wrong.size:
-            raise BoundsError(f"{about}; got {wrong[0]}. ignore_index leaves out ids that are none")
+            raise BoundsError(
+                f"{about(operation.name, classes - 1, x.shape)}; got {wrong[0]}. "
+                "ignore_index leaves out ids that are none"
+            )
+
+
+_UNSIGNED = {size: np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
 
 
 def _are_ids(ids: CTensor, classes: int, ignored: int | None) -> CTensor:

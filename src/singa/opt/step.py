@@ -137,12 +137,15 @@ def count_turns(
     Args:
         turns: before it.
         parts: of each, :data:`HAS_GRADIENT`, :data:`MAY_HAVE_HAD_ONE` or 0 in this micro-batch.
-        number, is_last: see :func:`update`.
+        number, is_last: see :func:`update`; ``True`` if each step has one micro-batch.
     """
-    updates, last = turns[:, 0], turns[:, 1]
-    has_grad = parts == HAS_GRADIENT
-    takes_part = has_grad | ((parts == MAY_HAVE_HAD_ONE) & (last == number))
-    return jnp.stack([updates + (takes_part & is_last), jnp.where(has_grad, number, last)], 1)
+    has_grad = (parts == HAS_GRADIENT)[:, None]
+    takes_part = has_grad
+    if is_last is not True:  # there are several micro-batches
+        takes_part |= (parts == MAY_HAVE_HAD_ONE)[:, None] & (turns[:, 1:] == number)
+    # Element by element, so that XLA computes it in place.
+    updates, last = turns + (takes_part & is_last), jnp.where(has_grad, number, turns)
+    return jnp.where(jnp.arange(2) == 0, updates, last)
 
 
 def _update_one(

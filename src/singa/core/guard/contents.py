@@ -57,6 +57,7 @@ class Kind:
             after the other, are the contents. None if the contents are new objects each time.
         empty: gives an object of the same class, without elements.
         tells: whether such objects notify guards of assignments, so that they need no comparison.
+        is_fixed: whether such an object always has the same number of elements.
     """
 
     def __init__(
@@ -66,9 +67,10 @@ class Kind:
         looks: Callable[[Any], Looks] | None = None,
         empty: Callable[[Any], Any] | None = None,
         tells: bool = False,
+        is_fixed: bool = False,
     ) -> None:
         self.contents, self.restore, self.looks, self.tells = contents, restore, looks, tells
-        self.empty = empty or _empty
+        self.empty, self.is_fixed = empty or _empty, is_fixed
 
 
 def _empty(container: Any) -> Any:
@@ -221,10 +223,12 @@ _cell_contents = attrgetter("cell_contents", "__class__")
 LIST = Kind(tuple, _set_elements, lambda x: [(tuple, x)])
 DICT = Kind(pairs, _set_pairs, _look_into_dict)
 SET = Kind(_sorted, _set_elements, lambda x: [(_sorted, x)])
-CELL = Kind(lambda x: _cell(x), lambda x, c: _set_cell(x, c), lambda x: [(_cell_contents, x)])
+CELL = Kind(
+    lambda x: _cell(x), lambda x, c: _set_cell(x, c), lambda x: [(_cell_contents, x)], is_fixed=True
+)
 ATTRIBUTES = Kind(_attributes, _set_attributes, lambda x: _look_into_dict(own(x)), _bare)
-SLOTS = Kind(_slots, _set_slots, lambda x: [(_slots, x)], _bare)
-FUNCTION = Kind(lambda x: _function(x), None, lambda x: [(_function, x)])
+SLOTS = Kind(_slots, _set_slots, lambda x: [(_slots, x)], _bare, is_fixed=True)
+FUNCTION = Kind(lambda x: _function(x), None, lambda x: [(_function, x)], is_fixed=True)
 IN_DICT = Kind(_read_attributes, _set_read_attributes, tells=True)  # of something Watched
 AND_ATTRIBUTES = {kind: _with_attributes(kind) for kind in (LIST, DICT, SET, SLOTS)}
 VIEW = Kind(lambda x: _elements(x), None, lambda x: [(_elements, x)])  # of a dict
@@ -277,7 +281,7 @@ def namespace(names: tuple[str, ...], are_there: bool = True) -> Kind:
                 space[name] = value
 
     get = itemgetter(*names) if are_there else contents
-    return Kind(contents, become, lambda space: [(get, space)])
+    return Kind(contents, become, lambda space: [(get, space)], is_fixed=True)
 
 
 @cache
@@ -301,6 +305,7 @@ def class_attributes(names: tuple[str, ...]) -> Kind:
         lambda kind: tuple([getattr(kind, name, ABSENT) for name in names]),
         become,
         lambda kind: [(get, kind)],
+        is_fixed=True,
     )
 
 

@@ -146,7 +146,7 @@ class Guard(Notes):
             else:
                 looks += part.kind.looks(part.source)
                 expected += part.expected
-                if part.kind.restore is not None:  # the number of its elements may change
+                if not part.kind.is_fixed:
                     looks.append((tuple, (_END,)))
                     expected.append(_END)
         self._fast = [f for f, _ in looks], [x for _, x in looks], expected
