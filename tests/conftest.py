@@ -54,8 +54,8 @@ mlir.make_ir_context = _shared_ir_context
 QUICK = 3
 """So many tests of each module run with --quick."""
 
-from singa.engine import memory  # noqa: E402
-from singa.tape.kernel import table  # noqa: E402
+from singa.engine import memory  # noqa: E402 (after the flags)
+from singa.tape.kernel import table  # noqa: E402 (after the flags)
 
 
 def pytest_addoption(parser):

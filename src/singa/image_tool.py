@@ -229,7 +229,7 @@ def flip_down(img: Image) -> Image:
     return img.transpose(_pillow().Transpose.FLIP_TOP_BOTTOM)
 
 
-def get_list_sample(l: Sequence[T], sample_size: int, random: Random = None) -> list[T]:  # noqa: E741
+def get_list_sample(l: Sequence[T], sample_size: int, random: Random = None) -> list[T]:  # noqa: E741 (SINGA's)
     """``sample_size`` different items of a list, chosen at random, in the list's order.
 
     Example:

@@ -18,7 +18,7 @@ import pytest
 from singa import autograd, layer, model, opt
 from singa.tensor import Tensor
 
-# Much of this is captured again and again, and is to be.
+# Many steps here change what they read, and are captured again each time.
 pytestmark = pytest.mark.filterwarnings("ignore::singa.errors.RecompilationWarning")
 
 LATEST: Any = None

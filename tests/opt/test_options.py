@@ -450,7 +450,7 @@ def test_averaged_weights_are_lent_and_given_back(graph):
     now = values(net)
     net.eval()
     outside = net(Tensor(data=X)).to_numpy()
-    with pytest.raises(ZeroDivisionError), net.optimizer.averaged():  # noqa: PT012
+    with pytest.raises(ZeroDivisionError), net.optimizer.averaged():  # noqa: PT012 (all of it is in the block)
         assert_same(values(net), average, rtol=1e-5, atol=1e-6)
         assert not np.allclose(net(Tensor(data=X)).to_numpy(), outside, rtol=1e-3)
         raise ZeroDivisionError

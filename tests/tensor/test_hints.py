@@ -46,7 +46,7 @@ def test_what_a_hint_names_exists(kind, name):
 def test_other_missing_attributes_are_as_everywhere():
     for owner in (Tensor((2,)), layer.Linear(2), opt.SGD(0.1), MLP()):
         with pytest.raises(AttributeError, match=r"object has no attribute 'nonsense'$"):
-            owner.nonsense  # noqa: B018
+            owner.nonsense  # noqa: B018 (reading it raises)
         copy.deepcopy(owner)
         pickle.loads(pickle.dumps(owner))
 
@@ -115,7 +115,7 @@ def test_any_model_has_an_optimizer_to_set():
         pass
 
     with pytest.raises(AttributeError, match=r"model.set_optimizer\(opt.SGD\(0.1\)\) comes first"):
-        Net().optimizer  # noqa: B018
+        Net().optimizer  # noqa: B018 (reading it raises)
     net = Net()
     net.set_optimizer(opt.SGD(0.1))
     assert list(net.optimizers()) == ["optimizer"]
