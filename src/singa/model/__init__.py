@@ -1,0 +1,5 @@
+"""Model: a layer with its own training step, which is compiled into one program."""
+
+from singa.model.model import Model
+
+__all__ = ["Model"]
