@@ -1,0 +1,210 @@
+"""A Model's files, and what is in them."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
+from typing import Any, Self
+from weakref import ref
+
+import numpy as np
+
+from singa import tensor
+from singa.core.journal import Journal
+from singa.core.tensor import Tensor, random_key
+from singa.device import get_default_device
+from singa.errors import CheckpointError
+from singa.formats import checkpoint
+from singa.layer import Layer
+from singa.opt import DistOpt, Optimizer, stored
+
+
+class Saved(Layer):
+    """The part of a Model that writes and reads checkpoints."""
+
+    _stream: Tensor | None = None  # the random stream of the thread that trains
+    _first: ref[Tensor] | None = None
+    _lock: threading.RLock  # held while a step runs, and while its results are read
+
+    def __new__(cls, *args: Any, **options: Any) -> Self:
+        model = super().__new__(cls)
+        object.__setattr__(model, "_lock", threading.RLock())
+        return model
+
+    def between_steps(self) -> AbstractContextManager[Any]:
+        """A block in which no other thread runs a step of this model, and it stays as it is.
+
+        Example:
+            >>> from singa.models import MLP
+            >>> mlp = MLP()
+            >>> mlp.compile([Tensor((2, 1, 8, 8))])
+            >>> with mlp.between_steps():
+            ...     copies = {name: t.clone() for name, t in mlp.get_states().items()}
+        """
+        return self._lock
+
+    def optimizers(self) -> dict[str, Optimizer | DistOpt]:
+        """The optimizers of the model and of the layers inside it, each once, by their paths.
+
+        They are found among the attributes, as layers are, also in lists, tuples and dicts.
+
+        Example:
+            >>> net = model.Model()
+            >>> net.blocks = [layer.Linear(2), layer.Linear(2)]
+            >>> net.blocks[1].optimizer = opt.SGD(0.1)
+            >>> net.rates = {"slow": opt.SGD(0.01)}
+            >>> list(net.optimizers())
+            ['rates.slow', 'blocks.1.optimizer']
+        """
+        found: dict[Optimizer | DistOpt, str] = {}
+        for path, each in (("", self), *((f"{path}.", each) for path, each in self.sublayers())):
+            for name, value in _flat(path, vars(each)):
+                if isinstance(value, (Optimizer, DistOpt)):
+                    found.setdefault(value, name)
+        return {name: optimizer for optimizer, name in found.items()}
+
+    def save_states(
+        self,
+        fpath: str | os.PathLike[str],
+        aux_states: Mapping[str, Tensor] | None = None,
+        overwrite: bool = False,
+    ) -> None:
+        """Write a checkpoint: all that is needed to resume training, or to use the model.
+
+        That is the parameters and states, the optimizers' state, the random stream that the model
+        was trained with, and ``aux_states``. The file is written completely or not at all. Any
+        thread may call this while another one trains: it waits for the end of a step.
+
+        Args:
+            fpath: the file's path; SINGA's format, a zip (see :mod:`singa.formats.checkpoint`).
+            aux_states: the caller's own Tensors, by name.
+            overwrite: whether an existing file may be replaced.
+
+        Raises:
+            FileExistsError: it exists and ``overwrite`` is false.
+            CheckpointError: an aux state has the name of one of the model's.
+
+        Example:
+            >>> from singa.models import MLP
+            >>> mlp = MLP()
+            >>> mlp.compile([Tensor((32, 1, 8, 8))])
+            >>> mlp.save_states("mlp.zip", aux_states={"epoch": Tensor(data=3)})
+        """
+        checkpoint.write(fpath, self.states_to_save(aux_states or {}), overwrite)
+
+    def states_to_save(self, aux_states: Mapping[str, Tensor]) -> dict[int, dict[str, Any]]:
+        """What :meth:`save_states` writes, by its kind in :mod:`singa.formats.checkpoint`.
+
+        All of it is of the same moment between two steps, whichever thread asks.
+        """
+        with self.between_steps():
+            return {
+                checkpoint.MODEL: _values(self.get_states()),
+                checkpoint.AUX: _values(aux_states),
+                checkpoint.TRAINING: _values(self._training_states(self._stream)),
+            }
+
+    def load_states(self, fpath: str | os.PathLike[str], resume: bool = True) -> dict[str, Tensor]:
+        """Read a checkpoint into this model, which must have been compiled.
+
+        Args:
+            fpath: the file.
+            resume: also load the optimizers' state and the random stream, so that training
+                continues bit for bit. An optimizer that is not in the file is not changed. A state
+                that only the file's optimizer keeps for each parameter, such as a momentum, is
+                left out with a :class:`singa.errors.CheckpointWarning`.
+
+        Returns:
+            The aux states.
+
+        Raises:
+            CheckpointError: the file is damaged, not a checkpoint, of another model, or its
+                optimizer is of another algorithm. Nothing has changed then.
+
+        Example:
+            >>> from singa.models import MLP
+            >>> old, new = MLP(), MLP()
+            >>> for mlp in (old, new):
+            ...     mlp.compile([Tensor((32, 1, 8, 8))], is_train=False)
+            >>> old.save_states("old.zip", aux_states={"epoch": Tensor(data=3)})
+            >>> new.load_states("old.zip")["epoch"].item()
+            3
+            >>> x = Tensor((32, 1, 8, 8)).set_value(1.0)
+            >>> bool((new(x).to_numpy() == old(x).to_numpy()).all())
+            True
+        """
+        states = self.get_states()
+        if not states:
+            raise CheckpointError(
+                f"{type(self).__name__} has no states yet: compile it before load_states"
+            )
+        with checkpoint.Reader(fpath) as reader:
+            reader.expect(
+                checkpoint.MODEL, {name: (t.shape, t.dtype) for name, t in states.items()}
+            )
+            kinds = [checkpoint.MODEL, checkpoint.AUX]
+            if resume:
+                self._expect_training_states(reader)
+                kinds.append(checkpoint.TRAINING)
+            arrays = reader.read(*kinds)
+            aux = reader.named(checkpoint.AUX)
+        optimizers = self.optimizers() if resume else {}
+        resumed = {n: a for n, a in arrays.items() if n in reader.named(checkpoint.TRAINING)}
+        training = stored.fitting(reader.path, resumed, optimizers, self._names())
+        with self._lock, Journal():
+            self.set_states({name: arrays[name] for name in states})
+            found = {name: tensor.from_numpy(arrays[name]) for name in aux}
+            if _RANDOM in arrays:
+                for stream in (self._random_key(), self._stream):  # this thread's, the trainer's
+                    if stream is not None:
+                        stream.copy_from_numpy(arrays[_RANDOM])
+            for owner, own in training.states.items():
+                optimizers[owner].set_states(own, self._names())
+        training.warn()
+        return found
+
+    def _names(self) -> dict[Tensor, str]:
+        return {t: name for name, t in self.get_params().items()}
+
+    def _random_key(self) -> Tensor:
+        """The random stream of this thread on the model's device, which is its first Tensor's."""
+        first = None if self._first is None else self._first()
+        if first is None:  # looked for once: each eager step asks
+            first = next((tensor for _, tensor, _ in self._tensors()), None)
+            self._first = None if first is None else ref(first)
+        return random_key(get_default_device() if first is None else first.device)
+
+    def _training_states(self, stream: Tensor | None = None) -> dict[str, Tensor]:
+        states = {_RANDOM: self._random_key() if stream is None else stream}
+        return states | stored.states(self.optimizers(), self._names())
+
+    def _expect_training_states(self, reader: checkpoint.Reader) -> None:
+        """Check that the file's training states fit this model, before they are read."""
+        found = {
+            name: (kind.shape, kind.dtype)
+            for name, kind in reader.named(checkpoint.TRAINING).items()
+        }
+        wanted = stored.acceptable(found, self.optimizers(), self._names())
+        if _RANDOM in found:
+            wanted[_RANDOM] = (2,), np.dtype(np.uint32)
+        reader.expect(checkpoint.TRAINING, wanted)
+
+
+_RANDOM = "random_key"
+
+
+def _values(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    return {name: t.to_numpy() for name, t in tensors.items()}
+
+
+def _flat(prefix: str, values: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
+    """The elements of (nested) dicts, lists and tuples, by their paths."""
+    for key, value in values.items():
+        if isinstance(value, (list, tuple)):
+            value = dict(enumerate(value))
+        if isinstance(value, dict):
+            yield from _flat(f"{prefix}{key}.", value)
+        else:
+            yield f"{prefix}{key}", value
