@@ -14,6 +14,7 @@ try:
         errors,
         initializer,
         layer,
+        linalg,
         metric,
         model,
         opt,
@@ -32,5 +33,5 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Tensor", "autograd", "checkpoint", "device", "distributed", "errors", "initializer", "layer",
-    "metric", "model", "opt", "tensor", "weights",
+    "linalg", "metric", "model", "opt", "tensor", "weights",
 ]  # fmt: skip

@@ -14,6 +14,7 @@ from singa.operation import (
     convolution,
     ctc,
     elementwise,
+    factorization,
     indexing,
     joining,
     linear,
@@ -30,6 +31,7 @@ from singa.operation import (
     selection,
     shaping,
     similarity,
+    systems,
     trigonometric,
     variadic,
 )
@@ -40,6 +42,7 @@ from singa.operation.attention import *
 from singa.operation.convolution import *
 from singa.operation.ctc import *
 from singa.operation.elementwise import *
+from singa.operation.factorization import *
 from singa.operation.indexing import *
 from singa.operation.joining import *
 from singa.operation.linear import *
@@ -56,14 +59,15 @@ from singa.operation.rounding import *
 from singa.operation.selection import *
 from singa.operation.shaping import *
 from singa.operation.similarity import *
+from singa.operation.systems import *
 from singa.operation.trigonometric import *
 from singa.operation.variadic import *
 from singa.tape import Operation
 
 _FAMILIES: tuple[ModuleType, ...] = (
-    activation, arranging, attention, convolution, ctc, elementwise, indexing, joining, linear,
-    logic, loss, normalization, ordering, pooling, random, recurrent, reduction, resizing,
-    rounding, selection, shaping, similarity, trigonometric, variadic,
+    activation, arranging, attention, convolution, ctc, elementwise, factorization, indexing,
+    joining, linear, logic, loss, normalization, ordering, pooling, random, recurrent, reduction,
+    resizing, rounding, selection, shaping, similarity, systems, trigonometric, variadic,
 )  # fmt: skip
 
 __all__ = [name for family in _FAMILIES for name in family.__all__]
