@@ -344,6 +344,52 @@ def test_a_model_may_say_how_it_is_evaluated():
     assert history["val_loss"] == pytest.approx(history["val_mean_absolute_error"], rel=1e-5)
 
 
+@pytest.mark.parametrize("use_graph", [True, False])
+def test_the_loss_of_an_evaluation_does_not_depend_on_the_batches(use_graph):
+    class Ignoring(Line):
+        def forward(self, x):
+            return autograd.cat([self.linear(x), x], 1)
+
+        def evaluate_one_batch(self, x, y):
+            with autograd.no_grad():
+                out = self.forward(x)
+                loss = autograd.softmax_cross_entropy(out, y, ignore_index=0)
+                penalty = (self.linear.W * self.linear.W).sum()
+            return {"out": out, "loss": loss * 2.0 + penalty, "size": autograd.l1_loss(out, -out)}
+
+    model = Ignoring()
+    x, _ = samples(13)
+    ids = np.array([0] * 6 + [1, 0, 2, 3, 0, 4, 1], np.int32)  # the first batches have only zeros
+    model.compile([Tensor(data=x)], is_train=False, use_graph=use_graph)
+    for param in model.get_params().values():
+        param.requires_grad = param.stores_grad = False  # even if nothing is trained
+
+    one, *others = (train.evaluate(model, (x, ids), batch_size=size) for size in (13, 5, 3))
+
+    out = train.predict(model, x).astype(np.float64)
+    losses = np.log(np.exp(out).sum(1)) - out[np.arange(13), ids]
+    expected = 2 * losses[ids > 0].mean() + float((model.linear.W.to_numpy() ** 2).sum())
+    assert one["loss"] == pytest.approx(expected, rel=1e-5)
+    for other in others:
+        assert other == pytest.approx(one, rel=1e-5)
+
+
+def test_a_batch_in_which_nothing_counts_has_no_mean():
+    class Ignoring(Line):
+        def train_one_batch(self, x, y):
+            out = autograd.cat([self.forward(x), x], 1)
+            return out, autograd.softmax_cross_entropy(out, y, ignore_index=0)
+
+    model = Ignoring()
+    x, _ = samples(4)
+    model.compile([Tensor(data=x)], is_train=False, use_graph=False)
+    ids = np.zeros(4, np.int32)
+
+    assert np.isnan(train.evaluate(model, (x, ids), batch_size=2)["loss"])
+    ids[3] = 1
+    assert np.isfinite(train.evaluate(model, (x, ids), batch_size=2)["loss"])
+
+
 def test_prediction_leaves_the_mode_alone():
     model = Line()
     fit(model, samples())
