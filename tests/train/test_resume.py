@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from singa import autograd, data, device, train
-from singa.errors import ArgumentError, CheckpointError
+from singa import autograd, data, device, opt, train
+from singa.errors import ArgumentError, CheckpointError, CheckpointWarning
 from singa.formats import checkpoint
 from singa.tensor import Tensor
 from small_trainings import Line, Noisy, samples, states
@@ -54,6 +54,50 @@ def test_one_that_was_left_goes_on_with_the_next_batch(step, use_graph):
 
     assert_goes_on(whole, parts, history, resumed)
     assert resumed.status == "completed"
+
+
+class Change(train.Callback):
+    """What a user changes while a model is trained."""
+
+    def on_epoch_end(self, training):
+        optimizer = training.model.optimizer
+        optimizer.lr = optimizer.lr_value.item() / 2
+        if training.epoch == 1:
+            optimizer.momentum = 0.5
+            optimizer._groups[0].schedules["weight_decay"].set(0.25)
+
+
+def grouped(lr=0.1):
+    model = Line()
+    model.optimizer = opt.SGD(lr)
+    model.optimizer.add_group(lambda name: name.endswith("W"), weight_decay=0)
+    return model
+
+
+def test_what_was_assigned_to_the_optimizer_goes_on():
+    whole, parts, other = grouped(), grouped(), grouped(0.02)
+    history = fit(whole, 4, callbacks=[Change()])
+    fit(grouped(), 2, callbacks=[Change()], checkpoint="a.zip")
+    fit(grouped(), 3, callbacks=[Change()], checkpoint="a.zip", resume=True)
+
+    resumed = fit(parts, 4, callbacks=[Change()], checkpoint="b.zip", resume="a.zip")
+
+    assert_goes_on(whole, parts, history, resumed)
+    assert resumed["lr"] == pytest.approx([0.1, 0.05, 0.025, 0.0125])
+    # A number that is chosen anew is kept.
+    assert fit(other, 4, checkpoint="c.zip", resume="a.zip")["lr"][-1] == pytest.approx(0.02)
+    assert other.optimizer.momentum.init_value == 0.5
+
+
+def test_a_schedule_that_was_assigned_is_missed():
+    model, fresh = Line(), Line()
+    fit(model, 1)
+    model.optimizer.lr = opt.CosineDecay(0.1, 10)
+    model.save_states("a.zip")
+    fresh.compile([Tensor((8, 4))], is_train=True)
+
+    with pytest.warns(CheckpointWarning, match="SGD: lr was assigned a schedule"):
+        fresh.load_states("a.zip")
 
 
 def test_more_epochs_into_another_file(tmp_path):

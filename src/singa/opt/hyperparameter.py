@@ -190,7 +190,7 @@ class Group:
         self,
         owner: str,
         params: Iterable[Tensor] | Callable[[str], bool],
-        schedules: Mapping[str, DecayScheduler],
+        schedules: dict[str, DecayScheduler],
     ) -> None:
         self._owner = owner
         self.schedules = schedules
