@@ -17,7 +17,7 @@ from singa.errors import ArgumentError, DeviceError
 from singa.models import MODELS
 from singa.report.text import aligned
 
-INTERRUPTED = 130  # the exit code that shells report for a program ended by Ctrl-C
+INTERRUPTED, TERMINATED = 130, 143  # what shells report for a program ended by Ctrl-C or SIGTERM
 
 
 class ModelName(StrEnum):

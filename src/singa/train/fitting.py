@@ -66,8 +66,9 @@ def fit(
 
     The model has its optimizer already. It is compiled here, and is in evaluation mode at the end.
     The batches of an epoch depend only on ``seed`` and the epoch's number, so a resumed training
-    gives, bit for bit, the results of one that was not interrupted. Ctrl-C ends a training after
-    the present step, and its checkpoint is saved; a second Ctrl-C ends it at once.
+    gives, bit for bit, the results of one that was not interrupted. Ctrl-C or
+    SIGTERM ends a training after the present step, and its checkpoint is saved; a second one ends
+    it at once.
 
     Args:
         model: ``train_one_batch`` takes the fields of a batch, updates the parameters, and returns

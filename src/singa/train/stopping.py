@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from singa.device import CTensor
 from singa.errors import ArgumentError
 from singa.train.monitor import Monitor
 from singa.train.training import Callback, Training
@@ -26,8 +25,8 @@ class EarlyStopping(Callback):
         patience: the number of epochs in a row without improvement after which it ends.
         quantity, mode, min_delta: define the best epoch; see :class:`singa.train.Monitor`.
         restore_best: whether the model gets the parameters and states of the best epoch at the
-            end, for any reason of the end. They are kept in memory; if a training is resumed, only
-            the epochs since then are considered.
+            end, for any reason of the end. They are kept in memory, and in checkpoints, so that a
+            resumed training has them too.
     """
 
     def __init__(
@@ -44,25 +43,30 @@ class EarlyStopping(Callback):
         self.patience = patience
         self.monitor = Monitor(quantity, mode, min_delta)
         self.restore_best = restore_best
-        self._kept: dict[str, CTensor] = {}
 
     def on_train_begin(self, training: Training) -> None:
         self.monitor.check(training)
-        self._kept.clear()
+        is_between_epochs = training.step == training.epoch * len(training.loader)
+        if training.step and is_between_epochs and not training.best_states:
+            self._keep(training)  # resumed: a checkpoint does not have the same states twice
         self._stop_if_due(training)
 
     def on_epoch_end(self, training: Training) -> None:
-        if self.restore_best and self.monitor.best(training) == training.epoch:
-            # The arrays themselves: a step never overwrites an array that is referenced elsewhere.
-            self._kept = {name: t.data for name, t in training.model.get_states().items()}
+        self._keep(training)
         self._stop_if_due(training)
 
     def on_train_end(self, training: Training) -> None:
-        if training.history.status != "failed":
+        if self.restore_best and training.history.status != "failed":
             states = training.model.get_states()
-            for name, value in self._kept.items():
+            for name, value in training.best_states.items():
                 states[name].data = value
-        self._kept.clear()
+
+    def _keep(self, training: Training) -> None:
+        """Keep the present states, if this is the best epoch."""
+        if self.restore_best and self.monitor.best(training) == training.epoch:
+            # The arrays themselves: a step never overwrites an array that is referenced elsewhere.
+            states = training.model.get_states().items()
+            training.best_states = {name: state.data for name, state in states}
 
     def _stop_if_due(self, training: Training) -> None:
         if not training.epoch:
