@@ -46,6 +46,9 @@ class Precision(StrEnum):
 
 
 ModelArgument: TypeAlias = Annotated[ModelName, typer.Argument(help="Which model.")]
+CheckpointArgument: TypeAlias = Annotated[
+    Path, typer.Argument(help="A checkpoint of singa train, or a run folder, whose best is used.")
+]
 DataOption: TypeAlias = Annotated[
     DataName, typer.Option("--data", help="The data set; digits come with the package.")
 ]
