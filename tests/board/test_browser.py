@@ -121,7 +121,10 @@ def test_a_narrow_window_has_room_for_all_and_for_large_numbers(
     browser.get((tmp_path / "report.html").as_uri())
 
     assert browser.execute_script("return document.documentElement.scrollWidth") == 390
-    wide = "return [...document.querySelectorAll(arguments[0])].map((e) => e.scrollWidth - e.clientWidth)"
+    wide = """
+    const found = [...document.querySelectorAll(arguments[0])];
+    return found.map((e) => e.scrollWidth - e.clientWidth);
+    """
     assert browser.execute_script(wide, "#time .scroll") == [0]
     assert set(browser.execute_script(wide, ".tiles dd")) == {0}
     assert "123.5 billion float32" in texts(".tiles dd")
