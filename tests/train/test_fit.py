@@ -138,6 +138,25 @@ def test_samples_of_a_dataset_may_be_made_one_by_one():
     assert fit(Line(), Squares(), 1).steps.rows == 2
 
 
+def test_a_share_of_the_data_is_for_validation():
+    x, y = samples(40)
+    by_share, by_hand_ = Line(), Line()
+
+    history = fit(by_share, (x, y), validation=0.25, seed=3)
+
+    rest, kept = data.random_split(data.ArrayDataset(x, y), [30, 10], seed=3)
+    expected = fit(by_hand_, rest, validation=kept, seed=3)
+    assert history["val_loss"] == expected["val_loss"]
+    assert history["loss"] == expected["loss"]
+    loader = data.DataLoader(data.ArrayDataset(x, y), 8)
+    for source, share, message in (
+        ((x, y), 1.0, "a validation of 1.0: a share is between 0 and 1"),
+        (loader, 0.5, "a DataLoader is used as it is"),
+    ):
+        with pytest.raises(ArgumentError, match=message):
+            fit(Line(), source, validation=share, batch_size=None)
+
+
 def test_a_dataset_brings_its_validation():
     x, y = samples()
     history = fit(Line(), data.Dataset(x, y, x[:5], y[:5], ("one",)))

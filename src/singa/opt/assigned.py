@@ -11,7 +11,7 @@ import numpy as np
 from singa.core.guard import Cache, changed, own
 from singa.core.tensor import Tensor
 from singa.device import float64
-from singa.errors import CheckpointWarning, warn
+from singa.errors import ArgumentError, CheckpointWarning, warn
 from singa.opt.compiled import CompiledUpdate
 from singa.opt.schedule import Constant, DecayScheduler
 from singa.opt.state import Kind
@@ -30,6 +30,33 @@ class AssignedNumbers(CompiledUpdate):
     """
 
     _beginnings: Cache  # the numbers when the training began, by place
+
+    def scale_lr(self, factor: float, least: float = 0.0) -> None:
+        """Multiply the learning rate, and those of groups, by a factor.
+
+        Args:
+            factor: the factor.
+            least: a learning rate does not become less than this, unless it is less already.
+
+        Raises:
+            ArgumentError: a learning rate follows a schedule.
+
+        Example:
+            >>> sgd = opt.SGD(0.5)
+            >>> sgd.scale_lr(0.5)
+            >>> sgd.lr
+            Constant(init_value=0.25)
+        """
+        rates = {place: s for place, s in self._places() if place.rpartition("/")[2] == "lr"}
+        for schedule in rates.values():
+            if type(schedule) is not Constant:
+                raise ArgumentError(
+                    f"{type(self).__name__}.scale_lr: the learning rate follows a schedule, "
+                    f"{schedule!r}, and only a number can be scaled"
+                )
+        for place, schedule in rates.items():
+            number = _number(schedule)
+            self._assign(place, schedule, min(number, max(number * factor, least)))
 
     def _assigned_kinds(self) -> dict[str, Kind]:
         """The shape and type of each hyper-parameter in a checkpoint, by name."""
