@@ -32,6 +32,40 @@ def test_loading(tmp_path, image):
     assert image_tool.load_img(tmp_path / "gray.png").mode == "RGB"
 
 
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+@pytest.mark.parametrize("drawn", [0, 255])
+def test_a_transparent_image_lies_on_a_background(tmp_path, mode, drawn):
+    alpha = np.array([[0, 255], [0, 0]], np.uint8)  # one pixel is drawn
+    grey = Image.fromarray(np.full((2, 2), drawn, np.uint8))
+    if mode == "P":
+        transparent = Image.fromarray(np.where(alpha, 1, 0).astype(np.uint8)).convert("P")
+        transparent.putpalette([drawn] * 6)
+        transparent.save(tmp_path / "a.png", transparency=0)
+    else:
+        transparent = grey.convert(mode)
+        transparent.putalpha(Image.fromarray(alpha))
+        transparent.save(tmp_path / "a.png")
+
+    def shades(**options):
+        return np.unique(array(image_tool.load_img(tmp_path / "a.png", **options))).tolist()
+
+    for grayscale in (False, True):
+        assert shades(grayscale=grayscale) == sorted({drawn, 255})
+        assert shades(grayscale=grayscale, background=100) == sorted({drawn, 100})
+        assert shades(grayscale=grayscale, background=None) == [0, 255]
+    with pytest.raises(ArgumentError, match="background is 256, 0 to 255 or None is expected"):
+        shades(background=256)
+
+
+def test_sixteen_bits_are_scaled_to_eight(tmp_path):
+    shades = np.array([[0, 257, 20000, 65535]], np.uint16)
+    Image.fromarray(shades).save(tmp_path / "a.png")
+
+    found = array(image_tool.load_img(tmp_path / "a.png", grayscale=True))
+
+    np.testing.assert_array_equal(found, [[0, 1, 78, 255]])
+
+
 def test_files_that_are_no_images(tmp_path, image):
     (tmp_path / "text.png").write_text("not a picture")
     image.resize((100, 100)).save(tmp_path / "cut.png")

@@ -56,13 +56,22 @@ def _pillow() -> Any:
     return Image
 
 
-def load_img(path: str | os.PathLike[str], grayscale: bool = False) -> Image:
+def load_img(
+    path: str | os.PathLike[str], grayscale: bool = False, background: int | None = 255
+) -> Image:
     """Read an image file, as RGB or as shades of gray (mode L).
 
     Only the formats of :data:`FORMATS` are read. With Pillow's other formats, untrusted files could
     run other programs (EPS) and rarely used decoders.
 
+    Args:
+        path: the file.
+        grayscale: whether to make it gray.
+        background: the shade on which a transparent image lies, from 0 for black to 255 for white.
+            None: black or white, whichever differs more from what is drawn.
+
     Raises:
+        ArgumentError: there is no such shade.
         DataError: it is damaged, of another format, or of more than 2**26 pixels.
         DependencyError: Pillow is not installed.
         OSError: it cannot be read.
@@ -74,11 +83,18 @@ def load_img(path: str | os.PathLike[str], grayscale: bool = False) -> Image:
         'L'
     """
     pillow = _pillow()
+    if background is not None and background not in range(256):
+        raise ArgumentError(f"load_img: background is {background!r}, 0 to 255 or None is expected")
     with open_file(path) as file:
         try:
             image: Image = pillow.open(file, formats=FORMATS)
             if image.width * image.height > _MOST_PIXELS:
                 raise DataError(f"{path}: {image.width} x {image.height} pixels are too many")
+            if image.mode.startswith("I;16"):  # Pillow would cut shades off at 255, of 65,535
+                shades = np.round(np.asarray(image, np.float64) / 257)
+                image = pillow.fromarray(shades.astype(np.uint8))
+            if image.has_transparency_data:
+                image = _on_background(image, background)
             return image.convert("L" if grayscale else "RGB")
         except DataError:
             raise
@@ -86,6 +102,18 @@ def load_img(path: str | os.PathLike[str], grayscale: bool = False) -> Image:
             raise DataError(f"{path}: not an image of a format that is read here") from None
         except Exception as error:  # any error of Pillow's decoders
             raise DataError(f"{path}: damaged image: {error}") from error
+
+
+def _on_background(image: Image, shade: int | None) -> Image:
+    """A transparent image on a background of one shade; see :func:`load_img`."""
+    drawn = image.convert("RGBA")
+    if shade is None:
+        alpha = np.asarray(drawn.getchannel("A"), np.float64)
+        light = np.asarray(drawn.convert("L"), np.float64)
+        shade = 0 if alpha.any() and np.average(light, weights=alpha) > 127.5 else 255
+    behind: Image = _pillow().new("RGBA", drawn.size, (shade, shade, shade, 255))
+    behind.alpha_composite(drawn)
+    return behind
 
 
 def crop(img: Image, patch: Size, position: str) -> Image:

@@ -118,6 +118,11 @@ def _write_run():
     return write_run
 
 
+@pytest.fixture(name="write_csv")
+def _write_csv():
+    return write_csv
+
+
 @pytest.fixture
 def run_folder(tmp_path):
     return write_run(tmp_path / "runs" / "first")

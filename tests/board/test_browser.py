@@ -1,5 +1,6 @@
 """The pages in a browser: curves are drawn, all controls work, and nothing is logged."""
 
+import json
 import threading
 
 import pytest
@@ -94,6 +95,44 @@ def test_a_report_shows_its_curves(browser, find, texts, run_folder, tmp_path):
     loss = chart(find, "loss")
     assert [b.text for b in find(".legend b", loss)] == ["0.08", "0.5"]  # of the last epoch
     assert browser.title == "first"
+
+
+@pytest.fixture
+def telephone(browser):
+    """A window 390 pixels wide."""
+    size = {"width": 390, "height": 900, "deviceScaleFactor": 1, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    yield
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+@pytest.mark.usefixtures("telephone")
+def test_a_narrow_window_has_room_for_all_and_for_large_numbers(
+    browser, find, texts, write_run, write_csv, tmp_path
+):
+    folder = write_run(tmp_path / "runs/large", parameters=123_456_789_012)
+    heads = ["epoch", "step", "seconds", "samples_per_second", "loss", "val_loss"]
+    rows = [(i, 4 * i, 2.5, 1.5e8 * i, 1.25e14 / i, 2e22 * i) for i in range(1, 4)]
+    write_csv(folder / "epochs.csv", heads, rows)
+    profile = json.loads((folder / "profile.json").read_text())
+    profile["rows"][0] |= {"layer": "encoder.blocks.11.attention.query", "seconds": 1000.0}
+    (folder / "profile.json").write_text(json.dumps(profile))
+    board.write_report(folder, tmp_path / "report.html")
+    browser.get((tmp_path / "report.html").as_uri())
+
+    assert browser.execute_script("return document.documentElement.scrollWidth") == 390
+    wide = """
+    const found = [...document.querySelectorAll(arguments[0])];
+    return found.map((e) => e.scrollWidth - e.clientWidth);
+    """
+    assert browser.execute_script(wide, "#time .scroll") == [0]
+    assert set(browser.execute_script(wide, ".tiles dd")) == {0}
+    assert "123.5 billion float32" in texts(".tiles dd")
+    assert [b.text for b in find(".legend b", chart(find, "loss"))] == ["4.167e13", "6e22"]
+    drawing = find(".drawing svg")[0].rect
+    assert drawing["height"] == pytest.approx(drawing["width"] / 2, abs=2)  # no empty room
+    labels = "return [...charts].flatMap((c) => c.uplot.axes[1]._values).filter((v) => v !== null)"
+    assert max(map(len, browser.execute_script(labels))) <= 7
 
 
 def test_curves_can_be_hidden_and_scaled_and_smoothed(browser, find, run_folder, tmp_path):

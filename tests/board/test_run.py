@@ -8,6 +8,7 @@ import pytest
 from singa.board.run import Best, find_runs, read_details, read_run
 from singa.board.table import read_table
 from singa.errors import DataError
+from singa.formats import process
 
 
 def test_a_run_is_what_its_folder_says(run_folder):
@@ -24,6 +25,22 @@ def test_a_run_is_what_its_folder_says(run_folder):
     assert run.settings["versions.python"] == "3.13.0"
     assert not run.settings.keys() & {"name", "status", "summary"}
     assert run.problems == []
+
+
+def test_a_training_whose_process_is_gone_is_not_in_progress(write_run, tmp_path):
+    here = process.this_process()
+    gone = here | {"pid": 2**31 - 1}
+    reused = here | {"began": "1"}  # its number is that of another process by now
+    unknown = [None, [], here | {"kernel": "another"}, here | {"pid": "1"}, here | {"pid": -1}]
+    for about, status in (
+        (here, "running"), (gone, "interrupted"),
+        (reused, "interrupted" if "began" in here else "running"),
+        *((about, "running") for about in unknown),
+    ):  # fmt: skip
+        run = read_run(write_run(tmp_path / "run", status="running", process=about))
+        assert run.status == status, about
+        assert (run.text("stopped") == "its process has ended") == (status == "interrupted")
+        assert not any(name.startswith("process") for name in run.settings)
 
 
 def test_its_details_too(run_folder):

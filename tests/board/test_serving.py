@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -40,6 +41,21 @@ def get(server, path, host=None):
 
 def live(page):
     return re.search(r'<main data-live="(\w*)">', page)[1]
+
+
+def test_a_client_that_goes_away_disturbs_nobody(server, monkeypatch, capfd):
+    monkeypatch.setattr("singa.board.serving.overview", lambda *args, **options: "x" * 2**24)
+    reset = struct.pack("ii", 1, 0)  # closing sends a reset
+    for request in (b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", b"GET / HT", b""):
+        client = socket.create_connection(("127.0.0.1", server.server_port))
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+        client.send(request)
+        if request.endswith(b"\n\n"):
+            assert client.recv(100).startswith(b"HTTP/1.1 200")  # the rest is still on the way
+        client.close()
+
+    assert get(server, "/run/first.html")[0] == 200
+    assert capfd.readouterr() == ("", "")
 
 
 def test_pages_are_made_when_they_are_asked_for(server, write_run, tmp_path):

@@ -25,14 +25,18 @@ def trained(tmp_path_factory):
     return path, history
 
 
-def rewritten(path, target, **changes):
-    """A copy of a checkpoint that says something else of itself."""
-    about = train.read_about(path) | changes
+def parts(path):
+    """The arrays of a checkpoint by their kinds."""
     with checkpoint.Reader(path) as reader:
-        found = {
+        return {
             kind: {n: a for n, a in reader.read(kind).items() if n in reader.named(kind)}
             for kind in (checkpoint.MODEL, checkpoint.AUX)
         }
+
+
+def rewritten(path, target, **changes):
+    """A copy of a checkpoint that says something else of itself."""
+    about, found = train.read_about(path) | changes, parts(path)
     found[checkpoint.AUX]["about"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
     checkpoint.write(target, found, overwrite=True)
     return target
@@ -114,6 +118,47 @@ def test_predict(singa, trained, inverted):
     assert [row[0] for row in rows] == [f"{i}.png" for i in range(6)]
     assert sum(row[1] == label for row, label in zip(rows, labels, strict=True)) >= 5
     assert all(row[2].endswith("%") for row in rows)
+
+
+@pytest.mark.parametrize("shade", [0, 255])
+def test_a_transparent_picture_is_not_black_on_black(singa, trained, shade):
+    label = digit("a.png", 0)
+    image = pytest.importorskip("PIL.Image")
+    alpha = image.open("a.png").convert("L")
+    transparent = image.new("LA", alpha.size, (shade, 0))
+    transparent.putalpha(alpha)
+    transparent.save("transparent.png")
+
+    (name, *_), (other, *_) = (
+        singa("predict", trained[0], path)[1].split()[1:] for path in ("a.png", "transparent.png")
+    )
+
+    assert name == other == label
+
+
+def test_outputs_that_are_no_numbers_are_no_probabilities(singa, trained):
+    found = parts(trained[0])
+    found[checkpoint.MODEL]["linear2.b"] = np.full(10, np.nan, np.float32)
+    checkpoint.write("nan.zip", found, overwrite=True)
+    digit("a.png", 0)
+
+    status, out, err = singa("predict", "nan.zip", "a.png")
+
+    assert (status, out) == (1, "")
+    assert err.startswith("singa: nan.zip: the model's outputs are not finite")
+
+
+def test_a_run_folder_has_a_checkpoint(singa, trained, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    assert "run: a run folder has best.zip or checkpoint.zip" in singa("evaluate", "run")[2]
+    digit("a.png", 0)
+    for name in ("checkpoint.zip", "best.zip"):
+        (run / name).write_bytes(trained[0].read_bytes())
+        status, out, _ = singa("evaluate", "run")
+        assert status == 0
+        assert out.startswith(f"MLP of run/{name} on")
+    assert singa("predict", "run", "a.png")[0] == 0
 
 
 def test_predict_as_json(singa, trained):

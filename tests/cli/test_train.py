@@ -180,6 +180,9 @@ def test_early_stopping(singa):
     assert status == 0
     assert re.search(r"ended in epoch \d+: val_loss has been no better for 1 epoch\n", out)
     assert out.endswith("saved a.zip\nbest b.zip\n")
+    for name, value in contents("b.zip").items():  # the best weights are in both
+        if name.startswith("linear"):
+            np.testing.assert_array_equal(contents("a.zip")[name], value)
 
 
 # -- checkpoints --------------------------------------------------------------------------------
@@ -218,6 +221,7 @@ def test_resume_of_a_complete_training_trains_no_more_but_draws(singa, tmp_path)
 
     assert status == 0
     assert not losses_of(out)
+    assert "nothing was left to train: 1 of 1 epochs are complete" in out
     assert (tmp_path / "a.png").is_file()
 
 

@@ -30,11 +30,11 @@ def test_only_what_has_no_writer_any_more_is_removed(tmp_path, name):
     target, day = tmp_path / name, 24 * 3600
     stays, goes = [], []
     for _ in range(12):
-        kernel = rng.choice((files._kernel(), "another0host", "1234"))
+        kernel = rng.choice((files.kernel(), "another0host", "1234"))
         age = rng.choice((0, 100, day - 100, day + 100))
-        gone = kernel == files._kernel() or age > day
+        gone = kernel == files.kernel() or age > day
         (goes if gone else stays).append(left_by(tmp_path, target, kernel, age))
-    of_another = tmp_path / f".other.{files._kernel()}.00000000.tmp"
+    of_another = tmp_path / f".other.{files.kernel()}.00000000.tmp"
     of_another.write_bytes(b"")
     with writing(target) as mine:  # a live writer, whose number in its container nobody knows
         mine.write(b"mine")

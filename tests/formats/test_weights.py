@@ -157,9 +157,21 @@ def of_another_type(path, net):
         pytest.skip("this version of safetensors has no complex numbers")
 
 
+def of_eight_bits(path, net):
+    """Zeros, of which one array is of a float type that NumPy does not have."""
+    header, end = {}, 0
+    for name, array in values(net).items():
+        kind, size = ("F8_E4M3", 1) if name == "norm.bias" else ("F32", 4)
+        offsets = [end, end := end + size * array.size]
+        header[name] = {"dtype": kind, "shape": list(array.shape), "data_offsets": offsets}
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + bytes(end))
+
+
 @pytest.mark.parametrize(
     ("write", "words"),
     [
+        (of_eight_bits, "net.safetensors: 'norm.bias' is of type F8_E4M3, which is not read here"),
         (damaged, "net.safetensors: the file is damaged, or not in the safetensors format"),
         (lying, "net.safetensors: the file is damaged, or not in the safetensors format"),
         (missing, r"do not have the same names: missing conv.b, .* and 7 more; strict=False"),

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from singa import autograd
+from singa import autograd, layer, opt
 from singa.errors import ArgumentError, BoundsError, DTypeError, ShapeError
 from singa.tensor import Tensor
 
@@ -225,6 +225,14 @@ MISTAKES = [
         lambda: autograd.contrastive_loss(t(2, 3), t(2, 3), t(3)), ShapeError,
         "Contrastive: t must have one element for each pair, be of shape (2,); got (3,)",
     ),
+    (lambda: autograd.setitem(t(3, 4), ([0, 1], [0, 1, 2]), 0), ShapeError, "have to broadcast"),
+    (lambda: t(3, 4)[[[0, 1], [0]]], ShapeError, "lists of an index are of unequal lengths"),
+    (lambda: autograd.sign(t(2, dtype="bool")), DTypeError, "Sign: bools are no numbers to"),
+    (lambda: autograd.relu(t(2, dtype="bool")), DTypeError, "ReLU: bools are no numbers to"),
+    (lambda: t(2).transpose(dims=(0,)), TypeError, "Tensor.transpose() got an unexpected keyword"),
+    (lambda: t(2).to(dtype="int8"), TypeError, "Tensor.to() got an unexpected keyword argument"),
+    (lambda: layer.HuberLoss(beta=1), TypeError, "HuberLoss: got an unexpected keyword argument "),
+    (lambda: opt.SGD(nestrov=True), TypeError, "SGD: got an unexpected keyword argument"),
     (lambda: autograd.ctc_loss(t(4, 2), t(2), t(2), t(2)), ShapeError, "must be (frames, N,"),
     (lambda: autograd.ctc_loss(t(4, 2, 3), t(1, 2), t(2), t(2)), ShapeError, "labels must be (2,"),
     (lambda: autograd.ctc_loss(t(4, 2, 3), t(2, 2), t(2), t(2)), DTypeError, "CTC: labels and le"),

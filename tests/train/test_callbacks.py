@@ -128,6 +128,51 @@ def rows(path):
         return list(csv.DictReader(file))
 
 
+def test_the_learning_rate_is_reduced_on_a_plateau():
+    class Losses(train.Callback):
+        """Losses of our own, before the others look at them."""
+
+        def on_epoch_end(self, training):
+            values = [5, 4, 4, 4, 4, 4, 4, 3, 3, 3]
+            training.history.epochs["loss"][-1] = values[training.epoch - 1]
+
+    def options(**given):
+        plateau = train.ReduceLROnPlateau(0.5, 2, "loss", **given)
+        return {"callbacks": [Losses(), plateau]}
+
+    def rates(history):
+        return [round(rate / history["lr"][0], 4) for rate in history["lr"]]
+
+    def model():
+        line = Line(0.01)
+        line.optimizer.add_group(lambda name: name.endswith("b"), lr=0.02)
+        return line
+
+    whole, parts = model(), model()
+    history = fit(whole, 10, **options())
+    # Reduced after epochs 4, 6 and 10; the last is not seen any more.
+    assert rates(history) == [1, 1, 1, 1, 0.5, 0.5, 0.25, 0.25, 0.25, 0.25]
+    fit(model(), 5, checkpoint="a.zip", **options())
+    resumed = fit(parts, 10, checkpoint="a.zip", resume=True, **options())
+    assert resumed.steps["lr"] == history.steps["lr"]
+    for name, value in states(whole).items():
+        np.testing.assert_array_equal(states(parts)[name], value)
+    rest = fit(model(), 10, **options(cooldown=2, least=0.004))
+    assert rates(rest) == [1, 1, 1, 1, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5]
+
+    scheduled = Line()
+    scheduled.optimizer.lr = opt.CosineDecay(0.01, 40)
+    with pytest.raises(ArgumentError, match="the learning rate follows a schedule, CosineDecay"):
+        fit(scheduled, 10, **options())
+    for wrong, message in (
+        ({"factor": 1}, "factor is 1, a number between 0 and 1"),
+        ({"patience": 0}, "patience is 0, at least 1"),
+        ({"cooldown": -1}, "cooldown is -1, at least 0"),
+    ):
+        with pytest.raises(ArgumentError, match=message):
+            train.ReduceLROnPlateau(**wrong)
+
+
 def test_a_csv_log_that_is_resumed():
     fit(Line(), 1, csv="log.csv", checkpoint="a.zip")
     history = fit(Line(), 3, csv="log.csv", checkpoint="a.zip", resume=True)

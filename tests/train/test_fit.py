@@ -138,6 +138,25 @@ def test_samples_of_a_dataset_may_be_made_one_by_one():
     assert fit(Line(), Squares(), 1).steps.rows == 2
 
 
+def test_a_share_of_the_data_is_for_validation():
+    x, y = samples(40)
+    by_share, by_hand_ = Line(), Line()
+
+    history = fit(by_share, (x, y), validation=0.25, seed=3)
+
+    rest, kept = data.random_split(data.ArrayDataset(x, y), [30, 10], seed=3)
+    expected = fit(by_hand_, rest, validation=kept, seed=3)
+    assert history["val_loss"] == expected["val_loss"]
+    assert history["loss"] == expected["loss"]
+    loader = data.DataLoader(data.ArrayDataset(x, y), 8)
+    for source, share, message in (
+        ((x, y), 1.0, "a validation of 1.0: a share is between 0 and 1"),
+        (loader, 0.5, "a DataLoader is used as it is"),
+    ):
+        with pytest.raises(ArgumentError, match=message):
+            fit(Line(), source, validation=share, batch_size=None)
+
+
 def test_a_dataset_brings_its_validation():
     x, y = samples()
     history = fit(Line(), data.Dataset(x, y, x[:5], y[:5], ("one",)))
@@ -342,6 +361,52 @@ def test_a_model_may_say_how_it_is_evaluated():
     history = fit(model, samples(), validation=samples(8, 1), metrics="mean_absolute_error")
 
     assert history["val_loss"] == pytest.approx(history["val_mean_absolute_error"], rel=1e-5)
+
+
+@pytest.mark.parametrize("use_graph", [True, False])
+def test_the_loss_of_an_evaluation_does_not_depend_on_the_batches(use_graph):
+    class Ignoring(Line):
+        def forward(self, x):
+            return autograd.cat([self.linear(x), x], 1)
+
+        def evaluate_one_batch(self, x, y):
+            with autograd.no_grad():
+                out = self.forward(x)
+                loss = autograd.softmax_cross_entropy(out, y, ignore_index=0)
+                penalty = (self.linear.W * self.linear.W).sum()
+            return {"out": out, "loss": loss * 2.0 + penalty, "size": autograd.l1_loss(out, -out)}
+
+    model = Ignoring()
+    x, _ = samples(13)
+    ids = np.array([0] * 6 + [1, 0, 2, 3, 0, 4, 1], np.int32)  # the first batches have only zeros
+    model.compile([Tensor(data=x)], is_train=False, use_graph=use_graph)
+    for param in model.get_params().values():
+        param.requires_grad = param.stores_grad = False  # even if nothing is trained
+
+    one, *others = (train.evaluate(model, (x, ids), batch_size=size) for size in (13, 5, 3))
+
+    out = train.predict(model, x).astype(np.float64)
+    losses = np.log(np.exp(out).sum(1)) - out[np.arange(13), ids]
+    expected = 2 * losses[ids > 0].mean() + float((model.linear.W.to_numpy() ** 2).sum())
+    assert one["loss"] == pytest.approx(expected, rel=1e-5)
+    for other in others:
+        assert other == pytest.approx(one, rel=1e-5)
+
+
+def test_a_batch_in_which_nothing_counts_has_no_mean():
+    class Ignoring(Line):
+        def train_one_batch(self, x, y):
+            out = autograd.cat([self.forward(x), x], 1)
+            return out, autograd.softmax_cross_entropy(out, y, ignore_index=0)
+
+    model = Ignoring()
+    x, _ = samples(4)
+    model.compile([Tensor(data=x)], is_train=False, use_graph=False)
+    ids = np.zeros(4, np.int32)
+
+    assert np.isnan(train.evaluate(model, (x, ids), batch_size=2)["loss"])
+    ids[3] = 1
+    assert np.isfinite(train.evaluate(model, (x, ids), batch_size=2)["loss"])
 
 
 def test_prediction_leaves_the_mode_alone():

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from singa import autograd, data, device, train
-from singa.errors import ArgumentError, CheckpointError
+from singa import autograd, data, device, opt, train
+from singa.errors import ArgumentError, CheckpointError, CheckpointWarning
 from singa.formats import checkpoint
 from singa.tensor import Tensor
 from small_trainings import Line, Noisy, samples, states
@@ -22,14 +22,14 @@ def fit(model, epochs, source=None, **options):
 
 
 class LeaveAt(train.Callback):
-    """Ctrl-C after this step."""
+    """Ctrl-C, or another signal, after this step."""
 
-    def __init__(self, step):
-        self.step = step
+    def __init__(self, step, number=signal.SIGINT):
+        self.step, self.number = step, number
 
     def on_step_end(self, training):
         if training.step == self.step:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), self.number)
 
 
 def assert_goes_on(whole, parts, history, resumed):
@@ -54,6 +54,50 @@ def test_one_that_was_left_goes_on_with_the_next_batch(step, use_graph):
 
     assert_goes_on(whole, parts, history, resumed)
     assert resumed.status == "completed"
+
+
+class Change(train.Callback):
+    """What a user changes while a model is trained."""
+
+    def on_epoch_end(self, training):
+        optimizer = training.model.optimizer
+        optimizer.lr = optimizer.lr_value.item() / 2
+        if training.epoch == 1:
+            optimizer.momentum = 0.5
+            optimizer._groups[0].schedules["weight_decay"].set(0.25)
+
+
+def grouped(lr=0.1):
+    model = Line()
+    model.optimizer = opt.SGD(lr)
+    model.optimizer.add_group(lambda name: name.endswith("W"), weight_decay=0)
+    return model
+
+
+def test_what_was_assigned_to_the_optimizer_goes_on():
+    whole, parts, other = grouped(), grouped(), grouped(0.02)
+    history = fit(whole, 4, callbacks=[Change()])
+    fit(grouped(), 2, callbacks=[Change()], checkpoint="a.zip")
+    fit(grouped(), 3, callbacks=[Change()], checkpoint="a.zip", resume=True)
+
+    resumed = fit(parts, 4, callbacks=[Change()], checkpoint="b.zip", resume="a.zip")
+
+    assert_goes_on(whole, parts, history, resumed)
+    assert resumed["lr"] == pytest.approx([0.1, 0.05, 0.025, 0.0125])
+    # A number that is chosen anew is kept.
+    assert fit(other, 4, checkpoint="c.zip", resume="a.zip")["lr"][-1] == pytest.approx(0.02)
+    assert other.optimizer.momentum.init_value == 0.5
+
+
+def test_a_schedule_that_was_assigned_is_missed():
+    model, fresh = Line(), Line()
+    fit(model, 1)
+    model.optimizer.lr = opt.CosineDecay(0.1, 10)
+    model.save_states("a.zip")
+    fresh.compile([Tensor((8, 4))], is_train=True)
+
+    with pytest.warns(CheckpointWarning, match="SGD: lr was assigned a schedule"):
+        fresh.load_states("a.zip")
 
 
 def test_more_epochs_into_another_file(tmp_path):
@@ -90,6 +134,32 @@ def test_a_complete_training_is_not_trained_on():
 
     assert history.epochs.rows == 2
     assert model.optimizer.step_counter.item() == 8
+
+
+def test_sigterm_is_as_ctrl_c():
+    whole, parts = Line(), Line()
+    history = fit(whole, 2)
+    left = fit(Line(), 2, callbacks=[LeaveAt(6, signal.SIGTERM)], checkpoint="a.zip", run="run")
+
+    assert (left.status, left.stopped) == ("interrupted", "interrupted by SIGTERM")
+    assert json.loads(Path("run/run.json").read_text())["status"] == "interrupted"
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    assert_goes_on(whole, parts, history, fit(parts, 2, checkpoint="a.zip", resume=True))
+
+
+def test_a_handler_of_sigterm_is_left_alone():
+    class Handler(train.Callback):
+        def on_step_end(self, training):
+            assert signal.getsignal(signal.SIGTERM) is mine
+
+    def mine(number, frame):
+        pass
+
+    before = signal.signal(signal.SIGTERM, mine)
+    try:
+        fit(Line(), 1, callbacks=[Handler()])
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_a_second_ctrl_c_ends_it_at_once():
@@ -152,6 +222,37 @@ def test_early_stopping_goes_back_to_the_best_epoch():
     assert found == pytest.approx(history["val_loss"][best - 1], rel=1e-4) or best >= 4
     again = fit(Line(), 50, early_stopping=2, checkpoint="a.zip", resume=True)
     assert again.epochs.rows == history.epochs.rows
+
+
+def weights(path):
+    with checkpoint.Reader(path) as reader:
+        arrays = reader.read(checkpoint.MODEL)
+        return {name: arrays[name] for name in reader.named(checkpoint.MODEL)}
+
+
+@pytest.mark.parametrize("epochs", [2, 3])  # the best one is the last, or not any more
+def test_the_best_epoch_is_restored_after_a_resume(epochs):
+    def stopping():
+        return {
+            "early_stopping": train.EarlyStopping(4, restore_best=True),
+            "callbacks": [Worse(3)],
+        }
+
+    whole, parts = Line(), Line()
+    history = fit(whole, 5, checkpoint="whole.zip", **stopping())
+    assert history.best["val_loss"] == 2
+    fit(Line(), epochs, checkpoint="a.zip", **stopping())
+
+    resumed = fit(parts, 5, checkpoint="a.zip", resume=True, **stopping())
+
+    assert_goes_on(whole, parts, history, resumed)
+    for path in ("whole.zip", "a.zip"):  # the file has what is restored, and still goes on
+        for name, value in weights(path).items():
+            np.testing.assert_array_equal(value, whole.get_states()[name].to_numpy())
+    more, plain = Line(), Line()
+    fit(more, 6, checkpoint="b.zip", resume="a.zip", callbacks=[Worse(3)])
+    fit(plain, 6, callbacks=[Worse(3)])
+    np.testing.assert_array_equal(more.linear.W.to_numpy(), plain.linear.W.to_numpy())
 
 
 @pytest.mark.parametrize(

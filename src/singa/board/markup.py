@@ -10,12 +10,21 @@ from typing import Any
 
 from singa.board.table import Column
 
+_LARGE = 1e9  # from here on a number with all its digits is too long for its place
+
 
 def figure(value: float | None) -> str:
     """A number with four significant digits: ``0.9861``, ``12,345``, ``1e-05``."""
     if value is None:
         return "–"
-    return f"{value:,.0f}" if 1000 <= abs(value) < 1e15 else f"{value:.4g}"
+    return f"{value:,.0f}" if 1000 <= abs(value) < _LARGE else f"{value:.4g}"
+
+
+def count(number: float | None) -> str:
+    """How many there are: as :func:`figure`, but ``7.242 billion``."""
+    if number is not None and abs(number) >= _LARGE:
+        return f"{figure(number / _LARGE)} billion"
+    return figure(number)
 
 
 def duration(seconds: float | None) -> str:

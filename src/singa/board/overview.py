@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from singa.board.markup import (
     cell,
+    count,
     duration,
     figure,
     problems,
@@ -120,7 +121,7 @@ def _row(run: Run, measures: Sequence[str]) -> str:
         cell(_sparkline(run)),
         cell(duration(run.seconds), run.seconds, is_number=True),
         cell(figure(run.speed and round(run.speed)), run.speed, is_number=True),
-        cell(figure(run.number("parameters")), run.number("parameters"), is_number=True),
+        cell(count(run.number("parameters")), run.number("parameters"), is_number=True),
         cell(_moment(started), started.isoformat() if started else None),
     ]
     return f"<tr>{''.join(cells)}</tr>"

@@ -7,6 +7,7 @@ from html import escape
 
 from singa.board.markup import (
     cell,
+    count,
     duration,
     figure,
     moment,
@@ -140,7 +141,7 @@ def _tiles(run: Run) -> str:
     tiles += [
         ("duration", duration(run.seconds), "of all epochs"),
         ("speed", figure(run.speed and round(run.speed)), "samples/s"),
-        ("parameters", figure(run.number("parameters")), run.text("precision")),
+        ("parameters", count(run.number("parameters")), run.text("precision")),
     ]
     return "".join(
         f"<div><dt>{escape(name)}</dt><dd>{escape(value)}<small>{escape(unit)}</small></dd></div>"

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from singa.board.svg import clean
 from singa.board.table import Column, ReadTable, read_table
 from singa.errors import DataError
+from singa.formats.process import is_gone
 from singa.formats.reading import MOST_JSON, parse_json, read_file
 from singa.metric.naming import best_epoch, best_of, is_measure
 from singa.report.profile import Row, numbered, remark
@@ -42,6 +43,7 @@ _LATEST = 32_503_680_000.0  # the latest accepted time of a file: the year 3000
 _TOLD_ELSEWHERE = {
     "format",
     "name",
+    "process",
     "status",
     "stopped",
     "summary",
@@ -235,6 +237,8 @@ def read_run(folder: Path, key: str = "") -> Run:
     problems: list[str] = []
     nothing: tuple[dict[str, Any], dict[str, str]] = {}, {}
     info, settings = _read(problems, path, _info, nothing)
+    if info.get("status") == "running" and is_gone(info.get("process")):
+        info |= {"status": "interrupted", "stopped": "its process has ended"}
     version = info.get("format")
     if info and version != _FORMAT:
         problems.append(f"{_RUN}: it has format {version!r}, and only {_FORMAT} is known here")

@@ -95,5 +95,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
+    def handle(self) -> None:
+        with suppress(ConnectionError):  # also while it still asks
+            super().handle()
+
+    def finish(self) -> None:
+        with suppress(ConnectionError):
+            super().finish()
+
     def log_message(self, format: str, *args: object) -> None:
         """Print nothing: a live page sends a request every few seconds."""

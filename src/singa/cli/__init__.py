@@ -27,7 +27,10 @@ app.command(
 
 
 def main() -> None:
-    """Run the command line. Exits with 2 for wrong usage, 1 for failures, 130 after Ctrl-C."""
+    """Run the command line.
+
+    Exits with 2 for wrong usage, 1 for failures, 130 after Ctrl-C, 143 after SIGTERM.
+    """
     try:
         app(prog_name="singa")
     except (SingaError, OSError) as error:

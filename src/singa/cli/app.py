@@ -17,7 +17,7 @@ from singa.errors import ArgumentError, DeviceError
 from singa.models import MODELS
 from singa.report.text import aligned
 
-INTERRUPTED = 130  # the exit code that shells report for a program ended by Ctrl-C
+INTERRUPTED, TERMINATED = 130, 143  # what shells report for a program ended by Ctrl-C or SIGTERM
 
 
 class ModelName(StrEnum):
@@ -46,6 +46,9 @@ class Precision(StrEnum):
 
 
 ModelArgument: TypeAlias = Annotated[ModelName, typer.Argument(help="Which model.")]
+CheckpointArgument: TypeAlias = Annotated[
+    Path, typer.Argument(help="A checkpoint of singa train, or a run folder, whose best is used.")
+]
 DataOption: TypeAlias = Annotated[
     DataName, typer.Option("--data", help="The data set; digits come with the package.")
 ]

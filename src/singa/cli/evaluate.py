@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -12,6 +11,7 @@ from singa import metric
 from singa import train as training
 from singa.cli.app import (
     BatchOption,
+    CheckpointArgument,
     DataDirOption,
     DataName,
     DeviceOption,
@@ -33,12 +33,12 @@ _MOST_PAIRS = 20
 @app.command(
     epilog=examples(
         "singa evaluate cnn.zip",
-        "singa evaluate runs/fashion/best.zip --data-dir ~/data",
+        "singa evaluate runs/fashion --data-dir ~/data",
         "singa evaluate cnn.zip --json",
     )
 )
 def evaluate(
-    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint of singa train.")],
+    checkpoint: CheckpointArgument,
     data_name: Annotated[
         DataName | None,
         typer.Option("--data", help="A data set other than the one it was trained on."),
@@ -50,6 +50,7 @@ def evaluate(
 ) -> None:
     """Show how good a trained model is on test images: loss, accuracy, and confused classes."""
     where = place(device_name)
+    checkpoint = Task.file(checkpoint)
     task = Task.read(checkpoint)
     name = data_name or task.data
     dataset = load(name, data_dir)

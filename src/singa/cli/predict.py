@@ -9,19 +9,29 @@ import numpy as np
 import typer
 
 from singa import train as training
-from singa.cli.app import DeviceOption, JsonOption, app, columns, examples, place, print_json
+from singa.cli.app import (
+    CheckpointArgument,
+    DeviceOption,
+    JsonOption,
+    app,
+    columns,
+    examples,
+    place,
+    print_json,
+)
 from singa.cli.task import Task
+from singa.errors import CheckpointError
 
 
 @app.command(
     epilog=examples(
         "singa predict cnn.zip digit.png",
-        "singa predict runs/cnn/best.zip scans/*.jpg --top 3",
+        "singa predict runs/cnn scans/*.jpg --top 3",
         "singa predict cnn.zip digit.png --json",
     )
 )
 def predict(
-    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint of singa train.")],
+    checkpoint: CheckpointArgument,
     images: Annotated[list[Path], typer.Argument(help="Image files, of any size.")],
     top: Annotated[
         int, typer.Option(min=1, help="The number of classes to show, the most probable first.")
@@ -40,11 +50,18 @@ def predict(
     """Classify images with a trained model, and show the probabilities.
 
     Images are made grey, if the model was trained on grey images, and resized to the size of those.
+    Transparent ones lie on white, or on black if they are made grey and what is drawn is light.
     """
     where = place(device_name)
+    checkpoint = Task.file(checkpoint)
     task = Task.read(checkpoint)
     pixels = np.stack([task.picture(path, invert) for path in images])
     scores = training.predict(task.load(checkpoint, where), pixels).astype(np.float64)
+    if not np.isfinite(scores).all():
+        raise CheckpointError(
+            f"{checkpoint}: the model's outputs are not finite, so that they are no probabilities; "
+            "its training has diverged, or its weights are damaged"
+        )
     exponentials = np.exp(scores - scores.max(1, keepdims=True))
     probabilities = exponentials / exponentials.sum(1, keepdims=True)
     best = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]

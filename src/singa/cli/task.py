@@ -17,6 +17,7 @@ from singa.device import Device
 from singa.errors import CheckpointError
 from singa.model import Model
 from singa.models import MODELS
+from singa.train.run import BEST, CHECKPOINT
 
 _MOST_CLASSES = 100_000
 _MOST_PIXELS = 2**24
@@ -64,6 +65,20 @@ class Task:
                 "background": self.background,
             },
         }
+
+    @staticmethod
+    def file(path: Path) -> Path:
+        """The checkpoint at a path: in a run folder that of the best epoch, or else the last one.
+
+        Raises:
+            CheckpointError: it is a folder without a checkpoint.
+        """
+        if not path.is_dir():
+            return path
+        found = [path / name for name in (BEST, CHECKPOINT) if (path / name).is_file()]
+        if not found:
+            raise CheckpointError(f"{path}: a run folder has {BEST} or {CHECKPOINT}, this has none")
+        return found[0]
 
     @classmethod
     def read(cls, path: Path) -> Task:
@@ -114,7 +129,8 @@ class Task:
     def picture(self, path: Path, invert: bool | None) -> npt.NDArray[np.float32]:
         """An image file in the format of the training images: float32 (C, H, W).
 
-        It is made grey if those were grey, and resized to their size.
+        It is made grey if those were grey, and resized to their size. A transparent one lies on
+        white, or on black if it is grey and what is drawn is light.
 
         Args:
             path: the file.
@@ -126,7 +142,8 @@ class Task:
             OSError: it cannot be read.
         """
         channels, height, width = self.shape
-        image = image_tool.load_img(path, grayscale=channels == 1)
+        background = None if channels == 1 else 255
+        image = image_tool.load_img(path, grayscale=channels == 1, background=background)
         grey = channels_first(image_tool.resize_by_hw(image, (height, width))) / np.float32(255)
         if invert is None:
             edges = (grey[:, 0], grey[:, -1], grey[:, :, 0], grey[:, :, -1])

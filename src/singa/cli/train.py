@@ -15,6 +15,7 @@ from singa import opt
 from singa import train as training
 from singa.cli.app import (
     INTERRUPTED,
+    TERMINATED,
     DataDirOption,
     DataName,
     DataOption,
@@ -104,7 +105,7 @@ def train(
         typer.Option(
             min=1,
             help="Stop when the loss on the test images was not better for this many epochs, and "
-            "restore the best epoch.",
+            "restore the best epoch, also in --checkpoint.",
         ),
     ] = None,
     graph: Annotated[
@@ -122,7 +123,8 @@ def train(
         ),
     ] = None,
     checkpoint: Annotated[
-        Path | None, typer.Option(help="A new file, saved after each epoch and on Ctrl-C.")
+        Path | None,
+        typer.Option(help="A new file, saved after each epoch, on Ctrl-C and on SIGTERM."),
     ] = None,
     best: Annotated[
         Path | None, typer.Option(help="A new file for the epoch with the least test loss.")
@@ -199,7 +201,7 @@ def train(
     if history.status == "interrupted":
         goes_on = files.run or file
         typer.echo(f"saved, go on with --resume {goes_on}" if goes_on else "not saved", err=True)
-        raise typer.Exit(INTERRUPTED)
+        raise typer.Exit(TERMINATED if "SIGTERM" in history.stopped else INTERRUPTED)
     if history.status == DIVERGED:
         typer.echo(f"error: {history.stopped}; the last good checkpoint is kept", err=True)
         raise typer.Exit(1)

@@ -147,6 +147,7 @@ class _Local(threading.local):
     anomaly: bool = False  # in a block that searches for NaN and infinity
     recording: bool | None = None  # whether the block records operations; None without a block
     still: bool = False  # in a block in which optimizers update nothing
+    follows: bool = False  # in a block that records all operations, to see how a loss was computed
 
 
 local = _Local()

@@ -3,6 +3,7 @@
 - ``checkpoint.py``: the checkpoint, from which a training is resumed.
 - ``weights.py``: weights for other people and libraries.
 - ``files.py``: writing a file completely or not at all.
+- ``process.py``: whether the process that has written something is still there.
 - ``reading.py``, ``archive.py``: reading untrusted files and archives with limits.
 
 Untrusted files cannot run code. Imports from the storeys below; from its own storey only

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import glob
-import hashlib
 import os
 import secrets
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
 from pathlib import Path
 from typing import BinaryIO
+
+from singa.formats.process import kernel
 
 if sys.platform != "win32":  # on Windows, temporary files of killed processes are not removed
     import fcntl
@@ -72,7 +72,7 @@ def _prefix(target: Path) -> str:
 def _temporary(target: Path) -> tuple[Path, BinaryIO]:
     """A new file beside the target, locked as long as it is open."""
     while True:
-        name = f"{_prefix(target)}{_kernel()}.{secrets.token_hex(4)}.tmp"
+        name = f"{_prefix(target)}{kernel()}.{secrets.token_hex(4)}.tmp"
         path = target.with_name(name)
         file = open(path, "xb")  # noqa: SIM115 (closed by the caller)
         if sys.platform == "win32":
@@ -105,15 +105,5 @@ def _is_abandoned(left: Path, written: float) -> bool:
     The lock is proof for all writers under the same kernel, in any container. The locks of another
     host may not be visible here: its files are kept for a day.
     """
-    kernel = left.name.split(".")[-3]
-    return kernel == _kernel() or time.time() - written > _FORGOTTEN
-
-
-@cache
-def _kernel() -> str:
-    """A name for the running kernel: all containers on a host have the same."""
-    try:
-        about = Path("/proc/sys/kernel/random/boot_id").read_text()
-    except OSError:  # not Linux
-        about = os.uname().nodename if hasattr(os, "uname") else ""
-    return hashlib.sha256(about.encode()).hexdigest()[:12]
+    writer = left.name.split(".")[-3]
+    return writer == kernel() or time.time() - written > _FORGOTTEN

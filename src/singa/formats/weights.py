@@ -191,6 +191,14 @@ def load(
     return unmatched
 
 
+_TYPES = (
+    "BOOL", "U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64", "F16", "BF16", "F32", "F64",
+    "C64",
+)  # fmt: skip
+"""The types of safetensors files that are read. Floats of 8 bits and less need scales, which each
+library stores in its own way."""
+
+
 class _Weights:
     """An open safetensors file. Every error in the file is raised as a CheckpointError."""
 
@@ -215,7 +223,13 @@ class _Weights:
     def read(self, name: str, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
         """An array; its shape is checked before it is read."""
         with self._checked(repr(name)):
-            found = tuple(self._file.get_slice(name).get_shape())
+            slice_ = self._file.get_slice(name)
+            found, kind = tuple(slice_.get_shape()), str(slice_.get_dtype())
+        if kind not in _TYPES:
+            raise CheckpointError(
+                f"{self._path}: {_short(repr(name))} is of type {_short(kind)}, which is not read "
+                f"here; convert it first, for example to F32"
+            )
         if found != shape:
             raise CheckpointError(
                 f"{self._path}: {_short(repr(name))} is of shape {_short(str(found))}, {shape} is "

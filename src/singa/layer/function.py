@@ -36,7 +36,11 @@ class Function(Layer):
             cls._operation, cls._options = operation, inspect.Signature(options)
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        given = self._options.bind(*args, **options)
+        try:
+            given = self._options.bind(*args, **options)
+        except TypeError as error:
+            known = ", ".join(self._options.parameters) or "none"
+            raise TypeError(f"{type(self).__name__}: {error}; its arguments are {known}") from None
         given.apply_defaults()
         for name, value in given.arguments.items():
             setattr(self, name, value)

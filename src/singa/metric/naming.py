@@ -58,12 +58,20 @@ def best_epoch(values: Sequence[float], mode: str, min_delta: float = 0.0) -> in
     Returns:
         A number from 1; 0 if none of the values is finite.
     """
-    best, best_cost = 0, math.inf
+    better = improvements(values, mode, min_delta)
+    return better[-1] if better else 0
+
+
+def improvements(values: Sequence[float], mode: str, min_delta: float = 0.0) -> list[int]:
+    """The numbers of the epochs that were better than all before; see :func:`best_epoch`."""
+    found: list[int] = []
+    best = math.inf
     for epoch, value in enumerate(values, 1):
         cost = -value if mode == MAX else value
-        if math.isfinite(cost) and cost < best_cost - (min_delta if best else 0):
-            best, best_cost = epoch, cost
-    return best
+        if math.isfinite(cost) and cost < best - (min_delta if found else 0):
+            found.append(epoch)
+            best = cost
+    return found
 
 
 _NO_MEASURE = re.compile("epoch|step|seconds|samples_per_second|lr(_.*)?")

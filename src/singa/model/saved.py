@@ -152,8 +152,9 @@ class Saved(Layer):
             aux = reader.named(checkpoint.AUX)
         optimizers = self.optimizers() if resume else {}
         resumed = {n: a for n, a in arrays.items() if n in reader.named(checkpoint.TRAINING)}
-        training = stored.fitting(reader.path, resumed, optimizers, self._names())
         with self._lock, Journal():
+            stored.assign_numbers(resumed, optimizers)  # they decide which states there are
+            training = stored.fitting(reader.path, resumed, optimizers, self._names())
             self.set_states({name: arrays[name] for name in states})
             found = {name: tensor.from_numpy(arrays[name]) for name in aux}
             if _RANDOM in arrays:

@@ -28,6 +28,7 @@ class ReLU(Operation):
     """y = max(x, 0); the gradient at 0 is 0."""
 
     def forward(self, x: CTensor) -> CTensor:
+        checks.no_bools(self, "x.as_type(float32) makes numbers of them", x)
         self.y = jnp.maximum(x, 0)
         return self.y
 

@@ -239,6 +239,7 @@ class Sign(Operation):
     """y = -1, 0 or 1; the gradient is 0."""
 
     def forward(self, x: CTensor) -> CTensor:
+        checks.no_bools(self, "they have no sign", x)
         return jnp.sign(x)
 
     def backward(self, dy: CTensor) -> CTensor:

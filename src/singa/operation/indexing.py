@@ -148,7 +148,8 @@ def setitem(x: Tensor, index: Any, value: TensorLike) -> Tensor:
     several values for one element only one is used.
 
     Raises:
-        ShapeError: the value does not broadcast to the elements' shape.
+        ShapeError: the value does not broadcast to the elements' shape, or arrays of indices not
+            to each other.
         BoundsError, ArgumentError, DTypeError: as for :func:`getitem`.
 
     Example:
@@ -157,6 +158,7 @@ def setitem(x: Tensor, index: Any, value: TensorLike) -> Tensor:
         Tensor([0, 2, 0], shape=(3,), dtype=int32, device=cpu)
     """
     pattern, arrays = _parse(x, index)
+    _alike(arrays)
     return SetItem(pattern)(x, as_tensor(value, x), *arrays)[0]
 
 
@@ -192,7 +194,10 @@ def _as_part(part: Any) -> Any:
         return part
     if isinstance(part, (int, np.integer)) and not isinstance(part, bool):
         return int(part)
-    array = part if isinstance(part, Tensor) else np.asarray(part)
+    try:
+        array = part if isinstance(part, Tensor) else np.asarray(part)
+    except ValueError:  # NumPy: an inhomogeneous shape
+        raise ShapeError(f"{_WHERE}: lists of an index are of unequal lengths: {part}") from None
     if isinstance(array, np.ndarray) and not array.size and array.dtype != bool_:
         return array.astype(np.int32)  # NumPy gives an empty list a float type
     if array.dtype.kind not in "biu":

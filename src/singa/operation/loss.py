@@ -126,6 +126,9 @@ class NegativeLogLikelihood(Operation):
             weights = jnp.where(checks.equal(self.t, self.ignore_index), 0, weights)
         return weights.sum(dtype=self.log_p.dtype)
 
+    def mean_over(self) -> CTensor | int:
+        return self.total
+
 
 class SoftMaxCrossEntropy(NegativeLogLikelihood):
     """y = -mean over the batch of sum(t log softmax(x)), with NegativeLogLikelihood's targets."""
@@ -168,6 +171,9 @@ class MeanSquareError(Operation):
     def backward(self, dy: CTensor) -> tuple[CTensor, CTensor]:
         dx = dy / max(self.error.size, 1) * self.slope(self.error)
         return dx, -dx
+
+    def mean_over(self) -> int:
+        return self.error.size
 
     def value(self, error: CTensor) -> CTensor:
         return error * error
@@ -231,6 +237,9 @@ class BinaryCrossEntropy(Operation):
         log_ratio = jnp.maximum(jnp.log1p(-x), _LEAST_LOG) - jnp.maximum(jnp.log(x), _LEAST_LOG)
         return dx, dy * log_ratio
 
+    def mean_over(self) -> int:
+        return _rows(self.x)
+
 
 class BinaryCrossEntropyWithLogits(Operation):
     """y = the binary cross-entropy of sigmoid(x), exact for logits x of any size."""
@@ -245,6 +254,9 @@ class BinaryCrossEntropyWithLogits(Operation):
     def backward(self, dy: CTensor) -> tuple[CTensor, CTensor]:
         dy = dy / _rows(self.x)
         return dy * (jax.nn.sigmoid(self.x) - self.t), -dy * self.x
+
+    def mean_over(self) -> int:
+        return _rows(self.x)
 
 
 class KLDivergence(Operation):
@@ -264,6 +276,9 @@ class KLDivergence(Operation):
         dy = dy / _rows(self.t)
         return -dy * self.t, dy * (self.log_ratio + 1)
 
+    def mean_over(self) -> int:
+        return _rows(self.t)
+
 
 class Hinge(Operation):
     """y = mean(max(0, 1 - t x)) over all elements, for t of 1 and -1."""
@@ -278,6 +293,9 @@ class Hinge(Operation):
     def backward(self, dy: CTensor) -> tuple[CTensor, CTensor]:
         dy = jnp.where(self.t * self.x < 1, -dy / max(self.x.size, 1), 0)
         return dy * self.t, dy * self.x
+
+    def mean_over(self) -> int:
+        return self.x.size
 
 
 def _check(operation: Operation, x: CTensor, t: CTensor) -> None:

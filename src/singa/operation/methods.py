@@ -376,6 +376,7 @@ class Catalogue:
 
 for _name, _method in vars(Catalogue).items():
     if callable(_method):
-        if "<locals>" in getattr(_method, "__qualname__", ""):
+        _path = getattr(_method, "__qualname__", "")
+        if "<locals>" in _path or _path.startswith("_"):
             _method.__qualname__ = f"Tensor.{_name}"  # in messages of Python's own
         setattr(Tensor, _name, _method)

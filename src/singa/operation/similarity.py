@@ -38,6 +38,9 @@ class RankingLoss(Operation):
         dneg = jnp.where(self.wrong, dy / max(self.wrong.size, 1), 0)
         return -dneg, dneg
 
+    def mean_over(self) -> int:
+        return self.wrong.size
+
 
 class CosSim(Operation):
     """y = ``a b / (|a| |b|)``, the cosine between vectors.
@@ -83,6 +86,9 @@ class CosineEmbedding(CosSim):
         apart = jnp.where(self.cosine > self.margin, dy, 0)
         return *super().backward(jnp.where(self.t > 0, -dy, apart)), None
 
+    def mean_over(self) -> int:
+        return self.cosine.size
+
 
 class Triplet(Operation):
     """y = mean(max(0, d(anchor, positive) - d(anchor, negative) + margin)) (Schroff et al., 2015).
@@ -112,6 +118,9 @@ class Triplet(Operation):
         dpositive, dnegative = -dy * self.to_positive, dy * self.to_negative
         return -dpositive - dnegative, dpositive, dnegative
 
+    def mean_over(self) -> int:
+        return self.wrong.size
+
 
 class Contrastive(Operation):
     """y = the mean of d ** 2 / 2 where t is 1, and of max(0, margin - d) ** 2 / 2 where t is 0.
@@ -138,6 +147,9 @@ class Contrastive(Operation):
     def backward(self, dy: CTensor) -> tuple[CTensor, CTensor, None]:
         da = dy / max(self.pull.size, 1) * self.pull * self.direction
         return da, -da, None
+
+    def mean_over(self) -> int:
+        return self.pull.size
 
 
 def _alike(operation: Operation, a: CTensor, b: CTensor, ndim: int) -> None:

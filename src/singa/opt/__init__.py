@@ -2,6 +2,7 @@
 
 from singa.opt.adam import LAMB, Adam, AdamW, NAdam
 from singa.opt.adaptive import Adafactor, AdaGrad, RMSProp
+from singa.opt.composition import LinearWarmup, PerEpoch, Sequential
 from singa.opt.distributed import DistOpt
 from singa.opt.hyperparameter import Hyperparameter
 from singa.opt.optimizer import Optimizer
@@ -10,11 +11,9 @@ from singa.opt.schedule import (
     CosineDecay,
     DecayScheduler,
     ExponentialDecay,
-    LinearWarmup,
     MultiStep,
     OneCycle,
     PolynomialDecay,
-    Sequential,
     StepDecay,
 )
 from singa.opt.sgd import SGD, Lion
@@ -22,6 +21,6 @@ from singa.opt.sgd import SGD, Lion
 __all__ = [
     "LAMB", "SGD", "AdaGrad", "Adafactor", "Adam", "AdamW", "Constant", "CosineDecay",
     "DecayScheduler", "DistOpt", "ExponentialDecay", "Hyperparameter", "LinearWarmup", "Lion",
-    "MultiStep", "NAdam", "OneCycle", "Optimizer", "PolynomialDecay", "RMSProp", "Sequential",
-    "StepDecay",
+    "MultiStep", "NAdam", "OneCycle", "Optimizer", "PerEpoch", "PolynomialDecay", "RMSProp",
+    "Sequential", "StepDecay",
 ]  # fmt: skip

@@ -75,6 +75,7 @@ class CompiledUpdate:
     rule: Callable[[CTensor, CTensor, State, Values, CTensor], tuple[CTensor, State]]
     schedules: Callable[[], dict[str, DecayScheduler]]
     _groups: tuple[Group, ...]
+    _note_beginnings: Callable[[], None]
     _state: ParameterStates
 
     def _forget(self) -> None:
@@ -92,7 +93,7 @@ class CompiledUpdate:
         """The attributes that the rule may read of ``self``, without hyper-parameters."""
         attributes, kind = own(self), type(self)
         names = {*names_read(kind, attributes, METHODS)[0], *self._plain}
-        names -= {"_groups", "_plans", "_state", *self._hyperparameters}
+        names -= {"_beginnings", "_groups", "_plans", "_state", *self._hyperparameters}
         if local.guard is not None:
             for name in names:
                 if name in attributes or hasattr(kind, name):
@@ -190,6 +191,7 @@ class CompiledUpdate:
 
     def _new_plan(self, device: Device, params: Sequence[Tensor], is_whole: bool) -> Plan:
         with_grad = set(params)
+        self._note_beginnings()
         if self.accumulate > 1:
             others = [p for p in self._state.known() if p not in with_grad and p.requires_grad]
             params = [*params, *others]

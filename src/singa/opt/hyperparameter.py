@@ -135,7 +135,11 @@ class Declared(Watched):
                 f"{name}: an optimizer is not given the parameters, it finds them by walking back "
                 f"from the loss; write opt.{name}(lr=0.1), and model.set_optimizer(...)"
             )
-        given = self._fields.bind(*args, **options)
+        try:
+            given = self._fields.bind(*args, **options)
+        except TypeError as error:
+            known = ", ".join(self._fields.parameters)
+            raise TypeError(f"{type(self).__name__}: {error}; its arguments are {known}") from None
         given.apply_defaults()
         fields = given.arguments
         self.dtype = as_dtype(fields.pop("dtype"))
@@ -190,7 +194,7 @@ class Group:
         self,
         owner: str,
         params: Iterable[Tensor] | Callable[[str], bool],
-        schedules: Mapping[str, DecayScheduler],
+        schedules: dict[str, DecayScheduler],
     ) -> None:
         self._owner = owner
         self.schedules = schedules

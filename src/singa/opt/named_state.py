@@ -9,7 +9,7 @@ import numpy as np
 
 from singa.core.tensor import Tensor
 from singa.device import int32
-from singa.opt.compiled import CompiledUpdate
+from singa.opt.assigned import AssignedNumbers
 from singa.opt.state import Kind, check_fits
 from singa.opt.step import FIRST_SCALE, TURN
 
@@ -23,7 +23,7 @@ _AT_FIRST: dict[str, float] = {
 """The Tensors that belong to no parameter, and their values before the first step."""
 
 
-class NamedState(CompiledUpdate):
+class NamedState(AssignedNumbers):
     """The part of an optimizer that returns and sets its state, by name."""
 
     def state_kinds(self, names: Mapping[Tensor, str]) -> dict[str, Kind]:
@@ -39,7 +39,7 @@ class NamedState(CompiledUpdate):
             for slot, aval in self._state.slots(param, on).items():
                 kinds[f"{name}:{slot}"] = aval.shape, aval.dtype
             kinds[f"{name}:{TURN}"] = (2,), int32
-        return kinds
+        return kinds | self._assigned_kinds()
 
     def _own_states(self) -> dict[str, Tensor]:
         """The Tensors that belong to no parameter."""
@@ -62,7 +62,9 @@ class NamedState(CompiledUpdate):
         """All Tensors of the state by name: the optimizer's attributes, and ``parameter:slot``.
 
         ``parameter:turn`` is int32 (2,): the number of updates that the parameter has had, and the
-        number of the step, from 1, in which it last had a gradient.
+        number of the step, from 1, in which it last had a gradient. ``hyperparameters/lr`` is there
+        only if that number was assigned since the first step: float64 (2,), the number at that
+        step and the present one.
 
         Args:
             names: the names of the parameters. If not given, they are numbered in the order of
@@ -84,7 +86,7 @@ class NamedState(CompiledUpdate):
         for param, turn in zip(known, self._state.turns(known), strict=True):
             kept = self._state[param] | {TURN: turn}
             states |= {f"{names[param]}:{slot}": tensor for slot, tensor in kept.items()}
-        return states
+        return states | self._assigned_states()
 
     def set_states(
         self,
@@ -94,7 +96,8 @@ class NamedState(CompiledUpdate):
         """Set the state to what :meth:`get_states` returned. State that is missing starts anew.
 
         If the turns are missing, as in files of older versions, every parameter that has state
-        counts as updated in every step.
+        counts as updated in every step. A hyper-parameter gets the number that was assigned to it,
+        if it began with the same number here.
 
         Raises:
             ShapeError: a name belongs to no parameter, or an array has another shape.
@@ -110,6 +113,7 @@ class NamedState(CompiledUpdate):
         """
         by_number = names is None
         names = self._numbered() if names is None else names
+        self._set_assigned(states)  # first: a momentum that is not 0 any more has a slot
         kinds = self.state_kinds(names)
         for key, value in states.items():
             if by_number and key not in kinds and key.endswith(f":{TURN}"):

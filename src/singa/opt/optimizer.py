@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from singa.core import hints
+from singa.core.guard import Cache
 from singa.core.tensor import Tensor, wrap
 from singa.core.watching import local, unless_still
 from singa.device import CTensor, bool_, float16, float32, int32
@@ -107,6 +108,7 @@ class Optimizer(NamedState, Declared):
         self.good_steps = Tensor((), dtype=int32, requires_grad=False)
         self.is_open = Tensor((), dtype=bool_, requires_grad=False)
         self._groups: tuple[Group, ...] = ()
+        self._beginnings = Cache()
         self._state = ParameterStates(self._initial, partial(rule_of, self))
         self._forget()
 

@@ -1,14 +1,11 @@
 """Schedules: hyper-parameters that depend on the number of the step.
 
-They can be combined: :class:`LinearWarmup` comes before any other schedule, and :class:`Sequential`
-runs any number of them one after the other. ``LinearWarmup(CosineDecay(0.1, 1000), 100)`` is the
-usual warm-up with a cosine.
+``composition.py`` has those that are made of others.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from functools import partial
 from typing import Any, TypeAlias
 
 import jax
@@ -170,7 +167,7 @@ class ExponentialDecay(DecayScheduler):
         self, init_value: float, decay_steps: int, decay_rate: float, staircase: bool = False
     ) -> None:
         super().__init__(init_value)
-        self.decay_steps = _steps(self, "decay_steps", decay_steps)
+        self.decay_steps = check_steps(self, "decay_steps", decay_steps)
         self.decay_rate = decay_rate
         self.staircase = staircase
 
@@ -191,7 +188,9 @@ class StepDecay(ExponentialDecay):
     """
 
     def __init__(self, init_value: float, step_size: int, gamma: float = 0.1) -> None:
-        super().__init__(init_value, _steps(self, "step_size", step_size), gamma, staircase=True)
+        super().__init__(
+            init_value, check_steps(self, "step_size", step_size), gamma, staircase=True
+        )
 
 
 class MultiStep(DecayScheduler):
@@ -208,7 +207,7 @@ class MultiStep(DecayScheduler):
 
     def __init__(self, init_value: float, milestones: Sequence[int], gamma: float = 0.1) -> None:
         super().__init__(init_value)
-        self.milestones = _rising(self, "milestones", milestones)
+        self.milestones = check_rising(self, "milestones", milestones)
         self.gamma = gamma
 
     def value(self, step: CTensor) -> CTensor:
@@ -231,7 +230,7 @@ class PolynomialDecay(DecayScheduler):
         self, init_value: float, decay_steps: int, end_value: float = 0.0, power: float = 1.0
     ) -> None:
         super().__init__(init_value)
-        self.decay_steps = _steps(self, "decay_steps", decay_steps)
+        self.decay_steps = check_steps(self, "decay_steps", decay_steps)
         self.end_value = end_value
         self.power = power
 
@@ -253,7 +252,7 @@ class CosineDecay(DecayScheduler):
 
     def __init__(self, init_value: float, decay_steps: int, end_value: float = 0.0) -> None:
         super().__init__(init_value)
-        self.decay_steps = _steps(self, "decay_steps", decay_steps)
+        self.decay_steps = check_steps(self, "decay_steps", decay_steps)
         self.end_value = end_value
 
     def value(self, step: CTensor) -> CTensor:
@@ -288,7 +287,7 @@ class OneCycle(DecayScheduler):
         if not 0 < pct_start < 1:
             raise ArgumentError(f"OneCycle: pct_start must be between 0 and 1, got {pct_start!r}")
         self.max_value = max_value
-        self.total_steps = _steps(self, "total_steps", total_steps)
+        self.total_steps = check_steps(self, "total_steps", total_steps)
         self.pct_start = pct_start
         self.final_value = self.init_value / final_div_factor
 
@@ -303,95 +302,6 @@ class OneCycle(DecayScheduler):
 def _half_cosine(start: float, end: float, done: CTensor) -> CTensor:
     """From ``start`` to ``end`` while ``done`` goes from 0 to 1."""
     return end + (start - end) * 0.5 * (1 + jnp.cos(np.pi * jnp.minimum(done, 1)))
-
-
-# -- composition --------------------------------------------------------------------------------
-
-
-class LinearWarmup(DecayScheduler):
-    """Linear up to the first value of another schedule, and then that schedule.
-
-    Args:
-        after: a schedule, whose steps are counted from the end of the warm-up; or a number.
-        steps: the length of the warm-up.
-        init_value: the value at step 0.
-
-    Example:
-        >>> lr = opt.LinearWarmup(opt.StepDecay(1.0, step_size=2, gamma=0.5), steps=4)
-        >>> [lr(Tensor(data=step)).item() for step in range(9)]
-        [0.0, 0.25, 0.5, 0.75, 1.0, 1.0, 0.5, 0.5, 0.25]
-    """
-
-    def __init__(self, after: Number, steps: int, init_value: float = 0.0) -> None:
-        super().__init__(init_value)
-        self.after = as_schedule("LinearWarmup", "after", after, float32)
-        self.steps = _steps(self, "steps", steps)
-
-    def __call__(self, step: Tensor) -> Tensor:
-        after = self.after(_since(step, self.steps))  # its first value during the warm-up
-        return wrap(_ramp(step.data, self.init_value, after.data, self.steps), step.device)
-
-
-class Sequential(DecayScheduler):
-    """Schedules one after the other; the steps of each are counted from its beginning.
-
-    Numbers give a piecewise constant schedule: ``Sequential([0.1, 0.01, 0.001], [1000, 2000])``.
-
-    Args:
-        schedules: schedules or numbers.
-        boundaries: the steps at which the second and all further ones begin.
-
-    Raises:
-        ArgumentError: the boundaries do not increase, or are not one fewer than the schedules.
-
-    Example:
-        >>> lr = opt.Sequential([1.0, 0.5, opt.PolynomialDecay(0.25, 2)], boundaries=[2, 4])
-        >>> [lr(Tensor(data=step)).item() for step in range(7)]
-        [1.0, 1.0, 0.5, 0.5, 0.25, 0.125, 0.0]
-    """
-
-    def __init__(self, schedules: Sequence[Number], boundaries: Sequence[int]) -> None:
-        self.schedules = tuple(
-            as_schedule("Sequential", f"schedule {i}", schedule, float32)
-            for i, schedule in enumerate(schedules)
-        )
-        self.boundaries = _rising(self, "boundaries", boundaries)
-        if len(self.schedules) != len(self.boundaries) + 1:
-            raise ArgumentError(
-                f"Sequential: {len(self.schedules)} schedules need one boundary fewer, "
-                f"got {len(self.boundaries)}"
-            )
-        super().__init__(self.schedules[0].init_value)
-
-    def __call__(self, step: Tensor) -> Tensor:
-        starts = (0, *self.boundaries)
-        values = [
-            schedule(_since(step, start)).data
-            for schedule, start in zip(self.schedules, starts, strict=True)
-        ]
-        return wrap(_latest(step.data, starts, values), step.device)
-
-
-def _since(step: Tensor, start: int) -> Tensor:
-    return wrap(_elapsed(step.data, start), step.device)
-
-
-@jax.jit
-def _elapsed(step: CTensor, start: int) -> CTensor:
-    return jnp.maximum(step - start, 0)
-
-
-@jax.jit
-def _ramp(step: CTensor, start: float, end: CTensor, steps: int) -> CTensor:
-    return start + (end - start) * jnp.minimum(step.astype(end.dtype) / steps, 1)
-
-
-@partial(jax.jit, static_argnums=1)
-def _latest(step: CTensor, starts: tuple[int, ...], values: list[CTensor]) -> CTensor:
-    value = values[0]
-    for start, later in zip(starts[1:], values[1:], strict=True):
-        value = jnp.where(step >= start, later, value)
-    return value
 
 
 # -- checks -------------------------------------------------------------------------------------
@@ -425,13 +335,15 @@ def as_number(owner: str, name: str, value: Any) -> float:
     return number
 
 
-def _steps(schedule: DecayScheduler, name: str, value: int) -> int:
+def check_steps(schedule: DecayScheduler, name: str, value: int) -> int:
+    """``value``, a number of steps above 0."""
     if not value > 0:
         raise ArgumentError(f"{type(schedule).__name__}: {name} must be > 0, got {value}")
     return value
 
 
-def _rising(schedule: DecayScheduler, name: str, steps: Sequence[int]) -> tuple[int, ...]:
+def check_rising(schedule: DecayScheduler, name: str, steps: Sequence[int]) -> tuple[int, ...]:
+    """``steps``, which increase."""
     if list(steps) != sorted(set(steps)):
         raise ArgumentError(f"{type(schedule).__name__}: {name} must rise, got {steps}")
     return tuple(steps)

@@ -11,6 +11,7 @@ import numpy as np
 
 from singa.core.tensor import Tensor
 from singa.errors import CheckpointError, CheckpointWarning, warn
+from singa.opt.assigned import PREFIX
 from singa.opt.distributed import DistOpt
 from singa.opt.optimizer import Optimizer
 from singa.opt.state import SHARED, Kind
@@ -91,6 +92,12 @@ class Fitting:
             )
 
 
+def assign_numbers(arrays: Mapping[str, Any], optimizers: Optimizers) -> None:
+    """Give the optimizers the hyper-parameters that were assigned before a file was written."""
+    for owner, optimizer in optimizers.items():
+        optimizer._set_assigned(_own(arrays, owner, optimizers))
+
+
 def fitting(path: Path, arrays: Mapping[str, Any], optimizers: Optimizers, names: Names) -> Fitting:
     """Find the states in a file for each optimizer.
 
@@ -105,12 +112,7 @@ def fitting(path: Path, arrays: Mapping[str, Any], optimizers: Optimizers, names
     found = Fitting(path)
     for owner, optimizer in optimizers.items():
         kinds = optimizer.state_kinds(names)
-        own = {
-            state: array
-            for key, array in arrays.items()
-            for of, state in [_split(key, optimizers)]
-            if of == owner and state
-        }
+        own = _own(arrays, owner, optimizers)
         written = bytes(own.pop(ALGORITHM, b"")).decode(errors="replace")
         here = _algorithm(optimizer)
         problem = _problem(written, here, own, kinds)
@@ -121,7 +123,8 @@ def fitting(path: Path, arrays: Mapping[str, Any], optimizers: Optimizers, names
             )
         if own:
             found.states[owner] = {state: own[state] for state in own if state in kinds}
-        left_out = _slots(own.keys() - kinds)
+        foreign = own.keys() - kinds
+        left_out = _slots(foreign) | {state for state in foreign if state.startswith(PREFIX)}
         if left_out:
             found.left_out[owner] = left_out
     return found
@@ -144,6 +147,12 @@ def _problem(
 
 def _algorithm(optimizer: Optimizer | DistOpt) -> str:
     return type(optimizer.opt if isinstance(optimizer, DistOpt) else optimizer).__name__
+
+
+def _own(arrays: Mapping[str, Any], owner: str, owners: Iterable[str]) -> dict[str, Any]:
+    """The states of one optimizer, by their names there."""
+    split = ((*_split(key, owners), array) for key, array in arrays.items())
+    return {state: array for of, state, array in split if of == owner and state}
 
 
 def _split(key: str, owners: Iterable[str]) -> tuple[str, str]:

@@ -37,7 +37,7 @@ class Mode:
         here = local.recording
         if here is None:
             here = local.training
-        return self.default if here is None else here
+        return (self.default if here is None else here) or local.follows
 
 
 mode = Mode()

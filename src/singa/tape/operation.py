@@ -109,6 +109,14 @@ class Operation:
         )
         return tuple(None if dx.dtype == jax.dtypes.float0 else dx for dx in dxs)
 
+    def mean_over(self) -> CTensor | int | None:
+        """How many things the output is the mean of: elements, rows, or the sum of their weights.
+
+        It may use what ``forward`` has stored on ``self``. An evaluation gives the loss of each
+        batch this weight, so that the result does not depend on the batches. None: it is no mean.
+        """
+        return None
+
     def outputs_like(self, *xs: jax.ShapeDtypeStruct) -> Any:
         """The shapes and types that forward will return; needed in compiled steps if not traceable.
 
@@ -188,7 +196,7 @@ class Operation:
                 edges.append((creator, x.output_index, x if x._stores_grad else None))
             else:
                 edges.append((None, x.output_index, x) if x._stores_grad else None)
-        return Record(self, tuple(edges), step) if any(edges) else None
+        return Record(self, tuple(edges), step) if any(edges) or local.follows else None
 
     @classmethod
     def register_forward_pre_hook(cls, hook: hooks.PreHook) -> hooks.Handle:

@@ -9,8 +9,8 @@
 - ``feeding.py``: batches from all kinds of data.
 - ``measuring.py``, ``evaluation.py``: metrics; evaluation and prediction.
 - ``history.py``: the numbers.
-- callbacks: ``stopping.py`` (early stopping, by a monitor of ``monitor.py``), ``saving.py``
-  (checkpoints), ``run.py`` (the run folder), ``logs.py``, ``progress.py``.
+- callbacks: ``stopping.py`` (what to do without improvement, by a monitor of ``monitor.py``),
+  ``saving.py`` (checkpoints), ``run.py`` (the run folder), ``logs.py``, ``progress.py``.
 """
 
 from singa.formats.table import Table
@@ -22,7 +22,7 @@ from singa.train.monitor import Monitor
 from singa.train.progress import ProgressBar
 from singa.train.run import RunFolder
 from singa.train.saving import Checkpoint, read_about
-from singa.train.stopping import EarlyStopping
+from singa.train.stopping import EarlyStopping, ReduceLROnPlateau
 from singa.train.training import Callback, Training
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "History",
     "Monitor",
     "ProgressBar",
+    "ReduceLROnPlateau",
     "RunFolder",
     "Table",
     "TensorBoardLog",

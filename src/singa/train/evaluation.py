@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
+import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
 from singa import tape
 from singa.core.journal import Journal
-from singa.core.tensor import Tensor
-from singa.core.watching import still
-from singa.device import Device, float32, get_default_device
+from singa.core.tensor import Tensor, wrap
+from singa.core.watching import still, within
+from singa.device import CTensor, Device, float32, get_default_device
 from singa.errors import ArgumentError, CaptureError, DTypeError
 from singa.graph import Capture, Steps
 from singa.metric import Metric
@@ -84,27 +86,27 @@ class Evaluator:
         """Raise the errors that the evaluation of such a batch would raise, without computing."""
         with self._mode():
             try:
-                Capture(lambda *fields: list(self._evaluate(*fields).values()), batch)
+                Capture(lambda *fields: [*self._evaluate(*fields)[0].values()], batch)
             except CaptureError:
                 if self._model.graph_mode:
                     raise
                 # An operation runs on the host: its errors are raised when it runs.
 
     def run(self, loader: Any, device: Device) -> dict[str, float]:
-        """The mean loss, the metrics and other scalars, of all the loader's batches."""
+        """The mean loss, the metrics and other scalars, of all the loader's batches.
+
+        A batch counts by what its loss is the mean of, or else by its samples.
+        """
         self._meters.reset()
-        found: list[tuple[int, dict[str, Any]]] = []
+        values, counts = [], []
         with self._mode():
             for batch in feeding.batches(self._owner, loader, 0, 0, device):
-                values = self._step(batch)
-                found.append((len_of(batch), {name: t.data for name, t in values.items()}))
-        if not found:
+                found, weights = self._step(batch)
+                values.append({name: t.data for name, t in found.items()})
+                counts.append({name: t.data for name, t in weights.items()})
+        if not values:
             raise ArgumentError(f"{self._owner}: there is nothing to evaluate on")
-        sizes = [size for size, _ in found]
-        rows = numbers([values for _, values in found])
-        means = {
-            name: float(np.average([r[name] for r in rows], weights=sizes)) for name in rows[0]
-        }
+        means = _weighted_means(numbers(values), numbers(counts))
         return {"loss": means.pop("loss"), **self._meters.values(), **means}
 
     @contextmanager
@@ -114,25 +116,63 @@ class Evaluator:
             # Operations are recorded: train_one_batch may have a backward pass. Its results are
             # not used, so that a compiled step does not compute them.
             precision = tape.mixed_precision(self._model.precision or float32)
-            with tape.training(False), tape.enable_grad(), precision:
+            with tape.training(False), tape.enable_grad(), within("follows", True), precision:
                 yield
 
-    def _step(self, batch: Batch) -> dict[str, Tensor]:
+    def _step(self, batch: Batch) -> Evaluated:
         if self._model.graph_mode:
-            values: dict[str, Tensor] = self._steps(self._evaluate, batch, {}, False)
-            return values
+            found: Evaluated = self._steps(self._evaluate, batch, {}, False)
+            return found
         with Journal():
             return self._evaluate(*batch)
 
-    def _evaluate(self, *batch: Tensor) -> dict[str, Tensor]:
+    def _evaluate(self, *batch: Tensor) -> Evaluated:
+        """The scalars that the step returns, by name, and how much each of them counts."""
         own: Callable[..., Any] | None = getattr(self._model, "evaluate_one_batch", None)
         # All changes of the step, by an optimizer or by assignments, are undone when it has ended.
         with still(), Journal() as before:
             out, values = results((own or self._model.train_one_batch)(*batch))
+            counts = {name: _count(value, len_of(batch)) for name, value in values.items()}
             before.restore()
         with tape.no_grad():
             self._meters.count(out, batch[-1])
-        return values
+        return values, counts
+
+
+Evaluated: TypeAlias = tuple[dict[str, Tensor], dict[str, Tensor]]
+
+
+def _count(value: Tensor, samples: int) -> Tensor:
+    """How many things a value is the mean of; the number of samples if no operation says so.
+
+    A loss may be several means, scaled and added up; then all that they count is added up.
+    """
+    total: CTensor = jnp.zeros((), jnp.float32)
+    records, is_known = [value.creator], False
+    seen = set()
+    while records:
+        record = records.pop()
+        if record is None or id(record) in seen:
+            continue
+        seen.add(id(record))
+        if type(record.operation).mean_over is not tape.Operation.mean_over:
+            total, is_known = total + record.mean_over(), True
+        else:
+            records += [edge[0] for edge in record.src if edge is not None]
+    return wrap(total if is_known else total + samples, value.device)
+
+
+def _weighted_means(
+    rows: Sequence[Mapping[str, float]], counts: Sequence[Mapping[str, float]]
+) -> dict[str, float]:
+    """Means over batches. A batch in which nothing counts, such as only padding, has no mean."""
+    means = {}
+    for name in rows[0]:
+        pairs = [(row[name], count[name]) for row, count in zip(rows, counts, strict=True)]
+        kept = [(value, count) for value, count in pairs if count] or [(math.nan, 1)]
+        values, weights = zip(*kept, strict=True)
+        means[name] = float(np.average(values, weights=weights))
+    return means
 
 
 def len_of(batch: Batch) -> int:
@@ -172,7 +212,9 @@ def evaluate(
         device: the device of the batches; that of the model's parameters if not given.
 
     Returns:
-        The mean loss as ``loss``, and the metrics by their names.
+        The mean loss as ``loss``, and the metrics by their names. They do not depend on the
+        batches: each counts by what its loss is the mean of, such as the targets that are not
+        ignored (:meth:`singa.autograd.Operation.mean_over`), or else by its samples.
 
     Raises:
         ArgumentError: a metric is unknown; there are no samples; the model was not compiled.

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from singa.core.tensor import Tensor
-from singa.data import ArrayDataset, DataLoader, Dataset, MapDataset
+from singa.data import ArrayDataset, DataLoader, Dataset, MapDataset, Subset, random_split
 from singa.device import Device
 from singa.errors import ArgumentError, DTypeError
 from singa.model import Model
@@ -73,12 +73,14 @@ class Feed:
         cls,
         owner: str,
         data: Source,
-        validation: Source | None,
+        validation: Source | float | None,
         batch_size: int | None,
         seed: int,
         device: Device,
     ) -> Feed:
         """Make it from the arguments of :func:`singa.train.fit`."""
+        if isinstance(validation, (float, np.floating)):
+            data, validation = _split(owner, data, float(validation), seed)
         if validation is None and isinstance(data, Dataset):
             validation = data.test
         loader = training_loader(owner, data, batch_size, seed, device)
@@ -87,6 +89,20 @@ class Feed:
             size = None if isinstance(validation, DataLoader) else loader.batch_size
             validating = evaluation_loader(owner, validation, size, device)
         return cls(loader, validating, *example(owner, loader, device))
+
+
+def _split(owner: str, data: Source, share: float, seed: int) -> list[Subset]:
+    """The data without a random share of the samples, and this share."""
+    if not 0 < share < 1:
+        raise ArgumentError(f"{owner}: a validation of {share}: a share is between 0 and 1")
+    if isinstance(data, DataLoader):
+        raise ArgumentError(
+            f"{owner}: a validation of {share}: a DataLoader is used as it is; data.random_split "
+            "divides its dataset"
+        )
+    dataset = as_dataset(owner, data.train if isinstance(data, Dataset) else data)
+    size = max(round(share * len(dataset)), 1)
+    return random_split(dataset, [len(dataset) - size, size], seed)
 
 
 def as_dataset(owner: str, source: Any) -> MapDataset:

@@ -36,7 +36,7 @@ def fit(
     data: Source,
     epochs: int,
     *,
-    validation: Source | None = None,
+    validation: Source | float | None = None,
     batch_size: int | None = None,
     metrics: Metrics = (),
     callbacks: Iterable[Callback] = (),
@@ -66,8 +66,9 @@ def fit(
 
     The model has its optimizer already. It is compiled here, and is in evaluation mode at the end.
     The batches of an epoch depend only on ``seed`` and the epoch's number, so a resumed training
-    gives, bit for bit, the results of one that was not interrupted. Ctrl-C ends a training after
-    the present step, and its checkpoint is saved; a second Ctrl-C ends it at once.
+    gives, bit for bit, the results of one that was not interrupted. Ctrl-C or
+    SIGTERM ends a training after the present step, and its checkpoint is saved; a second one ends
+    it at once.
 
     Args:
         model: ``train_one_batch`` takes the fields of a batch, updates the parameters, and returns
@@ -82,7 +83,8 @@ def fit(
         epochs: how many epochs are complete at the end, including those before ``resume``.
         validation: data for an evaluation after each epoch, of all samples, in order. The loss is
             that of the model's ``evaluate_one_batch``, or of ``train_one_batch`` in evaluation
-            mode, in which its optimizers update nothing.
+            mode, in which its optimizers update nothing. Or a share of ``data``, such as 0.1: these
+            samples, chosen by the seed (:func:`singa.data.random_split`), are not trained on.
         batch_size: samples per step; 64 if not given, or all if there are fewer.
         metrics: metrics of ``out`` and the batch's last field: names such as ``"accuracy"``,
             objects of :mod:`singa.metric`, or a dict that gives them other names.

@@ -28,8 +28,8 @@ class History:
         steps: a row for each step: ``step``, ``epoch``, ``loss``, ``lr``, and the metrics of its
             batch.
         best: for each quantity that measures how good an epoch was, the number of the best epoch.
-        status: ``running``, ``completed``, ``interrupted`` by Ctrl-C, ``diverged`` if the loss was
-            NaN or infinite at the end of an epoch, or ``failed``.
+        status: ``running``, ``completed``, ``interrupted`` by Ctrl-C or SIGTERM, ``diverged`` if
+            the loss was NaN or infinite at the end of an epoch, or ``failed``.
         stopped: why it ended before all epochs were complete; empty if it did not.
     """
 

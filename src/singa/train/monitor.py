@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from singa import metric
 from singa.errors import ArgumentError
 from singa.metric.base import MAX, MIN
-from singa.metric.naming import best_epoch
+from singa.metric.naming import best_epoch, improvements
 from singa.train.history import History
 from singa.train.measuring import Meters
 
@@ -80,8 +80,20 @@ class Monitor:
 
     def best_of(self, values: Sequence[float], training: Monitored) -> int:
         """The number of the best epoch, from the quantity's values."""
-        mode = self.mode or metric.best_of(self.name(training), training.meters.metrics)
-        return best_epoch(values, mode, self.min_delta)
+        return best_epoch(values, self._mode(training), self.min_delta)
+
+    def improvements(self, training: Monitored) -> list[int]:
+        """The numbers of the epochs that were better than all before.
+
+        Raises:
+            ArgumentError: the history has no such quantity.
+        """
+        self.check(training)
+        values = training.history[self.name(training)]
+        return improvements(values, self._mode(training), self.min_delta)
+
+    def _mode(self, training: Monitored) -> str:
+        return self.mode or metric.best_of(self.name(training), training.meters.metrics)
 
     def __repr__(self) -> str:
         return f"Monitor({self.quantity!r}, mode={self.mode!r}, min_delta={self.min_delta!r})"

@@ -64,6 +64,7 @@ class ProgressBar(Callback):
             "", total=training.steps, completed=training.step, numbers="compiling"
         )
         self._has_head = False
+        self._resumed = training.epoch
         self._bar.start()
 
     def on_epoch_begin(self, training: Training) -> None:
@@ -97,6 +98,11 @@ class ProgressBar(Callback):
     def on_train_end(self, training: Training) -> None:
         self._bar.stop()
         history = training.history
+        if training.epoch == self._resumed >= training.epochs:
+            self._say(
+                f"nothing was left to train: {training.epoch} of {training.epochs} epochs are "
+                "complete; epochs counts those before as well"
+            )
         if history.stopped and history.status != "failed":
             epoch = training.epoch + _in_epoch(training)
             self._say(f"ended in epoch {epoch}: {history.stopped}")

@@ -21,6 +21,7 @@ import singa
 from singa import board
 from singa.errors import ArgumentError, DependencyError, ReportError, ShapeError
 from singa.formats.files import writing
+from singa.formats.process import this_process
 from singa.formats.reading import MOST_JSON, parse_json, read_file
 from singa.opt import Constant, DecayScheduler, DistOpt, Optimizer
 from singa.report import Profile, Profiler
@@ -116,7 +117,8 @@ class RunFolder(Callback):
 
     def on_train_begin(self, training: Training) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
-        self._about = {**_describe(training, self.path), "started": self._started(training)}
+        self._about = _describe(training, self.path)
+        self._about |= {"started": self._started(training), "process": this_process()}
         self._steps = 0
         self._write(training)
         is_free = not (Profiler.is_recording() or training.model.is_profiled)

@@ -10,20 +10,22 @@ from typing import Any
 
 import numpy as np
 
-from singa.core.tensor import Tensor
-from singa.device import float64, uint8
+from singa.core.tensor import Tensor, wrap
+from singa.device import CTensor, float64, uint8
 from singa.errors import ArgumentError, CheckpointError, DataError
 from singa.formats import checkpoint
 from singa.formats.reading import parse_json
 from singa.formats.table import Table
+from singa.model import Model
 from singa.train.history import WHOLE, History
 from singa.train.monitor import Monitor
-from singa.train.training import INTERRUPTED, Callback, Training
+from singa.train.training import Callback, Training
 
 FORMAT = 1
 
 _ABOUT = "about"
 _STEPS, _EPOCHS, _METRICS = "steps/", "epochs/", "metrics/"
+_BEST, _PRESENT = "best/", "present/"  # the model's states, if the file's model has the others
 _SAME = {
     "seed": "the seed",
     "batch_size": "batches of",
@@ -36,8 +38,9 @@ _EXPECTED = (*_SAME, "samples", "checksum")
 class Checkpoint(Callback):
     """Saves a training, so that :func:`singa.train.fit` can resume it bit for bit.
 
-    It saves after each epoch, and when Ctrl-C ends the training in the middle of one. The file is
-    written completely or not at all, and nothing in it is ever executed.
+    It saves after each epoch, and when Ctrl-C or SIGTERM ends the training in the middle of one.
+    The file is written completely or not at all, and nothing in it is ever executed. If early
+    stopping restores the best epoch, the file has the model of that epoch at the end.
 
     >>> from singa import data, models, opt, train
     >>> mlp = models.MLP()
@@ -93,19 +96,26 @@ class Checkpoint(Callback):
     def on_train_end(self, training: Training) -> None:
         # Not after a failure or a second Ctrl-C: they may have come in the middle of a step.
         history = training.history
-        is_whole = history.status == "completed" or history.stopped == INTERRUPTED
-        if is_whole and self._saved != training.step:
-            self._save(training)
+        is_over = history.status == "completed"
+        is_other = is_over and bool(_other_than_now(training))
+        if (is_over or training.is_interrupted) and (self._saved != training.step or is_other):
+            self._save(training, is_over)
 
-    def _save(self, training: Training) -> None:
-        save(training, self.path)
+    def _save(self, training: Training, is_over: bool = False) -> None:
+        save(training, self.path, is_over)
         self._saved = training.step
 
 
-def save(training: Training, fpath: str | os.PathLike[str]) -> None:
+def save(training: Training, fpath: str | os.PathLike[str], is_over: bool = False) -> None:
     """Write a checkpoint; an existing file is replaced. This waits for the device.
 
     Any thread may do this while another one trains: the checkpoint has the state between two steps.
+
+    Args:
+        training: the training.
+        fpath: the file.
+        is_over: whether the file's model is that of the best epoch, if early stopping restores it.
+            The present one is in the file in any case, so that the training can be resumed.
 
     Raises:
         OSError: it cannot be written.
@@ -119,8 +129,23 @@ def save(training: Training, fpath: str | os.PathLike[str]) -> None:
                 values = np.array(column, np.float64)
                 aux[prefix + name] = Tensor(data=values, requires_grad=False)
         aux |= {_METRICS + name: state for name, state in training.meters.states().items()}
+        best = _other_than_now(training)
+        present = training.model.get_states() if best and is_over else {}
+        aux |= {_PRESENT + name: state for name, state in present.items()}
+        if not is_over:
+            aux |= {_BEST + name: tensor for name, tensor in best.items()}
         states = training.model.states_to_save(aux)
+        if is_over:
+            states[checkpoint.MODEL] |= {name: t.to_numpy() for name, t in best.items()}
     checkpoint.write(fpath, states, overwrite=True)
+
+
+def _other_than_now(training: Training) -> dict[str, Tensor]:
+    """The states of the best epoch, if they are kept and are not the present ones."""
+    best, now = training.best_states, training.model.get_states()
+    if all(now[name].data is value for name, value in best.items()):
+        return {}
+    return {name: wrap(value, now[name].device) for name, value in best.items()}
 
 
 def check(fpath: str | os.PathLike[str], wanted: Mapping[str, Any]) -> None:
@@ -162,8 +187,30 @@ def load(training: Training, fpath: str | os.PathLike[str]) -> None:
         for name, array in aux.items()
         if name.startswith(_METRICS)
     }
+    best, present = (_states(fpath, training.model, aux, prefix) for prefix in (_BEST, _PRESENT))
     training.resumed(counts)
     training.model.load_states(fpath)  # last, after all checks
+    own = training.model.get_states()
+    if present:
+        best = {name: state.data for name, state in own.items()}
+        for name, value in present.items():
+            own[name].data = value
+    training.best_states = best
+
+
+def _states(
+    fpath: str | os.PathLike[str], model: Model, aux: Mapping[str, Any], prefix: str
+) -> dict[str, CTensor]:
+    """The states of the model with this prefix in a file, or none."""
+    own = model.get_states()
+    found = {n.removeprefix(prefix): a for n, a in aux.items() if n.startswith(prefix)}
+    kinds = {name: (array.shape, array.dtype) for name, array in found.items()}
+    if found and kinds != {name: (t.shape, t.dtype) for name, t in own.items()}:
+        raise CheckpointError(f"{fpath}: {prefix!r} has other states than the model")
+    return {
+        name: Tensor(data=array, device=own[name].device, requires_grad=False).data
+        for name, array in found.items()
+    }
 
 
 def read_about(fpath: str | os.PathLike[str]) -> dict[str, Any]:

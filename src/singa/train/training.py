@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from singa.core.tensor import Tensor
 from singa.data import DataLoader
-from singa.device import Device
+from singa.device import CTensor, Device
 from singa.errors import warn
 from singa.metric.naming import is_measure
 from singa.model import Model
@@ -101,6 +101,8 @@ class Training:
         run: the run folder, if there is one.
         stop_at_nan: whether the training ends when the loss is NaN or infinite.
         is_diverged: whether it has ended because of that. Nothing is saved then.
+        is_interrupted: whether Ctrl-C or SIGTERM has ended it after a step.
+        best_states: the model's states after the best epoch, if early stopping restores them.
         monitors: by the quantity's name, monitors that define the best epoch instead of the
             metrics.
         batch: the Tensors of the last step's batch.
@@ -133,7 +135,8 @@ class Training:
         self.about = about
         self.run = run
         self.stop_at_nan = stop_at_nan
-        self.is_diverged = self._has_warned = False
+        self.is_diverged = self.is_interrupted = self._has_warned = False
+        self.best_states: dict[str, CTensor] = {}
         self.monitors: dict[str, Monitor] = {}
         self.history = History()
         self.batch: Batch = ()
@@ -232,7 +235,9 @@ class Training:
     # -- the loop -----------------------------------------------------------------------------
 
     def train(self, callbacks: Sequence[Callback]) -> History:
-        """Train to the end. Ctrl-C ends it after the present step; a second one immediately."""
+        """Train. Ctrl-C or SIGTERM ends it after the present step, a second one at once."""
+        if not any(getattr(callback, "restore_best", False) for callback in callbacks):
+            self.best_states = {}  # of a training that was resumed without early stopping
         try:
             with _interrupts(self), ExitStack() as ends, self._status():
                 for callback in callbacks:
@@ -268,7 +273,7 @@ class Training:
                     break
         finally:
             batches.close()
-        if done == len(self.loader) and self.history.stopped != INTERRUPTED:
+        if done == len(self.loader) and not self.is_interrupted:
             with self.lock:
                 self._end_epoch()
             self._look_for_nan()
@@ -343,10 +348,10 @@ class Training:
         if self.is_diverged:
             history.status = DIVERGED
         else:
-            history.status = "interrupted" if history.stopped == INTERRUPTED else "completed"
+            history.status = "interrupted" if self.is_interrupted else "completed"
 
 
-INTERRUPTED = "interrupted by Ctrl-C"
+_SIGNALS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
 DIVERGED = "diverged"
 
 
@@ -369,17 +374,26 @@ def _overridden(callbacks: Sequence[Callback], method: str) -> list[Any]:
 
 @contextmanager
 def _interrupts(training: Training) -> Iterator[None]:
-    """A block in which Ctrl-C stops the training, instead of raising in the middle of a step."""
+    """A block in which Ctrl-C stops the training, instead of raising in the middle of a step.
+
+    SIGTERM does the same, by which a system ends programs; unless the user has a handler for it.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread gets signals
         return
+    previous: dict[int, Any] = {}
 
     def interrupt(signum: int, frame: FrameType | None) -> None:
-        training.stop(INTERRUPTED)
-        signal.signal(signal.SIGINT, previous)
+        training.is_interrupted = True
+        training.stop(f"interrupted by {_SIGNALS[signal.Signals(signum)]}")
+        signal.signal(signum, previous[signum])
 
-    previous = signal.signal(signal.SIGINT, interrupt)
     try:
+        for number in _SIGNALS:
+            handler = signal.getsignal(number)
+            if number == signal.SIGINT or handler is signal.SIG_DFL:
+                previous[number] = signal.signal(number, interrupt)
         yield
     finally:
-        signal.signal(signal.SIGINT, previous)
+        for caught, before in previous.items():
+            signal.signal(caught, before)

@@ -17,9 +17,13 @@ const colour = (name) => getComputedStyle(document.documentElement).getPropertyV
 
 function figure(value) {
   if (value === null || value === undefined) return "–";
-  if (Math.abs(value) >= 1000 && Math.abs(value) < 1e15) return Math.round(value).toLocaleString("en");
+  if (Math.abs(value) >= 1e9) return powers(value, 4);
+  if (Math.abs(value) >= 1000) return Math.round(value).toLocaleString("en");
   return String(Number(value.toPrecision(4)));
 }
+
+/** A large number, "1.235e11": the same length for any size. */
+const powers = (value, digits) => Number(value.toPrecision(digits)).toExponential().replace("e+", "e");
 
 /**
  * One chart.
@@ -236,6 +240,7 @@ function lastOf(values) {
 
 function shorten(value) {
   const size = Math.abs(value);
+  if (size >= 1e9) return powers(value, 3);
   if (size >= 1e6) return `${Number((value / 1e6).toPrecision(3))}M`;
   if (size >= 1e4) return `${Number((value / 1e3).toPrecision(3))}k`;
   return String(Number(value.toPrecision(6)));

@@ -114,6 +114,7 @@ enhance((part) => {
   };
   svg.removeAttribute("width");
   svg.removeAttribute("height");
+  svg.style.aspectRatio = `${all[2]} / ${all[3]}`; // no more room than it needs where it is narrow
   show(all);
 
   /** Pixels to units of the drawing. */

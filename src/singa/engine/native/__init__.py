@@ -30,7 +30,7 @@ def _load() -> tuple[ctypes.CDLL | None, str]:
     try:
         kernels = import_module("singa_kernels")
     except ImportError:
-        return None, "off (singa-xla-kernels is not installed)"
+        return None, "off (not installed; in a checkout, pip install ./kernels builds them)"
     if kernels.INTERFACE != _INTERFACE:
         return None, (
             f"off (singa-xla-kernels {kernels.__version__} has interface {kernels.INTERFACE}; "
