@@ -2,7 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from catalogue.row import PROBABILITY, Row
+from catalogue.row import POSITIVE, PROBABILITY, Row
 from singa import autograd as ops
 
 IDS = np.array([2, 0, 3], np.int32)
@@ -28,7 +28,87 @@ def plain_huber(x, t):
     return jnp.where(e < 0.7, e * e / 2, 0.7 * (e - 0.35)).mean()
 
 
+def plain_bce_logits(x, t, weight, pos_weight):
+    p = jax.nn.sigmoid(x)
+    return -(weight * (pos_weight * t * jnp.log(p) + (1 - t) * jnp.log(1 - p))).sum()
+
+
+def plain_focal(x, t):
+    p = jax.nn.sigmoid(x)
+    wrong, alpha = t * (1 - p) + (1 - t) * p, t * 0.3 + (1 - t) * 0.7
+    losses = -(t * jnp.log(p) + (1 - t) * jnp.log(1 - p))
+    return (alpha * wrong**1.5 * losses).sum() / len(x)
+
+
+def plain_poisson(x, t):
+    stirling = t * jnp.log(t) - t + jnp.log(2 * jnp.pi * t) / 2
+    return (jnp.exp(x) - t * x + jnp.where(t > 1, stirling, 0)).mean()
+
+
+def plain_multi_margin(x, t, weight):
+    short = jnp.maximum(0.5 - x[jnp.arange(3), t][:, None] + x, 0) ** 2
+    return weight[t] * (short * (1 - jnp.eye(4)[t])).sum(1) / 4
+
+
+WEIGHT, SIGNS = np.array([2.0, 0.5, 1.5, 3.0], np.float32), np.array([1, -1, -1], np.int32)
+
 ROWS = {
+    "softmax_cross_entropy none": Row(
+        ops.SoftMaxCrossEntropy,
+        lambda x, t: ops.softmax_cross_entropy(x, t, reduction="none"),
+        lambda x, t: -(t * jax.nn.log_softmax(x)).sum(-1), [(3, 4), (3, 4)], PROBABILITY,
+    ),
+    "binary_cross_entropy weighted": Row(
+        ops.BinaryCrossEntropy,
+        lambda x, t, weight: ops.binary_cross_entropy(x, t, weight, "none"),
+        lambda x, t, weight: -weight * (t * jnp.log(x) + (1 - t) * jnp.log(1 - x)),
+        [(3, 4), (3, 4), (4,)], PROBABILITY,
+    ),
+    "binary_cross_entropy_with_logits weighted": Row(
+        ops.BinaryCrossEntropyWithLogits,
+        lambda *xs: ops.binary_cross_entropy_with_logits(*xs, reduction="sum"),
+        plain_bce_logits, [(3, 4), (3, 4), (3, 1), (4,)],
+    ),
+    "sigmoid_focal_loss": Row(
+        ops.SigmoidFocal, lambda x, t: ops.sigmoid_focal_loss(x, t, 0.3, 1.5), plain_focal,
+        [(3, 4), (3, 4)], PROBABILITY,
+    ),
+    "kl_div log_target": Row(
+        ops.KLDivergence, lambda x, t: ops.kl_div(x, t, True, "none"),
+        lambda x, t: jnp.exp(t) * (t - x), [(3, 4), (3, 4)],
+    ),
+    "gaussian_nll_loss": Row(
+        ops.GaussianNegativeLogLikelihood,
+        lambda *xs: ops.gaussian_nll_loss(*xs, full=True, reduction="none"),
+        lambda x, t, v: (jnp.log(2 * jnp.pi * v) + (x - t) ** 2 / v) / 2,
+        [(3, 4), (3, 4), (3, 1)], POSITIVE,
+    ),
+    "poisson_nll_loss": Row(
+        ops.PoissonNegativeLogLikelihood, lambda x, t: ops.poisson_nll_loss(x, t, full=True),
+        plain_poisson, [(3, 4), (3, 4)], POSITIVE,
+    ),
+    "poisson_nll_loss of counts": Row(
+        ops.PoissonNegativeLogLikelihood,
+        lambda x, t: ops.poisson_nll_loss(x, t, False, epsilon=0.1),
+        lambda x, t: (x - t * jnp.log(x + 0.1)).mean(), [(3, 4), (3, 4)], POSITIVE,
+    ),
+    "soft_margin_loss": Row(
+        ops.SoftMargin, ops.soft_margin_loss, lambda x, t: jnp.log(1 + jnp.exp(-t * x)).mean(),
+        [(3, 4), (3, 4)],
+    ),
+    "hinge_embedding_loss": Row(
+        ops.HingeEmbedding, lambda x, t: ops.hinge_embedding_loss(x, t, 0.7),
+        lambda x, t: jnp.where(t == 1, x, jnp.maximum(0.7 - x, 0)).mean(), [(3,)],
+        constants=(SIGNS,),
+    ),
+    "margin_ranking_loss": Row(
+        ops.MarginRanking, lambda *xs: ops.margin_ranking_loss(*xs, 0.5, "none"),
+        lambda a, b, t: jnp.maximum(0.5 - t * (a - b), 0), [(3,), (3,)], constants=(SIGNS,),
+    ),
+    "multi_margin_loss": Row(
+        ops.MultiMargin, lambda x, t, w: ops.multi_margin_loss(x, t, 2, 0.5, w, "none"),
+        plain_multi_margin, [(3, 4)], constants=(IDS, WEIGHT),
+    ),
     "softmax_cross_entropy by id": Row(
         ops.SoftMaxCrossEntropy, ops.softmax_cross_entropy,
         lambda x, t: plain_cross_entropy(x, jnp.asarray(ONE_HOT)), [(3, 4)], constants=(IDS,),

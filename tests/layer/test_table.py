@@ -123,9 +123,16 @@ ROWS = {
         name: Row(getattr(layer, name), [(3, 4), (3, 4)], None)
         for name in (
             "BinaryCrossEntropyWithLogits", "HingeLoss", "HuberLoss", "MeanAbsoluteError",
-            "MeanSquareError", "RankingLoss", "SmoothL1Loss",
+            "MeanSquareError", "PoissonNegativeLogLikelihood", "RankingLoss", "SigmoidFocalLoss",
+            "SmoothL1Loss", "SoftMarginLoss",
         )
     },
+    "GaussianNegativeLogLikelihood": Row(
+        layer.GaussianNegativeLogLikelihood, [(3, 4)] * 3, None, 0.1, 0.9
+    ),
+    "HingeEmbeddingLoss": Row(layer.HingeEmbeddingLoss, [(3,), SIGNS], None),
+    "MarginRankingLoss": Row(layer.MarginRankingLoss, [(3,), (3,), SIGNS], None),
+    "MultiMarginLoss": Row(layer.MultiMarginLoss, [(3, 4), IDS], None),
     "CosineEmbeddingLoss": Row(layer.CosineEmbeddingLoss, [(3, 4), (3, 4), SIGNS], None),
     "TripletLoss": Row(layer.TripletLoss, [(3, 4), (3, 4), (3, 4)], None),
     "ContrastiveLoss": Row(layer.ContrastiveLoss, [(3, 4), (3, 4), SIGNS > 0], None),

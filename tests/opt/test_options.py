@@ -23,7 +23,7 @@ from singa.tensor import Tensor
 
 RULES = [
     opt.SGD, opt.RMSProp, opt.AdaGrad, opt.Adam, opt.AdamW, opt.NAdam, opt.Lion, opt.LAMB,
-    opt.Adafactor,
+    opt.Adafactor, opt.Adadelta, opt.Adamax, opt.RAdam, opt.Muon,
 ]  # fmt: skip
 CPU = device.get_default_device()
 

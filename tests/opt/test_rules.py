@@ -16,6 +16,62 @@ def with_l2(decay, rule):
     return optax.chain(optax.add_decayed_weights(decay), rule)
 
 
+def transformed(init, rule):
+    """As an optimizer of optax: a rule of one parameter in NumPy's terms."""
+
+    def update(grads, states, params):
+        step, states = states
+        found = [rule(p, g, s, step + 1) for p, g, s in zip(params, grads, states, strict=True)]
+        new, states = zip(*found, strict=True)
+        return [p - old for p, old in zip(new, params, strict=True)], (step + 1, list(states))
+
+    return optax.GradientTransformation(lambda params: (0, [init(p) for p in params]), update)
+
+
+def adam(p, g, state, t, lr, b2, decay, amsgrad=False):
+    m, v, largest = state
+    m, v = 0.9 * m + 0.1 * g, b2 * v + (1 - b2) * g * g
+    largest = jax.numpy.maximum(largest, v) if amsgrad else v
+    u = m / (1 - 0.9**t) / ((largest / (1 - b2**t)) ** 0.5 + 1e-8)
+    return p - lr * (u + decay * p), (m, v, largest)
+
+
+def amsgrad(lr, b2):
+    """PyTorch's: optax corrects the variances before it compares them."""
+    return transformed(lambda p: (p * 0,) * 3, lambda *xs: adam(*xs, lr, b2, 0.01, True))
+
+
+def rprop(lr):
+    """PyTorch's: optax goes by the sign of the gradient before the last one."""
+
+    def rule(p, g, state, t):
+        size, last = state
+        sign = jax.numpy.sign(g * last)
+        size = jax.numpy.clip(size * (1.2 * (sign > 0) + 0.5 * (sign < 0) + (sign == 0)), 1e-6, 50)
+        g = g * (sign >= 0)
+        return p - size * jax.numpy.sign(g), (size, g)
+
+    return transformed(lambda p: (p * 0 + lr, p * 0), rule)
+
+
+def muon():
+    """By singular vectors: the polynomial is applied to the singular values."""
+
+    def rule(p, g, state, t):
+        if p.ndim < 2:
+            return adam(p, g, state, t, 0.02 * 0.05, 0.999, 0.01)
+        m = 0.95 * state + 0.05 * g
+        u, s, v = jax.numpy.linalg.svd((0.05 * g + 0.95 * m).reshape(len(p), -1), False)
+        s = s / (s * s).sum() ** 0.5
+        for _ in range(5):
+            s = 3.4445 * s - 4.775 * s**3 + 2.0315 * s**5
+        rows, columns = len(p), g.size // len(p)
+        scale = max(1, columns / rows if p.ndim == 2 else rows / columns) ** 0.5
+        return p - 0.02 * (scale * ((u * s) @ v).reshape(p.shape) + 0.01 * p), m
+
+    return transformed(lambda p: (p * 0,) * 3 if p.ndim < 2 else p * 0, rule)
+
+
 RULES = {
     "SGD": (lambda: opt.SGD(0.1), lambda: optax.sgd(0.1)),
     "SGD nesterov": (
@@ -50,6 +106,32 @@ RULES = {
         lambda: optax.adafactor(0.01, min_dim_size_to_factor=3),
     ),
     "Adafactor whole": (lambda: opt.Adafactor(), lambda: optax.adafactor(0.01)),
+    "RMSProp centered": (
+        lambda: opt.RMSProp(0.01, momentum=0.8, centered=True),
+        lambda: optax.rmsprop(0.01, 0.9, 1e-8, centered=True, momentum=0.8),
+    ),
+    "Adamax": (lambda: opt.Adamax(), lambda: optax.adamax(0.002)),
+    "RAdam": (
+        lambda: opt.RAdam(0.01, beta_2=0.95),
+        lambda: optax.radam(0.01, b2=0.95),
+    ),
+    "Adadelta": (
+        lambda: opt.Adadelta(0.5, weight_decay=0.1),
+        lambda: with_l2(0.1, optax.adadelta(0.5, eps=1e-6)),
+    ),
+    "Rprop": (lambda: opt.Rprop(0.01), lambda: rprop(0.01)),
+    "Adafactor with momentum": (
+        lambda: opt.Adafactor(factored_from=3, beta_1=0.9, scale_by_parameter=False),
+        lambda: optax.adafactor(
+            0.01, min_dim_size_to_factor=3, momentum=0.9, multiply_by_parameter_scale=False
+        ),
+    ),
+    "maximized": (
+        lambda: opt.SGD(0.1, maximize=True, clip_value=0.3),
+        lambda: optax.chain(optax.clip(0.3), optax.scale(0.1)),
+    ),
+    "AMSGrad": (lambda: opt.AdamW(0.01, beta_2=0.5, amsgrad=True), lambda: amsgrad(0.01, 0.5)),
+    "Muon": (lambda: opt.Muon(), lambda: muon()),
     "clipped by value": (
         lambda: opt.SGD(0.1, clip_value=0.3),
         lambda: optax.chain(optax.clip(0.3), optax.sgd(0.1)),

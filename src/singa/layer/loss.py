@@ -1,4 +1,7 @@
-"""Losses as layers. Each takes the arguments of its operation; a call takes output and target."""
+"""Losses as layers. Each takes the arguments of its operation; a call takes output and target.
+
+All of them take ``reduction="mean"``, ``"sum"`` or ``"none"``, as an argument of the constructor.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +17,13 @@ class SoftMaxCrossEntropy(Function, operation=operation.SoftMaxCrossEntropy):
     Args:
         ignore_index: the class id of rows that are ignored.
         label_smoothing: the part of each target that is spread equally over all classes, 0 to 1.
+        reduction: ``"mean"``, ``"sum"``, or ``"none"`` for the loss of each row.
 
     Shapes:
         x: (N, classes); further axes before the last are part of the batch.
         t: class ids (N,), integers; or one-hot or soft labels (N, classes).
-        y: ().
+        weight: (classes,), the weight of each class; may be left out.
+        y: (), or (N,) without a reduction.
 
     Example:
         >>> x = Tensor(data=[[0.0, 0.0], [0.0, 100.0]])
@@ -82,12 +87,40 @@ class BinaryCrossEntropyWithLogits(Function, operation=operation.BinaryCrossEntr
 
     Shapes:
         x, t: (N, ...).
+        weight, pos_weight: of shapes that broadcast to x's; may be left out.
         y: ().
 
     Example:
         >>> x, t = Tensor(data=[[0.0], [100.0]]), Tensor(data=[[1.0], [1.0]])
         >>> layer.BinaryCrossEntropyWithLogits()(x, t).to_numpy()
         array(0.3466, dtype=float32)
+        >>> layer.BinaryCrossEntropyWithLogits()(x, t, pos_weight=Tensor(data=[4.0])).to_numpy()
+        array(1.3863, dtype=float32)
+    """
+
+    reduction: str
+
+    def forward(  # type: ignore[override]
+        self,
+        x: Tensor,
+        t: Tensor,
+        weight: Tensor | None = None,
+        pos_weight: Tensor | None = None,
+    ) -> Tensor:
+        return operation.binary_cross_entropy_with_logits(x, t, weight, pos_weight, self.reduction)
+
+
+class SigmoidFocalLoss(Function, operation=operation.SigmoidFocal):
+    """Less for what is nearly right; see :func:`singa.autograd.sigmoid_focal_loss`.
+
+    Shapes:
+        x, t: (N, ...).
+        y: ().
+
+    Example:
+        >>> x, t = Tensor(data=[[0.0], [4.0]]), Tensor(data=[[1.0], [1.0]])
+        >>> layer.SigmoidFocalLoss(reduction="sum")(x, t).to_numpy()
+        array(0.0433, dtype=float32)
     """
 
 
@@ -160,12 +193,13 @@ class SmoothL1Loss(Layer):
         0.5
     """
 
-    def __init__(self, beta: float = 1.0) -> None:
-        operation.Huber(beta)  # raises immediately if it is not above 0
+    def __init__(self, beta: float = 1.0, reduction: str = "mean") -> None:
+        operation.Huber(beta, reduction)  # raises immediately if they are wrong
         self.beta = beta
+        self.reduction = reduction
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
-        return operation.smooth_l1_loss(x, t, self.beta)
+        return operation.smooth_l1_loss(x, t, self.beta, self.reduction)
 
 
 class HingeLoss(Function, operation=operation.Hinge):
@@ -179,6 +213,92 @@ class HingeLoss(Function, operation=operation.Hinge):
         >>> x, t = Tensor(data=[0.5, 2.0]), Tensor(data=[-1.0, 1.0])
         >>> layer.HingeLoss()(x, t).item()
         0.75
+    """
+
+
+class SoftMarginLoss(Function, operation=operation.SoftMargin):
+    """The mean of log(1 + exp(-t x)) over all elements, for targets of 1 and -1.
+
+    Shapes:
+        x, t: any, both the same.
+        y: ().
+
+    Example:
+        >>> x, t = Tensor(data=[0.0, 100.0]), Tensor(data=[1.0, 1.0])
+        >>> layer.SoftMarginLoss()(x, t).to_numpy()
+        array(0.3466, dtype=float32)
+    """
+
+
+class HingeEmbeddingLoss(Function, operation=operation.HingeEmbedding):
+    """A loss of distances; see :func:`singa.autograd.hinge_embedding_loss`.
+
+    Shapes:
+        x, t: any, both the same.
+        y: ().
+
+    Example:
+        >>> x, t = Tensor(data=[0.5, 0.25]), Tensor(data=[1, -1])
+        >>> layer.HingeEmbeddingLoss()(x, t).item()
+        0.625
+    """
+
+
+class MarginRankingLoss(Function, operation=operation.MarginRanking):
+    """The mean of max(0, margin - t (a - b)); see :func:`singa.autograd.margin_ranking_loss`.
+
+    Shapes:
+        a, b, t: any, all the same.
+        y: ().
+
+    Example:
+        >>> a, b = Tensor(data=[1.0, 2.0]), Tensor(data=[0.0, 0.0])
+        >>> layer.MarginRankingLoss()(a, b, Tensor(data=[1, -1])).item()
+        1.0
+    """
+
+
+class MultiMarginLoss(Function, operation=operation.MultiMargin):
+    """The right class above all others by a margin; see :func:`singa.autograd.multi_margin_loss`.
+
+    Shapes:
+        x: (N, classes).
+        t: class ids (N,), integers.
+        weight: (classes,); may be left out.
+        y: ().
+
+    Example:
+        >>> layer.MultiMarginLoss()(Tensor(data=[[1.0, 0.5]]), Tensor(data=[0])).item()
+        0.25
+    """
+
+
+class GaussianNegativeLogLikelihood(Function, operation=operation.GaussianNegativeLogLikelihood):
+    """Of numbers with variances; see :func:`singa.autograd.gaussian_nll_loss`.
+
+    Shapes:
+        x, t: any, both the same.
+        var: a shape that broadcasts to x's.
+        y: ().
+
+    Example:
+        >>> x, t, var = (Tensor(data=[v]) for v in (1.0, 3.0, 4.0))
+        >>> layer.GaussianNegativeLogLikelihood()(x, t, var).to_numpy()
+        array(1.1931, dtype=float32)
+    """
+
+
+class PoissonNegativeLogLikelihood(Function, operation=operation.PoissonNegativeLogLikelihood):
+    """Of counts; see :func:`singa.autograd.poisson_nll_loss`.
+
+    Shapes:
+        x, t: any, both the same.
+        y: ().
+
+    Example:
+        >>> x, t = Tensor(data=[0.0, 0.0]), Tensor(data=[1.0, 3.0])
+        >>> layer.PoissonNegativeLogLikelihood()(x, t).item()
+        1.0
     """
 
 

@@ -11,6 +11,7 @@ from singa.operation import (
     activation,
     arranging,
     attention,
+    class_loss,
     convolution,
     ctc,
     elementwise,
@@ -19,10 +20,12 @@ from singa.operation import (
     joining,
     linear,
     logic,
-    loss,
+    margin_loss,
     normalization,
+    number_loss,
     ordering,
     pooling,
+    probability_loss,
     random,
     recurrent,
     reduction,
@@ -39,6 +42,7 @@ from singa.operation import methods as methods
 from singa.operation.activation import *
 from singa.operation.arranging import *
 from singa.operation.attention import *
+from singa.operation.class_loss import *
 from singa.operation.convolution import *
 from singa.operation.ctc import *
 from singa.operation.elementwise import *
@@ -47,10 +51,12 @@ from singa.operation.indexing import *
 from singa.operation.joining import *
 from singa.operation.linear import *
 from singa.operation.logic import *
-from singa.operation.loss import *
+from singa.operation.margin_loss import *
 from singa.operation.normalization import *
+from singa.operation.number_loss import *
 from singa.operation.ordering import *
 from singa.operation.pooling import *
+from singa.operation.probability_loss import *
 from singa.operation.random import *
 from singa.operation.recurrent import *
 from singa.operation.reduction import *
@@ -65,9 +71,10 @@ from singa.operation.variadic import *
 from singa.tape import Operation
 
 _FAMILIES: tuple[ModuleType, ...] = (
-    activation, arranging, attention, convolution, ctc, elementwise, factorization, indexing,
-    joining, linear, logic, loss, normalization, ordering, pooling, random, recurrent, reduction,
-    resizing, rounding, selection, shaping, similarity, systems, trigonometric, variadic,
+    activation, arranging, attention, class_loss, convolution, ctc, elementwise, factorization,
+    indexing, joining, linear, logic, margin_loss, normalization, number_loss, ordering, pooling,
+    probability_loss, random, recurrent, reduction, resizing, rounding, selection, shaping,
+    similarity, systems, trigonometric, variadic,
 )  # fmt: skip
 
 __all__ = [name for family in _FAMILIES for name in family.__all__]

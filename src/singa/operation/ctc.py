@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
@@ -9,33 +11,34 @@ from singa.core.tensor import Tensor
 from singa.device import CTensor, float32
 from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks
-from singa.tape import Operation
+from singa.operation.loss import Loss
 
 __all__ = ["CTC", "ctc_loss"]
 
 _NEVER = -1e30  # the logarithm of an impossible path's probability, but finite: it is added up
 
 
-class CTC(Operation):
+class CTC(Loss):
     """y = -mean over the batch of ln P(labels), summed over all their alignments to the frames.
 
     Computed in at least float32. If the labels do not fit into their frames, the loss is infinite,
     without a gradient; if a label is not a class, the loss is NaN. jax derives the gradient from
-    the scan over the frames.
+    the scan over the frames. With ``zero_infinity`` an infinite loss counts as 0.
     """
 
-    arithmetic = "wide"
-
-    def __init__(self, blank: int = 0) -> None:
-        super().__init__()
+    def __init__(
+        self, blank: int = 0, zero_infinity: bool = False, reduction: str = "mean"
+    ) -> None:
+        super().__init__(reduction)
+        self.zero_infinity = bool(zero_infinity)
         self.blank = checks.integer(f"{self.name}: blank", blank)
 
-    def forward(
+    def values(  # type: ignore[override]
         self, log_p: CTensor, t: CTensor, input_lengths: CTensor, target_lengths: CTensor
     ) -> CTensor:
         t, input_lengths, target_lengths = self.check(log_p, t, input_lengths, target_lengths)
-        dtype, count = log_p.dtype, 2 * t.shape[1] + 1
-        log_p = log_p.astype(jnp.promote_types(dtype, float32))
+        self.dtype, count = log_p.dtype, 2 * t.shape[1] + 1
+        log_p = log_p.astype(jnp.promote_types(log_p.dtype, float32))
         # Entries after the last label are not labels; their values are ignored.
         number = jnp.arange(t.shape[1], dtype=jnp.int32)
         t = jnp.where(number < target_lengths[:, None], t, self.blank)
@@ -65,8 +68,11 @@ class CTC(Operation):
         ends = jnp.where((behind == 0) | (behind == -1), alpha, _NEVER)
         log_likelihood = jax.nn.logsumexp(ends, 1)
         possible = log_likelihood > _NEVER / 2
-        log_likelihood = jnp.where(possible, log_likelihood, -jnp.inf)
-        return -jnp.where(is_class, log_likelihood, jnp.nan).mean().astype(dtype)
+        log_likelihood = jnp.where(possible, log_likelihood, 0 if self.zero_infinity else -jnp.inf)
+        return -jnp.where(is_class, log_likelihood, jnp.nan)
+
+    def reduced(self, values: CTensor, count: Any = None) -> CTensor:
+        return super().reduced(values, count).astype(self.dtype)
 
     def check(self, log_p: CTensor, t: CTensor, *lengths: CTensor) -> list[CTensor]:
         """The labels and the lengths in a type that can represent all of them."""
@@ -86,7 +92,13 @@ class CTC(Operation):
 
 
 def ctc_loss(
-    log_p: Tensor, t: Tensor, input_lengths: Tensor, target_lengths: Tensor, blank: int = 0
+    log_p: Tensor,
+    t: Tensor,
+    input_lengths: Tensor,
+    target_lengths: Tensor,
+    blank: int = 0,
+    zero_infinity: bool = False,
+    reduction: str = "mean",
 ) -> Tensor:
     """The mean over the batch of -ln P(labels), for labels without positions in the frames.
 
@@ -98,6 +110,8 @@ def ctc_loss(
         input_lengths: (N,) the number of frames that are used, at least 1.
         target_lengths: (N,) the number of labels that are used.
         blank: the class that stands for no label.
+        zero_infinity: where the labels do not fit, the loss is 0 and not infinite.
+        reduction: ``"mean"`` over the batch, ``"sum"``, or ``"none"`` for the loss of each, (N,).
 
     Source: Graves et al., Connectionist Temporal Classification, 2006.
 
@@ -107,4 +121,4 @@ def ctc_loss(
         >>> autograd.ctc_loss(log_p, t, frames, labels)
         Tensor(1.0986, shape=(), dtype=float32, device=cpu)
     """
-    return CTC(blank)(log_p, t, input_lengths, target_lengths)[0]
+    return CTC(blank, zero_infinity, reduction)(log_p, t, input_lengths, target_lengths)[0]

@@ -8,6 +8,7 @@ from singa.core.tensor import Tensor
 from singa.device import CTensor
 from singa.errors import ShapeError
 from singa.operation import checks
+from singa.operation.loss import Loss
 from singa.operation.numerics import direction, over
 from singa.tape import Operation
 
@@ -17,29 +18,25 @@ __all__ = [
 ]  # fmt: skip
 
 
-class RankingLoss(Operation):
+class RankingLoss(Loss):
     """y = mean(max(0, M - pos + neg)): each pos should be above its neg by the margin M."""
 
-    arithmetic = "wide"
     numbers = ("M",)
 
-    def __init__(self, M: float = 0.2) -> None:
-        super().__init__()
+    def __init__(self, M: float = 0.2, reduction: str = "mean") -> None:
+        super().__init__(reduction)
         self.M = checks.number(f"{self.name}: M", M)
 
-    def forward(self, pos: CTensor, neg: CTensor) -> CTensor:
+    def values(self, pos: CTensor, neg: CTensor) -> CTensor:  # type: ignore[override]
         checks.float_input(self, "pos", pos)
         _alike(self, pos, neg, 0)
         short = self.M - pos + neg
         self.wrong = short > 0
-        return jnp.maximum(short, 0).mean()
+        return jnp.maximum(short, 0)
 
     def backward(self, dy: CTensor) -> tuple[CTensor, CTensor]:
-        dneg = jnp.where(self.wrong, dy / max(self.wrong.size, 1), 0)
+        dneg = jnp.where(self.wrong, self.spread(dy), 0)
         return -dneg, dneg
-
-    def mean_over(self) -> int:
-        return self.wrong.size
 
 
 class CosSim(Operation):
@@ -66,44 +63,42 @@ class CosSim(Operation):
         )
 
 
-class CosineEmbedding(CosSim):
+class CosineEmbedding(Loss, CosSim):
     """y = the mean of 1 - cosine where t is 1, and of max(0, cosine - margin) where t is -1."""
 
     numbers = ("margin",)
 
-    def __init__(self, margin: float = 0.0) -> None:
-        super().__init__()
+    def __init__(self, margin: float = 0.0, reduction: str = "mean") -> None:
+        super().__init__(reduction)
         self.margin = checks.number(f"{self.name}: margin", margin)
 
-    def forward(self, a: CTensor, b: CTensor, t: CTensor) -> CTensor:  # type: ignore[override]
-        cosine = super().forward(a, b)
+    def values(self, a: CTensor, b: CTensor, t: CTensor) -> CTensor:  # type: ignore[override]
+        cosine = CosSim.forward(self, a, b)
         _one_each(self, t, cosine)
         self.t = t
-        return jnp.where(t > 0, 1 - cosine, jnp.maximum(cosine - self.margin, 0)).mean()
+        return jnp.where(t > 0, 1 - cosine, jnp.maximum(cosine - self.margin, 0))
 
     def backward(self, dy: CTensor) -> tuple[CTensor, CTensor, None]:  # type: ignore[override]
-        dy = dy / max(self.cosine.size, 1)
+        dy = self.spread(dy)
         apart = jnp.where(self.cosine > self.margin, dy, 0)
-        return *super().backward(jnp.where(self.t > 0, -dy, apart)), None
-
-    def mean_over(self) -> int:
-        return self.cosine.size
+        return *CosSim.backward(self, jnp.where(self.t > 0, -dy, apart)), None
 
 
-class Triplet(Operation):
+class Triplet(Loss):
     """y = mean(max(0, d(anchor, positive) - d(anchor, negative) + margin)) (Schroff et al., 2015).
 
     The distances d are Euclidean; at distance 0 their gradient is 0.
     """
 
-    arithmetic = "wide"
     numbers = ("margin",)
 
-    def __init__(self, margin: float = 1.0) -> None:
-        super().__init__()
+    def __init__(self, margin: float = 1.0, reduction: str = "mean") -> None:
+        super().__init__(reduction)
         self.margin = checks.number(f"{self.name}: margin", margin)
 
-    def forward(self, anchor: CTensor, positive: CTensor, negative: CTensor) -> CTensor:
+    def values(  # type: ignore[override]
+        self, anchor: CTensor, positive: CTensor, negative: CTensor
+    ) -> CTensor:
         checks.float_input(self, "the anchor", anchor)
         _alike(self, anchor, positive, 1)
         _alike(self, anchor, negative, 1)
@@ -111,45 +106,38 @@ class Triplet(Operation):
         self.to_negative, far = direction(anchor - negative, -1)
         loss = near - far + self.margin
         self.wrong = loss > 0
-        return jnp.maximum(loss, 0).mean()
+        return jnp.maximum(loss, 0)[..., 0]
 
     def backward(self, dy: CTensor) -> tuple[CTensor, CTensor, CTensor]:
-        dy = jnp.where(self.wrong, dy / max(self.wrong.size, 1), 0)
+        dy = jnp.where(self.wrong, self.spread(dy)[..., None], 0)
         dpositive, dnegative = -dy * self.to_positive, dy * self.to_negative
         return -dpositive - dnegative, dpositive, dnegative
 
-    def mean_over(self) -> int:
-        return self.wrong.size
 
-
-class Contrastive(Operation):
+class Contrastive(Loss):
     """y = the mean of d ** 2 / 2 where t is 1, and of max(0, margin - d) ** 2 / 2 where t is 0.
 
     d is the Euclidean distance of a and b (Hadsell et al., 2006); at 0 its gradient is 0.
     """
 
-    arithmetic = "wide"
     numbers = ("margin",)
 
-    def __init__(self, margin: float = 1.0) -> None:
-        super().__init__()
+    def __init__(self, margin: float = 1.0, reduction: str = "mean") -> None:
+        super().__init__(reduction)
         self.margin = checks.number(f"{self.name}: margin", margin)
 
-    def forward(self, a: CTensor, b: CTensor, t: CTensor) -> CTensor:
+    def values(self, a: CTensor, b: CTensor, t: CTensor) -> CTensor:  # type: ignore[override]
         checks.float_input(self, "a", a)
         _alike(self, a, b, 1)
         self.direction, distance = direction(a - b, -1)
         _one_each(self, t, distance[..., 0])
         # The distance by which each pair has to move, together or apart.
         self.pull = jnp.where(t[..., None] > 0, distance, -jnp.maximum(self.margin - distance, 0))
-        return (self.pull * self.pull).mean() / 2
+        return (self.pull * self.pull)[..., 0] / 2
 
     def backward(self, dy: CTensor) -> tuple[CTensor, CTensor, None]:
-        da = dy / max(self.pull.size, 1) * self.pull * self.direction
+        da = self.spread(dy)[..., None] * self.pull * self.direction
         return da, -da, None
-
-    def mean_over(self) -> int:
-        return self.pull.size
 
 
 def _alike(operation: Operation, a: CTensor, b: CTensor, ndim: int) -> None:
@@ -168,14 +156,16 @@ def _one_each(operation: Operation, t: CTensor, values: CTensor) -> None:
         )
 
 
-def ranking_loss(pos: Tensor, neg: Tensor, M: float = 0.2) -> Tensor:
+def ranking_loss(pos: Tensor, neg: Tensor, M: float = 0.2, reduction: str = "mean") -> Tensor:
     """The mean of ``max(0, M - pos + neg)`` over all elements: a scalar; both are of one shape.
+
+    With ``reduction="sum"`` the sum, with ``"none"`` one loss for each element.
 
     Example:
         >>> autograd.ranking_loss(Tensor(data=[1.0, 0.5]), Tensor(data=[0.0, 0.5]), M=0.5)
         Tensor(0.25, shape=(), dtype=float32, device=cpu)
     """
-    return RankingLoss(M)(pos, neg)[0]
+    return RankingLoss(M, reduction)(pos, neg)[0]
 
 
 def cossim(a: Tensor, b: Tensor) -> Tensor:
@@ -189,7 +179,9 @@ def cossim(a: Tensor, b: Tensor) -> Tensor:
     return CosSim()(a, b)[0]
 
 
-def cosine_embedding_loss(a: Tensor, b: Tensor, t: Tensor, margin: float = 0.0) -> Tensor:
+def cosine_embedding_loss(
+    a: Tensor, b: Tensor, t: Tensor, margin: float = 0.0, reduction: str = "mean"
+) -> Tensor:
     """The mean of 1 - cosine for similar pairs, and of max(0, cosine - margin) for others.
 
     A scalar.
@@ -199,6 +191,7 @@ def cosine_embedding_loss(a: Tensor, b: Tensor, t: Tensor, margin: float = 0.0) 
         b: the same.
         t: (...): 1 for a pair that should be similar, -1 for one that should not.
         margin: the cosine below which dissimilar pairs have no loss.
+        reduction: ``"mean"``, ``"sum"``, or ``"none"`` for one loss for each pair.
 
     Example:
         >>> a = Tensor(data=[[1.0, 0.0], [0.0, 1.0]])
@@ -206,13 +199,20 @@ def cosine_embedding_loss(a: Tensor, b: Tensor, t: Tensor, margin: float = 0.0) 
         >>> autograd.cosine_embedding_loss(a, b, Tensor(data=[1, -1]))
         Tensor(1., shape=(), dtype=float32, device=cpu)
     """
-    return CosineEmbedding(margin)(a, b, t)[0]
+    return CosineEmbedding(margin, reduction)(a, b, t)[0]
 
 
-def triplet_loss(anchor: Tensor, positive: Tensor, negative: Tensor, margin: float = 1.0) -> Tensor:
+def triplet_loss(
+    anchor: Tensor,
+    positive: Tensor,
+    negative: Tensor,
+    margin: float = 1.0,
+    reduction: str = "mean",
+) -> Tensor:
     """The mean of ``max(0, d(anchor, positive) - d(anchor, negative) + margin)``: a scalar.
 
-    All are (..., features); the distances d are Euclidean.
+    All are (..., features); the distances d are Euclidean. With ``reduction="sum"`` the sum, with
+    ``"none"`` one loss for each triplet, (...).
 
     Source: Schroff et al., FaceNet, 2015.
 
@@ -221,10 +221,12 @@ def triplet_loss(anchor: Tensor, positive: Tensor, negative: Tensor, margin: flo
         >>> autograd.triplet_loss(anchor, far, anchor)
         Tensor(6., shape=(), dtype=float32, device=cpu)
     """
-    return Triplet(margin)(anchor, positive, negative)[0]
+    return Triplet(margin, reduction)(anchor, positive, negative)[0]
 
 
-def contrastive_loss(a: Tensor, b: Tensor, t: Tensor, margin: float = 1.0) -> Tensor:
+def contrastive_loss(
+    a: Tensor, b: Tensor, t: Tensor, margin: float = 1.0, reduction: str = "mean"
+) -> Tensor:
     """Moves similar pairs together, and dissimilar ones apart up to a distance of ``margin``.
 
     The mean of ``d ** 2 / 2`` for similar pairs and of ``max(0, margin - d) ** 2 / 2`` for
@@ -235,6 +237,7 @@ def contrastive_loss(a: Tensor, b: Tensor, t: Tensor, margin: float = 1.0) -> Te
         b: the same.
         t: (...): 1 for a pair that should be similar, 0 for one that should not.
         margin: the distance beyond which dissimilar pairs have no loss.
+        reduction: ``"mean"``, ``"sum"``, or ``"none"`` for one loss for each pair.
 
     Source: Hadsell et al., Dimensionality Reduction by Learning an Invariant Mapping, 2006.
 
@@ -243,4 +246,4 @@ def contrastive_loss(a: Tensor, b: Tensor, t: Tensor, margin: float = 1.0) -> Te
         >>> autograd.contrastive_loss(a, b, Tensor(data=[1]))
         Tensor(12.5, shape=(), dtype=float32, device=cpu)
     """
-    return Contrastive(margin)(a, b, t)[0]
+    return Contrastive(margin, reduction)(a, b, t)[0]

@@ -66,6 +66,7 @@ class CompiledUpdate:
     _hyperparameters: ClassVar[tuple[str, ...]]
     _plain: ClassVar[tuple[str, ...]]
     accumulate: int
+    maximize: bool
     step_counter: Tensor
     micro_step: Tensor
     loss_scale: Tensor

@@ -46,6 +46,7 @@ class Updates(Protocol):
     """What a kernel needs of an optimizer; see :class:`singa.opt.Optimizer`."""
 
     accumulate: int
+    maximize: bool
 
     @property
     def rule(
@@ -146,6 +147,8 @@ class Kernel:
             if scaling and is_good is None:
                 grads = unscaled(grads, scaling[0])
                 is_good = are_finite(grads)
+            if optimizer.maximize:
+                grads = [-grad for grad in grads]
             with rule.running():
                 new_params, new_states = update(
                     optimizer.rule, micro_batches, params, grads, states, hypers, turns, *place

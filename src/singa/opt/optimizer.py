@@ -63,6 +63,7 @@ class Optimizer(NamedState, Declared):
             ``update`` and ``apply`` refuse it. Schedules count steps, not micro-batches.
         ema_decay: average = ema_decay * average + (1 - ema_decay) * p is computed for each
             parameter, starting from its first value, for :meth:`averaged`. 0 turns it off.
+        maximize: make the loss larger: the gradients' signs are changed before the rule.
 
     Attributes:
         step_counter: the number of steps that have begun: an int32 Tensor of shape (). With
@@ -96,9 +97,10 @@ class Optimizer(NamedState, Declared):
     clip_norm: Hyperparameter = Hyperparameter(0.0)
     ema_decay: Hyperparameter = Hyperparameter(0.0, below=1)
     accumulate: int = 1
+    maximize: bool = False
     dtype: Any = float32
 
-    _options = ("clip_value", "clip_norm", "ema_decay", "accumulate")
+    _options = ("clip_value", "clip_norm", "ema_decay", "accumulate", "maximize")
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)

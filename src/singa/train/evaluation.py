@@ -155,8 +155,11 @@ def _count(value: Tensor, samples: int) -> Tensor:
         if record is None or id(record) in seen:
             continue
         seen.add(id(record))
+        counted = None
         if type(record.operation).mean_over is not tape.Operation.mean_over:
-            total, is_known = total + record.mean_over(), True
+            counted = record.mean_over()
+        if counted is not None:
+            total, is_known = total + counted, True
         else:
             records += [edge[0] for edge in record.src if edge is not None]
     return wrap(total if is_known else total + samples, value.device)
