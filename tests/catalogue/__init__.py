@@ -7,6 +7,7 @@ from catalogue import (
     convolution,
     ctc,
     elementwise,
+    exponential,
     indexing,
     joining,
     linear,
@@ -29,9 +30,9 @@ from catalogue import (
 from catalogue.row import Row as Row
 
 FAMILIES = (
-    activation, arranging, attention, convolution, ctc, elementwise, indexing, joining, linear,
-    logic, loss, normalization, ordering, pooling, random, recurrent, reduction, resizing,
-    rounding, selection, shaping, similarity, trigonometric, variadic,
+    activation, arranging, attention, convolution, ctc, elementwise, exponential, indexing,
+    joining, linear, logic, loss, normalization, ordering, pooling, random, recurrent, reduction,
+    resizing, rounding, selection, shaping, similarity, trigonometric, variadic,
 )  # fmt: skip
 
 TABLE: dict[str, Row] = {}

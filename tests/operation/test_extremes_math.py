@@ -33,6 +33,8 @@ AT_EDGES = {
     "asinh": np.arcsinh, "atan": np.arctan, "atanh": np.arctanh, "erf": special.erf,
     "sign": np.sign, "reciprocal": np.reciprocal, "log1p": np.log1p, "expm1": np.expm1,
     "ceil": np.ceil, "floor": np.floor, "round": half_away, "rounde": np.rint,
+    "exp2": np.exp2, "log2": np.log2, "log10": np.log10, "trunc": np.trunc,
+    "rsqrt": lambda x: 1 / np.sqrt(x), "nan_to_num": lambda x: np.nan_to_num(x.astype(np.float32)),
     "square": np.square, "isnan": np.isnan, "isinf": np.isinf, "isfinite": np.isfinite,
     "softplus": lambda x: np.logaddexp(x, 0), "log_sigmoid": lambda x: -np.logaddexp(-x, 0),
     "relu6": lambda x: np.clip(x, 0, 6),

@@ -14,6 +14,7 @@ from singa.operation import (
     convolution,
     ctc,
     elementwise,
+    exponential,
     indexing,
     joining,
     linear,
@@ -40,6 +41,7 @@ from singa.operation.attention import *
 from singa.operation.convolution import *
 from singa.operation.ctc import *
 from singa.operation.elementwise import *
+from singa.operation.exponential import *
 from singa.operation.indexing import *
 from singa.operation.joining import *
 from singa.operation.linear import *
@@ -61,9 +63,9 @@ from singa.operation.variadic import *
 from singa.tape import Operation
 
 _FAMILIES: tuple[ModuleType, ...] = (
-    activation, arranging, attention, convolution, ctc, elementwise, indexing, joining, linear,
-    logic, loss, normalization, ordering, pooling, random, recurrent, reduction, resizing,
-    rounding, selection, shaping, similarity, trigonometric, variadic,
+    activation, arranging, attention, convolution, ctc, elementwise, exponential, indexing,
+    joining, linear, logic, loss, normalization, ordering, pooling, random, recurrent, reduction,
+    resizing, rounding, selection, shaping, similarity, trigonometric, variadic,
 )  # fmt: skip
 
 __all__ = [name for family in _FAMILIES for name in family.__all__]

@@ -19,6 +19,7 @@ from singa.errors import DTypeError
 from singa.operation import (
     activation,
     elementwise,
+    exponential,
     indexing,
     joining,
     linear,
@@ -282,7 +283,7 @@ class Catalogue:
     __truediv__ = elementwise.div
     __floordiv__ = elementwise.floor_divide
     __mod__ = elementwise.remainder
-    __pow__ = elementwise.pow
+    __pow__ = exponential.pow
     __matmul__ = linear.matmul
     __radd__ = _reflected(elementwise.add)
     __rsub__ = _reflected(elementwise.sub)
@@ -290,7 +291,7 @@ class Catalogue:
     __rtruediv__ = _reflected(elementwise.div)
     __rfloordiv__ = _reflected(elementwise.floor_divide)
     __rmod__ = _reflected(elementwise.remainder)
-    __rpow__ = _reflected(elementwise.pow)
+    __rpow__ = _reflected(exponential.pow)
     __rmatmul__ = _reflected(linear.matmul)
     __iadd__ = _in_place(elementwise.add)
     __isub__ = _in_place(elementwise.sub)
@@ -349,12 +350,12 @@ class Catalogue:
     argmin = _locating(ordering.argmin)
 
     matmul = linear.matmul
-    pow = elementwise.pow
+    pow = exponential.pow
     abs = elementwise.abs
-    exp = elementwise.exp
-    log = elementwise.log
-    sqrt = elementwise.sqrt
-    square = elementwise.square
+    exp = exponential.exp
+    log = exponential.log
+    sqrt = exponential.sqrt
+    square = exponential.square
     clip = elementwise.clip
     masked_fill = elementwise.masked_fill
     floor = rounding.floor

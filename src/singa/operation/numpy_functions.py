@@ -19,6 +19,7 @@ from singa.errors import GradientError
 from singa.operation import (
     activation,
     elementwise,
+    exponential,
     joining,
     linear,
     logic,
@@ -37,20 +38,26 @@ UFUNCS: dict[Any, Callable[..., Tensor]] = {
     np.true_divide: elementwise.div,
     np.floor_divide: elementwise.floor_divide,
     np.remainder: elementwise.remainder,
-    np.power: elementwise.pow,
+    np.fmod: elementwise.fmod,
+    np.power: exponential.pow,
     np.matmul: linear.matmul,
     np.negative: elementwise.negative,
     np.absolute: elementwise.abs,
-    np.exp: elementwise.exp,
-    np.expm1: elementwise.expm1,
-    np.log: elementwise.log,
-    np.log1p: elementwise.log1p,
-    np.sqrt: elementwise.sqrt,
-    np.square: elementwise.square,
-    np.reciprocal: elementwise.reciprocal,
+    np.exp: exponential.exp,
+    np.expm1: exponential.expm1,
+    np.log: exponential.log,
+    np.log1p: exponential.log1p,
+    np.exp2: exponential.exp2,
+    np.log2: exponential.log2,
+    np.log10: exponential.log10,
+    np.logaddexp: exponential.logaddexp,
+    np.sqrt: exponential.sqrt,
+    np.square: exponential.square,
+    np.reciprocal: exponential.reciprocal,
     np.sign: elementwise.sign,
     np.floor: rounding.floor,
     np.ceil: rounding.ceil,
+    np.trunc: rounding.trunc,
     np.rint: rounding.rounde,
     np.sin: trigonometric.sin,
     np.cos: trigonometric.cos,
@@ -58,6 +65,8 @@ UFUNCS: dict[Any, Callable[..., Tensor]] = {
     np.arcsin: trigonometric.asin,
     np.arccos: trigonometric.acos,
     np.arctan: trigonometric.atan,
+    np.arctan2: trigonometric.atan2,
+    np.hypot: trigonometric.hypot,
     np.sinh: trigonometric.sinh,
     np.cosh: trigonometric.cosh,
     np.tanh: activation.tanh,
@@ -119,6 +128,12 @@ def _ravel(a: Tensor) -> Tensor:
     return shaping.reshape(a, (-1,))
 
 
+def _nan_to_num(
+    x: Tensor, *, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
+) -> Tensor:
+    return elementwise.nan_to_num(x, nan, posinf, neginf)
+
+
 FUNCTIONS: dict[Any, Callable[..., Tensor]] = {
     np.sum: _reducing(reduction.reduce_sum),
     np.mean: _reducing(reduction.reduce_mean),
@@ -141,6 +156,7 @@ FUNCTIONS: dict[Any, Callable[..., Tensor]] = {
     np.stack: _joining(joining.stack),
     np.where: _where,
     np.clip: elementwise.clip,
+    np.nan_to_num: _nan_to_num,
 }
 
 
