@@ -6,6 +6,7 @@ from catalogue import (
     attention,
     convolution,
     ctc,
+    cumulative,
     elementwise,
     exponential,
     indexing,
@@ -24,15 +25,17 @@ from catalogue import (
     selection,
     shaping,
     similarity,
+    statistics,
     trigonometric,
     variadic,
 )
 from catalogue.row import Row as Row
 
 FAMILIES = (
-    activation, arranging, attention, convolution, ctc, elementwise, exponential, indexing,
-    joining, linear, logic, loss, normalization, ordering, pooling, random, recurrent, reduction,
-    resizing, rounding, selection, shaping, similarity, trigonometric, variadic,
+    activation, arranging, attention, convolution, ctc, cumulative, elementwise, exponential,
+    indexing, joining, linear, logic, loss, normalization, ordering, pooling, random, recurrent,
+    reduction, resizing, rounding, selection, shaping, similarity, statistics, trigonometric,
+    variadic,
 )  # fmt: skip
 
 TABLE: dict[str, Row] = {}

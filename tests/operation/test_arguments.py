@@ -91,7 +91,15 @@ CALLS = {
     "max_pool_2d": ([t(*IMAGE)], {"kernel_size": 2, "stride": 1, "padding": 1}),
     "max_pool_3d": ([t(*VOLUME)], {"kernel_size": 2, "stride": 1, "padding": 1}),
     "dropout": ([t(2)], {"ratio": 0}),
-    "cumsum": ([t(2, 3)], {"axis": 1}),
+    **{
+        name: ([t(2, 3)], {"axis": 1})
+        for name in (
+            "cummax", "cummin", "cumprod", "cumsum", "logcumsumexp", "median", "nanmean", "nansum",
+        )
+    },
+    "histogram": ([t(3)], {"bins": 2, "range": (0, 3)}),
+    "quantile": ([t(2, 3)], {"q": 1, "axis": 1}),
+    "var_mean": ([t(2, 3)], {"axis": 1, "ddof": 1}),
     "logsumexp": ([t(2, 3)], {"axis": 1}),
     "norm": ([t(2, 3)], {"p": 1, "axis": 1}),
     **{

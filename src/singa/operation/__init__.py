@@ -13,6 +13,7 @@ from singa.operation import (
     attention,
     convolution,
     ctc,
+    cumulative,
     elementwise,
     exponential,
     indexing,
@@ -31,6 +32,7 @@ from singa.operation import (
     selection,
     shaping,
     similarity,
+    statistics,
     trigonometric,
     variadic,
 )
@@ -40,6 +42,7 @@ from singa.operation.arranging import *
 from singa.operation.attention import *
 from singa.operation.convolution import *
 from singa.operation.ctc import *
+from singa.operation.cumulative import *
 from singa.operation.elementwise import *
 from singa.operation.exponential import *
 from singa.operation.indexing import *
@@ -58,14 +61,16 @@ from singa.operation.rounding import *
 from singa.operation.selection import *
 from singa.operation.shaping import *
 from singa.operation.similarity import *
+from singa.operation.statistics import *
 from singa.operation.trigonometric import *
 from singa.operation.variadic import *
 from singa.tape import Operation
 
 _FAMILIES: tuple[ModuleType, ...] = (
-    activation, arranging, attention, convolution, ctc, elementwise, exponential, indexing,
-    joining, linear, logic, loss, normalization, ordering, pooling, random, recurrent, reduction,
-    resizing, rounding, selection, shaping, similarity, trigonometric, variadic,
+    activation, arranging, attention, convolution, ctc, cumulative, elementwise, exponential,
+    indexing, joining, linear, logic, loss, normalization, ordering, pooling, random, recurrent,
+    reduction, resizing, rounding, selection, shaping, similarity, statistics, trigonometric,
+    variadic,
 )  # fmt: skip
 
 __all__ = [name for family in _FAMILIES for name in family.__all__]

@@ -265,7 +265,7 @@ class Where(Operation):
 
     def forward(self, a: CTensor, b: CTensor, condition: CTensor) -> CTensor:
         checks.broadcastable(self, a, b, condition)
-        self.condition = condition != 0
+        self.condition = condition.astype(bool)
         return jnp.where(self.condition, a, b)
 
     def backward(self, dy: CTensor) -> tuple[CTensor, CTensor, None]:

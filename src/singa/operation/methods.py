@@ -18,6 +18,7 @@ from singa.device import CTensor, Device, bool_, device_named
 from singa.errors import DTypeError
 from singa.operation import (
     activation,
+    cumulative,
     elementwise,
     exponential,
     indexing,
@@ -29,6 +30,7 @@ from singa.operation import (
     reduction,
     rounding,
     shaping,
+    statistics,
 )
 from singa.tape import Operation
 from singa.tape.hooks import register_hook
@@ -342,10 +344,10 @@ class Catalogue:
     min = _reducing(reduction.reduce_min)
     all = _reducing(reduction.reduce_all)
     any = _reducing(reduction.reduce_any)
-    var = reduction.var
-    std = reduction.std
+    var = statistics.var
+    std = statistics.std
     norm = reduction.norm
-    cumsum = reduction.cumsum
+    cumsum = cumulative.cumsum
     argmax = _locating(ordering.argmax)
     argmin = _locating(ordering.argmin)
 

@@ -18,6 +18,7 @@ from singa.core.tensor import Tensor, as_tensor
 from singa.errors import GradientError
 from singa.operation import (
     activation,
+    cumulative,
     elementwise,
     exponential,
     joining,
@@ -27,6 +28,7 @@ from singa.operation import (
     reduction,
     rounding,
     shaping,
+    statistics,
     trigonometric,
 )
 from singa.tape.modes import is_tracked
@@ -99,6 +101,19 @@ def _deviation(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return reduce
 
 
+def _running(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def along(a: Tensor, axis: int | None = None) -> Tensor:
+        return function(_ravel(a), 0) if axis is None else function(a, axis)
+
+    return along
+
+
+def _quantile(
+    a: Tensor, q: float | Sequence[float], axis: Axes = None, *, keepdims: bool = False
+) -> Tensor:
+    return statistics.quantile(a, q, axis, keepdims)
+
+
 def _joining(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     def join(arrays: Sequence[Any], axis: int = 0) -> Tensor:
         like = next(x for x in arrays if isinstance(x, Tensor))
@@ -142,8 +157,14 @@ FUNCTIONS: dict[Any, Callable[..., Tensor]] = {
     np.min: _reducing(reduction.reduce_min),
     np.all: _reducing(reduction.reduce_all),
     np.any: _reducing(reduction.reduce_any),
-    np.var: _deviation(reduction.var),
-    np.std: _deviation(reduction.std),
+    np.var: _deviation(statistics.var),
+    np.std: _deviation(statistics.std),
+    np.median: _reducing(statistics.median),
+    np.quantile: _quantile,
+    np.nansum: _reducing(statistics.nansum),
+    np.nanmean: _reducing(statistics.nanmean),
+    np.cumsum: _running(cumulative.cumsum),
+    np.cumprod: _running(cumulative.cumprod),
     np.argmax: _argmax,
     np.argmin: _argmin,
     np.reshape: shaping.reshape,
