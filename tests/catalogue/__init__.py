@@ -22,6 +22,7 @@ from catalogue import (
     reduction,
     resizing,
     rounding,
+    scattering,
     selection,
     shaping,
     similarity,
@@ -34,8 +35,8 @@ from catalogue.row import Row as Row
 FAMILIES = (
     activation, arranging, attention, convolution, ctc, cumulative, elementwise, exponential,
     indexing, joining, linear, logic, loss, normalization, ordering, pooling, random, recurrent,
-    reduction, resizing, rounding, selection, shaping, similarity, statistics, trigonometric,
-    variadic,
+    reduction, resizing, rounding, scattering, selection, shaping, similarity, statistics,
+    trigonometric, variadic,
 )  # fmt: skip
 
 TABLE: dict[str, Row] = {}

@@ -114,6 +114,19 @@ CALLS = {
     "gather_elements": ([t(2, 3), t(1, 1, dtype="int32")], {"axis": 1}),
     "onehot": ([], {"axis": 1, "indices": IDS, "depth": 3}),
     "scatter_elements": ([t(2, 3), t(1, 1, dtype="int32"), t(1, 1)], {"axis": 1}),
+    "take": ([t(2, 3), IDS], {"axis": 1}),
+    "take_along_axis": ([t(2, 3), t(1, 1, dtype="int32")], {"axis": 1}),
+    "scatter_add": ([t(2, 3)], {"axis": 1, "indices": [[0]], "updates": t(1, 1)}),
+    "scatter_reduce": (
+        [t(2, 3)], {"axis": 1, "indices": [[0]], "updates": t(1, 1), "reduce": "sum"},
+    ),
+    "index_add": ([t(2, 3)], {"axis": 1, "indices": IDS, "updates": t(2, 2), "alpha": 2}),
+    **{
+        f"segment_{kind}": ([t(2, 3), IDS], {"count": 3}) for kind in ("sum", "mean", "max", "min")
+    },
+    "bincount": ([IDS], {"minlength": 2}),
+    "bincount of a length": ([IDS], {"length": 2}),
+    "unique": ([t(2, 3)], {"axis": 1}),
     "slice": ([t(3)], {"starts": (0,), "ends": (3,), "axes": (0,), "steps": (2,)}),
     "expand": ([t(1)], {"shape": (2, 3)}),
     "flatten": ([t(2, 3, 2)], {"axis": 2}),

@@ -29,6 +29,7 @@ from singa.operation import (
     reduction,
     resizing,
     rounding,
+    scattering,
     selection,
     shaping,
     similarity,
@@ -58,6 +59,7 @@ from singa.operation.recurrent import *
 from singa.operation.reduction import *
 from singa.operation.resizing import *
 from singa.operation.rounding import *
+from singa.operation.scattering import *
 from singa.operation.selection import *
 from singa.operation.shaping import *
 from singa.operation.similarity import *
@@ -69,8 +71,8 @@ from singa.tape import Operation
 _FAMILIES: tuple[ModuleType, ...] = (
     activation, arranging, attention, convolution, ctc, cumulative, elementwise, exponential,
     indexing, joining, linear, logic, loss, normalization, ordering, pooling, random, recurrent,
-    reduction, resizing, rounding, selection, shaping, similarity, statistics, trigonometric,
-    variadic,
+    reduction, resizing, rounding, scattering, selection, shaping, similarity, statistics,
+    trigonometric, variadic,
 )  # fmt: skip
 
 __all__ = [name for family in _FAMILIES for name in family.__all__]
