@@ -129,6 +129,8 @@ def cases() -> dict[type, Case]:
         ops.Triu: Case(ops.triu, torch.triu, one),
         ops.DepthToSpace: Case(lambda x: ops.depth_to_space(x, 2), unshuffled, pixels),
         ops.SpaceToDepth: Case(lambda x: ops.space_to_depth(x, 2), shuffled, pixels),
+        ops.Diagonal: Case(ops.diagonal, lambda x: x.diagonal(), one),
+        ops.Diag: Case(ops.diag, torch.diag, lambda size: [(ROWS[size] // 8,)]),
         ops.GetItem: Case(lambda x, i: x[i], lambda x, i: x[i], picked),
         ops.SetItem: Case(lambda x, i, v: ops.setitem(x, i, v), their_put, put),
         ops.Slice: Case(lambda x: ops.slice(x, [1], [-1], [1], [2]), lambda x: x[:, 1:-1:2], one),

@@ -4,6 +4,7 @@ from catalogue import (
     activation,
     arranging,
     attention,
+    choosing,
     convolution,
     ctc,
     cumulative,
@@ -23,6 +24,7 @@ from catalogue import (
     resizing,
     rounding,
     scattering,
+    segments,
     selection,
     shaping,
     similarity,
@@ -33,10 +35,10 @@ from catalogue import (
 from catalogue.row import Row as Row
 
 FAMILIES = (
-    activation, arranging, attention, convolution, ctc, cumulative, elementwise, exponential,
-    indexing, joining, linear, logic, loss, normalization, ordering, pooling, random, recurrent,
-    reduction, resizing, rounding, scattering, selection, shaping, similarity, statistics,
-    trigonometric, variadic,
+    activation, arranging, attention, choosing, convolution, ctc, cumulative, elementwise,
+    exponential, indexing, joining, linear, logic, loss, normalization, ordering, pooling, random,
+    recurrent, reduction, resizing, rounding, scattering, segments, selection, shaping, similarity,
+    statistics, trigonometric, variadic,
 )  # fmt: skip
 
 TABLE: dict[str, Row] = {}

@@ -1,13 +1,9 @@
 from functools import partial
 
 import jax.numpy as jnp
-import numpy as np
 
 from catalogue.row import POSITIVE, Row
 from singa import autograd as ops
-
-SPECIAL = np.array([[np.nan, np.inf, -np.inf], [0, 0, 0]], np.float16)
-MASK = np.array([True, False, True])
 
 ROWS = {
     "add": Row(ops.Add, ops.add, jnp.add, [(2, 3), (3,)]),
@@ -21,11 +17,6 @@ ROWS = {
     "abs": Row(ops.Abs, ops.abs, jnp.abs, [(2, 3)]),
     "sign": Row(ops.Sign, ops.sign, jnp.sign, [(2, 3)]),
     "identity": Row(ops.Identity, ops.identity, lambda x: x, [(2, 3)]),
-    "clip": Row(ops.Clip, partial(ops.clip, min=-1, max=0.5), lambda x: x.clip(-1, 0.5), [(2, 3)]),
-    "nan_to_num": Row(
-        ops.NanToNum, lambda x, more: ops.nan_to_num(x + ops.cast(more, x.dtype), 2.0, 1.0, -1.0),
-        lambda x, more: x.at[0].set(jnp.array([2.0, 1.0, -1.0])), [(2, 3)], constants=(SPECIAL,),
-    ),
     "lerp": Row(ops.Lerp, ops.lerp, lambda a, b, w: a + w * (b - a), [(2, 3), (3,), (2, 1)]),
     "addcmul": Row(
         ops.AddCMul, partial(ops.addcmul, value=0.5), lambda x, a, b: x + 0.5 * a * b,
@@ -34,8 +25,5 @@ ROWS = {
     "addcdiv": Row(
         ops.AddCDiv, partial(ops.addcdiv, value=0.5), lambda x, a, b: x + 0.5 * a / b,
         [(2, 1), (3,), (2, 3)], POSITIVE,
-    ),
-    "where": Row(
-        ops.Where, ops.where, lambda a, b, c: jnp.where(c, a, b), [(2, 3), (3,)], constants=(MASK,)
     ),
 }  # fmt: skip

@@ -6,7 +6,6 @@ from singa import autograd as ops
 
 IDS = np.array([[2, 0, 2], [2, -1, 0]], np.int32)  # some twice, unsorted, from the end
 PLACES = np.array([[0, 0, 0], [1, 1, 1]]), IDS % 4
-SEGMENTS = np.array([2, 0, 2, 7, -1], np.int32)  # one is empty, two are out of bounds
 MASK = np.array([[True, False, True], [False, True, True]])
 
 
@@ -31,14 +30,6 @@ def combined(reduce, include_self=True):
     )  # fmt: skip
 
 
-def segments(op, ours, function):
-    def plain(x):
-        parts = [x[2] * 0 + function(x[1:2], 0), x[2] * 0, function(x[jnp.array([0, 2])], 0)]
-        return jnp.stack(parts)
-
-    return Row(op, lambda x: ours(x, SEGMENTS, 3), plain, [(5, 2)])
-
-
 ROWS = {
     "scatter_add": Row(
         ops.ScatterAdd, lambda x, updates: ops.scatter_add(x, 1, IDS, updates),
@@ -57,8 +48,4 @@ ROWS = {
         ops.MaskedScatter, lambda x, source: ops.masked_scatter(x, MASK, source),
         lambda x, source: x.at[np.nonzero(MASK)].set(source.ravel()[:4]), [(2, 3), (3, 2)],
     ),
-    "segment_sum": segments(ops.SegmentSum, ops.segment_sum, jnp.sum),
-    "segment_mean": segments(ops.SegmentMean, ops.segment_mean, jnp.mean),
-    "segment_max": segments(ops.SegmentMax, ops.segment_max, jnp.max),
-    "segment_min": segments(ops.SegmentMin, ops.segment_min, jnp.min),
 }  # fmt: skip

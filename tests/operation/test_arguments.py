@@ -32,6 +32,15 @@ CALLS = {
     "selu": ([t(2)], {"alpha": 2, "gamma": 1}),
     "softmax": ([t(2, 3)], {"axis": 0}),
     "depth_to_space": ([t(1, 4, 2, 2)], {"blocksize": 2}),
+    "diag": ([t(3)], {"k": 1}),
+    "diagonal": ([t(2, 3, 3)], {"offset": 1, "axis1": 1, "axis2": 2}),
+    "trace": ([t(2, 3, 3)], {"offset": 1, "axis1": 1, "axis2": 2}),
+    "pixel_shuffle": ([t(1, 4, 2, 2)], {"upscale_factor": 2}),
+    "pixel_unshuffle": ([t(1, 1, 4, 2)], {"downscale_factor": 2}),
+    "cdist": ([t(2, 3), t(2, 3)], {"p": 1}),
+    "cross": ([t(2, 3), t(2, 3)], {"axis": 1}),
+    "moveaxis": ([t(2, 3)], {"source": 1, "destination": 0}),
+    "swapaxes": ([t(2, 3)], {"axis0": 1, "axis1": 0}),
     "flip": ([t(2, 3)], {"axis": 1}),
     "roll": ([t(2, 3)], {"shift": 1, "axis": 1}),
     "space_to_depth": ([t(1, 1, 4, 2)], {"blocksize": 2}),
@@ -221,10 +230,11 @@ def test_numpys_numbers_are_numbers(name):
 
 # Of these there must be at least one.
 SIZES = {
-    "blocksize", "delta", "depth", "dilation", "dim_feedforward", "embed_dim", "group", "groups",
-    "hidden_size", "input_dim", "kernel_size", "most", "nb_kernels", "nhead", "num_groups",
-    "num_heads", "num_layers", "num_output", "num_parameters", "out_features", "output_dim",
-    "scales", "size", "steps", "stride",
+    "bins", "blocksize", "delta", "depth", "dilation", "dim_feedforward", "downscale_factor",
+    "embed_dim", "group", "groups", "hidden_size", "input_dim", "kernel_size", "most",
+    "nb_kernels", "nhead", "num_groups", "num_heads", "num_layers", "num_output",
+    "num_parameters", "out_features", "output_dim", "scales", "size", "steps", "stride",
+    "upscale_factor",
 }  # fmt: skip
 
 

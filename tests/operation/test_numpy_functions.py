@@ -20,6 +20,13 @@ ARGUMENTS = {
     np.argmin: (1,),
     np.clip: (0.2, 0.7),
     np.quantile: (0.3, 1),
+    np.moveaxis: (0, 1),
+    np.swapaxes: (0, 1),
+    np.roll: (2,),
+    np.take: ([0, 5],),
+    np.take_along_axis: (np.array([[1], [0]]), 1),
+    np.outer: (X,),
+    np.kron: (X,),
 }
 
 
@@ -56,6 +63,8 @@ def test_another_function_is_an_operation(function, training):
     x = parameter(X)
     if function in (np.concatenate, np.stack):
         found, expected = function([X, x], axis=1), function([X, X], axis=1)
+    elif function in (np.hstack, np.vstack):
+        found, expected = function([X, x]), function([X, X])
     elif function is np.where:
         found, expected = function(x > 0.5, x, 0.0), function(X > 0.5, X, 0.0)
     else:

@@ -11,6 +11,7 @@ from singa.operation import (
     activation,
     arranging,
     attention,
+    choosing,
     convolution,
     ctc,
     cumulative,
@@ -30,6 +31,7 @@ from singa.operation import (
     resizing,
     rounding,
     scattering,
+    segments,
     selection,
     shaping,
     similarity,
@@ -41,6 +43,7 @@ from singa.operation import methods as methods
 from singa.operation.activation import *
 from singa.operation.arranging import *
 from singa.operation.attention import *
+from singa.operation.choosing import *
 from singa.operation.convolution import *
 from singa.operation.ctc import *
 from singa.operation.cumulative import *
@@ -60,6 +63,7 @@ from singa.operation.reduction import *
 from singa.operation.resizing import *
 from singa.operation.rounding import *
 from singa.operation.scattering import *
+from singa.operation.segments import *
 from singa.operation.selection import *
 from singa.operation.shaping import *
 from singa.operation.similarity import *
@@ -69,10 +73,10 @@ from singa.operation.variadic import *
 from singa.tape import Operation
 
 _FAMILIES: tuple[ModuleType, ...] = (
-    activation, arranging, attention, convolution, ctc, cumulative, elementwise, exponential,
-    indexing, joining, linear, logic, loss, normalization, ordering, pooling, random, recurrent,
-    reduction, resizing, rounding, scattering, selection, shaping, similarity, statistics,
-    trigonometric, variadic,
+    activation, arranging, attention, choosing, convolution, ctc, cumulative, elementwise,
+    exponential, indexing, joining, linear, logic, loss, normalization, ordering, pooling, random,
+    recurrent, reduction, resizing, rounding, scattering, segments, selection, shaping, similarity,
+    statistics, trigonometric, variadic,
 )  # fmt: skip
 
 __all__ = [name for family in _FAMILIES for name in family.__all__]

@@ -18,6 +18,7 @@ from singa.device import CTensor, Device, bool_, device_named
 from singa.errors import DTypeError
 from singa.operation import (
     activation,
+    choosing,
     cumulative,
     elementwise,
     exponential,
@@ -358,8 +359,8 @@ class Catalogue:
     log = exponential.log
     sqrt = exponential.sqrt
     square = exponential.square
-    clip = elementwise.clip
-    masked_fill = elementwise.masked_fill
+    clip = choosing.clip
+    masked_fill = choosing.masked_fill
     floor = rounding.floor
     ceil = rounding.ceil
     round = rounding.rounde

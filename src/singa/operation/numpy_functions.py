@@ -18,6 +18,8 @@ from singa.core.tensor import Tensor, as_tensor
 from singa.errors import GradientError
 from singa.operation import (
     activation,
+    arranging,
+    choosing,
     cumulative,
     elementwise,
     exponential,
@@ -27,6 +29,7 @@ from singa.operation import (
     ordering,
     reduction,
     rounding,
+    selection,
     shaping,
     statistics,
     trigonometric,
@@ -122,9 +125,30 @@ def _joining(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return join
 
 
+def _several(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def join(tup: Sequence[Any]) -> Tensor:
+        like = next(x for x in tup if isinstance(x, Tensor))
+        return function([as_tensor(x, like) for x in tup])
+
+    return join
+
+
+def _of_two(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def of(a: Any, b: Any) -> Tensor:
+        return function(as_tensor(a, b) if isinstance(b, Tensor) else a, b)
+
+    return of
+
+
+def _roll(a: Tensor, shift: Any, axis: Any = None) -> Tensor:
+    if axis is None:
+        return shaping.reshape(arranging.roll(_ravel(a), shift, 0), a.shape)
+    return arranging.roll(a, shift, axis)
+
+
 def _where(condition: Any, x: Any, y: Any) -> Tensor:
     like = next(each for each in (x, y, condition) if isinstance(each, Tensor))
-    return elementwise.where(as_tensor(x, like), y, condition)
+    return choosing.where(as_tensor(x, like), y, condition)
 
 
 def _argmax(a: Tensor, axis: int, *, keepdims: bool = False) -> Tensor:
@@ -146,7 +170,7 @@ def _ravel(a: Tensor) -> Tensor:
 def _nan_to_num(
     x: Tensor, *, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
 ) -> Tensor:
-    return elementwise.nan_to_num(x, nan, posinf, neginf)
+    return choosing.nan_to_num(x, nan, posinf, neginf)
 
 
 FUNCTIONS: dict[Any, Callable[..., Tensor]] = {
@@ -173,10 +197,25 @@ FUNCTIONS: dict[Any, Callable[..., Tensor]] = {
     np.expand_dims: _expand_dims,
     np.broadcast_to: shaping.expand,
     np.ravel: _ravel,
+    np.moveaxis: shaping.moveaxis,
+    np.swapaxes: shaping.swapaxes,
+    np.diagonal: arranging.diagonal,
+    np.diag: arranging.diag,
+    np.trace: arranging.trace,
+    np.tril: arranging.tril,
+    np.triu: arranging.triu,
+    np.flip: arranging.flip,
+    np.roll: _roll,
+    np.take: selection.take,
+    np.take_along_axis: selection.take_along_axis,
+    np.outer: _of_two(linear.outer),
+    np.kron: _of_two(linear.kron),
+    np.hstack: _several(joining.hstack),
+    np.vstack: _several(joining.vstack),
     np.concatenate: _joining(joining.cat),
     np.stack: _joining(joining.stack),
     np.where: _where,
-    np.clip: elementwise.clip,
+    np.clip: choosing.clip,
     np.nan_to_num: _nan_to_num,
 }
 

@@ -1,28 +1,25 @@
 """Adding up, or combining otherwise, what is for the same place.
 
 Indices in lists and NumPy arrays are checked. Those in a Tensor are not: what is out of bounds is
-clamped, or ignored by segments.
+clamped.
 """
 
 from __future__ import annotations
-
-from typing import ClassVar
 
 import jax.numpy as jnp
 import numpy as np
 
 from singa.core.tensor import ArrayLike, Tensor, TensorLike, as_tensor
 from singa.device import CTensor, is_float
-from singa.errors import ArgumentError, BoundsError, CaptureError, ShapeError
+from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks
 from singa.operation.indexing import as_indices
 from singa.operation.selection import Along, places_along
 from singa.tape import Operation, wide
 
 __all__ = [
-    "IndexAdd", "MaskedScatter", "ScatterAdd", "ScatterReduce", "SegmentMax", "SegmentMean",
-    "SegmentMin", "SegmentSum", "bincount", "index_add", "masked_scatter", "scatter_add",
-    "scatter_reduce", "segment_max", "segment_mean", "segment_min", "segment_sum",
+    "IndexAdd", "MaskedScatter", "ScatterAdd", "ScatterReduce", "index_add", "masked_scatter",
+    "scatter_add", "scatter_reduce",
 ]  # fmt: skip
 
 
@@ -65,7 +62,7 @@ class ScatterReduce(Along):
         # Whether x's own element takes part; else there is what changes no result in its place.
         self.own = (count == 0) | self.include_self
         self.count = count + self.own
-        own = jnp.where(self.own, x, jnp.asarray(_neutral(self.reduce, dtype), dtype))
+        own = jnp.where(self.own, x, jnp.asarray(neutral(self.reduce, dtype), dtype))
         at = own.at[self.found]
         self.x, self.updates = x, updates
         if self.reduce == "prod":
@@ -106,8 +103,8 @@ class ScatterReduce(Along):
         return count.at[self.found].add(of_updates.astype(np.int32), mode="clip")
 
 
-def _neutral(reduce: str, dtype: np.dtype) -> float:
-    """What changes no result."""
+def neutral(reduce: str, dtype: np.dtype) -> float:
+    """What changes no result of this way to reduce."""
     if reduce not in ("amax", "amin"):
         return 1 if reduce == "prod" else 0
     if is_float(dtype):
@@ -172,95 +169,6 @@ class MaskedScatter(Operation):
         size = int(np.prod(self.source_shape))
         dsource = jnp.zeros(size, dy.dtype).at[self.places].add(dy, mode="drop")
         return jnp.where(self.mask, 0, dy), None, dsource.reshape(self.source_shape)
-
-
-class _Segments(Operation):
-    """y[k] = what is combined of all x[i] with ids[i] = k; ids that are none are ignored."""
-
-    def __init__(self, count: int) -> None:
-        super().__init__()
-        if checks.integer(f"{self.name}: count", count) < 0:
-            raise ArgumentError(f"{self.name}: count must be 0 or more, got {count!r}")
-        self.count = int(count)
-
-    def of_ids(self, x: CTensor, ids: CTensor) -> CTensor:
-        """The ids as int32, those out of bounds as ``count``."""
-        ids = checks.integer_input(self, "the ids", ids)
-        checks.rank(self, "the ids", ids, 1, "(N,)")
-        if not x.ndim or len(x) != len(ids):
-            raise ShapeError(
-                f"{self.name}: the input must be (N, ...) for ids (N,), got shapes {x.shape} and "
-                f"{ids.shape}"
-            )
-        self.ids = jnp.where((ids < 0) | (ids > self.count), self.count, ids).astype(np.int32)
-        return self.ids
-
-    def added(self, x: CTensor) -> CTensor:
-        """The sums of ``x`` over the segments."""
-        return jnp.zeros((self.count, *x.shape[1:]), x.dtype).at[self.ids].add(x, mode="drop")
-
-    def of_segment(self, y: CTensor) -> CTensor:
-        """For each x[i], the element of its segment; 0 if there is none."""
-        return y.at[self.ids].get(mode="fill", fill_value=0)
-
-
-class SegmentSum(_Segments):
-    """y[k] = the sum of all x[i] with ids[i] = k."""
-
-    def forward(self, x: CTensor, ids: CTensor) -> CTensor:
-        self.of_ids(x, ids)
-        dtype = wide(x.dtype)
-        return self.added(x.astype(dtype)).astype(x.dtype if is_float(x.dtype) else dtype)
-
-    def backward(self, dy: CTensor) -> tuple[CTensor, None]:
-        return self.of_segment(dy), None
-
-
-class SegmentMean(_Segments):
-    """y[k] = the mean of all x[i] with ids[i] = k; 0 if there is none."""
-
-    def forward(self, x: CTensor, ids: CTensor) -> CTensor:
-        checks.float_input(self, "its input", x)
-        self.of_ids(x, ids)
-        return self.divided(self.added(x.astype(wide(x.dtype)))).astype(x.dtype)
-
-    def backward(self, dy: CTensor) -> tuple[CTensor, None]:
-        return self.of_segment(self.divided(dy)), None
-
-    def divided(self, y: CTensor) -> CTensor:
-        """``y`` divided by the numbers of elements."""
-        size = jnp.maximum(self.added(jnp.ones(self.ids.shape, np.int32)), 1)
-        return y / size.astype(y.dtype).reshape(-1, *[1] * (y.ndim - 1))
-
-
-class _SegmentExtreme(_Segments):
-    reduce: ClassVar[str]
-
-    def forward(self, x: CTensor, ids: CTensor) -> CTensor:
-        self.of_ids(x, ids)
-        empty = jnp.full((self.count, *x.shape[1:]), _neutral(self.reduce, x.dtype), x.dtype)
-        at = empty.at[self.ids]
-        y = (at.max if self.reduce == "amax" else at.min)(x, mode="drop")
-        size = self.added(jnp.ones(self.ids.shape, np.int32))
-        self.y = jnp.where(size.reshape(-1, *[1] * (y.ndim - 1)) == 0, 0, y)
-        self.hits = x == self.of_segment(self.y)
-        return self.y
-
-    def backward(self, dy: CTensor) -> tuple[CTensor, None]:
-        share = dy / jnp.maximum(self.added(self.hits.astype(np.int32)), 1).astype(dy.dtype)
-        return jnp.where(self.hits, self.of_segment(share), 0), None
-
-
-class SegmentMax(_SegmentExtreme):
-    """y[k] = the largest x[i] with ids[i] = k; 0 if there is none. Ties share the gradient."""
-
-    reduce = "amax"
-
-
-class SegmentMin(_SegmentExtreme):
-    """y[k] = the smallest x[i] with ids[i] = k; 0 if there is none. Ties share the gradient."""
-
-    reduce = "amin"
 
 
 def scatter_add(x: Tensor, axis: int, indices: Tensor | ArrayLike, updates: TensorLike) -> Tensor:
@@ -362,103 +270,3 @@ def masked_scatter(x: Tensor, mask: TensorLike, source: TensorLike) -> Tensor:
         Tensor([1., 0., 2., 0.], shape=(4,), dtype=float32, device=cpu)
     """
     return MaskedScatter()(x, as_tensor(mask, x), as_tensor(source, x))[0]
-
-
-def segment_sum(x: Tensor, ids: Tensor | ArrayLike, count: int | None = None) -> Tensor:
-    """The sums of those ``x[i]`` that have the same id.
-
-    Args:
-        x: (N, ...).
-        ids: (N,), integers, in any order; those below 0, or not below ``count``, are ignored.
-        count: the number of segments; if None, the largest id + 1, which works only eagerly.
-
-    Returns:
-        (count, ...). Integers of less than 32 bits are summed as int32.
-
-    Example:
-        >>> autograd.segment_sum(Tensor(data=[1.0, 2.0, 3.0]), [0, 1, 0])
-        Tensor([4., 2.], shape=(2,), dtype=float32, device=cpu)
-    """
-    return SegmentSum(_count("segment_sum", ids, count))(x, as_tensor(ids, x))[0]
-
-
-def segment_mean(x: Tensor, ids: Tensor | ArrayLike, count: int | None = None) -> Tensor:
-    """The means of those ``x[i]`` that have the same id; 0 without any.
-
-    The arguments, and the shape of the result, are those of :func:`segment_sum`.
-
-    Example:
-        >>> autograd.segment_mean(Tensor(data=[1.0, 2.0, 3.0]), [0, 1, 0])
-        Tensor([2., 2.], shape=(2,), dtype=float32, device=cpu)
-    """
-    return SegmentMean(_count("segment_mean", ids, count))(x, as_tensor(ids, x))[0]
-
-
-def segment_max(x: Tensor, ids: Tensor | ArrayLike, count: int | None = None) -> Tensor:
-    """The largest of those ``x[i]`` that have the same id; 0 without any. Ties share the gradient.
-
-    The arguments, and the shape of the result, are those of :func:`segment_sum`.
-
-    Example:
-        >>> autograd.segment_max(Tensor(data=[1.0, 2.0, 3.0]), [0, 1, 0])
-        Tensor([3., 2.], shape=(2,), dtype=float32, device=cpu)
-    """
-    return SegmentMax(_count("segment_max", ids, count))(x, as_tensor(ids, x))[0]
-
-
-def segment_min(x: Tensor, ids: Tensor | ArrayLike, count: int | None = None) -> Tensor:
-    """The smallest of those ``x[i]`` that have the same id; 0 without any. Ties share the gradient.
-
-    The arguments, and the shape of the result, are those of :func:`segment_sum`.
-
-    Example:
-        >>> autograd.segment_min(Tensor(data=[1.0, 2.0, 3.0]), [0, 1, 0])
-        Tensor([1., 2.], shape=(2,), dtype=float32, device=cpu)
-    """
-    return SegmentMin(_count("segment_min", ids, count))(x, as_tensor(ids, x))[0]
-
-
-def bincount(
-    x: Tensor, weights: Tensor | None = None, minlength: int = 0, length: int | None = None
-) -> Tensor:
-    """How often each number occurs, or the sum of the weights of where it does.
-
-    Args:
-        x: (N,), integers of at least 0.
-        weights: (N,); gradients flow to them.
-        minlength: the least length of the result.
-        length: the length of the result, so that it does not depend on values; larger numbers are
-            ignored then. If None, it is the largest number + 1, which works only eagerly.
-
-    Returns:
-        (length,): int32, or of the type of the weights.
-
-    Raises:
-        BoundsError: a number is below 0; with a ``length`` it is ignored instead.
-
-    Example:
-        >>> autograd.bincount(Tensor(data=[0, 3, 3]))
-        Tensor([1, 0, 0, 2], shape=(4,), dtype=int32, device=cpu)
-    """
-    least = checks.integer("bincount: minlength", minlength)
-    if length is None:
-        length = max(_count("bincount", x, None), least)
-    if weights is None:
-        weights = as_tensor(np.ones(x.shape, np.int32), x)
-    return SegmentSum(length)(weights, x)[0]
-
-
-def _count(name: str, ids: Tensor | ArrayLike, count: int | None) -> int:
-    """The number of segments: as given, or from the ids, whose values are read."""
-    if count is not None:
-        return count
-    try:
-        numbers = ids.to_numpy() if isinstance(ids, Tensor) else np.asarray(ids)
-    except CaptureError:
-        raise CaptureError(
-            f"{name}: how long the result is depends on values, which a compiled step does not "
-            "know; give its length"
-        ) from None
-    if numbers.size and numbers.min() < 0 and numbers.dtype.kind in "iu":
-        raise BoundsError(f"{name}: numbers of at least 0 are expected, got {numbers.min()}")
-    return int(numbers.max()) + 1 if numbers.size else 0

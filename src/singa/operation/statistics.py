@@ -17,7 +17,7 @@ from singa.core.tensor import Tensor
 from singa.device import CTensor, is_float
 from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks
-from singa.operation.elementwise import masked_fill
+from singa.operation.choosing import masked_fill
 from singa.operation.logic import _not, isnan
 from singa.operation.numerics import direction
 from singa.operation.reduction import Reduction, reduce_mean, reduce_sum
