@@ -33,6 +33,12 @@ def cases() -> dict[type, Case]:
             lambda a, b: torch.einsum("ij,jk->ki", a, b),
             product,
         ),
+        ops.Cross: Case(ops.cross, torch.linalg.cross, lambda size: [(WIDTHS[size] ** 2, 3)] * 2),
+        ops.PairDistances: Case(
+            ops.cdist,
+            lambda a, b: torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist"),
+            lambda size: [(WIDTHS[size], 64), (WIDTHS[size], 64)],
+        ),
         ops.AddBias: Case(ops.add_bias, torch.add, biased),
         ops.ScaledDotProductAttention: Case(
             ops.scaled_dot_product_attention, functional.scaled_dot_product_attention, attending

@@ -33,6 +33,23 @@ def cases() -> dict[type, Case]:
         ops.Norm: Case(partial(ops.norm, axis=1), lambda x: torch.linalg.norm(x, dim=1), one),
         ops.LogSumExp: Case(partial(ops.logsumexp, axis=1), partial(torch.logsumexp, dim=1), one),
         ops.CumSum: Case(partial(ops.cumsum, axis=1), partial(torch.cumsum, dim=1), one),
+        ops.CumProd: Case(
+            partial(ops.cumprod, axis=1), partial(torch.cumprod, dim=1), one, low=0.98, high=1.02
+        ),
+        ops.LogCumSumExp: Case(
+            partial(ops.logcumsumexp, axis=1), partial(torch.logcumsumexp, dim=1), one
+        ),
+        ops.CumMax: Case(lambda x: ops.cummax(x, 1)[0], lambda x: torch.cummax(x, dim=1)[0], one),
+        ops.CumMin: Case(lambda x: ops.cummin(x, 1)[0], lambda x: torch.cummin(x, dim=1)[0], one),
+        ops.Quantile: Case(
+            partial(ops.quantile, q=0.3, axis=1), partial(torch.quantile, q=0.3, dim=1), one
+        ),
+        ops.Histogram: Case(
+            lambda x: ops.histogram(x, 10)[0],
+            lambda x: torch.histc(x, 10).int(),
+            one,
+            differentiable=False,
+        ),
         ops.ArgMax: Case(ops.argmax, lambda x: x.argmax(-1), one, differentiable=False),
         ops.ArgMin: Case(ops.argmin, lambda x: x.argmin(-1), one, differentiable=False),
         ops.Sort: Case(ops.sort, lambda x: x.sort(-1)[0], one),

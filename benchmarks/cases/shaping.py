@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from benchmarks.cases import ROWS, Case, ids, rows
@@ -32,6 +35,20 @@ def cases() -> dict[type, Case]:
             np.tile(np.arange(256, dtype=np.int32), (ROWS[size], 1)), axis=1
         )
         return [(ROWS[size], 256), order, (ROWS[size], 256)]
+
+    def masked(size: int) -> list[object]:
+        shape = (ROWS[size], 256)
+        return [shape, np.random.default_rng(0).uniform(size=shape) < 0.5, shape]
+
+    def parts(size: int) -> list[object]:
+        return [(ROWS[size], 256), ids(ROWS[size], 64)]
+
+    def segments(name: str, reduce: str | None = None) -> tuple[Callable[..., Any], ...]:
+        def theirs(x: torch.Tensor, i: torch.Tensor) -> torch.Tensor:
+            into, places = torch.zeros(64, 256), i.long()[:, None].expand(-1, 256)
+            return into.scatter_reduce(0, places, x, reduce or name, include_self=False)
+
+        return lambda x, i: getattr(ops, f"segment_{name}")(x, i, 64), theirs
 
     def chosen(size: int) -> list[object]:
         return [ids(ROWS[size], 1000), (1000, 256)]
@@ -112,6 +129,8 @@ def cases() -> dict[type, Case]:
         ops.Triu: Case(ops.triu, torch.triu, one),
         ops.DepthToSpace: Case(lambda x: ops.depth_to_space(x, 2), unshuffled, pixels),
         ops.SpaceToDepth: Case(lambda x: ops.space_to_depth(x, 2), shuffled, pixels),
+        ops.Diagonal: Case(ops.diagonal, lambda x: x.diagonal(), one),
+        ops.Diag: Case(ops.diag, torch.diag, lambda size: [(ROWS[size] // 8,)]),
         ops.GetItem: Case(lambda x, i: x[i], lambda x, i: x[i], picked),
         ops.SetItem: Case(lambda x, i, v: ops.setitem(x, i, v), their_put, put),
         ops.Slice: Case(lambda x: ops.slice(x, [1], [-1], [1], [2]), lambda x: x[:, 1:-1:2], one),
@@ -126,6 +145,36 @@ def cases() -> dict[type, Case]:
             lambda x, i, u: x.scatter(1, i.long(), u),
             scattered,
         ),
+        ops.ScatterAdd: Case(
+            lambda x, i, u: ops.scatter_add(x, 1, i, u),
+            lambda x, i, u: x.scatter_add(1, i.long(), u),
+            scattered,
+        ),
+        ops.ScatterReduce: Case(
+            lambda x, i, u: ops.scatter_reduce(x, 1, i, u, "amax"),
+            lambda x, i, u: x.scatter_reduce(1, i.long(), u, "amax"),
+            scattered,
+        ),
+        ops.AddItem: Case(
+            lambda x, i, v: ops.index_put(x, (i,), v, True),
+            lambda x, i, v: x.index_put((i,), v, True),
+            put,
+        ),
+        ops.IndexAdd: Case(
+            lambda x, i, v: ops.index_add(x, 0, i, v), lambda x, i, v: x.index_add(0, i, v), put
+        ),
+        ops.MaskedScatter: Case(ops.masked_scatter, lambda x, m, v: x.masked_scatter(m, v), masked),
+        ops.SegmentSum: Case(*segments("sum"), parts),
+        ops.SegmentMean: Case(*segments("mean"), parts),
+        ops.SegmentMax: Case(*segments("max", "amax"), parts),
+        ops.SegmentMin: Case(*segments("min", "amin"), parts),
+        ops.SearchSorted: Case(
+            lambda x: ops.searchsorted(ops.sort(x), x),
+            lambda x: torch.searchsorted(x.sort()[0], x),
+            one,
+            differentiable=False,
+        ),
+        ops.Unique: Case(ops.unique, torch.unique, sparse, differentiable=False),
         ops.Embedding: Case(ops.embedding, functional.embedding, chosen),
         ops.OneHot: Case(
             lambda i: ops.onehot(-1, i, 256),

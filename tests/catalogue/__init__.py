@@ -4,9 +4,12 @@ from catalogue import (
     activation,
     arranging,
     attention,
+    choosing,
     convolution,
     ctc,
+    cumulative,
     elementwise,
+    exponential,
     factorization,
     indexing,
     joining,
@@ -21,18 +24,22 @@ from catalogue import (
     reduction,
     resizing,
     rounding,
+    scattering,
+    segments,
     selection,
     shaping,
     similarity,
+    statistics,
     trigonometric,
     variadic,
 )
 from catalogue.row import Row as Row
 
 FAMILIES = (
-    activation, arranging, attention, convolution, ctc, elementwise, factorization, indexing,
-    joining, linear, logic, loss, normalization, ordering, pooling, random, recurrent, reduction,
-    resizing, rounding, selection, shaping, similarity, trigonometric, variadic,
+    activation, arranging, attention, choosing, convolution, ctc, cumulative, elementwise,
+    exponential, factorization, indexing, joining, linear, logic, loss, normalization, ordering,
+    pooling, random, recurrent, reduction, resizing, rounding, scattering, segments, selection,
+    shaping, similarity, statistics, trigonometric, variadic,
 )  # fmt: skip
 
 TABLE: dict[str, Row] = {}

@@ -47,4 +47,23 @@ ROWS = {
         )
         for mode in ("DCR", "CRD")
     },
+    "diagonal": Row(
+        ops.Diagonal, lambda x: ops.diagonal(x, -1, 2, 0), lambda x: jnp.diagonal(x, -1, 2, 0),
+        [(2, 3, 4)],
+    ),
+    "diag": Row(ops.Diag, lambda x: ops.diag(x, -2), lambda x: jnp.diag(x, -2), [(3,)]),
+    "trace": Row(
+        ops.Diagonal, lambda x: ops.trace(x, 1, axis2=-1),
+        lambda x: jnp.trace(x, 1, axis1=0, axis2=2), [(2, 3, 3)],
+    ),
+    "pixel_shuffle": Row(
+        ops.DepthToSpace, lambda x: ops.pixel_shuffle(x, 2),
+        lambda x: x.reshape(1, 2, 2, 2, 1, 3).transpose(0, 1, 4, 2, 5, 3).reshape(1, 2, 2, 6),
+        [(1, 8, 1, 3)],
+    ),
+    "pixel_unshuffle": Row(
+        ops.SpaceToDepth, lambda x: ops.pixel_unshuffle(x, 2),
+        lambda x: x.reshape(1, 2, 1, 2, 3, 2).transpose(0, 1, 3, 5, 2, 4).reshape(1, 8, 1, 3),
+        [(1, 2, 2, 6)],
+    ),
 }  # fmt: skip

@@ -1,3 +1,4 @@
+import jax.numpy as jnp
 import numpy as np
 
 from catalogue.row import Row
@@ -16,5 +17,9 @@ ROWS = {
     "setitem by array": Row(
         ops.SetItem, lambda x, v: ops.setitem(x, IDS, v), lambda x, v: x.at[IDS].set(v),
         [(4, 2), (2,)],
+    ),
+    "index_put": Row(
+        ops.AddItem, lambda x, v: ops.index_put(x, ([2, 0, -2],), v, accumulate=True),
+        lambda x, v: x.at[jnp.array([2, 0, 2])].add(v), [(4, 2), (2,)],
     ),
 }  # fmt: skip

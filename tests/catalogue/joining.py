@@ -42,4 +42,12 @@ ROWS = {
         )
         for mode in ("constant", "reflect", "edge")
     },
+    "pad circularly": Row(
+        ops.Pad, lambda x: ops.pad(x, "circular", (0, 2, 1, 1)),
+        lambda x: jnp.pad(x, ((0, 1), (2, 1)), "wrap"), [(2, 3)],
+    ),
+    "meshgrid": Row(
+        ops.Expand, lambda *xs: ops.mul(*ops.meshgrid(*xs, indexing="xy")),
+        lambda a, b: jnp.multiply(*jnp.meshgrid(a, b)), [(2,), (3,)],
+    ),
 }  # fmt: skip

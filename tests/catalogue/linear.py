@@ -29,4 +29,15 @@ ROWS = {
         ops.Einsum, partial(ops.einsum, "...ij,kj,k->...ki"),
         lambda a, b, c: (a @ b.T).mT * c[:, None], [(2, 2, 3), (4, 3), (4,)],
     ),
+    "cross": Row(ops.Cross, ops.cross, jnp.cross, [(2, 3), (3,)]),
+    "cross along the first axis": Row(
+        ops.Cross, lambda a, b: ops.cross(a, b, 0), lambda a, b: jnp.cross(a, b, axis=0),
+        [(3, 2), (3, 1)],
+    ),
+    "bilinear": Row(
+        ops.Einsum, ops.bilinear,
+        lambda a, b, w, c: jnp.einsum("ni,oij,nj->no", a, w, b) + c,
+        [(2, 3), (2, 2), (4, 3, 2), (4,)],
+    ),
+    "kron": Row(ops.Mul, ops.kron, jnp.kron, [(2, 3), (2,)]),
 }  # fmt: skip

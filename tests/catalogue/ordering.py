@@ -26,4 +26,12 @@ ROWS = {
     "topk": Row(
         ops.TopK, lambda x: ops.topk(x, 2, 1)[0], lambda x: -jnp.sort(-x, 1)[:, :2], X
     ),
+    "searchsorted": Row(
+        ops.SearchSorted, lambda x: x + ops.cast(ops.searchsorted(ops.sort(x), x), x.dtype),
+        lambda x: x + jnp.argsort(jnp.argsort(x)).astype(x.dtype), X,
+    ),
+    "unique": Row(
+        ops.Unique, lambda x: x + ops.cast(ops.unique(x, return_inverse=True)[1], x.dtype),
+        lambda x: x + jnp.argsort(jnp.argsort(x.ravel())).reshape(x.shape).astype(x.dtype), X,
+    ),
 }  # fmt: skip

@@ -10,4 +10,5 @@ ROWS = {
         ops.Round, ops.round, lambda x: jnp.sign(x) * jnp.floor(jnp.abs(x) + 0.5), [(2, 3)]
     ),
     "rounde": Row(ops.Rounde, ops.rounde, jnp.round, [(2, 3)]),
+    "trunc": Row(ops.Trunc, ops.trunc, jnp.trunc, [(2, 3)]),
 }  # fmt: skip

@@ -27,6 +27,11 @@ ROWS = {
         lambda x, updates: x.at[[[0, 0], [1, 1]], [[2, 0], [3, 2]]].set(updates),
         [(2, 4), (2, 2)],
     ),
+    "take": Row(ops.Gather, lambda x, i: ops.take(x, i), jnp.take, [(3, 2)], constants=(IDS,)),
+    "take_along_axis": Row(
+        ops.GatherElements, lambda x, ids: ops.take_along_axis(x, ids, -1),
+        lambda x, ids: jnp.take_along_axis(x, ids[:1], -1), [(2, 4)], constants=(IDS[:1],),
+    ),
     "embedding": Row(
         ops.Embedding, lambda w, ids: ops.embedding(ids, w), lambda w, ids: w[ids], [(4, 3)],
         constants=(IDS,),

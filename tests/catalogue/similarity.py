@@ -25,6 +25,10 @@ def plain_contrastive(a, b, t):
     return (t * d**2 + (1 - t) * jnp.maximum(3 - d, 0) ** 2).astype(a.dtype).mean() / 2
 
 
+def distances(p):
+    return lambda a, b: (abs(a[..., :, None, :] - b[..., None, :, :]) ** p).sum(-1) ** (1 / p)
+
+
 ROWS = {
     "ranking_loss": Row(
         ops.RankingLoss, ops.ranking_loss, lambda p, n: jnp.maximum(0.2 - p + n, 0).mean(), VECTORS
@@ -41,5 +45,9 @@ ROWS = {
     "contrastive_loss": Row(
         ops.Contrastive, lambda *xs: ops.contrastive_loss(*xs, margin=3.0), plain_contrastive,
         VECTORS, constants=(SAME,),
+    ),
+    "cdist": Row(ops.PairDistances, ops.cdist, distances(2), [(2, 1, 3, 4), (2, 4)]),
+    "cdist of another power": Row(
+        ops.PairDistances, lambda a, b: ops.cdist(a, b, 3), distances(3), [(3, 2), (2, 2)]
     ),
 }  # fmt: skip

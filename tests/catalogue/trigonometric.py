@@ -18,3 +18,7 @@ ROWS = {
     )
     for name, (plain, where) in NAMES.items()
 }
+ROWS |= {
+    "atan2": Row(ops.Atan2, ops.atan2, jnp.arctan2, [(2, 3), (3,)]),
+    "hypot": Row(ops.Hypot, ops.hypot, jnp.hypot, [(2, 3), (2, 1)]),
+}

@@ -32,6 +32,15 @@ CALLS = {
     "selu": ([t(2)], {"alpha": 2, "gamma": 1}),
     "softmax": ([t(2, 3)], {"axis": 0}),
     "depth_to_space": ([t(1, 4, 2, 2)], {"blocksize": 2}),
+    "diag": ([t(3)], {"k": 1}),
+    "diagonal": ([t(2, 3, 3)], {"offset": 1, "axis1": 1, "axis2": 2}),
+    "trace": ([t(2, 3, 3)], {"offset": 1, "axis1": 1, "axis2": 2}),
+    "pixel_shuffle": ([t(1, 4, 2, 2)], {"upscale_factor": 2}),
+    "pixel_unshuffle": ([t(1, 1, 4, 2)], {"downscale_factor": 2}),
+    "cdist": ([t(2, 3), t(2, 3)], {"p": 1}),
+    "cross": ([t(2, 3), t(2, 3)], {"axis": 1}),
+    "moveaxis": ([t(2, 3)], {"source": 1, "destination": 0}),
+    "swapaxes": ([t(2, 3)], {"axis0": 1, "axis1": 0}),
     "flip": ([t(2, 3)], {"axis": 1}),
     "roll": ([t(2, 3)], {"shift": 1, "axis": 1}),
     "space_to_depth": ([t(1, 1, 4, 2)], {"blocksize": 2}),
@@ -51,7 +60,11 @@ CALLS = {
         [t(3, 1, 3), t(1, 1, dtype="int32"), t(1, dtype="int32"), t(1, dtype="int32")],
         {"blank": 0},
     ),
+    "addcdiv": ([t(3)] * 3, {"value": 2}),
+    "addcmul": ([t(3)] * 3, {"value": 2}),
     "clip": ([t(3)], {"min": 1, "max": 2}),
+    "clip of integers": ([t(3, dtype="int32")], {"min": 1, "max": 2}),
+    "nan_to_num": ([t(3)], {"nan": 1, "posinf": 2, "neginf": 3}),
     "cat": ([[t(2), t(3)]], {"axis": 0}),
     "pad": ([t(2)], {"mode": "constant", "pads": (1, 1), "constant": 2}),
     "repeat": ([t(2, 3)], {"repeats": 2, "axis": 1}),
@@ -93,7 +106,15 @@ CALLS = {
     "max_pool_2d": ([t(*IMAGE)], {"kernel_size": 2, "stride": 1, "padding": 1}),
     "max_pool_3d": ([t(*VOLUME)], {"kernel_size": 2, "stride": 1, "padding": 1}),
     "dropout": ([t(2)], {"ratio": 0}),
-    "cumsum": ([t(2, 3)], {"axis": 1}),
+    **{
+        name: ([t(2, 3)], {"axis": 1})
+        for name in (
+            "cummax", "cummin", "cumprod", "cumsum", "logcumsumexp", "median", "nanmean", "nansum",
+        )
+    },
+    "histogram": ([t(3)], {"bins": 2, "range": (0, 3)}),
+    "quantile": ([t(2, 3)], {"q": 1, "axis": 1}),
+    "var_mean": ([t(2, 3)], {"axis": 1, "ddof": 1}),
     "logsumexp": ([t(2, 3)], {"axis": 1}),
     "norm": ([t(2, 3)], {"p": 1, "axis": 1}),
     **{
@@ -108,6 +129,19 @@ CALLS = {
     "gather_elements": ([t(2, 3), t(1, 1, dtype="int32")], {"axis": 1}),
     "onehot": ([], {"axis": 1, "indices": IDS, "depth": 3}),
     "scatter_elements": ([t(2, 3), t(1, 1, dtype="int32"), t(1, 1)], {"axis": 1}),
+    "take": ([t(2, 3), IDS], {"axis": 1}),
+    "take_along_axis": ([t(2, 3), t(1, 1, dtype="int32")], {"axis": 1}),
+    "scatter_add": ([t(2, 3)], {"axis": 1, "indices": [[0]], "updates": t(1, 1)}),
+    "scatter_reduce": (
+        [t(2, 3)], {"axis": 1, "indices": [[0]], "updates": t(1, 1), "reduce": "sum"},
+    ),
+    "index_add": ([t(2, 3)], {"axis": 1, "indices": IDS, "updates": t(2, 2), "alpha": 2}),
+    **{
+        f"segment_{kind}": ([t(2, 3), IDS], {"count": 3}) for kind in ("sum", "mean", "max", "min")
+    },
+    "bincount": ([IDS], {"minlength": 2}),
+    "bincount of a length": ([IDS], {"length": 2}),
+    "unique": ([t(2, 3)], {"axis": 1}),
     "slice": ([t(3)], {"starts": (0,), "ends": (3,), "axes": (0,), "steps": (2,)}),
     "expand": ([t(1)], {"shape": (2, 3)}),
     "flatten": ([t(2, 3, 2)], {"axis": 2}),
@@ -202,10 +236,11 @@ def test_numpys_numbers_are_numbers(name):
 
 # Of these there must be at least one.
 SIZES = {
-    "blocksize", "delta", "depth", "dilation", "dim_feedforward", "embed_dim", "group", "groups",
-    "hidden_size", "input_dim", "kernel_size", "most", "nb_kernels", "nhead", "num_groups",
-    "num_heads", "num_layers", "num_output", "num_parameters", "out_features", "output_dim",
-    "scales", "size", "steps", "stride",
+    "bins", "blocksize", "delta", "depth", "dilation", "dim_feedforward", "downscale_factor",
+    "embed_dim", "group", "groups", "hidden_size", "input_dim", "kernel_size", "most",
+    "nb_kernels", "nhead", "num_groups", "num_heads", "num_layers", "num_output",
+    "num_parameters", "out_features", "output_dim", "scales", "size", "steps", "stride",
+    "upscale_factor",
 }  # fmt: skip
 
 

@@ -33,6 +33,8 @@ AT_EDGES = {
     "asinh": np.arcsinh, "atan": np.arctan, "atanh": np.arctanh, "erf": special.erf,
     "sign": np.sign, "reciprocal": np.reciprocal, "log1p": np.log1p, "expm1": np.expm1,
     "ceil": np.ceil, "floor": np.floor, "round": half_away, "rounde": np.rint,
+    "exp2": np.exp2, "log2": np.log2, "log10": np.log10, "trunc": np.trunc,
+    "rsqrt": lambda x: 1 / np.sqrt(x), "nan_to_num": lambda x: np.nan_to_num(x.astype(np.float32)),
     "square": np.square, "isnan": np.isnan, "isinf": np.isinf, "isfinite": np.isfinite,
     "softplus": lambda x: np.logaddexp(x, 0), "log_sigmoid": lambda x: -np.logaddexp(-x, 0),
     "relu6": lambda x: np.clip(x, 0, 6),
@@ -154,6 +156,65 @@ def test_running_sums_in_all_four_ways():
         np.testing.assert_array_equal(gradient(y, x)[0], counts)
     y = autograd.cumsum(param([1.0, INF, 1.0]), exclusive=True)
     np.testing.assert_array_equal(y, [0, 1, INF])
+
+
+def test_the_gradient_of_a_running_extreme_is_its_indexs():
+    x = param([2.0, 3.0, 3.0, 1.0, NAN, 5.0])
+    for function, extreme, index, dx in (
+        (autograd.cummax, [2, 3, 3, 3, NAN, NAN], [0, 1, 2, 2, 4, 4], [1, 1, 2, 0, 2, 0]),
+        (autograd.cummin, [2, 2, 2, 1, NAN, NAN], [0, 0, 0, 3, 4, 4], [3, 0, 0, 1, 2, 0]),
+    ):
+        y, places = function(x)
+        np.testing.assert_array_equal(y, extreme)
+        np.testing.assert_array_equal(places, index)
+        np.testing.assert_array_equal(gradient(y, x)[0], dx)
+
+
+@pytest.mark.parametrize(
+    "values", [[-INF, -INF, 0, 3], [-1, -INF, INF, 3, INF], [1e3, 0, -1e3, 2e3]]
+)
+def test_running_logsumexps_are_those_of_the_beginnings(values):
+    x, expected, slopes = param(values), [], np.zeros(len(values))
+    y = autograd.logcumsumexp(x)
+    for end in range(1, len(values) + 1):
+        part = param(values[:end])
+        total = autograd.logsumexp(part)
+        expected.append(total.item())
+        slopes[:end] += gradient(total, part)[0]
+    np.testing.assert_allclose(y, expected, rtol=1e-6)
+    np.testing.assert_allclose(gradient(y, x)[0], slopes, rtol=1e-6)
+
+
+def test_quantiles_bear_infinities_and_pass_nan_on():
+    x = np.array([3.0, 1.0, INF, 2.0], np.float32)
+    for q in (0, 0.3, 0.5, 1):
+        assert autograd.quantile(Tensor(data=x), q).item() == pytest.approx(np.quantile(x, q))
+    assert np.isnan(autograd.median(Tensor(data=[1.0, NAN, 2.0])).item())
+    for way in ("lower", "higher", "midpoint", "nearest"):
+        y = autograd.quantile(Tensor(data=x[:2]), (0.2, 0.6), interpolation=way)
+        np.testing.assert_allclose(y, np.quantile(x[:2], (0.2, 0.6), method=way))
+
+
+def test_a_histogram_is_numpys():
+    x = np.array([1, 2, 3, NAN, 9, 0, 1.5, 2.5], np.float32)
+    for values, bins, where in ((x, 4, (1, 3)), (x[:3], 3, None), (x[:1], 2, None)):
+        counts, edges = autograd.histogram(Tensor(data=values), bins, where)
+        expected = np.histogram(values, bins, where)
+        np.testing.assert_array_equal(counts, expected[0])
+        np.testing.assert_allclose(edges, expected[1], rtol=1e-6)
+
+
+@pytest.mark.parametrize("p", [0, 0.5, 3, -1, -2.5, -INF])
+def test_norms_for_any_power_are_numpys(p):
+    for values in ([3.0, -4, 1], [0, 0, 0], [0, 2, -1], [INF, 1, 2], [INF, -INF, 1]):
+        x = param(values)
+        with np.errstate(all="ignore"):
+            expected = np.linalg.norm(np.array(values), p)
+        y = autograd.norm(x, p)
+        np.testing.assert_allclose(y, expected, rtol=1e-6)
+        assert np.isfinite(gradient(y, x)[0]).all()
+    x = param([1e38, 1e38, 0] if p > 0 else [1e-37, 1e-37, 1])
+    assert 0 < autograd.norm(x, max(p, 1.5) if p > 0 else p).item() < 3e38
 
 
 def test_indices_of_extremes_and_orders():

@@ -191,3 +191,24 @@ def test_short_integers_are_added_up_and_multiplied_as_int32():
             np.testing.assert_array_equal(y, expected)
         np.testing.assert_array_equal(t.mean(1), [100.0, 100.0])
         np.testing.assert_array_equal(autograd.mean(t, t), np.full((2, 300), 100.0))
+
+
+def test_functions_of_real_numbers_take_integers_as_float32_and_rounding_keeps_them():
+    for dtype in (np.int8, np.uint8, np.int64):
+        x = np.array([1, 2, 3], dtype)
+        for name in ("exp", "log2", "sqrt", "rsqrt", "sin", "erf"):
+            y = getattr(autograd, name)(Tensor(data=x))
+            assert str(y.dtype) == "float32"
+            np.testing.assert_array_equal(y, getattr(autograd, name)(Tensor(data=x.astype("f4"))))
+        for name in ("floor", "ceil", "round", "trunc"):
+            y = getattr(autograd, name)(Tensor(data=x))
+            assert y.dtype == dtype
+            np.testing.assert_array_equal(y, x)
+        y = Tensor(data=x).clip(2, 100)
+        assert y.dtype == dtype
+        np.testing.assert_array_equal(y, [2, 2, 3])
+        np.testing.assert_array_equal(autograd.clip(Tensor(data=x), max=1.5), [1, 1.5, 1.5])
+    big = Tensor(data=np.array([2**53 + 1, 5]))  # which no float has
+    assert autograd.clip(big, min=6).tolist() == [2**53 + 1, 6]
+    np.testing.assert_array_equal(autograd.fmod(ints([-7, 7, 7], "i4"), ints([3, -3, 0], "i4")),
+                                  [-1, 1, 0])  # fmt: skip

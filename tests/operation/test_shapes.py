@@ -279,7 +279,7 @@ def test_joining_and_arranging_is_numpys(data):
     shape = tuple(data.draw(st.lists(sizes, min_size=1, max_size=3)))
     n = len(shape)
     axis = data.draw(st.integers(-n, n - 1))
-    mode = data.draw(st.sampled_from(["constant", "reflect", "edge"]))
+    mode = data.draw(st.sampled_from(["constant", "reflect", "edge", "wrap"]))
     most = min(shape) - 1 if mode == "reflect" else 2
     pads = [data.draw(st.integers(0, most)) for _ in range(2 * n)]
     counts = data.draw(st.lists(st.integers(0, 2), min_size=shape[axis], max_size=shape[axis]))
@@ -294,6 +294,18 @@ def test_joining_and_arranging_is_numpys(data):
         (lambda x: autograd.tile(x, tiles), lambda x: jnp.tile(x, tiles)),
         (lambda x: autograd.flip(x, axis), lambda x: jnp.flip(x, axis)),
         (lambda x: autograd.roll(x, shift, axis), lambda x: jnp.roll(x, shift, axis)),
+        (lambda x: autograd.moveaxis(x, axis, -1), lambda x: jnp.moveaxis(x, axis, -1)),
+        (lambda x: autograd.moveaxis(x, (0, axis % n or -1)[: min(n, 2)], range(min(n, 2))),
+         lambda x: jnp.moveaxis(x, (0, axis % n or -1)[: min(n, 2)], range(min(n, 2)))),
+        (lambda x: autograd.swapaxes(x, axis, 0), lambda x: jnp.swapaxes(x, axis, 0)),
+        (lambda x: autograd.expand(x, (2, *[-1] * n)), lambda x: jnp.stack((x, x))),
+        (lambda x: autograd.diagonal(autograd.stack((x, x, x)), shift, axis % n + 1, 0),
+         lambda x: jnp.diagonal(jnp.stack((x, x, x)), shift, axis % n + 1, 0)),
+        (lambda x: autograd.hstack((x, x)), lambda x: jnp.hstack((x, x))),
+        (lambda x: autograd.vstack((x, x)), lambda x: jnp.vstack((x, x))),
+        (lambda x: autograd.kron(x, x[0]), lambda x: jnp.kron(x, x[0])),
+        (lambda x: autograd.take_along_axis(x, np.zeros((1,) * n, int), axis),
+         lambda x: jnp.take(x, np.array([0]), axis)),
         (lambda x: autograd.stack((x, x), axis), lambda x: jnp.stack((x, x), axis)),
         (lambda x: autograd.squeeze(autograd.unsqueeze(x, axis), axis), lambda x: x),
     ]))  # fmt: skip

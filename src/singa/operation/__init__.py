@@ -11,10 +11,13 @@ from singa.operation import (
     activation,
     arranging,
     attention,
+    choosing,
     class_loss,
     convolution,
     ctc,
+    cumulative,
     elementwise,
+    exponential,
     factorization,
     indexing,
     joining,
@@ -31,9 +34,12 @@ from singa.operation import (
     reduction,
     resizing,
     rounding,
+    scattering,
+    segments,
     selection,
     shaping,
     similarity,
+    statistics,
     systems,
     trigonometric,
     variadic,
@@ -42,10 +48,13 @@ from singa.operation import methods as methods
 from singa.operation.activation import *
 from singa.operation.arranging import *
 from singa.operation.attention import *
+from singa.operation.choosing import *
 from singa.operation.class_loss import *
 from singa.operation.convolution import *
 from singa.operation.ctc import *
+from singa.operation.cumulative import *
 from singa.operation.elementwise import *
+from singa.operation.exponential import *
 from singa.operation.factorization import *
 from singa.operation.indexing import *
 from singa.operation.joining import *
@@ -62,19 +71,23 @@ from singa.operation.recurrent import *
 from singa.operation.reduction import *
 from singa.operation.resizing import *
 from singa.operation.rounding import *
+from singa.operation.scattering import *
+from singa.operation.segments import *
 from singa.operation.selection import *
 from singa.operation.shaping import *
 from singa.operation.similarity import *
+from singa.operation.statistics import *
 from singa.operation.systems import *
 from singa.operation.trigonometric import *
 from singa.operation.variadic import *
 from singa.tape import Operation
 
 _FAMILIES: tuple[ModuleType, ...] = (
-    activation, arranging, attention, class_loss, convolution, ctc, elementwise, factorization,
-    indexing, joining, linear, logic, margin_loss, normalization, number_loss, ordering, pooling,
-    probability_loss, random, recurrent, reduction, resizing, rounding, selection, shaping,
-    similarity, systems, trigonometric, variadic,
+    activation, arranging, attention, choosing, class_loss, convolution, ctc, cumulative,
+    elementwise, exponential, factorization, indexing, joining, linear, logic, margin_loss,
+    normalization, number_loss, ordering, pooling, probability_loss, random, recurrent, reduction,
+    resizing, rounding, scattering, segments, selection, shaping, similarity, statistics, systems,
+    trigonometric, variadic,
 )  # fmt: skip
 
 __all__ = [name for family in _FAMILIES for name in family.__all__]

@@ -16,11 +16,13 @@ from singa.core.tensor import Tensor
 from singa.device import CTensor
 from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks
+from singa.operation.reduction import reduce_sum
 from singa.tape import Operation
 
 __all__ = [
-    "DepthToSpace", "Flip", "Roll", "SpaceToDepth", "Tril", "Triu", "depth_to_space", "flip",
-    "roll", "space_to_depth", "tril", "triu",
+    "DepthToSpace", "Diag", "Diagonal", "Flip", "Roll", "SpaceToDepth", "Tril", "Triu",
+    "depth_to_space", "diag", "diagonal", "flip", "pixel_shuffle", "pixel_unshuffle", "roll",
+    "space_to_depth", "trace", "tril", "triu",
 ]  # fmt: skip
 
 
@@ -143,6 +145,116 @@ class Triu(_Triangle):
 
     def backward(self, dy: CTensor) -> CTensor:
         return jnp.where(self.diagonal(dy) >= self.k, dy, jnp.zeros((), dy.dtype))
+
+
+def _on_diagonal(shape: tuple[int, ...], offset: int) -> tuple[np.ndarray, np.ndarray]:
+    """The rows and the columns of a diagonal of a matrix of this shape."""
+    first = max(-offset, 0), max(offset, 0)
+    length = max(min(size - start for size, start in zip(shape, first, strict=True)), 0)
+    place = np.arange(length, dtype=np.int32)
+    return place + np.int32(first[0]), place + np.int32(first[1])
+
+
+class Diagonal(Operation):
+    """y = a diagonal of each matrix along two axes, which it replaces as the last axis."""
+
+    def __init__(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> None:
+        super().__init__()
+        self.offset = checks.integer(f"{self.name}: offset", offset)
+        self.axis1 = checks.integer(f"{self.name}: axis1", axis1)
+        self.axis2 = checks.integer(f"{self.name}: axis2", axis2)
+
+    def forward(self, x: CTensor) -> CTensor:
+        self.axes = checks.axes(self, (self.axis1, self.axis2), x.ndim)
+        x = jnp.moveaxis(x, self.axes, (-2, -1))
+        self.moved_shape = x.shape
+        return x[(..., *_on_diagonal(x.shape[-2:], self.offset))]
+
+    def backward(self, dy: CTensor) -> CTensor:
+        index = (..., *_on_diagonal(self.moved_shape[-2:], self.offset))
+        dx = jnp.zeros(self.moved_shape, dy.dtype).at[index].set(dy, unique_indices=True)
+        return jnp.moveaxis(dx, (-2, -1), self.axes)
+
+
+class Diag(Operation):
+    """y = a square matrix with a vector on its k-th diagonal, and zeros elsewhere."""
+
+    def __init__(self, k: int = 0) -> None:
+        super().__init__()
+        self.k = checks.integer(f"{self.name}: k", k)
+
+    def forward(self, x: CTensor) -> CTensor:
+        checks.rank(self, "the input", x, 1, "(N,)")
+        size = len(x) + abs(self.k)
+        matrix = jnp.zeros((size, size), x.dtype)
+        return matrix.at[_on_diagonal(matrix.shape, self.k)].set(x, unique_indices=True)
+
+    def backward(self, dy: CTensor) -> CTensor:
+        return dy[_on_diagonal(dy.shape, self.k)]
+
+
+def diagonal(x: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+    """A diagonal of each matrix along two axes: (M, N, ...) to (..., the diagonal).
+
+    Args:
+        x: two or more axes.
+        offset: the number of the diagonal; above the main one if positive.
+        axis1, axis2: the axes of rows and of columns.
+
+    Example:
+        >>> autograd.diagonal(Tensor(data=[[1, 2], [3, 4]]))
+        Tensor([1, 4], shape=(2,), dtype=int32, device=cpu)
+    """
+    return Diagonal(offset, axis1, axis2)(x)[0]
+
+
+def diag(x: Tensor, k: int = 0) -> Tensor:
+    """The matrix with this vector on its k-th diagonal: (N,) to (N + abs(k), N + abs(k)).
+
+    Of a matrix the k-th diagonal, as a vector.
+
+    Example:
+        >>> autograd.diag(Tensor(data=[1, 2]))
+        Tensor([[1, 0],
+                [0, 2]], shape=(2, 2), dtype=int32, device=cpu)
+    """
+    return diagonal(x, k) if x.ndim() == 2 else Diag(k)(x)[0]
+
+
+def trace(x: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+    """The sum of a diagonal of each matrix along two axes, which are removed from the shape.
+
+    The arguments are those of :func:`diagonal`.
+
+    Example:
+        >>> autograd.trace(Tensor(data=[[1.0, 2.0], [3.0, 4.0]]))
+        Tensor(5., shape=(), dtype=float32, device=cpu)
+    """
+    return reduce_sum(diagonal(x, offset, axis1, axis2), -1, keepdims=False)
+
+
+def pixel_shuffle(x: Tensor, upscale_factor: int) -> Tensor:
+    """(N, C r^2, H, W) to (N, C, H r, W r): channels become blocks of pixels (Shi et al., 2016).
+
+    It is :func:`depth_to_space` in mode CRD; r is the ``upscale_factor``.
+
+    Example:
+        >>> autograd.pixel_shuffle(Tensor((1, 8, 2, 3)), 2).shape
+        (1, 2, 4, 6)
+    """
+    return depth_to_space(x, upscale_factor, "CRD")
+
+
+def pixel_unshuffle(x: Tensor, downscale_factor: int) -> Tensor:
+    """(N, C, H r, W r) to (N, C r^2, H, W): the inverse of :func:`pixel_shuffle`.
+
+    It is :func:`space_to_depth` in mode CRD; r is the ``downscale_factor``.
+
+    Example:
+        >>> autograd.pixel_unshuffle(Tensor((1, 2, 4, 6)), 2).shape
+        (1, 8, 2, 3)
+    """
+    return space_to_depth(x, downscale_factor, "CRD")
 
 
 def flip(x: Tensor, axis: int | Sequence[int] | None = None) -> Tensor:

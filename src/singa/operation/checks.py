@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import jax.numpy as jnp
 import numpy as np
 
-from singa.device import CTensor, is_float
+from singa.device import CTensor, float32, is_float
 from singa.errors import ArgumentError, DTypeError, ShapeError
 from singa.tape import Operation, wide
 
@@ -48,10 +48,23 @@ def float_input(operation: Operation, what: str, x: CTensor) -> None:
         raise DTypeError(f"{operation.name}: {what} must be of a float type, got {x.dtype}")
 
 
+def as_float(operation: Operation, what: str, x: CTensor) -> CTensor:
+    """``x``, as float32 if it is of an integer type; raises if it is no number."""
+    if jnp.issubdtype(x.dtype, jnp.integer):
+        return x.astype(float32)
+    float_input(operation, what, x)
+    return x
+
+
 def no_bools(operation: Operation, instead: str, *xs: CTensor) -> None:
     """Not all of ``xs`` are bools."""
     if all(x.dtype == bool for x in xs):
         raise DTypeError(f"{operation.name}: bools are no numbers to compute with; {instead}")
+
+
+def are_integers(*xs: CTensor) -> bool:
+    """Whether all of ``xs`` are of integer types."""
+    return all(jnp.issubdtype(x.dtype, jnp.integer) for x in xs)
 
 
 def integer_input(operation: Operation, what: str, x: CTensor) -> CTensor:

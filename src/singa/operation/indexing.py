@@ -15,7 +15,7 @@ from singa.errors import ArgumentError, BoundsError, DTypeError, ShapeError
 from singa.operation import checks
 from singa.tape import Operation, wide
 
-__all__ = ["GetItem", "SetItem", "getitem", "setitem"]
+__all__ = ["AddItem", "GetItem", "SetItem", "getitem", "index_put", "setitem"]
 
 _WHERE = "Tensor[...]"  # where errors happened
 _ARRAY = "array"  # stands in the pattern for an index that is an input
@@ -66,15 +66,23 @@ class GetItem(_Indexed):
         return dx, *[None] * len(self.arrays)
 
 
-class SetItem(_Indexed):
-    """y = x, but y[index] = value."""
+class _Writing(_Indexed):
+    """An operation that writes a value to x[index]."""
 
-    def forward(self, x: CTensor, value: CTensor, *arrays: CTensor) -> CTensor:
+    def place(self, x: CTensor, value: CTensor, arrays: tuple[CTensor, ...]) -> Any:
+        """``x.at[index]``; raises unless the value broadcasts to its shape."""
         place = x.at[self.index(x.shape, arrays)]
         elements = jax.eval_shape(lambda: place.get(mode="clip"))
         checks.broadcasts_to(self, "the elements'", value, elements.shape)
         self.arrays = arrays
-        return place.set(value.astype(x.dtype), mode="drop")
+        return place
+
+
+class SetItem(_Writing):
+    """y = x, but y[index] = value."""
+
+    def forward(self, x: CTensor, value: CTensor, *arrays: CTensor) -> CTensor:
+        return self.place(x, value, arrays).set(value.astype(x.dtype), mode="drop")
 
     def backward(self, dy: CTensor) -> tuple[CTensor | None, ...]:
         index = self.index(dy.shape, self.arrays)
@@ -83,6 +91,19 @@ class SetItem(_Indexed):
         else:
             dvalue = dy.at[index].get(mode="fill", fill_value=0)
         return dy.at[index].set(0, mode="drop"), dvalue, *[None] * len(self.arrays)
+
+
+class AddItem(_Writing):
+    """y = x, with value added to y[index], as often as the index has an element."""
+
+    def forward(self, x: CTensor, value: CTensor, *arrays: CTensor) -> CTensor:
+        dtype = wide(x.dtype)  # as there may be many values for one element
+        y = self.place(x.astype(dtype), value, arrays).add(value.astype(dtype), mode="drop")
+        return y.astype(x.dtype)
+
+    def backward(self, dy: CTensor) -> tuple[CTensor | None, ...]:
+        dvalue = dy.at[self.index(dy.shape, self.arrays)].get(mode="fill", fill_value=0)
+        return dy, dvalue, *[None] * len(self.arrays)
 
 
 def added(shape: tuple[int, ...], index: tuple[Any, ...], dy: CTensor) -> CTensor:
@@ -160,6 +181,31 @@ def setitem(x: Tensor, index: Any, value: TensorLike) -> Tensor:
     pattern, arrays = _parse(x, index)
     _alike(arrays)
     return SetItem(pattern)(x, as_tensor(value, x), *arrays)[0]
+
+
+def index_put(
+    x: Tensor, indices: Sequence[Any], values: TensorLike, accumulate: bool = False
+) -> Tensor:
+    """A copy of ``x`` with ``values`` written to ``x[indices]``, or added there to what it has.
+
+    Args:
+        x: any shape.
+        indices: a tuple with what is between the brackets, as in :func:`getitem`: usually an array
+            of integers for each of the first axes.
+        values: of a shape that broadcasts to that of ``x[indices]``.
+        accumulate: add the values. If an element is named several times all of its values are
+            added; otherwise only one of them is used.
+
+    Example:
+        >>> x = Tensor(data=[1.0, 2.0, 3.0])
+        >>> autograd.index_put(x, ([0, 2, 0],), 10.0, accumulate=True)
+        Tensor([21.,  2., 13.], shape=(3,), dtype=float32, device=cpu)
+    """
+    if not accumulate:
+        return setitem(x, tuple(indices), values)
+    pattern, arrays = _parse(x, tuple(indices))
+    _alike(arrays)
+    return AddItem(pattern)(x, as_tensor(values, x), *arrays)[0]
 
 
 def _parse(x: Tensor, index: Any) -> tuple[tuple[Any, ...], list[Tensor]]:

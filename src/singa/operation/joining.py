@@ -16,11 +16,12 @@ from singa.core.tensor import Tensor
 from singa.device import CTensor
 from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks
+from singa.operation.shaping import expand, reshape
 from singa.tape import Operation
 
 __all__ = [
-    "Concat", "Pad", "Repeat", "Split", "Stack", "Tile", "Unstack", "cat", "pad", "repeat",
-    "split", "stack", "tile", "unstack",
+    "Concat", "Pad", "Repeat", "Split", "Stack", "Tile", "Unstack", "cat", "hstack", "meshgrid",
+    "pad", "repeat", "split", "stack", "tile", "unstack", "vstack",
 ]  # fmt: skip
 
 
@@ -147,22 +148,26 @@ class Repeat(Operation):
         return jnp.take(x, places, axis, mode="clip")
 
 
+_PAD_MODES = {"replicate": "edge", "circular": "wrap"}
+"""PyTorch's words for modes of padding."""
+
+
 class Pad(Operation):
     """Elements added around the input; or removed, where ``pads`` are negative (ONNX Pad).
 
     ``mode`` chooses their values: ``constant``; ``reflect``: mirrored at the border element, which
-    is not repeated; ``edge``: the border element.
+    is not repeated; ``edge``: the border element; ``wrap``: those from the other end.
     """
 
     numbers = ("constant",)
 
     def __init__(self, mode: str, pads: Sequence[int], constant: float = 0.0) -> None:
         super().__init__()
-        if mode not in ("constant", "reflect", "edge"):
+        if mode not in ("constant", "reflect", "edge", "wrap", *_PAD_MODES):
             raise ArgumentError(
-                f"{self.name}: mode must be 'constant', 'reflect' or 'edge', got {mode!r}"
+                f"{self.name}: mode must be 'constant', 'reflect', 'edge' or 'wrap', got {mode!r}"
             )
-        self.mode = mode
+        self.mode = _PAD_MODES.get(mode, mode)
         self.pads = checks.integers(f"{self.name}: pads", pads)
         checks.number(f"{self.name}: constant", constant)
         self.constant = constant
@@ -207,6 +212,72 @@ def stack(xs: Sequence[Tensor], axis: int = 0) -> Tensor:
                 [2, 4]], shape=(2, 2), dtype=int32, device=cpu)
     """
     return Stack(axis)(*_several("stack", xs))[0]
+
+
+def hstack(xs: Sequence[Tensor]) -> Tensor:
+    """The Tensors of ``xs`` beside each other: along axis 1, or vectors along their only axis.
+
+    Their shapes are equal except for that axis, whose sizes are added up.
+
+    Example:
+        >>> autograd.hstack([Tensor((2, 3)), Tensor((2, 4))]).shape
+        (2, 7)
+    """
+    xs = [_of_rank(x, 1) for x in _several("hstack", xs)]
+    return cat(xs, 0 if xs[0].ndim() == 1 else 1)
+
+
+def vstack(xs: Sequence[Tensor]) -> Tensor:
+    """The Tensors of ``xs`` one above the other: along axis 0, where vectors are rows.
+
+    Their shapes are equal except for that axis, whose sizes are added up.
+
+    Example:
+        >>> autograd.vstack([Tensor((3,)), Tensor((2, 3))]).shape
+        (3, 3)
+    """
+    return cat([_of_rank(x, 2) for x in _several("vstack", xs)], 0)
+
+
+def _of_rank(x: Tensor, rank: int) -> Tensor:
+    """``x`` with so many axes at least; new ones are in front."""
+    missing = max(rank - x.ndim(), 0)
+    return reshape(x, (1,) * missing + x.shape) if missing else x
+
+
+def meshgrid(*xs: Tensor, indexing: str = "ij") -> tuple[Tensor, ...]:
+    """For each vector a Tensor of the shape (size of the first, size of the second, ...).
+
+    It has the vector along its own axis, and repeats it along all others.
+
+    Args:
+        xs: vectors; a single number counts as one.
+        indexing: ``"ij"``, or ``"xy"`` with the first two axes swapped, as for images.
+
+    Raises:
+        ShapeError: one has more axes.
+
+    Example:
+        >>> rows, columns = autograd.meshgrid(Tensor(data=[1, 2]), Tensor(data=[3, 4, 5]))
+        >>> rows
+        Tensor([[1, 1, 1],
+                [2, 2, 2]], shape=(2, 3), dtype=int32, device=cpu)
+    """
+    if indexing not in ("ij", "xy"):
+        raise ArgumentError(f"meshgrid: indexing must be 'ij' or 'xy', got {indexing!r}")
+    for x in _several("meshgrid", xs):
+        if x.ndim() > 1:
+            raise ShapeError(f"meshgrid: vectors are expected, got shape {x.shape}")
+    axes = list(range(len(xs)))
+    if indexing == "xy":
+        axes[:2] = axes[:2][::-1]
+    shape = [0] * len(xs)
+    for axis, x in zip(axes, xs, strict=True):
+        shape[axis] = x.size()
+    return tuple(
+        expand(reshape(x, [-1 if i == axis else 1 for i in range(len(xs))]), shape)
+        for axis, x in zip(axes, xs, strict=True)
+    )
 
 
 def unstack(x: Tensor, axis: int = 0) -> tuple[Tensor, ...]:
@@ -274,7 +345,8 @@ def pad(x: Tensor, mode: str, pads: Sequence[int], constant: float = 0.0) -> Ten
 
     Args:
         x: any shape.
-        mode: ``constant``, ``reflect`` or ``edge``.
+        mode: ``constant``; ``reflect``, mirrored at the border; ``edge`` or ``replicate``, the
+            border element; ``wrap`` or ``circular``, the elements from the other end.
         pads: how many before each axis, and then how many after each axis, as in ONNX:
             (top, left, bottom, right) for a matrix. Negative numbers remove elements.
         constant: the value of the added elements in mode ``constant``.

@@ -8,12 +8,14 @@ from singa.core.tensor import Tensor, TensorLike, as_tensor
 from singa.device import CTensor
 from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks
+from singa.operation.elementwise import add, mul
 from singa.operation.products import as_rows, of_integers, product
+from singa.operation.shaping import reshape
 from singa.tape import Operation
 
 __all__ = [
-    "AddBias", "Affine", "Einsum", "Gemm", "Matmul", "add_bias", "affine", "einsum", "gemm",
-    "matmul",
+    "AddBias", "Affine", "Cross", "Einsum", "Gemm", "Matmul", "add_bias", "affine", "bilinear",
+    "cross", "einsum", "gemm", "kron", "matmul", "outer",
 ]  # fmt: skip
 
 
@@ -182,6 +184,29 @@ class Einsum(Operation):
             ) from None
 
 
+class Cross(Operation):
+    """y = the cross product of vectors of size 3 along an axis, with broadcasting."""
+
+    def __init__(self, axis: int = -1) -> None:
+        super().__init__()
+        self.axis = checks.integer(f"{self.name}: axis", axis)
+
+    def forward(self, a: CTensor, b: CTensor) -> CTensor:
+        checks.broadcastable(self, a, b)
+        rank = max(a.ndim, b.ndim)
+        axis = checks.axis(self, self.axis, rank)
+        self.along = axis - rank  # counted from the end, where the shapes meet
+        for x in (a, b):
+            if x.ndim < -self.along or x.shape[self.along] != 3:
+                raise ShapeError(f"{self.name}: axis {axis} must be of size 3, got shape {x.shape}")
+        self.a, self.b = a, b
+        return jnp.cross(a, b, axis=self.along)
+
+    def backward(self, dy: CTensor) -> tuple[CTensor, CTensor]:
+        along = self.along
+        return jnp.cross(self.b, dy, axis=along), jnp.cross(dy, self.a, axis=along)
+
+
 def matmul(x: Tensor, w: TensorLike) -> Tensor:
     """The matrix product x w.
 
@@ -269,3 +294,68 @@ def einsum(equation: str, *xs: Tensor) -> Tensor:
                 [6., 8.]], shape=(2, 2), dtype=float32, device=cpu)
     """
     return Einsum(equation)(*xs)[0]
+
+
+def bilinear(x1: Tensor, x2: Tensor, W: Tensor, b: Tensor | None = None) -> Tensor:
+    """A bilinear function of two vectors: ``x1 W[k] x2 + b[k]`` for each output k.
+
+    Args:
+        x1: (..., features of the first).
+        x2: (..., features of the second).
+        W: (outputs, features of the first, features of the second).
+        b: (outputs,), or None.
+
+    Returns:
+        (..., outputs).
+
+    Example:
+        >>> x1, x2 = Tensor(data=[[1.0, 2.0]]), Tensor(data=[[3.0]])
+        >>> autograd.bilinear(x1, x2, Tensor(data=[[[1.0], [0.5]]]))
+        Tensor([[6.]], shape=(1, 1), dtype=float32, device=cpu)
+    """
+    y = einsum("...i,oij,...j->...o", x1, W, x2)
+    return y if b is None else add(y, b)
+
+
+def outer(a: Tensor, b: TensorLike) -> Tensor:
+    """The products of all pairs of elements of two vectors: (M,) and (N,) give (M, N).
+
+    Other shapes are flattened first.
+
+    Example:
+        >>> autograd.outer(Tensor(data=[1, 2]), Tensor(data=[3, 4]))
+        Tensor([[3, 4],
+                [6, 8]], shape=(2, 2), dtype=int32, device=cpu)
+    """
+    return mul(reshape(a, (-1, 1)), reshape(as_tensor(b, a), (1, -1)))
+
+
+def kron(a: Tensor, b: TensorLike) -> Tensor:
+    """The Kronecker product: each element of ``a`` times the whole of ``b``, as blocks.
+
+    The sizes of the axes, (M, N) and (P, Q), are multiplied: (M P, N Q). If one has fewer axes,
+    axes of size 1 are added in front.
+
+    Example:
+        >>> autograd.kron(Tensor(data=[1, 10]), Tensor(data=[1, 2]))
+        Tensor([ 1,  2, 10, 20], shape=(4,), dtype=int32, device=cpu)
+    """
+    b = as_tensor(b, a)
+    rank = max(a.ndim(), b.ndim())
+    rows, columns = ((1,) * (rank - x.ndim()) + x.shape for x in (a, b))
+    blocks = reshape(a, [size for each in rows for size in (each, 1)])
+    inside = reshape(b, [size for each in columns for size in (1, each)])
+    return reshape(mul(blocks, inside), [m * n for m, n in zip(rows, columns, strict=True)])
+
+
+def cross(a: Tensor, b: TensorLike, axis: int = -1) -> Tensor:
+    """The cross product of vectors along ``axis``, which is of size 3; with broadcasting.
+
+    Raises:
+        ShapeError: the axis is of another size.
+
+    Example:
+        >>> autograd.cross(Tensor(data=[1.0, 0.0, 0.0]), Tensor(data=[0.0, 1.0, 0.0]))
+        Tensor([0., 0., 1.], shape=(3,), dtype=float32, device=cpu)
+    """
+    return Cross(axis)(a, as_tensor(b, a))[0]

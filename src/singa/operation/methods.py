@@ -18,7 +18,10 @@ from singa.device import CTensor, Device, bool_, device_named
 from singa.errors import DTypeError
 from singa.operation import (
     activation,
+    choosing,
+    cumulative,
     elementwise,
+    exponential,
     indexing,
     joining,
     linear,
@@ -28,6 +31,7 @@ from singa.operation import (
     reduction,
     rounding,
     shaping,
+    statistics,
 )
 from singa.tape import Operation
 from singa.tape.hooks import register_hook
@@ -282,7 +286,7 @@ class Catalogue:
     __truediv__ = elementwise.div
     __floordiv__ = elementwise.floor_divide
     __mod__ = elementwise.remainder
-    __pow__ = elementwise.pow
+    __pow__ = exponential.pow
     __matmul__ = linear.matmul
     __radd__ = _reflected(elementwise.add)
     __rsub__ = _reflected(elementwise.sub)
@@ -290,7 +294,7 @@ class Catalogue:
     __rtruediv__ = _reflected(elementwise.div)
     __rfloordiv__ = _reflected(elementwise.floor_divide)
     __rmod__ = _reflected(elementwise.remainder)
-    __rpow__ = _reflected(elementwise.pow)
+    __rpow__ = _reflected(exponential.pow)
     __rmatmul__ = _reflected(linear.matmul)
     __iadd__ = _in_place(elementwise.add)
     __isub__ = _in_place(elementwise.sub)
@@ -341,22 +345,22 @@ class Catalogue:
     min = _reducing(reduction.reduce_min)
     all = _reducing(reduction.reduce_all)
     any = _reducing(reduction.reduce_any)
-    var = reduction.var
-    std = reduction.std
+    var = statistics.var
+    std = statistics.std
     norm = reduction.norm
-    cumsum = reduction.cumsum
+    cumsum = cumulative.cumsum
     argmax = _locating(ordering.argmax)
     argmin = _locating(ordering.argmin)
 
     matmul = linear.matmul
-    pow = elementwise.pow
+    pow = exponential.pow
     abs = elementwise.abs
-    exp = elementwise.exp
-    log = elementwise.log
-    sqrt = elementwise.sqrt
-    square = elementwise.square
-    clip = elementwise.clip
-    masked_fill = elementwise.masked_fill
+    exp = exponential.exp
+    log = exponential.log
+    sqrt = exponential.sqrt
+    square = exponential.square
+    clip = choosing.clip
+    masked_fill = choosing.masked_fill
     floor = rounding.floor
     ceil = rounding.ceil
     round = rounding.rounde

@@ -33,6 +33,38 @@ def direction(x: CTensor, axes: int | Sequence[int]) -> tuple[CTensor, CTensor]:
     return over(x, length), length * jnp.where(jnp.isinf(largest), largest, scale)
 
 
+def p_norm(x: CTensor, p: float, axes: int | Sequence[int]) -> tuple[CTensor, CTensor]:
+    """The derivatives of the p-norm by each element, and the norms with the axes kept.
+
+    The derivative by an element that is 0 is 0, also where it does not exist or is infinite. Ties
+    share that of p = infinity, and infinite elements that of a finite p. Powers do not overflow.
+    """
+    if p == 2:
+        return direction(x, axes)
+    size, sign = jnp.abs(x), jnp.sign(x)
+    if p == 0:
+        return jnp.zeros_like(x), (x != 0).astype(x.dtype).sum(axes, keepdims=True)
+    if p == 1:
+        return sign, size.sum(axes, keepdims=True)
+    if p > 0:
+        extreme = size.max(axes, keepdims=True, initial=0)
+    else:
+        extreme = size.min(axes, keepdims=True, initial=math.inf)
+    if math.isinf(p):
+        hits = (size == extreme).astype(x.dtype)
+        return sign * hits / hits.sum(axes, keepdims=True), extreme
+    # Powers are taken of ratios to the element that counts most, so that none is above 1.
+    extreme = jax.lax.stop_gradient(extreme)
+    number = jnp.isfinite(size) & (size != 0) & (extreme != 0)
+    counts = jnp.where(jnp.isinf(extreme), jnp.isinf(size), number)
+    ratio = jnp.where(counts, size, 1) / jnp.where(counts, extreme, 1)
+    ratio = jnp.where(jnp.isinf(extreme), 1, ratio)
+    total = jnp.where(counts, ratio**p, 0).sum(axes, keepdims=True)
+    length = jnp.where(total == 0, 1, total) ** (1 / p)
+    slope = jnp.where(counts, sign * (ratio / length) ** (p - 1), 0)
+    return slope, extreme * jnp.where(total == 0, 0, length)
+
+
 def length(x: CTensor) -> CTensor:
     """The norm of all elements as one vector: ()."""
     return direction(x.ravel(), 0)[1][0]

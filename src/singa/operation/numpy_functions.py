@@ -18,14 +18,20 @@ from singa.core.tensor import Tensor, as_tensor
 from singa.errors import GradientError
 from singa.operation import (
     activation,
+    arranging,
+    choosing,
+    cumulative,
     elementwise,
+    exponential,
     joining,
     linear,
     logic,
     ordering,
     reduction,
     rounding,
+    selection,
     shaping,
+    statistics,
     trigonometric,
 )
 from singa.tape.modes import is_tracked
@@ -37,20 +43,26 @@ UFUNCS: dict[Any, Callable[..., Tensor]] = {
     np.true_divide: elementwise.div,
     np.floor_divide: elementwise.floor_divide,
     np.remainder: elementwise.remainder,
-    np.power: elementwise.pow,
+    np.fmod: elementwise.fmod,
+    np.power: exponential.pow,
     np.matmul: linear.matmul,
     np.negative: elementwise.negative,
     np.absolute: elementwise.abs,
-    np.exp: elementwise.exp,
-    np.expm1: elementwise.expm1,
-    np.log: elementwise.log,
-    np.log1p: elementwise.log1p,
-    np.sqrt: elementwise.sqrt,
-    np.square: elementwise.square,
-    np.reciprocal: elementwise.reciprocal,
+    np.exp: exponential.exp,
+    np.expm1: exponential.expm1,
+    np.log: exponential.log,
+    np.log1p: exponential.log1p,
+    np.exp2: exponential.exp2,
+    np.log2: exponential.log2,
+    np.log10: exponential.log10,
+    np.logaddexp: exponential.logaddexp,
+    np.sqrt: exponential.sqrt,
+    np.square: exponential.square,
+    np.reciprocal: exponential.reciprocal,
     np.sign: elementwise.sign,
     np.floor: rounding.floor,
     np.ceil: rounding.ceil,
+    np.trunc: rounding.trunc,
     np.rint: rounding.rounde,
     np.sin: trigonometric.sin,
     np.cos: trigonometric.cos,
@@ -58,6 +70,8 @@ UFUNCS: dict[Any, Callable[..., Tensor]] = {
     np.arcsin: trigonometric.asin,
     np.arccos: trigonometric.acos,
     np.arctan: trigonometric.atan,
+    np.arctan2: trigonometric.atan2,
+    np.hypot: trigonometric.hypot,
     np.sinh: trigonometric.sinh,
     np.cosh: trigonometric.cosh,
     np.tanh: activation.tanh,
@@ -90,6 +104,19 @@ def _deviation(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return reduce
 
 
+def _running(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def along(a: Tensor, axis: int | None = None) -> Tensor:
+        return function(_ravel(a), 0) if axis is None else function(a, axis)
+
+    return along
+
+
+def _quantile(
+    a: Tensor, q: float | Sequence[float], axis: Axes = None, *, keepdims: bool = False
+) -> Tensor:
+    return statistics.quantile(a, q, axis, keepdims)
+
+
 def _joining(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     def join(arrays: Sequence[Any], axis: int = 0) -> Tensor:
         like = next(x for x in arrays if isinstance(x, Tensor))
@@ -98,9 +125,30 @@ def _joining(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return join
 
 
+def _several(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def join(tup: Sequence[Any]) -> Tensor:
+        like = next(x for x in tup if isinstance(x, Tensor))
+        return function([as_tensor(x, like) for x in tup])
+
+    return join
+
+
+def _of_two(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def of(a: Any, b: Any) -> Tensor:
+        return function(as_tensor(a, b) if isinstance(b, Tensor) else a, b)
+
+    return of
+
+
+def _roll(a: Tensor, shift: Any, axis: Any = None) -> Tensor:
+    if axis is None:
+        return shaping.reshape(arranging.roll(_ravel(a), shift, 0), a.shape)
+    return arranging.roll(a, shift, axis)
+
+
 def _where(condition: Any, x: Any, y: Any) -> Tensor:
     like = next(each for each in (x, y, condition) if isinstance(each, Tensor))
-    return elementwise.where(as_tensor(x, like), y, condition)
+    return choosing.where(as_tensor(x, like), y, condition)
 
 
 def _argmax(a: Tensor, axis: int, *, keepdims: bool = False) -> Tensor:
@@ -119,6 +167,12 @@ def _ravel(a: Tensor) -> Tensor:
     return shaping.reshape(a, (-1,))
 
 
+def _nan_to_num(
+    x: Tensor, *, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
+) -> Tensor:
+    return choosing.nan_to_num(x, nan, posinf, neginf)
+
+
 FUNCTIONS: dict[Any, Callable[..., Tensor]] = {
     np.sum: _reducing(reduction.reduce_sum),
     np.mean: _reducing(reduction.reduce_mean),
@@ -127,8 +181,14 @@ FUNCTIONS: dict[Any, Callable[..., Tensor]] = {
     np.min: _reducing(reduction.reduce_min),
     np.all: _reducing(reduction.reduce_all),
     np.any: _reducing(reduction.reduce_any),
-    np.var: _deviation(reduction.var),
-    np.std: _deviation(reduction.std),
+    np.var: _deviation(statistics.var),
+    np.std: _deviation(statistics.std),
+    np.median: _reducing(statistics.median),
+    np.quantile: _quantile,
+    np.nansum: _reducing(statistics.nansum),
+    np.nanmean: _reducing(statistics.nanmean),
+    np.cumsum: _running(cumulative.cumsum),
+    np.cumprod: _running(cumulative.cumprod),
     np.argmax: _argmax,
     np.argmin: _argmin,
     np.reshape: shaping.reshape,
@@ -137,10 +197,26 @@ FUNCTIONS: dict[Any, Callable[..., Tensor]] = {
     np.expand_dims: _expand_dims,
     np.broadcast_to: shaping.expand,
     np.ravel: _ravel,
+    np.moveaxis: shaping.moveaxis,
+    np.swapaxes: shaping.swapaxes,
+    np.diagonal: arranging.diagonal,
+    np.diag: arranging.diag,
+    np.trace: arranging.trace,
+    np.tril: arranging.tril,
+    np.triu: arranging.triu,
+    np.flip: arranging.flip,
+    np.roll: _roll,
+    np.take: selection.take,
+    np.take_along_axis: selection.take_along_axis,
+    np.outer: _of_two(linear.outer),
+    np.kron: _of_two(linear.kron),
+    np.hstack: _several(joining.hstack),
+    np.vstack: _several(joining.vstack),
     np.concatenate: _joining(joining.cat),
     np.stack: _joining(joining.stack),
     np.where: _where,
-    np.clip: elementwise.clip,
+    np.clip: choosing.clip,
+    np.nan_to_num: _nan_to_num,
 }
 
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from singa.core.tensor import Tensor
+from singa.core.tensor import Tensor, TensorLike, as_tensor
 from singa.device import CTensor, is_float
 from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks
 from singa.tape import Operation
 
-__all__ = ["ArgMax", "ArgMin", "Sort", "TopK", "argmax", "argmin", "argsort", "sort", "topk"]
+__all__ = [
+    "ArgMax", "ArgMin", "SearchSorted", "Sort", "TopK", "Unique", "argmax", "argmin", "argsort",
+    "searchsorted", "sort", "topk", "unique",
+]  # fmt: skip
 
 
 class _ArgExtreme(Operation):
@@ -121,6 +125,61 @@ def _ranked(x: CTensor) -> CTensor:
     return jnp.where(jnp.isnan(x), jnp.nan, jnp.where(x == 0, 0, x)).astype(x.dtype)
 
 
+class SearchSorted(Operation):
+    """y = how many elements of a sorted sequence are below each value, or not above it.
+
+    A sequence is a vector, or the last axis, if there is one for each row of values.
+    """
+
+    def __init__(self, right: bool = False) -> None:
+        super().__init__()
+        self.right = bool(right)
+
+    def forward(self, x: CTensor, values: CTensor) -> CTensor:
+        if not x.ndim or (x.ndim > 1 and x.shape[:-1] != values.shape[:-1]):
+            raise ShapeError(
+                f"{self.name}: sequences of shape {x.shape} for values of {values.shape}: one is "
+                "needed, or one for each row of values"
+            )
+        dtype = jnp.promote_types(x.dtype, values.dtype)
+        side = "right" if self.right else "left"
+        rows = x.astype(dtype).reshape(-1, x.shape[-1]), values.astype(dtype)
+        rows = rows[0], rows[1].reshape(len(rows[0]), -1)
+        found = jax.vmap(partial(jnp.searchsorted, side=side))(*rows)
+        return found.astype(np.int32).reshape(values.shape)
+
+    def backward(self, dy: CTensor) -> tuple[None, None]:
+        return None, None
+
+
+class Unique(Operation):
+    """The different values in order, for each element the number of its value, and the counts.
+
+    How many there are depends on the values, so this works eagerly only.
+    """
+
+    traceable = False
+
+    def __init__(self, axis: int | None = None) -> None:
+        super().__init__()
+        self.axis = None if axis is None else checks.integer(f"{self.name}: axis", axis)
+
+    def forward(self, x: CTensor) -> tuple[CTensor, CTensor, CTensor]:
+        axis = None if self.axis is None else checks.axis(self, self.axis, x.ndim)
+        values, places, counts = np.unique(
+            np.asarray(x), return_inverse=True, return_counts=True, axis=axis
+        )
+        places = places.reshape(x.shape if axis is None else -1)
+        return (
+            jnp.asarray(values, x.dtype, device=x.device),
+            jnp.asarray(places, np.int32, device=x.device),
+            jnp.asarray(counts, np.int32, device=x.device),
+        )
+
+    def backward(self, *dys: CTensor) -> None:
+        return None
+
+
 def argmax(
     x: Tensor, axis: int = -1, keepdims: bool = False, select_last_index: bool = False
 ) -> Tensor:
@@ -195,3 +254,45 @@ def topk(x: Tensor, k: int, axis: int = -1, largest: bool = True) -> tuple[Tenso
     """
     values, indices = TopK(k, axis, largest)(x)
     return values, indices
+
+
+def searchsorted(x: Tensor, values: TensorLike, right: bool = False) -> Tensor:
+    """Where each value belongs in a sorted sequence: how many of its elements are below the value.
+
+    Args:
+        x: (size,), sorted upwards; or (..., size): a sequence for each row of values.
+        values: any shape; (..., count) if there are several sequences.
+        right: count those that are equal too.
+
+    Returns:
+        int32, of the shape of ``values``.
+
+    Example:
+        >>> autograd.searchsorted(Tensor(data=[1.0, 3.0, 5.0]), Tensor(data=[3.0, 6.0]))
+        Tensor([1, 3], shape=(2,), dtype=int32, device=cpu)
+    """
+    return SearchSorted(right)(x, as_tensor(values, x))[0]
+
+
+def unique(
+    x: Tensor, return_inverse: bool = False, return_counts: bool = False, axis: int | None = None
+) -> Tensor | tuple[Tensor, ...]:
+    """The different values of ``x`` in order: (number of them,). It works only eagerly.
+
+    Args:
+        x: any shape.
+        return_inverse: give also, for each element, the index of its value, in the shape of ``x``.
+        return_counts: give also how often each value occurs.
+        axis: compare the slices along this axis, instead of the elements; the result has the
+            different slices, and the indices are one for each slice.
+
+    Raises:
+        CaptureError: it is called in a compiled step, where no shape can depend on values.
+
+    Example:
+        >>> autograd.unique(Tensor(data=[3, 1, 3]))
+        Tensor([1, 3], shape=(2,), dtype=int32, device=cpu)
+    """
+    values, places, counts = Unique(axis)(x)
+    more = [places] * bool(return_inverse) + [counts] * bool(return_counts)
+    return (values, *more) if more else values

@@ -21,9 +21,12 @@ class Pointwise(Operation):
     formula: ClassVar[Formula]
     slope: ClassVar[Formula]
 
-    def __init_subclass__(cls, formula: Formula, slope: Formula, **kwargs: Any) -> None:
+    def __init_subclass__(
+        cls, formula: Formula | None = None, slope: Formula | None = None, **kwargs: Any
+    ) -> None:
         super().__init_subclass__(**kwargs)
-        cls.formula, cls.slope = staticmethod(formula), staticmethod(slope)
+        if formula is not None and slope is not None:  # neither is for a further base class
+            cls.formula, cls.slope = staticmethod(formula), staticmethod(slope)
 
     def forward(self, x: CTensor) -> CTensor:
         checks.float_input(self, "its input", x)
@@ -32,3 +35,10 @@ class Pointwise(Operation):
 
     def backward(self, dy: CTensor) -> CTensor:
         return dy * type(self).slope(self.x)
+
+
+class RealFunction(Pointwise):
+    """A function of real numbers: the whole ones among them too, which are computed as float32."""
+
+    def forward(self, x: CTensor) -> CTensor:
+        return super().forward(checks.as_float(self, "its input", x))

@@ -1,6 +1,8 @@
-"""Rounding to whole numbers. The results are of the inputs' float type, the gradients 0."""
+"""Rounding to whole numbers. The results are of the inputs' type, the gradients 0."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import jax.numpy as jnp
 from jax.lax import RoundingMethod
@@ -8,16 +10,29 @@ from jax.lax import round as round_to
 
 from singa.core.tensor import Tensor
 from singa.device import CTensor
-from singa.operation.pointwise import Pointwise
+from singa.operation import checks
+from singa.operation.pointwise import Formula, Pointwise
 
-__all__ = ["Ceil", "Floor", "Round", "Rounde", "ceil", "floor", "round", "rounde"]
+__all__ = [
+    "Ceil", "Floor", "Round", "Rounde", "Trunc", "ceil", "floor", "round", "rounde", "trunc",
+]  # fmt: skip
 
 
-class Ceil(Pointwise, formula=jnp.ceil, slope=jnp.zeros_like):
+class _Rounding(Pointwise):
+    """A rounding, which leaves integers as they are."""
+
+    def __init_subclass__(cls, formula: Formula, **kwargs: Any) -> None:
+        super().__init_subclass__(formula, jnp.zeros_like, **kwargs)
+
+    def forward(self, x: CTensor) -> CTensor:
+        return x if checks.are_integers(x) else super().forward(x)
+
+
+class Ceil(_Rounding, formula=jnp.ceil):
     """y = the smallest whole number that is not below x."""
 
 
-class Floor(Pointwise, formula=jnp.floor, slope=jnp.zeros_like):
+class Floor(_Rounding, formula=jnp.floor):
     """y = the largest whole number that is not above x."""
 
 
@@ -29,12 +44,16 @@ def _half_to_even(x: CTensor) -> CTensor:
     return round_to(x, RoundingMethod.TO_NEAREST_EVEN)
 
 
-class Round(Pointwise, formula=_half_away_from_zero, slope=jnp.zeros_like):
+class Round(_Rounding, formula=_half_away_from_zero):
     """y = the nearest whole number; halves are rounded away from zero."""
 
 
-class Rounde(Pointwise, formula=_half_to_even, slope=jnp.zeros_like):
+class Rounde(_Rounding, formula=_half_to_even):
     """y = the nearest whole number; halves are rounded to even numbers (ONNX Round)."""
+
+
+class Trunc(_Rounding, formula=jnp.trunc):
+    """y = x without its fraction."""
 
 
 def ceil(x: Tensor) -> Tensor:
@@ -75,3 +94,13 @@ def rounde(x: Tensor) -> Tensor:
         Tensor([ 0.,  2., -2.], shape=(3,), dtype=float32, device=cpu)
     """
     return Rounde()(x)[0]
+
+
+def trunc(x: Tensor) -> Tensor:
+    """X without its fraction, element by element.
+
+    Example:
+        >>> autograd.trunc(Tensor(data=[1.7, -1.7]))
+        Tensor([ 1., -1.], shape=(2,), dtype=float32, device=cpu)
+    """
+    return Trunc()(x)[0]

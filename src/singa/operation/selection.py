@@ -18,11 +18,13 @@ from singa.device import CTensor
 from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks
 from singa.operation.indexing import added, as_indices, of_written
+from singa.operation.shaping import expand, reshape
 from singa.tape import Operation
 
 __all__ = [
     "Embedding", "Gather", "GatherElements", "NonZero", "OneHot", "ScatterElements", "Slice",
     "embedding", "gather", "gather_elements", "nonzero", "onehot", "scatter_elements", "slice",
+    "take", "take_along_axis",
 ]  # fmt: skip
 
 
@@ -68,7 +70,7 @@ class Slice(Operation):
         return tuple(index)
 
 
-class _Along(Operation):
+class Along(Operation):
     """An operation with an axis, along which integers select elements."""
 
     def __init__(self, axis: int = 0) -> None:
@@ -76,7 +78,7 @@ class _Along(Operation):
         self.axis = checks.integer(f"{self.name}: axis", axis)
 
 
-class _Gathering(_Along):
+class _Gathering(Along):
     """y = x's elements at given indices."""
 
     def forward(self, x: CTensor, indices: CTensor) -> CTensor:
@@ -114,8 +116,8 @@ class Embedding(Gather):
         return super().backward(dy)[::-1]
 
 
-def _places(
-    operation: _Along, shape: tuple[int, ...], indices: CTensor
+def places_along(
+    operation: Along, shape: tuple[int, ...], indices: CTensor
 ) -> tuple[CTensor | np.ndarray, ...]:
     """For each element of ``indices``, its coordinates, with its value as the one along the axis.
 
@@ -142,10 +144,10 @@ class GatherElements(_Gathering):
     """y[i][j] = x[indices[i][j]][j] for axis 0, and so on (ONNX GatherElements)."""
 
     def index(self) -> tuple[Any, ...]:
-        return _places(self, self.from_shape, self.indices)
+        return places_along(self, self.from_shape, self.indices)
 
 
-class ScatterElements(_Along):
+class ScatterElements(Along):
     """y = x, but y[indices[i][j]][j] = updates[i][j] for axis 0, and so on (ONNX).
 
     If two updates are for one element, either may be used; this one gets the gradient.
@@ -156,7 +158,7 @@ class ScatterElements(_Along):
             raise ShapeError(
                 f"{self.name}: updates of shape {updates.shape} for indices of {indices.shape}"
             )
-        self.found = _places(self, x.shape, indices)
+        self.found = places_along(self, x.shape, indices)
         return x.at[self.found].set(updates.astype(x.dtype), mode="clip")
 
     def backward(self, dy: CTensor) -> tuple[CTensor, None, CTensor]:
@@ -248,6 +250,49 @@ def gather(x: Tensor, axis: int, indices: Tensor | ArrayLike) -> Tensor:
     operation = Gather(axis)
     at = checks.axis(operation, axis, x.ndim())
     return operation(x, as_indices(operation.name, x, indices, at))[0]
+
+
+def take(x: Tensor, indices: Tensor | ArrayLike, axis: int | None = None) -> Tensor:
+    """The elements at given indices along ``axis``; of the flattened ``x`` if it is None.
+
+    Without an axis the result is of the shape of ``indices``, otherwise as of :func:`gather`.
+
+    Example:
+        >>> autograd.take(Tensor(data=[[1, 2, 3], [4, 5, 6]]), [0, -1])
+        Tensor([1, 6], shape=(2,), dtype=int32, device=cpu)
+    """
+    return gather(reshape(x, (-1,)), 0, indices) if axis is None else gather(x, axis, indices)
+
+
+def take_along_axis(x: Tensor, indices: Tensor | ArrayLike, axis: int | None) -> Tensor:
+    """For each element of ``indices``, the element of ``x`` at this index along ``axis``.
+
+    As :func:`gather_elements`, but the other axes broadcast. ``x.argsort(axis)`` gives such
+    indices.
+
+    Args:
+        x: any shape.
+        indices: integers, with the same number of axes.
+        axis: if None, both are flattened.
+
+    Example:
+        >>> x = Tensor(data=[[1, 2], [3, 4]])
+        >>> autograd.take_along_axis(x, [[1], [0]], axis=1)
+        Tensor([[2],
+                [3]], shape=(2, 1), dtype=int32, device=cpu)
+    """
+    operation = GatherElements(0 if axis is None else axis)
+    at = checks.axis(operation, 0 if axis is None else axis, max(x.ndim(), 1))
+    if axis is None:
+        x = reshape(x, (-1,))
+    places = as_indices(operation.name, x, indices, at)
+    if axis is None:
+        places = reshape(places, (-1,))
+    if len(places.shape) == x.ndim():
+        others = [1 if i == at else size for i, size in enumerate(places.shape)]
+        x = expand(x, others)
+        places = expand(places, [1 if i == at else size for i, size in enumerate(x.shape)])
+    return operation(x, places)[0]
 
 
 def embedding(x: Tensor | ArrayLike, w: Tensor) -> Tensor:

@@ -16,8 +16,8 @@ from singa.tape import Operation
 
 __all__ = [
     "Cast", "ConstantOfShape", "Expand", "Flatten", "Reshape", "Shape", "Squeeze", "Transpose",
-    "Unsqueeze", "cast", "constant_of_shape", "expand", "flatten", "reshape", "shape", "squeeze",
-    "transpose", "unsqueeze",
+    "Unsqueeze", "cast", "constant_of_shape", "expand", "flatten", "moveaxis", "reshape", "shape",
+    "squeeze", "swapaxes", "transpose", "unsqueeze",
 ]  # fmt: skip
 
 
@@ -115,15 +115,20 @@ class Transpose(Operation):
 
 
 class Expand(Operation):
-    """The input and a shape broadcast together, each to the other (ONNX Expand)."""
+    """The input and a shape broadcast together, each to the other (ONNX Expand).
+
+    A -1 in the shape stands for any size.
+    """
 
     def __init__(self, shape: Sequence[int]) -> None:
         super().__init__()
         self.shape = checks.integers(f"{self.name}: shape", shape)
 
     def forward(self, x: CTensor) -> CTensor:
+        new = len(self.shape) - x.ndim  # axes of the shape that x does not have
+        shape = [1 if size == -1 and axis >= new else size for axis, size in enumerate(self.shape)]
         try:
-            return jnp.broadcast_to(x, np.broadcast_shapes(x.shape, self.shape))
+            return jnp.broadcast_to(x, np.broadcast_shapes(x.shape, shape))
         except ValueError:
             raise ShapeError(
                 f"{self.name}: shapes {x.shape} and {self.shape} do not broadcast together"
@@ -236,10 +241,49 @@ def transpose(x: Tensor, shape: Sequence[int] | None = None) -> Tensor:
     return Transpose(shape)(x)[0]
 
 
+def moveaxis(x: Tensor, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
+    """One or more axes of the shape in other places; all others keep their order.
+
+    Args:
+        x: any shape.
+        source: the axes to move.
+        destination: where each of them is in the result.
+
+    Example:
+        >>> autograd.moveaxis(Tensor((2, 3, 4)), 0, -1).shape
+        (3, 4, 2)
+    """
+    source = checks.integers("moveaxis: source", source, 1)
+    destination = checks.integers("moveaxis: destination", destination, 1)
+    if len(source) != len(destination):
+        raise ArgumentError(f"moveaxis: {len(source)} axes to {len(destination)} places")
+    operation = Transpose()
+    origins = checks.axes(operation, source, x.ndim())
+    targets = checks.axes(operation, destination, x.ndim())
+    order = [axis for axis in range(x.ndim()) if axis not in origins]
+    for target, origin in sorted(zip(targets, origins, strict=True)):
+        order.insert(target, origin)
+    return transpose(x, order)
+
+
+def swapaxes(x: Tensor, axis0: int, axis1: int) -> Tensor:
+    """Two axes of the shape in each other's place.
+
+    Example:
+        >>> autograd.swapaxes(Tensor((2, 3, 4)), 0, -1).shape
+        (4, 3, 2)
+    """
+    axes = [checks.integer(f"swapaxes: axis{i}", axis) for i, axis in enumerate((axis0, axis1))]
+    first, second = (checks.axis(Transpose(), axis, x.ndim()) for axis in axes)
+    order = list(range(x.ndim()))
+    order[first], order[second] = second, first
+    return transpose(x, order)
+
+
 def expand(x: Tensor, shape: Sequence[int]) -> Tensor:
     """Repeat axes of size 1, and add axes in front, to broadcast with ``shape`` (ONNX Expand).
 
-    Where ``shape`` has a 1, or fewer axes than ``x``, the sizes of ``x`` are kept.
+    Where ``shape`` has a 1 or a -1, or fewer axes than ``x``, the sizes of ``x`` are kept.
 
     Example:
         >>> autograd.expand(Tensor(data=[[1], [2]]), (2, 3))

@@ -6,15 +6,15 @@ import jax.numpy as jnp
 
 from singa.core.tensor import Tensor
 from singa.device import CTensor
-from singa.errors import ShapeError
+from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks
 from singa.operation.loss import Loss
-from singa.operation.numerics import direction, over
+from singa.operation.numerics import direction, over, p_norm
 from singa.tape import Operation
 
 __all__ = [
-    "Contrastive", "CosSim", "CosineEmbedding", "RankingLoss", "Triplet", "contrastive_loss",
-    "cosine_embedding_loss", "cossim", "ranking_loss", "triplet_loss",
+    "Contrastive", "CosSim", "CosineEmbedding", "PairDistances", "RankingLoss", "Triplet", "cdist",
+    "contrastive_loss", "cosine_embedding_loss", "cossim", "ranking_loss", "triplet_loss",
 ]  # fmt: skip
 
 
@@ -140,6 +140,39 @@ class Contrastive(Loss):
         return da, -da, None
 
 
+class PairDistances(Operation):
+    """y = the p-norm of a[i] - b[j] for all pairs of vectors; at distance 0 the gradient is 0."""
+
+    arithmetic = "wide"
+
+    def __init__(self, p: float = 2.0) -> None:
+        super().__init__()
+        self.p = checks.number(f"{self.name}: p", p)
+        if not self.p >= 0:
+            raise ArgumentError(f"{self.name}: p must be 0 or more, got {p!r}")
+
+    def forward(self, a: CTensor, b: CTensor) -> CTensor:
+        checks.float_input(self, "a", a)
+        checks.float_input(self, "b", b)
+        if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-1]:
+            raise ShapeError(
+                f"{self.name}: (..., P, features) and (..., R, features) are needed, got shapes "
+                f"{a.shape} and {b.shape}"
+            )
+        checks.broadcastable(self, a[..., :1, :], b[..., :1, :])
+        self.a, self.b = a, b
+        return self.slopes_and_norms()[1][..., 0]
+
+    def backward(self, dy: CTensor) -> tuple[CTensor, CTensor]:
+        # Computed again, as there are so many of them.
+        dy = dy[..., None] * self.slopes_and_norms()[0]
+        return dy.sum(-2), -dy.sum(-3)
+
+    def slopes_and_norms(self) -> tuple[CTensor, CTensor]:
+        """For all pairs the derivatives of their distance by a, and the distance."""
+        return p_norm(self.a[..., :, None, :] - self.b[..., None, :, :], self.p, -1)
+
+
 def _alike(operation: Operation, a: CTensor, b: CTensor, ndim: int) -> None:
     if a.shape != b.shape or a.ndim < ndim:
         kind = "vectors along the last axis" if ndim else "Tensors"
@@ -247,3 +280,23 @@ def contrastive_loss(
         Tensor(12.5, shape=(), dtype=float32, device=cpu)
     """
     return Contrastive(margin, reduction)(a, b, t)[0]
+
+
+def cdist(a: Tensor, b: Tensor, p: float = 2.0) -> Tensor:
+    """The distances of all pairs of vectors of ``a`` and of ``b``: the p-norms of differences.
+
+    Args:
+        a: (..., P, features).
+        b: (..., R, features).
+        p: any number from 0 on, infinity too; 2 is the Euclidean distance. At distance 0 the
+            gradient is 0.
+
+    Returns:
+        (..., P, R).
+
+    Example:
+        >>> autograd.cdist(Tensor(data=[[0.0, 0.0], [3.0, 0.0]]), Tensor(data=[[3.0, 4.0]]))
+        Tensor([[5.],
+                [4.]], shape=(2, 1), dtype=float32, device=cpu)
+    """
+    return PairDistances(p)(a, b)[0]

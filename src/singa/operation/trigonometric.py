@@ -1,16 +1,23 @@
-"""Trigonometric and hyperbolic functions and their inverses, element by element."""
+"""Trigonometric and hyperbolic functions and their inverses, element by element.
+
+Integers are computed as float32.
+"""
 
 from __future__ import annotations
 
 import jax.numpy as jnp
 
-from singa.core.tensor import Tensor
+from singa.core.tensor import Tensor, TensorLike, as_tensor
 from singa.device import CTensor
-from singa.operation.pointwise import Pointwise
+from singa.operation import checks
+from singa.operation.numerics import over
+from singa.operation.pointwise import RealFunction
+from singa.tape import Operation
 
 __all__ = [
-    "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Cos", "Cosh", "Sin", "Sinh", "Tan", "acos",
-    "acosh", "asin", "asinh", "atan", "atanh", "cos", "cosh", "sin", "sinh", "tan",
+    "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atan2", "Atanh", "Cos", "Cosh", "Hypot", "Sin",
+    "Sinh", "Tan", "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cos", "cosh",
+    "hypot", "sin", "sinh", "tan",
 ]  # fmt: skip
 
 
@@ -23,48 +30,88 @@ def _acosh_slope(x: CTensor) -> CTensor:
     return 1 / (jnp.sqrt(x - 1) * jnp.sqrt(x + 1))
 
 
-class Cos(Pointwise, formula=jnp.cos, slope=lambda x: -jnp.sin(x)):
+class Cos(RealFunction, formula=jnp.cos, slope=lambda x: -jnp.sin(x)):
     """y = cos x."""
 
 
-class Cosh(Pointwise, formula=jnp.cosh, slope=jnp.sinh):
+class Cosh(RealFunction, formula=jnp.cosh, slope=jnp.sinh):
     """y = cosh x."""
 
 
-class Acos(Pointwise, formula=jnp.acos, slope=lambda x: -_asin_slope(x)):
+class Acos(RealFunction, formula=jnp.acos, slope=lambda x: -_asin_slope(x)):
     """y = arccos x."""
 
 
-class Acosh(Pointwise, formula=jnp.acosh, slope=_acosh_slope):
+class Acosh(RealFunction, formula=jnp.acosh, slope=_acosh_slope):
     """y = arcosh x."""
 
 
-class Sin(Pointwise, formula=jnp.sin, slope=jnp.cos):
+class Sin(RealFunction, formula=jnp.sin, slope=jnp.cos):
     """y = sin x."""
 
 
-class Sinh(Pointwise, formula=jnp.sinh, slope=jnp.cosh):
+class Sinh(RealFunction, formula=jnp.sinh, slope=jnp.cosh):
     """y = sinh x."""
 
 
-class Asin(Pointwise, formula=jnp.asin, slope=_asin_slope):
+class Asin(RealFunction, formula=jnp.asin, slope=_asin_slope):
     """y = arcsin x."""
 
 
-class Asinh(Pointwise, formula=jnp.asinh, slope=lambda x: 1 / jnp.hypot(x, jnp.ones_like(x))):
+class Asinh(RealFunction, formula=jnp.asinh, slope=lambda x: 1 / jnp.hypot(x, jnp.ones_like(x))):
     """y = arsinh x."""
 
 
-class Tan(Pointwise, formula=jnp.tan, slope=lambda x: 1 + jnp.tan(x) ** 2):
+class Tan(RealFunction, formula=jnp.tan, slope=lambda x: 1 + jnp.tan(x) ** 2):
     """y = tan x."""
 
 
-class Atan(Pointwise, formula=jnp.atan, slope=lambda x: 1 / (1 + x * x)):
+class Atan(RealFunction, formula=jnp.atan, slope=lambda x: 1 / (1 + x * x)):
     """y = arctan x."""
 
 
-class Atanh(Pointwise, formula=jnp.atanh, slope=lambda x: 1 / ((1 - x) * (1 + x))):
+class Atanh(RealFunction, formula=jnp.atanh, slope=lambda x: 1 / ((1 - x) * (1 + x))):
     """y = artanh x."""
+
+
+class _RightTriangle(Operation):
+    """A function of the legs of a right triangle; at the origin the gradients are 0."""
+
+    def forward(self, a: CTensor, b: CTensor) -> CTensor:
+        checks.broadcastable(self, a, b)
+        a, b = (checks.as_float(self, "its input", x) for x in (a, b))
+        self.a, self.b, self.hypotenuse = a, b, jnp.hypot(a, b)
+        return self.of(a, b)
+
+    def of(self, a: CTensor, b: CTensor) -> CTensor:
+        """The function of the legs."""
+        raise NotImplementedError
+
+    def over_hypotenuse(self, x: CTensor) -> CTensor:
+        """``x`` over the hypotenuse, and 0 at the origin."""
+        return over(x, self.hypotenuse)
+
+
+class Atan2(_RightTriangle):
+    """y = the angle of the point (b, a), in (-pi, pi]; the gradient at the origin is 0."""
+
+    def of(self, a: CTensor, b: CTensor) -> CTensor:
+        return jnp.arctan2(a, b)
+
+    def backward(self, dy: CTensor) -> tuple[CTensor, CTensor]:
+        # Divided twice: the square of the hypotenuse could overflow, or become 0.
+        dy = self.over_hypotenuse(dy)
+        return dy * self.over_hypotenuse(self.b), -dy * self.over_hypotenuse(self.a)
+
+
+class Hypot(_RightTriangle):
+    """y = sqrt(a a + b b), without overflow; the gradient at the origin is 0."""
+
+    def of(self, a: CTensor, b: CTensor) -> CTensor:
+        return self.hypotenuse
+
+    def backward(self, dy: CTensor) -> tuple[CTensor, CTensor]:
+        return dy * self.over_hypotenuse(self.a), dy * self.over_hypotenuse(self.b)
 
 
 def cos(x: Tensor) -> Tensor:
@@ -175,3 +222,27 @@ def atanh(x: Tensor) -> Tensor:
         Tensor([0.    , 0.5493], shape=(2,), dtype=float32, device=cpu)
     """
     return Atanh()(x)[0]
+
+
+def atan2(a: Tensor, b: TensorLike) -> Tensor:
+    """The angle in (-pi, pi] of the point with height ``a`` and width ``b``, with broadcasting.
+
+    It is that of ``a / b`` in the right quadrant. Its gradient at the origin is 0.
+
+    Example:
+        >>> autograd.atan2(Tensor(data=[1.0, -1.0]), Tensor(data=[0.0, -1.0]))
+        Tensor([ 1.5708, -2.3562], shape=(2,), dtype=float32, device=cpu)
+    """
+    return Atan2()(a, as_tensor(b, a))[0]
+
+
+def hypot(a: Tensor, b: TensorLike) -> Tensor:
+    """``sqrt(a * a + b * b)``, element by element, with broadcasting, without overflow.
+
+    Its gradient where both are 0 is 0.
+
+    Example:
+        >>> autograd.hypot(Tensor(data=[3.0, 0.0]), Tensor(data=[4.0, 2.0]))
+        Tensor([5., 2.], shape=(2,), dtype=float32, device=cpu)
+    """
+    return Hypot()(a, as_tensor(b, a))[0]

@@ -1,0 +1,216 @@
+"""Running sums, products and extremes along an axis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from singa.core.tensor import Tensor
+from singa.device import CTensor, is_float
+from singa.operation import checks
+from singa.operation.reduction import sum_type
+from singa.tape import Operation
+
+__all__ = [
+    "CumMax", "CumMin", "CumProd", "CumSum", "LogCumSumExp", "cummax", "cummin", "cumprod",
+    "cumsum", "logcumsumexp",
+]  # fmt: skip
+
+
+class _Running(Operation):
+    """An operation along an axis."""
+
+    def __init__(self, axis: int = 0) -> None:
+        super().__init__()
+        self.axis = checks.integer(f"{self.name}: axis", axis)
+
+
+class CumSum(_Running):
+    """y = the cumulative sums along an axis (ONNX CumSum).
+
+    ``exclusive`` leaves out the element itself; ``reverse`` begins at the end.
+    """
+
+    arithmetic = "wide"
+
+    def __init__(self, axis: int = 0, exclusive: bool = False, reverse: bool = False) -> None:
+        super().__init__(axis)
+        self.exclusive, self.reverse = bool(exclusive), bool(reverse)
+
+    def forward(self, x: CTensor) -> CTensor:
+        return self.summed(x.astype(sum_type(x)), self.reverse)
+
+    def backward(self, dy: CTensor) -> CTensor:
+        return self.summed(dy, not self.reverse)
+
+    def summed(self, x: CTensor, reverse: bool) -> CTensor:
+        axis = checks.axis(self, self.axis, x.ndim)
+        if self.exclusive and x.shape[axis]:
+            # Shift all sums by one, and put a 0 at the beginning.
+            ends = jnp.zeros_like(jax.lax.slice_in_dim(x, 0, 1, axis=axis))
+            first, last = (1, None) if reverse else (0, -1)
+            rest = jax.lax.slice_in_dim(x, first, last, axis=axis)
+            x = jnp.concatenate((rest, ends) if reverse else (ends, rest), axis)
+        return jax.lax.cumsum(x, axis, reverse)
+
+
+class CumProd(_Running):
+    """y = the cumulative products along an axis."""
+
+    arithmetic = "wide"
+
+    def forward(self, x: CTensor) -> CTensor:
+        return jax.lax.cumprod(x.astype(sum_type(x)), checks.axis(self, self.axis, x.ndim))
+
+
+class LogCumSumExp(_Running):
+    """y = ln of the cumulative sums of e ** x along an axis, without overflow.
+
+    The gradient of each sum is its softmax. Elements of plus infinity share it equally; a sum of
+    minus infinity has none.
+    """
+
+    arithmetic = "wide"
+
+    def forward(self, x: CTensor) -> CTensor:
+        checks.float_input(self, "its input", x)
+        self.x, self.y = x, jax.lax.cumlogsumexp(x, checks.axis(self, self.axis, x.ndim))
+        return self.y
+
+    def backward(self, dy: CTensor) -> CTensor:
+        x, y = (jnp.moveaxis(each, self.axis, -1) for each in (self.x, self.y))
+        infinite = jnp.isposinf(x).astype(dy.dtype)
+        count = infinite.cumsum(-1)
+        share = _exp_of_difference(x, y, infinite / jnp.maximum(count, 1))
+        # The weight that all elements so far have in the next sum. None is above 1, so that the
+        # gradients of all later sums are added up from the end without overflow.
+        fall = _exp_of_difference(
+            y[..., :-1], y[..., 1:], count[..., :-1] / jnp.maximum(count[..., 1:], 1)
+        )
+        fall = jnp.concatenate((fall, jnp.zeros_like(y[..., :1])), -1)
+
+        def combined(later: _Pair, sooner: _Pair) -> _Pair:
+            return sooner[0] * later[0], sooner[1] + sooner[0] * later[1]
+
+        pairs = fall, jnp.moveaxis(dy, self.axis, -1)
+        _, total = jax.lax.associative_scan(combined, pairs, reverse=True, axis=x.ndim - 1)
+        return jnp.moveaxis(share * total, -1, self.axis)
+
+
+_Pair: TypeAlias = tuple[CTensor, CTensor]
+
+
+def _exp_of_difference(a: CTensor, b: CTensor, of_infinities: CTensor) -> CTensor:
+    """``e ** (a - b)``, 0 if b is minus infinity; if it is infinity, what is given."""
+    power = jnp.exp(jnp.where(jnp.isinf(b), 0, a - jnp.where(jnp.isinf(b), 0, b)))
+    of_infinities = jnp.where(jnp.isposinf(b), jnp.where(jnp.isposinf(a), of_infinities, 0), 0)
+    return jnp.where(jnp.isinf(b), of_infinities, power)
+
+
+class _CumExtreme(_Running):
+    extreme: ClassVar[Callable[..., CTensor]]
+
+    def forward(self, x: CTensor) -> tuple[CTensor, CTensor]:
+        axis = checks.axis(self, self.axis, x.ndim)
+        y = type(self).extreme(x, axis)
+        hit = x == y
+        if is_float(x.dtype):
+            hit |= jnp.isnan(x)  # from the first NaN on, all is NaN
+        places = jnp.where(hit, jax.lax.broadcasted_iota(np.int32, x.shape, axis), 0)
+        self.places = jax.lax.cummax(places, axis)
+        return y, self.places
+
+    def backward(self, dy: CTensor, _: CTensor) -> CTensor:
+        index = [jax.lax.broadcasted_iota(np.int32, dy.shape, axis) for axis in range(dy.ndim)]
+        index[self.axis] = self.places
+        return jnp.zeros_like(dy).at[tuple(index)].add(dy, mode="promise_in_bounds")
+
+
+class CumMax(_CumExtreme):
+    """The largest so far along an axis, and its index; of equal ones the last.
+
+    The element with this index gets the gradient.
+    """
+
+    extreme = staticmethod(jax.lax.cummax)
+
+
+class CumMin(_CumExtreme):
+    """The smallest so far along an axis, and its index; of equal ones the last.
+
+    The element with this index gets the gradient.
+    """
+
+    extreme = staticmethod(jax.lax.cummin)
+
+
+def cumsum(x: Tensor, axis: int = 0, exclusive: bool = False, reverse: bool = False) -> Tensor:
+    """The cumulative sums along ``axis``.
+
+    Integers of less than 32 bits are summed as int32, and so are bools.
+
+    Args:
+        x: of any shape with at least one axis.
+        axis: along which to sum.
+        exclusive: leave out the element itself, so that the first sum is 0.
+        reverse: begin at the end.
+
+    Example:
+        >>> autograd.cumsum(Tensor(data=[1, 2, 3]))
+        Tensor([1, 3, 6], shape=(3,), dtype=int32, device=cpu)
+    """
+    return CumSum(axis, exclusive, reverse)(x)[0]
+
+
+def cumprod(x: Tensor, axis: int = 0) -> Tensor:
+    """The cumulative products along ``axis``; of x's shape.
+
+    Integers of less than 32 bits are multiplied as int32, and so are bools.
+
+    Example:
+        >>> autograd.cumprod(Tensor(data=[2, 3, 4]))
+        Tensor([ 2,  6, 24], shape=(3,), dtype=int32, device=cpu)
+    """
+    return CumProd(axis)(x)[0]
+
+
+def logcumsumexp(x: Tensor, axis: int = 0) -> Tensor:
+    """``ln(cumsum(e ** x))`` along ``axis``, without overflow; of x's shape.
+
+    Example:
+        >>> autograd.logcumsumexp(Tensor(data=[1000.0, 1000.0]))
+        Tensor([1000.    , 1000.6932], shape=(2,), dtype=float32, device=cpu)
+    """
+    return LogCumSumExp(axis)(x)[0]
+
+
+def cummax(x: Tensor, axis: int = 0) -> tuple[Tensor, Tensor]:
+    """The largest so far along ``axis``, and its index, int32; both of x's shape.
+
+    Of equal ones it is the last, and this one gets the gradient. From NaN on all is NaN.
+
+    Example:
+        >>> largest, index = autograd.cummax(Tensor(data=[1.0, 3.0, 2.0]))
+        >>> largest.tolist(), index.tolist()
+        ([1.0, 3.0, 3.0], [0, 1, 1])
+    """
+    largest, index = CumMax(axis)(x)
+    return largest, index
+
+
+def cummin(x: Tensor, axis: int = 0) -> tuple[Tensor, Tensor]:
+    """The smallest so far along ``axis``, and its index, int32; both of x's shape.
+
+    Of equal ones it is the last, and this one gets the gradient. From NaN on all is NaN.
+
+    Example:
+        >>> smallest, index = autograd.cummin(Tensor(data=[3.0, 1.0, 2.0]))
+        >>> smallest.tolist(), index.tolist()
+        ([3.0, 1.0, 1.0], [0, 1, 1])
+    """
+    smallest, index = CumMin(axis)(x)
+    return smallest, index
