@@ -235,23 +235,20 @@ def test_a_process_that_is_killed_while_saving_never_leaves_a_broken_file(tmp_pa
     """)
     command = [sys.executable, "-c", script, str(path)]
     environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
-    kills = loads = 0
+    kills = 0
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
     ) as process:
         for line in process.stdout:
             if line.strip() != "ready":
-                kills += 1
-                if path.exists():
-                    with checkpoint.Reader(path) as reader:
-                        arrays = reader.read(checkpoint.MODEL)
-                    assert len({float(a.ravel()[0]) for a in arrays.values()}) == 1
-                    assert all((a == a.ravel()[0]).all() for a in arrays.values())
-                    loads += 1
+                kills += 1  # of a child that overwrites a file which is always there
+                with checkpoint.Reader(path) as reader:
+                    arrays = reader.read(checkpoint.MODEL)
+                assert len({float(a.ravel()[0]) for a in arrays.values()}) == 1
+                assert all((a == a.ravel()[0]).all() for a in arrays.values())
                 process.stdin.write("\n")
                 process.stdin.flush()
     assert kills == 40
-    assert loads >= 30
     checkpoint.write(path, {checkpoint.MODEL: {"a": np.ones(2)}}, overwrite=True)
     assert os.listdir(tmp_path) == ["net.zip"]  # what the dead left was swept
 
