@@ -9,6 +9,7 @@ from types import ModuleType
 
 from singa.operation import (
     activation,
+    adaptive_pooling,
     arranging,
     attention,
     class_loss,
@@ -20,6 +21,7 @@ from singa.operation import (
     linear,
     logic,
     margin_loss,
+    max_pooling,
     normalization,
     number_loss,
     ordering,
@@ -38,6 +40,7 @@ from singa.operation import (
 )
 from singa.operation import methods as methods
 from singa.operation.activation import *
+from singa.operation.adaptive_pooling import *
 from singa.operation.arranging import *
 from singa.operation.attention import *
 from singa.operation.class_loss import *
@@ -49,6 +52,7 @@ from singa.operation.joining import *
 from singa.operation.linear import *
 from singa.operation.logic import *
 from singa.operation.margin_loss import *
+from singa.operation.max_pooling import *
 from singa.operation.normalization import *
 from singa.operation.number_loss import *
 from singa.operation.ordering import *
@@ -67,10 +71,10 @@ from singa.operation.variadic import *
 from singa.tape import Operation
 
 _FAMILIES: tuple[ModuleType, ...] = (
-    activation, arranging, attention, class_loss, convolution, ctc, elementwise, indexing,
-    joining, linear, logic, margin_loss, normalization, number_loss, ordering, pooling,
-    probability_loss, random, recurrent, reduction, resizing, rounding, selection, shaping,
-    similarity, trigonometric, variadic,
+    activation, adaptive_pooling, arranging, attention, class_loss, convolution, ctc,
+    elementwise, indexing, joining, linear, logic, margin_loss, max_pooling, normalization,
+    number_loss, ordering, pooling, probability_loss, random, recurrent, reduction, resizing,
+    rounding, selection, shaping, similarity, trigonometric, variadic,
 )  # fmt: skip
 
 __all__ = [name for family in _FAMILIES for name in family.__all__]
