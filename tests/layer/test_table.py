@@ -74,6 +74,11 @@ ROWS = {
     "BatchNorm1d": Row(layer.BatchNorm1d, [(3, 2, 4)]),
     "BatchNorm2d": Row(layer.BatchNorm2d, [(3, 2, 4, 4)]),
     "BatchNorm3d": Row(layer.BatchNorm3d, [(3, 2, 2, 3, 2)]),
+    "BatchNorm": Row(lambda: layer.BatchNorm(unbiased=True), [(3, 2, 4)]),
+    "BatchNorm, bare": Row(
+        lambda: layer.BatchNorm(affine=False, track_running_stats=False), [(3, 2, 4)], None
+    ),
+    "GroupNorm, bare": Row(lambda: layer.GroupNorm(2, affine=False), [(3, 4, 5)]),
     "LayerNorm": Row(layer.LayerNorm, [(3, 2, 6)]),
     "RMSNorm": Row(layer.RMSNorm, [(3, 2, 6)]),
     "GroupNorm": Row(lambda: layer.GroupNorm(2), [(3, 4, 5)]),
