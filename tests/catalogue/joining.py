@@ -40,6 +40,6 @@ ROWS = {
         f"pad {mode}": Row(
             ops.Pad, lambda x, mode=mode: ops.pad(x, mode, [1, -1, 2, 2]), padded(mode), [(3, 4)]
         )
-        for mode in ("constant", "reflect", "edge")
+        for mode in ("constant", "reflect", "edge", "wrap")
     },
 }  # fmt: skip

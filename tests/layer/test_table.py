@@ -63,6 +63,9 @@ ROWS = {
     "Gemm": Row(lambda: layer.Gemm(5, 0.5, 2.0), [(3, 4)]),
     "Embedding": Row(lambda: layer.Embedding(4, 3), [IDS]),
     "Conv1d": Row(lambda: layer.Conv1d(4, 3, padding=1), [(3, 2, 6)]),
+    "Conv1d, circular": Row(
+        lambda: layer.Conv1d(4, 3, padding="same", padding_mode="circular"), [(3, 2, 6)]
+    ),
     "Conv2d": Row(lambda: layer.Conv2d(4, 3, stride=2, padding=1, group=2), [(3, 2, 6, 5)]),
     "Conv3d": Row(lambda: layer.Conv3d(2, 2, dilation=2), [(3, 2, 4, 4, 3)]),
     "ConvTranspose1d": Row(lambda: layer.ConvTranspose1d(4, 3, stride=2), [(3, 2, 4)]),

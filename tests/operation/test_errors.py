@@ -216,6 +216,10 @@ MISTAKES = [
     (lambda: autograd.topk(t(2), 3), ShapeError, "TopK: k is 3, axis 0 of size 2"),
     (lambda: autograd.topk(t(2), 1.5), ArgumentError, "k must be an integer of at least 0, got"),
     (lambda: autograd.argmax(t(2), 1), ShapeError, "ArgMax: axis 1 of a Tensor with 1 axes"),
+    (
+        lambda: autograd.conv1d(t(1, 1, 4), t(1, 1, 3), padding=1, padding_mode="wrap"),
+        ArgumentError, "conv1d: padding_mode must be one of 'zeros', 'reflect'",
+    ),
     (lambda: autograd.huber_loss(t(2), t(2), 0), ArgumentError, "Huber: delta must be above 0"),
     (lambda: autograd.kl_div(t(2), t(3)), ShapeError, "KLDivergence: x is of shape (2,), the targ"),
     (lambda: autograd.nll_loss(t(2, 3), t(2)), DTypeError, "class ids must be of an integer type"),

@@ -151,16 +151,16 @@ class Pad(Operation):
     """Elements added around the input; or removed, where ``pads`` are negative (ONNX Pad).
 
     ``mode`` chooses their values: ``constant``; ``reflect``: mirrored at the border element, which
-    is not repeated; ``edge``: the border element.
+    is not repeated; ``edge``: the border element; ``wrap``: the elements of the other end.
     """
 
     numbers = ("constant",)
 
     def __init__(self, mode: str, pads: Sequence[int], constant: float = 0.0) -> None:
         super().__init__()
-        if mode not in ("constant", "reflect", "edge"):
+        if mode not in ("constant", "reflect", "edge", "wrap"):
             raise ArgumentError(
-                f"{self.name}: mode must be 'constant', 'reflect' or 'edge', got {mode!r}"
+                f"{self.name}: mode must be 'constant', 'reflect', 'edge' or 'wrap', got {mode!r}"
             )
         self.mode = mode
         self.pads = checks.integers(f"{self.name}: pads", pads)
@@ -274,7 +274,7 @@ def pad(x: Tensor, mode: str, pads: Sequence[int], constant: float = 0.0) -> Ten
 
     Args:
         x: any shape.
-        mode: ``constant``, ``reflect`` or ``edge``.
+        mode: ``constant``, ``reflect``, ``edge`` or ``wrap``.
         pads: how many before each axis, and then how many after each axis, as in ONNX:
             (top, left, bottom, right) for a matrix. Negative numbers remove elements.
         constant: the value of the added elements in mode ``constant``.
