@@ -122,6 +122,7 @@ CALLS = {
     "std": ([t(2, 3)], {"axis": 1, "ddof": 1}),
     "var": ([t(2, 3)], {"axis": 1, "ddof": 1}),
     "resize": ([t(*SEQUENCE)], {"size": 2}),
+    "resize by a factor": ([t(*SEQUENCE)], {"scale_factor": 2}),
     "upsample": ([t(2)], {"mode": "nearest", "scales": (2,)}),
     "gather": ([t(2, 3)], {"axis": 1, "indices": IDS}),
     "gather_elements": ([t(2, 3), t(1, 1, dtype="int32")], {"axis": 1}),
