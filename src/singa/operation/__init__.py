@@ -16,6 +16,7 @@ from singa.operation import (
     convolution,
     ctc,
     elementwise,
+    gated_activation,
     indexing,
     joining,
     linear,
@@ -47,6 +48,7 @@ from singa.operation.class_loss import *
 from singa.operation.convolution import *
 from singa.operation.ctc import *
 from singa.operation.elementwise import *
+from singa.operation.gated_activation import *
 from singa.operation.indexing import *
 from singa.operation.joining import *
 from singa.operation.linear import *
@@ -72,9 +74,9 @@ from singa.tape import Operation
 
 _FAMILIES: tuple[ModuleType, ...] = (
     activation, adaptive_pooling, arranging, attention, class_loss, convolution, ctc,
-    elementwise, indexing, joining, linear, logic, margin_loss, max_pooling, normalization,
-    number_loss, ordering, pooling, probability_loss, random, recurrent, reduction, resizing,
-    rounding, selection, shaping, similarity, trigonometric, variadic,
+    elementwise, gated_activation, indexing, joining, linear, logic, margin_loss, max_pooling,
+    normalization, number_loss, ordering, pooling, probability_loss, random, recurrent, reduction,
+    resizing, rounding, selection, shaping, similarity, trigonometric, variadic,
 )  # fmt: skip
 
 __all__ = [name for family in _FAMILIES for name in family.__all__]
