@@ -157,7 +157,12 @@ MISTAKES = [
     (lambda: autograd.adaptive_max_pool(t(1, 1, 0), 2), ShapeError, "there is nothing to pool in"),
     (lambda: autograd.globalaveragepool(t(2, 3)), ShapeError, "GlobalAveragePool: the input must"),
     (lambda: autograd.globalaveragepool(t(2), "last"), ArgumentError, "data_format must be 'chann"),
-    (lambda: autograd.resize(t(1, 1, 2, 2), 3, "cubic"), ArgumentError, "'nearest' or 'linear', g"),
+    (lambda: autograd.resize(t(1, 1, 2, 2), 3, "lanczos"), ArgumentError, "mode must be one of nearest,"),
+    (
+        lambda: autograd.resize(t(1, 1, 3), 4, "area", align_corners=True), ArgumentError,
+        "mode 'area' has neither align_corners nor antialias",
+    ),
+    (lambda: autograd.resize(t(1, 1, 3)), ArgumentError, "give either size or scale_factor"),
     (lambda: autograd.resize(t(1, 1), 3), ShapeError, "Resize: the input must be (N, C, ...)"),
     (lambda: autograd.upsample(t(2), "linear", [2]), ArgumentError, "UpSample: mode must be 'near"),
     (lambda: autograd.upsample(t(2), "nearest", [1.5]), ArgumentError, "must be whole numbers of"),
