@@ -157,7 +157,7 @@ MISTAKES = [
     (lambda: autograd.adaptive_max_pool(t(1, 1, 0), 2), ShapeError, "there is nothing to pool in"),
     (lambda: autograd.globalaveragepool(t(2, 3)), ShapeError, "GlobalAveragePool: the input must"),
     (lambda: autograd.globalaveragepool(t(2), "last"), ArgumentError, "data_format must be 'chann"),
-    (lambda: autograd.resize(t(1, 1, 2, 2), 3, "lanczos"), ArgumentError, "mode must be one of nearest,"),
+    (lambda: autograd.resize(t(1, 1, 2, 2), 3, "lanczos"), ArgumentError, "mode must be one of"),
     (
         lambda: autograd.resize(t(1, 1, 3), 4, "area", align_corners=True), ArgumentError,
         "mode 'area' has neither align_corners nor antialias",
