@@ -72,6 +72,18 @@ ROWS = {
         ops.Convolution2d,
         partial(conv, groups=2), partial(plain_conv, groups=2), [(2, 4, 5, 6), (6, 2, 3, 2), (6,)],
     ),
+    **{
+        f"conv2d {mode}": Row(
+            ops.Convolution2d,
+            partial(ops.conv2d, stride=2, padding=(1, 2, 0, 1), padding_mode=mode),
+            lambda x, w, b, name=name: plain_convolution(
+                jnp.pad(x, ((0, 0), (0, 0), (1, 2), (0, 1)), name), w, (2, 2), ((0, 0), (0, 0)),
+                (1, 1),
+            ) + b[:, None, None],
+            [(2, 3, 4, 3), (2, 3, 3, 2), (2,)],
+        )
+        for mode, name in (("reflect", "reflect"), ("replicate", "edge"), ("circular", "wrap"))
+    },
     "conv1d": Row(
         ops.Convolution, partial(ops.conv1d, stride=2, padding=(2, 1), dilation=2),
         lambda x, w, b: plain_1d(x, w) + b[:, None], [(2, 3, 6), (4, 3, 3), (4,)],

@@ -40,7 +40,7 @@ ROWS = {
         f"pad {mode}": Row(
             ops.Pad, lambda x, mode=mode: ops.pad(x, mode, [1, -1, 2, 2]), padded(mode), [(3, 4)]
         )
-        for mode in ("constant", "reflect", "edge")
+        for mode in ("constant", "reflect", "edge", "wrap")
     },
     "pad circularly": Row(
         ops.Pad, lambda x: ops.pad(x, "circular", (0, 2, 1, 1)),

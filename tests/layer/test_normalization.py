@@ -17,7 +17,7 @@ def last_axes(count, centered=True):
         if centered:
             x = x - x.mean(axes, keepdims=True)
         y = x / np.sqrt((x * x).mean(axes, keepdims=True) + eps)
-        return y * v["scale"] + v.get("bias", 0)
+        return y * v.get("scale", 1) + v.get("bias", 0)
 
     return plain
 
@@ -41,6 +41,8 @@ CASES = {
     "layer, two axes": (lambda: layer.LayerNorm((4, 5), bias=False), last_axes(2), (3, 4, 5)),
     "rms": (lambda: layer.RMSNorm(), last_axes(1, False), (3, 4, 5)),
     "rms with bias": (lambda: layer.RMSNorm(5, 0.1, True), last_axes(1, False), (3, 4, 5)),
+    "layer, bare": (lambda: layer.LayerNorm(elementwise_affine=False), last_axes(1), (3, 5)),
+    "rms, bare": (lambda: layer.RMSNorm(elementwise_affine=False), last_axes(1, False), (3, 5)),
     "group": (lambda: layer.GroupNorm(2), in_groups(2), (3, 6, 2, 4)),
     "group, given": (lambda: layer.GroupNorm(3, 6, 0.1), in_groups(3), (3, 6, 5)),
     "instance": (lambda: layer.InstanceNorm(), in_groups(6), (3, 6, 2, 4)),
@@ -122,3 +124,17 @@ def test_batch_norm_normalizes_each_channel_whatever_the_space_is(make, shape):
 def test_batch_norm_of_another_number_of_axes_is_refused(make, shape):
     with pytest.raises(ShapeError, match=rf"{make.__name__}: the input must be \(N, C"):
         make()(Tensor(shape))
+
+
+def test_batch_norm_without_parameters_or_running_values(monkeypatch):
+    x = np.random.default_rng(0).standard_normal((4, 3, 5)).astype(np.float32) * 3 + 1
+    normalized = (x - x.mean((0, 2), keepdims=True)) / x.std((0, 2), keepdims=True)
+    bare = layer.BatchNorm(affine=False, track_running_stats=False)
+    unbiased = layer.BatchNorm(unbiased=True)
+    np.testing.assert_allclose(bare(Tensor(data=x)), normalized, rtol=1e-4, atol=1e-5)
+    assert not bare.get_states()
+    monkeypatch.setattr(autograd, "training", True)
+    for norm in (bare, unbiased):
+        np.testing.assert_allclose(norm(Tensor(data=x)), normalized, rtol=1e-4, atol=1e-5)
+    expected = 0.9 + 0.1 * x.var((0, 2), ddof=1)
+    np.testing.assert_allclose(unbiased.running_var, expected, rtol=1e-5)

@@ -63,6 +63,9 @@ ROWS = {
     "Gemm": Row(lambda: layer.Gemm(5, 0.5, 2.0), [(3, 4)]),
     "Embedding": Row(lambda: layer.Embedding(4, 3), [IDS]),
     "Conv1d": Row(lambda: layer.Conv1d(4, 3, padding=1), [(3, 2, 6)]),
+    "Conv1d, circular": Row(
+        lambda: layer.Conv1d(4, 3, padding="same", padding_mode="circular"), [(3, 2, 6)]
+    ),
     "Conv2d": Row(lambda: layer.Conv2d(4, 3, stride=2, padding=1, group=2), [(3, 2, 6, 5)]),
     "Conv3d": Row(lambda: layer.Conv3d(2, 2, dilation=2), [(3, 2, 4, 4, 3)]),
     "ConvTranspose1d": Row(lambda: layer.ConvTranspose1d(4, 3, stride=2), [(3, 2, 4)]),
@@ -74,6 +77,11 @@ ROWS = {
     "BatchNorm1d": Row(layer.BatchNorm1d, [(3, 2, 4)]),
     "BatchNorm2d": Row(layer.BatchNorm2d, [(3, 2, 4, 4)]),
     "BatchNorm3d": Row(layer.BatchNorm3d, [(3, 2, 2, 3, 2)]),
+    "BatchNorm": Row(lambda: layer.BatchNorm(unbiased=True), [(3, 2, 4)]),
+    "BatchNorm, bare": Row(
+        lambda: layer.BatchNorm(affine=False, track_running_stats=False), [(3, 2, 4)], None
+    ),
+    "GroupNorm, bare": Row(lambda: layer.GroupNorm(2, affine=False), [(3, 4, 5)]),
     "LayerNorm": Row(layer.LayerNorm, [(3, 2, 6)]),
     "RMSNorm": Row(layer.RMSNorm, [(3, 2, 6)]),
     "GroupNorm": Row(lambda: layer.GroupNorm(2), [(3, 4, 5)]),

@@ -99,12 +99,31 @@ CALLS = {
     "topk": ([t(2, 3)], {"k": 2, "axis": 1}),
     "adaptive_avg_pool": ([t(*SEQUENCE)], {"size": 2}),
     "adaptive_max_pool": ([t(*SEQUENCE)], {"size": 2}),
-    "avg_pool_1d": ([t(*SEQUENCE)], {"kernel_size": 2, "stride": 1, "padding": 1}),
-    "avg_pool_2d": ([t(*IMAGE)], {"kernel_size": 2, "stride": 1, "padding": 1}),
-    "avg_pool_3d": ([t(*VOLUME)], {"kernel_size": 2, "stride": 1, "padding": 1}),
-    "max_pool_1d": ([t(*SEQUENCE)], {"kernel_size": 2, "stride": 1, "padding": 1}),
-    "max_pool_2d": ([t(*IMAGE)], {"kernel_size": 2, "stride": 1, "padding": 1}),
-    "max_pool_3d": ([t(*VOLUME)], {"kernel_size": 2, "stride": 1, "padding": 1}),
+    "avg_pool_1d": (
+        [t(*SEQUENCE)],
+        {"kernel_size": 2, "stride": 1, "padding": 1, "divisor_override": 2},
+    ),
+    "avg_pool_2d": (
+        [t(*IMAGE)],
+        {"kernel_size": 2, "stride": 1, "padding": 1, "divisor_override": 2},
+    ),
+    "avg_pool_3d": (
+        [t(*VOLUME)],
+        {"kernel_size": 2, "stride": 1, "padding": 1, "divisor_override": 2},
+    ),
+    "max_pool_1d": (
+        [t(*SEQUENCE)], {"kernel_size": 2, "stride": 1, "padding": 1, "dilation": 1}
+    ),
+    "max_pool_2d": (
+        [t(*IMAGE)], {"kernel_size": 2, "stride": 1, "padding": 1, "dilation": 1}
+    ),
+    "max_pool_3d": (
+        [t(*VOLUME)], {"kernel_size": 2, "stride": 1, "padding": 1, "dilation": 1}
+    ),
+    "max_unpool": (
+        [t(*SEQUENCE), t(*SEQUENCE, dtype="int32")],
+        {"kernel_size": 2, "stride": 2, "padding": 0, "output_size": 9},
+    ),
     "dropout": ([t(2)], {"ratio": 0}),
     **{
         name: ([t(2, 3)], {"axis": 1})
@@ -124,6 +143,7 @@ CALLS = {
     "std": ([t(2, 3)], {"axis": 1, "ddof": 1}),
     "var": ([t(2, 3)], {"axis": 1, "ddof": 1}),
     "resize": ([t(*SEQUENCE)], {"size": 2}),
+    "resize by a factor": ([t(*SEQUENCE)], {"scale_factor": 2}),
     "upsample": ([t(2)], {"mode": "nearest", "scales": (2,)}),
     "gather": ([t(2, 3)], {"axis": 1, "indices": IDS}),
     "gather_elements": ([t(2, 3), t(1, 1, dtype="int32")], {"axis": 1}),

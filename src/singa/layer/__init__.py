@@ -62,6 +62,7 @@ from singa.layer.loss import (
     TripletLoss,
 )  # fmt: skip
 from singa.layer.normalization import (
+    BatchNorm,
     BatchNorm1d,
     BatchNorm2d,
     BatchNorm3d,
@@ -105,6 +106,7 @@ __all__ = [
     "AvgPool1d",
     "AvgPool2d",
     "AvgPool3d",
+    "BatchNorm",
     "BatchNorm1d",
     "BatchNorm2d",
     "BatchNorm3d",

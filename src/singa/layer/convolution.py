@@ -9,6 +9,7 @@ from singa.layer.base import Initializer, Layer, expect_features, parameter, pos
 from singa.layer.older_forms import by_position
 from singa.operation import checks, conv1d, conv2d, conv3d, conv_transpose, relu
 from singa.operation.checks import Sizes
+from singa.operation.convolution import checked_padding_mode
 from singa.operation.windows import LETTERS, as_padding, named_padding, same_padding
 
 _NEWER = ("nb_kernels", "kernel_size")
@@ -103,8 +104,10 @@ class _Convolution(Filters):
         pad_mode: str = "NOTSET",
         activation: str = "NOTSET",
         initializer: Initializer | None = None,
+        padding_mode: str = "zeros",
     ) -> None:
         name = type(self).__name__
+        self.padding_mode = checked_padding_mode(name, padding_mode)
         if len(args) == 3:  # the older form, with padding as its last argument
             padding, args = args[-1], args[:-1]
         pads, self.pad_mode = named_padding(name, padding, pad_mode)
@@ -124,7 +127,9 @@ class _Convolution(Filters):
                 self.pad_mode, x.shape, self.kernel_size, self.stride, self.dilation
             )
         convolve = _CONVOLVE[self.rank]
-        y = convolve(x, self.W, self.b, self.stride, padding, self.dilation, self.group)
+        y = convolve(
+            x, self.W, self.b, self.stride, padding, self.dilation, self.group, self.padding_mode
+        )
         return relu(y) if self.activation == "RELU" else y
 
 
@@ -146,6 +151,8 @@ class Conv2d(_Convolution):
             left.
         activation: ``"RELU"`` for max(y, 0).
         initializer: fills W, such as ``initializer.he_normal``.
+        padding_mode: the padding's values: ``"zeros"``, ``"reflect"``, ``"replicate"`` or
+            ``"circular"``; see :func:`singa.autograd.conv2d`.
 
     Shapes:
         x: (N, C, H, W).

@@ -8,6 +8,7 @@ from singa.errors import ArgumentError, ShapeError
 from singa.layer.base import Layer, expect_features, parameter, positive, state
 from singa.layer.older_forms import by_position
 from singa.operation import batchnorm_2d, checks, group_norm, layer_norm, rms_norm
+from singa.operation.normalization import filled
 
 _SHAPES = {2: "(N, C)", 3: "(N, C, W)", 4: "(N, C, H, W)", 5: "(N, C, D, H, W)"}
 
@@ -16,8 +17,20 @@ class _BatchNorm(Layer):
     """Base of the batch normalizations, for inputs of these numbers of axes."""
 
     ndims: tuple[int, ...]
+    scale: Tensor | None
+    bias: Tensor | None
+    running_mean: Tensor | None
+    running_var: Tensor | None
 
-    def __init__(self, *args: Any, momentum: float = 0.9, eps: float = 1e-5) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        momentum: float = 0.9,
+        eps: float = 1e-5,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        unbiased: bool = False,
+    ) -> None:
         name = type(self).__name__
         given = by_position(name, args, (), ("channels", "momentum"), momentum=momentum)
         momentum = given["momentum"]
@@ -26,10 +39,13 @@ class _BatchNorm(Layer):
         if not 0 <= self.momentum <= 1:
             raise ArgumentError(f"{name}: momentum must be from 0 to 1, got {momentum!r}")
         self.eps = checks.number(f"{name}: eps", eps)
-        self.scale: Tensor
-        self.bias: Tensor
-        self.running_mean: Tensor
-        self.running_var: Tensor
+        self.affine = bool(affine)
+        self.track_running_stats = bool(track_running_stats)
+        self.unbiased = bool(unbiased)
+        if not affine:
+            self.scale = self.bias = None
+        if not track_running_stats:
+            self.running_mean = self.running_var = None
 
     def initialize(self, x: Tensor) -> None:
         if x.ndim not in self.ndims:
@@ -40,17 +56,18 @@ class _BatchNorm(Layer):
         channels = x.shape[1]
         expect_features(type(self).__name__, "channels", x, channels, self.channels)
         self.channels = channels
-        self.scale = parameter((channels,), x).set_value(1.0)
-        self.bias = parameter((channels,), x)
-        self.register_states(
-            running_mean=state((channels,), x),
-            running_var=state((channels,), x).set_value(1.0),
-        )
+        if self.affine:
+            self.scale = parameter((channels,), x).set_value(1.0)
+            self.bias = parameter((channels,), x)
+        if self.track_running_stats:
+            self.register_states(
+                running_mean=state((channels,), x),
+                running_var=state((channels,), x).set_value(1.0),
+            )
 
     def forward(self, x: Tensor) -> Tensor:
-        return batchnorm_2d(
-            x, self.scale, self.bias, self.running_mean, self.running_var, self.momentum, self.eps
-        )
+        parameters, running = (self.scale, self.bias), (self.running_mean, self.running_var)
+        return batchnorm_2d(x, *parameters, *running, self.momentum, self.eps, self.unbiased)
 
 
 class BatchNorm2d(_BatchNorm):
@@ -63,6 +80,10 @@ class BatchNorm2d(_BatchNorm):
         momentum: the weight of the old running value: running = momentum * running +
             (1 - momentum) * batch, as in ONNX. (In SINGA it is the weight of the batch's value.)
         eps: added to the variance.
+        affine: whether there are a scale and a bias.
+        track_running_stats: whether there are running values; without them the batch's own are
+            used in evaluation too.
+        unbiased: the running variance is of the unbiased variance, as in PyTorch.
 
     Shapes:
         x, y: (N, C, H, W) or (N, C).
@@ -73,7 +94,7 @@ class BatchNorm2d(_BatchNorm):
 
     States:
         running_mean: (C,), initially 0.
-        running_var: (C,), initially 1; of the biased variance.
+        running_var: (C,), initially 1; of the biased variance, unless ``unbiased``.
 
     Example:
         >>> norm = layer.BatchNorm2d()
@@ -117,20 +138,43 @@ class BatchNorm3d(_BatchNorm):
     ndims = (5,)
 
 
+class BatchNorm(_BatchNorm):
+    """Batch normalization of inputs of 2 to 5 axes; see :class:`BatchNorm2d`.
+
+    Shapes:
+        x, y: (N, C), (N, C, W), (N, C, H, W) or (N, C, D, H, W).
+
+    Example:
+        >>> layer.BatchNorm(affine=False)(Tensor((2, 3, 5))).shape
+        (2, 3, 5)
+    """
+
+    ndims = 2, 3, 4, 5
+
+
 class _OwnNorm(Layer):
     """Normalization of each example separately; it is the same in training and evaluation."""
 
-    def __init__(self, eps: float, bias: bool) -> None:
+    scale: Tensor | None
+
+    def __init__(self, eps: float, bias: bool, affine: bool) -> None:
         self.eps = checks.number(f"{type(self).__name__}: eps", eps)
-        self.has_bias = bool(bias)
-        self.scale: Tensor
+        self.affine = bool(affine)
+        self.has_bias = bool(bias) and self.affine
+        if not affine:
+            self.scale = None
         self.bias: Tensor | None = None
 
     def make(self, shape: tuple[int, ...], x: Tensor) -> None:
         """Make scale and bias of this shape, on the device and of the float type of ``x``."""
-        self.scale = parameter(shape, x).set_value(1.0)
+        if self.affine:
+            self.scale = parameter(shape, x).set_value(1.0)
         if self.has_bias:
             self.bias = parameter(shape, x)
+
+    def factors(self, shape: tuple[int, ...], x: Tensor) -> Tensor:
+        """The scale, or ones."""
+        return filled(shape, x, 1) if self.scale is None else self.scale
 
 
 class LayerNorm(_OwnNorm):
@@ -141,6 +185,7 @@ class LayerNorm(_OwnNorm):
             the size of the first input's last axis if None.
         eps: added to the variance.
         bias: whether to add a bias.
+        elementwise_affine: whether there are a scale and a bias.
 
     Shapes:
         x, y: any that ends in ``normalized_shape``.
@@ -165,8 +210,9 @@ class LayerNorm(_OwnNorm):
         normalized_shape: int | Sequence[int] | None = None,
         eps: float = 1e-5,
         bias: bool = True,
+        elementwise_affine: bool = True,
     ) -> None:
-        super().__init__(eps, bias)
+        super().__init__(eps, bias, elementwise_affine)
         name = type(self).__name__
         self.normalized_shape: tuple[int, ...] | None = None
         if normalized_shape is not None:
@@ -178,13 +224,13 @@ class LayerNorm(_OwnNorm):
         self.make(self.normalized_shape, x)
 
     def forward(self, x: Tensor) -> Tensor:
-        shape = self.scale.shape
+        shape = self.normalized_shape or ()
         if x.shape[-len(shape) :] != shape:
             raise ShapeError(
                 f"{type(self).__name__}: an input of shape (..., {', '.join(map(str, shape))}) "
                 f"expected, got {x.shape}"
             )
-        return self.normalize(x, self.scale, self.bias, self.eps)
+        return self.normalize(x, self.factors(shape, x), self.bias, self.eps)
 
 
 class RMSNorm(LayerNorm):
@@ -207,8 +253,9 @@ class RMSNorm(LayerNorm):
         normalized_shape: int | Sequence[int] | None = None,
         eps: float = 1e-5,
         bias: bool = False,
+        elementwise_affine: bool = True,
     ) -> None:
-        super().__init__(normalized_shape, eps, bias)
+        super().__init__(normalized_shape, eps, bias, elementwise_affine)
 
 
 class GroupNorm(_OwnNorm):
@@ -219,6 +266,7 @@ class GroupNorm(_OwnNorm):
         num_channels: the number of channels; that of the first input if None.
         eps: added to the variance.
         bias: whether to add a bias.
+        affine: whether there are a scale and a bias.
 
     Shapes:
         x, y: (N, C, ...).
@@ -241,8 +289,9 @@ class GroupNorm(_OwnNorm):
         num_channels: int | None = None,
         eps: float = 1e-5,
         bias: bool = True,
+        affine: bool = True,
     ) -> None:
-        super().__init__(eps, bias)
+        super().__init__(eps, bias, affine)
         name = type(self).__name__
         self.num_groups = positive(name, "num_groups", num_groups)
         self.channels = None if num_channels is None else positive(name, "channels", num_channels)
@@ -259,9 +308,9 @@ class GroupNorm(_OwnNorm):
         self.make((channels,), x)
 
     def forward(self, x: Tensor) -> Tensor:
-        channels = self.scale.shape[0]
-        expect_features(type(self).__name__, "channels", x, x.shape[1], channels)
-        return group_norm(x, self.num_groups, self.scale, self.bias, self.eps)
+        expect_features(type(self).__name__, "channels", x, x.shape[1], self.channels)
+        scale = self.factors(x.shape[1:2], x)
+        return group_norm(x, self.num_groups, scale, self.bias, self.eps)
 
 
 class InstanceNorm(GroupNorm):
@@ -279,9 +328,13 @@ class InstanceNorm(GroupNorm):
     """
 
     def __init__(
-        self, num_channels: int | None = None, eps: float = 1e-5, bias: bool = True
+        self,
+        num_channels: int | None = None,
+        eps: float = 1e-5,
+        bias: bool = True,
+        affine: bool = True,
     ) -> None:
-        super().__init__(1, num_channels, eps, bias)
+        super().__init__(1, num_channels, eps, bias, affine)
 
     def initialize(self, x: Tensor) -> None:
         super().initialize(x)

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from singa import operation
 from singa.core.tensor import Tensor
 from singa.layer.base import Layer
@@ -16,14 +19,15 @@ from singa.operation import (
 from singa.operation.checks import Sizes
 from singa.operation.windows import as_padding, checked_pad_mode, same_padding
 
-_LARGEST = {2: max_pool_2d, 3: max_pool_3d}
-_MEAN = {2: avg_pool_2d, 3: avg_pool_3d}
+_LARGEST: dict[int, Callable[..., Any]] = {2: max_pool_2d, 3: max_pool_3d}
+_MEAN: dict[int, Callable[..., Any]] = {2: avg_pool_2d, 3: avg_pool_3d}
 
 
 class _Pooling(Layer):
     """Base of the poolings, over ``rank`` spatial axes."""
 
     rank = 2
+    dilation: Sizes = 1
 
     def __init__(
         self,
@@ -45,13 +49,17 @@ class _Pooling(Layer):
         self.is_max = bool(is_max)
         self.pad_mode = checked_pad_mode(type(self).__name__, pad_mode)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def options(self) -> dict[str, Any]:
+        """Further arguments of the function."""
+        return {}
+
+    def forward(self, x: Tensor) -> Any:
         stride = self.kernel_size if self.stride is None else self.stride
         padding = self.padding
         if self.pad_mode != "NOTSET":
-            padding = same_padding(self.pad_mode, x.shape, self.kernel_size, stride)
+            padding = same_padding(self.pad_mode, x.shape, self.kernel_size, stride, self.dilation)
         pool = (_LARGEST if self.is_max else _MEAN)[self.rank]
-        return pool(x, self.kernel_size, stride, padding)
+        return pool(x, self.kernel_size, stride, padding, **self.options())
 
 
 class Pooling2d(_Pooling):
@@ -83,10 +91,8 @@ class Pooling2d(_Pooling):
     """
 
 
-class _OneKind(_Pooling):
-    """A pooling whose class decides between largest elements and means."""
-
-    is_largest = True
+class _MaxPool(_Pooling):
+    """A pooling of the largest elements, with all options."""
 
     def __init__(
         self,
@@ -94,16 +100,56 @@ class _OneKind(_Pooling):
         stride: Sizes | None = None,
         padding: Sizes = 0,
         pad_mode: str = "NOTSET",
+        dilation: Sizes = 1,
+        ceil_mode: bool = False,
+        return_indices: bool = False,
     ) -> None:
-        super().__init__(kernel_size, stride, padding, self.is_largest, pad_mode)
+        super().__init__(kernel_size, stride, padding, True, pad_mode)
+        checks.each(f"{type(self).__name__}: dilation", dilation, self.rank, 1)
+        self.dilation = dilation
+        self.ceil_mode = bool(ceil_mode)
+        self.return_indices = bool(return_indices)
+
+    def options(self) -> dict[str, Any]:
+        names = "dilation", "ceil_mode", "return_indices"
+        return {name: getattr(self, name) for name in names}
 
 
-class MaxPool2d(_OneKind, Pooling2d):
+class _AvgPool(_Pooling):
+    """A pooling of means, with all options."""
+
+    def __init__(
+        self,
+        kernel_size: Sizes,
+        stride: Sizes | None = None,
+        padding: Sizes = 0,
+        pad_mode: str = "NOTSET",
+        ceil_mode: bool = False,
+        count_include_pad: bool = False,
+        divisor_override: int | None = None,
+    ) -> None:
+        super().__init__(kernel_size, stride, padding, False, pad_mode)
+        if divisor_override is not None:
+            checks.each(f"{type(self).__name__}: divisor_override", divisor_override, 1, 1)
+        self.ceil_mode = bool(ceil_mode)
+        self.count_include_pad = bool(count_include_pad)
+        self.divisor_override = divisor_override
+
+    def options(self) -> dict[str, Any]:
+        names = "ceil_mode", "count_include_pad", "divisor_override"
+        return {name: getattr(self, name) for name in names}
+
+
+class MaxPool2d(_MaxPool, Pooling2d):
     """The largest element of each window. See :class:`Pooling2d`.
+
+    Args:
+        kernel_size, stride, padding, pad_mode: see :class:`Pooling2d`.
+        dilation, ceil_mode, return_indices: see :func:`singa.autograd.max_pool_2d`.
 
     Shapes:
         x: (N, C, H, W).
-        y: (N, C, H', W').
+        y: (N, C, H', W'); and their indices, with ``return_indices``.
 
     Example:
         >>> layer.MaxPool2d(2)(Tensor((2, 3, 8, 8))).shape
@@ -113,8 +159,12 @@ class MaxPool2d(_OneKind, Pooling2d):
     """
 
 
-class AvgPool2d(_OneKind, Pooling2d):
+class AvgPool2d(_AvgPool, Pooling2d):
     """The mean of each window. See :class:`Pooling2d`.
+
+    Args:
+        kernel_size, stride, padding, pad_mode: see :class:`Pooling2d`.
+        ceil_mode, count_include_pad, divisor_override: see :func:`singa.autograd.avg_pool_2d`.
 
     Shapes:
         x: (N, C, H, W).
@@ -125,10 +175,8 @@ class AvgPool2d(_OneKind, Pooling2d):
         array([[[[3.]]]], dtype=float32)
     """
 
-    is_largest = False
 
-
-class MaxPool3d(_OneKind):
+class MaxPool3d(_MaxPool):
     """The largest element of each window of (N, C, D, H, W). See :class:`Pooling2d`.
 
     Example:
@@ -139,7 +187,7 @@ class MaxPool3d(_OneKind):
     rank = 3
 
 
-class AvgPool3d(_OneKind):
+class AvgPool3d(_AvgPool):
     """The mean of each window of (N, C, D, H, W). See :class:`Pooling2d`.
 
     Example:
@@ -148,15 +196,27 @@ class AvgPool3d(_OneKind):
     """
 
     rank = 3
-    is_largest = False
 
 
-class MaxPool1d(_OneKind, Pooling2d):
+class _OneAxis(_Pooling):
+    """Pooling along the last axis, by windows of height 1."""
+
+    def forward(self, x: Tensor) -> Any:
+        if x.ndim() != 3:
+            return super().forward(x)
+        found = super().forward(unsqueeze(x, 2))
+        return (
+            tuple(squeeze(y, 2) for y in found) if isinstance(found, tuple) else squeeze(found, 2)
+        )
+
+
+class MaxPool1d(_OneAxis, _MaxPool, Pooling2d):
     """The largest element of each window along the last axis.
 
     Args:
         kernel_size, stride, padding: numbers; the windows are (1, kernel_size).
         pad_mode: see :class:`Pooling2d`.
+        dilation, ceil_mode, return_indices: see :func:`singa.autograd.max_pool_2d`.
 
     Shapes:
         x: (N, C, W), or (N, C, H, W) as in SINGA.
@@ -173,17 +233,15 @@ class MaxPool1d(_OneKind, Pooling2d):
         stride: int | None = None,
         padding: int = 0,
         pad_mode: str = "NOTSET",
+        dilation: int = 1,
+        ceil_mode: bool = False,
+        return_indices: bool = False,
     ) -> None:
-        steps = None if stride is None else (1, stride)
-        super().__init__((1, kernel_size), steps, (0, padding), pad_mode)
-
-    def forward(self, x: Tensor) -> Tensor:
-        if x.ndim() != 3:
-            return super().forward(x)
-        return squeeze(super().forward(unsqueeze(x, 2)), 2)
+        sizes = _along_the_last_axis(kernel_size, stride, padding)
+        super().__init__(*sizes, pad_mode, (1, dilation), ceil_mode, return_indices)
 
 
-class AvgPool1d(MaxPool1d):
+class AvgPool1d(_OneAxis, _AvgPool, Pooling2d):
     """The mean of each window along the last axis. See :class:`MaxPool1d`.
 
     Shapes:
@@ -195,7 +253,24 @@ class AvgPool1d(MaxPool1d):
         array([[[3., 3.]]], dtype=float32)
     """
 
-    is_largest = False
+    def __init__(
+        self,
+        kernel_size: int,
+        stride: int | None = None,
+        padding: int = 0,
+        pad_mode: str = "NOTSET",
+        ceil_mode: bool = False,
+        count_include_pad: bool = False,
+        divisor_override: int | None = None,
+    ) -> None:
+        sizes = _along_the_last_axis(kernel_size, stride, padding)
+        super().__init__(*sizes, pad_mode, ceil_mode, count_include_pad, divisor_override)
+
+
+def _along_the_last_axis(
+    kernel_size: int, stride: int | None, padding: int
+) -> tuple[tuple[int, int], tuple[int, int] | None, tuple[int, int]]:
+    return (1, kernel_size), None if stride is None else (1, stride), (0, padding)
 
 
 class GlobalAvgPool(Function, operation=operation.GlobalAveragePool):

@@ -9,6 +9,7 @@ from types import ModuleType
 
 from singa.operation import (
     activation,
+    adaptive_pooling,
     arranging,
     attention,
     choosing,
@@ -19,11 +20,13 @@ from singa.operation import (
     elementwise,
     exponential,
     factorization,
+    gated_activation,
     indexing,
     joining,
     linear,
     logic,
     margin_loss,
+    max_pooling,
     normalization,
     number_loss,
     ordering,
@@ -46,6 +49,7 @@ from singa.operation import (
 )
 from singa.operation import methods as methods
 from singa.operation.activation import *
+from singa.operation.adaptive_pooling import *
 from singa.operation.arranging import *
 from singa.operation.attention import *
 from singa.operation.choosing import *
@@ -56,11 +60,13 @@ from singa.operation.cumulative import *
 from singa.operation.elementwise import *
 from singa.operation.exponential import *
 from singa.operation.factorization import *
+from singa.operation.gated_activation import *
 from singa.operation.indexing import *
 from singa.operation.joining import *
 from singa.operation.linear import *
 from singa.operation.logic import *
 from singa.operation.margin_loss import *
+from singa.operation.max_pooling import *
 from singa.operation.normalization import *
 from singa.operation.number_loss import *
 from singa.operation.ordering import *
@@ -83,11 +89,11 @@ from singa.operation.variadic import *
 from singa.tape import Operation
 
 _FAMILIES: tuple[ModuleType, ...] = (
-    activation, arranging, attention, choosing, class_loss, convolution, ctc, cumulative,
-    elementwise, exponential, factorization, indexing, joining, linear, logic, margin_loss,
-    normalization, number_loss, ordering, pooling, probability_loss, random, recurrent, reduction,
-    resizing, rounding, scattering, segments, selection, shaping, similarity, statistics, systems,
-    trigonometric, variadic,
+    activation, adaptive_pooling, arranging, attention, choosing, class_loss, convolution, ctc,
+    cumulative, elementwise, exponential, factorization, gated_activation, indexing, joining,
+    linear, logic, margin_loss, max_pooling, normalization, number_loss, ordering, pooling,
+    probability_loss, random, recurrent, reduction, resizing, rounding, scattering, segments,
+    selection, shaping, similarity, statistics, systems, trigonometric, variadic,
 )  # fmt: skip
 
 __all__ = [name for family in _FAMILIES for name in family.__all__]

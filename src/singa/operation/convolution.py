@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +16,7 @@ from singa.engine.native import convolution as kernels
 from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks, unfolding, windows
 from singa.operation.checks import Sizes
+from singa.operation.joining import pad
 from singa.operation.windows import LETTERS, Padding, as_padding, named_padding, same_padding
 from singa.tape import Operation
 
@@ -23,6 +24,10 @@ __all__ = [
     "Convolution", "Convolution2d", "ConvolutionTranspose", "conv1d", "conv2d", "conv3d",
     "conv_transpose",
 ]  # fmt: skip
+
+
+_Arguments: TypeAlias = tuple[tuple[int, ...], Padding, tuple[int, ...], int]
+"""Stride, padding, dilation and groups."""
 
 
 class _Filters(Operation):
@@ -283,6 +288,7 @@ def _of_one_type(*arrays: CTensor | None) -> list[CTensor]:
 def conv1d(
     x: Tensor, W: Tensor, b: Tensor | None = None,
     stride: Sizes = 1, padding: Sizes | str = 0, dilation: Sizes = 1, groups: int = 1,
+    padding_mode: str = "zeros",
 ) -> Tensor:  # fmt: skip
     """Convolve sequences (N, C, W) with filters (O, C / groups, KW); see :func:`conv2d`.
 
@@ -292,12 +298,15 @@ def conv1d(
     """
     padding = _pads("conv1d", x, W, stride, padding, dilation)
     arguments = _arguments("conv1d", 1, stride, padding, dilation, groups)
+    if padding_mode != "zeros":
+        x, arguments = _padded("conv1d", x, arguments, padding_mode)
     return _call(Convolution(*arguments), x, W, b)
 
 
 def conv2d(
     x: Tensor, W: Tensor, b: Tensor | None = None,
     stride: Sizes = 1, padding: Sizes | str = 0, dilation: Sizes = 1, groups: int = 1,
+    padding_mode: str = "zeros",
 ) -> Tensor:  # fmt: skip
     """Convolve images with filters: a cross-correlation (ONNX Conv).
 
@@ -309,6 +318,8 @@ def conv2d(
         padding: one number, (height, width), or (top, bottom, left, right); ``"same"`` for
             H' = H / stride, rounded up, or ``"valid"`` for none.
         groups: the number of independent groups into which the channels are split.
+        padding_mode: the padding's values: ``"zeros"``, ``"reflect"`` for the image mirrored at
+            its border elements, ``"replicate"`` for these, ``"circular"`` for the other end.
 
     Returns:
         (N, O, H', W') with H' = (H + pads - dilation (KH - 1) - 1) // stride + 1.
@@ -320,12 +331,15 @@ def conv2d(
     """
     padding = _pads("conv2d", x, W, stride, padding, dilation)
     arguments = _arguments("conv2d", 2, stride, padding, dilation, groups)
+    if padding_mode != "zeros":
+        x, arguments = _padded("conv2d", x, arguments, padding_mode)
     return _call(Convolution2d(*arguments), x, W, b)
 
 
 def conv3d(
     x: Tensor, W: Tensor, b: Tensor | None = None,
     stride: Sizes = 1, padding: Sizes | str = 0, dilation: Sizes = 1, groups: int = 1,
+    padding_mode: str = "zeros",
 ) -> Tensor:  # fmt: skip
     """Convolve volumes (N, C, D, H, W) with filters (O, C / groups, KD, KH, KW).
 
@@ -337,6 +351,8 @@ def conv3d(
     """
     padding = _pads("conv3d", x, W, stride, padding, dilation)
     arguments = _arguments("conv3d", 3, stride, padding, dilation, groups)
+    if padding_mode != "zeros":
+        x, arguments = _padded("conv3d", x, arguments, padding_mode)
     return _call(Convolution(*arguments), x, W, b)
 
 
@@ -390,9 +406,34 @@ def _pads(
     return same_padding(mode, x.shape, W.shape[2:], stride, dilation)
 
 
+_MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+
+
+def checked_padding_mode(name: str, mode: str) -> str:
+    """``mode``, which is checked to be one that convolutions have."""
+    if mode not in ("zeros", *_MODES):
+        raise ArgumentError(
+            f"{name}: padding_mode must be one of 'zeros', {', '.join(map(repr, _MODES))}, "
+            f"got {mode!r}"
+        )
+    return mode
+
+
+def _padded(name: str, x: Tensor, arguments: _Arguments, mode: str) -> tuple[Tensor, _Arguments]:
+    """The input with its padding, and arguments without padding."""
+    stride, padding, *others = arguments
+    wanted = _MODES[checked_padding_mode(name, mode)]
+    # An input with other axes is refused by the convolution.
+    if x.ndim() != len(stride) + 2 or not any(map(sum, padding)):
+        return x, arguments
+    ends = [(0, 0), (0, 0), *padding]
+    pads = [before for before, _ in ends] + [after for _, after in ends]
+    return pad(x, wanted, pads), (stride, ((0, 0),) * len(stride), *others)  # type: ignore[return-value]
+
+
 def _arguments(
     name: str, rank: int, stride: Sizes, padding: Sizes, dilation: Sizes, groups: int
-) -> tuple[tuple[int, ...], Padding, tuple[int, ...], int]:
+) -> _Arguments:
     if not isinstance(groups, (int, np.integer)) or groups < 1:
         raise ArgumentError(f"{name}: groups must be an integer of at least 1, got {groups!r}")
     return (

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from singa.core.recorded import Axes
 from singa.core.tensor import Tensor
@@ -290,23 +291,28 @@ def _wide(x: CTensor) -> CTensor:
 
 def batchnorm_2d(
     x: Tensor,
-    scale: Tensor,
-    bias: Tensor,
-    running_mean: Tensor,
-    running_var: Tensor,
+    scale: Tensor | None = None,
+    bias: Tensor | None = None,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
     momentum: float = 0.9,
     eps: float = 1e-5,
+    unbiased: bool = False,
 ) -> Tensor:
     """Normalize each channel, then scale and shift it (ONNX BatchNormalization).
 
     In training it uses the batch's mean and (biased) variance, and updates the running ones:
-    running = momentum * running + (1 - momentum) * batch. In evaluation it uses the running ones.
+    running = momentum * running + (1 - momentum) * batch. In evaluation it uses the running ones;
+    without running ones it uses the batch's.
 
     Args:
         x: (N, C), (N, C, W), (N, C, H, W) or (N, C, D, H, W).
-        scale, bias, running_mean, running_var: (C,).
+        scale, bias: (C,); factors of 1 and nothing added if None.
+        running_mean, running_var: (C,), both or none.
         momentum: the weight of the old running value.
         eps: added to the variance.
+        unbiased: the running variance is of the batch's unbiased variance, as in PyTorch: its sum
+            of squares is divided by one less than the number of values.
 
     Example:
         >>> scale, bias = tensor.ones(1), tensor.zeros(1)
@@ -319,29 +325,47 @@ def batchnorm_2d(
         Tensor([0.2], shape=(1,), dtype=float32, device=cpu)
     """
     momentum = checks.number("BatchNormalization2d: momentum", momentum)
+    channels = x.shape[1:2]
+    scale = filled(channels, x, 1) if scale is None else scale
+    bias = filled(channels, x, 0) if bias is None else bias
+    if running_mean is None or running_var is None:
+        if running_mean is not running_var:
+            raise ArgumentError(
+                "BatchNormalization2d: running_mean needs running_var, and the other way round"
+            )
+        return BatchNormalization2d(eps)(x, scale, bias)[0]
     if not mode.training:
         return FrozenBatchNormalization2d(eps)(x, scale, bias, running_mean, running_var)[0]
     y, mean, var = BatchNormalization2d(eps)(x, scale, bias)
-    for running, batch in ((running_mean, mean), (running_var, var)):
+    count = math.prod(x.shape) // x.shape[1]
+    more = count / max(count - 1, 1) if unbiased else 1.0
+    for running, batch, factor in ((running_mean, mean, 1.0), (running_var, var, more)):
         if running.shape != batch.shape:
             raise ShapeError(
                 f"BatchNormalization2d: the running mean and variance must be {batch.shape}, "
                 f"got {running.shape}"
             )
-        [running.data] = computed(RunningAverage(momentum), (running.data, batch.data))
+        [running.data] = computed(RunningAverage(momentum, factor), (running.data, batch.data))
     return y
 
 
+def filled(shape: tuple[int, ...], x: Tensor, value: float) -> Tensor:
+    """A constant of this shape, of the type and on the device of ``x``."""
+    return Tensor(data=np.full(shape, value, x.dtype), device=x.device)
+
+
 class RunningAverage(Operation):
-    """momentum * old average + (1 - momentum) * new value; it has no gradient."""
+    """momentum * old average + (1 - momentum) * factor * new value; it has no gradient."""
 
-    numbers = ("momentum",)
+    numbers = ("momentum", "factor")
 
-    def __init__(self, momentum: float) -> None:
+    def __init__(self, momentum: float, factor: float = 1.0) -> None:
         super().__init__()
         self.momentum = float(momentum)
+        self.factor = float(factor)
 
     def forward(self, old: CTensor, new: CTensor) -> CTensor:
+        new = self.factor * new
         return (self.momentum * old + (1 - self.momentum) * new).astype(old.dtype)
 
 

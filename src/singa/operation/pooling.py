@@ -7,10 +7,8 @@ image: the sums and comparisons of all offsets fuse into one loop.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from functools import partial, reduce
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +17,6 @@ import numpy as np
 from singa.core.tensor import Tensor
 from singa.device import CTensor
 from singa.engine import native
-from singa.engine.fusion import apart
 from singa.engine.native import pooling as kernels
 from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks, windows
@@ -28,15 +25,21 @@ from singa.operation.windows import LETTERS, Padding, as_padding
 from singa.tape import Operation, wide
 
 __all__ = [
-    "AdaptiveAveragePooling", "AdaptiveMaxPooling", "AveragePooling", "AveragePooling2d",
-    "GlobalAveragePool", "MaxPooling", "MaxPooling2d", "adaptive_avg_pool", "adaptive_max_pool",
-    "avg_pool_1d", "avg_pool_2d", "avg_pool_3d", "globalaveragepool", "max_pool_1d",
-    "max_pool_2d", "max_pool_3d",
+    "AveragePooling", "AveragePooling2d", "avg_pool_1d", "avg_pool_2d", "avg_pool_3d",
 ]  # fmt: skip
 
 
-class _Pooling(Operation):
-    def __init__(self, window: tuple[int, ...], stride: tuple[int, ...], padding: Padding) -> None:
+class Pooling(Operation):
+    """Windows over the spatial axes of (N, C, ...)."""
+
+    def __init__(
+        self,
+        window: tuple[int, ...],
+        stride: tuple[int, ...],
+        padding: Padding,
+        ceil_mode: bool = False,
+        dilation: tuple[int, ...] | None = None,
+    ) -> None:
         super().__init__()
         for size, pads in zip(window, padding, strict=True):
             if max(pads) >= size:
@@ -47,112 +50,96 @@ class _Pooling(Operation):
         self.window = window
         self.stride = stride
         self.padding = padding
+        self.ceil_mode = bool(ceil_mode)
+        self.dilation = dilation or (1,) * len(window)
 
     @property
     def kind(self) -> kernels.Window:
         """The windows over height and width, for native kernels."""
-        (kh, kw), (sh, sw), (rows, columns) = self.window, self.stride, self.padding
+        (kh, kw), (sh, sw), (rows, columns) = self.window, self.stride, self.pads
         return kernels.Window((kh, kw), (sh, sw), (rows, columns))
 
     def outputs(self, x: CTensor) -> tuple[int, ...]:
-        """The number of windows along each axis. Also stores and checks x's shape."""
+        """The number of windows along each axis. Also stores and checks x's shape.
+
+        In ``ceil_mode`` there is more padding at the end, for a last window that begins before it.
+        """
         rank = len(self.window)
         checks.rank(self, "the input", x, 2 + rank, f"(N, C, {LETTERS[rank]})")
         checks.float_input(self, "the input", x)
         self.from_shape = x.shape
-        return windows.counts(self, x.shape[2:], self.window, self.stride, self.padding)
+        reach = [(size - 1) * by + 1 for size, by in zip(self.window, self.dilation, strict=True)]
+        pads = []
+        for i, (before, after) in enumerate(self.padding):
+            size, stride = x.shape[2 + i], self.stride[i]
+            more = (reach[i] - size - before - after) % stride if self.ceil_mode else 0
+            # The last window must begin in the image, or in the padding before it.
+            if more and size + before + after + more - reach[i] >= size + before:
+                more = 0
+            pads.append((before, after + more))
+        self.pads = tuple(pads)
+        found = windows.counts(self, x.shape[2:], reach, self.stride, self.pads)
+        for i, count in enumerate(found):
+            if self.dilation[i] > 1:
+                self.expect_elements(i, count, x.shape[2 + i])
+        return found
+
+    def expect_elements(self, i: int, count: int, size: int) -> None:
+        """Each dilated window along this axis has an element that is not padding."""
+        place = np.arange(count)[:, None] * self.stride[i] - self.padding[i][0]
+        place = place + np.arange(self.window[i]) * self.dilation[i]
+        if not ((place >= 0) & (place < size)).any(1).all():
+            raise ShapeError(
+                f"{self.name}: with padding {self.padding[i]} and dilation {self.dilation[i]} "
+                f"there are windows with nothing in them, for a size of {size}"
+            )
 
     def has_kernel(self, x: CTensor) -> bool:
         """Whether a native kernel pools images like these."""
-        return len(self.window) == 2 and native.supports(x)
+        return len(self.window) == 2 and max(self.dilation) == 1 and native.supports(x)
 
     def pad(self, x: CTensor, axis: int, value: float) -> CTensor:
         pads = [(0, 0)] * x.ndim
-        pads[axis] = self.padding[axis - 2]
+        pads[axis] = self.pads[axis - 2]
         return jnp.pad(x, pads, constant_values=jnp.asarray(value, x.dtype))
 
     def view(self, x: CTensor, axis: int, offset: int, count: int) -> CTensor:
         """The windows' elements at this offset: every stride-th element of a padded axis."""
-        stride = self.stride[axis - 2]
+        stride, offset = self.stride[axis - 2], offset * self.dilation[axis - 2]
         return jax.lax.slice_in_dim(x, offset, offset + (count - 1) * stride + 1, stride, axis)
 
     def unview(self, dy: CTensor, axis: int, offset: int) -> CTensor:
         """The adjoint of :meth:`view`, without the padding: zeros for elements not in it."""
-        stride, (before, _) = self.stride[axis - 2], self.padding[axis - 2]
+        stride, (before, _) = self.stride[axis - 2], self.pads[axis - 2]
         span = (dy.shape[axis] - 1) * stride + 1
         config = [(0, 0, 0)] * dy.ndim
-        start = offset - before
+        start = offset * self.dilation[axis - 2] - before
         config[axis] = (start, self.from_shape[axis] - start - span, stride - 1)
         return jax.lax.pad(dy, jnp.zeros((), dy.dtype), config)
 
 
-class MaxPooling(_Pooling):
-    """y = the largest element of each window; of equal ones the first gets the gradient.
+class AveragePooling(Pooling):
+    """y = the mean of each window, without the padding (ONNX count_include_pad = 0).
 
-    It is never padding, even if all other elements are minus infinity. Backward needs the index of
-    this element in its window, row by row: one byte for each window.
+    With ``count_include_pad`` the padding counts as zeros; not what ``ceil_mode`` has added.
+    ``divisor`` is used for all windows in place of the number of elements.
     """
 
-    def forward(self, x: CTensor) -> CTensor:
-        self.outputs(x)
-        if self.has_kernel(x) and math.prod(self.window) <= 256:
-            y, self.place = native.run(partial(kernels.maximum, window=self.kind), self.largest, x)
-        else:
-            y, self.place = apart(self.largest, x)
-        return y
+    def __init__(
+        self,
+        window: tuple[int, ...],
+        stride: tuple[int, ...],
+        padding: Padding,
+        ceil_mode: bool = False,
+        count_include_pad: bool = False,
+        divisor: int | None = None,
+    ) -> None:
+        super().__init__(window, stride, padding, ceil_mode)
+        self.count_include_pad, self.divisor = bool(count_include_pad), divisor
 
-    def backward(self, dy: CTensor) -> CTensor:
-        if self.has_kernel(dy) and self.place.dtype == np.uint8:
-            kernel = partial(kernels.maximum_gradient, x=self.from_shape, window=self.kind)
-            return native.run(kernel, self.spread, dy, self.place)
-        return apart(self.spread, dy, self.place)
-
-    def largest(self, x: CTensor) -> tuple[CTensor, CTensor]:
-        """The largest of each row of a window, then the largest of those; and their indices."""
-        counts = self.outputs(x)
-        for axis in range(2, x.ndim):
-            x = self.pad(x, axis, -jnp.inf)
-        place = jnp.zeros(x.shape, np.min_scalar_type(math.prod(self.window) - 1))
-        for axis in reversed(range(2, x.ndim)):
-            step = math.prod(self.window[axis - 1 :])  # from one element of the window to the next
-            x, place = self.largest_along(axis, counts[axis - 2], step, x, place)
-        return x, place
-
-    def largest_along(
-        self, axis: int, count: int, step: int, x: CTensor, place: CTensor
-    ) -> tuple[CTensor, CTensor]:
-        # The index of each window's first element that is not padding, used in a tie with padding.
-        start = np.arange(count) * self.stride[axis - 2] - self.padding[axis - 2][0]
-        first = np.maximum(-start, 0).reshape(-1, *[1] * (x.ndim - axis - 1))
-
-        def at(offset: int) -> tuple[CTensor, CTensor]:
-            steps = jnp.asarray(np.maximum(first, offset) * step, place.dtype)
-            return self.view(x, axis, offset, count), self.view(place, axis, offset, count) + steps
-
-        best, best_place = at(0)
-        for offset in range(1, self.window[axis - 2]):
-            seen, here = at(offset)
-            better = (seen > best) | jnp.isnan(seen)
-            best, best_place = jnp.where(better, seen, best), jnp.where(better, here, best_place)
-        return best, best_place
-
-    def spread(self, dy: CTensor, place: CTensor) -> CTensor:
-        """The gradient of each window's largest element, at its position in the image."""
-        dx = jnp.zeros(self.from_shape, wide(dy.dtype))
-        for number, offsets in enumerate(np.ndindex(self.window)):
-            here = jnp.where(place == number, dy, 0)
-            for axis in reversed(range(2, dy.ndim)):
-                here = self.unview(here, axis, offsets[axis - 2])
-            dx += here
-        return dx
-
-
-class MaxPooling2d(MaxPooling):
-    """The same over height and width."""
-
-
-class AveragePooling(_Pooling):
-    """y = the mean of each window, without the padding (ONNX count_include_pad = 0)."""
+    def has_kernel(self, x: CTensor) -> bool:
+        is_plain = not self.count_include_pad and self.divisor is None
+        return is_plain and super().has_kernel(x)
 
     def forward(self, x: CTensor) -> CTensor:
         self.outputs(x)
@@ -189,12 +176,15 @@ class AveragePooling(_Pooling):
         return dx
 
     def counts(self, outputs: Sequence[int], dtype: np.dtype) -> CTensor:
-        """The number of elements of each window that are not padding: (H', W')."""
+        """The number of elements of each window that are counted: (H', W')."""
+        if self.divisor is not None:
+            return jnp.full((), self.divisor, dtype)
         along = []
         for i, count in enumerate(outputs):
+            before, after = self.padding[i] if self.count_include_pad else (0, 0)
             start = np.arange(count) * self.stride[i] - self.padding[i][0]
-            end = np.minimum(start + self.window[i], self.from_shape[2 + i])
-            along.append(end - np.maximum(start, 0))
+            end = np.minimum(start + self.window[i], self.from_shape[2 + i] + after)
+            along.append(end - np.maximum(start, -before))
         return jnp.asarray(reduce(np.multiply.outer, along), dtype)
 
 
@@ -202,149 +192,14 @@ class AveragePooling2d(AveragePooling):
     """The same over height and width."""
 
 
-class _AdaptivePooling(Operation):
-    """Windows whose size is chosen for a given size of the result; neighbours may share an element.
-
-    The i-th of n windows over an axis of size s is from floor(i s / n) up to ceil((i + 1) s / n).
-    The spatial axes are pooled one after the other.
-    """
-
-    def __init__(self, size: tuple[int, ...]) -> None:
-        super().__init__()
-        self.size = size
-
-    def forward(self, x: CTensor) -> CTensor:
-        checks.float_input(self, "the input", x)
-        checks.rank(self, "the input", x, 2 + len(self.size), f"(N, C, {LETTERS[len(self.size)]})")
-        if 0 in x.shape[2:]:
-            raise ShapeError(f"{self.name}: there is nothing to pool in shape {x.shape}")
-        self.stages = [self.stage(x)]
-        for axis, count in enumerate(self.size, 2):
-            x = apart(partial(self.pooled, axis=axis, count=count), x)
-            self.stages.append(self.stage(x))
-        return x
-
-    def backward(self, dy: CTensor) -> CTensor:
-        dy = dy.astype(wide(dy.dtype))
-        for axis in reversed(range(2, 2 + len(self.size))):
-            x, y = self.stages[axis - 2 : axis]
-            dy = apart(partial(self.pooled_gradient, axis=axis, x=x, y=y), dy)
-        return dy
-
-    def pooled(self, x: CTensor, axis: int, count: int) -> CTensor:
-        raise NotImplementedError
-
-    def stage(self, x: CTensor) -> Any:
-        """The values that backward needs of the input, and of each axis' result."""
-        raise NotImplementedError
-
-    def pooled_gradient(self, dy: CTensor, axis: int, x: Any, y: Any) -> CTensor:
-        raise NotImplementedError
-
-
-class AdaptiveAveragePooling(_AdaptivePooling):
-    """y = the means of windows whose size is chosen for the size of the result."""
-
-    def pooled(self, x: CTensor, axis: int, count: int) -> CTensor:
-        inside, seen = _windows(x, axis, *_ends(x.shape[axis], count))
-        total = jnp.where(inside, seen, 0).sum(axis + 1, dtype=wide(x.dtype))
-        return (total / _sizes(total, axis, x.shape[axis], count)).astype(x.dtype)
-
-    def stage(self, x: CTensor) -> tuple[int, ...]:
-        return x.shape
-
-    def pooled_gradient(
-        self, dy: CTensor, axis: int, x: tuple[int, ...], y: tuple[int, ...]
-    ) -> CTensor:
-        share = dy / _sizes(dy, axis, x[axis], y[axis])
-        inside, of_each = _windows(share, axis, *_ends(y[axis], x[axis]))
-        return jnp.where(inside, of_each, 0).sum(axis + 1)
-
-
-class AdaptiveMaxPooling(_AdaptivePooling):
-    """y = the largest elements of such windows. Equal ones share the gradient."""
-
-    def pooled(self, x: CTensor, axis: int, count: int) -> CTensor:
-        # In a shorter window the last element is repeated.
-        return _windows(x, axis, *_ends(x.shape[axis], count))[1].max(axis + 1)
-
-    def stage(self, x: CTensor) -> CTensor:
-        return x
-
-    def pooled_gradient(self, dy: CTensor, axis: int, x: CTensor, y: CTensor) -> CTensor:
-        inside, seen = _windows(x, axis, *_ends(x.shape[axis], y.shape[axis]))
-        largest = inside & (seen == jnp.expand_dims(y, axis + 1))
-        share = apart(jnp.divide, dy, largest.sum(axis + 1, dtype=dy.dtype))
-        ends = _ends(y.shape[axis], x.shape[axis])
-        inside, of_each = _windows(share, axis, *ends)
-        largest = inside & (_windows(y, axis, *ends)[1] == jnp.expand_dims(x, axis + 1))
-        return jnp.where(largest, of_each, 0).sum(axis + 1)
-
-
-def _ends(size: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The windows' starts and ends. Swapped: the first and last window of each element."""
-    i = np.arange(count)
-    return i * size // count, -(-(i + 1) * size // count)
-
-
-def _sizes(x: CTensor, axis: int, size: int, count: int) -> CTensor:
-    """The sizes of an axis' windows, in a shape that broadcasts with x."""
-    start, end = _ends(size, count)
-    return jnp.asarray(end - start, x.dtype).reshape(-1, *[1] * (x.ndim - axis - 1))
-
-
-def _windows(x: CTensor, axis: int, start: np.ndarray, end: np.ndarray) -> tuple[CTensor, CTensor]:
-    """The elements of all windows, on a new axis after the windows', and which are inside.
-
-    In a shorter window the last element is repeated; the repetition is not inside.
-    """
-    at = start[:, None] + np.arange((end - start).max(initial=1))
-    inside = jnp.asarray(at < end[:, None]).reshape(*at.shape, *[1] * (x.ndim - axis - 1))
-    at = np.minimum(at, end[:, None] - 1).astype(np.int32)
-    return inside, jnp.take(x, jnp.asarray(at), axis, mode="clip")
-
-
-class GlobalAveragePool(Operation):
-    """y = the mean over all spatial axes, which are kept with size 1 (ONNX GlobalAveragePool)."""
-
-    def __init__(self, data_format: str = "channels_first") -> None:
-        super().__init__()
-        # SINGA's own tests leave out an s.
-        if data_format not in ("channels_first", "channels_last", "channel_last"):
-            raise ArgumentError(
-                f"{self.name}: data_format must be 'channels_first' or 'channels_last', "
-                f"got {data_format!r}"
-            )
-        self.data_format = data_format
-
-    def forward(self, x: CTensor) -> CTensor:
-        checks.float_input(self, "the input", x)
-        first = self.data_format == "channels_first"
-        axes = tuple(range(2, x.ndim) if first else range(1, x.ndim - 1))
-        if not axes:
-            shape = "(N, C, ...)" if first else "(N, ..., C)"
-            raise ShapeError(f"{self.name}: the input must be {shape}, got shape {x.shape}")
-        self.from_shape, self.count = x.shape, math.prod(x.shape[axis] for axis in axes)
-        return x.mean(axes, keepdims=True, dtype=wide(x.dtype)).astype(x.dtype)
-
-    def backward(self, dy: CTensor) -> CTensor:
-        return jnp.broadcast_to(dy / self.count, self.from_shape)
-
-
-def max_pool_1d(
-    x: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0
-) -> Tensor:
-    """The largest element of each window of (N, C, W); see :func:`avg_pool_2d`.
-
-    Example:
-        >>> autograd.max_pool_1d(Tensor(data=[[[1.0, 3.0, 2.0, 0.0]]]), 2)
-        Tensor([[[3., 2.]]], shape=(1, 1, 2), dtype=float32, device=cpu)
-    """
-    return MaxPooling(*_arguments("max_pool_1d", 1, kernel_size, stride, padding))(x)[0]
-
-
 def avg_pool_1d(
-    x: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0
+    x: Tensor,
+    kernel_size: Sizes,
+    stride: Sizes | None = None,
+    padding: Sizes = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = False,
+    divisor_override: int | None = None,
 ) -> Tensor:
     """The mean of each window of (N, C, W); see :func:`avg_pool_2d`.
 
@@ -352,25 +207,20 @@ def avg_pool_1d(
         >>> autograd.avg_pool_1d(Tensor(data=[[[1.0, 3.0, 2.0, 0.0]]]), 2, stride=1)
         Tensor([[[2. , 2.5, 1. ]]], shape=(1, 1, 3), dtype=float32, device=cpu)
     """
-    return AveragePooling(*_arguments("avg_pool_1d", 1, kernel_size, stride, padding))(x)[0]
-
-
-def max_pool_2d(
-    x: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0
-) -> Tensor:
-    """The largest element of each window of (N, C, H, W) (ONNX MaxPool); see :func:`avg_pool_2d`.
-
-    Of equal ones the first gets the gradient.
-
-    Example:
-        >>> autograd.max_pool_2d(Tensor(data=[[[[1.0, 3.0], [2.0, 0.0]]]]), 2)
-        Tensor([[[[3.]]]], shape=(1, 1, 1, 1), dtype=float32, device=cpu)
-    """
-    return MaxPooling2d(*_arguments("max_pool_2d", 2, kernel_size, stride, padding))(x)[0]
+    windows = kernel_size, stride, padding
+    return _mean(
+        "avg_pool_1d", AveragePooling, x, windows, ceil_mode, count_include_pad, divisor_override
+    )
 
 
 def avg_pool_2d(
-    x: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0
+    x: Tensor,
+    kernel_size: Sizes,
+    stride: Sizes | None = None,
+    padding: Sizes = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = False,
+    divisor_override: int | None = None,
 ) -> Tensor:
     """The mean of each window, without the padding (ONNX AveragePool).
 
@@ -379,6 +229,10 @@ def avg_pool_2d(
         kernel_size: the window's size: one number, or (height, width).
         stride: the distance between windows; the window's size if None.
         padding: one number, (height, width), or (top, bottom, left, right); less than the window.
+        ceil_mode: the division for H' is rounded up: there is one more window if the last elements
+            are in none. It begins before the end of the image.
+        count_include_pad: the padding counts as zeros (which is PyTorch's default).
+        divisor_override: divide the sum of each window by this, and not by its elements' number.
 
     Returns:
         (N, C, H', W') with H' = (H + pads - KH) // stride + 1.
@@ -389,23 +243,20 @@ def avg_pool_2d(
         >>> autograd.avg_pool_2d(Tensor((1, 3, 9, 9)), 3, stride=2, padding=1).shape
         (1, 3, 5, 5)
     """
-    return AveragePooling2d(*_arguments("avg_pool_2d", 2, kernel_size, stride, padding))(x)[0]
-
-
-def max_pool_3d(
-    x: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0
-) -> Tensor:
-    """The largest element of each window of (N, C, D, H, W); see :func:`avg_pool_2d`.
-
-    Example:
-        >>> autograd.max_pool_3d(Tensor((1, 1, 4, 4, 4)), 2).shape
-        (1, 1, 2, 2, 2)
-    """
-    return MaxPooling(*_arguments("max_pool_3d", 3, kernel_size, stride, padding))(x)[0]
+    windows = kernel_size, stride, padding
+    return _mean(
+        "avg_pool_2d", AveragePooling2d, x, windows, ceil_mode, count_include_pad, divisor_override
+    )
 
 
 def avg_pool_3d(
-    x: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0
+    x: Tensor,
+    kernel_size: Sizes,
+    stride: Sizes | None = None,
+    padding: Sizes = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = False,
+    divisor_override: int | None = None,
 ) -> Tensor:
     """The mean of each window of (N, C, D, H, W); see :func:`avg_pool_2d`.
 
@@ -413,63 +264,31 @@ def avg_pool_3d(
         >>> autograd.avg_pool_3d(Tensor((1, 1, 4, 4, 4)), 2).shape
         (1, 1, 2, 2, 2)
     """
-    return AveragePooling(*_arguments("avg_pool_3d", 3, kernel_size, stride, padding))(x)[0]
+    windows = kernel_size, stride, padding
+    return _mean(
+        "avg_pool_3d", AveragePooling, x, windows, ceil_mode, count_include_pad, divisor_override
+    )
 
 
-def adaptive_avg_pool(x: Tensor, size: Sizes) -> Tensor:
-    """The means of windows whose size is chosen so that the result has ``size``.
-
-    Args:
-        x: (N, C, W), (N, C, H, W) or (N, C, D, H, W).
-        size: of the result: one number, or one for each spatial axis. The i-th of n windows over
-            s elements is from floor(i s / n) up to ceil((i + 1) s / n).
-
-    Returns:
-        Of the shape ``(N, C, *size)``.
-
-    Example:
-        >>> autograd.adaptive_avg_pool(Tensor(data=[[[1.0, 2.0, 3.0, 5.0]]]), 2)
-        Tensor([[[1.5, 4. ]]], shape=(1, 1, 2), dtype=float32, device=cpu)
-    """
-    return AdaptiveAveragePooling(_size(x, "adaptive_avg_pool", size))(x)[0]
+def _mean(
+    name: str,
+    kind: type[AveragePooling],
+    x: Tensor,
+    sizes: tuple[Sizes, Sizes | None, Sizes],
+    ceil_mode: bool,
+    count_include_pad: bool,
+    divisor: int | None,
+) -> Tensor:
+    window, steps, pads = arguments(name, int(name[-2]), *sizes)
+    if divisor is not None:
+        (divisor,) = checks.each(f"{name}: divisor_override", divisor, 1, 1)
+    return kind(window, steps, pads, ceil_mode, count_include_pad, divisor)(x)[0]
 
 
-def adaptive_max_pool(x: Tensor, size: Sizes) -> Tensor:
-    """The largest elements of such windows; equal ones share the gradient.
-
-    See :func:`adaptive_avg_pool`.
-
-    Example:
-        >>> autograd.adaptive_max_pool(Tensor(data=[[[1.0, 2.0, 3.0, 5.0]]]), 2)
-        Tensor([[[2., 5.]]], shape=(1, 1, 2), dtype=float32, device=cpu)
-    """
-    return AdaptiveMaxPooling(_size(x, "adaptive_max_pool", size))(x)[0]
-
-
-def globalaveragepool(x: Tensor, data_format: str = "channels_first") -> Tensor:
-    """The mean over all spatial axes, which are kept with size 1 (ONNX GlobalAveragePool).
-
-    Args:
-        x: (N, C, ...), or (N, ..., C).
-        data_format: ``channels_first`` or ``channels_last``.
-
-    Example:
-        >>> autograd.globalaveragepool(Tensor(data=[[[[1.0, 3.0], [2.0, 0.0]]]]))
-        Tensor([[[[1.5]]]], shape=(1, 1, 1, 1), dtype=float32, device=cpu)
-    """
-    return GlobalAveragePool(data_format)(x)[0]
-
-
-def _arguments(
+def arguments(
     name: str, rank: int, kernel_size: Sizes, stride: Sizes | None, padding: Sizes
 ) -> tuple[tuple[int, ...], tuple[int, ...], Padding]:
+    """The windows, the distances between them and the padding, checked."""
     window = checks.each(f"{name}: kernel_size", kernel_size, rank, 1)
     steps = window if stride is None else checks.each(f"{name}: stride", stride, rank, 1)
     return window, steps, as_padding(name, padding, rank)
-
-
-def _size(x: Tensor, name: str, size: Sizes) -> tuple[int, ...]:
-    rank = x.ndim() - 2
-    if rank not in LETTERS:
-        raise ShapeError(f"{name}: the input must be (N, C, ...) with 3 to 5 axes, got {x.shape}")
-    return checks.each(f"{name}: size", size, rank, 1)

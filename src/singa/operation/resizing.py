@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -13,9 +14,9 @@ from singa.device import CTensor
 from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks
 from singa.operation.windows import LETTERS
-from singa.tape import Operation
+from singa.tape import Operation, wide
 
-__all__ = ["Resize", "UpSample", "resize", "upsample"]
+__all__ = ["Interpolate", "Resize", "UpSample", "resize", "upsample"]
 
 
 _Numbers: TypeAlias = "np.ndarray[Any, Any]"
@@ -83,6 +84,96 @@ class Resize(Operation):
         return ((2 * np.arange(count) + 1) * size // (2 * count)).astype(np.int32)
 
 
+class Interpolate(Operation):
+    """Each spatial axis as a product with a matrix: all of PyTorch's ways to resize images.
+
+    Args:
+        size: of the result.
+        mode: ``nearest-floor``, ``linear``, ``cubic`` or ``area``.
+        steps: the distance of sample points on each axis, in pixels.
+        align_corners: the outermost sample points are the outermost pixels' centres.
+        antialias: each sample is a mean over as many pixels as the image shrinks by.
+    """
+
+    def __init__(
+        self,
+        size: tuple[int, ...],
+        mode: str,
+        steps: tuple[float, ...],
+        align_corners: bool = False,
+        antialias: bool = False,
+    ) -> None:
+        super().__init__()
+        self.size, self.mode, self.steps = size, mode, steps
+        self.align_corners, self.antialias = align_corners, antialias
+
+    def forward(self, x: CTensor) -> CTensor:
+        rank = len(self.size)
+        checks.rank(self, "the input", x, 2 + rank, f"(N, C, {LETTERS[rank]})")
+        checks.float_input(self, "the input", x)
+        if 0 in x.shape[2:]:
+            raise ShapeError(f"{self.name}: there are no pixels in shape {x.shape}")
+        self.from_shape = x.shape
+        return self.product(x, False)
+
+    def backward(self, dy: CTensor) -> CTensor:
+        return self.product(dy, True)
+
+    def product(self, x: CTensor, is_adjoint: bool) -> CTensor:
+        """``x`` times the matrix of each axis, or its transpose."""
+        y = x.astype(wide(x.dtype))
+        for axis, (count, step) in enumerate(zip(self.size, self.steps, strict=True), 2):
+            matrix = self.matrix(self.from_shape[axis], count, step)
+            factor = jnp.asarray(matrix if is_adjoint else matrix.T, y.dtype)
+            rows = jnp.dot(jnp.moveaxis(y, axis, -1), factor, precision=jax.lax.Precision.HIGHEST)
+            y = jnp.moveaxis(rows, -1, axis)
+        return y.astype(x.dtype)
+
+    def matrix(self, size: int, count: int, step: float) -> _Numbers:
+        """The share of each of ``size`` pixels in each of ``count`` samples."""
+        i, pixels = np.arange(count), np.arange(size)
+        if self.mode == "area":
+            inside = (pixels >= i[:, None] * size // count) & (
+                pixels < -(-(i[:, None] + 1) * size // count)
+            )
+            return inside / inside.sum(1, keepdims=True)
+        if self.mode == "nearest-floor":
+            return np.eye(size)[np.minimum(np.floor(i * step).astype(int), size - 1)]
+        if self.align_corners:
+            step = (size - 1) / (count - 1) if count > 1 else 0.0
+        kernel, reach = (_triangle, 1.0) if self.mode == "linear" else (_cubic, 2.0)
+        if self.antialias:
+            spread = max(step, 1.0)
+            centre = (i + 0.5) * step
+            first = np.maximum((centre - reach * spread + 0.5).astype(int), 0)
+            last = np.minimum((centre + reach * spread + 0.5).astype(int), size)
+            shares = kernel((pixels - centre[:, None] + 0.5) / spread, -0.5)
+            shares *= (pixels >= first[:, None]) & (pixels < last[:, None])
+            return shares / shares.sum(1, keepdims=True)
+        place = i * step if self.align_corners else (i + 0.5) * step - 0.5
+        if self.mode == "linear":
+            place = np.clip(place, 0, size - 1)
+        # Beyond the border the outermost pixel is repeated.
+        shares = np.zeros((count, size))
+        for tap in range(1 - int(reach), int(reach) + 1):
+            at = np.floor(place).astype(int) + tap
+            np.add.at(shares, (i, np.clip(at, 0, size - 1)), kernel(place - at, -0.75))
+        return shares
+
+
+def _triangle(x: _Numbers, _: float) -> _Numbers:
+    """The weights of linear interpolation, by distance."""
+    return np.maximum(1 - np.abs(x), 0)
+
+
+def _cubic(x: _Numbers, a: float) -> _Numbers:
+    """The weights of cubic convolution, by distance (Keys, 1981)."""
+    x = np.abs(x)
+    near = (a + 2) * x**3 - (a + 3) * x**2 + 1
+    far = a * (x**3 - 5 * x**2 + 8 * x - 4)
+    return np.where(x <= 1, near, np.where(x < 2, far, 0))
+
+
 class UpSample(Operation):
     """Each element repeated along each axis, as often as ``scales`` says (ONNX Upsample, nearest).
 
@@ -120,25 +211,86 @@ class UpSample(Operation):
         return dy.reshape(blocks).sum(tuple(range(1, 2 * dy.ndim, 2)))
 
 
-def resize(x: Tensor, size: int | Sequence[int], mode: str = "nearest") -> Tensor:
+def resize(
+    x: Tensor,
+    size: int | Sequence[int] | None = None,
+    mode: str = "nearest",
+    scale_factor: float | Sequence[float] | None = None,
+    align_corners: bool = False,
+    antialias: bool = False,
+) -> Tensor:
     """Sample images at other points (ONNX Resize, half pixel).
 
     Args:
         x: (N, C, W), (N, C, H, W) or (N, C, D, H, W).
         size: of the result: one number, or one for each spatial axis.
-        mode: ``nearest``, or ``linear``, which for images is bilinear.
+        mode: ``nearest``, the pixel that contains the point, which PyTorch calls
+            ``nearest-exact``, here too; ``nearest-floor``, which PyTorch calls ``nearest``: the
+            i-th sample is the pixel i / scale, rounded down; ``linear``, which for images is
+            bilinear; ``cubic``, bicubic (Keys, 1981, with a = -0.75); ``area``, means as of
+            :func:`adaptive_avg_pool`.
+        scale_factor: in place of ``size``: one number, or one for each spatial axis. The size is
+            rounded down, and the sample points are 1 / scale_factor pixels apart.
+        align_corners: for ``linear`` and ``cubic``: the first and the last sample point are the
+            centres of the first and the last pixel.
+        antialias: for ``linear`` and ``cubic``: where an image shrinks, each sample is a weighted
+            mean of as many more pixels, as in Pillow.
 
     Returns:
         Of the shape ``(N, C, *size)``.
 
+    Raises:
+        ArgumentError: a mode that is none, or that does not have the option; neither size nor
+            scale_factor, or both.
+
     Example:
         >>> autograd.resize(Tensor(data=[[[0.0, 4.0]]]), 4, "linear")
         Tensor([[[0., 1., 3., 4.]]], shape=(1, 1, 4), dtype=float32, device=cpu)
+        >>> autograd.resize(Tensor(data=[[[0.0, 3.0]]]), 4, "linear", align_corners=True)
+        Tensor([[[0., 1., 2., 3.]]], shape=(1, 1, 4), dtype=float32, device=cpu)
     """
     rank = x.ndim() - 2
     if rank not in LETTERS:
         raise ShapeError(f"Resize: the input must be (N, C, ...) with 3 to 5 axes, got {x.shape}")
-    return Resize(checks.each("resize: size", size, rank, 1), mode)(x)[0]
+    if mode not in _MODES:
+        raise ArgumentError(f"Resize: mode must be one of {', '.join(_MODES)}, got {mode!r}")
+    if (align_corners or antialias) and mode not in ("linear", "cubic"):
+        raise ArgumentError(f"Resize: mode {mode!r} has neither align_corners nor antialias")
+    space, steps = x.shape[2:], None
+    if (size is None) is (scale_factor is None):
+        raise ArgumentError("Resize: give either size or scale_factor")
+    if scale_factor is None:
+        assert size is not None
+        sizes = checks.each("resize: size", size, rank, 1)
+    else:
+        factors = _factors(scale_factor, rank)
+        sizes = tuple(int(length * by) for length, by in zip(space, factors, strict=True))
+        steps = tuple(1 / by for by in factors)
+        if min(sizes) < 1:
+            raise ShapeError(f"Resize: {scale_factor!r} times {space} leaves no pixels")
+    even = tuple(length / count for length, count in zip(space, sizes, strict=True))
+    plain = mode in ("nearest", "nearest-exact", "linear") and not align_corners and not antialias
+    if plain and steps in (None, even):
+        return Resize(sizes, mode.removesuffix("-exact"))(x)[0]
+    if mode in ("nearest", "nearest-exact"):
+        raise ArgumentError(
+            f"Resize: scale_factor {scale_factor!r} times {space} is not whole; mode {mode!r} "
+            "takes a size"
+        )
+    return Interpolate(sizes, mode, steps or even, bool(align_corners), bool(antialias))(x)[0]
+
+
+_MODES = "nearest", "nearest-exact", "nearest-floor", "linear", "cubic", "area"
+
+
+def _factors(value: float | Sequence[float], rank: int) -> tuple[float, ...]:
+    given = tuple(value) if isinstance(value, Iterable) else (value,) * rank
+    factors = tuple(checks.number("resize: scale_factor", by) for by in given)
+    if len(factors) != rank or not all(0 < by < float("inf") for by in factors):
+        raise ArgumentError(
+            f"resize: scale_factor: one positive number, or {rank} of them, got {value!r}"
+        )
+    return factors
 
 
 def upsample(x: Tensor, mode: str, scales: Sequence[float]) -> Tensor:
