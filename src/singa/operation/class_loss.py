@@ -55,6 +55,10 @@ class NegativeLogLikelihood(Loss):
         if ignore_index is not None:
             self.ignore_index = checks.integer(f"{self.name}: ignore_index", ignore_index)
 
+    def __call__(self, *xs: Tensor) -> tuple[Tensor, ...]:
+        check_class_ids(self, *xs[:2], ignored=self.ignore_index)
+        return super().__call__(*xs)
+
     def values(self, x: CTensor, t: CTensor, *weight: CTensor) -> CTensor:  # type: ignore[override]
         checks.float_input(self, "x", x)
         if x.ndim < 2 or not x.size:
@@ -241,19 +245,19 @@ def nll_loss(
 def _of_classes(
     operation: NegativeLogLikelihood, x: Tensor, t: Tensor, weight: Tensor | None
 ) -> Tensor:
-    check_class_ids(operation, x, t, operation.ignore_index)
     return operation(x, t)[0] if weight is None else operation(x, t, weight)[0]
 
 
-def check_class_ids(operation: Loss, x: Tensor, t: Tensor, ignored: int | None = None) -> None:
-    """Class ids are those of classes that there are: eagerly, and under ``detect_anomaly``.
+def check_class_ids(operation: Loss, *xs: Tensor, ignored: int | None = None) -> None:
+    """Class ids t are those of x's classes: eagerly, and under ``detect_anomaly``.
 
     In other compiled steps nobody looks at their values, and the loss is NaN.
     """
     if local.capture is not None and not local.anomaly:
         return
-    if not isinstance(x, Tensor) or not isinstance(t, Tensor) or not x._data.ndim:
+    if len(xs) != 2 or not all(isinstance(x, Tensor) for x in xs) or not xs[0]._data.ndim:
         return  # which the operation refuses
+    x, t = xs
     if t._data.dtype.kind not in "iu" or t._data.shape == x._data.shape:
         return
     classes = x._data.shape[-1]

@@ -99,6 +99,10 @@ class MultiMargin(Loss):
             raise ArgumentError(f"{self.name}: p must be 1 or 2, got {p!r}")
         self.margin = checks.number(f"{self.name}: margin", margin)
 
+    def __call__(self, *xs: Tensor) -> tuple[Tensor, ...]:
+        check_class_ids(self, *xs[:2])
+        return super().__call__(*xs)
+
     def values(self, x: CTensor, t: CTensor, *weight: CTensor) -> CTensor:  # type: ignore[override]
         checks.rank(self, "x", x, 2, "(N, classes)")
         checks.float_input(self, "x", x)
@@ -212,5 +216,4 @@ def multi_margin_loss(
         Tensor(0.25, shape=(), dtype=float32, device=cpu)
     """
     operation = MultiMargin(p, margin, reduction)
-    check_class_ids(operation, x, t)
     return operation(x, t)[0] if weight is None else operation(x, t, weight)[0]
