@@ -28,9 +28,16 @@ def numbers(value: Any) -> list[str]:
     """The numbers of nested lists, with four digits, in one row."""
     if isinstance(value, list | tuple):
         return [text for part in value for text in numbers(part)]
-    if isinstance(value, bool):
+    if isinstance(value, bool | str):
         return [str(value)]
+    if hasattr(value, "tolist"):
+        return numbers(value.tolist())
     return [f"{value:.4g}" if value != 0 else "0"]
+
+
+def about(value: Any) -> str:
+    """A random number with the one digit that does not depend on the seed."""
+    return f"{value.item():.1g}"
 
 
 def outcome(compute: Callable[[], Any]) -> str:
@@ -107,6 +114,70 @@ def of_tinygrad(expression: str, inputs: dict[str, Any]) -> Any:
     return [(slope * tensor([1.0])).tolist() for slope in found]
 
 
+# -- PyTorch's numbers ----------------------------------------------------------------------------
+
+
+def torchs_numbers() -> dict[str, str]:
+    """For each name of differences.toml what PyTorch computes."""
+    torch = import_module("torch")
+    table = tomllib.loads(DIFFERENCES.read_text(encoding="utf-8"))
+    inputs = {name: torch.tensor(value) for name, value in table.pop("inputs").items()}
+    nn = torch.nn
+    names = {
+        "torch": torch, "nn": nn, "F": nn.functional, "optim": torch.optim, "array": torch.tensor,
+        "lr_scheduler": torch.optim.lr_scheduler, "after": _after, "rates": _rates,
+        "trained": _trained, "attention": _attention, "about": about,
+    }  # fmt: skip
+    return {
+        name: outcome(partial(_value, case["torch"], names | inputs))
+        for section in table.values()
+        for name, case in section.items()
+    }
+
+
+def _value(expression: str, names: dict[str, Any]) -> Any:
+    return eval(expression, names)
+
+
+def _after(optimizer: Callable[[list[Any]], Any], *gradients: float) -> Any:
+    """The parameter 1 after an update with each of the gradients."""
+    torch = import_module("torch")
+    param = torch.nn.Parameter(torch.ones(()))
+    updates = optimizer([param])
+    for gradient in gradients:
+        param.grad = torch.tensor(gradient)
+        updates.step()
+    return param
+
+
+def _rates(schedule: Callable[[Any], Any], steps: int) -> list[float]:
+    """The learning rate in each of the first steps; at first it is 1."""
+    torch = import_module("torch")
+    sgd = torch.optim.SGD([torch.nn.Parameter(torch.ones(()))], 1.0)
+    scheduler = schedule(sgd)
+    found = []
+    for _ in range(steps):
+        found.append(sgd.param_groups[0]["lr"])
+        sgd.step()
+        scheduler.step()
+    return found
+
+
+def _trained(module: Any, x: Any) -> Any:
+    """The module after one batch."""
+    module(x)
+    return module
+
+
+def _attention(x: Any, batch_first: bool = False, **masks: Any) -> Any:
+    """Of one head and one feature, with projections that change nothing."""
+    torch = import_module("torch")
+    module = torch.nn.MultiheadAttention(1, 1, batch_first=batch_first)
+    for param in (module.in_proj_weight, module.out_proj.weight):
+        torch.nn.init.ones_(param)
+    return module(x, x, x, **masks)[0]
+
+
 LIBRARIES: dict[str, Slopes] = {
     "jax": of_jax, "torch": of_torch, "autograd": of_autograd, "mlx": of_mlx,
     "tinygrad": of_tinygrad,
@@ -121,7 +192,8 @@ def measured(library: str) -> dict[str, Any]:
         for name, inputs, point in points(kinks)
         if library in point
     }
-    return {"version": version(library), "slopes": slopes}
+    found: dict[str, Any] = {"version": version(library), "slopes": slopes}
+    return found | ({"numbers": torchs_numbers()} if library == "torch" else {})
 
 
 if __name__ == "__main__":
