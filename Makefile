@@ -31,6 +31,8 @@ lint: $(VENV)/.dev-installed ## check style, formatting and types
 
 docs: $(VENV)/.dev-installed ## build the site into build/docs, after what is made from the code
 	$(VENV)/bin/python -m docs.compatibility
+	$(VENV)/bin/python -m docs.differences
+	$(VENV)/bin/python -m docs.kinks
 	$(VENV)/bin/python -m docs.house
 	$(VENV)/bin/python -m docs.drawings
 	$(VENV)/bin/python -m sphinx --builder html --doctree-dir build/doctrees --jobs auto \
