@@ -2,6 +2,7 @@ import gc
 import os
 import signal
 import tempfile
+from contextlib import contextmanager
 
 import jax
 import pytest
@@ -104,8 +105,8 @@ def _what_was_compiled_goes():
     memory.return_unused()
 
 
-@pytest.fixture(scope="module")
-def optimized(_what_was_compiled_goes):
+@contextmanager
+def _as_for_users():
     """XLA and LLVM optimize as for users.
 
     XLA reads its flags once in a process, so those of a room are told with each program.
@@ -124,6 +125,20 @@ def optimized(_what_was_compiled_goes):
         jax.config.update("jax_disable_most_optimizations", False)
         yield
         jax.config.update("jax_disable_most_optimizations", UNOPTIMIZED)
+
+
+@pytest.fixture(scope="module")
+def optimized(_what_was_compiled_goes):
+    """For all that a module compiles."""
+    with _as_for_users():
+        yield
+
+
+@pytest.fixture
+def optimized_once():
+    """For what one test compiles, except kernels that its module has compiled already."""
+    with _as_for_users():
+        yield
 
 
 @pytest.fixture(scope="module")
