@@ -1,5 +1,7 @@
 """Operations over shapes and configurations that Hypothesis draws."""
 
+from zlib import crc32
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -48,7 +50,7 @@ def agrees(ours, plain, *arrays):
         return y, [found[p] for p in params]
 
     params = tuple(Tensor(data=a, stores_grad=True) for a in arrays)
-    is_eager = sum(a.size for a in arrays) % 5 == 0
+    is_eager = crc32(repr([a.shape for a in arrays]).encode()) % 5 == 0
     y, found = computed(*params) if is_eager else Steps()(computed, params, {}, False)
     expected, slopes = derived(*arrays)
     np.testing.assert_allclose(y, expected, rtol=1e-9, atol=1e-12)
