@@ -23,6 +23,17 @@ from singa.layer.activation import (
 )  # fmt: skip
 from singa.layer.attention import MultiHeadAttention
 from singa.layer.base import Layer
+from singa.layer.bending import CELU, HardTanh, SoftMin
+from singa.layer.channels import (
+    Dropout1d,
+    Dropout2d,
+    Dropout3d,
+    Fold,
+    LocalResponseNorm,
+    PixelShuffle,
+    PixelUnshuffle,
+    Unfold,
+)
 from singa.layer.container import Sequential
 from singa.layer.convolution import (
     Conv1d,
@@ -63,6 +74,7 @@ from singa.layer.normalization import (
     LayerNorm,
     RMSNorm,
 )
+from singa.layer.pairing import Bilinear, EmbeddingBag
 from singa.layer.pooling import (
     AdaptiveAvgPool,
     AdaptiveMaxPool,
@@ -85,6 +97,7 @@ from singa.layer.transformer import (
 )  # fmt: skip
 
 __all__ = [
+    "CELU",
     "ELU",
     "GELU",
     "GLU",
@@ -101,6 +114,7 @@ __all__ = [
     "BatchNorm1d",
     "BatchNorm2d",
     "BatchNorm3d",
+    "Bilinear",
     "BinaryCrossEntropy",
     "BinaryCrossEntropyWithLogits",
     "CTCLoss",
@@ -116,14 +130,20 @@ __all__ = [
     "CrossEntropy",
     "CudnnRNN",
     "Dropout",
+    "Dropout1d",
+    "Dropout2d",
+    "Dropout3d",
     "Embedding",
+    "EmbeddingBag",
     "Flatten",
+    "Fold",
     "Function",
     "Gemm",
     "GlobalAvgPool",
     "GroupNorm",
     "HardSigmoid",
     "HardSwish",
+    "HardTanh",
     "HingeLoss",
     "HuberLoss",
     "Identity",
@@ -133,6 +153,7 @@ __all__ = [
     "LayerNorm",
     "LeakyReLU",
     "Linear",
+    "LocalResponseNorm",
     "LogSigmoid",
     "LogSoftMax",
     "MaxPool1d",
@@ -144,6 +165,8 @@ __all__ = [
     "MultiHeadAttention",
     "NegativeLogLikelihood",
     "PReLU",
+    "PixelShuffle",
+    "PixelUnshuffle",
     "Pooling2d",
     "RMSNorm",
     "RNN_Base",
@@ -158,6 +181,7 @@ __all__ = [
     "SmoothL1Loss",
     "SoftMax",
     "SoftMaxCrossEntropy",
+    "SoftMin",
     "Softplus",
     "Softsign",
     "Tanh",
@@ -166,4 +190,5 @@ __all__ = [
     "TransformerEncoder",
     "TransformerEncoderLayer",
     "TripletLoss",
+    "Unfold",
 ]  # fmt: skip

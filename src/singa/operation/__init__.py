@@ -11,6 +11,7 @@ from singa.operation import (
     activation,
     arranging,
     attention,
+    bending,
     choosing,
     convolution,
     ctc,
@@ -30,11 +31,14 @@ from singa.operation import (
     reduction,
     resizing,
     rounding,
+    sampling,
+    scaling,
     scattering,
     segments,
     selection,
     shaping,
     similarity,
+    sliding,
     statistics,
     trigonometric,
     variadic,
@@ -43,6 +47,7 @@ from singa.operation import methods as methods
 from singa.operation.activation import *
 from singa.operation.arranging import *
 from singa.operation.attention import *
+from singa.operation.bending import *
 from singa.operation.choosing import *
 from singa.operation.convolution import *
 from singa.operation.ctc import *
@@ -62,21 +67,24 @@ from singa.operation.recurrent import *
 from singa.operation.reduction import *
 from singa.operation.resizing import *
 from singa.operation.rounding import *
+from singa.operation.sampling import *
+from singa.operation.scaling import *
 from singa.operation.scattering import *
 from singa.operation.segments import *
 from singa.operation.selection import *
 from singa.operation.shaping import *
 from singa.operation.similarity import *
+from singa.operation.sliding import *
 from singa.operation.statistics import *
 from singa.operation.trigonometric import *
 from singa.operation.variadic import *
 from singa.tape import Operation
 
 _FAMILIES: tuple[ModuleType, ...] = (
-    activation, arranging, attention, choosing, convolution, ctc, cumulative, elementwise,
+    activation, arranging, attention, bending, choosing, convolution, ctc, cumulative, elementwise,
     exponential, indexing, joining, linear, logic, loss, normalization, ordering, pooling, random,
-    recurrent, reduction, resizing, rounding, scattering, segments, selection, shaping, similarity,
-    statistics, trigonometric, variadic,
+    recurrent, reduction, resizing, rounding, sampling, scaling, scattering, segments, selection,
+    shaping, similarity, sliding, statistics, trigonometric, variadic,
 )  # fmt: skip
 
 __all__ = [name for family in _FAMILIES for name in family.__all__]
