@@ -4,6 +4,7 @@ from catalogue import (
     activation,
     arranging,
     attention,
+    bending,
     choosing,
     convolution,
     ctc,
@@ -24,11 +25,14 @@ from catalogue import (
     reduction,
     resizing,
     rounding,
+    sampling,
+    scaling,
     scattering,
     segments,
     selection,
     shaping,
     similarity,
+    sliding,
     statistics,
     trigonometric,
     variadic,
@@ -36,10 +40,10 @@ from catalogue import (
 from catalogue.row import Row as Row
 
 FAMILIES = (
-    activation, arranging, attention, choosing, convolution, ctc, cumulative, elementwise,
+    activation, arranging, attention, bending, choosing, convolution, ctc, cumulative, elementwise,
     exponential, factorization, indexing, joining, linear, logic, loss, normalization, ordering,
-    pooling, random, recurrent, reduction, resizing, rounding, scattering, segments, selection,
-    shaping, similarity, statistics, trigonometric, variadic,
+    pooling, random, recurrent, reduction, resizing, rounding, sampling, scaling, scattering,
+    segments, selection, shaping, similarity, sliding, statistics, trigonometric, variadic,
 )  # fmt: skip
 
 TABLE: dict[str, Row] = {}

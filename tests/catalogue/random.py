@@ -13,12 +13,21 @@ def plain_dropout(x):
     return jnp.where(jax.random.bernoulli(jnp.asarray(KEY), jnp.float32(0.7), x.shape), x / 0.7, 0)
 
 
-def dropped(x):
+def dropped(x, operation=ops.Dropout):
     key = Tensor((2,), requires_grad=False)
     key.data = jnp.asarray(KEY)
-    return ops.Dropout(0.3)(x, key)[0]
+    return operation(0.3)(x, key)[0]
+
+
+def plain_channel_dropout(x):
+    kept = jax.random.bernoulli(jnp.asarray(KEY), jnp.float32(0.7), (*x.shape[:2], 1))
+    return jnp.where(kept, x / 0.7, 0)
 
 
 ROWS = {
     "dropout": Row(ops.Dropout, dropped, plain_dropout, [(4, 5)]),
+    "dropout of channels": Row(
+        ops.ChannelDropout, lambda x: dropped(x, ops.ChannelDropout), plain_channel_dropout,
+        [(4, 5, 2)],
+    ),
 }  # fmt: skip

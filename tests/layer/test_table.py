@@ -46,7 +46,7 @@ ROWS = {
         for name in (
             "ELU", "GELU", "GLU", "HardSigmoid", "HardSwish", "LeakyReLU", "LogSigmoid",
             "LogSoftMax", "Mish", "ReLU", "ReLU6", "SELU", "SiLU", "Sigmoid", "SoftMax",
-            "Softplus", "Softsign", "Tanh", "Identity", "Dropout",
+            "Softplus", "Softsign", "Tanh", "Identity", "Dropout", "CELU", "HardTanh", "SoftMin",
         )
     },
     "PReLU": Row(lambda: layer.PReLU(4), [(3, 4, 2)]),
@@ -59,6 +59,16 @@ ROWS = {
     "Sequential": Row(
         lambda: layer.Sequential(layer.Linear(5), layer.Tanh(), layer.Linear(2)), [(3, 4)]
     ),
+    "Bilinear": Row(lambda: layer.Bilinear(4, 2, 5), [(3, 4), (3, 2)]),
+    "EmbeddingBag": Row(lambda: layer.EmbeddingBag(4, 3), [IDS[:, None]]),
+    "Dropout1d": Row(layer.Dropout1d, [(3, 4, 2)]),
+    "Dropout2d": Row(layer.Dropout2d, [(3, 4, 2, 2)]),
+    "Dropout3d": Row(layer.Dropout3d, [(3, 4, 2, 2, 1)]),
+    "LocalResponseNorm": Row(lambda: layer.LocalResponseNorm(2), [(3, 4, 2)]),
+    "PixelShuffle": Row(lambda: layer.PixelShuffle(2), [(3, 4, 2, 3)]),
+    "PixelUnshuffle": Row(lambda: layer.PixelUnshuffle(2), [(3, 1, 4, 6)]),
+    "Unfold": Row(lambda: layer.Unfold(2), [(3, 2, 3, 4)]),
+    "Fold": Row(lambda: layer.Fold((3, 4), 2), [(3, 8, 6)]),
     "Linear": Row(lambda: layer.Linear(5), [(3, 4)]),
     "Gemm": Row(lambda: layer.Gemm(5, 0.5, 2.0), [(3, 4)]),
     "Embedding": Row(lambda: layer.Embedding(4, 3), [IDS]),

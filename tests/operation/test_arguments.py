@@ -125,6 +125,19 @@ CALLS = {
         {"kernel_size": 2, "stride": 2, "padding": 0, "output_size": 9},
     ),
     "dropout": ([t(2)], {"ratio": 0}),
+    "dropout1d": ([t(*SEQUENCE)], {"ratio": 0}),
+    "dropout2d": ([t(*IMAGE)], {"ratio": 0}),
+    "dropout3d": ([t(*VOLUME)], {"ratio": 0}),
+    "hardtanh": ([t(2)], {"min_val": 0, "max_val": 1}),
+    "celu": ([t(2)], {"alpha": 2}),
+    "softmin": ([t(2, 3)], {"axis": 0}),
+    "normalize": ([t(2, 3)], {"p": 1, "axis": 0, "eps": 1}),
+    "local_response_norm": ([t(2, 3)], {"size": 2, "alpha": 1, "beta": 1, "k": 1}),
+    "unfold": ([t(*IMAGE)], {"kernel_size": 2, "dilation": 1, "padding": 1, "stride": 2}),
+    "fold": (
+        [t(1, 4, 4)],
+        {"output_size": 4, "kernel_size": 2, "dilation": 1, "padding": 0, "stride": 2},
+    ),
     **{
         name: ([t(2, 3)], {"axis": 1})
         for name in (
@@ -181,6 +194,13 @@ LAYERS = {
     "BatchNorm1d": ([t(2, 3)], {"momentum": 1, "eps": 1}),
     "BatchNorm2d": ([t(2, 3)], {"momentum": 1, "eps": 1}),
     "BatchNorm3d": ([t(2, 3, 1, 2, 2)], {"momentum": 1, "eps": 1}),
+    "Bilinear": ([t(2, 3), t(2, 4)], {"out_features": 2}),
+    "CELU": ([t(2)], {"alpha": 2}),
+    "Dropout1d": ([t(*SEQUENCE)], {"ratio": 0}),
+    "EmbeddingBag": ([t(2, 1, dtype="int32")], {"input_dim": 3, "output_dim": 2}),
+    "PixelShuffle": ([t(1, 4, 2, 2)], {"upscale_factor": 2}),
+    "PixelUnshuffle": ([t(1, 1, 4, 2)], {"downscale_factor": 2}),
+    "SoftMin": ([t(2, 3)], {"axis": 0}),
     "Cat": ([[t(2), t(3)]], {"axis": 0}),
     "Conv2d": (
         [t(*IMAGE)],
@@ -259,8 +279,8 @@ SIZES = {
     "bins", "blocksize", "delta", "depth", "dilation", "dim_feedforward", "downscale_factor",
     "embed_dim", "group", "groups", "hidden_size", "input_dim", "kernel_size", "most",
     "nb_kernels", "nhead", "num_groups", "num_heads", "num_layers", "num_output",
-    "num_parameters", "out_features", "output_dim", "scales", "size", "steps", "stride",
-    "upscale_factor",
+    "num_parameters", "out_features", "output_dim", "output_size", "scales", "size", "steps",
+    "stride", "upscale_factor",
 }  # fmt: skip
 
 

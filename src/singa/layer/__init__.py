@@ -23,6 +23,17 @@ from singa.layer.activation import (
 )  # fmt: skip
 from singa.layer.attention import MultiHeadAttention
 from singa.layer.base import Layer
+from singa.layer.bending import CELU, HardTanh, SoftMin
+from singa.layer.channels import (
+    Dropout1d,
+    Dropout2d,
+    Dropout3d,
+    Fold,
+    LocalResponseNorm,
+    PixelShuffle,
+    PixelUnshuffle,
+    Unfold,
+)
 from singa.layer.container import Sequential
 from singa.layer.convolution import (
     Conv1d,
@@ -71,6 +82,7 @@ from singa.layer.normalization import (
     LayerNorm,
     RMSNorm,
 )
+from singa.layer.pairing import Bilinear, EmbeddingBag
 from singa.layer.pooling import (
     AdaptiveAvgPool,
     AdaptiveMaxPool,
@@ -93,6 +105,7 @@ from singa.layer.transformer import (
 )  # fmt: skip
 
 __all__ = [
+    "CELU",
     "ELU",
     "GELU",
     "GLU",
@@ -110,6 +123,7 @@ __all__ = [
     "BatchNorm1d",
     "BatchNorm2d",
     "BatchNorm3d",
+    "Bilinear",
     "BinaryCrossEntropy",
     "BinaryCrossEntropyWithLogits",
     "CTCLoss",
@@ -125,8 +139,13 @@ __all__ = [
     "CrossEntropy",
     "CudnnRNN",
     "Dropout",
+    "Dropout1d",
+    "Dropout2d",
+    "Dropout3d",
     "Embedding",
+    "EmbeddingBag",
     "Flatten",
+    "Fold",
     "Function",
     "GaussianNegativeLogLikelihood",
     "Gemm",
@@ -134,6 +153,7 @@ __all__ = [
     "GroupNorm",
     "HardSigmoid",
     "HardSwish",
+    "HardTanh",
     "HingeEmbeddingLoss",
     "HingeLoss",
     "HuberLoss",
@@ -144,6 +164,7 @@ __all__ = [
     "LayerNorm",
     "LeakyReLU",
     "Linear",
+    "LocalResponseNorm",
     "LogSigmoid",
     "LogSoftMax",
     "MarginRankingLoss",
@@ -157,6 +178,8 @@ __all__ = [
     "MultiMarginLoss",
     "NegativeLogLikelihood",
     "PReLU",
+    "PixelShuffle",
+    "PixelUnshuffle",
     "PoissonNegativeLogLikelihood",
     "Pooling2d",
     "RMSNorm",
@@ -174,6 +197,7 @@ __all__ = [
     "SoftMarginLoss",
     "SoftMax",
     "SoftMaxCrossEntropy",
+    "SoftMin",
     "Softplus",
     "Softsign",
     "Tanh",
@@ -182,4 +206,5 @@ __all__ = [
     "TransformerEncoder",
     "TransformerEncoderLayer",
     "TripletLoss",
+    "Unfold",
 ]  # fmt: skip

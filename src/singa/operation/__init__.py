@@ -12,6 +12,7 @@ from singa.operation import (
     adaptive_pooling,
     arranging,
     attention,
+    bending,
     choosing,
     class_loss,
     convolution,
@@ -37,11 +38,14 @@ from singa.operation import (
     reduction,
     resizing,
     rounding,
+    sampling,
+    scaling,
     scattering,
     segments,
     selection,
     shaping,
     similarity,
+    sliding,
     statistics,
     systems,
     trigonometric,
@@ -52,6 +56,7 @@ from singa.operation.activation import *
 from singa.operation.adaptive_pooling import *
 from singa.operation.arranging import *
 from singa.operation.attention import *
+from singa.operation.bending import *
 from singa.operation.choosing import *
 from singa.operation.class_loss import *
 from singa.operation.convolution import *
@@ -77,11 +82,14 @@ from singa.operation.recurrent import *
 from singa.operation.reduction import *
 from singa.operation.resizing import *
 from singa.operation.rounding import *
+from singa.operation.sampling import *
+from singa.operation.scaling import *
 from singa.operation.scattering import *
 from singa.operation.segments import *
 from singa.operation.selection import *
 from singa.operation.shaping import *
 from singa.operation.similarity import *
+from singa.operation.sliding import *
 from singa.operation.statistics import *
 from singa.operation.systems import *
 from singa.operation.trigonometric import *
@@ -89,11 +97,12 @@ from singa.operation.variadic import *
 from singa.tape import Operation
 
 _FAMILIES: tuple[ModuleType, ...] = (
-    activation, adaptive_pooling, arranging, attention, choosing, class_loss, convolution, ctc,
-    cumulative, elementwise, exponential, factorization, gated_activation, indexing, joining,
+    activation, adaptive_pooling, arranging, attention, bending, choosing, class_loss, convolution,
+    ctc, cumulative, elementwise, exponential, factorization, gated_activation, indexing, joining,
     linear, logic, margin_loss, max_pooling, normalization, number_loss, ordering, pooling,
-    probability_loss, random, recurrent, reduction, resizing, rounding, scattering, segments,
-    selection, shaping, similarity, statistics, systems, trigonometric, variadic,
+    probability_loss, random, recurrent, reduction, resizing, rounding, sampling, scaling,
+    scattering, segments, selection, shaping, similarity, sliding, statistics, systems,
+    trigonometric, variadic,
 )  # fmt: skip
 
 __all__ = [name for family in _FAMILIES for name in family.__all__]

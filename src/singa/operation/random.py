@@ -9,11 +9,13 @@ import jax.numpy as jnp
 
 from singa.core.tensor import Tensor, next_key, wrap
 from singa.device import CTensor
-from singa.errors import ArgumentError
+from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks
 from singa.tape import Operation, mode
 
-__all__ = ["Dropout", "dropout"]
+__all__ = [
+    "ChannelDropout", "Dropout", "dropout", "dropout1d", "dropout2d", "dropout3d",
+]  # fmt: skip
 
 
 class Dropout(Operation):
@@ -30,14 +32,27 @@ class Dropout(Operation):
     def forward(self, x: CTensor, key: CTensor) -> CTensor:
         checks.float_input(self, "its input", x)
         # jax draws with the precision of the probability; a Python number would have 64 bits.
-        self.kept = jax.random.bernoulli(key, jnp.float32(1 - self.ratio), x.shape)
+        self.kept = jax.random.bernoulli(key, jnp.float32(1 - self.ratio), self.drawn(x))
         return self.scaled(x)
+
+    def drawn(self, x: CTensor) -> tuple[int, ...]:
+        """The shape of what is drawn."""
+        return x.shape
 
     def backward(self, dy: CTensor) -> tuple[CTensor, None]:
         return self.scaled(dy), None
 
     def scaled(self, x: CTensor) -> CTensor:
         return jnp.where(self.kept, x / share_kept(self.ratio), 0)
+
+
+class ChannelDropout(Dropout):
+    """y = x / (1 - ratio), or 0 for the whole of a channel (N, C, ...) (Tompson et al., 2015)."""
+
+    def drawn(self, x: CTensor) -> tuple[int, ...]:
+        if x.ndim < 2:
+            raise ShapeError(f"{self.name}: the input must be (N, C, ...), got shape {x.shape}")
+        return *x.shape[:2], *[1] * (x.ndim - 2)
 
 
 def share_kept(ratio: float) -> Any:
@@ -59,7 +74,74 @@ def dropout(x: Tensor, ratio: float = 0.5) -> Tensor:
         >>> sorted(set(autograd.dropout(tensor.ones(100), 0.5).tolist()))
         [0.0, 2.0]
     """
-    operation = Dropout(ratio)
-    if not ratio or not mode.training:
+    return _dropped(Dropout(ratio), x)
+
+
+def _dropped(operation: Dropout, x: Tensor) -> Tensor:
+    if not operation.ratio or not mode.training:
         return x
     return operation(x, wrap(next_key(x.device), x.device))[0]
+
+
+def _images(name: str, x: Tensor, axes: str) -> Tensor:
+    """``x``; raises unless it has these spatial axes."""
+    if x.ndim() != 2 + len(axes.split(", ")):
+        raise ShapeError(f"{name}: the input must be (N, C, {axes}), got shape {x.shape}")
+    return x
+
+
+def dropout1d(x: Tensor, ratio: float = 0.5) -> Tensor:
+    """Set channels of (N, C, W) to 0, each with probability ``ratio``, and scale the others.
+
+    It uses the random stream of ``x``'s device. Outside of training, and for a ratio of 0, it
+    returns ``x``.
+
+    Raises:
+        ArgumentError: the ratio is not a probability.
+        ShapeError: ``x`` has another number of axes.
+
+    Example:
+        >>> autograd.training = True
+        >>> y = autograd.dropout1d(tensor.ones((2, 3, 4)), 0.5)
+        >>> set(y.mean(2).to_numpy().ravel().tolist()) <= {0.0, 2.0}
+        True
+    """
+    return _dropped(ChannelDropout(ratio), _images("dropout1d", x, "W"))
+
+
+def dropout2d(x: Tensor, ratio: float = 0.5) -> Tensor:
+    """Set channels of (N, C, H, W) to 0, each with probability ``ratio``, and scale the others.
+
+    It uses the random stream of ``x``'s device. Outside of training, and for a ratio of 0, it
+    returns ``x``.
+
+    Raises:
+        ArgumentError: the ratio is not a probability.
+        ShapeError: ``x`` has another number of axes.
+
+    Example:
+        >>> autograd.training = True
+        >>> y = autograd.dropout2d(tensor.ones((2, 3, 4, 4)), 0.5)
+        >>> set(y.mean((2, 3)).to_numpy().ravel().tolist()) <= {0.0, 2.0}
+        True
+    """
+    return _dropped(ChannelDropout(ratio), _images("dropout2d", x, "H, W"))
+
+
+def dropout3d(x: Tensor, ratio: float = 0.5) -> Tensor:
+    """Set channels of (N, C, D, H, W) to 0, each with probability ``ratio``, and scale the others.
+
+    It uses the random stream of ``x``'s device. Outside of training, and for a ratio of 0, it
+    returns ``x``.
+
+    Raises:
+        ArgumentError: the ratio is not a probability.
+        ShapeError: ``x`` has another number of axes.
+
+    Example:
+        >>> autograd.training = True
+        >>> y = autograd.dropout3d(tensor.ones((2, 3, 2, 4, 4)), 0.5)
+        >>> set(y.mean((2, 3, 4)).to_numpy().ravel().tolist()) <= {0.0, 2.0}
+        True
+    """
+    return _dropped(ChannelDropout(ratio), _images("dropout3d", x, "D, H, W"))
