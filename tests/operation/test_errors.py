@@ -82,7 +82,7 @@ MISTAKES = [
     (lambda: autograd.gather(t(2), 0, t(2)), DTypeError, "Gather: the indices must be of an integ"),
     (lambda: autograd.embedding([[5]], t(5, 2)), BoundsError, "Embedding: index 5 is out of bound"),
     (lambda: autograd.embedding([1], t(5)), ShapeError, "the table must be (vocabulary, features)"),
-    (lambda: autograd.embedding(t(1), t(5, 2)), DTypeError, "Embedding: the indices must be of an"),
+    (lambda: autograd.embedding(t(1), t(5, 2)), DTypeError, "Embedding: the ids must be of an"),
     (lambda: autograd.gather_elements(t(2, 2), [0]), ShapeError, "indices of shape (1,) do not fi"),
     (
         lambda: autograd.scatter_elements(t(2), [0, 1], [1.0]), ShapeError,

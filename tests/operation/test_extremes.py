@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from catalogue.tensors import gradient, param
-from singa import autograd, graph
+from singa import autograd, graph, layer
 from singa.errors import BoundsError, ShapeError
 from singa.tensor import Tensor
 
@@ -65,6 +65,35 @@ def test_an_id_that_is_no_class_is_an_error_and_nan_where_nobody_looks(loss_of, 
         steps(loss_of, (x, ids), {}, sequential=False)
     with autograd.detect_anomaly():
         steps(loss_of, (x, Tensor(data=[0, 2])), {}, sequential=False)
+
+
+def test_layers_refuse_ids_that_are_none_too():
+    x, ids = param(np.zeros((2, 3), np.float32)), Tensor(data=[0, 3])
+    for loss in (layer.SoftMaxCrossEntropy(), layer.MultiMarginLoss()):
+        with pytest.raises(BoundsError, match=r"class ids are from 0 to 2, .*; got 3"):
+            loss(x, ids)
+    with pytest.raises(BoundsError, match=r"Embedding: ids are from 0 to 2, .*; got 3"):
+        layer.Embedding(3, 2)(ids)
+
+
+@pytest.mark.parametrize("wrong", [3, -1, 200])
+def test_an_id_that_an_embedding_lacks_is_an_error_and_nan_where_nobody_looks(wrong):
+    w, ids = param(np.ones((3, 2), np.float32)), Tensor(data=[2, wrong])
+    with pytest.raises(BoundsError, match=rf"ids are from 0 to 2, for a table .*; got {wrong}"):
+        autograd.embedding(ids, w)
+    with pytest.raises(BoundsError):
+        autograd.embedding([2, wrong], w)
+
+    def step(ids):
+        y = autograd.embedding(ids, w)
+        return y, autograd.gradients(y.sum())[w]
+
+    autograd.training = True
+    y, dw = graph.Steps()(step, (ids,), {}, sequential=False)
+    np.testing.assert_array_equal(y, [[1, 1], [np.nan, np.nan]])
+    np.testing.assert_array_equal(dw, [[0, 0], [0, 0], [1, 1]])
+    with autograd.detect_anomaly(), pytest.raises(BoundsError, match="ids are from 0 to 2"):
+        graph.Steps()(step, (ids,), {}, sequential=False)
 
 
 def test_soft_labels_are_read_as_floats_and_not_as_bits():

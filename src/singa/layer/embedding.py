@@ -18,7 +18,8 @@ class Embedding(Layer):
     """A vector for each integer.
 
     Args:
-        input_dim: the number of integers: 0 to input_dim - 1. Others are clamped.
+        input_dim: the number of integers, which are from 0 to input_dim - 1; see
+            :func:`singa.autograd.embedding` for others.
         output_dim: the vectors' size.
         initializer: ``"gaussian"`` with mean 0 and variance 1, ``"uniform"`` from -1 to 1, or a
             function of :mod:`singa.initializer`.

@@ -80,7 +80,8 @@ class EmbeddingBag(Embedding):
     """The mean, the sum or the largest of the vectors of each bag of integers.
 
     Args:
-        input_dim: the number of integers: 0 to input_dim - 1. Others are clamped.
+        input_dim: the number of integers, which are from 0 to input_dim - 1; see
+            :func:`singa.autograd.embedding` for others.
         output_dim: the vectors' size.
         mode: ``"mean"``, ``"sum"`` or ``"max"``. An empty bag gives 0.
         initializer: as for :class:`Embedding`.

@@ -1,16 +1,23 @@
-"""Checks that operations share. They run while a kernel is traced, and cost nothing later."""
+"""Checks that operations share.
+
+They run while a kernel is traced, and cost nothing later; but :func:`ids` runs in each eager call.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, TypeAlias
 
 import jax.numpy as jnp
 import numpy as np
 
+from singa.core.arrays import on_host
+from singa.core.tensor import Tensor
+from singa.core.watching import local
 from singa.device import CTensor, float32, is_float
-from singa.errors import ArgumentError, DTypeError, ShapeError
+from singa.errors import ArgumentError, BoundsError, DTypeError, ShapeError
 from singa.tape import Operation, wide
 
 Sizes: TypeAlias = "int | Sequence[int]"
@@ -86,6 +93,52 @@ def indices(operation: Operation, what: str, x: CTensor, size: int) -> CTensor:
     if x.size and not size:
         raise ShapeError(f"{operation.name}: {what} are for an axis of size 0: nothing is there")
     return jnp.clip(x, -size - 1, size).astype(jnp.int32)
+
+
+def ids(
+    operation: Operation,
+    what: str,
+    x: Tensor,
+    count: int,
+    of: str,
+    shape: Sequence[int],
+    ignored: int | None = None,
+) -> None:
+    """Integers ``x`` are ids from 0 to ``count - 1``: eagerly, and under ``detect_anomaly``.
+
+    In other compiled steps nobody looks at their values; what is computed of a wrong id is NaN.
+
+    Args:
+        operation: whose input they are.
+        what: their name in the message.
+        x: of an integer type.
+        count: how many ids there are.
+        of, shape: what has so many, and its shape, for the message.
+        ignored: an id that is left out.
+
+    Raises:
+        BoundsError: one is none of them.
+    """
+    if local.capture is not None:
+        if local.anomaly:
+            holds = (x.data >= 0) & (x.data < count)
+            holds |= False if ignored is None else equal(x.data, ignored)
+            about = f"{operation.name}: {what} are from 0 to {count - 1}, for {of} of shape {shape}"
+            local.capture.check(holds.all(), partial(BoundsError, about))
+        return
+    found = on_host(x._data)
+    # This is a part of each eager step: negative ids are large ones if the sign is not looked at.
+    if found.size and found.view(_UNSIGNED[found.itemsize]).max() >= count:
+        wrong = found[(found < 0) | (found >= count)]
+        wrong = wrong[wrong != ignored]
+        if wrong.size:
+            raise BoundsError(
+                f"{operation.name}: {what} are from 0 to {count - 1}, for {of} of shape {shape}; "
+                f"got {wrong[0]}"
+            )
+
+
+_UNSIGNED = {size: np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
 
 
 def equal(x: CTensor, number: int) -> CTensor:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from singa.core.arrays import on_host
 from singa.core.tensor import Tensor
-from singa.core.watching import local
 from singa.device import CTensor
-from singa.errors import ArgumentError, BoundsError, ShapeError
+from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks
 from singa.operation.loss import LEAST_LOG, Loss, least
 
@@ -249,42 +245,10 @@ def _of_classes(
 
 
 def check_class_ids(operation: Loss, *xs: Tensor, ignored: int | None = None) -> None:
-    """Class ids t are those of x's classes: eagerly, and under ``detect_anomaly``.
-
-    In other compiled steps nobody looks at their values, and the loss is NaN.
-    """
-    if local.capture is not None and not local.anomaly:
-        return
+    """Check ids t of x's classes, see :func:`singa.operation.checks.ids`; else the loss is NaN."""
     if len(xs) != 2 or not all(isinstance(x, Tensor) for x in xs) or not xs[0]._data.ndim:
         return  # which the operation refuses
     x, t = xs
-    if t._data.dtype.kind not in "iu" or t._data.shape == x._data.shape:
-        return
-    classes = x._data.shape[-1]
-    about = "{}: class ids are from 0 to {}, for x of shape {}".format
-    if local.capture is not None:
-        local.capture.check(
-            _are_ids(t.data, classes, ignored),
-            partial(BoundsError, about(operation.name, classes - 1, x.shape)),
-        )
-        return
-    ids = on_host(t._data)
-    # This is a part of each eager step: negative ids are large ones if the sign is not looked at.
-    if ids.size and ids.view(_UNSIGNED[ids.itemsize]).max() >= classes:
-        wrong = ids[(ids < 0) | (ids >= classes)]
-        wrong = wrong[wrong != ignored]
-        if wrong.size:
-            raise BoundsError(
-                f"{about(operation.name, classes - 1, x.shape)}; got {wrong[0]}. "
-                "ignore_index leaves out ids that are none"
-            )
-
-
-_UNSIGNED = {size: np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
-
-
-def _are_ids(ids: CTensor, classes: int, ignored: int | None) -> CTensor:
-    holds = (ids >= 0) & (ids < classes)
-    if ignored is not None:
-        holds |= checks.equal(ids, ignored)
-    return holds.all()
+    if t._data.dtype.kind in "iu" and t._data.shape != x._data.shape:
+        shape = x._data.shape
+        checks.ids(operation, "class ids", t, shape[-1], "x", shape, ignored)

@@ -106,10 +106,12 @@ class AddItem(_Writing):
         return dy, dvalue, *[None] * len(self.arrays)
 
 
-def added(shape: tuple[int, ...], index: tuple[Any, ...], dy: CTensor) -> CTensor:
+def added(
+    shape: tuple[int, ...], index: tuple[Any, ...], dy: CTensor, mode: str = "clip"
+) -> CTensor:
     """The sum of all values for each element; in at least float32, as there may be many values."""
     dtype = wide(dy.dtype)
-    return jnp.zeros(shape, dtype).at[index].add(dy.astype(dtype), mode="clip")
+    return jnp.zeros(shape, dtype).at[index].add(dy.astype(dtype), mode=mode)
 
 
 def of_written(dy: CTensor, index: tuple[Any, ...], mode: str) -> CTensor:
