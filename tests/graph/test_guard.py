@@ -319,7 +319,7 @@ def test_a_state_that_is_made_anew_is_followed_through_hundreds_of_steps():
         losses.append(found)
     np.testing.assert_allclose(*losses, rtol=1e-4)
     assert net.captures <= 2
-    assert len(net._steps.last.guard._reads) < noted + 5  # it does not remember every state
+    assert len(net._steps.last.guard._reads) < noted + 20  # it does not remember every state
 
 
 def test_a_container_may_be_replaced_by_an_equal_one_again_and_again():

@@ -6,6 +6,7 @@ clamped.
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -84,7 +85,7 @@ class ScatterReduce(Along):
             zeros = self.added((self.x == 0), (self.updates == 0))
             own = jnp.where(self.own & (self.x != 0), self.x, 1)
             factors = jnp.where(self.updates == 0, 1, self.updates)
-            rest = own.at[self.found].multiply(factors, mode="clip")
+            rest = self.product(own, factors)
             dx = dy * _of_others(self.x, rest, zeros)
             dupdates = self.at(dy) * _of_others(self.updates, self.at(rest), self.at(zeros))
             return jnp.where(self.own, dx, 0), None, dupdates
@@ -92,6 +93,18 @@ class ScatterReduce(Along):
         share = dy / jnp.maximum(self.added(hits, hits_of_updates), 1).astype(dy.dtype)
         dx = jnp.where(self.own & hits, share, 0)
         return dx, None, jnp.where(hits_of_updates, self.at(share), 0)
+
+    def product(self, own: CTensor, factors: CTensor) -> CTensor:
+        """The product of numbers that are not 0. Its derivative is that of sums of logarithms.
+
+        jax has no derivative of a product over indices that are not unique.
+        """
+        fixed, fixed_factors = jax.lax.stop_gradient((own, factors))
+        exact = fixed.at[self.found].multiply(fixed_factors, mode="clip")
+        log = jnp.log(jnp.abs(own)).at[self.found].add(jnp.log(jnp.abs(factors)), mode="clip")
+        # The logarithm's change times the product; its value is 0.
+        change = exact * (log - jax.lax.stop_gradient(log))
+        return exact + jnp.where(jnp.isfinite(exact), change, 0)
 
     def at(self, x: CTensor) -> CTensor:
         """The element of ``x`` that each update is for."""

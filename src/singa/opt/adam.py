@@ -66,6 +66,8 @@ class Adam(Optimizer):
     weight_decay: Hyperparameter = Hyperparameter(0.0)
     amsgrad: bool = False
 
+    _options = ("amsgrad", *Optimizer._options)  # after SINGA's arguments
+
     def init(self, p: CTensor, on: Collection[str]) -> State:
         slots = ["mean", "variance", *(["largest_variance"] if self.amsgrad else [])]
         return {slot: jnp.zeros_like(p) for slot in slots}

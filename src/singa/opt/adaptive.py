@@ -43,6 +43,8 @@ class RMSProp(Optimizer):
     momentum: Hyperparameter = Hyperparameter(0.0)
     centered: bool = False
 
+    _options = ("momentum", "centered", *Optimizer._options)  # after SINGA's arguments
+
     def init(self, p: CTensor, on: Collection[str]) -> State:
         slots = ["average_square", *(["average_gradient"] if self.centered else [])]
         slots += ["momentum"] if "momentum" in on else []

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import KW_ONLY
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import jax.numpy as jnp
 import numpy as np
@@ -100,7 +100,13 @@ class Optimizer(NamedState, Declared):
     maximize: bool = False
     dtype: Any = float32
 
-    _options = ("clip_value", "clip_norm", "ema_decay", "accumulate", "maximize")
+    _options: ClassVar[tuple[str, ...]] = (
+        "clip_value",
+        "clip_norm",
+        "ema_decay",
+        "accumulate",
+        "maximize",
+    )
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
