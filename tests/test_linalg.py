@@ -180,3 +180,12 @@ def test_what_has_no_factor_is_nan_and_detect_anomaly_says_where():
 def test_wrong_inputs_are_refused(call, error, words):
     with pytest.raises(error, match=words):
         call()
+
+
+def test_systems_of_nothing_have_solutions_of_nothing():
+    for solve in (linalg.solve, lambda a, b: linalg.solve_triangular(a, b, upper=True)):
+        assert solve(Tensor((0, 0)), Tensor((0, 2))).shape == (0, 2)
+        assert solve(Tensor((2, 2)), Tensor((2, 0))).shape == (2, 0)
+        assert solve(Tensor((3, 0, 0)), Tensor((0,))).shape == (3, 0)
+    assert gradient(linalg.det, np.zeros((0, 0))).shape == (0, 0)
+    assert linalg.det(Tensor((0, 0))).item() == 1

@@ -1,11 +1,13 @@
 """What is added up or combined for one place: ties, zeros, nothing, short types, no length."""
 
+import math
+
 import numpy as np
 import pytest
 
 from catalogue.tensors import gradient, param
 from singa import autograd
-from singa.errors import BoundsError, CaptureError, DTypeError, ShapeError
+from singa.errors import ArgumentError, BoundsError, CaptureError, DTypeError, ShapeError
 from singa.graph import Steps
 from singa.tensor import Tensor
 
@@ -108,3 +110,49 @@ def test_different_values_and_slices():
 def test_a_length_that_depends_on_values_is_refused_in_a_compiled_step(function):
     with pytest.raises(CaptureError):
         Steps()(function, (Tensor(data=[1, 2]),), {}, False)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x, u: autograd.scatter_add(x, 0, [0], u),
+        lambda x, u: autograd.scatter_reduce(x, 0, [0], u, "sum"),
+        lambda x, u: autograd.index_add(x, 0, [0], u),
+        lambda x, u: autograd.masked_scatter(x, [True, False], u),
+    ],
+)
+def test_floats_are_not_cut_off_to_integers(call):
+    x = Tensor(data=[1, 2])
+    with pytest.raises(DTypeError, match="do not fit into int32"):
+        call(x, Tensor(data=[1.7]))
+    with pytest.raises(ArgumentError, match="alpha is no integer"):
+        autograd.index_add(x, 0, [0], Tensor(data=[3]), alpha=0.5)
+    np.testing.assert_array_equal(autograd.index_add(x, 0, [0], Tensor(data=[3]), 2), [7, 2])
+
+
+def test_nothing_can_be_combined_and_written():
+    x = param([1.0, 2.0])
+    none = Tensor((0,))
+    np.testing.assert_array_equal(autograd.masked_scatter(x, [False, False], none), [1, 2])
+    ids = Tensor(data=[0, 1])
+    for function in (autograd.segment_sum, autograd.segment_mean, autograd.segment_max):
+        y = function(x, ids, 0)
+        assert y.shape == (0,)
+        np.testing.assert_array_equal(gradient(y, x)[0], [0, 0])
+    np.testing.assert_array_equal(autograd.searchsorted(none, Tensor(data=[1.0])), [0])
+
+
+@pytest.mark.parametrize("offsets", [[1, 2], [0, 2, 1], [0, 5], [0.0, 1.5]])
+def test_offsets_of_bags_that_are_none_are_refused(offsets):
+    w = Tensor(data=[[1.0], [2.0], [4.0]])
+    with pytest.raises((BoundsError, DTypeError), match="embedding_bag: offsets"):
+        autograd.embedding_bag([0, 1, 2], w, np.array(offsets), mode="sum")
+
+
+def test_a_histogram_is_of_the_finite_elements():
+    for extra in (math.nan, math.inf, -math.inf):
+        counts, edges = autograd.histogram(Tensor(data=[1.0, 2.0, 3.0, extra]), 2)
+        np.testing.assert_array_equal(counts, [1, 2])
+        np.testing.assert_array_equal(edges, [1, 2, 3])
+    with pytest.raises(ArgumentError, match="range must be finite"):
+        autograd.histogram(Tensor(data=[1.0]), 2, (0, math.inf))

@@ -115,6 +115,7 @@ class _CumExtreme(_Running):
     extreme: ClassVar[Callable[..., CTensor]]
 
     def forward(self, x: CTensor) -> tuple[CTensor, CTensor]:
+        checks.no_bools(self, "x.as_type(int32) makes numbers of them", x)
         axis = checks.axis(self, self.axis, x.ndim)
         y = type(self).extreme(x, axis)
         hit = x == y

@@ -141,6 +141,8 @@ class SearchSorted(Operation):
                 f"{self.name}: sequences of shape {x.shape} for values of {values.shape}: one is "
                 "needed, or one for each row of values"
             )
+        if not x.size:
+            return jnp.zeros(values.shape, np.int32)
         dtype = jnp.promote_types(x.dtype, values.dtype)
         side = "right" if self.right else "left"
         rows = x.astype(dtype).reshape(-1, x.shape[-1]), values.astype(dtype)

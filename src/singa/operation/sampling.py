@@ -53,6 +53,8 @@ class GridSample(Operation):
         pixels = jnp.moveaxis(x, 1, -1)
         if self.mode == "nearest":
             y = self.pixel(pixels, jnp.rint(row), jnp.rint(column))
+            if self.padding_mode != "zeros":  # no point is outside, but one may be NaN
+                y = jnp.where(jnp.isnan(row + column)[..., None], jnp.nan, y)
         else:
             top, left = jnp.floor(row), jnp.floor(column)
             down, right = (row - top)[..., None], (column - left)[..., None]

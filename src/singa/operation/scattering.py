@@ -12,7 +12,7 @@ import numpy as np
 
 from singa.core.tensor import ArrayLike, Tensor, TensorLike, as_tensor
 from singa.device import CTensor, is_float
-from singa.errors import ArgumentError, ShapeError
+from singa.errors import ArgumentError, DTypeError, ShapeError
 from singa.operation import checks
 from singa.operation.indexing import as_indices
 from singa.operation.selection import Along, places_along
@@ -134,11 +134,21 @@ def _of_others(x: CTensor, rest: CTensor, zeros: CTensor) -> CTensor:
 def _found(
     operation: Along, x: CTensor, indices: CTensor, updates: CTensor
 ) -> tuple[CTensor | np.ndarray, ...]:
+    _expect_fitting(operation, x, updates)
     if updates.shape != indices.shape:
         raise ShapeError(
             f"{operation.name}: updates of shape {updates.shape} for indices of {indices.shape}"
         )
     return places_along(operation, x.shape, indices)
+
+
+def _expect_fitting(operation: Operation, x: CTensor, updates: CTensor) -> None:
+    """Floats are no updates of integers: they would be cut off."""
+    if is_float(updates.dtype) and not is_float(x.dtype):
+        raise DTypeError(
+            f"{operation.name}: updates of type {updates.dtype} do not fit into {x.dtype}; convert "
+            "one of them by as_type"
+        )
 
 
 class IndexAdd(Along):
@@ -149,9 +159,11 @@ class IndexAdd(Along):
     def __init__(self, axis: int, alpha: float = 1.0) -> None:
         super().__init__(axis)
         self.alpha = checks.number(f"{self.name}: alpha", alpha)
+        self.is_whole = float(self.alpha).is_integer()
 
     def forward(self, x: CTensor, indices: CTensor, updates: CTensor) -> CTensor:
         axis = checks.axis(self, self.axis, x.ndim)
+        _expect_fitting(self, x, updates)
         checks.rank(self, "the indices", indices, 1, "(number of updates,)")
         wanted = (*x.shape[:axis], len(indices), *x.shape[axis + 1 :])
         if updates.shape != wanted:
@@ -159,6 +171,8 @@ class IndexAdd(Along):
         places = checks.indices(self, "the indices", indices, x.shape[axis])
         self.index = (*(slice(None),) * axis, places)
         dtype = wide(x.dtype)
+        if not is_float(x.dtype) and not self.is_whole:
+            raise ArgumentError(f"{self.name}: alpha is no integer, but x is of type {x.dtype}")
         updates = (updates.astype(dtype) * self.alpha).astype(dtype)
         return x.astype(dtype).at[self.index].add(updates, mode="clip").astype(x.dtype)
 
@@ -171,11 +185,15 @@ class MaskedScatter(Operation):
 
     def forward(self, x: CTensor, mask: CTensor, source: CTensor) -> CTensor:
         checks.broadcasts_to(self, "the input's", mask, x.shape)
+        _expect_fitting(self, x, source)
         self.mask = jnp.broadcast_to(mask.astype(bool), x.shape)
         self.source_shape = source.shape
         number = self.mask.ravel().cumsum(dtype=np.int32) - 1
         self.places = jnp.where(self.mask, number.reshape(x.shape), source.size)
-        taken = source.ravel().astype(x.dtype).at[self.places].get(mode="fill")
+        elements = source.ravel().astype(x.dtype)
+        if not elements.size:  # jax takes none of none
+            elements, self.places = jnp.zeros(1, x.dtype), self.places + 1
+        taken = elements.at[self.places].get(mode="fill")
         return jnp.where(self.mask, taken, x)
 
     def backward(self, dy: CTensor) -> tuple[CTensor, None, CTensor]:
@@ -218,8 +236,7 @@ def scatter_reduce(
         axis: the axis that the indices are for.
         indices: integers, with the same number of axes; only ``axis`` may be longer than in ``x``.
         updates: of the shape of ``indices``.
-        reduce: ``"sum"``, ``"prod"``, ``"mean"``, ``"amax"`` or ``"amin"``. There are no second
-            derivatives of ``"prod"``.
+        reduce: ``"sum"``, ``"prod"``, ``"mean"``, ``"amax"`` or ``"amin"``.
         include_self: whether the element of ``x`` is one of those that are combined; if not, it is
             replaced where there are updates.
 

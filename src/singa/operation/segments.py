@@ -10,9 +10,11 @@ from typing import ClassVar
 import jax.numpy as jnp
 import numpy as np
 
+from singa.core.arrays import on_host
 from singa.core.tensor import ArrayLike, Tensor, as_tensor
+from singa.core.watching import local
 from singa.device import CTensor, is_float
-from singa.errors import ArgumentError, BoundsError, CaptureError, ShapeError
+from singa.errors import ArgumentError, BoundsError, CaptureError, DTypeError, ShapeError
 from singa.operation import checks
 from singa.operation.elementwise import mul
 from singa.operation.ordering import searchsorted
@@ -55,6 +57,8 @@ class _Segments(Operation):
 
     def of_segment(self, y: CTensor) -> CTensor:
         """For each x[i], the element of its segment; 0 if there is none."""
+        if not self.count:  # jax takes none of none
+            return jnp.zeros((len(self.ids), *y.shape[1:]), y.dtype)
         return y.at[self.ids].get(mode="fill", fill_value=0)
 
 
@@ -91,6 +95,7 @@ class _SegmentExtreme(_Segments):
     reduce: ClassVar[str]
 
     def forward(self, x: CTensor, ids: CTensor) -> CTensor:
+        checks.no_bools(self, "x.as_type(int32) makes numbers of them", x)
         self.of_ids(x, ids)
         empty = jnp.full((self.count, *x.shape[1:]), neutral(self.reduce, x.dtype), x.dtype)
         at = empty.at[self.ids]
@@ -239,7 +244,8 @@ def embedding_bag(
     Raises:
         ArgumentError: there is no such mode, weights are for another one, or offsets do not go with
             the axes of ``x``.
-        BoundsError: an index is out of bounds. In a Tensor it is clamped instead.
+        BoundsError: there is no such id, see :func:`embedding`; or, eagerly, offsets are not as
+            they should be.
 
     Example:
         >>> w = Tensor(data=[[0.0, 0.5], [1.0, 1.5], [2.0, 2.5]])
@@ -265,7 +271,22 @@ def embedding_bag(
         reduce = {"mean": reduce_mean, "sum": reduce_sum, "max": reduce_max}[mode]
         return reduce(rows, 1, keepdims=False)
     offsets = as_tensor(offsets, w)
+    _check_offsets(offsets, rows.shape[0])
     places = as_tensor(np.arange(rows.shape[0], dtype=np.int32), w)
     ids = searchsorted(offsets, places, right=True) - 1
     combine = {"mean": segment_mean, "sum": segment_sum, "max": segment_max}[mode]
     return combine(rows, ids, offsets.size())
+
+
+def _check_offsets(offsets: Tensor, count: int) -> None:
+    """Offsets begin with 0 and do not decrease: else an error, eagerly."""
+    if offsets.dtype.kind not in "iu":
+        raise DTypeError(f"embedding_bag: offsets must be integers, got {offsets.dtype}")
+    if local.capture is not None or not offsets.size:
+        return
+    found = on_host(offsets.data)
+    if found[0] != 0 or (np.diff(found) < 0).any() or found[-1] > count:
+        raise BoundsError(
+            "embedding_bag: offsets must begin with 0, not decrease, and not be above the number "
+            f"of indices, {count}; got {found.tolist()[:10]}"
+        )

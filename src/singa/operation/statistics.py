@@ -152,6 +152,7 @@ class Histogram(Operation):
     """How many elements are in each of so many bins of equal width, and the edges of the bins.
 
     A bin has its left edge, and the last one its right edge too; what is outside does not count.
+    Without a range it is that of the finite elements.
     """
 
     numbers = ("low", "high")
@@ -163,13 +164,18 @@ class Histogram(Operation):
         self.bins = int(bins)
         self.low = None if low is None else checks.number(f"{self.name}: range", low)
         self.high = None if high is None else checks.number(f"{self.name}: range", high)
+        if not all(math.isfinite(bound) for bound in (self.low or 0, self.high or 0)):
+            raise ArgumentError(f"{self.name}: range must be finite, got {low!r} to {high!r}")
 
     def forward(self, x: CTensor) -> tuple[CTensor, CTensor]:
         x = checks.as_float(self, "its input", x).ravel()
         if self.low is None or self.high is None:
             if not x.size:
                 raise ShapeError(f"{self.name}: without elements there is no range; give one")
-            low, high = x.min(), x.max()
+            is_finite = jnp.isfinite(x)
+            low = jnp.where(is_finite, x, jnp.inf).min()
+            high = jnp.where(is_finite, x, -jnp.inf).max()
+            low, high = (jnp.where(is_finite.any(), bound, 0) for bound in (low, high))
         else:
             low, high = (jnp.asarray(bound, x.dtype) for bound in (self.low, self.high))
         same = low == high

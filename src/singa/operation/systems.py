@@ -6,6 +6,8 @@ precision is computed in float32.
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
@@ -37,14 +39,28 @@ class _System(OfMatrices):
                 f"got shape {b.shape}"
             )
         if b.ndim > 1:
-            checks.broadcastable(self, a[..., 0, 0], b[..., 0, 0])
+            batches: list[Any] = [jax.ShapeDtypeStruct(x.shape[:-2], x.dtype) for x in (a, b)]
+            checks.broadcastable(self, *batches)
+
+    def compute(self, a: CTensor, b: CTensor) -> CTensor:
+        columns = b[:, None] if b.ndim == 1 else b
+        if a.size and b.size:
+            y = self.solved(a, columns)
+        else:
+            batch = jnp.broadcast_shapes(a.shape[:-2], columns.shape[:-2])
+            y = jnp.zeros((*batch, *columns.shape[-2:]), b.dtype)
+        return y[..., 0] if b.ndim == 1 else y
+
+    def solved(self, a: CTensor, b: CTensor) -> CTensor:
+        """The solution, for b (..., N, K); nothing is empty."""
+        raise NotImplementedError
 
 
 class Solve(_System):
     """y solves a y = b."""
 
-    def compute(self, a: CTensor, b: CTensor) -> CTensor:
-        return jnp.linalg.solve(a, b) if b.ndim > 1 else jnp.linalg.solve(a, b[:, None])[..., 0]
+    def solved(self, a: CTensor, b: CTensor) -> CTensor:
+        return jnp.linalg.solve(a, b)
 
 
 class SolveTriangular(_System):
@@ -54,17 +70,15 @@ class SolveTriangular(_System):
         super().__init__()
         self.lower, self.unit_diagonal = bool(lower), bool(unit_diagonal)
 
-    def compute(self, a: CTensor, b: CTensor) -> CTensor:
-        columns = b[:, None] if b.ndim == 1 else b
-        batch = jnp.broadcast_shapes(a.shape[:-2], columns.shape[:-2])
-        y = jax.lax.linalg.triangular_solve(
+    def solved(self, a: CTensor, b: CTensor) -> CTensor:
+        batch = jnp.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+        return jax.lax.linalg.triangular_solve(
             jnp.broadcast_to(a, (*batch, *a.shape[-2:])),
-            jnp.broadcast_to(columns, (*batch, *columns.shape[-2:])),
+            jnp.broadcast_to(b, (*batch, *b.shape[-2:])),
             left_side=True,
             lower=self.lower,
             unit_diagonal=self.unit_diagonal,
         )
-        return y[..., 0] if b.ndim == 1 else y
 
 
 class Inverse(OfMatrices):
@@ -100,6 +114,8 @@ class Determinant(OfMatrices):
     """y is the determinant of each matrix. The gradient is the matrix of its cofactors."""
 
     def compute(self, a: CTensor) -> CTensor:
+        if not a.shape[-1]:  # the product of nothing
+            return jnp.ones(a.shape[:-2], a.dtype)
         return jnp.linalg.det(a)
 
 

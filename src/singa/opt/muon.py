@@ -57,6 +57,8 @@ class Muon(AdamW):
             direction, state = moments(g, state, hyper, step)
             lr = hyper["lr"] * hyper["adam_scale"]
             return p - lr * decayed(p, direction, hyper), state
+        if not p.size:
+            return p, state
         momentum = hyper["momentum"]
         m = momentum * state["momentum"] + (1 - momentum) * g
         u = (1 - momentum) * g + momentum * m if self.nesterov else m
