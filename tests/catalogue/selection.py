@@ -34,7 +34,7 @@ ROWS = {
     ),
     "embedding": Row(
         ops.Embedding, lambda w, ids: ops.embedding(ids, w), lambda w, ids: w[ids], [(4, 3)],
-        constants=(IDS,),
+        constants=(np.abs(IDS),),
     ),
     "onehot": Row(
         ops.OneHot, lambda values, ids: ops.onehot(1, ids, 3, values),
