@@ -55,7 +55,7 @@ class NegativeLogLikelihood(Loss):
         check_class_ids(self, *xs[:2], ignored=self.ignore_index)
         return super().__call__(*xs)
 
-    def values(self, x: CTensor, t: CTensor, *weight: CTensor) -> CTensor:  # type: ignore[override]
+    def values(self, x: CTensor, t: CTensor, *weight: CTensor) -> CTensor:
         checks.float_input(self, "x", x)
         if x.ndim < 2 or not x.size:
             raise ShapeError(f"{self.name}: x must be (N, classes), and not empty; got {x.shape}")

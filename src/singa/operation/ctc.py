@@ -33,7 +33,7 @@ class CTC(Loss):
         self.zero_infinity = bool(zero_infinity)
         self.blank = checks.integer(f"{self.name}: blank", blank)
 
-    def values(  # type: ignore[override]
+    def values(
         self, log_p: CTensor, t: CTensor, input_lengths: CTensor, target_lengths: CTensor
     ) -> CTensor:
         t, input_lengths, target_lengths = self.check(log_p, t, input_lengths, target_lengths)

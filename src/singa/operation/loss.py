@@ -37,7 +37,7 @@ class Loss(Operation):
     def forward(self, *xs: CTensor) -> CTensor:
         return self.reduced(self.values(*xs))
 
-    def values(self, *xs: CTensor) -> CTensor:
+    def values(self, *xs: Any) -> CTensor:
         """The values before they are reduced."""
         raise NotImplementedError
 

@@ -22,7 +22,7 @@ __all__ = [
 class Hinge(Loss):
     """y = mean(max(0, 1 - t x)) over all elements, for t of 1 and -1."""
 
-    def values(self, x: CTensor, t: CTensor) -> CTensor:  # type: ignore[override]
+    def values(self, x: CTensor, t: CTensor) -> CTensor:
         check(self, x, t)
         self.x, self.t = x, t
         return jnp.maximum(1 - t * x, 0)
@@ -35,7 +35,7 @@ class Hinge(Loss):
 class SoftMargin(Loss):
     """y = mean(log(1 + exp(-t x))) over all elements, for t of 1 and -1."""
 
-    def values(self, x: CTensor, t: CTensor) -> CTensor:  # type: ignore[override]
+    def values(self, x: CTensor, t: CTensor) -> CTensor:
         check(self, x, t)
         return jax.nn.softplus(-(t.astype(x.dtype) * x))
 
@@ -49,7 +49,7 @@ class HingeEmbedding(Loss):
         super().__init__(reduction)
         self.margin = checks.number(f"{self.name}: margin", margin)
 
-    def values(self, x: CTensor, t: CTensor) -> CTensor:  # type: ignore[override]
+    def values(self, x: CTensor, t: CTensor) -> CTensor:
         check(self, x, t)
         self.is_like, short = t > 0, self.margin - x
         self.is_short = short > 0
@@ -69,7 +69,7 @@ class MarginRanking(Loss):
         super().__init__(reduction)
         self.margin = checks.number(f"{self.name}: margin", margin)
 
-    def values(self, a: CTensor, b: CTensor, t: CTensor) -> CTensor:  # type: ignore[override]
+    def values(self, a: CTensor, b: CTensor, t: CTensor) -> CTensor:
         check(self, a, t)
         if a.shape != b.shape:
             raise ShapeError(f"{self.name}: a is of shape {a.shape}, b of {b.shape}")
@@ -103,7 +103,7 @@ class MultiMargin(Loss):
         check_class_ids(self, *xs[:2])
         return super().__call__(*xs)
 
-    def values(self, x: CTensor, t: CTensor, *weight: CTensor) -> CTensor:  # type: ignore[override]
+    def values(self, x: CTensor, t: CTensor, *weight: CTensor) -> CTensor:
         checks.rank(self, "x", x, 2, "(N, classes)")
         checks.float_input(self, "x", x)
         classes = x.shape[1]

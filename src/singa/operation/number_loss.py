@@ -23,7 +23,7 @@ __all__ = [
 class MeanSquareError(Loss):
     """y = mean((x - t) ** 2) over all elements."""
 
-    def values(self, x: CTensor, t: CTensor) -> CTensor:  # type: ignore[override]
+    def values(self, x: CTensor, t: CTensor) -> CTensor:
         check(self, x, t)
         self.error = x - t
         return self.value(self.error)
@@ -84,7 +84,7 @@ class GaussianNegativeLogLikelihood(Loss):
         self.full = bool(full)
         self.epsilon = checks.number(f"{self.name}: epsilon", epsilon)
 
-    def values(self, x: CTensor, t: CTensor, var: CTensor) -> CTensor:  # type: ignore[override]
+    def values(self, x: CTensor, t: CTensor, var: CTensor) -> CTensor:
         check(self, x, t)
         checks.broadcasts_to(self, "x of", var, x.shape)
         self.error = x - t
@@ -118,7 +118,7 @@ class PoissonNegativeLogLikelihood(Loss):
         self.log_input, self.full = bool(log_input), bool(full)
         self.epsilon = checks.number(f"{self.name}: epsilon", epsilon)
 
-    def values(self, x: CTensor, t: CTensor) -> CTensor:  # type: ignore[override]
+    def values(self, x: CTensor, t: CTensor) -> CTensor:
         check(self, x, t)
         if self.log_input:
             losses = jnp.exp(x) - t * x

@@ -25,7 +25,7 @@ class BinaryCrossEntropy(Loss):
 
     of_rows = True
 
-    def values(self, x: CTensor, t: CTensor, *weight: CTensor) -> CTensor:  # type: ignore[override]
+    def values(self, x: CTensor, t: CTensor, *weight: CTensor) -> CTensor:
         check(self, x, t)
         self.x, self.t, self.weight = x, t, weight
         losses = self.unweighted(x, t)
@@ -57,7 +57,7 @@ class BinaryCrossEntropyWithLogits(Loss):
 
     of_rows = True
 
-    def values(self, x: CTensor, t: CTensor, *weights: CTensor) -> CTensor:  # type: ignore[override]
+    def values(self, x: CTensor, t: CTensor, *weights: CTensor) -> CTensor:
         check(self, x, t)
         for what, weight in zip(("weight", "pos_weight"), weights, strict=False):
             check_weight(self, what, weight, x)
@@ -97,7 +97,7 @@ class SigmoidFocal(Loss):
         self.alpha = None if alpha is None else checks.number(f"{self.name}: alpha", alpha)
         self.gamma = checks.number(f"{self.name}: gamma", gamma)
 
-    def values(self, x: CTensor, t: CTensor) -> CTensor:  # type: ignore[override]
+    def values(self, x: CTensor, t: CTensor) -> CTensor:
         check(self, x, t)
         wrong = t * jax.nn.sigmoid(-x) + (1 - t) * jax.nn.sigmoid(x)
         # Above 0, where a power below 1 has no slope.
@@ -120,7 +120,7 @@ class KLDivergence(Loss):
         super().__init__(reduction)
         self.log_target = bool(log_target)
 
-    def values(self, x: CTensor, t: CTensor) -> CTensor:  # type: ignore[override]
+    def values(self, x: CTensor, t: CTensor) -> CTensor:
         check(self, x, t)
         log_t = t if self.log_target else jnp.log(t)
         self.t = jnp.exp(t) if self.log_target else t

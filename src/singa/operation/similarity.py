@@ -27,7 +27,7 @@ class RankingLoss(Loss):
         super().__init__(reduction)
         self.M = checks.number(f"{self.name}: M", M)
 
-    def values(self, pos: CTensor, neg: CTensor) -> CTensor:  # type: ignore[override]
+    def values(self, pos: CTensor, neg: CTensor) -> CTensor:
         checks.float_input(self, "pos", pos)
         _alike(self, pos, neg, 0)
         short = self.M - pos + neg
@@ -72,7 +72,7 @@ class CosineEmbedding(Loss, CosSim):
         super().__init__(reduction)
         self.margin = checks.number(f"{self.name}: margin", margin)
 
-    def values(self, a: CTensor, b: CTensor, t: CTensor) -> CTensor:  # type: ignore[override]
+    def values(self, a: CTensor, b: CTensor, t: CTensor) -> CTensor:
         cosine = CosSim.forward(self, a, b)
         _one_each(self, t, cosine)
         self.t = t
@@ -96,9 +96,7 @@ class Triplet(Loss):
         super().__init__(reduction)
         self.margin = checks.number(f"{self.name}: margin", margin)
 
-    def values(  # type: ignore[override]
-        self, anchor: CTensor, positive: CTensor, negative: CTensor
-    ) -> CTensor:
+    def values(self, anchor: CTensor, positive: CTensor, negative: CTensor) -> CTensor:
         checks.float_input(self, "the anchor", anchor)
         _alike(self, anchor, positive, 1)
         _alike(self, anchor, negative, 1)
@@ -126,7 +124,7 @@ class Contrastive(Loss):
         super().__init__(reduction)
         self.margin = checks.number(f"{self.name}: margin", margin)
 
-    def values(self, a: CTensor, b: CTensor, t: CTensor) -> CTensor:  # type: ignore[override]
+    def values(self, a: CTensor, b: CTensor, t: CTensor) -> CTensor:
         checks.float_input(self, "a", a)
         _alike(self, a, b, 1)
         self.direction, distance = direction(a - b, -1)
