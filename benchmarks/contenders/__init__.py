@@ -30,7 +30,7 @@ class Contender:
         title: what the table calls it.
         package: what has to be installed.
         maker: the module of this package, and its function, that make the step.
-        library: the way in which the workload is written: ``in_<library>``.
+        framework: the way in which the workload is written: ``in_<framework>``.
         only: the workloads it is about; all if empty.
         devices: where it runs.
         trains: whether its step is the whole training step, with a loss to check.
@@ -41,7 +41,7 @@ class Contender:
     title: str
     package: str
     maker: str
-    library: str
+    framework: str
     only: tuple[str, ...] = ()
     devices: tuple[str, ...] = ("cpu", "cuda")
     trains: bool = True
@@ -50,7 +50,7 @@ class Contender:
     def is_about(self, workload: Workload) -> bool:
         """Whether this workload is written for this library, and worth a row for it."""
         wanted = not self.only or workload.name in self.only
-        return wanted and workload.is_written_in(self.library)
+        return wanted and workload.is_written_in(self.framework)
 
     def what_is_missing(self, device: str) -> str | None:
         """What would have to be there, if anything."""

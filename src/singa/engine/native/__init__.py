@@ -37,18 +37,18 @@ def _load() -> tuple[ctypes.CDLL | None, str]:
             f"{_INTERFACE} is needed)"
         )
     try:
-        library: ctypes.CDLL = kernels.load()
-        for name, handler in kernels.handlers(library).items():
+        handle: ctypes.CDLL = kernels.load()
+        for name, handler in kernels.handlers(handle).items():
             jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(handler), platform="cpu")
     except (OSError, AttributeError) as error:
         return None, f"off ({error})"
-    return library, (
+    return handle, (
         f"on (singa-xla-kernels {kernels.__version__}, oneDNN {kernels.onednn_version()})"
     )
 
 
-library, status = _load()
-available = library is not None
+handle, status = _load()
+available = handle is not None
 
 CHANNELS_LAST = (0, 2, 3, 1)
 """The memory layout of the kernels' images (N, C, H, W). XLA converts to it, and computes the

@@ -64,12 +64,12 @@ def supports(x: Array | jax.ShapeDtypeStruct, w: Array, window: Window) -> bool:
 @cache
 def implementation(kind: int, x: Shape, w: Shape, window: Window) -> str:
     """The name that oneDNN gives its code for a convolution; "ref" and the reason if none."""
-    assert native.library is not None
+    assert native.handle is not None
     y = window.outputs(x, w)
     # One image is enough: the choice does not depend on the batch's size.
     numbers = np.array([kind, 1, *x[1:], w[0], *w[2:], *y[2:], *window.numbers()], np.int64)
     name = ctypes.create_string_buffer(200)
-    found = native.library.singa_convolution_implementation(
+    found = native.handle.singa_convolution_implementation(
         numbers.ctypes.data_as(ctypes.c_void_p), name, ctypes.c_int64(len(name))
     )
     return name.value.decode() if found else f"ref: {name.value.decode()}"
