@@ -120,6 +120,13 @@ def _upload(shape: tuple[int, ...], dtype: DType, device: Device) -> _Upload:
     return _Upload(device.jax_device)
 
 
+@lru_cache(maxsize=256)
+def constant(shape: tuple[int, ...], value: float, dtype: DType, device: Device) -> CTensor:
+    """An array of this value only. It is made once, and must not be given to a Tensor's state."""
+    with jax.ensure_compile_time_eval():
+        return jnp.full(shape, value, dtype, device=device.jax_device)
+
+
 def on_host(data: CTensor) -> np.ndarray[Any, Any]:
     """The values as a NumPy array, read-only; they are not copied if they are on the CPU."""
     # To wake a sleeping thread takes 10 to 20 us, more than a small step. So poll first.

@@ -8,10 +8,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
+from singa.core.arrays import constant
 from singa.core.recorded import Axes
-from singa.core.tensor import Tensor
+from singa.core.tensor import Tensor, wrap
 from singa.device import CTensor
 from singa.engine import native
 from singa.engine.native import statistics
@@ -351,7 +351,7 @@ def batchnorm_2d(
 
 def filled(shape: tuple[int, ...], x: Tensor, value: float) -> Tensor:
     """A constant of this shape, of the type and on the device of ``x``."""
-    return Tensor(data=np.full(shape, value, x.dtype), device=x.device)
+    return wrap(constant(shape, value, x.dtype, x.device), x.device)
 
 
 class RunningAverage(Operation):

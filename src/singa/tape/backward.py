@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import lru_cache
 from itertools import repeat
 from typing import Generic, NamedTuple, TypeVar, overload
 
-import jax
 import jax.numpy as jnp
 
+from singa.core.arrays import constant
 from singa.core.tensor import ArrayLike, Tensor, wrap
 from singa.core.watching import BACKWARD
 from singa.device import CTensor, Device, DType
@@ -160,19 +159,13 @@ def _initial_gradient(what: str, y: Tensor, dy: Tensor | ArrayLike | None) -> Te
                 f"{what}: y is of shape {y.shape}; without dy a scalar is needed "
                 "(reduce_sum or reduce_mean makes one)"
             )
-        return wrap(_one(y.shape, y.dtype, y.device), y.device)
+        return wrap(constant(y.shape, 1, y.dtype, y.device), y.device)
     given = dy.data if isinstance(dy, Tensor) else jnp.asarray(dy)
     if given.shape != y.shape and not (isinstance(dy, (int, float)) and y.size() == 1):
         raise ShapeError(f"{what}: dy is of shape {given.shape}, y of {y.shape}")
     if isinstance(dy, Tensor) and dy.dtype == y.dtype:
         return dy
     return wrap(jnp.broadcast_to(given, y.shape).astype(y.dtype), y.device)
-
-
-@lru_cache(maxsize=256)
-def _one(shape: tuple[int, ...], dtype: DType, device: Device) -> CTensor:
-    with jax.ensure_compile_time_eval():
-        return jnp.ones(shape, dtype, device=device.jax_device)
 
 
 G = TypeVar("G", CTensor, Tensor)
