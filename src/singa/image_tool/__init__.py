@@ -1,0 +1,3 @@
+"""Images for training."""
+
+from singa.image_tool.images import *
