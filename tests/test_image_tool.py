@@ -80,7 +80,7 @@ def test_files_that_are_no_images(tmp_path, image):
 
 
 def test_without_pillow(monkeypatch):
-    monkeypatch.setattr(image_tool, "find_spec", lambda name: None)
+    monkeypatch.setattr("singa.image_tool.images.find_spec", lambda name: None)
 
     with pytest.raises(DependencyError) as raised:
         image_tool.load_img("a.png")
