@@ -91,14 +91,7 @@ def _images(name: str, x: Tensor, axes: str) -> Tensor:
 
 
 def dropout1d(x: Tensor, ratio: float = 0.5) -> Tensor:
-    """Set channels of (N, C, W) to 0, each with probability ``ratio``, and scale the others.
-
-    It uses the random stream of ``x``'s device. Outside of training, and for a ratio of 0, it
-    returns ``x``.
-
-    Raises:
-        ArgumentError: the ratio is not a probability.
-        ShapeError: ``x`` has another number of axes.
+    """Set channels of (N, C, W) to 0, and scale the others; see :func:`dropout2d`.
 
     Example:
         >>> autograd.training = True
@@ -129,14 +122,7 @@ def dropout2d(x: Tensor, ratio: float = 0.5) -> Tensor:
 
 
 def dropout3d(x: Tensor, ratio: float = 0.5) -> Tensor:
-    """Set channels of (N, C, D, H, W) to 0, each with probability ``ratio``, and scale the others.
-
-    It uses the random stream of ``x``'s device. Outside of training, and for a ratio of 0, it
-    returns ``x``.
-
-    Raises:
-        ArgumentError: the ratio is not a probability.
-        ShapeError: ``x`` has another number of axes.
+    """Set channels of (N, C, D, H, W) to 0, and scale the others; see :func:`dropout2d`.
 
     Example:
         >>> autograd.training = True
