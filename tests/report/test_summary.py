@@ -79,7 +79,7 @@ def test_multiply_adds_are_those_of_the_innermost_layer():
 )
 def test_multiply_adds_by_hand(monkeypatch, kernels, make, x, work):
     if not kernels:
-        monkeypatch.setattr(native, "library", None)
+        monkeypatch.setattr(native, "handle", None)
 
     class Alone(model.Model):
         def __init__(self):
