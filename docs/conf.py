@@ -52,7 +52,7 @@ nitpick_ignore_regex = [
     ("py:.*", r"(Any|Callable|Iterable|Iterator|Mapping|Sequence|Collection|Path|Literal|Self)"),
     ("py:.*", r"(bool|int|float|str|object|dict|list|tuple|set|type|None|NoneType|Exception)"),
     ("py:.*", r"_GeneratorContextManager|AbstractContextManager"),
-    ("py:.*", r"Image|P|P\.args|P\.kwargs|R|M|list\[.*"),
+    ("py:.*", r"Image|P|P\.args|P\.kwargs|R|M|T|list\[.*"),
     # aliases of ours, whose names say what is meant; and what is none of the user's business.
     ("py:.*", r"Sizes|Axes|Axis|Padding|Initializer|Number|_Numbers|State|Values|Average|Batch"),
     ("py:.*", r"PathLike|Source|Metrics|Meters|Evaluator|Console|Run|Monitored"),
