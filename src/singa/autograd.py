@@ -46,8 +46,10 @@ from singa.tape import (
     jvp,
     mixed_precision,
     no_grad,
+    per_sample_gradients,
     to_jax,
     vjp,
+    vmap,
 )
 from singa.tape import mode as _mode
 
@@ -62,7 +64,7 @@ __all__ = [
     "axis_helper", "back_broadcast", "backward", "check_gradients", "checkpoint", "ctensor2numpy",
     "detect_anomaly", "enable_grad", "from_jax",
     "grad", "gradients", "hessian", "hvp", "jacobian", "jvp", "mixed_precision", "no_grad",
-    "to_jax", "training", "vjp",
+    "per_sample_gradients", "to_jax", "training", "vjp", "vmap",
 ]  # fmt: skip
 
 

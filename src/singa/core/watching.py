@@ -83,6 +83,10 @@ class Listener(Generic[T]):
         """Set the value of a Tensor."""
         self.refuse()
 
+    def aval(self, tensor: T) -> Any:
+        """The shape and type of the present value of a Tensor; it is not noted as read."""
+        return jax.typeof(tensor._data)
+
     def has_assigned(self, tensor: T) -> bool:
         """Whether the step has assigned a Tensor, so that its value from before is replaced."""
         return False

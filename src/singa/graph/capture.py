@@ -210,6 +210,9 @@ class Capture(Listener[Tensor]):
             self._values[tensor] = value
             self._assigned[tensor] = None
 
+    def aval(self, tensor: Tensor) -> Any:
+        return jax.typeof(self._value_of(tensor))
+
     def has_assigned(self, tensor: Tensor) -> bool:
         """Whether the step has assigned a Tensor: it no longer has its value from before."""
         return tensor in self._assigned or _is_traced(tensor)

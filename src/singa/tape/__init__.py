@@ -15,6 +15,8 @@
 - ``anomaly.py``: the search for the first NaN.
 - ``host.py``: operations that run as Python on the host.
 - ``jax_functions.py``: jax's functions as operations, and the other way round.
+- ``mapping.py``: vmap, and the gradients of each sample.
+- ``samples.py``: functions of one sample, applied to a batch by one operation.
 - ``precision.py``: which operations compute in short types.
 - ``modes.py``: whether operations are recorded, and layers behave as in training.
 """
@@ -26,6 +28,7 @@ from singa.tape.checking import check_gradients
 from singa.tape.checkpointing import checkpoint
 from singa.tape.derivatives import hessian, hvp, jacobian, jvp, vjp
 from singa.tape.jax_functions import FromJax, from_jax, to_jax
+from singa.tape.mapping import per_sample_gradients, vmap
 from singa.tape.modes import StepModes, enable_grad, mode, no_grad, training
 from singa.tape.operation import Operation
 from singa.tape.precision import as_precision, mixed_precision, wide
@@ -34,5 +37,5 @@ __all__ = [
     "FromJax", "Operation", "StepModes", "as_precision", "axis_helper", "back_broadcast",
     "backward", "check_gradients", "checkpoint", "ctensor2numpy", "detect_anomaly", "enable_grad",
     "from_jax", "grad", "gradients", "hessian", "hvp", "jacobian", "jvp", "mixed_precision",
-    "mode", "no_grad", "to_jax", "training", "vjp", "wide",
+    "mode", "no_grad", "per_sample_gradients", "to_jax", "training", "vjp", "vmap", "wide",
 ]  # fmt: skip

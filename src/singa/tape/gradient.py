@@ -52,8 +52,9 @@ def recorded_gradients(
     arrived = list(dys.values())
     sources, edges = _sources(record, trace, arrived[0].device)
     given = tuple(dys)
+    operation = record.operation._backward_operation(trace, given, needed)
     with enable_grad():
-        dxs = Gradient(trace, given, needed)(*sources, *arrived)
+        dxs = (operation or Gradient(trace, given, needed))(*sources, *arrived)
     if dxs and (creator := dxs[0].creator) is not None:
         # The record gets the original edges, not these handles: a Tensor that they stand for may
         # have another value by now.

@@ -13,7 +13,7 @@ from singa.core.watching import FORWARD, calling, local
 from singa.device import CTensor, is_float
 from singa.errors import DeviceError, DTypeError
 from singa.tape import hooks, host
-from singa.tape.kernel import Arrays, kernel_of, table
+from singa.tape.kernel import Arrays, Trace, kernel_of, table
 from singa.tape.modes import mode
 from singa.tape.precision import computing_type
 from singa.tape.record import Edge, Record
@@ -108,6 +108,16 @@ class Operation:
             tuple(dy if is_float(dy.dtype) else np.zeros(dy.shape, jax.dtypes.float0) for dy in dys)
         )
         return tuple(None if dx.dtype == jax.dtypes.float0 else dx for dx in dxs)
+
+    def _backward_operation(
+        self, trace: Trace, given: tuple[int, ...], needed: tuple[bool, ...]
+    ) -> Operation | None:
+        """The backward as an operation of the inputs and the given outputs' gradients.
+
+        It notes on the trace which gradients it gives. None: jax derives the derivatives of
+        ``backward``.
+        """
+        return None
 
     def mean_over(self) -> CTensor | int | None:
         """How many things the output is the mean of: elements, rows, or the sum of their weights.
