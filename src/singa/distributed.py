@@ -364,8 +364,7 @@ def broadcast(tensors: Iterable[Tensor], root: int = 0) -> None:
         by_device.setdefault(tensor.device, []).append(tensor)
     for device, those in by_device.items():
         values = communicator(device).broadcast([tensor.data for tensor in those], root)
-        for tensor, value in zip(those, values, strict=True):
-            tensor.assign(value)
+        Tensor.assign_all(those, values)
 
 
 # -- starting them ------------------------------------------------------------------------------

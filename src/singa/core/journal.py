@@ -47,6 +47,14 @@ class Journal(Listener[Tensor]):
             if self._outer is not None:  # a block inside a step
                 self._outer.note(tensor)
 
+    def note_all(self, tensors: Iterable[Tensor]) -> None:
+        """Save the states of Tensors, before they are changed for the first time."""
+        known = self.tensors
+        new = {tensor: tensor.as_it_is() for tensor in tensors if tensor not in known}
+        known |= new
+        if self._outer is not None:
+            self._outer.note_all(new)
+
     def attribute(self, owner: Any, name: str) -> None:
         """Save an attribute, before it is changed for the first time."""
         key = id(owner), name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import jax
@@ -70,6 +71,24 @@ class Valued(Flagged):
             self._data = value
         else:
             here.capture.write(self, value)
+
+    @classmethod
+    def assign_all(cls, tensors: Sequence[Self], values: Sequence[CTensor]) -> None:
+        """:meth:`assign` several Tensors their values: it is faster than one after the other.
+
+        Example:
+            >>> a, b = Tensor((2,)), Tensor((3,))
+            >>> Tensor.assign_all([a, b], [jnp.ones(2), jnp.ones(3)])
+        """
+        here = local
+        if here.journal is not None:
+            here.journal.note_all(tensors)
+        for tensor, value in zip(tensors, values, strict=True):
+            tensor.creator = None
+            if here.capture is None:
+                tensor._data = value
+            else:
+                here.capture.write(tensor, value)
 
     @property
     def shape(self) -> tuple[int, ...]:

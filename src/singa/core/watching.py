@@ -7,7 +7,7 @@ an eager step that may have to be undone.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import (
     AbstractContextManager,
     _GeneratorContextManager,
@@ -53,6 +53,9 @@ class Listener(Generic[T]):
 
     def note(self, tensor: T) -> None:
         """A Tensor is about to be changed."""
+
+    def note_all(self, tensors: Iterable[T]) -> None:
+        """Tensors are about to be changed."""
 
     def attribute(self, owner: Any, name: str) -> None:
         """An attribute is about to be assigned."""

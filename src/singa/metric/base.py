@@ -85,8 +85,7 @@ class Metric:
             counts = self.counts(np, np.asarray(prediction), np.asarray(target))
             states = self.states_on(get_default_device())
             added = [s.data + np.asarray(n) for s, n in zip(states, counts, strict=True)]
-        for state, value in zip(states, added, strict=True):
-            state.assign(value)
+        Tensor.assign_all(states, added)
         return self
 
     def compute(self) -> Tensor:

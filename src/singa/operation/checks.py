@@ -128,7 +128,7 @@ def ids(
         return
     found = on_host(x._data)
     # This is a part of each eager step: negative ids are large ones if the sign is not looked at.
-    if found.size and found.view(_UNSIGNED[found.itemsize]).max() >= count:
+    if _largest(found.view(_UNSIGNED[found.itemsize]), None, initial=0) >= count:
         wrong = found[(found < 0) | (found >= count)]
         wrong = wrong[wrong != ignored]
         if wrong.size:
@@ -138,6 +138,7 @@ def ids(
             )
 
 
+_largest = np.maximum.reduce
 _UNSIGNED = {size: np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
 
 

@@ -246,9 +246,10 @@ def _of_classes(
 
 def check_class_ids(operation: Loss, *xs: Tensor, ignored: int | None = None) -> None:
     """Check ids t of x's classes, see :func:`singa.operation.checks.ids`; else the loss is NaN."""
-    if len(xs) != 2 or not all(isinstance(x, Tensor) for x in xs) or not xs[0]._data.ndim:
+    try:
+        x, t = xs
+        shape, targets = x._data.shape, t._data
+    except (AttributeError, ValueError):
         return  # which the operation refuses
-    x, t = xs
-    if t._data.dtype.kind in "iu" and t._data.shape != x._data.shape:
-        shape = x._data.shape
+    if shape and targets.dtype.kind in "iu" and targets.shape != shape:
         checks.ids(operation, "class ids", t, shape[-1], "x", shape, ignored)

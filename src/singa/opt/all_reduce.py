@@ -136,7 +136,7 @@ class AllReduce(Watched):
         self._expect_same_kinds("sparsification", tensors)
         run = sparsified_together(len(arrays), float(spars), bool(topK))
         sums, left = self._communicator(tensors).run(run, arrays, left)
-        assign(tensors, sums)
+        Tensor.assign_all(tensors, sums)
         if accumulation is not None:
             accumulation.assign(left.reshape(accumulation.shape))
         return tensors
@@ -160,7 +160,7 @@ class AllReduce(Watched):
             arrays = [tensor.data for tensor in tensors]
             self._expect_same_kinds(what, tensors)
             run = summed(groups_of(arrays, THRESHOLD, self.buffSize), float16 if half else None)
-            assign(tensors, self._communicator(tensors).run(run, arrays))
+            Tensor.assign_all(tensors, self._communicator(tensors).run(run, arrays))
         return tensors
 
     def _expect_same_kinds(self, what: str, tensors: Sequence[Tensor]) -> None:
@@ -212,12 +212,6 @@ def tensors_of(what: str, tensors: Iterable[Any]) -> list[Tensor]:
                 "cannot travel together"
             )
     return found
-
-
-def assign(tensors: Sequence[Tensor], values: Sequence[CTensor]) -> None:
-    """Assign each Tensor its value."""
-    for tensor, value in zip(tensors, values, strict=True):
-        tensor.assign(value)
 
 
 def groups_of(arrays: Sequence[CTensor], threshold: int, most: int) -> Groups:

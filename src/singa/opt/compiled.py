@@ -136,13 +136,12 @@ class CompiledUpdate:
                 )
         except Misfit as misfit:
             raise self._misfit(plan.params[misfit.number]) from None
-        changed = (*plan.params, *pages, *counters, *scaling, is_open)
-        values = (*new_params, *new_pages, *new_counters, *new_scaling, opened)
-        for tensor, value in zip(changed, values, strict=True):
-            tensor.assign(value)
+        changed = [*plan.params, *pages, *counters, *scaling, is_open]
+        values = [*new_params, *new_pages, *new_counters, *new_scaling, opened]
         for state, new in zip(plan.states, new_states, strict=True):
-            for slot, tensor in state.items():
-                tensor.assign(new[slot])
+            changed += state.values()
+            values += [new[slot] for slot in state]
+        Tensor.assign_all(changed, values)
 
     def _values(
         self, plan: Plan, is_whole: bool, is_open: Tensor, pages: list[Tensor]

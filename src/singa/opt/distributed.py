@@ -15,7 +15,7 @@ from singa.core.watching import outside_capture, unless_still
 from singa.device import CTensor, Device, float16, int32
 from singa.distributed import communicator
 from singa.errors import ArgumentError, DistributedError, DTypeError
-from singa.opt.all_reduce import THRESHOLD, AllReduce, assign, check_share, check_size, groups_of
+from singa.opt.all_reduce import THRESHOLD, AllReduce, check_share, check_size, groups_of
 from singa.opt.compiled import Pairs
 from singa.opt.exchange import agreed, averaged, grouped, partly_averaged, sparsely_averaged
 from singa.opt.optimizer import Optimizer
@@ -174,7 +174,7 @@ class DistOpt(AllReduce):
         run = partly_averaged(grouped(arrays, threshold, threshold))
         turn = placed(self.turn, params[0].device)
         arrays, next_turn = self._communicator(params).run(run, arrays, turn.data, is_good)
-        assign([*params, turn], [*arrays, next_turn])
+        Tensor.assign_all([*params, turn], [*arrays, next_turn])
 
     @unless_still
     def backward_and_sparse_update(
@@ -205,7 +205,7 @@ class DistOpt(AllReduce):
         groups = groups_of(grads, threshold, self.buffSize)
         run = sparsely_averaged(groups, float(spars), bool(topK))
         means, left, is_good = self._run(pairs, run, grads, left, is_scaled=is_scaled)
-        assign(residuals, left if corr else [])
+        Tensor.assign_all(residuals, left if corr else [])
         self.opt._update_all(_with(pairs, means), is_scaled, is_good)
 
     @unless_still

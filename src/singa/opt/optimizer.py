@@ -409,7 +409,7 @@ class Optimizer(NamedState, Declared):
                 f"{type(self).__name__}.update: two Tensors are expected, got "
                 f"{type(param).__name__} and {type(grad).__name__}"
             )
-        if param.shape != grad.shape:
+        if param.data.shape != grad.data.shape:
             raise ShapeError(
                 f"{type(self).__name__}.update: the parameter is of shape {param.shape}, "
                 f"its gradient of {grad.shape}"
