@@ -150,6 +150,10 @@ class DataError(SingaError, ValueError):
     """
 
 
+class FormatError(SingaError, ValueError):
+    """A model file of another library that is damaged, or has what cannot be read here."""
+
+
 class WorkerError(SingaError, RuntimeError):
     """A process that makes batches has died, or raised an exception that cannot be raised here."""
 

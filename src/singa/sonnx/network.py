@@ -1,0 +1,102 @@
+"""SONNXModel: an ONNX file as a Model, which predicts, trains, and is saved like any other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from singa.core.arrays import as_ctensor
+from singa.core.tensor import Tensor
+from singa.core.watching import outside_capture
+from singa.device import Device, as_device, get_default_device
+from singa.errors import ArgumentError, FormatError
+from singa.model import Model
+from singa.sonnx.graph import Graph
+from singa.sonnx.reading import Source, read
+from singa.sonnx.roles import roles_of
+from singa.sonnx.running import Run, missing_operators
+
+
+class SONNXModel(Model):
+    """A model whose ``forward`` is an ONNX graph.
+
+    Its parameters are the file's floats, under the file's names; running means and variances are
+    states. In training, dropout drops and batch normalization uses the batch, also if the file was
+    written for prediction.
+
+    Args:
+        onnx_model: the path of a file, its bytes, or what :func:`load` has returned.
+        device: where its Tensors are; the default device if not given.
+
+    Attributes:
+        onnx_graph: the graph, as :class:`singa.sonnx.graph.Graph`.
+
+    Raises:
+        FormatError: the file is damaged, or has operators that are not here; all are named.
+        DependencyError: the package onnx is not installed.
+
+    Shapes:
+        xs, ys: those of the file's inputs and outputs.
+    """
+
+    def __init__(self, onnx_model: Source, device: Device | str | None = None) -> None:
+        super().__init__()
+        graph = read(onnx_model)
+        if missing := missing_operators(graph):
+            names = ", ".join(map(str, missing))
+            raise FormatError(f"{graph.name}: these operators are not here: {names}")
+        roles = roles_of(graph)
+        self.onnx_graph = roles.graph
+        self._device = get_default_device() if device is None else as_device(device)
+        self._names: dict[str, str] = {}
+        for name, array in roles.parameters.items():
+            made = Tensor(data=as_ctensor(array, self._device, None), device=self._device)
+            made.stores_grad = True
+            setattr(self, self._attribute(name), made)
+        for name, array in roles.states.items():
+            made = Tensor(
+                data=as_ctensor(array, self._device, None), device=self._device, requires_grad=False
+            )
+            self.register_states(**{self._attribute(name): made})
+        self._constants = dict(roles.constants)
+
+    def _attribute(self, name: str) -> str:
+        """The attribute for an initial value: its name, unless something else has it."""
+        attribute = name
+        while attribute in self._names.values() or hasattr(type(self), attribute):
+            attribute += "_"
+        self._names[name] = attribute
+        return attribute
+
+    def forward(
+        self, *xs: Tensor, aux_output: Sequence[str] = (), last_layers: int | None = None
+    ) -> list[Any]:
+        """The outputs of the graph.
+
+        Args:
+            xs: its inputs.
+            aux_output: names of further values to return, after the outputs.
+            last_layers: of the nodes, run all but the last: -1 is all of them, -2 all but the last
+                one. The outputs are those of the last node that ran.
+        """
+        graph = self.onnx_graph
+        if len(xs) > len(graph.inputs):
+            raise ArgumentError(
+                f"{graph.name}: it has {len(graph.inputs)} inputs, got {len(xs)}"
+            )
+        count = None if last_layers is None else _count(graph, last_layers)
+        values: dict[str, Any] = {name: getattr(self, a) for name, a in self._names.items()}
+        values |= self._constants
+        values |= {each.name: x for each, x in zip(graph.inputs, xs, strict=False)}
+        return Run(graph, values, self._device, aux_output).outputs(count)
+
+
+def _count(graph: Graph, last_layers: int) -> int:
+    count = len(graph.nodes) + 1 + last_layers if last_layers < 0 else last_layers
+    if not 0 < count <= len(graph.nodes):
+        raise ArgumentError(
+            f"last_layers: {last_layers} of {len(graph.nodes)} nodes; -1 is all of them"
+        )
+    return count

@@ -1,0 +1,67 @@
+"""Reads an ONNX model: from a path, from bytes, or what the package onnx has made of them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TypeAlias
+
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import ModelProto
+
+from singa.errors import DataError, FormatError
+from singa.sonnx.graph import Graph, graph_of
+from singa.sonnx.values import Weights
+
+Source: TypeAlias = "str | os.PathLike[str] | bytes | ModelProto"
+
+LARGEST = 2**31 - 1
+"""A file of more bytes is none: its weights have to be in other files."""
+
+
+def load(path: str | os.PathLike[str]) -> ModelProto:
+    """The model in a file, without its external data.
+
+    Raises:
+        DataError: there is no such file.
+        FormatError: it is no ONNX model.
+    """
+    file = Path(path)
+    try:
+        size = file.stat().st_size
+        if size > LARGEST:
+            raise FormatError(f"{file.name}: {size} bytes are too many for an ONNX file")
+        return _parsed(file.read_bytes(), file.name)
+    except OSError as error:
+        raise DataError(f"{file}: {error.strerror}") from None
+
+
+def _parsed(content: bytes, name: str) -> ModelProto:
+    model = ModelProto()
+    try:
+        model.ParseFromString(content)
+    except (DecodeError, RecursionError, ValueError):
+        raise FormatError(f"{name}: it is no ONNX model") from None
+    if not model.HasField("graph") or not model.opset_import:
+        raise FormatError(f"{name}: it is no ONNX model: it has no graph, or no set of operators")
+    return model
+
+
+def read(source: Source) -> Graph:
+    """The graph of a model; functions in it are inlined.
+
+    Raises:
+        DataError, FormatError: see :func:`load`.
+    """
+    folder = None
+    if isinstance(source, ModelProto):
+        model = source
+    elif isinstance(source, (bytes, bytearray)):
+        model = _parsed(bytes(source), "these bytes")
+    else:
+        folder = Path(source).parent
+        model = load(source)
+    if model.functions:
+        model = onnx.inliner.inline_local_functions(model)
+    return graph_of(model, Weights(folder))

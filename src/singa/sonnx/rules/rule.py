@@ -1,0 +1,133 @@
+"""What a rule is: how one operator of ONNX is computed, by operations of this package."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from singa.core.tensor import Tensor
+from singa.device import CTensor
+from singa.sonnx.graph import Graph, Node
+from singa.tape import Operation
+
+Known = np.ndarray[Any, Any]
+"""A value that is known before the step runs: a shape, or what follows from shapes."""
+
+
+class Call(Protocol):
+    """What a rule may use besides its inputs."""
+
+    node: Node
+
+    def __call__(self, name: str, default: Any = None) -> Any:
+        """An attribute of the node."""
+        ...
+
+    @property
+    def version(self) -> int:
+        """Of the set of operators."""
+        ...
+
+    @property
+    def training(self) -> bool:
+        """Whether the model is in training."""
+        ...
+
+    def run(self, graph: Graph, *inputs: Any) -> list[Any]:
+        """The outputs of a graph inside the node."""
+        ...
+
+
+Function = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How an operator is computed.
+
+    Attributes:
+        function: from a :class:`Call` and the node's inputs to its output, or to a tuple of them.
+            Inputs are Tensors, or lists of them for sequences; None if they are missing. Those
+            that are ``known`` are NumPy arrays.
+        known: the numbers of the inputs whose values must be known: shapes, axes.
+        follows: whether the result is known if all inputs are.
+        fixed: the numbers of further inputs that are not learned: bounds, scales of quantization.
+        states: the numbers of the inputs that change in training without a gradient.
+    """
+
+    function: Function
+    known: frozenset[int] = frozenset()
+    follows: bool = True
+    fixed: frozenset[int] = frozenset()
+    states: frozenset[int] = frozenset()
+
+
+_RULES: dict[tuple[str, str], list[tuple[int, Rule]]] = {}
+
+
+def rule(
+    *kinds: str,
+    since: int = 1,
+    domain: str = "",
+    known: Sequence[int] = (),
+    follows: bool = True,
+    fixed: Sequence[int] = (),
+    states: Sequence[int] = (),
+) -> Callable[[Function], Function]:
+    """Register a function as the rule of operators.
+
+    Args:
+        kinds: their names.
+        since: the first version of the set of operators for which it holds.
+        domain: of the operators.
+        known, follows, fixed, states: see :class:`Rule`.
+    """
+
+    def register(function: Function) -> Function:
+        made = Rule(function, frozenset(known), follows, frozenset(fixed), frozenset(states))
+        for kind in kinds:
+            versions = _RULES.setdefault((domain, kind), [])
+            versions.append((since, made))
+            versions.sort(key=lambda each: each[0])
+        return function
+
+    return register
+
+
+def rule_of(node: Node) -> Rule | None:
+    """The rule of a node's operator in its version; None if there is none."""
+    found = None
+    for since, made in _RULES.get((node.domain, node.kind), []):
+        if since <= node.version:
+            found = made
+    return found
+
+
+def operators() -> dict[tuple[str, str], list[int]]:
+    """All operators that have rules, by domain and name, and since which versions."""
+    return {key: [since for since, _ in versions] for key, versions in sorted(_RULES.items())}
+
+
+def tensors(*values: Any) -> tuple[Tensor, ...]:
+    """Values as Tensors; known ones become constants."""
+    return tuple(v if isinstance(v, Tensor) else Tensor(data=v, requires_grad=False) for v in values)
+
+
+class Formula(Operation):
+    """A function of arrays with options as an operation; jax derives its backward."""
+
+    def __init__(self, function: Callable[..., Any], options: dict[str, Any]) -> None:
+        super().__init__(function.__name__.strip("_"))
+        self.function, self.options = function, options
+
+    def forward(self, *xs: CTensor) -> Any:
+        return self.function(*xs, **self.options)
+
+
+def formula(function: Callable[..., Any], *xs: Tensor, **options: Any) -> Any:
+    """``function(*xs, **options)`` of arrays, on Tensors: a Tensor, or a tuple of several."""
+    ys = Formula(function, options)(*xs)
+    return ys[0] if len(ys) == 1 else ys

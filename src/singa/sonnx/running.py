@@ -1,0 +1,166 @@
+"""Runs a graph: node by node, on Tensors, and on NumPy arrays where values follow from shapes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from singa.core.tensor import Tensor
+from singa.core.watching import local, outside_capture
+from singa.device import Device
+from singa.errors import CaptureError, FormatError, SingaError
+from singa.sonnx.graph import Graph, Node, inner_graphs
+from singa.sonnx.rules.rule import Rule, rule_of
+from singa.tape import mode
+
+LARGEST_KNOWN = 2**16
+"""Results with more elements are computed on the device, even if they are known beforehand."""
+
+
+def missing_operators(graph: Graph) -> list[Node]:
+    """The first node of each operator that has no rule."""
+    found: dict[tuple[str, str], Node] = {}
+    for node in graph.all_nodes():
+        if rule_of(node) is None:
+            found.setdefault((node.domain, node.kind), node)
+    return [*found.values()]
+
+
+class Run:
+    """One run of a graph.
+
+    Args:
+        graph: to run.
+        values: the values that its nodes may use, by name: Tensors, NumPy arrays that are known,
+            or lists of them.
+        device: for constants.
+        kept: names of results to keep until the end; None: only the outputs.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        values: Mapping[str, Any],
+        device: Device,
+        kept: Sequence[str] = (),
+    ) -> None:
+        self._graph, self._device = graph, device
+        self._values = dict(values)
+        self._uses = Counter(name for node in graph.nodes for name in _all_inputs(node))
+        self._uses.update(each.name for each in graph.outputs)
+        self._uses.update(kept)
+        self._kept = [*kept]
+
+    def outputs(self, count: int | None = None) -> list[Any]:
+        """Run the nodes; the values of the outputs, then those that are kept.
+
+        Args:
+            count: how many nodes to run; all if None. The outputs are those of the last node then.
+        """
+        nodes = self._graph.nodes[:count]
+        for node in nodes:
+            self._run(node)
+        names = [each.name for each in self._graph.outputs]
+        if count is not None and nodes:
+            names = [name for name in nodes[-1].outputs if name]
+        return [self._value(name) for name in [*names, *self._kept]]
+
+    def _value(self, name: str) -> Any:
+        if name not in self._values:
+            raise FormatError(f"{self._graph.name}: nothing gives the value {name!r}")
+        return self._values[name]
+
+    def _run(self, node: Node) -> None:
+        found = rule_of(node)
+        if found is None:
+            raise FormatError(f"{node}: there is no such operator here")
+        xs = [self._value(name) if name else None for name in node.inputs]
+        try:
+            ys = self._computed(node, found, xs)
+        except (SingaError, TypeError, ValueError, IndexError) as error:
+            error.add_note(f"in the node {node}")
+            raise
+        for name, y in zip(node.outputs, ys, strict=False):
+            if name:
+                self._values[name] = y
+        for name in _all_inputs(node):
+            self._uses[name] -= 1
+            if not self._uses[name]:
+                self._values.pop(name, None)
+
+    def _computed(self, node: Node, found: Rule, xs: list[Any]) -> tuple[Any, ...]:
+        call = NodeCall(node, self)
+        are_known = all(x is None or isinstance(x, np.ndarray) for x in xs)
+        if not (are_known and found.follows and not inner_graphs(node)):
+            return _as_tuple(found.function(call, *self._inputs(found, xs)))
+        with outside_capture():
+            ys = _as_tuple(found.function(call, *self._inputs(found, xs)))
+            return tuple([_known(y) for y in ys])
+
+    def _inputs(self, found: Rule, xs: list[Any]) -> list[Any]:
+        return [
+            self._known_input(x) if i in found.known else self._tensor(x) for i, x in enumerate(xs)
+        ]
+
+    def _known_input(self, x: Any) -> Any:
+        if not isinstance(x, Tensor):
+            return x
+        if local.capture is not None:
+            raise CaptureError(
+                "a compiled step cannot look at the values of an input that decides about shapes; "
+                "run the model eagerly: model.graph(False)"
+            )
+        return x.to_numpy()
+
+    def _tensor(self, x: Any) -> Any:
+        if isinstance(x, np.ndarray) and x.dtype.kind not in "OSU":
+            return Tensor(data=x, device=self._device, requires_grad=False)
+        return x
+
+    def inside(self, graph: Graph, inputs: Sequence[Any]) -> list[Any]:
+        """The outputs of a graph inside a node, which may use the values outside of it."""
+        names = [each.name for each in graph.inputs]
+        values = {**self._values, **graph.initial, **dict(zip(names, inputs, strict=False))}
+        return Run(graph, values, self._device).outputs()
+
+
+class NodeCall:
+    """A node's attributes, and what else its rule may use."""
+
+    def __init__(self, node: Node, run: Run) -> None:
+        self.node, self._run = node, run
+
+    def __call__(self, name: str, default: Any = None) -> Any:
+        return self.node.attributes.get(name, default)
+
+    @property
+    def version(self) -> int:
+        return self.node.version
+
+    @property
+    def training(self) -> bool:
+        return mode.training
+
+    def run(self, graph: Graph, *inputs: Any) -> list[Any]:
+        return self._run.inside(graph, inputs)
+
+
+def _known(y: Any) -> Any:
+    """A result that follows from known values, as an array; a large one stays a Tensor."""
+    if isinstance(y, Tensor) and y.size() <= LARGEST_KNOWN:
+        return np.array(y.to_numpy())
+    return y
+
+
+def _as_tuple(ys: Any) -> tuple[Any, ...]:
+    return ys if isinstance(ys, tuple) else (ys,)
+
+
+def _all_inputs(node: Node) -> list[str]:
+    names = [name for name in node.inputs if name]
+    for graph in inner_graphs(node):
+        names += graph.used()
+    return names
