@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TypeAlias
 
 import onnx
+import onnx.inliner
 from google.protobuf.message import DecodeError
 from onnx import ModelProto
 
 from singa.errors import DataError, FormatError
 from singa.sonnx.graph import Graph, graph_of
+from singa.sonnx.running import missing_operators
 from singa.sonnx.values import Weights
 
 Source: TypeAlias = "str | os.PathLike[str] | bytes | ModelProto"
@@ -64,4 +66,19 @@ def read(source: Source) -> Graph:
         model = load(source)
     if model.functions:
         model = onnx.inliner.inline_local_functions(model)
-    return graph_of(model, Weights(folder))
+    graph = graph_of(model, Weights(folder))
+    if defined := _defined_by_others(graph):
+        model = onnx.inliner.inline_selected_functions(model, defined, False, True)
+        graph = graph_of(model, Weights(folder))
+    return graph
+
+
+def _defined_by_others(graph: Graph) -> list[tuple[str, str]]:
+    """The operators without a rule that ONNX defines by other operators."""
+    found = []
+    for node in missing_operators(graph):
+        if onnx.defs.has(node.kind, node.domain):
+            schema = onnx.defs.get_schema(node.kind, node.version, node.domain)
+            if schema.has_function or schema.has_context_dependent_function:
+                found.append((node.domain, node.kind))
+    return found
