@@ -136,7 +136,7 @@ def _node(
 
 
 def _attribute(proto: AttributeProto, versions: Mapping[str, int], weights: Weights) -> Any:
-    match proto.type:
+    match proto.type or _type_of(proto):
         case AttributeProto.GRAPH:
             return _graph(proto.g, versions, weights)
         case AttributeProto.GRAPHS:
@@ -156,6 +156,17 @@ def _attribute(proto: AttributeProto, versions: Mapping[str, int], weights: Weig
         case AttributeProto.FLOAT | AttributeProto.INT:
             return onnx.helper.get_attribute_value(proto)
     return proto  # a type, which only optional values have
+
+
+def _type_of(proto: AttributeProto) -> int:
+    """The type of an attribute that does not say it, as in the definitions of functions."""
+    single = {"t": "TENSOR", "g": "GRAPH", "f": "FLOAT", "i": "INT", "s": "STRING"}
+    found = next((kind for name, kind in single.items() if proto.HasField(name)), None)
+    if found is None:
+        found = next(
+            (kind for kind in ("ints", "floats", "strings") if getattr(proto, kind)), "ints"
+        )
+    return int(AttributeProto.AttributeType.Value(found.upper()))
 
 
 def _sorted(nodes: Sequence[Node]) -> list[Node]:

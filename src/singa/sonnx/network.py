@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from singa.core.arrays import as_ctensor
 from singa.core.tensor import Tensor
-from singa.core.watching import outside_capture
 from singa.device import Device, as_device, get_default_device
 from singa.errors import ArgumentError, FormatError
 from singa.model import Model
@@ -50,7 +47,7 @@ class SONNXModel(Model):
         roles = roles_of(graph)
         self.onnx_graph = roles.graph
         self._device = get_default_device() if device is None else as_device(device)
-        self._names: dict[str, str] = {}
+        self._initial_names: dict[str, str] = {}
         for name, array in roles.parameters.items():
             made = Tensor(data=as_ctensor(array, self._device, None), device=self._device)
             made.stores_grad = True
@@ -65,9 +62,9 @@ class SONNXModel(Model):
     def _attribute(self, name: str) -> str:
         """The attribute for an initial value: its name, unless something else has it."""
         attribute = name
-        while attribute in self._names.values() or hasattr(type(self), attribute):
+        while attribute in self._initial_names.values() or hasattr(type(self), attribute):
             attribute += "_"
-        self._names[name] = attribute
+        self._initial_names[name] = attribute
         return attribute
 
     def forward(
@@ -83,11 +80,9 @@ class SONNXModel(Model):
         """
         graph = self.onnx_graph
         if len(xs) > len(graph.inputs):
-            raise ArgumentError(
-                f"{graph.name}: it has {len(graph.inputs)} inputs, got {len(xs)}"
-            )
+            raise ArgumentError(f"{graph.name}: it has {len(graph.inputs)} inputs, got {len(xs)}")
         count = None if last_layers is None else _count(graph, last_layers)
-        values: dict[str, Any] = {name: getattr(self, a) for name, a in self._names.items()}
+        values: dict[str, Any] = {name: getattr(self, a) for name, a in self._initial_names.items()}
         values |= self._constants
         values |= {each.name: x for each, x in zip(graph.inputs, xs, strict=False)}
         return Run(graph, values, self._device, aux_output).outputs(count)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import onnx
 import onnx.inliner
 from google.protobuf.message import DecodeError
-from onnx import ModelProto
+from onnx import ModelProto, NodeProto
 
 from singa.errors import DataError, FormatError
 from singa.sonnx.graph import Graph, graph_of
@@ -68,9 +68,23 @@ def read(source: Source) -> Graph:
         model = onnx.inliner.inline_local_functions(model)
     graph = graph_of(model, Weights(folder))
     if defined := _defined_by_others(graph):
-        model = onnx.inliner.inline_selected_functions(model, defined, False, True)
-        graph = graph_of(model, Weights(folder))
+        graph = graph_of(_inlined(model, defined), Weights(folder))
     return graph
+
+
+def _inlined(model: ModelProto, operators: list[tuple[str, str]]) -> ModelProto:
+    """The model with these operators replaced by what they are defined by, where that is known."""
+    copy = ModelProto()
+    copy.CopyFrom(model)
+    for node in copy.graph.node:
+        domain = "" if node.domain == "ai.onnx" else node.domain
+        if (domain, node.op_type) in operators:
+            _add_defaults(node)
+    model = copy
+    try:
+        return onnx.inliner.inline_selected_functions(model, operators, False, True)
+    except RuntimeError:  # of an optional input that is not there
+        return model
 
 
 def _defined_by_others(graph: Graph) -> list[tuple[str, str]]:
@@ -78,7 +92,17 @@ def _defined_by_others(graph: Graph) -> list[tuple[str, str]]:
     found = []
     for node in missing_operators(graph):
         if onnx.defs.has(node.kind, node.domain):
-            schema = onnx.defs.get_schema(node.kind, node.version, node.domain)
+            schema: Any = onnx.defs.get_schema(node.kind, node.version, node.domain)
             if schema.has_function or schema.has_context_dependent_function:
                 found.append((node.domain, node.kind))
     return found
+
+
+def _add_defaults(node: NodeProto) -> None:
+    """Add the attributes that are not given, with their defaults: definitions refer to them."""
+    given = {each.name for each in node.attribute}
+    for name, attribute in onnx.defs.get_schema(
+        node.op_type, domain=node.domain
+    ).attributes.items():
+        if attribute.default_value.name and name not in given:
+            node.attribute.append(attribute.default_value)

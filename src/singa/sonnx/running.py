@@ -77,7 +77,7 @@ class Run:
         found = rule_of(node)
         if found is None:
             raise FormatError(f"{node}: there is no such operator here")
-        xs = [self._value(name) if name else None for name in node.inputs]
+        xs = [_plain(self._value(name)) if name else None for name in node.inputs]
         try:
             ys = self._computed(node, found, xs)
         except (SingaError, TypeError, ValueError, IndexError) as error:
@@ -153,6 +153,11 @@ def _known(y: Any) -> Any:
     if isinstance(y, Tensor) and y.size() <= LARGEST_KNOWN:
         return np.array(y.to_numpy())
     return y
+
+
+def _plain(x: Any) -> Any:
+    """A NumPy scalar as an array."""
+    return np.asarray(x) if isinstance(x, np.generic) else x
 
 
 def _as_tuple(ys: Any) -> tuple[Any, ...]:

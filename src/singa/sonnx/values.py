@@ -67,8 +67,10 @@ class Weights:
                 inside.raw_data = file.read(length)
             return numpy_helper.to_array(inside)
         # Mapped, so that what is not used is not read.
-        return np.memmap(path, kind, "r", offset, tuple(proto.dims)) if length else np.zeros(
-            tuple(proto.dims), kind
+        return (
+            np.memmap(path, kind, "r", offset, tuple(proto.dims))
+            if length
+            else np.zeros(tuple(proto.dims), kind)
         )
 
     @staticmethod

@@ -4,6 +4,7 @@ A rule is a short function from a node's inputs to our operations; :func:`rule` 
 """
 
 from singa.sonnx.rules import (
+    control,
     elementwise,
     linear,
     logic,
@@ -15,6 +16,6 @@ from singa.sonnx.rules import (
 )
 
 __all__ = [
-    "elementwise", "linear", "logic", "normalization", "reduction", "selection", "shaping",
-    "windows",
+    "control", "elementwise", "linear", "logic", "normalization", "reduction", "selection",
+    "shaping", "windows",
 ]  # fmt: skip

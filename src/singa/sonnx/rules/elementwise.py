@@ -126,7 +126,9 @@ def _celu(call: Call, x: Tensor) -> Tensor:
 
 @rule("Selu")
 def _selu(call: Call, x: Tensor) -> Tensor:
-    return op.selu(x, call("alpha", 1.67326319217681884765625), call("gamma", 1.05070102214813232421875))
+    return op.selu(
+        x, call("alpha", 1.67326319217681884765625), call("gamma", 1.05070102214813232421875)
+    )
 
 
 @rule("HardSigmoid")
@@ -185,9 +187,7 @@ def _log_softmax_of_rows(call: Call, x: Tensor) -> Tensor:
 
 @rule("Hardmax")
 def _hardmax_of_rows(call: Call, x: Tensor) -> Tensor:
-    return _of_rows(
-        call, x, lambda r: op.cast(op.onehot(1, op.argmax(r, 1), r.shape[1]), r.dtype)
-    )
+    return _of_rows(call, x, lambda r: op.cast(op.onehot(1, op.argmax(r, 1), r.shape[1]), r.dtype))
 
 
 def _of_rows(call: Call, x: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
@@ -213,12 +213,9 @@ def _cumsum(call: Call, x: Tensor, axis: Any) -> Tensor:
 
 def _like(number: float, x: Tensor) -> Tensor:
     """A number as a Tensor of the same type."""
-    return Tensor(
-        data=np.asarray(number).astype(x.dtype), device=x.device, requires_grad=False
-    )
+    return Tensor(data=np.asarray(number).astype(x.dtype), device=x.device, requires_grad=False)
 
 
 def _broadcast(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     shape = np.broadcast_shapes(a.shape, b.shape)
     return op.expand(a, shape), op.expand(b, shape)
-

@@ -113,7 +113,9 @@ def operators() -> dict[tuple[str, str], list[int]]:
 
 def tensors(*values: Any) -> tuple[Tensor, ...]:
     """Values as Tensors; known ones become constants."""
-    return tuple(v if isinstance(v, Tensor) else Tensor(data=v, requires_grad=False) for v in values)
+    return tuple(
+        v if isinstance(v, Tensor) else Tensor(data=v, requires_grad=False) for v in values
+    )
 
 
 class Formula(Operation):

@@ -127,9 +127,9 @@ def _largest(call: Call, x: Tensor, k: int) -> Any:
     return values, op.cast(places, np.int64)
 
 
-@rule("NonZero", follows=True)
+@rule("NonZero")
 def _non_zero(call: Call, x: Tensor) -> Tensor:
-    return op.cast(op.transpose(op.nonzero(x)), np.int64)
+    return op.cast(op.nonzero(x), np.int64)
 
 
 @rule("Compress", known=(1,))
@@ -195,14 +195,14 @@ def _padded_by(x: CTensor, pads: Any, mode: str, value: float) -> CTensor:
     else:
         x = jnp.pad(x, more, mode=mode)
     # A negative padding crops.
-    return x[tuple(slice(max(-a, 0), n - max(-z, 0)) for n, (a, z) in zip(x.shape, pads, strict=True))]
+    return x[
+        tuple(slice(max(-a, 0), n - max(-z, 0)) for n, (a, z) in zip(x.shape, pads, strict=True))
+    ]
 
 
 @rule("ReverseSequence")
 def _reverse_sequence(call: Call, x: Tensor, lengths: Tensor) -> Tensor:
-    return formula(
-        _reversed, x, lengths, batch=call("batch_axis", 1), time=call("time_axis", 0)
-    )
+    return formula(_reversed, x, lengths, batch=call("batch_axis", 1), time=call("time_axis", 0))
 
 
 def _reversed(x: CTensor, lengths: CTensor, batch: int, time: int) -> CTensor:

@@ -47,8 +47,10 @@ def _reshape(call: Call, x: Tensor, shape: Known) -> Tensor:
 def _flatten(call: Call, x: Tensor) -> Tensor:
     axis = call("axis", 1)
     axis += x.ndim if axis < 0 else 0
-    return op.reshape(x, (int(np.prod(x.shape[:axis], dtype=np.int64)), -1)) if x.size() else (
-        op.reshape(x, (int(np.prod(x.shape[:axis])), int(np.prod(x.shape[axis:]))))
+    return (
+        op.reshape(x, (int(np.prod(x.shape[:axis], dtype=np.int64)), -1))
+        if x.size()
+        else (op.reshape(x, (int(np.prod(x.shape[:axis])), int(np.prod(x.shape[axis:])))))
     )
 
 
@@ -145,7 +147,7 @@ def _range(call: Call, start: Known, limit: Known, delta: Known) -> Known:
 def _eye_like(call: Call, x: Tensor) -> Known:
     kind = call("dtype")
     dtype = x.dtype if kind is None else onnx.helper.tensor_dtype_to_np_dtype(kind)
-    return np.eye(*x.shape, k=call("k", 0)).astype(dtype)
+    return np.eye(x.shape[0], x.shape[1], k=call("k", 0)).astype(dtype)
 
 
 @rule("DepthToSpace")

@@ -52,9 +52,7 @@ def _conv(call: Call, x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
         pads = tuple((max(a, 0), max(z, 0)) for a, z in pads)
     if rank in _CONVOLUTIONS:
         return _CONVOLUTIONS[rank](x, w, b, strides, _flat(pads), dilations, groups)
-    y = formula(
-        _convolution, x, w, strides=strides, pads=pads, dilations=dilations, groups=groups
-    )
+    y = formula(_convolution, x, w, strides=strides, pads=pads, dilations=dilations, groups=groups)
     return y if b is None else y + op.reshape(b, (-1, *[1] * rank))
 
 
@@ -246,7 +244,9 @@ def _max_unpool(call: Call, x: Tensor, places: Tensor, shape: Known | None = Non
     pads = call("pads") or [0] * (2 * rank)
     plain = (*x.shape[:2], *[
         (n - 1) * s - a - z + k
-        for n, s, k, a, z in zip(x.shape[2:], strides, window, pads[:rank], pads[rank:], strict=True)
+        for n, s, k, a, z in zip(
+            x.shape[2:], strides, window, pads[:rank], pads[rank:], strict=True
+        )
     ])  # fmt: skip
     return formula(
         _unpooled, x, places, plain=plain,
