@@ -6,6 +6,7 @@ from catalogue import (
     attention,
     bending,
     choosing,
+    complex_numbers,
     convolution,
     ctc,
     cumulative,
@@ -40,10 +41,11 @@ from catalogue import (
 from catalogue.row import Row as Row
 
 FAMILIES = (
-    activation, arranging, attention, bending, choosing, convolution, ctc, cumulative, elementwise,
-    exponential, factorization, indexing, joining, linear, logic, loss, normalization, ordering,
-    pooling, random, recurrent, reduction, resizing, rounding, sampling, scaling, scattering,
-    segments, selection, shaping, similarity, sliding, statistics, trigonometric, variadic,
+    activation, arranging, attention, bending, choosing, complex_numbers, convolution, ctc,
+    cumulative, elementwise, exponential, factorization, indexing, joining, linear, logic, loss,
+    normalization, ordering, pooling, random, recurrent, reduction, resizing, rounding,
+    sampling, scaling, scattering, segments, selection, shaping, similarity, sliding,
+    statistics, trigonometric, variadic,
 )  # fmt: skip
 
 TABLE: dict[str, Row] = {}

@@ -15,6 +15,7 @@ from singa.operation import (
     bending,
     choosing,
     class_loss,
+    complex_numbers,
     convolution,
     ctc,
     cumulative,
@@ -59,6 +60,7 @@ from singa.operation.attention import *
 from singa.operation.bending import *
 from singa.operation.choosing import *
 from singa.operation.class_loss import *
+from singa.operation.complex_numbers import *
 from singa.operation.convolution import *
 from singa.operation.ctc import *
 from singa.operation.cumulative import *
@@ -97,12 +99,12 @@ from singa.operation.variadic import *
 from singa.tape import Operation
 
 _FAMILIES: tuple[ModuleType, ...] = (
-    activation, adaptive_pooling, arranging, attention, bending, choosing, class_loss, convolution,
-    ctc, cumulative, elementwise, exponential, factorization, gated_activation, indexing, joining,
-    linear, logic, margin_loss, max_pooling, normalization, number_loss, ordering, pooling,
-    probability_loss, random, recurrent, reduction, resizing, rounding, sampling, scaling,
-    scattering, segments, selection, shaping, similarity, sliding, statistics, systems,
-    trigonometric, variadic,
+    activation, adaptive_pooling, arranging, attention, bending, choosing, class_loss,
+    complex_numbers, convolution, ctc, cumulative, elementwise, exponential, factorization,
+    gated_activation, indexing, joining, linear, logic, margin_loss, max_pooling, normalization,
+    number_loss, ordering, pooling, probability_loss, random, recurrent, reduction, resizing,
+    rounding, sampling, scaling, scattering, segments, selection, shaping, similarity, sliding,
+    statistics, systems, trigonometric, variadic,
 )  # fmt: skip
 
 __all__ = [name for family in _FAMILIES for name in family.__all__]

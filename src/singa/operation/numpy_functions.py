@@ -20,6 +20,7 @@ from singa.operation import (
     activation,
     arranging,
     choosing,
+    complex_numbers,
     cumulative,
     elementwise,
     exponential,
@@ -48,6 +49,7 @@ UFUNCS: dict[Any, Callable[..., Tensor]] = {
     np.matmul: linear.matmul,
     np.negative: elementwise.negative,
     np.absolute: elementwise.abs,
+    np.conjugate: complex_numbers.conj,
     np.exp: exponential.exp,
     np.expm1: exponential.expm1,
     np.log: exponential.log,
@@ -217,6 +219,9 @@ FUNCTIONS: dict[Any, Callable[..., Tensor]] = {
     np.where: _where,
     np.clip: choosing.clip,
     np.nan_to_num: _nan_to_num,
+    np.real: complex_numbers.real,
+    np.imag: complex_numbers.imag,
+    np.angle: complex_numbers.angle,
 }
 
 
