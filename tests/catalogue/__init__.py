@@ -13,6 +13,7 @@ from catalogue import (
     elementwise,
     exponential,
     factorization,
+    fourier,
     indexing,
     joining,
     linear,
@@ -32,6 +33,7 @@ from catalogue import (
     segments,
     selection,
     shaping,
+    short_time,
     similarity,
     sliding,
     statistics,
@@ -42,9 +44,9 @@ from catalogue.row import Row as Row
 
 FAMILIES = (
     activation, arranging, attention, bending, choosing, complex_numbers, convolution, ctc,
-    cumulative, elementwise, exponential, factorization, indexing, joining, linear, logic, loss,
-    normalization, ordering, pooling, random, recurrent, reduction, resizing, rounding,
-    sampling, scaling, scattering, segments, selection, shaping, similarity, sliding,
+    cumulative, elementwise, exponential, factorization, fourier, indexing, joining, linear, logic,
+    loss, normalization, ordering, pooling, random, recurrent, reduction, resizing, rounding,
+    sampling, scaling, scattering, segments, selection, shaping, short_time, similarity, sliding,
     statistics, trigonometric, variadic,
 )  # fmt: skip
 

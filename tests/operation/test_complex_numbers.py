@@ -19,12 +19,13 @@ from singa.tensor import Tensor
 H = 1e-6
 ROWS = {name: row for name, row in TABLE.items() if row.op.traceable}
 BY_PARTS = {
-    "nanmean", "view_as_real", "embedding_bag of rows",
+    "nanmean", "view_as_real", "fft", "fftn of four axes", "ifft2", "irfft", "irfft2", "hfft",
+    "istft", "embedding_bag of rows",
 }  # fmt: skip
 """Rows in which another operation refuses them; most make complex numbers of real inputs."""
 EAGERLY = [
     "mul", "pow", "abs", "tanh", "matmul", "einsum", "reduce_prod", "cumprod", "setitem", "cat",
-    "where", "angle",
+    "where", "angle", "frames",
 ]  # fmt: skip
 
 

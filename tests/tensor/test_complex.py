@@ -205,6 +205,7 @@ def test_numpy_and_jax_functions_take_them(recording):
     assert np.imag(z).tolist() == z.imag.tolist() == [2, -0.5]
     assert np.conj(z).tolist() == z.conj().tolist() == [1 - 2j, 0.5j]
     assert np.angle(z).dtype == z.angle().dtype == tensor.float32
+    assert np.fft.fft(z).requires_grad
     square = autograd.from_jax(lambda x: x * x)
     np.testing.assert_allclose(autograd.grad(square(z).real.sum(), z).to_numpy(), 2 * Z.conj())
 

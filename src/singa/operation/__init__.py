@@ -22,6 +22,9 @@ from singa.operation import (
     elementwise,
     exponential,
     factorization,
+    fourier,
+    fourier_axes,
+    frequencies,
     gated_activation,
     indexing,
     joining,
@@ -45,6 +48,7 @@ from singa.operation import (
     segments,
     selection,
     shaping,
+    short_time,
     similarity,
     sliding,
     statistics,
@@ -67,6 +71,9 @@ from singa.operation.cumulative import *
 from singa.operation.elementwise import *
 from singa.operation.exponential import *
 from singa.operation.factorization import *
+from singa.operation.fourier import *
+from singa.operation.fourier_axes import *
+from singa.operation.frequencies import *
 from singa.operation.gated_activation import *
 from singa.operation.indexing import *
 from singa.operation.joining import *
@@ -90,6 +97,7 @@ from singa.operation.scattering import *
 from singa.operation.segments import *
 from singa.operation.selection import *
 from singa.operation.shaping import *
+from singa.operation.short_time import *
 from singa.operation.similarity import *
 from singa.operation.sliding import *
 from singa.operation.statistics import *
@@ -101,10 +109,11 @@ from singa.tape import Operation
 _FAMILIES: tuple[ModuleType, ...] = (
     activation, adaptive_pooling, arranging, attention, bending, choosing, class_loss,
     complex_numbers, convolution, ctc, cumulative, elementwise, exponential, factorization,
-    gated_activation, indexing, joining, linear, logic, margin_loss, max_pooling, normalization,
-    number_loss, ordering, pooling, probability_loss, random, recurrent, reduction, resizing,
-    rounding, sampling, scaling, scattering, segments, selection, shaping, similarity, sliding,
-    statistics, systems, trigonometric, variadic,
+    fourier, fourier_axes, frequencies, gated_activation, indexing, joining, linear, logic,
+    margin_loss, max_pooling, normalization, number_loss, ordering, pooling, probability_loss,
+    random, recurrent, reduction, resizing, rounding, sampling, scaling, scattering, segments,
+    selection, shaping, short_time, similarity, sliding, statistics, systems, trigonometric,
+    variadic,
 )  # fmt: skip
 
 __all__ = [name for family in _FAMILIES for name in family.__all__]

@@ -24,6 +24,9 @@ from singa.operation import (
     cumulative,
     elementwise,
     exponential,
+    fourier,
+    fourier_axes,
+    frequencies,
     joining,
     linear,
     logic,
@@ -222,6 +225,14 @@ FUNCTIONS: dict[Any, Callable[..., Tensor]] = {
     np.real: complex_numbers.real,
     np.imag: complex_numbers.imag,
     np.angle: complex_numbers.angle,
+    np.fft.fft: fourier.fft,
+    np.fft.ifft: fourier.ifft,
+    np.fft.rfft: fourier.rfft,
+    np.fft.irfft: fourier.irfft,
+    np.fft.fftn: fourier_axes.fftn,
+    np.fft.ifftn: fourier_axes.ifftn,
+    np.fft.fftshift: frequencies.fftshift,
+    np.fft.ifftshift: frequencies.ifftshift,
 }
 
 
