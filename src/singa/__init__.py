@@ -12,6 +12,7 @@ try:
         device,
         distributed,
         errors,
+        fft,
         initializer,
         layer,
         linalg,
@@ -32,6 +33,6 @@ sys.modules.update({"singa.checkpoint": checkpoint, "singa.weights": weights})
 __version__ = "0.1.0"
 
 __all__ = [
-    "Tensor", "autograd", "checkpoint", "device", "distributed", "errors", "initializer", "layer",
-    "linalg", "metric", "model", "opt", "tensor", "weights",
+    "Tensor", "autograd", "checkpoint", "device", "distributed", "errors", "fft", "initializer",
+    "layer", "linalg", "metric", "model", "opt", "tensor", "weights",
 ]  # fmt: skip

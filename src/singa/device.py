@@ -34,11 +34,14 @@ int32: DType = np.dtype("int32")
 int64: DType = np.dtype("int64")
 uint8: DType = np.dtype("uint8")
 bool_: DType = np.dtype("bool")
+complex64: DType = np.dtype("complex64")
+complex128: DType = np.dtype("complex128")
 
 DTYPES: dict[str, DType] = {
     str(dtype): dtype
     for dtype in (
-        float16, bfloat16, float32, float64, int8, int16, int32, int64, uint8, bool_
+        float16, bfloat16, float32, float64, int8, int16, int32, int64, uint8, bool_,
+        complex64, complex128,
     )
 }  # fmt: skip
 
@@ -46,15 +49,17 @@ _ALIASES: dict[Any, DType] = {
     float: float32,
     int: int32,
     bool: bool_,
+    complex: complex64,
     "float": float32,
     "int": int32,
+    "complex": complex64,
 }
 
 
 def as_dtype(dtype: Any) -> DType:
     """The data type that ``dtype`` names: a constant of this module, its name, or NumPy's.
 
-    ``float``, ``int`` and their names mean 32 bits, as in SINGA.
+    ``float``, ``int`` and their names mean 32 bits, as in SINGA; ``complex`` means complex64.
 
     Raises:
         DTypeError: there is no such data type here.
@@ -73,13 +78,53 @@ def as_dtype(dtype: Any) -> DType:
 
 
 def is_float(dtype: DType) -> bool:
-    """Whether values of this type can have gradients.
+    """Whether this is a type of real numbers with fractions.
 
     Example:
         >>> device.is_float(tensor.bfloat16), device.is_float(tensor.int32)
         (True, False)
     """
     return bool(jax.numpy.issubdtype(dtype, np.floating))
+
+
+def is_complex(dtype: DType) -> bool:
+    """Whether this is a type of complex numbers.
+
+    Example:
+        >>> device.is_complex(tensor.complex64), device.is_complex(tensor.float32)
+        (True, False)
+    """
+    return bool(jax.numpy.issubdtype(dtype, np.complexfloating))
+
+
+def has_gradients(dtype: DType) -> bool:
+    """Whether values of this type can have gradients: floats and complex numbers can.
+
+    Example:
+        >>> device.has_gradients(tensor.complex64), device.has_gradients(tensor.int32)
+        (True, False)
+    """
+    return is_float(dtype) or is_complex(dtype)
+
+
+def real_type(dtype: DType) -> DType:
+    """The type of the real and of the imaginary part of complex numbers; for others their own.
+
+    Example:
+        >>> device.real_type(tensor.complex128)
+        dtype('float64')
+    """
+    return np.dtype(f"float{4 * dtype.itemsize}") if is_complex(dtype) else dtype
+
+
+def complex_type(dtype: DType) -> DType:
+    """The type of complex numbers whose parts are of this type; complex64 for shorter ones.
+
+    Example:
+        >>> device.complex_type(tensor.float64), device.complex_type(tensor.float16)
+        (dtype('complex128'), dtype('complex64'))
+    """
+    return complex128 if dtype in (float64, complex128) else complex64
 
 
 class _Stream(threading.local):

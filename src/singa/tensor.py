@@ -30,6 +30,8 @@ from singa.core.tensor import random_key as random_key
 from singa.device import Device, as_dtype
 from singa.device import bfloat16 as bfloat16
 from singa.device import bool_ as bool_
+from singa.device import complex64 as complex64
+from singa.device import complex128 as complex128
 from singa.device import float16 as float16
 from singa.device import float32 as float32
 from singa.device import float64 as float64
@@ -159,14 +161,18 @@ def ones_like(t: Tensor) -> Tensor:
 
 
 def full(
-    shape: Sequence[int] | int, value: float, device: Device | None = None, dtype: Any = None
+    shape: Sequence[int] | int, value: complex, device: Device | None = None, dtype: Any = None
 ) -> Tensor:
-    """A Tensor of this shape, whose elements are all ``value``; float32 if no type is given.
+    """A Tensor of this shape, whose elements are all ``value``.
+
+    If no type is given: float32, and complex64 for a complex number.
 
     Example:
         >>> tensor.full((2,), 0.5)
         Tensor([0.5, 0.5], shape=(2,), dtype=float32, device=cpu)
     """
+    if dtype is None and isinstance(value, complex):
+        dtype = complex64
     return Tensor(shape, device, dtype).set_value(value)
 
 

@@ -12,7 +12,7 @@ from typing import Any, Self, TypeAlias
 import jax
 import numpy as np
 
-ArrayLike: TypeAlias = "np.ndarray[Any, Any] | jax.Array | float | Sequence[Any]"
+ArrayLike: TypeAlias = "np.ndarray[Any, Any] | jax.Array | complex | Sequence[Any]"
 Axes: TypeAlias = Sequence[int] | int | None
 
 
@@ -98,6 +98,15 @@ class Recorded:
     def cumsum(self, axis: int = 0, exclusive: bool = False, reverse: bool = False) -> Self: ...
     def argmax(self, axis: int | None = None, keepdims: bool = False) -> Self: ...
     def argmin(self, axis: int | None = None, keepdims: bool = False) -> Self: ...
+
+    # -- complex numbers ----------------------------------------------------------------------
+
+    @property
+    def real(self) -> Self: ...
+    @property
+    def imag(self) -> Self: ...
+    def conj(self) -> Self: ...
+    def angle(self) -> Self: ...
 
     # -- element by element, and products -----------------------------------------------------
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from singa.core import hints, notebook
-from singa.core.arrays import check_fits, converts, from_host, move, on_host
+from singa.core.arrays import check_fits, check_real, converts, from_host, move, on_host
 from singa.core.flags import Flagged
 from singa.core.watching import concrete, local
 from singa.device import CTensor, DType
@@ -185,6 +185,7 @@ class Valued(Flagged):
 
         Raises:
             ShapeError: the other Tensor has another shape.
+            DTypeError: it is complex, and this one is real.
 
         Example:
             >>> Tensor((2,)).copy_data(Tensor(data=[1, 2]))
@@ -192,6 +193,7 @@ class Valued(Flagged):
         """
         if t.shape != self.shape:
             raise ShapeError(f"copy_data: {t.shape} into a Tensor of shape {self.shape}")
+        check_real(t.dtype, self.dtype, "copy_data")
         self.data = move(t.data.astype(self.dtype), self.device)
         return self
 
@@ -204,21 +206,24 @@ class Valued(Flagged):
         """
         return self.copy_data(t) if isinstance(t, Valued) else self.copy_from_numpy(t)
 
-    def set_value(self, x: float | Self) -> Self:
+    def set_value(self, x: complex | Self) -> Self:
         """Set every element to a number, in place.
 
         Raises:
             ArgumentError: an integer that this Tensor's type cannot hold.
+            DTypeError: a complex number for a real Tensor.
 
         Example:
             >>> Tensor((2,)).set_value(0.5)
             Tensor([0.5, 0.5], shape=(2,), dtype=float32, device=cpu)
         """
         # Only the array is made with real values. A read of a Tensor has to be captured.
-        number = x.data if isinstance(x, Valued) else x
+        number: Any = x.data if isinstance(x, Valued) else x
         shape, dtype = self.shape, self.dtype
         if not isinstance(number, jax.Array):
-            check_fits(np.asarray(number), dtype, "set_value")
+            number = np.asarray(number)
+            check_fits(number, dtype, "set_value")
+        check_real(number.dtype, dtype, "set_value")
         with concrete():
             value = jnp.full(shape, number, dtype, device=self.device.jax_device)
         self.data = value
@@ -252,7 +257,7 @@ class Valued(Flagged):
         """
         return self._value("to_numpy").copy()
 
-    def item(self) -> float | int | bool:
+    def item(self) -> Any:
         """The value of a one-element Tensor as a Python number.
 
         Raises:
@@ -266,8 +271,7 @@ class Valued(Flagged):
         value = self._value("item")
         if value.size != 1:
             raise ShapeError(f"item: one element is needed, the Tensor is of shape {self.shape}")
-        number: float | int | bool = value.item()
-        return number
+        return value.item()
 
     def tolist(self) -> Any:
         """The values as nested lists of Python numbers; a number if there are no axes.
@@ -288,13 +292,13 @@ class Valued(Flagged):
         return float(np.abs(self._value("l1")).sum(dtype=np.float64))
 
     def l2(self) -> float:
-        """The square root of the sum of the elements' squares, as a Python number.
+        """The square root of the sum of the squares of the absolute values, as a Python number.
 
         Example:
             >>> Tensor(data=[3.0, -4.0]).l2()
             5.0
         """
-        return float(np.sqrt(np.square(self._value("l2"), dtype=np.float64).sum()))
+        return float(np.sqrt(np.square(np.abs(self._value("l2")), dtype=np.float64).sum()))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         return np.array(self._value("__array__"), dtype=dtype, copy=copy)
@@ -320,6 +324,9 @@ class Valued(Flagged):
 
     def __float__(self) -> float:
         return float(self.item())
+
+    def __complex__(self) -> complex:
+        return complex(self.item())
 
     def __int__(self) -> int:
         return int(self.item())

@@ -14,7 +14,7 @@ from singa.core import hints, notebook
 from singa.core.guard import Watched
 from singa.core.tensor import Tensor
 from singa.core.watching import local, outside_capture
-from singa.device import DType, float32, is_float
+from singa.device import DType, float32, is_float, real_type
 from singa.errors import ArgumentError, DTypeError, ShapeError
 
 Initializer: TypeAlias = Callable[[Tensor], Any]
@@ -399,9 +399,12 @@ def _is_plain(value: Any) -> bool:
 def param_dtype(x: Tensor) -> DType:
     """The type for the parameters of a layer with input ``x``: the input's if it is a float type.
 
+    If the input is complex, the type of its parts.
+
     In mixed precision it is always float32, even if the input is of a short type.
     """
-    return x.dtype if is_float(x.dtype) and local.precision is None else float32
+    dtype = real_type(x.dtype)
+    return dtype if is_float(dtype) and local.precision is None else float32
 
 
 def parameter(shape: tuple[int, ...], like: Tensor) -> Tensor:

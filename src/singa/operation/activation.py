@@ -47,6 +47,8 @@ class Sigmoid(Operation):
 class Tanh(Operation):
     """y = tanh(x)."""
 
+    complex_numbers = "derived"
+
     def forward(self, x: CTensor) -> CTensor:
         checks.float_input(self, "its input", x)
         self.y = jnp.tanh(x)

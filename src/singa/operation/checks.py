@@ -13,10 +13,10 @@ from typing import Any, TypeAlias
 import jax.numpy as jnp
 import numpy as np
 
-from singa.core.arrays import on_host
+from singa.core.arrays import check_real, on_host
 from singa.core.tensor import Tensor
 from singa.core.watching import local
-from singa.device import CTensor, float32, is_float
+from singa.device import CTensor, DType, float32, has_gradients, is_float
 from singa.errors import ArgumentError, BoundsError, DTypeError, ShapeError
 from singa.tape import Operation, wide
 
@@ -50,17 +50,30 @@ def rank(operation: Operation, what: str, x: CTensor, ndim: int, axes: str) -> N
 
 
 def float_input(operation: Operation, what: str, x: CTensor) -> None:
-    """Raise unless ``x`` is of a float type."""
-    if not is_float(x.dtype):
+    """Raise unless ``x`` is of a float type; or complex, which the tape refuses if it has to."""
+    if not has_gradients(x.dtype):
         raise DTypeError(f"{operation.name}: {what} must be of a float type, got {x.dtype}")
 
 
 def as_float(operation: Operation, what: str, x: CTensor) -> CTensor:
-    """``x``, as float32 if it is of an integer type; raises if it is no number."""
+    """``x``, as float32 if it is of an integer type; raises if it is a bool."""
     if jnp.issubdtype(x.dtype, jnp.integer):
         return x.astype(float32)
     float_input(operation, what, x)
     return x
+
+
+def real_input(operation: Operation, what: str, x: CTensor) -> CTensor:
+    """``x`` in at least float32, and so are integers; raises if it is no real number."""
+    x = as_float(operation, what, x)
+    if not is_float(x.dtype):
+        raise DTypeError(f"{operation.name}: {what} must be real, got {x.dtype}")
+    return x.astype(wide(x.dtype))
+
+
+def fits_into(operation: Operation, what: str, given: DType, wanted: DType) -> None:
+    """Raise if complex numbers would become real: they would lose their imaginary parts."""
+    check_real(given, wanted, f"{operation.name}: {what}")
 
 
 def no_bools(operation: Operation, instead: str, *xs: CTensor) -> None:

@@ -39,6 +39,8 @@ class Clip(Operation):
 class Where(Operation):
     """y = a where the condition holds (is not 0), else b."""
 
+    complex_numbers = "own"
+
     def forward(self, a: CTensor, b: CTensor, condition: CTensor) -> CTensor:
         checks.broadcastable(self, a, b, condition)
         self.condition = condition.astype(bool)

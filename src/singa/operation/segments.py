@@ -13,7 +13,7 @@ import numpy as np
 from singa.core.arrays import on_host
 from singa.core.tensor import ArrayLike, Tensor, as_tensor
 from singa.core.watching import local
-from singa.device import CTensor, is_float
+from singa.device import CTensor, has_gradients
 from singa.errors import ArgumentError, BoundsError, CaptureError, DTypeError, ShapeError
 from singa.operation import checks
 from singa.operation.elementwise import mul
@@ -65,10 +65,12 @@ class _Segments(Operation):
 class SegmentSum(_Segments):
     """y[k] = the sum of all x[i] with ids[i] = k."""
 
+    complex_numbers = "own"
+
     def forward(self, x: CTensor, ids: CTensor) -> CTensor:
         self.of_ids(x, ids)
         dtype = wide(x.dtype)
-        return self.added(x.astype(dtype)).astype(x.dtype if is_float(x.dtype) else dtype)
+        return self.added(x.astype(dtype)).astype(x.dtype if has_gradients(x.dtype) else dtype)
 
     def backward(self, dy: CTensor) -> tuple[CTensor, None]:
         return self.of_segment(dy), None
@@ -76,6 +78,8 @@ class SegmentSum(_Segments):
 
 class SegmentMean(_Segments):
     """y[k] = the mean of all x[i] with ids[i] = k; 0 if there is none."""
+
+    complex_numbers = "own"
 
     def forward(self, x: CTensor, ids: CTensor) -> CTensor:
         checks.float_input(self, "its input", x)

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from singa.core.tensor import ArrayLike, Tensor, TensorLike, as_tensor
-from singa.device import CTensor, is_float
+from singa.device import CTensor, has_gradients
 from singa.errors import ArgumentError, BoundsError, ShapeError
 from singa.operation import checks
 from singa.operation.indexing import added, as_indices, of_written
@@ -30,6 +30,8 @@ __all__ = [
 
 class Slice(Operation):
     """y = x[start:end:step] along some axes, with the same meaning as in Python (ONNX Slice)."""
+
+    complex_numbers = "own"
 
     def __init__(
         self,
@@ -81,6 +83,8 @@ class Along(Operation):
 class _Gathering(Along):
     """y = x's elements at given indices."""
 
+    complex_numbers = "own"
+
     def forward(self, x: CTensor, indices: CTensor) -> CTensor:
         self.from_shape, self.indices = x.shape, indices
         return x.at[self.index()].get(mode="clip")
@@ -105,6 +109,8 @@ class Gather(_Gathering):
 class Embedding(Operation):
     """y = the rows of a table at the given ids; for an id that the table does not have, NaN."""
 
+    complex_numbers = "own"
+
     def __call__(self, *xs: Tensor) -> tuple[Tensor, ...]:
         if len(xs) == 2 and all(isinstance(x, Tensor) for x in xs):
             x, table = xs[0], xs[1]._data
@@ -116,7 +122,7 @@ class Embedding(Operation):
         checks.rank(self, "the table", w, 2, "(vocabulary, features)")
         ids = checks.indices(self, "the ids", x, len(w))
         self.from_shape, self.ids = w.shape, jnp.where(ids < 0, len(w), ids)
-        if not is_float(w.dtype):
+        if not has_gradients(w.dtype):
             return w.at[self.ids].get(mode="clip")
         return w.at[self.ids].get(mode="fill", fill_value=jnp.nan)
 
@@ -161,11 +167,14 @@ class ScatterElements(Along):
     If two updates are for one element, either may be used; this one gets the gradient.
     """
 
+    complex_numbers = "own"
+
     def forward(self, x: CTensor, indices: CTensor, updates: CTensor) -> CTensor:
         if updates.shape != indices.shape:
             raise ShapeError(
                 f"{self.name}: updates of shape {updates.shape} for indices of {indices.shape}"
             )
+        checks.fits_into(self, "the updates", updates.dtype, x.dtype)
         self.found = places_along(self, x.shape, indices)
         return x.at[self.found].set(updates.astype(x.dtype), mode="clip")
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from singa.core.recorded import Axes
 from singa.core.tensor import Tensor
-from singa.device import CTensor, is_float
+from singa.device import CTensor, has_gradients
 from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks
 from singa.operation.choosing import masked_fill
@@ -284,7 +284,7 @@ def nansum(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
         >>> autograd.nansum(Tensor(data=[[1.0, np.nan], [2.0, 3.0]]), 1)
         Tensor([1., 5.], shape=(2,), dtype=float32, device=cpu)
     """
-    return reduce_sum(masked_fill(x, isnan(x), 0) if is_float(x.dtype) else x, axis, keepdims)
+    return reduce_sum(masked_fill(x, isnan(x), 0) if has_gradients(x.dtype) else x, axis, keepdims)
 
 
 def nanmean(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
@@ -296,7 +296,7 @@ def nanmean(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
         >>> autograd.nanmean(Tensor(data=[[1.0, np.nan], [2.0, 3.0]]), 1)
         Tensor([1. , 2.5], shape=(2,), dtype=float32, device=cpu)
     """
-    if not is_float(x.dtype):
+    if not has_gradients(x.dtype):
         return reduce_mean(x, axis, keepdims)
     count = reduce_sum(_not(isnan(x)), axis, keepdims)
     return nansum(x, axis, keepdims) / cast(count, x.dtype)

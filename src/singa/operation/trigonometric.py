@@ -33,9 +33,13 @@ def _acosh_slope(x: CTensor) -> CTensor:
 class Cos(RealFunction, formula=jnp.cos, slope=lambda x: -jnp.sin(x)):
     """y = cos x."""
 
+    complex_numbers = "derived"
+
 
 class Cosh(RealFunction, formula=jnp.cosh, slope=jnp.sinh):
     """y = cosh x."""
+
+    complex_numbers = "derived"
 
 
 class Acos(RealFunction, formula=jnp.acos, slope=lambda x: -_asin_slope(x)):
@@ -49,9 +53,13 @@ class Acosh(RealFunction, formula=jnp.acosh, slope=_acosh_slope):
 class Sin(RealFunction, formula=jnp.sin, slope=jnp.cos):
     """y = sin x."""
 
+    complex_numbers = "derived"
+
 
 class Sinh(RealFunction, formula=jnp.sinh, slope=jnp.cosh):
     """y = sinh x."""
+
+    complex_numbers = "derived"
 
 
 class Asin(RealFunction, formula=jnp.asin, slope=_asin_slope):
@@ -64,6 +72,8 @@ class Asinh(RealFunction, formula=jnp.asinh, slope=lambda x: 1 / jnp.hypot(x, jn
 
 class Tan(RealFunction, formula=jnp.tan, slope=lambda x: 1 + jnp.tan(x) ** 2):
     """y = tan x."""
+
+    complex_numbers = "derived"
 
 
 class Atan(RealFunction, formula=jnp.atan, slope=lambda x: 1 / (1 + x * x)):

@@ -12,7 +12,7 @@ from singa import distributed
 from singa.core.guard import own
 from singa.core.tensor import Tensor, wrap
 from singa.core.watching import outside_capture, unless_still
-from singa.device import CTensor, Device, float16, int32
+from singa.device import CTensor, Device, float16, int32, is_complex
 from singa.distributed import communicator
 from singa.errors import ArgumentError, DistributedError, DTypeError
 from singa.opt.all_reduce import THRESHOLD, AllReduce, check_share, check_size, groups_of
@@ -259,6 +259,12 @@ class DistOpt(AllReduce):
         Without gradients nothing is sent.
         """
         params = [param for param, _ in pairs]
+        for param in params:
+            if is_complex(param.dtype):
+                raise DTypeError(
+                    f"DistOpt: the gradients of real parameters can be averaged, and "
+                    f"{param.name or 'one'} is {param.dtype}"
+                )
         ours = self._communicator(params or [self.opt.step_counter])
         scaling = [placed(self.opt.loss_scale, param.device).data for param in params[:1]]
         return ours.run(run, *args, scaling if is_scaled else [])

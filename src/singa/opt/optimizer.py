@@ -75,6 +75,9 @@ class Optimizer(NamedState, Declared):
             so that small gradients do not become 0: a float32 Tensor. If the gradients of a step
             are not all finite, the step is skipped, and the scale is halved; 2,000 good steps in a
             row double it.
+        complex_numbers: whether the rule is right for complex parameters, whose gradients are the
+            derivatives by the real part plus i times those by the imaginary part; an attribute of
+            the class. Those of other optimizers are refused.
         good_steps: the number of good steps in a row: an int32 Tensor.
 
     Raises:
@@ -99,6 +102,8 @@ class Optimizer(NamedState, Declared):
     accumulate: int = 1
     maximize: bool = False
     dtype: Any = float32
+
+    complex_numbers = False  # without an annotation it is no field
 
     _options: ClassVar[tuple[str, ...]] = (
         "clip_value",
@@ -241,7 +246,8 @@ class Optimizer(NamedState, Declared):
         """Update one parameter. If this step has updated it already, a new step begins.
 
         Raises:
-            DTypeError: an argument is not a Tensor.
+            DTypeError: an argument is not a Tensor; or the parameter is complex, and the optimizer
+                is not for complex numbers.
             ShapeError: the gradient does not have the parameter's shape, or the parameter's shape
                 has changed since its state was made.
             ArgumentError: the optimizer has a clip_norm, or micro-batches.

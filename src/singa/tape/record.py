@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 from singa.core.tensor import Tensor
 from singa.core.watching import BACKWARD, calling, local
 from singa.device import CTensor
+from singa.tape import differentiation
 from singa.tape.likes import OperationLike, TraceLike
 
 Edge: TypeAlias = "tuple[Record | None, int, Tensor | None] | None"
@@ -70,7 +71,7 @@ class Record:
 
     def backward(self, *dys: CTensor) -> Any:
         """What the operation's ``backward`` returns for these gradients of its outputs."""
-        return self._after_forward().backward(*dys)
+        return differentiation.backward(self._after_forward(), dys)
 
     def input_gradients(
         self, dys: dict[int, CTensor], needed: tuple[bool, ...]
