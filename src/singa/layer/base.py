@@ -63,6 +63,10 @@ def _initialized_first(forward: Callable[..., Any]) -> Callable[..., Any]:
     return method
 
 
+LayerMeta = type
+"""The class of the class Layer, by SINGA's name for it."""
+
+
 class Layer(Watched):
     """A function of Tensors with its own parameters and state.
 
@@ -322,6 +326,40 @@ class Layer(Watched):
                 above.pop()
             yield Branch(len(above), path, path.removeprefix(above[-1]), layer)
             above.append(f"{path}.")
+
+    # -- SINGA's checks of inputs -------------------------------------------------------------
+
+    def device_check(self, *inputs: Tensor) -> None:
+        """Move Tensors, in place, to the device of the first one.
+
+        Shapes:
+            inputs: any.
+
+        Example:
+            >>> linear = layer.Linear(2)
+            >>> x = Tensor((1, 3))
+            >>> _ = linear(x)
+            >>> linear.device_check(x, linear.W, linear.b)
+        """
+        with outside_capture():
+            for tensor in inputs[1:]:
+                if tensor.device is not inputs[0].device:
+                    tensor.to_device(inputs[0].device)
+
+    def dtype_check(self, *inputs: Tensor) -> None:
+        """Does nothing: operations take mixed types. SINGA gives all Tensors the first one's type.
+
+        Shapes:
+            inputs: any.
+
+        Example:
+            >>> linear = layer.Linear(2)
+            >>> x = Tensor(data=[[1, 2, 3]])
+            >>> _ = linear(x)
+            >>> linear.dtype_check(x, linear.W)
+            >>> linear.W.dtype
+            dtype('float32')
+        """
 
     def settings(self) -> str:
         """The arguments that it was made with, as text: ``nb_kernels=6, bias=False``.
