@@ -16,6 +16,7 @@ from singa.core.tensor import Tensor
 from singa.core.watching import local, outside_capture
 from singa.device import DType, float32, is_float
 from singa.errors import ArgumentError, DTypeError, ShapeError
+from singa.layer.older_forms import OlderChecks
 
 Initializer: TypeAlias = Callable[[Tensor], Any]
 """A function of :mod:`singa.initializer`, or another function that fills a Tensor in place."""
@@ -67,7 +68,7 @@ LayerMeta = type
 """The class of the class Layer, by SINGA's name for it."""
 
 
-class Layer(Watched):
+class Layer(OlderChecks, Watched):
     """A function of Tensors with its own parameters and state.
 
     A subclass defines ``forward``, and also ``initialize`` if it makes parameters that depend on
@@ -326,40 +327,6 @@ class Layer(Watched):
                 above.pop()
             yield Branch(len(above), path, path.removeprefix(above[-1]), layer)
             above.append(f"{path}.")
-
-    # -- SINGA's checks of inputs -------------------------------------------------------------
-
-    def device_check(self, *inputs: Tensor) -> None:
-        """Move Tensors, in place, to the device of the first one.
-
-        Shapes:
-            inputs: any.
-
-        Example:
-            >>> linear = layer.Linear(2)
-            >>> x = Tensor((1, 3))
-            >>> _ = linear(x)
-            >>> linear.device_check(x, linear.W, linear.b)
-        """
-        with outside_capture():
-            for tensor in inputs[1:]:
-                if tensor.device is not inputs[0].device:
-                    tensor.to_device(inputs[0].device)
-
-    def dtype_check(self, *inputs: Tensor) -> None:
-        """Does nothing: operations take mixed types. SINGA gives all Tensors the first one's type.
-
-        Shapes:
-            inputs: any.
-
-        Example:
-            >>> linear = layer.Linear(2)
-            >>> x = Tensor(data=[[1, 2, 3]])
-            >>> _ = linear(x)
-            >>> linear.dtype_check(x, linear.W)
-            >>> linear.W.dtype
-            dtype('float32')
-        """
 
     def settings(self) -> str:
         """The arguments that it was made with, as text: ``nb_kernels=6, bias=False``.

@@ -62,7 +62,7 @@ class _Gradients(dict[Tensor, Tensor]):
 
     def __missing__(self, key: object) -> Tensor:
         for tensor, gradient in self.items():
-            if id(tensor) == key:
+            if isinstance(key, int) and key == id(tensor):  # a Tensor compares its elements
                 return gradient
         raise KeyError(key)
 
