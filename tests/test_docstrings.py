@@ -25,7 +25,7 @@ FACES = {
     name: import_module(f"singa.{name}")
     for name in (
         "autograd", "tensor", "linalg", "fft", "layer", "opt", "metric", "initializer", "model",
-        "data", "device", "image_tool", "train", "board", "graph", "report", "checkpoint",
+        "data", "device", "singa_wrap", "image_tool", "train", "board", "graph", "report", "checkpoint",
         "weights", "errors",
     )
 }  # fmt: skip

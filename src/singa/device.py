@@ -271,17 +271,60 @@ class Device:
         else:
             print(self.profiler.summary(self.verbosity))
 
+    # -- SINGA's buffer of operations ---------------------------------------------------------
+
+    def enable_graph(self, enable: bool) -> None:
+        """SINGA's switch for buffering operations; only turning it off is possible here.
+
+        Raises:
+            DeviceError: ``enable`` is true. Programs belong to models:
+                ``model.compile(inputs, use_graph=True)``.
+        """
+        if enable:
+            raise DeviceError(
+                _no_graph("EnableGraph(True)", "model.compile(inputs, use_graph=True)")
+            )
+
+    def graph_enabled(self) -> bool:
+        """Whether the device buffers operations: never. ``model.graph_mode`` is a model's mode."""
+        return False
+
+    def run_graph(self, serial: bool = False) -> None:
+        """Raises DeviceError: a model's program runs when the model is called."""
+        raise DeviceError(_no_graph("RunGraph", "model(x, y)"))
+
+    def reset_graph(self) -> None:
+        """Does nothing: the device has no buffer that could be emptied."""
+
+    def reset(self) -> None:
+        """Stop timing steps, as after :meth:`set_verbosity` of 0, and time as at first later."""
+        self.set_verbosity(0)
+        self.set_skip_iteration()
+
+    @staticmethod
+    def enable_lazy_alloc(enable: bool) -> None:
+        """Does nothing: XLA plans a program's memory before it runs."""
+
     SetRandSeed = set_rand_seed
     Sync = sync
     SetVerbosity = set_verbosity
     SetSkipIteration = set_skip_iteration
     PrintTimeProfiling = print_time_profiling
+    EnableGraph = enable_graph
+    RunGraph = run_graph
+    ResetGraph = reset_graph
+    Reset = reset
+    EnableLazyAlloc = enable_lazy_alloc
 
     def __repr__(self) -> str:
         return f"<Device {self.name}>"
 
     def __reduce__(self) -> Any:
         return device_named, (self.name,)
+
+
+def _no_graph(call: str, instead: str) -> str:
+    return f"{call}: a device buffers no operations, programs belong to models; write {instead}"
 
 
 timed_devices: set[Device] = set()
@@ -332,6 +375,14 @@ def get_num_opencl_devices() -> int:
         0
     """
     return 0
+
+
+def enable_lazy_alloc(enable: bool) -> None:
+    """Does nothing: XLA plans a program's memory before it runs.
+
+    Example:
+        >>> device.enable_lazy_alloc(True)
+    """
 
 
 def create_opencl_device() -> Device:

@@ -100,13 +100,17 @@ def from_raw_tensors(tt: Iterable[CTensor]) -> list[Tensor]:
 
 
 def to_numpy(t: Tensor) -> np.ndarray[Any, Any]:
-    """``t.to_numpy()``: an array of t's shape, which the caller may change.
+    """An array of t's shape, which the caller may change; (1,) if ``t`` is a scalar.
+
+    SINGA's scalars have an axis, so that its programs read a loss by ``to_numpy(loss)[0]``. The
+    method ``t.to_numpy()`` adds no axis, and ``t.item()`` returns a number.
 
     Example:
-        >>> tensor.to_numpy(Tensor(data=[1.0, 2.0]))
-        array([1., 2.], dtype=float32)
+        >>> loss = autograd.mse_loss(Tensor(data=[1.0, 2.0]), Tensor(data=[0.0, 0.0]))
+        >>> tensor.to_numpy(loss)[0], loss.to_numpy().shape
+        (np.float32(2.5), ())
     """
-    return t.to_numpy()
+    return np.atleast_1d(t.to_numpy())
 
 
 def to_host(t: Tensor) -> Tensor:

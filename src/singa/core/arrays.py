@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import operator
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from inspect import ismethod
+from itertools import accumulate
 from typing import Any
 
 import jax
@@ -84,6 +87,22 @@ def check_real(given: DType, wanted: DType, what: str) -> None:
             f"{what}: complex numbers ({given}) cannot become {wanted}, which would lose their "
             "imaginary parts; autograd.real, imag, abs and angle give real numbers"
         )
+
+
+def are_whole(array: np.ndarray[Any, Any], dtype: DType) -> bool:
+    """Whether all of these floats are integers in the range of an integer type."""
+    return fits(array, dtype) and bool((array == np.floor(array)).all())
+
+
+def are_merged(shape: tuple[int, ...], other: tuple[int, ...]) -> bool:
+    """Whether one shape is the other one with neighbouring axes merged; axes of size 1 are ignored.
+
+    The elements' order is the same then: (2, 3, 4) and (6, 4), but not (2, 3) and (3, 2).
+    """
+    if 0 in shape or math.prod(shape) != math.prod(other):
+        return False
+    ends, others = (set(accumulate(s, operator.mul)) - {1} for s in (shape, other))
+    return ends <= others or others <= ends
 
 
 def check_fits(array: np.ndarray[Any, Any], dtype: DType, what: str = "Tensor") -> None:

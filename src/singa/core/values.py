@@ -10,7 +10,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from singa.core import hints, notebook
-from singa.core.arrays import check_fits, check_real, converts, from_host, move, on_host
+from singa.core.arrays import (
+    are_merged,
+    are_whole,
+    check_fits,
+    check_real,
+    converts,
+    from_host,
+    move,
+    on_host,
+)
 from singa.core.flags import Flagged
 from singa.core.watching import concrete, local
 from singa.device import CTensor, DType
@@ -167,15 +176,22 @@ class Valued(Flagged):
     def copy_from_numpy(self, np_array: np.ndarray[Any, Any]) -> Self:
         """Copy an array into this Tensor. It must have the same shape; its values are converted.
 
+        As in SINGA's programs, the array may also have more axes than the Tensor, which are merged
+        in it, or fewer: images (N, C, H, W) for a Tensor of (N, C * H * W).
+
         Raises:
             ShapeError: the shape differs. For batches of several sizes make a Tensor for each.
-            DTypeError: the conversion would lose more than precision (for example float to int).
+            DTypeError: the conversion would lose more than precision (for example 0.5 to int).
 
         Example:
             >>> Tensor((2,)).copy_from_numpy(np.array([1, 2]))
             Tensor([1., 2.], shape=(2,), dtype=float32, device=cpu)
         """
         array = np.asarray(np_array)
+        if array.shape != self.shape and are_merged(array.shape, self.shape):
+            array = array.reshape(self.shape)
+        if array.dtype.kind == "f" and self.dtype.kind in "iu" and are_whole(array, self.dtype):
+            array = array.astype(self.dtype)
         self.check_fits(array, "copy_from_numpy")
         self.data = from_host(array, self.device, self.dtype)
         return self
@@ -332,6 +348,11 @@ class Valued(Flagged):
         return int(self.item())
 
     def __bool__(self) -> bool:
+        if self.data.size != 1:
+            raise ShapeError(
+                f"bool: a Tensor of shape {self.shape} is neither true nor false; `t is not None` "
+                "is whether there is one, and (t > 0).all() is about its elements"
+            )
         return bool(self.item())
 
     def __len__(self) -> int:

@@ -22,7 +22,7 @@ from singa.layer.activation import (
     Tanh,
 )  # fmt: skip
 from singa.layer.attention import MultiHeadAttention
-from singa.layer.base import Layer
+from singa.layer.base import Layer, LayerMeta
 from singa.layer.bending import CELU, HardTanh, SoftMin
 from singa.layer.channels import (
     Dropout1d,
@@ -161,6 +161,7 @@ __all__ = [
     "InstanceNorm",
     "KLDivergence",
     "Layer",
+    "LayerMeta",
     "LayerNorm",
     "LeakyReLU",
     "Linear",

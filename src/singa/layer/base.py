@@ -16,6 +16,7 @@ from singa.core.tensor import Tensor
 from singa.core.watching import local, outside_capture
 from singa.device import DType, float32, is_float, real_type
 from singa.errors import ArgumentError, DTypeError, ShapeError
+from singa.layer.older_forms import OlderChecks
 
 Initializer: TypeAlias = Callable[[Tensor], Any]
 """A function of :mod:`singa.initializer`, or another function that fills a Tensor in place."""
@@ -63,7 +64,11 @@ def _initialized_first(forward: Callable[..., Any]) -> Callable[..., Any]:
     return method
 
 
-class Layer(Watched):
+LayerMeta = type
+"""The class of the class Layer, by SINGA's name for it."""
+
+
+class Layer(OlderChecks, Watched):
     """A function of Tensors with its own parameters and state.
 
     A subclass defines ``forward``, and also ``initialize`` if it makes parameters that depend on

@@ -10,7 +10,7 @@ from typing import Any
 from singa.core.tensor import Tensor, TensorLike, as_tensor
 from singa.errors import ArgumentError, ShapeError
 from singa.layer.base import Layer, expect_features, parameter, positive
-from singa.operation import Dropout, cat, dropout, gru, lstm, rnn, stack, transpose, unstack
+from singa.operation import Dropout, cat, dropout, expand, gru, lstm, rnn, stack, transpose, unstack
 
 # The operation that computes one layer in one direction, and its numbers of gates and states.
 _CELLS: dict[str, tuple[Callable[..., tuple[Tensor, ...]], int, int]] = {
@@ -102,6 +102,9 @@ class RNN_Base(Layer):
         self._checked(xs)
         x = self._turned(xs) if isinstance(xs, Tensor) else stack(xs)
         expect_features(type(self).__name__, "features", x, x.shape[-1], self.input_size)
+        if not isinstance(xs, Tensor) and x.shape[1] == 1 and given and given[0] is not None:
+            batch = given[0].shape[-2]  # SINGA's form, where one input is that of all states
+            x = x if batch == 1 else expand(x, (x.shape[0], batch, x.shape[2]))
         initial = [self._each(state, x.shape[1]) for state in given]
         y, last = self._run(x, initial, lengths)
         if isinstance(xs, Tensor):
@@ -150,8 +153,11 @@ class RNN_Base(Layer):
         count = self.num_layers * self.directions
         if state is None:
             return [None] * count
-        if count == 1 and state.shape == (batch, self.hidden_size):
+        wanted = (batch, self.hidden_size)
+        if count == 1 and state.shape == wanted:
             return [state]
+        if count == 1 and len(state.shape) == 2 and set(state.shape) <= {1, *wanted}:
+            return [expand(state, wanted)]  # as in SINGA, whose sums broadcast
         if state.shape != (count, batch, self.hidden_size):
             raise ShapeError(
                 f"{type(self).__name__}: an initial state must be (layers * directions, batch, "
@@ -167,7 +173,8 @@ class _Recurrent(RNN_Base):
         xs: (steps, batch, features), (batch, steps, features) with ``batch_first``, or a list of
             (batch, features), one for each step.
         h0: (layers * directions, batch, hidden_size), or None for 0. With one layer and direction
-            (batch, hidden_size) is accepted too. For an LSTM a pair of them, (h0, c0).
+            (batch, hidden_size) is accepted too, with sizes of 1 that broadcast. For an LSTM a pair
+            of them, (h0, c0).
         seq_lengths: (batch,) integers, if the sequences have different lengths. Further steps do
             not change the state, and their outputs are 0.
 

@@ -20,6 +20,9 @@ from singa.model.reported import Reported
 from singa.opt import DistOpt, Optimizer
 from singa.report import device_profiler
 
+ModelMeta = type
+"""The class of the class Model, by SINGA's name for it."""
+
 
 class Model(Reported):
     """Base of the user's models.

@@ -186,8 +186,10 @@ class ScatterElements(Along):
 class OneHot(Operation):
     """y = values[1] at the index along the new axis, values[0] elsewhere (ONNX OneHot)."""
 
-    def __init__(self, axis: int, depth: int) -> None:
+    def __init__(self, axis: int, depth: int | np.ndarray[Any, Any]) -> None:
         super().__init__()
+        if isinstance(depth, np.ndarray) and depth.size == 1:  # as in ONNX
+            depth = depth.astype(np.int64).item()
         if not isinstance(depth, (int, np.integer)) or depth < 1:
             raise ArgumentError(f"{self.name}: depth must be 1 or more, got {depth!r}")
         self.axis = checks.integer(f"{self.name}: axis", axis)
@@ -379,7 +381,12 @@ def scatter_elements(
     return operation(x, places, as_tensor(updates, x))[0]
 
 
-def onehot(axis: int, indices: Tensor, depth: int, values: TensorLike = (0.0, 1.0)) -> Tensor:
+def onehot(
+    axis: int,
+    indices: Tensor,
+    depth: int | np.ndarray[Any, Any],
+    values: TensorLike = (0.0, 1.0),
+) -> Tensor:
     """Vectors that are ``on`` at one index and ``off`` at all others (ONNX OneHot).
 
     Args:

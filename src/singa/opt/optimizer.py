@@ -14,16 +14,16 @@ import numpy as np
 from singa.core import hints
 from singa.core.guard import Cache
 from singa.core.tensor import Tensor, wrap
-from singa.core.watching import local, unless_still
-from singa.device import CTensor, bool_, float16, float32, int32
+from singa.core.watching import local, outside_capture, unless_still
+from singa.device import CTensor, float16, float32
 from singa.errors import ArgumentError, DTypeError, ShapeError
 from singa.opt.compiled import Pairs
 from singa.opt.hyperparameter import Declared, Group, Hyperparameter, Values, is_on
 from singa.opt.kernel import rule_of
-from singa.opt.named_state import NamedState
+from singa.opt.named_state import AT_FIRST, NamedState
 from singa.opt.schedule import DecayScheduler, Number
 from singa.opt.state import ParameterStates, placed
-from singa.opt.step import AVERAGE, FIRST_SCALE, State, ended
+from singa.opt.step import AVERAGE, State, ended
 from singa.tape.backward import backward
 
 
@@ -115,11 +115,6 @@ class Optimizer(NamedState, Declared):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.step_counter = Tensor((), dtype=int32, requires_grad=False)
-        self.micro_step = Tensor((), dtype=int32, requires_grad=False)
-        self.loss_scale = Tensor(data=FIRST_SCALE, dtype=float32, requires_grad=False)
-        self.good_steps = Tensor((), dtype=int32, requires_grad=False)
-        self.is_open = Tensor((), dtype=bool_, requires_grad=False)
         self._groups: tuple[Group, ...] = ()
         self._beginnings = Cache()
         self._state = ParameterStates(self._initial, partial(rule_of, self))
@@ -128,7 +123,14 @@ class Optimizer(NamedState, Declared):
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            hints.no_attribute(self, name, hints.OPTIMIZER)
+            # These Tensors are made when they are first read: SINGA's programs make an optimizer
+            # before their processes connect, which is only possible before the first Tensor.
+            if name not in AT_FIRST:
+                hints.no_attribute(self, name, hints.OPTIMIZER)
+            with outside_capture():
+                for key, value in AT_FIRST.items():
+                    setattr(self, key, Tensor(data=value, dtype=type(value), requires_grad=False))
+            return getattr(self, name)
 
     # -- what a subclass defines --------------------------------------------------------------
 

@@ -59,10 +59,22 @@ def backward(
     return _walk(y, start.data, _computed)
 
 
+class _Gradients(dict[Tensor, Tensor]):
+    """Gradients by Tensor. It holds the Tensors, so that their ids stay theirs."""
+
+    def __missing__(self, key: object) -> Tensor:
+        for tensor, gradient in self.items():
+            if isinstance(key, int) and key == id(tensor):  # a Tensor compares its elements
+                return gradient
+        raise KeyError(key)
+
+
 def gradients(
     y: Tensor, dy: Tensor | ArrayLike | None = None, create_graph: bool = False
 ) -> dict[Tensor, Tensor]:
     """The pairs that :func:`backward` yields, as a dict: each Tensor's gradient, of its shape.
+
+    It is also found by ``id(tensor)``, as SINGA's programs look it up.
 
     Example:
         >>> w = Tensor(data=[1.0, 2.0], stores_grad=True)
@@ -70,7 +82,7 @@ def gradients(
         >>> autograd.gradients((w * w).sum())[w]
         Tensor([2., 4.], shape=(2,), dtype=float32, device=cpu)
     """
-    return dict(backward(y, dy, create_graph))
+    return _Gradients(backward(y, dy, create_graph))
 
 
 @overload
