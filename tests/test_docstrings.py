@@ -25,8 +25,8 @@ FACES = {
     name: import_module(f"singa.{name}")
     for name in (
         "autograd", "tensor", "linalg", "fft", "layer", "opt", "metric", "initializer", "model",
-        "data", "device", "singa_wrap", "image_tool", "train", "board", "graph", "report", "checkpoint",
-        "weights", "errors",
+        "data", "device", "singa_wrap", "image_tool", "train", "board", "graph", "report",
+        "checkpoint", "weights", "errors",
     )
 }  # fmt: skip
 """What users import from."""
