@@ -33,6 +33,7 @@ from catalogue import (
     shaping,
     similarity,
     sliding,
+    special,
     statistics,
     trigonometric,
     variadic,
@@ -43,7 +44,8 @@ FAMILIES = (
     activation, arranging, attention, bending, choosing, convolution, ctc, cumulative, elementwise,
     exponential, factorization, indexing, joining, linear, logic, loss, normalization, ordering,
     pooling, random, recurrent, reduction, resizing, rounding, sampling, scaling, scattering,
-    segments, selection, shaping, similarity, sliding, statistics, trigonometric, variadic,
+    segments, selection, shaping, similarity, sliding, special, statistics, trigonometric,
+    variadic,
 )  # fmt: skip
 
 TABLE: dict[str, Row] = {}

@@ -13,14 +13,18 @@ from singa.operation import (
     arranging,
     attention,
     bending,
+    bessel,
     choosing,
     class_loss,
     convolution,
     ctc,
     cumulative,
     elementwise,
+    entropy,
+    error_function,
     exponential,
     factorization,
+    gamma,
     gated_activation,
     indexing,
     joining,
@@ -57,14 +61,18 @@ from singa.operation.adaptive_pooling import *
 from singa.operation.arranging import *
 from singa.operation.attention import *
 from singa.operation.bending import *
+from singa.operation.bessel import *
 from singa.operation.choosing import *
 from singa.operation.class_loss import *
 from singa.operation.convolution import *
 from singa.operation.ctc import *
 from singa.operation.cumulative import *
 from singa.operation.elementwise import *
+from singa.operation.entropy import *
+from singa.operation.error_function import *
 from singa.operation.exponential import *
 from singa.operation.factorization import *
+from singa.operation.gamma import *
 from singa.operation.gated_activation import *
 from singa.operation.indexing import *
 from singa.operation.joining import *
@@ -97,12 +105,12 @@ from singa.operation.variadic import *
 from singa.tape import Operation
 
 _FAMILIES: tuple[ModuleType, ...] = (
-    activation, adaptive_pooling, arranging, attention, bending, choosing, class_loss, convolution,
-    ctc, cumulative, elementwise, exponential, factorization, gated_activation, indexing, joining,
-    linear, logic, margin_loss, max_pooling, normalization, number_loss, ordering, pooling,
-    probability_loss, random, recurrent, reduction, resizing, rounding, sampling, scaling,
-    scattering, segments, selection, shaping, similarity, sliding, statistics, systems,
-    trigonometric, variadic,
+    activation, adaptive_pooling, arranging, attention, bending, bessel, choosing, class_loss,
+    convolution, ctc, cumulative, elementwise, entropy, error_function, exponential, factorization,
+    gamma, gated_activation, indexing, joining, linear, logic, margin_loss, max_pooling,
+    normalization, number_loss, ordering, pooling, probability_loss, random, recurrent, reduction,
+    resizing, rounding, sampling, scaling, scattering, segments, selection, shaping, similarity,
+    sliding, statistics, systems, trigonometric, variadic,
 )  # fmt: skip
 
 __all__ = [name for family in _FAMILIES for name in family.__all__]

@@ -1,0 +1,309 @@
+"""The gamma function and what belongs to it: its derivatives, beta functions, and their integrals.
+
+Element by element, with broadcasting. Integers are computed as float32.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax.numpy as jnp
+from jax import lax
+
+from singa.core.tensor import Tensor, TensorLike
+from singa.device import CTensor
+from singa.errors import ArgumentError, GradientError
+from singa.operation import checks
+from singa.operation.numerics import polynomial, x_log_y
+from singa.operation.pointwise import RealFunction, as_tensors
+from singa.tape import Operation, mode
+
+__all__ = [
+    "BetaInc", "BetaLn", "Digamma", "GammaInc", "GammaIncC", "LGamma", "Polygamma", "Zeta",
+    "betainc", "betaln", "digamma", "gammainc", "gammaincc", "lgamma", "polygamma", "zeta",
+]  # fmt: skip
+
+
+def _digamma(x: CTensor) -> CTensor:
+    pole = jnp.where(jnp.signbit(x), jnp.inf, -jnp.inf).astype(x.dtype)
+    return jnp.where(x == 0, pole, lax.digamma(x))
+
+
+def _polygamma(order: int, x: CTensor) -> CTensor:
+    """The derivative of this order of the digamma function; XLA has NaN for the limit at inf."""
+    if order == 0:
+        return _digamma(x)
+    ends = jnp.isposinf(x)
+    orders = jnp.full(x.shape, order, x.dtype)
+    return jnp.where(ends, 0, lax.polygamma(orders, jnp.where(ends, 1, x)))
+
+
+class LGamma(RealFunction, formula=lax.lgamma, slope=_digamma):
+    """y = ln |gamma(x)|."""
+
+    arithmetic = "wide"
+
+
+class Digamma(RealFunction, formula=_digamma, slope=lambda x: _polygamma(1, x)):
+    """y = the derivative of ln gamma(x)."""
+
+    arithmetic = "wide"
+
+
+class Polygamma(Operation):
+    """y = the derivative of this order of the digamma function."""
+
+    arithmetic = "wide"
+
+    def __init__(self, order: int) -> None:
+        super().__init__()
+        self.order = checks.integer(f"{self.name}: order", order)
+        if order < 0:
+            raise ArgumentError(f"{self.name}: order must be 0 or more, got {order}")
+
+    def forward(self, x: CTensor) -> CTensor:
+        self.x = checks.as_float(self, "its input", x)
+        return _polygamma(self.order, self.x)
+
+    def backward(self, dy: CTensor) -> CTensor:
+        return dy * _polygamma(self.order + 1, self.x)
+
+
+# -- several inputs -----------------------------------------------------------------------------
+
+
+class _OfSeveral(Operation):
+    """A function of several inputs, which get one float type and one shape."""
+
+    arithmetic = "wide"
+
+    def forward(self, *xs: CTensor) -> CTensor:
+        checks.broadcastable(self, *xs)
+        floats = [checks.as_float(self, "its input", x) for x in xs]
+        self.xs = jnp.broadcast_arrays(*[x.astype(jnp.result_type(*floats)) for x in floats])
+        return self.value(*self.xs)
+
+    def value(self, *xs: Any) -> CTensor:
+        raise NotImplementedError
+
+
+# The series of Stirling: of 1 / x² in brackets, for x of 8 and more exact to 64 bits.
+_STIRLING = (
+    1 / 156, -691 / 360360, 1 / 1188, -1 / 1680, 1 / 1260, -1 / 360, 1 / 12,
+)  # fmt: skip
+
+
+def _rest(x: CTensor) -> CTensor:
+    """Ln gamma(x) - ((x - 1/2) ln x - x + ln(2 pi) / 2), for x of 8 and more."""
+    return polynomial(_STIRLING, 1 / (x * x)) / x
+
+
+class BetaLn(_OfSeveral):
+    """y = ln |gamma(a) gamma(b) / gamma(a + b)|.
+
+    Large logarithms of gamma functions are not subtracted: their difference would have few digits.
+    """
+
+    def value(self, a: CTensor, b: CTensor) -> CTensor:
+        small, large = jnp.minimum(a, b), jnp.maximum(a, b)
+        far = jnp.maximum(large, 8)  # the branch for small numbers is computed too, and not used
+        total = small + far
+        rests = _rest(far) - _rest(jnp.maximum(total, 8))
+        # Of gamma(large) / gamma(small + large).
+        log_ratio = rests + small - small * jnp.log(total) - (far - 0.5) * jnp.log1p(small / far)
+        both = jnp.maximum(small, 8)
+        of_both = rests + _rest(both) + 0.5 * math.log(2 * math.pi)
+        of_both += both * jnp.log(both / (both + far)) - 0.5 * jnp.log(both)
+        of_both -= (far - 0.5) * jnp.log1p(both / far)
+        of_few = lax.lgamma(small) + (lax.lgamma(large) - lax.lgamma(small + large))
+        of_one = lax.lgamma(small) + log_ratio
+        return jnp.select([large < 8, small < 0, small < 8], [of_few, of_few, of_one], of_both)
+
+    def backward(self, dy: CTensor) -> tuple[CTensor, CTensor]:
+        a, b = self.xs
+        of_sum = _digamma(a + b)
+        return dy * (_digamma(a) - of_sum), dy * (_digamma(b) - of_sum)
+
+
+class GammaInc(_OfSeveral):
+    """y = the integral of t ** (a - 1) e ** -t from 0 to x, divided by gamma(a)."""
+
+    sign = 1
+
+    def value(self, a: CTensor, x: CTensor) -> CTensor:
+        return lax.igamma(a, x)
+
+    def backward(self, dy: CTensor) -> tuple[CTensor, CTensor]:
+        a, x = self.xs
+        density = jnp.exp(x_log_y(a - 1, x) - x - lax.lgamma(a))
+        return self.sign * dy * lax.igamma_grad_a(a, x), self.sign * dy * density
+
+
+class GammaIncC(GammaInc):
+    """y = the integral of t ** (a - 1) e ** -t from x to infinity, divided by gamma(a)."""
+
+    sign = -1
+
+    def value(self, a: CTensor, x: CTensor) -> CTensor:
+        return lax.igammac(a, x)
+
+
+class BetaInc(_OfSeveral):
+    """y = the integral of t ** (a - 1) (1 - t) ** (b - 1) from 0 to x, divided by beta(a, b).
+
+    There is no formula for the derivatives in a and b: these gradients are NaN.
+    """
+
+    def value(self, a: CTensor, b: CTensor, x: CTensor) -> CTensor:
+        return lax.betainc(a, b, x)
+
+    def backward(self, dy: CTensor) -> tuple[CTensor, CTensor, CTensor]:
+        a, b, x = self.xs
+        log_beta = BetaLn().value(a, b)
+        density = jnp.exp(x_log_y(a - 1, x) + x_log_y(b - 1, 1 - x) - log_beta)
+        unknown = jnp.full_like(dy, jnp.nan)
+        return unknown, unknown, dy * density
+
+
+class Zeta(_OfSeveral):
+    """y = the sum of (q + k) ** -s over k = 0, 1, ... The gradient in s is NaN: no formula."""
+
+    def value(self, s: CTensor, q: CTensor) -> CTensor:
+        return lax.zeta(s, q)
+
+    def backward(self, dy: CTensor) -> tuple[CTensor, CTensor]:
+        s, q = self.xs
+        return jnp.full_like(dy, jnp.nan), dy * -s * lax.zeta(s + 1, q)
+
+
+def _without_derivative(function: str, **parameters: Tensor) -> None:
+    """Raise if a gradient is wanted in one of these."""
+    for name, x in parameters.items():
+        if mode.recording and x.requires_grad and (x.creator is not None or x.stores_grad):
+            raise GradientError(
+                f"{function}: no derivative in {name} is known here; {name}.detach() is the same "
+                "Tensor as a constant"
+            )
+
+
+# -- functions ----------------------------------------------------------------------------------
+
+
+def lgamma(x: Tensor) -> Tensor:
+    """The logarithm of the absolute value of the gamma function, element by element.
+
+    Infinite at 0, -1, -2, ...
+
+    Example:
+        >>> autograd.lgamma(Tensor(data=[0.5, 4.0]))
+        Tensor([0.5724, 1.7918], shape=(2,), dtype=float32, device=cpu)
+    """
+    return LGamma()(x)[0]
+
+
+def digamma(x: Tensor) -> Tensor:
+    """The derivative of :func:`lgamma`, element by element; NaN at -1, -2, ...
+
+    Example:
+        >>> autograd.digamma(Tensor(data=[1.0, 2.0]))
+        Tensor([-0.5772,  0.4228], shape=(2,), dtype=float32, device=cpu)
+    """
+    return Digamma()(x)[0]
+
+
+def polygamma(order: int, x: Tensor) -> Tensor:
+    """The derivative of this order of :func:`digamma`, which is that of order 0.
+
+    Element by element.
+
+    Raises:
+        ArgumentError: the order is below 0.
+
+    Example:
+        >>> autograd.polygamma(1, Tensor(data=[1.0, 2.0]))
+        Tensor([1.6449, 0.6449], shape=(2,), dtype=float32, device=cpu)
+    """
+    return Polygamma(order)(x)[0]
+
+
+def betaln(a: TensorLike, b: TensorLike) -> Tensor:
+    """The logarithm of the beta function, ``lgamma(a) + lgamma(b) - lgamma(a + b)``, precisely.
+
+    Element by element, with broadcasting.
+
+    Example:
+        >>> autograd.betaln(Tensor(data=[1.0, 2.0]), 3.0)
+        Tensor([-1.0986, -2.4849], shape=(2,), dtype=float32, device=cpu)
+    """
+    return BetaLn()(*as_tensors(a, b))[0]
+
+
+def gammainc(a: TensorLike, x: TensorLike) -> Tensor:
+    """The regularized lower incomplete gamma function, element by element, with broadcasting.
+
+    This is the probability that a number of the gamma distribution of shape ``a`` is below ``x``.
+    Both have gradients. It has about 7 digits less those of ``a`` in float32: of 1e4 three.
+
+    Args:
+        a: above 0.
+        x: 0 or more.
+
+    Example:
+        >>> autograd.gammainc(Tensor(data=[1.0, 2.0]), Tensor(data=[1.0, 1.0]))
+        Tensor([0.6321, 0.2642], shape=(2,), dtype=float32, device=cpu)
+    """
+    return GammaInc()(*as_tensors(a, x))[0]
+
+
+def gammaincc(a: TensorLike, x: TensorLike) -> Tensor:
+    """``1 - gammainc(a, x)``, precise where that is near 0; see :func:`gammainc`.
+
+    Example:
+        >>> autograd.gammaincc(Tensor(data=[1.0, 2.0]), Tensor(data=[1.0, 1.0]))
+        Tensor([0.3679, 0.7358], shape=(2,), dtype=float32, device=cpu)
+    """
+    return GammaIncC()(*as_tensors(a, x))[0]
+
+
+def betainc(a: TensorLike, b: TensorLike, x: TensorLike) -> Tensor:
+    """The regularized incomplete beta function, element by element, with broadcasting.
+
+    This is the probability that a number of the beta distribution of ``a`` and ``b`` is below
+    ``x``. It has about 7 digits less those of ``a + b`` in float32: of 1e3 four.
+
+    Args:
+        a, b: above 0. No derivative in them is known here.
+        x: from 0 to 1.
+
+    Raises:
+        GradientError: a gradient in ``a`` or ``b`` is wanted.
+
+    Example:
+        >>> autograd.betainc(Tensor(data=[1.0, 2.0]), 1.0, 0.5)
+        Tensor([0.5 , 0.25], shape=(2,), dtype=float32, device=cpu)
+    """
+    a, b, x = as_tensors(a, b, x)
+    _without_derivative("betainc", a=a, b=b)
+    return BetaInc()(a, b, x)[0]
+
+
+def zeta(s: TensorLike, q: TensorLike = 1.0) -> Tensor:
+    """Hurwitz's zeta function, the sum of ``(q + k) ** -s`` over k = 0, 1, 2, ...
+
+    Riemann's for ``q = 1``. Element by element, with broadcasting.
+
+    Args:
+        s: above 1. No derivative in it is known here.
+        q: above 0.
+
+    Raises:
+        GradientError: a gradient in ``s`` is wanted.
+
+    Example:
+        >>> autograd.zeta(Tensor(data=[2.0, 4.0]))
+        Tensor([1.6449, 1.0823], shape=(2,), dtype=float32, device=cpu)
+    """
+    s, q = as_tensors(s, q)
+    _without_derivative("zeta", s=s)
+    return Zeta()(s, q)[0]
