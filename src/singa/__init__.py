@@ -18,6 +18,7 @@ try:
         metric,
         model,
         opt,
+        random,
         special,
         tensor,
     )
@@ -34,5 +35,5 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Tensor", "autograd", "checkpoint", "device", "distributed", "errors", "initializer", "layer",
-    "linalg", "metric", "model", "opt", "special", "tensor", "weights",
+    "linalg", "metric", "model", "opt", "random", "special", "tensor", "weights",
 ]  # fmt: skip
