@@ -34,7 +34,7 @@ PAGES = Path(__file__).parent / "reference"
 
 MODULES = [
     "singa.tensor", "singa.autograd", "singa.linalg", "singa.special", "singa.random",
-    "singa.layer", "singa.opt",
+    "singa.distributions", "singa.layer", "singa.opt",
     "singa.metric", "singa.initializer", "singa.model", "singa.data", "singa.image_tool",
     "singa.device",
     "singa.weights", "singa.checkpoint", "singa.models", "singa.train", "singa.board",

@@ -24,8 +24,8 @@ from singa.tensor import Tensor
 FACES = {
     name: import_module(f"singa.{name}")
     for name in (
-        "autograd", "tensor", "linalg", "special", "random", "layer", "opt", "metric",
-        "initializer", "model", "data", "device", "image_tool", "train", "board", "graph",
+        "autograd", "tensor", "linalg", "special", "random", "distributions", "layer", "opt",
+        "metric", "initializer", "model", "data", "device", "image_tool", "train", "board", "graph",
         "report", "checkpoint", "weights", "errors",
     )
 }  # fmt: skip

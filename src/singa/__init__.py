@@ -11,6 +11,7 @@ try:
         autograd,
         device,
         distributed,
+        distributions,
         errors,
         initializer,
         layer,
@@ -34,6 +35,7 @@ sys.modules.update({"singa.checkpoint": checkpoint, "singa.weights": weights})
 __version__ = "0.1.0"
 
 __all__ = [
-    "Tensor", "autograd", "checkpoint", "device", "distributed", "errors", "initializer", "layer",
-    "linalg", "metric", "model", "opt", "random", "special", "tensor", "weights",
+    "Tensor", "autograd", "checkpoint", "device", "distributed", "distributions", "errors",
+    "initializer", "layer", "linalg", "metric", "model", "opt", "random", "special",
+    "tensor", "weights",
 ]  # fmt: skip

@@ -39,7 +39,28 @@ def _polygamma(order: int, x: CTensor) -> CTensor:
     return jnp.where(ends, 0, lax.polygamma(orders, jnp.where(ends, 1, x)))
 
 
-class LGamma(RealFunction, formula=lax.lgamma, slope=_digamma):
+def _zeta_minus_1(k: int) -> float:
+    """The sum of n ** -k over n = 2, 3, ...: 49 terms, and the others by Euler and Maclaurin."""
+    terms, power = [n**-k for n in range(2, 51)], 51.0**-k
+    terms += [51 * power / (k - 1), power / 2, k * power / (12 * 51)]
+    product = k * (k + 1) * (k + 2) * power / 51**3
+    return math.fsum([*terms, -product / 720, product * (k + 3) * (k + 4) / (30240 * 51**2)])
+
+
+# Of z, z ** 2, ... in ln gamma(2 + z), the highest power first.
+_NEAR_2 = [(-1) ** k * _zeta_minus_1(k) / k for k in range(27, 1, -1)] + [1 - 0.5772156649015329]
+
+
+def _lgamma(x: CTensor) -> CTensor:
+    """With all digits near the roots 1 and 2, where XLA's has the rounding errors of its terms."""
+    z = jnp.where(x < 1.5, x - 1, x - 2)
+    is_near = jnp.abs(z) <= 0.5
+    z = jnp.where(is_near, z, 0)
+    near = z * polynomial(_NEAR_2, z) - jnp.where(x < 1.5, jnp.log1p(z), 0)
+    return jnp.where(is_near, near, lax.lgamma(x))
+
+
+class LGamma(RealFunction, formula=_lgamma, slope=_digamma):
     """y = ln |gamma(x)|."""
 
     arithmetic = "wide"
@@ -116,8 +137,8 @@ class BetaLn(_OfSeveral):
         of_both = rests + _rest(both) + 0.5 * math.log(2 * math.pi)
         of_both += both * jnp.log(both / (both + far)) - 0.5 * jnp.log(both)
         of_both -= (far - 0.5) * jnp.log1p(both / far)
-        of_few = lax.lgamma(small) + (lax.lgamma(large) - lax.lgamma(small + large))
-        of_one = lax.lgamma(small) + log_ratio
+        of_few = _lgamma(small) + (_lgamma(large) - _lgamma(small + large))
+        of_one = _lgamma(small) + log_ratio
         return jnp.select([large < 8, small < 0, small < 8], [of_few, of_few, of_one], of_both)
 
     def backward(self, dy: CTensor) -> tuple[CTensor, CTensor]:
@@ -136,7 +157,7 @@ class GammaInc(_OfSeveral):
 
     def backward(self, dy: CTensor) -> tuple[CTensor, CTensor]:
         a, x = self.xs
-        density = jnp.exp(x_log_y(a - 1, x) - x - lax.lgamma(a))
+        density = jnp.exp(x_log_y(a - 1, x) - x - _lgamma(a))
         return self.sign * dy * lax.igamma_grad_a(a, x), self.sign * dy * density
 
 
