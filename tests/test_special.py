@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy import special as scipy
+from scipy import stats
 
 from catalogue.tensors import gradient, param
 from singa import autograd, special
@@ -189,6 +190,29 @@ def test_functions_of_several_numbers_are_scipys(dtype, rtol):
     np.testing.assert_allclose(
         special.betaln(param(far_a, dtype), param(far_b, dtype)), expected, rtol=20 * rtol / 100
     )
+
+
+@pytest.mark.parametrize("a", [150.0, 250.0, 1e3, 1e5])
+def test_incomplete_gamma_functions_of_large_shapes_have_their_digits_in_float32(a):
+    """And so have their derivatives; XLA's are wrong by a tenth for 1e5."""
+    x = (a + np.array([-7, -3, -1, -0.1, 0, 0.1, 1, 3, 9]) * np.sqrt(a)).astype(np.float32)
+    x = np.concatenate([x, np.float32([0, 0.5, 4, INF]) * np.float32(a)])
+    shapes, points = param(np.full(len(x), a)), param(x)
+    wide = x.astype(np.float64)
+    exact = scipy.gammainc(a, wide), scipy.gammaincc(a, wide)
+    h = 1e-4 * np.sqrt(a)
+    slope = scipy.gammainc(a + h, wide) - scipy.gammainc(a - h, wide)
+    slope /= 2 * h
+    for function, sign, expected in (
+        (special.gammainc, 1, exact[0]), (special.gammaincc, -1, exact[1])
+    ):  # fmt: skip
+        y = function(shapes, points)
+        da, dx = gradient(y, shapes, points)
+        np.testing.assert_allclose(y, expected, rtol=2e-4 if a < 200 else 5e-5, atol=1e-30)
+        with np.errstate(invalid="ignore"):
+            density = np.where(np.isinf(wide), 0, stats.gamma.pdf(wide, a))
+        np.testing.assert_allclose(dx, sign * density, rtol=2e-4, atol=1e-30)
+        np.testing.assert_allclose(da, sign * slope, rtol=3e-4, atol=1e-7 / np.sqrt(a))
 
 
 def test_ends_of_the_incomplete_functions():

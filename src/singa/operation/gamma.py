@@ -8,13 +8,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 
 from singa.core.tensor import Tensor, TensorLike
 from singa.device import CTensor
 from singa.errors import ArgumentError, GradientError
-from singa.operation import checks
+from singa.operation import checks, large_gamma
 from singa.operation.numerics import polynomial, x_log_y
 from singa.operation.pointwise import RealFunction, as_tensors
 from singa.tape import Operation, mode
@@ -147,27 +148,40 @@ class BetaLn(_OfSeveral):
         return dy * (_digamma(a) - of_sum), dy * (_digamma(b) - of_sum)
 
 
+def _where(condition: CTensor, *xs: CTensor) -> list[CTensor]:
+    """The numbers, and 300 where the condition does not hold, which no branch finds hard."""
+    return [jnp.where(condition, x, 300) for x in xs]
+
+
 class GammaInc(_OfSeveral):
     """y = the integral of t ** (a - 1) e ** -t from 0 to x, divided by gamma(a)."""
 
     sign = 1
 
     def value(self, a: CTensor, x: CTensor) -> CTensor:
-        return lax.igamma(a, x)
+        is_large = large_gamma.is_large(a, x)
+        few = (lax.igamma if self.sign == 1 else lax.igammac)(*_where(~is_large, a, x))
+        return jnp.where(is_large, large_gamma.share(*_where(is_large, a, x), sign=self.sign), few)
 
     def backward(self, dy: CTensor) -> tuple[CTensor, CTensor]:
         a, x = self.xs
-        density = jnp.exp(x_log_y(a - 1, x) - x - _lgamma(a))
-        return self.sign * dy * lax.igamma_grad_a(a, x), self.sign * dy * density
+        is_large = large_gamma.is_large(a, x)
+        (a, x), (far_a, far_x) = _where(~is_large, a, x), _where(is_large, a, x)
+        is_end = jnp.isposinf(x)  # beyond which is nothing
+        log_density = x_log_y(a - 1, x) - x - _lgamma(a)
+        density = jnp.exp(jnp.where(is_end, -jnp.inf, log_density))
+        density = jnp.where(is_large, large_gamma.density(far_a, far_x), density)
+        _, slope = jax.jvp(
+            lambda a: large_gamma.share(a, far_x, sign=1), (far_a,), (jnp.ones_like(far_a),)
+        )
+        slope = jnp.where(is_large, slope, jnp.where(is_end, 0, lax.igamma_grad_a(a, x)))
+        return self.sign * dy * slope, self.sign * dy * density
 
 
 class GammaIncC(GammaInc):
     """y = the integral of t ** (a - 1) e ** -t from x to infinity, divided by gamma(a)."""
 
     sign = -1
-
-    def value(self, a: CTensor, x: CTensor) -> CTensor:
-        return lax.igammac(a, x)
 
 
 class BetaInc(_OfSeveral):
@@ -264,7 +278,7 @@ def gammainc(a: TensorLike, x: TensorLike) -> Tensor:
     """The regularized lower incomplete gamma function, element by element, with broadcasting.
 
     This is the probability that a number of the gamma distribution of shape ``a`` is below ``x``.
-    Both have gradients. It has about 7 digits less those of ``a`` in float32: of 1e4 three.
+    Both have gradients.
 
     Args:
         a: above 0.
@@ -291,7 +305,7 @@ def betainc(a: TensorLike, b: TensorLike, x: TensorLike) -> Tensor:
     """The regularized incomplete beta function, element by element, with broadcasting.
 
     This is the probability that a number of the beta distribution of ``a`` and ``b`` is below
-    ``x``. It has about 7 digits less those of ``a + b`` in float32: of 1e3 four.
+    ``x``. In float32 its relative error is about ``1e-6 * (a + b)``: for large ones take float64.
 
     Args:
         a, b: above 0. No derivative in them is known here.

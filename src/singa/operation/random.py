@@ -59,7 +59,12 @@ class DrawLogGamma(Operation):
     """y = the logarithm of a number of the gamma distribution of this shape, and of rate 1.
 
     Its gradient is implicit (Figurnov et al., 2018): that of the quantile which the number is.
-    The number itself would be 0 for small shapes.
+    The number itself would be 0 for small shapes. The inputs are the shapes, and a key (2,).
+
+    Example:
+        >>> key = tensor.random_key(device.get_default_device())
+        >>> autograd.DrawLogGamma()(Tensor(data=[2.0, 3.0]), key)[0].shape
+        (2,)
     """
 
     arithmetic = "wide"
