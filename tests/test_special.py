@@ -257,6 +257,19 @@ def test_where_no_derivative_is_known_it_is_refused():
     assert np.isnan(gradient(autograd.Zeta()(a, x)[0], a)[0]).all()
 
 
+def test_second_derivatives_exist_but_for_those_in_the_shape():
+    a, x = param([2.0, 300.0]), param([1.5, 290.0])
+    y = special.gammainc(a, x)
+    da, dx = autograd.grad(y, [a, x], np.ones(2, np.float32), create_graph=True)
+    density = stats.gamma.pdf([1.5, 290.0], [2.0, 300.0])
+    log = np.log([1.5, 290.0]) - scipy.digamma([2.0, 300.0])
+    by_x = density * (np.array([1.0, 299.0]) / [1.5, 290.0] - 1)
+    np.testing.assert_allclose(gradient(dx, x)[0], by_x, rtol=1e-3)
+    np.testing.assert_allclose(gradient(da, x)[0], density * log, rtol=1e-3)
+    np.testing.assert_allclose(gradient(dx, a)[0], density * log, rtol=1e-3)
+    assert np.isnan(gradient(da, a)[0][0])
+
+
 def test_numbers_and_integers_are_taken_and_others_refused():
     assert special.lgamma(Tensor(data=[5])).item() == pytest.approx(np.log(24))
     assert special.gammainc(2.0, 1.0).item() == pytest.approx(scipy.gammainc(2, 1))

@@ -5,7 +5,6 @@ gradients; half precision is computed in float32, and integers too. The names ar
 for ``lgamma``, which is its ``gammaln``; ``expit`` is :func:`singa.autograd.sigmoid`.
 """
 
-from singa.operation.activation import log_softmax, softmax
 from singa.operation.activation import sigmoid as expit
 from singa.operation.bessel import i0, i0e, i1, i1e
 from singa.operation.entropy import entr, logit, xlog1py, xlogy
@@ -26,6 +25,6 @@ from singa.operation.trigonometric import sinc
 
 __all__ = [
     "betainc", "betaln", "digamma", "entr", "erf", "erfc", "erfcx", "erfinv", "expit", "gammainc",
-    "gammaincc", "i0", "i0e", "i1", "i1e", "lgamma", "log_ndtr", "log_softmax", "logit",
-    "logsumexp", "ndtr", "ndtri", "polygamma", "sinc", "softmax", "xlog1py", "xlogy", "zeta",
+    "gammaincc", "i0", "i0e", "i1", "i1e", "lgamma", "log_ndtr", "logit",
+    "logsumexp", "ndtr", "ndtri", "polygamma", "sinc", "xlog1py", "xlogy", "zeta",
 ]  # fmt: skip

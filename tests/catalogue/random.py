@@ -43,6 +43,6 @@ ROWS = {
         [(4, 5, 2)],
     ),
     "log gamma": Row(
-        ops.DrawLogGamma, log_gamma, plain_log_gamma, [(2, 3)], POSITIVE, draws=True
+        ops.DrawLogGamma, log_gamma, plain_log_gamma, [(2, 3)], POSITIVE, draws=True, twice=False
     ),
 }  # fmt: skip

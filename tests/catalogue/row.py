@@ -17,3 +17,4 @@ class Row:
     constants: tuple[Any, ...] = ()  # further inputs, without gradients
     tolerance: float = 1e-6  # of the central differences
     draws: bool = False  # other numbers for each type, with slopes that are not those of a key
+    twice: bool = True  # jax can derive the plain formula's second derivatives

@@ -34,8 +34,12 @@ ROWS = {
         ops.BetaLn, lambda a: ops.betaln(a, 40.0), lambda a: plain_betaln(a, 40.0), [(2, 3)],
         POSITIVE,
     ),
-    "gammainc": Row(ops.GammaInc, ops.gammainc, jax.lax.igamma, [(2, 3), (2, 3)], POSITIVE),
-    "gammaincc": Row(ops.GammaIncC, ops.gammaincc, jax.lax.igammac, [(2, 3), (2, 3)], POSITIVE),
+    "gammainc": Row(
+        ops.GammaInc, ops.gammainc, jax.lax.igamma, [(2, 3), (2, 3)], POSITIVE, twice=False
+    ),
+    "gammaincc": Row(
+        ops.GammaIncC, ops.gammaincc, jax.lax.igammac, [(2, 3), (2, 3)], POSITIVE, twice=False
+    ),
     "betainc": Row(
         ops.BetaInc, lambda x: ops.betainc(1.5, 2.5, x), plain_betainc, [(2, 3)], PROBABILITY
     ),

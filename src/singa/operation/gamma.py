@@ -6,6 +6,7 @@ Element by element, with broadcasting. Integers are computed as float32.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -16,7 +17,7 @@ from singa.core.tensor import Tensor, TensorLike
 from singa.device import CTensor
 from singa.errors import ArgumentError, GradientError
 from singa.operation import checks, large_gamma
-from singa.operation.numerics import polynomial, x_log_y
+from singa.operation.numerics import polynomial, without_formula, x_log_y
 from singa.operation.pointwise import RealFunction, as_tensors
 from singa.tape import Operation, mode
 
@@ -153,6 +154,26 @@ def _where(condition: CTensor, *xs: CTensor) -> list[CTensor]:
     return [jnp.where(condition, x, 300) for x in xs]
 
 
+def _density(a: CTensor, x: CTensor) -> CTensor:
+    """That of the gamma distribution: the derivative of its share below x."""
+    log_density = x_log_y(a - 1, x) - x - _lgamma(a)
+    return jnp.exp(jnp.where(jnp.isposinf(x), -jnp.inf, log_density))
+
+
+@jax.custom_vjp
+def _slope_in_a(a: CTensor, x: CTensor) -> CTensor:
+    """The derivative of gammainc(a, x) by a; there is no formula for its own one by a."""
+    return jnp.where(jnp.isposinf(x), 0, lax.igamma_grad_a(a, x))
+
+
+def _slope_in_a_backward(xs: tuple[CTensor, CTensor], dy: CTensor) -> tuple[CTensor, CTensor]:
+    a, x = xs
+    return without_formula(dy), dy * _density(a, x) * (jnp.log(x) - _digamma(a))
+
+
+_slope_in_a.defvjp(lambda a, x: (_slope_in_a(a, x), (a, x)), _slope_in_a_backward)
+
+
 class GammaInc(_OfSeveral):
     """y = the integral of t ** (a - 1) e ** -t from 0 to x, divided by gamma(a)."""
 
@@ -167,14 +188,11 @@ class GammaInc(_OfSeveral):
         a, x = self.xs
         is_large = large_gamma.is_large(a, x)
         (a, x), (far_a, far_x) = _where(~is_large, a, x), _where(is_large, a, x)
-        is_end = jnp.isposinf(x)  # beyond which is nothing
-        log_density = x_log_y(a - 1, x) - x - _lgamma(a)
-        density = jnp.exp(jnp.where(is_end, -jnp.inf, log_density))
-        density = jnp.where(is_large, large_gamma.density(far_a, far_x), density)
+        density = jnp.where(is_large, large_gamma.density(far_a, far_x), _density(a, x))
         _, slope = jax.jvp(
             lambda a: large_gamma.share(a, far_x, sign=1), (far_a,), (jnp.ones_like(far_a),)
         )
-        slope = jnp.where(is_large, slope, jnp.where(is_end, 0, lax.igamma_grad_a(a, x)))
+        slope = jnp.where(is_large, slope, _slope_in_a(a, x))
         return self.sign * dy * slope, self.sign * dy * density
 
 
@@ -191,25 +209,36 @@ class BetaInc(_OfSeveral):
     """
 
     def value(self, a: CTensor, b: CTensor, x: CTensor) -> CTensor:
-        return lax.betainc(a, b, x)
+        return lax.betainc(lax.stop_gradient(a), lax.stop_gradient(b), x)
 
     def backward(self, dy: CTensor) -> tuple[CTensor, CTensor, CTensor]:
         a, b, x = self.xs
         log_beta = BetaLn().value(a, b)
         density = jnp.exp(x_log_y(a - 1, x) + x_log_y(b - 1, 1 - x) - log_beta)
-        unknown = jnp.full_like(dy, jnp.nan)
-        return unknown, unknown, dy * density
+        return without_formula(dy), without_formula(dy), dy * density
+
+
+@jax.custom_vjp
+def _zeta(s: CTensor, q: CTensor) -> CTensor:
+    return lax.zeta(s, q)
+
+
+def _zeta_backward(xs: Sequence[CTensor], dy: CTensor) -> tuple[CTensor, CTensor]:
+    s, q = xs
+    return without_formula(dy), dy * -s * _zeta(s + 1, q)
+
+
+_zeta.defvjp(lambda s, q: (_zeta(s, q), (s, q)), _zeta_backward)
 
 
 class Zeta(_OfSeveral):
     """y = the sum of (q + k) ** -s over k = 0, 1, ... The gradient in s is NaN: no formula."""
 
     def value(self, s: CTensor, q: CTensor) -> CTensor:
-        return lax.zeta(s, q)
+        return _zeta(s, q)
 
     def backward(self, dy: CTensor) -> tuple[CTensor, CTensor]:
-        s, q = self.xs
-        return jnp.full_like(dy, jnp.nan), dy * -s * lax.zeta(s + 1, q)
+        return _zeta_backward(self.xs, dy)
 
 
 def _without_derivative(function: str, **parameters: Tensor) -> None:
@@ -278,7 +307,7 @@ def gammainc(a: TensorLike, x: TensorLike) -> Tensor:
     """The regularized lower incomplete gamma function, element by element, with broadcasting.
 
     This is the probability that a number of the gamma distribution of shape ``a`` is below ``x``.
-    Both have gradients.
+    Both have gradients; second derivatives in ``a`` alone are NaN, as there is no formula.
 
     Args:
         a: above 0.

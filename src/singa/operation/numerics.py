@@ -163,3 +163,8 @@ def x_log_y(x: CTensor, y: CTensor) -> CTensor:
     """X ln y, and 0 where x is 0, unless y is NaN."""
     is_zero = (x == 0) & ~jnp.isnan(y)
     return jnp.where(is_zero, 0, x * jnp.log(jnp.where(is_zero, 1, y)))
+
+
+def without_formula(dy: CTensor) -> CTensor:
+    """The gradient of an input in which no derivative is known: NaN, if there is any gradient."""
+    return jnp.where(dy == 0, 0, jnp.nan).astype(dy.dtype)

@@ -11,6 +11,7 @@ from singa.core.tensor import Tensor, next_key, wrap
 from singa.device import CTensor
 from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks
+from singa.operation.numerics import without_formula
 from singa.tape import Operation, mode, wide
 
 __all__ = [
@@ -55,11 +56,24 @@ class ChannelDropout(Dropout):
         return *x.shape[:2], *[1] * (x.ndim - 2)
 
 
+@jax.custom_vjp
+def _gamma_slope(a: CTensor, x: CTensor) -> CTensor:
+    """The derivative by a of the number x of a gamma distribution."""
+    return jax.lax.random_gamma_grad(a, x)
+
+
+_gamma_slope.defvjp(
+    lambda a, x: (_gamma_slope(a, x), None),
+    lambda _, dy: (without_formula(dy), without_formula(dy)),
+)
+
+
 class DrawLogGamma(Operation):
     """y = the logarithm of a number of the gamma distribution of this shape, and of rate 1.
 
-    Its gradient is implicit (Figurnov et al., 2018): that of the quantile which the number is.
-    The number itself would be 0 for small shapes. The inputs are the shapes, and a key (2,).
+    Its gradient is implicit (Figurnov et al., 2018): that of the quantile which the number is; its
+    own derivative is NaN, as there is no formula. The number itself would be 0 for small shapes.
+    The inputs are the shapes, and a key (2,).
 
     Example:
         >>> key = tensor.random_key(device.get_default_device())
@@ -81,7 +95,7 @@ class DrawLogGamma(Operation):
         is_small = y < jnp.log(jnp.finfo(y.dtype).eps).astype(y.dtype)
         of_small = (jax.lax.digamma(a + 1) - y) / a
         x = jnp.exp(jnp.where(is_small, 0, y))
-        return dy * jnp.where(is_small, of_small, jax.lax.random_gamma_grad(a, x) / x), None
+        return dy * jnp.where(is_small, of_small, _gamma_slope(a, x) / x), None
 
 
 def share_kept(ratio: float) -> Any:
