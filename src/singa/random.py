@@ -17,21 +17,17 @@ Values of Tensors are checked eagerly, and in compiled steps under ``autograd.de
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Sequence
+from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 from singa.core import random as _kernels
 from singa.core.arrays import as_shape
-from singa.core.tensor import Tensor, TensorLike, next_key, number, wrap
-from singa.device import CTensor, Device, as_device, as_dtype, float32, get_default_device, int32
-from singa.device import is_float as _is_float
+from singa.core.tensor import Tensor, TensorLike, next_key, wrap
+from singa.device import as_device, as_dtype, get_default_device, int32
 from singa.errors import ArgumentError, DTypeError, ShapeError
 from singa.operation import (
-    DrawLogGamma,
-    cast,
     checks,
     cholesky,
     exp,
@@ -44,80 +40,12 @@ from singa.operation import (
     tril,
     unsqueeze,
 )
+from singa.operation.drawing import Draw, Place, Shape
 
 __all__ = [
     "bernoulli", "beta", "categorical", "dirichlet", "exponential", "gamma", "gumbel", "laplace",
     "multivariate_normal", "normal", "permutation", "poisson", "randint", "uniform",
 ]  # fmt: skip
-
-Shape: TypeAlias = "Sequence[int] | int | None"
-Place: TypeAlias = "Device | str | None"
-
-
-class _Draw:
-    """What is drawn: its shape, type and device; and the parameters, as Tensors of this type.
-
-    Args:
-        name: of the function, for messages.
-        parameters: Tensors, numbers, or arrays.
-        shape: of the result, without ``last`` axes.
-        last: how many last axes of each parameter belong to one thing that is drawn.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        parameters: Sequence[TensorLike],
-        shape: Shape,
-        dtype: Any = None,
-        device: Place = None,
-        last: Sequence[int] = (0, 0),
-    ) -> None:
-        given = [p if isinstance(p, (Tensor, int, float)) else Tensor(data=p) for p in parameters]
-        tensors = [p for p in given if isinstance(p, Tensor)]
-        types = [p.dtype for p in tensors if _is_float(p.dtype)]
-        self.dtype = as_dtype(dtype) if dtype is not None else jnp.result_type(*types or [float32])
-        if not _is_float(self.dtype):
-            raise DTypeError(f"{name}: dtype must be a float type, got {self.dtype}")
-        if tensors:
-            self.device = tensors[0].device
-        else:
-            self.device = get_default_device() if device is None else as_device(device)
-        self.parameters = [self._tensor(p) for p in given]
-        shapes = [p.shape[: p.ndim() - n] for p, n in zip(self.parameters, last, strict=False)]
-        if any(p.ndim() < n for p, n in zip(self.parameters, last, strict=False)):
-            raise ShapeError(f"{name}: vectors are along the last axis, and matrices along two")
-        try:
-            own = np.broadcast_shapes(*shapes)
-            self.shape = own if shape is None else as_shape(shape)
-            fits = np.broadcast_shapes(own, self.shape) == self.shape
-        except ValueError:
-            fits = False
-        if not fits:
-            raise ShapeError(f"{name}: parameters of {shapes} do not broadcast to shape {shape}")
-
-    def _tensor(self, parameter: Tensor | float) -> Tensor:
-        if not isinstance(parameter, Tensor):
-            return number(parameter, self.dtype, self.device)
-        return parameter if parameter.dtype == self.dtype else cast(parameter, self.dtype)
-
-    def of(
-        self, kernel: Callable[..., CTensor], *arguments: Any, last: tuple[int, ...] = ()
-    ) -> Tensor:
-        """What a kernel of :mod:`singa.core.random` draws, of this shape and ``last`` axes."""
-        key, shape = next_key(self.device), (*self.shape, *last)
-        return wrap(kernel(key, *arguments, shape=shape, dtype=self.dtype), self.device)
-
-    def log_gamma(self, concentration: Tensor) -> Tensor:
-        """The logarithm of numbers of the gamma distribution."""
-        key = wrap(next_key(self.device), self.device)
-        return DrawLogGamma()(concentration, key)[0]
-
-
-def _positive(name: str, **parameters: TensorLike) -> None:
-    for what, x in parameters.items():
-        checks.values(name, f"{what} must be above 0", lambda x: x > 0, x)
-
 
 # -- numbers on a line ----------------------------------------------------------------------------
 
@@ -142,7 +70,7 @@ def normal(
         (5.0, 0.1)
     """
     checks.values("normal", "std must be 0 or more", lambda x: x >= 0, std)
-    draw = _Draw("normal", (mean, std), shape, dtype, device)
+    draw = Draw("normal", (mean, std), shape, dtype, device)
     mean, std = draw.parameters
     return mean + std * draw.of(_kernels.standard_normal)
 
@@ -168,7 +96,7 @@ def uniform(
         True
     """
     checks.values("uniform", "low must not be above high", lambda a, b: a <= b, low, high)
-    draw = _Draw("uniform", (low, high), shape, dtype, device)
+    draw = Draw("uniform", (low, high), shape, dtype, device)
     low, high = draw.parameters
     return low + (high - low) * draw.of(_kernels.standard_uniform)
 
@@ -185,8 +113,8 @@ def exponential(
         >>> round(random.exponential(2.0, (100, 100)).mean().item(), 1)
         0.5
     """
-    _positive("exponential", rate=rate)
-    draw = _Draw("exponential", (rate,), shape, dtype, device)
+    checks.positive("exponential", rate=rate)
+    draw = Draw("exponential", (rate,), shape, dtype, device)
     (rate,) = draw.parameters
     return draw.of(_kernels.standard_exponential) / rate
 
@@ -208,8 +136,8 @@ def laplace(
         >>> round(random.laplace(5.0, 0.1, (100, 100)).mean().item(), 1)
         5.0
     """
-    _positive("laplace", scale=scale)
-    draw = _Draw("laplace", (loc, scale), shape, dtype, device)
+    checks.positive("laplace", scale=scale)
+    draw = Draw("laplace", (loc, scale), shape, dtype, device)
     loc, scale = draw.parameters
     return loc + scale * draw.of(_kernels.standard_laplace)
 
@@ -233,8 +161,8 @@ def gumbel(
         >>> round(random.gumbel(1.0, 0.1, (100, 100)).mean().item(), 1)
         1.1
     """
-    _positive("gumbel", scale=scale)
-    draw = _Draw("gumbel", (loc, scale), shape, dtype, device)
+    checks.positive("gumbel", scale=scale)
+    draw = Draw("gumbel", (loc, scale), shape, dtype, device)
     loc, scale = draw.parameters
     return loc + scale * draw.of(_kernels.standard_gumbel)
 
@@ -260,8 +188,8 @@ def gamma(
         >>> round(random.gamma(9.0, 3.0, (100, 100)).mean().item(), 1)
         3.0
     """
-    _positive("gamma", concentration=concentration, rate=rate)
-    draw = _Draw("gamma", (concentration, rate), shape, dtype, device)
+    checks.positive("gamma", concentration=concentration, rate=rate)
+    draw = Draw("gamma", (concentration, rate), shape, dtype, device)
     concentration, rate = draw.parameters
     return exp(draw.log_gamma(expand(concentration, draw.shape))) / rate
 
@@ -280,8 +208,8 @@ def beta(
         >>> round(random.beta(6.0, 4.0, (100, 100)).mean().item(), 1)
         0.6
     """
-    _positive("beta", a=a, b=b)
-    draw = _Draw("beta", (a, b), shape, dtype, device)
+    checks.positive("beta", a=a, b=b)
+    draw = Draw("beta", (a, b), shape, dtype, device)
     a, b = [expand(x, draw.shape) for x in draw.parameters]
     return sigmoid(draw.log_gamma(a) - draw.log_gamma(b))
 
@@ -307,8 +235,8 @@ def dirichlet(
         >>> random.dirichlet([1.0, 2.0, 3.0], (2,)).sum(-1)
         Tensor([1., 1.], shape=(2,), dtype=float32, device=cpu)
     """
-    _positive("dirichlet", concentration=concentration)
-    draw = _Draw("dirichlet", (concentration,), shape, dtype, device, last=(1,))
+    checks.positive("dirichlet", concentration=concentration)
+    draw = Draw("dirichlet", (concentration,), shape, dtype, device, last=(1,))
     (concentration,) = draw.parameters
     whole = (*draw.shape, concentration.shape[-1])
     return softmax(draw.log_gamma(expand(concentration, whole)), -1)
@@ -343,7 +271,7 @@ def multivariate_normal(
         raise ArgumentError("multivariate_normal: give either covariance or scale_tril")
     matrix = scale_tril if covariance is None else covariance
     assert matrix is not None
-    draw = _Draw("multivariate_normal", (mean, matrix), shape, dtype, device, last=(1, 2))
+    draw = Draw("multivariate_normal", (mean, matrix), shape, dtype, device, last=(1, 2))
     mean, factor = draw.parameters
     size = mean.shape[-1]
     if factor.shape[-2:] != (size, size):
@@ -372,7 +300,7 @@ def bernoulli(
         0.3
     """
     checks.values("bernoulli", "p must be from 0 to 1", lambda x: (x >= 0) & (x <= 1), p)
-    draw = _Draw("bernoulli", (p,), shape, dtype, device)
+    draw = Draw("bernoulli", (p,), shape, dtype, device)
     (p,) = draw.parameters
     return draw.of(_kernels.trials, p.data)
 
@@ -390,7 +318,7 @@ def poisson(
         2
     """
     checks.values("poisson", "rate must be 0 or more", lambda x: x >= 0, rate)
-    draw = _Draw("poisson", (rate,), shape, dtype, device)
+    draw = Draw("poisson", (rate,), shape, dtype, device)
     (rate,) = draw.parameters
     return draw.of(_kernels.poisson, rate.data)
 
@@ -483,7 +411,7 @@ def categorical(
         >>> sorted(random.categorical([0.0, 1.0, 2.0], 3, replace=False).tolist())
         [0, 1, 2]
     """
-    given, (logits,) = logits, _Draw("categorical", (logits,), None).parameters
+    given, (logits,) = logits, Draw("categorical", (logits,), None).parameters
     if not -logits.ndim() <= axis < logits.ndim():
         raise ShapeError(f"categorical: axis {axis} of logits with {logits.ndim()} axes")
     batch = list(logits.shape)

@@ -12,7 +12,7 @@ from singa.core.arrays import as_shape
 from singa.core.tensor import Tensor, TensorLike, as_tensor
 from singa.device import float32, is_float
 from singa.errors import ArgumentError, GradientError, ShapeError
-from singa.operation import cast, checks, expand, sqrt
+from singa.operation import cast, expand, sqrt
 from singa.operation.pointwise import as_tensors
 from singa.tape import no_grad
 
@@ -143,12 +143,6 @@ def parameters(name: str, *given: TensorLike, last: Sequence[int] = (0, 0)) -> l
     return [
         x if x.shape == shape else expand(x, shape) for x, shape in zip(tensors, whole, strict=True)
     ]
-
-
-def positive(name: str, **given: TensorLike) -> None:
-    """Raise unless these parameters are above 0."""
-    for what, x in given.items():
-        checks.values(name, f"{what} must be above 0", lambda x: x > 0, x)
 
 
 def within(

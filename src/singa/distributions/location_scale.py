@@ -6,7 +6,7 @@ import math
 
 from singa import random
 from singa.core.tensor import Tensor, TensorLike
-from singa.distributions.base import Distribution, parameters, positive
+from singa.distributions.base import Distribution, parameters
 from singa.operation import abs, checks, exp, lgamma, log
 
 _EULER = 0.5772156649015329  # the mean of Gumbel's distribution
@@ -29,7 +29,7 @@ class Normal(Distribution):
     """
 
     def __init__(self, loc: TensorLike = 0.0, scale: TensorLike = 1.0) -> None:
-        positive("Normal", scale=scale)
+        checks.positive("Normal", scale=scale)
         self.loc, self.scale = parameters("Normal", loc, scale)
         self.batch_shape = self.loc.shape
 
@@ -117,7 +117,7 @@ class Laplace(Distribution):
     """
 
     def __init__(self, loc: TensorLike = 0.0, scale: TensorLike = 1.0) -> None:
-        positive("Laplace", scale=scale)
+        checks.positive("Laplace", scale=scale)
         self.loc, self.scale = parameters("Laplace", loc, scale)
         self.batch_shape = self.loc.shape
 
@@ -159,7 +159,7 @@ class Gumbel(Distribution):
     """
 
     def __init__(self, loc: TensorLike = 0.0, scale: TensorLike = 1.0) -> None:
-        positive("Gumbel", scale=scale)
+        checks.positive("Gumbel", scale=scale)
         self.loc, self.scale = parameters("Gumbel", loc, scale)
         self.batch_shape = self.loc.shape
 

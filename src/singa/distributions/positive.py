@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from singa import random
 from singa.core.tensor import Tensor, TensorLike
-from singa.distributions.base import Distribution, parameters, positive, within
-from singa.operation import betaln, digamma, lgamma, log, xlog1py, xlogy
+from singa.distributions.base import Distribution, parameters, within
+from singa.operation import betaln, checks, digamma, lgamma, log, xlog1py, xlogy
 
 
 class Exponential(Distribution):
@@ -23,7 +23,7 @@ class Exponential(Distribution):
     """
 
     def __init__(self, rate: TensorLike = 1.0) -> None:
-        positive("Exponential", rate=rate)
+        checks.positive("Exponential", rate=rate)
         (self.rate,) = parameters("Exponential", rate)
         self.batch_shape = self.rate.shape
 
@@ -66,7 +66,7 @@ class Gamma(Distribution):
     """
 
     def __init__(self, concentration: TensorLike, rate: TensorLike = 1.0) -> None:
-        positive("Gamma", concentration=concentration, rate=rate)
+        checks.positive("Gamma", concentration=concentration, rate=rate)
         self.concentration, self.rate = parameters("Gamma", concentration, rate)
         self.batch_shape = self.rate.shape
 
@@ -111,7 +111,7 @@ class Beta(Distribution):
     """
 
     def __init__(self, a: TensorLike, b: TensorLike) -> None:
-        positive("Beta", a=a, b=b)
+        checks.positive("Beta", a=a, b=b)
         self.a, self.b = parameters("Beta", a, b)
         self.batch_shape = self.a.shape
 

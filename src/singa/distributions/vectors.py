@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from singa import random
 from singa.core.tensor import Tensor, TensorLike
-from singa.distributions.base import Distribution, parameters, positive, within
+from singa.distributions.base import Distribution, parameters, within
 from singa.errors import ShapeError
 from singa.operation import (
     abs,
@@ -41,7 +41,7 @@ class Dirichlet(Distribution):
     """
 
     def __init__(self, concentration: TensorLike) -> None:
-        positive("Dirichlet", concentration=concentration)
+        checks.positive("Dirichlet", concentration=concentration)
         (self.concentration,) = parameters("Dirichlet", concentration, last=(1,))
         shape = self.concentration.shape
         self.batch_shape, self.event_shape = shape[:-1], shape[-1:]

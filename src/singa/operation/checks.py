@@ -165,6 +165,12 @@ def values(name: str, words: str, holds: Callable[..., Any], *xs: TensorLike) ->
         raise ArgumentError(f"{about}{', got ' if wrong else ''}{' and '.join(map(str, wrong))}")
 
 
+def positive(name: str, **given: TensorLike) -> None:
+    """Raise unless the values of these parameters are above 0: see :func:`values`."""
+    for what, x in given.items():
+        values(name, f"{what} must be above 0", lambda x: x > 0, x)
+
+
 _UNSIGNED = {size: np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
 
 
