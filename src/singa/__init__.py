@@ -11,6 +11,7 @@ try:
         autograd,
         device,
         distributed,
+        distributions,
         errors,
         fft,
         initializer,
@@ -19,6 +20,8 @@ try:
         metric,
         model,
         opt,
+        random,
+        special,
         tensor,
     )
     from singa.core.tensor import Tensor
@@ -33,6 +36,7 @@ sys.modules.update({"singa.checkpoint": checkpoint, "singa.weights": weights})
 __version__ = "0.1.0"
 
 __all__ = [
-    "Tensor", "autograd", "checkpoint", "device", "distributed", "errors", "fft", "initializer",
-    "layer", "linalg", "metric", "model", "opt", "tensor", "weights",
+    "Tensor", "autograd", "checkpoint", "device", "distributed", "distributions", "errors", "fft",
+    "initializer", "layer", "linalg", "metric", "model", "opt", "random", "special", "tensor",
+    "weights",
 ]  # fmt: skip

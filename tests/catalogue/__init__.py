@@ -36,6 +36,7 @@ from catalogue import (
     short_time,
     similarity,
     sliding,
+    special,
     statistics,
     trigonometric,
     variadic,
@@ -47,7 +48,7 @@ FAMILIES = (
     cumulative, elementwise, exponential, factorization, fourier, indexing, joining, linear, logic,
     loss, normalization, ordering, pooling, random, recurrent, reduction, resizing, rounding,
     sampling, scaling, scattering, segments, selection, shaping, short_time, similarity, sliding,
-    statistics, trigonometric, variadic,
+    special, statistics, trigonometric, variadic,
 )  # fmt: skip
 
 TABLE: dict[str, Row] = {}

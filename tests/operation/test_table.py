@@ -107,7 +107,7 @@ def test_backward_is_what_jax_derives_from_the_plain_formula(name):
         np.testing.assert_allclose(np.broadcast_to(g, e.shape), e, rtol=1e-9, atol=1e-12)
 
 
-@every_row
+@pytest.mark.parametrize("name", [n for n, r in TABLE.items() if not r.draws])
 def test_backward_is_the_slope_of_forward(name):
     row = TABLE[name]
     _, ours, arrays, dy = computed(name, "float64")
@@ -154,7 +154,7 @@ def test_every_float_type_goes_in_and_comes_out(name, dtype):
     y, ours = of_type(name, dtype)
     assert str(y.dtype) == dtype
     assert {str(g.dtype) for g in ours} == {dtype}
-    if dtype == "float32":
+    if dtype == "float32" and not TABLE[name].draws:
         exact, gradients, *_ = computed(name, "float64")
         np.testing.assert_allclose(y, exact, rtol=1e-4, atol=1e-5)
         for g, e in zip(ours, gradients, strict=True):

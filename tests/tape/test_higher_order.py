@@ -35,7 +35,7 @@ class Along(autograd.Operation):
         return sum(jnp.vdot(x, d) for x, d in zip(xs[:half], xs[half:], strict=True))
 
 
-DIFFERENTIABLE_TWICE = [name for name, row in TABLE.items() if row.op.traceable]
+DIFFERENTIABLE_TWICE = [name for name, row in TABLE.items() if row.op.traceable and row.twice]
 EAGERLY = DIFFERENTIABLE_TWICE[::4]
 """The others are differentiated in a step, which is compiled sooner than five kernels.
 

@@ -5,7 +5,7 @@ They run while a kernel is traced, and cost nothing later; but :func:`ids` runs 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, TypeAlias
@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from singa.core.arrays import check_real, on_host
-from singa.core.tensor import Tensor
+from singa.core.tensor import Tensor, TensorLike
 from singa.core.watching import local
 from singa.device import CTensor, DType, float32, has_gradients, is_float
 from singa.errors import ArgumentError, BoundsError, DTypeError, ShapeError
@@ -149,6 +149,39 @@ def ids(
                 f"{operation.name}: {what} are from 0 to {count - 1}, for {of} of shape {shape}; "
                 f"got {wrong[0]}"
             )
+
+
+def values(name: str, words: str, holds: Callable[..., Any], *xs: TensorLike) -> None:
+    """Raise unless values are as they should be: eagerly, and under ``detect_anomaly``.
+
+    In other compiled steps nobody looks at the values of Tensors.
+
+    Args:
+        name: of the function, for the message.
+        words: what should be so.
+        holds: from the values, as arrays of NumPy or jax that broadcast, to where it is so.
+        xs: the values.
+
+    Raises:
+        ArgumentError: it is not so somewhere.
+    """
+    about = f"{name}: {words}"
+    if local.capture is not None and any(isinstance(x, Tensor) for x in xs):
+        if local.anomaly:
+            arrays = [x.data if isinstance(x, Tensor) else x for x in xs]
+            local.capture.check(holds(*arrays).all(), partial(ArgumentError, about))
+        return
+    found = [on_host(x._data) if isinstance(x, Tensor) else np.asarray(x) for x in xs]
+    good = np.asarray(holds(*found))
+    if not good.all():
+        wrong = [x[~good][0] for x in np.broadcast_arrays(*found) if x.shape == good.shape]
+        raise ArgumentError(f"{about}{', got ' if wrong else ''}{' and '.join(map(str, wrong))}")
+
+
+def positive(name: str, **given: TensorLike) -> None:
+    """Raise unless the values of these parameters are above 0: see :func:`values`."""
+    for what, x in given.items():
+        values(name, f"{what} must be above 0", lambda x: x > 0, x)
 
 
 _largest = np.maximum.reduce
