@@ -16,6 +16,7 @@ from catalogue import (
     joining,
     linear,
     logic,
+    lookup,
     loss,
     normalization,
     ordering,
@@ -41,9 +42,10 @@ from catalogue.row import Row as Row
 
 FAMILIES = (
     activation, arranging, attention, bending, choosing, convolution, ctc, cumulative, elementwise,
-    exponential, factorization, indexing, joining, linear, logic, loss, normalization, ordering,
-    pooling, random, recurrent, reduction, resizing, rounding, sampling, scaling, scattering,
-    segments, selection, shaping, similarity, sliding, statistics, trigonometric, variadic,
+    exponential, factorization, indexing, joining, linear, logic, lookup, loss, normalization,
+    ordering, pooling, random, recurrent, reduction, resizing, rounding, sampling, scaling,
+    scattering, segments, selection, shaping, similarity, sliding, statistics, trigonometric,
+    variadic,
 )  # fmt: skip
 
 TABLE: dict[str, Row] = {}

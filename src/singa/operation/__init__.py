@@ -26,6 +26,7 @@ from singa.operation import (
     joining,
     linear,
     logic,
+    lookup,
     margin_loss,
     max_pooling,
     normalization,
@@ -70,6 +71,7 @@ from singa.operation.indexing import *
 from singa.operation.joining import *
 from singa.operation.linear import *
 from singa.operation.logic import *
+from singa.operation.lookup import *
 from singa.operation.margin_loss import *
 from singa.operation.max_pooling import *
 from singa.operation.normalization import *
@@ -99,7 +101,7 @@ from singa.tape import Operation
 _FAMILIES: tuple[ModuleType, ...] = (
     activation, adaptive_pooling, arranging, attention, bending, choosing, class_loss, convolution,
     ctc, cumulative, elementwise, exponential, factorization, gated_activation, indexing, joining,
-    linear, logic, margin_loss, max_pooling, normalization, number_loss, ordering, pooling,
+    linear, logic, lookup, margin_loss, max_pooling, normalization, number_loss, ordering, pooling,
     probability_loss, random, recurrent, reduction, resizing, rounding, sampling, scaling,
     scattering, segments, selection, shaping, similarity, sliding, statistics, systems,
     trigonometric, variadic,

@@ -1,4 +1,7 @@
-"""Recurrences over whole sequences, in one direction: see ``sequence.py``."""
+"""Recurrences: a whole sequence in one direction is one operation, and one compiled loop.
+
+Their base is in ``sequence.py``.
+"""
 
 from __future__ import annotations
 

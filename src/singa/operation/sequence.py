@@ -1,4 +1,4 @@
-"""Recurrences: a whole sequence in one direction is one operation, and one compiled loop.
+"""The base of the recurrences, which are one compiled loop each.
 
 The loop computes only what depends on the previous step. The inputs' product with their weights is
 computed before the loop, for all steps at once. In the backward pass, the factors from a state's
