@@ -147,7 +147,7 @@ class Tanh(Function, operation=operation.Tanh):
 
 
 class Softplus(Function, operation=operation.SoftPlus):
-    """ln(1 + e ** (``beta`` x)) / ``beta``, element by element; see :func:`singa.autograd.softplus`.
+    """ln(1 + e ** (``beta`` x)) / ``beta``: see :func:`singa.autograd.softplus`.
 
     Args:
         beta: how near it is to relu(x).
