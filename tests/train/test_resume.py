@@ -224,6 +224,18 @@ def test_early_stopping_goes_back_to_the_best_epoch():
     assert again.epochs.rows == history.epochs.rows
 
 
+def test_of_two_that_restore_the_last_decides_which_epoch_is_best():
+    one, two = Line(), Line()
+    early, late = (
+        train.EarlyStopping(9, "loss", mode=mode, restore_best=True) for mode in ("max", "min")
+    )
+    fit(one, 3, callbacks=[early, late])
+    fit(two, 3, callbacks=[late])
+    np.testing.assert_array_equal(one.linear.W.to_numpy(), two.linear.W.to_numpy())
+    fit(two, 3, callbacks=[late, early])
+    assert not np.array_equal(one.linear.W.to_numpy(), two.linear.W.to_numpy())
+
+
 def weights(path):
     with checkpoint.Reader(path) as reader:
         arrays = reader.read(checkpoint.MODEL)

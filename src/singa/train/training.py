@@ -103,6 +103,7 @@ class Training:
         is_diverged: whether it has ended because of that. Nothing is saved then.
         is_interrupted: whether Ctrl-C or SIGTERM has ended it after a step.
         best_states: the model's states after the best epoch, if early stopping restores them.
+        restoring: the callback that keeps and restores these: the last one with ``restore_best``.
         monitors: by the quantity's name, monitors that define the best epoch instead of the
             metrics.
         batch: the Tensors of the last step's batch.
@@ -137,6 +138,7 @@ class Training:
         self.stop_at_nan = stop_at_nan
         self.is_diverged = self.is_interrupted = self._has_warned = False
         self.best_states: dict[str, CTensor] = {}
+        self.restoring: Callback | None = None
         self.monitors: dict[str, Monitor] = {}
         self.history = History()
         self.batch: Batch = ()
@@ -236,7 +238,9 @@ class Training:
 
     def train(self, callbacks: Sequence[Callback]) -> History:
         """Train. Ctrl-C or SIGTERM ends it after the present step, a second one at once."""
-        if not any(getattr(callback, "restore_best", False) for callback in callbacks):
+        restoring = [each for each in callbacks if getattr(each, "restore_best", False)]
+        self.restoring = restoring[-1] if restoring else None
+        if self.restoring is None:
             self.best_states = {}  # of a training that was resumed without early stopping
         try:
             with _interrupts(self), ExitStack() as ends, self._status():
