@@ -216,6 +216,7 @@ FUNCTIONS: dict[Any, Callable[..., Tensor]] = {
     np.stack: _joining(joining.stack),
     np.where: _where,
     np.clip: choosing.clip,
+    np.round: rounding.rounde,
     np.nan_to_num: _nan_to_num,
 }
 
