@@ -147,7 +147,7 @@ class Meters:
             state.copy_from_numpy(counts[name])
 
 
-def numbers(rows: Sequence[Mapping[str, CTensor]]) -> list[dict[str, float]]:
+def numbers(rows: Sequence[Mapping[str, CTensor | int]]) -> list[dict[str, float]]:
     """Scalars on devices as Python numbers, read all at once. This waits for them."""
     values = jax.device_get([list(row.values()) for row in rows])
     return [
