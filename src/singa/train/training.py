@@ -218,10 +218,8 @@ class Training:
         ]
         if not self._counts:
             return {}
-        rows = [
-            {name: self.history.steps[name][first + i] for name in names}
-            for i in range(len(self._counts))
-        ]
+        columns = [self.history.steps[name][first:] for name in names]
+        rows = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
         return weighted_means(rows, self._counts)
 
     def counts(self) -> dict[str, list[float]]:
