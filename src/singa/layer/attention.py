@@ -11,6 +11,7 @@ from singa.layer.linear import Linear
 from singa.operation import (
     Dropout,
     affine,
+    checks,
     matmul,
     reduce_mean,
     reshape,
@@ -117,7 +118,7 @@ class MultiHeadAttention(Layer):
         self.dropout = float(dropout)
         self.bias = bool(bias)
         self.batch_first = bool(batch_first)
-        self.scale = None if scale is None else float(scale)
+        self.scale = None if scale is None else checks.number(f"{name}: scale", scale)
         self.in_proj_weight: Tensor
         self.q_proj_weight: Tensor
         self.k_proj_weight: Tensor

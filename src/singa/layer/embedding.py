@@ -8,6 +8,7 @@ from singa.core.tensor import Tensor, TensorLike
 from singa.device import float32
 from singa.errors import ArgumentError, ShapeError
 from singa.layer.base import Initializer, Layer, positive
+from singa.operation import checks
 from singa.tape import no_grad
 
 _INITIALIZERS: dict[str, Initializer] = {
@@ -63,12 +64,16 @@ class Embedding(Layer):
                 f"{initializer!r}"
             )
         self.initializer = initializer
-        if padding_idx is not None and not -input_dim <= padding_idx < input_dim:
-            raise ArgumentError(
-                f"{type(self).__name__}: padding_idx={padding_idx} is none of {input_dim} integers"
-            )
+        name = type(self).__name__
+        if padding_idx is not None:
+            padding_idx = checks.integer(f"{name}: padding_idx", padding_idx)
+            if not -input_dim <= padding_idx < input_dim:
+                raise ArgumentError(
+                    f"{name}: padding_idx={padding_idx} is none of {input_dim} integers"
+                )
         self.padding_idx = padding_idx
-        self.max_norm, self.norm_type = max_norm, float(norm_type)
+        self.max_norm = None if max_norm is None else checks.number(f"{name}: max_norm", max_norm)
+        self.norm_type = checks.number(f"{name}: norm_type", norm_type)
         self.scale_grad_by_freq = bool(scale_grad_by_freq)
         self.W: Tensor
 

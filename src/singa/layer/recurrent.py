@@ -94,13 +94,13 @@ class RNN_Base(Layer):
         self.batch_first = bool(batch_first)
         self.dropout = float(dropout)
         self.bidirectional = bool(bidirectional)
-        if proj_size and self.mode != "lstm":
-            raise ArgumentError(f"{name}: proj_size is for LSTMs only")
-        if not isinstance(proj_size, int) or not 0 <= proj_size < hidden_size:
+        if not isinstance(proj_size, (int, np.integer)) or not 0 <= proj_size < hidden_size:
             raise ArgumentError(
                 f"{name}: proj_size must be less than hidden_size={hidden_size}, or 0 for no "
                 f"projection; got {proj_size!r}"
             )
+        if proj_size and self.mode != "lstm":
+            raise ArgumentError(f"{name}: proj_size is for LSTMs only")
         self.proj_size = int(proj_size)
 
     @property

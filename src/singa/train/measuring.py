@@ -148,7 +148,7 @@ class Meters:
 
 
 def numbers(rows: Sequence[Mapping[str, CTensor | int]]) -> list[dict[str, float]]:
-    """Scalars on devices as Python numbers, read all at once; integers of Python stay. This waits."""
+    """Scalars on devices as Python numbers, read all at once, which waits; integers stay."""
     read = jax.device_get(
         [[each for each in row.values() if not isinstance(each, int)] for row in rows]
     )
