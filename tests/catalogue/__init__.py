@@ -18,6 +18,7 @@ from catalogue import (
     joining,
     linear,
     logic,
+    lookup,
     loss,
     normalization,
     ordering,
@@ -46,9 +47,9 @@ from catalogue.row import Row as Row
 FAMILIES = (
     activation, arranging, attention, bending, choosing, complex_numbers, convolution, ctc,
     cumulative, elementwise, exponential, factorization, fourier, indexing, joining, linear, logic,
-    loss, normalization, ordering, pooling, random, recurrent, reduction, resizing, rounding,
-    sampling, scaling, scattering, segments, selection, shaping, short_time, similarity, sliding,
-    special, statistics, trigonometric, variadic,
+    lookup, loss, normalization, ordering, pooling, random, recurrent, reduction, resizing,
+    rounding, sampling, scaling, scattering, segments, selection, shaping, short_time, similarity,
+    sliding, special, statistics, trigonometric, variadic,
 )  # fmt: skip
 
 TABLE: dict[str, Row] = {}

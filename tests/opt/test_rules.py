@@ -1,6 +1,7 @@
 """Every rule and schedule against optax's, eager and captured, in three ways of use."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
@@ -120,6 +121,16 @@ RULES = {
         lambda: with_l2(0.1, optax.adadelta(0.5, eps=1e-6)),
     ),
     "Rprop": (lambda: opt.Rprop(0.01), lambda: rprop(0.01)),
+    "Adafactor relative": (
+        lambda: opt.Adafactor(0.5, factored_from=3, relative_step=True),
+        lambda: optax.adafactor(
+            lambda i: jnp.minimum(0.5, (i + 1.0) ** -0.5), min_dim_size_to_factor=3
+        ),
+    ),
+    "Adafactor warming up": (
+        lambda: opt.Adafactor(relative_step=True, warmup_init=True, beta_1=0.5),
+        lambda: optax.adafactor(lambda i: 1e-6 * (i + 1.0), momentum=0.5),
+    ),
     "Adafactor with momentum": (
         lambda: opt.Adafactor(factored_from=3, beta_1=0.9, scale_by_parameter=False),
         lambda: optax.adafactor(

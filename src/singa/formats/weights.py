@@ -64,7 +64,7 @@ _PYTORCH: dict[type[Layer], dict[str, str]] = {
     BatchNorm3d: {"scale": "weight"},
     LayerNorm: {"scale": "weight"},
     GroupNorm: {"scale": "weight"},
-    MultiHeadAttention: {"in_proj_weight": "in_proj_weight.T"},
+    MultiHeadAttention: {"*_weight": "*.T"},
     RNN_Base: {"weight_*": "*.T"},
 }
 

@@ -103,6 +103,7 @@ class Layer(OlderChecks, Watched):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
+        hints.name_init(cls)
         for name, wrapper in (("initialize", _initializing), ("forward", _initialized_first)):
             if inspect.isfunction(method := vars(cls).get(name)):
                 setattr(cls, name, wrapper(method))

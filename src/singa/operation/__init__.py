@@ -34,6 +34,7 @@ from singa.operation import (
     joining,
     linear,
     logic,
+    lookup,
     margin_loss,
     max_pooling,
     normalization,
@@ -87,6 +88,7 @@ from singa.operation.indexing import *
 from singa.operation.joining import *
 from singa.operation.linear import *
 from singa.operation.logic import *
+from singa.operation.lookup import *
 from singa.operation.margin_loss import *
 from singa.operation.max_pooling import *
 from singa.operation.normalization import *
@@ -118,7 +120,7 @@ _FAMILIES: tuple[ModuleType, ...] = (
     activation, adaptive_pooling, arranging, attention, bending, bessel, choosing, class_loss,
     complex_numbers, convolution, ctc, cumulative, elementwise, entropy, error_function,
     exponential, factorization, fourier, fourier_axes, frequencies, gamma, gated_activation,
-    indexing, joining, linear, logic, margin_loss, max_pooling, normalization, number_loss,
+    indexing, joining, linear, logic, lookup, margin_loss, max_pooling, normalization, number_loss,
     ordering, pooling, probability_loss, random, recurrent, reduction, resizing, rounding, sampling,
     scaling, scattering, segments, selection, shaping, short_time, similarity, sliding, statistics,
     systems, trigonometric, variadic,

@@ -367,10 +367,16 @@ def lerp(a: Tensor, b: TensorLike, weight: TensorLike) -> Tensor:
 def addcmul(x: Tensor, a: TensorLike, b: TensorLike, value: float = 1.0) -> Tensor:
     """``x + value * a * b``, element by element, with broadcasting.
 
+    Integers give integers, if ``value`` is a whole number.
+
     Example:
         >>> autograd.addcmul(Tensor(data=[1.0, 1.0]), Tensor(data=[2.0, 3.0]), 10.0, value=0.5)
         Tensor([11., 16.], shape=(2,), dtype=float32, device=cpu)
     """
+    if x.dtype.kind in "iu":
+        factor = checks.number("AddCMul: value", value)
+        whole: TensorLike = int(factor) if factor.is_integer() else factor
+        return add(x, mul(mul(as_tensor(a, x), as_tensor(b, x)), whole))
     return AddCMul(value)(x, as_tensor(a, x), as_tensor(b, x))[0]
 
 

@@ -221,6 +221,7 @@ FUNCTIONS: dict[Any, Callable[..., Tensor]] = {
     np.stack: _joining(joining.stack),
     np.where: _where,
     np.clip: choosing.clip,
+    np.round: rounding.rounde,
     np.nan_to_num: _nan_to_num,
     np.real: complex_numbers.real,
     np.imag: complex_numbers.imag,

@@ -14,16 +14,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from singa.core.tensor import ArrayLike, Tensor, TensorLike, as_tensor
-from singa.device import CTensor, has_gradients
-from singa.errors import ArgumentError, BoundsError, ShapeError
+from singa.device import CTensor
+from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks
 from singa.operation.indexing import added, as_indices, of_written
 from singa.operation.shaping import expand, reshape
 from singa.tape import Operation
 
 __all__ = [
-    "Embedding", "Gather", "GatherElements", "NonZero", "OneHot", "ScatterElements", "Slice",
-    "embedding", "gather", "gather_elements", "nonzero", "onehot", "scatter_elements", "slice",
+    "Gather", "GatherElements", "NonZero", "OneHot", "ScatterElements", "Slice",
+    "gather", "gather_elements", "nonzero", "onehot", "scatter_elements", "slice",
     "take", "take_along_axis",
 ]  # fmt: skip
 
@@ -104,30 +104,6 @@ class Gather(_Gathering):
         axis = checks.axis(self, self.axis, len(self.from_shape))
         places = checks.indices(self, "the indices", self.indices, self.from_shape[axis])
         return *(builtins.slice(None),) * axis, places
-
-
-class Embedding(Operation):
-    """y = the rows of a table at the given ids; for an id that the table does not have, NaN."""
-
-    complex_numbers = "own"
-
-    def __call__(self, *xs: Tensor) -> tuple[Tensor, ...]:
-        if len(xs) == 2 and all(isinstance(x, Tensor) for x in xs):
-            x, table = xs[0], xs[1]._data
-            if x._data.dtype.kind in "iu" and table.ndim and table.shape[0]:
-                checks.ids(self, "ids", x, table.shape[0], "a table", table.shape)
-        return super().__call__(*xs)
-
-    def forward(self, x: CTensor, w: CTensor) -> CTensor:
-        checks.rank(self, "the table", w, 2, "(vocabulary, features)")
-        ids = checks.indices(self, "the ids", x, len(w))
-        self.from_shape, self.ids = w.shape, jnp.where(ids < 0, len(w), ids)
-        if not has_gradients(w.dtype):
-            return w.at[self.ids].get(mode="clip")
-        return w.at[self.ids].get(mode="fill", fill_value=jnp.nan)
-
-    def backward(self, dy: CTensor) -> tuple[None, CTensor]:
-        return None, added(self.from_shape, (self.ids,), dy, "drop")
 
 
 def places_along(
@@ -312,31 +288,6 @@ def take_along_axis(x: Tensor, indices: Tensor | ArrayLike, axis: int | None) ->
         x = expand(x, others)
         places = expand(places, [1 if i == at else size for i, size in enumerate(x.shape)])
     return operation(x, places)[0]
-
-
-def embedding(x: Tensor | ArrayLike, w: Tensor) -> Tensor:
-    """The rows of ``w`` at the ids ``x``.
-
-    Args:
-        x: integers from 0 to vocabulary - 1, of any shape; a Tensor, an array or a list.
-        w: (vocabulary, features).
-
-    Returns:
-        (the shape of x, features).
-
-    Raises:
-        BoundsError: there is no such id: eagerly, and in a block of ``detect_anomaly``. In other
-            compiled steps its row is NaN, and no row gets a gradient of it.
-
-    Example:
-        >>> autograd.embedding([2, 0], Tensor(data=[[0.0, 0.5], [1.0, 1.5], [2.0, 2.5]]))
-        Tensor([[2. , 2.5],
-                [0. , 0.5]], shape=(2, 2), dtype=float32, device=cpu)
-    """
-    operation = Embedding()
-    if not isinstance(x, Tensor) and np.min(x, initial=0) < 0:
-        raise BoundsError(f"{operation.name}: ids are from 0 on, got {np.min(x)}")
-    return operation(as_indices(operation.name, w, x, 0), w)[0]
 
 
 def gather_elements(x: Tensor, indices: Tensor | ArrayLike, axis: int = 0) -> Tensor:

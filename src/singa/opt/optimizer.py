@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from singa.core import hints
-from singa.core.guard import Cache
+from singa.core.guard import Cache, own
 from singa.core.tensor import Tensor, wrap
 from singa.core.watching import local, outside_capture, unless_still
 from singa.device import CTensor, float16, float32
@@ -20,7 +20,7 @@ from singa.errors import ArgumentError, DTypeError, ShapeError
 from singa.opt.compiled import Pairs
 from singa.opt.hyperparameter import Declared, Group, Hyperparameter, Values, is_on
 from singa.opt.kernel import rule_of
-from singa.opt.named_state import AT_FIRST, NamedState
+from singa.opt.named_state import NamedState
 from singa.opt.schedule import DecayScheduler, Number
 from singa.opt.state import ParameterStates, placed
 from singa.opt.step import AVERAGE, State, ended
@@ -125,11 +125,13 @@ class Optimizer(NamedState, Declared):
         def __getattr__(self, name: str) -> Any:
             # These Tensors are made when they are first read: SINGA's programs make an optimizer
             # before their processes connect, which is only possible before the first Tensor.
-            if name not in AT_FIRST:
+            if name not in self._at_first:
                 hints.no_attribute(self, name, hints.OPTIMIZER)
             with outside_capture():
-                for key, value in AT_FIRST.items():
-                    setattr(self, key, Tensor(data=value, dtype=type(value), requires_grad=False))
+                for key, value in self._at_first.items():
+                    if key not in own(self):
+                        made = Tensor(data=value, dtype=type(value), requires_grad=False)
+                        setattr(self, key, made)
             return getattr(self, name)
 
     # -- what a subclass defines --------------------------------------------------------------
