@@ -36,7 +36,7 @@ class Along(autograd.Operation):
 
 
 DIFFERENTIABLE_TWICE = [name for name, row in TABLE.items() if row.op.traceable and row.twice]
-EAGERLY = DIFFERENTIABLE_TWICE[::4]
+EAGERLY = DIFFERENTIABLE_TWICE[::10]
 """The others are differentiated in a step, which is compiled sooner than five kernels.
 
 The formulas are the same. That each operation's kernels pass on what they store is tested with the

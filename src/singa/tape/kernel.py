@@ -112,7 +112,7 @@ class Kernel:
             in_order = {name: given[name] for name in names}  # jax has sorted them
             trace = Trace(operation, guard, precision, left, xs, ys, in_order)
             traced(trace, True, xs, ys)
-            return ys, {ref(trace): trace.residuals(left, xs, ys)}
+            return ys, {_TraceRef(trace): trace.residuals(left, xs, ys)}
 
         title = type(operation).__name__
         self.infer: Callable[..., dict[Tracing, Arrays]] = jax.jit(named(infer, title))
@@ -157,6 +157,15 @@ def _forward_for_backward(operation: OperationLike, precision: DType | None, xs:
     ys, pullback = jax.vjp(partial(_forward, operation.copy(), precision), *xs)
     operation.__dict__[differentiation.PULLBACK] = pullback
     return ys
+
+
+class _TraceRef(ref["Trace"]):
+    """A weak reference that, like a tracing, has no address in its text."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "trace"
 
 
 class Trace(Tracing):
