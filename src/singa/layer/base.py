@@ -380,8 +380,8 @@ class Layer(OlderChecks, Watched):
                 yield name, value
                 stack += reversed(value._attributes(f"{name}."))
             elif isinstance(value, Tensor) and value not in seen:
-                last = name.rpartition(".")[2]
-                if value.is_parameter or last in owner._state_names:
+                states = [vars(owner).get(state) for state in owner._state_names]
+                if value.is_parameter or any(value is state for state in states):
                     seen.add(value)
                     yield name, value
 
