@@ -4,11 +4,15 @@ A rule is a short function from a node's inputs to our operations; :func:`rule` 
 """
 
 from singa.sonnx.rules import (
+    attention,
     control,
     elementwise,
     linear,
     logic,
+    loss,
     normalization,
+    random,
+    recurrent,
     reduction,
     selection,
     shaping,
@@ -16,6 +20,6 @@ from singa.sonnx.rules import (
 )
 
 __all__ = [
-    "control", "elementwise", "linear", "logic", "normalization", "reduction", "selection",
-    "shaping", "windows",
+    "attention", "control", "elementwise", "linear", "logic", "loss", "normalization", "random",
+    "recurrent", "reduction", "selection", "shaping", "windows",
 ]  # fmt: skip

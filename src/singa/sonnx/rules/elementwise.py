@@ -197,11 +197,12 @@ def _of_rows(call: Call, x: Tensor, function: Callable[[Tensor], Tensor]) -> Ten
 
 @rule("Cast", "CastLike")
 def _cast(call: Call, x: Tensor, like: Tensor | None = None) -> Tensor:
-    to = like.dtype if like is not None else _dtype_of(call("to"))
+    to = like.dtype if like is not None else dtype_of(call("to"))
     return op.cast(x, to)
 
 
-def _dtype_of(kind: int) -> np.dtype[Any]:
+def dtype_of(kind: int) -> np.dtype[Any]:
+    """The type of elements with this number in ONNX."""
     return np.dtype(onnx.helper.tensor_dtype_to_np_dtype(kind))
 
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from singa.core.tensor import Tensor
-from singa.device import CTensor
+from singa.device import CTensor, Device
 from singa.sonnx.graph import Graph, Node
 from singa.tape import Operation
 
@@ -34,6 +34,11 @@ class Call(Protocol):
     @property
     def training(self) -> bool:
         """Whether the model is in training."""
+        ...
+
+    @property
+    def device(self) -> Device:
+        """Where constants are."""
         ...
 
     def run(self, graph: Graph, *inputs: Any) -> list[Any]:
