@@ -258,7 +258,8 @@ def _lstm_loop(
     coupled: bool,
 ) -> tuple[CTensor, ...]:  # fmt: skip
     """Computes c' = f c + i g and h' = o h(c'), with the gates i, o, f, c in the weights."""
-    f, g, last = _activated(functions, clip)
+    f, g = _activated(functions[:2], clip)
+    (last,) = _activated(functions[2:], None)  # as other runtimes, which clip sums only
     pi, po, pf = jnp.split(peepholes[0], 3) if peepholes else (0, 0, 0)
     bias = sum(jnp.split(b, 2))
 
