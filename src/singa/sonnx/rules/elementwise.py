@@ -13,7 +13,7 @@ import onnx
 
 from singa import operation as op
 from singa.core.tensor import Tensor
-from singa.device import is_float
+from singa.device import CTensor, is_float
 from singa.sonnx.rules.rule import Call, formula, rule
 
 _OF_ONE: dict[str, Callable[[Tensor], Tensor]] = {
@@ -88,7 +88,8 @@ def _mod(call: Call, a: Tensor, b: Tensor) -> Tensor:
 @rule("Pow")
 def _pow(call: Call, a: Tensor, b: Tensor) -> Tensor:
     if not is_float(a.dtype) and is_float(b.dtype):
-        return op.cast(op.pow(op.cast(a, b.dtype), b), a.dtype)
+        power = op.pow(op.cast(a, b.dtype), b)
+        return formula(_truncated, power, to=np.dtype(a.dtype).name)
     return op.pow(a, op.cast(b, a.dtype))
 
 
@@ -196,9 +197,44 @@ def _of_rows(call: Call, x: Tensor, function: Callable[[Tensor], Tensor]) -> Ten
 
 
 @rule("Cast", "CastLike")
-def _cast(call: Call, x: Tensor, like: Tensor | None = None) -> Tensor:
-    to = like.dtype if like is not None else dtype_of(call("to"))
+def _cast(call: Call, x: Any, like: Any = None) -> Any:
+    to = np.dtype(like.dtype) if like is not None else dtype_of(call("to"))
+    if to.kind in "OSU":
+        return x if isinstance(x, np.ndarray) else _as_text(x)
+    if isinstance(x, np.ndarray):
+        return _of_text(x, to)
+    if is_float(x.dtype) and to.kind in "iu":
+        return formula(_truncated, x, to=to.name)
     return op.cast(x, to)
+
+
+def _truncated(x: CTensor, to: str) -> CTensor:
+    """Floats without their fractions, as integers of the low bits, as processors do it."""
+    wide = jnp.dtype("int64" if jnp.dtype(to).itemsize == 8 else "int32")
+    limit = 2.0 ** (8 * wide.itemsize - 1)
+    x = jnp.trunc(x.astype(jnp.promote_types(x.dtype, jnp.float32)))
+    fits = (x >= -limit) & (x < limit)
+    whole = jnp.where(fits, x, 0).astype(wide)
+    return jnp.where(fits, whole, jnp.iinfo(wide).min).astype(to)
+
+
+def _as_text(x: Tensor) -> np.ndarray[Any, Any]:
+    """Numbers as strings, as short as possible."""
+    array = x.to_numpy()
+    special = {"nan": "NaN", "inf": "INF", "-inf": "-INF", "True": "1", "False": "0"}
+    texts = [special.get(str(each), str(each)) for each in array.reshape(-1)]
+    return np.array(texts, object).reshape(array.shape)
+
+
+def _of_text(x: np.ndarray[Any, Any], to: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    """The numbers that strings show."""
+    texts = [each.decode() if isinstance(each, bytes) else str(each) for each in x.reshape(-1)]
+    numbers = [int(t) if to.kind in "iu" and _is_whole(t) else float(t) for t in texts]
+    return np.array(numbers).astype(to).reshape(x.shape)
+
+
+def _is_whole(text: str) -> bool:
+    return text.strip().lstrip("+-").isdigit()
 
 
 def dtype_of(kind: int) -> np.dtype[Any]:
@@ -210,6 +246,18 @@ def dtype_of(kind: int) -> np.dtype[Any]:
 def _cumsum(call: Call, x: Tensor, axis: Any) -> Tensor:
     exclusive, reverse = bool(call("exclusive", 0)), bool(call("reverse", 0))
     return op.cumsum(x, int(axis.reshape(-1)[0]), exclusive, reverse)
+
+
+@rule("CumProd", known=(1,))
+def _cumprod(call: Call, x: Tensor, axis: Any) -> Tensor:
+    number = int(axis.reshape(-1)[0]) % x.ndim
+    y = op.flip(x, number) if call("reverse", 0) else x
+    if call("exclusive", 0):
+        rest, _ = op.split(y, number, [x.shape[number] - 1, 1])
+        first = np.ones([1 if i == number else size for i, size in enumerate(x.shape)], x.dtype)
+        y = op.cat((Tensor(data=first, device=x.device, requires_grad=False), rest), number)
+    y = op.cast(op.cumprod(y, number), x.dtype)
+    return op.flip(y, number) if call("reverse", 0) else y
 
 
 def _like(number: float, x: Tensor) -> Tensor:
