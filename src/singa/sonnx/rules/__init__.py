@@ -12,10 +12,11 @@ from singa.sonnx.rules import (
     reduction,
     selection,
     shaping,
+    types,
     windows,
 )
 
 __all__ = [
     "control", "elementwise", "linear", "logic", "normalization", "reduction", "selection",
-    "shaping", "windows",
+    "shaping", "types", "windows",
 ]  # fmt: skip

@@ -9,12 +9,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import onnx
 
 from singa import operation as op
 from singa.core.tensor import Tensor
 from singa.device import is_float
-from singa.sonnx.rules.rule import Call, formula, rule
+from singa.sonnx.rules.rule import Call, formula, held, rule
 
 _OF_ONE: dict[str, Callable[[Tensor], Tensor]] = {
     "Abs": op.abs, "Acos": op.acos, "Acosh": op.acosh, "Asin": op.asin, "Asinh": op.asinh,
@@ -195,16 +194,6 @@ def _of_rows(call: Call, x: Tensor, function: Callable[[Tensor], Tensor]) -> Ten
     return op.reshape(function(op.flatten(x, call("axis", 1) % x.ndim)), x.shape)
 
 
-@rule("Cast", "CastLike")
-def _cast(call: Call, x: Tensor, like: Tensor | None = None) -> Tensor:
-    to = like.dtype if like is not None else _dtype_of(call("to"))
-    return op.cast(x, to)
-
-
-def _dtype_of(kind: int) -> np.dtype[Any]:
-    return np.dtype(onnx.helper.tensor_dtype_to_np_dtype(kind))
-
-
 @rule("CumSum", known=(1,))
 def _cumsum(call: Call, x: Tensor, axis: Any) -> Tensor:
     exclusive, reverse = bool(call("exclusive", 0)), bool(call("reverse", 0))
@@ -213,7 +202,7 @@ def _cumsum(call: Call, x: Tensor, axis: Any) -> Tensor:
 
 def _like(number: float, x: Tensor) -> Tensor:
     """A number as a Tensor of the same type."""
-    return Tensor(data=np.asarray(number).astype(x.dtype), device=x.device, requires_grad=False)
+    return held(np.asarray(number).astype(x.dtype), x.device)
 
 
 def _broadcast(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
