@@ -10,13 +10,15 @@ from singa.sonnx.rules import (
     logic,
     normalization,
     reduction,
+    resizing,
     selection,
     shaping,
     types,
+    vision,
     windows,
 )
 
 __all__ = [
-    "control", "elementwise", "linear", "logic", "normalization", "reduction", "selection",
-    "shaping", "types", "windows",
+    "control", "elementwise", "linear", "logic", "normalization", "reduction", "resizing", "selection",
+    "shaping", "types", "vision", "windows",
 ]  # fmt: skip

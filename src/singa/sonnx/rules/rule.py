@@ -10,8 +10,9 @@ import jax
 import numpy as np
 
 from singa.core.tensor import Tensor, wrap
-from singa.core.watching import concrete
+from singa.core.watching import concrete, local
 from singa.device import DTYPES, CTensor, Device, get_default_device
+from singa.errors import CaptureError
 from singa.sonnx.graph import Graph, Node
 from singa.tape import Operation
 
@@ -129,6 +130,22 @@ def held(array: Known, device: Device) -> Tensor:
         return Tensor(data=array, device=device, requires_grad=False)
     with concrete():
         return wrap(jax.device_put(np.array(array, order="C"), device.jax_device), device)
+
+
+def looked_at(x: Any, what: str) -> Known:
+    """The values of a Tensor on which shapes depend.
+
+    Raises:
+        CaptureError: in a compiled step, which cannot look at them.
+    """
+    if not isinstance(x, Tensor):
+        return np.asarray(x)
+    if local.capture is not None:
+        raise CaptureError(
+            f"{what}: a compiled step cannot look at the values of an input that decides about "
+            "shapes; run the model eagerly: model.graph(False)"
+        )
+    return x.to_numpy()
 
 
 class Formula(Operation):

@@ -34,7 +34,14 @@ def _cast_like(call: Call, x: Any, like: Any) -> Any:
 
 @rule("BitCast")
 def _bit_cast(call: Call, x: Tensor) -> Tensor:
-    return formula(jax.lax.bitcast_convert_type, x, new_dtype=str(dtype_of(call("to"))))
+    return formula(_same_bits, x, to=str(dtype_of(call("to"))))
+
+
+def _same_bits(x: CTensor, to: str) -> CTensor:
+    """Booleans are bytes of 0 or 1."""
+    x = x.astype(jnp.uint8) if x.dtype == jnp.bool_ else x
+    found = jax.lax.bitcast_convert_type(x, jnp.uint8 if to == "bool" else jnp.dtype(to))
+    return found.astype(jnp.bool_) if to == "bool" else found
 
 
 def dtype_of(kind: int) -> np.dtype[Any]:
