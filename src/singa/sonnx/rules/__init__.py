@@ -4,21 +4,25 @@ A rule is a short function from a node's inputs to our operations; :func:`rule` 
 """
 
 from singa.sonnx.rules import (
+    classical,
     control,
     elementwise,
     linear,
     logic,
     normalization,
+    quantized,
     reduction,
     resizing,
     selection,
     shaping,
+    signal,
+    text,
     types,
     vision,
     windows,
 )
 
 __all__ = [
-    "control", "elementwise", "linear", "logic", "normalization", "reduction", "resizing", "selection",
-    "shaping", "types", "vision", "windows",
+    "classical", "control", "elementwise", "linear", "logic", "normalization", "quantized", "reduction",
+    "resizing", "selection", "shaping", "signal", "text", "types", "vision", "windows",
 ]  # fmt: skip
