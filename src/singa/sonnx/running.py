@@ -13,7 +13,7 @@ from singa.core.watching import local, outside_capture
 from singa.device import Device
 from singa.errors import CaptureError, FormatError, SingaError
 from singa.sonnx.graph import Graph, Node, inner_graphs
-from singa.sonnx.rules.rule import Rule, rule_of
+from singa.sonnx.rules.rule import Rule, held, rule_of
 from singa.tape import mode
 
 LARGEST_KNOWN = 2**16
@@ -117,7 +117,7 @@ class Run:
 
     def _tensor(self, x: Any) -> Any:
         if isinstance(x, np.ndarray) and x.dtype.kind not in "OSU":
-            return Tensor(data=x, device=self.device, requires_grad=False)
+            return held(x, self.device)
         return x
 
     def inside(self, graph: Graph, inputs: Sequence[Any]) -> list[Any]:

@@ -5,21 +5,29 @@ A rule is a short function from a node's inputs to our operations; :func:`rule` 
 
 from singa.sonnx.rules import (
     attention,
+    classical,
     control,
     elementwise,
     linear,
     logic,
     loss,
     normalization,
+    quantized,
     random,
     recurrent,
     reduction,
+    resizing,
     selection,
     shaping,
+    signal,
+    text,
+    types,
+    vision,
     windows,
 )
 
 __all__ = [
-    "attention", "control", "elementwise", "linear", "logic", "loss", "normalization", "random",
-    "recurrent", "reduction", "selection", "shaping", "windows",
+    "attention", "classical", "control", "elementwise", "linear", "logic", "loss", "normalization",
+    "quantized", "random", "recurrent", "reduction", "resizing", "selection", "shaping", "signal",
+    "text", "types", "vision", "windows",
 ]  # fmt: skip

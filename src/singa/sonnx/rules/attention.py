@@ -11,8 +11,8 @@ import numpy as np
 from singa import operation as op
 from singa.core.tensor import Tensor
 from singa.device import CTensor, bool_
-from singa.sonnx.rules.elementwise import dtype_of
-from singa.sonnx.rules.rule import Call, formula, rule
+from singa.sonnx.rules.rule import Call, formula, held, rule
+from singa.sonnx.rules.types import dtype_of
 
 
 @rule("Attention", fixed=(3,))
@@ -72,7 +72,7 @@ def _mask(
         allowed = formula(_allowed_of_lengths, lengths, **limits)
     elif left >= 0 or right >= 0:
         first = np.asarray(_allowed(np, past, **limits))
-        allowed = Tensor(data=first, device=call.device, requires_grad=False)
+        allowed = held(first, call.device)
     else:
         return mask
     return allowed if mask is None else formula(_both, mask, allowed)
@@ -204,7 +204,7 @@ def _linear_attention(
     q_size, v_size = q.shape[2] // heads, v.shape[2] // groups
     if past is None:
         zeros = np.zeros((batch, groups, q_size, v_size), q.dtype)
-        past = Tensor(data=zeros, device=q.device, requires_grad=False)
+        past = held(zeros, q.device)
     rule_name = call("update_rule", "gated_delta")
     further = [each for each in (decay, beta) if each is not None]
     return formula(
@@ -252,7 +252,7 @@ def _causal_convolution(
 ) -> Any:
     if past is None:
         zeros = np.zeros((*x.shape[:2], w.shape[2] - 1), x.dtype)
-        past = Tensor(data=zeros, device=x.device, requires_grad=False)
+        past = held(zeros, x.device)
     inputs = (x, w, past) if bias is None else (x, w, past, bias)
     return formula(
         _causally_convolved, *inputs, is_silu=call("activation", "none") in ("silu", "swish")
@@ -267,7 +267,9 @@ def _causally_convolved(
     length, size = x.shape[2], w.shape[2]
     padded = jnp.concatenate((past, x), 2)
     kernel = w.astype(wide)
-    y = sum(padded[:, :, i : i + length] * kernel[:, 0, i : i + 1] for i in range(size))
+    y = jnp.zeros(x.shape, wide)
+    for i in range(size):
+        y = y + padded[:, :, i : i + length] * kernel[:, 0, i : i + 1]
     for each in bias:
         y = y + each.astype(wide)[:, None]
     y = jax.nn.silu(y) if is_silu else y

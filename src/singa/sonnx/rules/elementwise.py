@@ -9,12 +9,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import onnx
 
 from singa import operation as op
 from singa.core.tensor import Tensor
-from singa.device import CTensor, is_float
-from singa.sonnx.rules.rule import Call, formula, rule
+from singa.device import is_float
+from singa.sonnx.rules.rule import Call, formula, held, rule
+from singa.sonnx.rules.types import truncated
 
 _OF_ONE: dict[str, Callable[[Tensor], Tensor]] = {
     "Abs": op.abs, "Acos": op.acos, "Acosh": op.acosh, "Asin": op.asin, "Asinh": op.asinh,
@@ -89,7 +89,7 @@ def _mod(call: Call, a: Tensor, b: Tensor) -> Tensor:
 def _pow(call: Call, a: Tensor, b: Tensor) -> Tensor:
     if not is_float(a.dtype) and is_float(b.dtype):
         power = op.pow(op.cast(a, b.dtype), b)
-        return formula(_truncated, power, to=np.dtype(a.dtype).name)
+        return formula(truncated, power, to=np.dtype(a.dtype).name)
     return op.pow(a, op.cast(b, a.dtype))
 
 
@@ -196,52 +196,6 @@ def _of_rows(call: Call, x: Tensor, function: Callable[[Tensor], Tensor]) -> Ten
     return op.reshape(function(op.flatten(x, call("axis", 1) % x.ndim)), x.shape)
 
 
-@rule("Cast", "CastLike")
-def _cast(call: Call, x: Any, like: Any = None) -> Any:
-    to = np.dtype(like.dtype) if like is not None else dtype_of(call("to"))
-    if to.kind in "OSU":
-        return x if isinstance(x, np.ndarray) else _as_text(x)
-    if isinstance(x, np.ndarray):
-        return _of_text(x, to)
-    if is_float(x.dtype) and to.kind in "iu":
-        return formula(_truncated, x, to=to.name)
-    return op.cast(x, to)
-
-
-def _truncated(x: CTensor, to: str) -> CTensor:
-    """Floats without their fractions, as integers of the low bits, as processors do it."""
-    wide = jnp.dtype("int64" if jnp.dtype(to).itemsize == 8 else "int32")
-    limit = 2.0 ** (8 * wide.itemsize - 1)
-    x = jnp.trunc(x.astype(jnp.promote_types(x.dtype, jnp.float32)))
-    fits = (x >= -limit) & (x < limit)
-    whole = jnp.where(fits, x, 0).astype(wide)
-    return jnp.where(fits, whole, jnp.iinfo(wide).min).astype(to)
-
-
-def _as_text(x: Tensor) -> np.ndarray[Any, Any]:
-    """Numbers as strings, as short as possible."""
-    array = x.to_numpy()
-    special = {"nan": "NaN", "inf": "INF", "-inf": "-INF", "True": "1", "False": "0"}
-    texts = [special.get(str(each), str(each)) for each in array.reshape(-1)]
-    return np.array(texts, object).reshape(array.shape)
-
-
-def _of_text(x: np.ndarray[Any, Any], to: np.dtype[Any]) -> np.ndarray[Any, Any]:
-    """The numbers that strings show."""
-    texts = [each.decode() if isinstance(each, bytes) else str(each) for each in x.reshape(-1)]
-    numbers = [int(t) if to.kind in "iu" and _is_whole(t) else float(t) for t in texts]
-    return np.array(numbers).astype(to).reshape(x.shape)
-
-
-def _is_whole(text: str) -> bool:
-    return text.strip().lstrip("+-").isdigit()
-
-
-def dtype_of(kind: int) -> np.dtype[Any]:
-    """The type of elements with this number in ONNX."""
-    return np.dtype(onnx.helper.tensor_dtype_to_np_dtype(kind))
-
-
 @rule("CumSum", known=(1,))
 def _cumsum(call: Call, x: Tensor, axis: Any) -> Tensor:
     exclusive, reverse = bool(call("exclusive", 0)), bool(call("reverse", 0))
@@ -255,14 +209,14 @@ def _cumprod(call: Call, x: Tensor, axis: Any) -> Tensor:
     if call("exclusive", 0):
         rest, _ = op.split(y, number, [x.shape[number] - 1, 1])
         first = np.ones([1 if i == number else size for i, size in enumerate(x.shape)], x.dtype)
-        y = op.cat((Tensor(data=first, device=x.device, requires_grad=False), rest), number)
+        y = op.cat((held(first, x.device), rest), number)
     y = op.cast(op.cumprod(y, number), x.dtype)
     return op.flip(y, number) if call("reverse", 0) else y
 
 
 def _like(number: float, x: Tensor) -> Tensor:
     """A number as a Tensor of the same type."""
-    return Tensor(data=np.asarray(number).astype(x.dtype), device=x.device, requires_grad=False)
+    return held(np.asarray(number).astype(x.dtype), x.device)
 
 
 def _broadcast(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:

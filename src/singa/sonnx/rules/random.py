@@ -11,8 +11,8 @@ import numpy as np
 
 from singa.core.tensor import Tensor, next_key, wrap
 from singa.device import CTensor, Device
-from singa.sonnx.rules.elementwise import dtype_of
-from singa.sonnx.rules.rule import Call, formula, rule
+from singa.sonnx.rules.rule import Call, formula, held, rule
+from singa.sonnx.rules.types import dtype_of
 
 
 def _drawn(call: Call, device: Device, function: Any, *xs: Tensor, **options: Any) -> Tensor:
@@ -21,8 +21,8 @@ def _drawn(call: Call, device: Device, function: Any, *xs: Tensor, **options: An
     if seed is None:
         return formula(function, wrap(next_key(device), device), *xs, **options)
     bits = np.float32(seed).view(np.uint32)
-    key = jax.device_put(np.array([0, bits], np.uint32), device.jax_device)
-    return formula(function, wrap(key, device), *xs, **options)
+    key = held(np.array([0, bits], np.uint32), device)
+    return formula(function, key, *xs, **options)
 
 
 def _normal(

@@ -17,7 +17,7 @@ from singa import operation as op
 from singa.core.tensor import Tensor
 from singa.device import CTensor
 from singa.errors import FormatError
-from singa.sonnx.rules.rule import Call, formula, rule
+from singa.sonnx.rules.rule import Call, formula, held, rule
 
 Activation: TypeAlias = "tuple[str, float, float]"
 """An activation's name, alpha and beta."""
@@ -51,10 +51,10 @@ def _rnn(
     ) -> tuple[Tensor, ...]:
         name = functions[0][0]
         if name in ("tanh", "relu") and call("clip") is None:
+            w_ih, w_hh, b_ih, b_hh = _arranged((0,), w, r, b)
             return op.rnn(
-                x, *_arranged((0,), w, r, *_biases(b)), h, lengths=lengths, nonlinearity=name,
-                reverse=reverse,
-            )  # fmt: skip
+                x, w_ih, w_hh, b_ih, b_hh, h, lengths=lengths, nonlinearity=name, reverse=reverse
+            )
         inputs = _complete(x, w, r, b, lengths, h)
         return _looped(call, _rnn_loop, inputs, functions, reverse)
 
@@ -72,8 +72,9 @@ def _gru(
         x: Tensor, reverse: bool, functions: list[Activation], w: Tensor, r: Tensor, b: Any, h: Any
     ) -> tuple[Tensor, ...]:
         if resets_after and [f[0] for f in functions] == usual and call("clip") is None:
-            weights = _arranged((1, 0, 2), w, r, *_biases(b))  # from z, r, h to r, z, n
-            return op.gru(x, *weights, h, lengths=lengths, reverse=reverse)
+            # From z, r, h to r, z, n.
+            w_ih, w_hh, b_ih, b_hh = _arranged((1, 0, 2), w, r, b)
+            return op.gru(x, w_ih, w_hh, b_ih, b_hh, h, lengths=lengths, reverse=reverse)
         inputs = _complete(x, w, r, b, lengths, h)
         return _looped(call, _gru_loop, inputs, functions, reverse, resets_after=resets_after)
 
@@ -94,8 +95,9 @@ def _lstm(
     ) -> tuple[Tensor, ...]:  # fmt: skip
         is_usual = [f[0] for f in functions] == usual and call("clip") is None
         if is_usual and p is None and not coupled:
-            weights = _arranged((0, 2, 3, 1), w, r, *_biases(b))  # from i, o, f, c to i, f, g, o
-            return op.lstm(x, *weights, h, c, lengths=lengths, reverse=reverse)
+            # From i, o, f, c to i, f, g, o.
+            w_ih, w_hh, b_ih, b_hh = _arranged((0, 2, 3, 1), w, r, b)
+            return op.lstm(x, w_ih, w_hh, b_ih, b_hh, h, c, lengths=lengths, reverse=reverse)
         inputs = _complete(x, w, r, b, lengths, h, c)
         inputs += () if p is None else (p,)
         return _looped(call, _lstm_loop, inputs, functions, reverse, coupled=coupled)
@@ -158,14 +160,19 @@ def _functions(call: Call, usual: Sequence[str], directions: int) -> list[Activa
     ]
 
 
-def _biases(b: Tensor | None) -> tuple[Tensor | None, ...]:
-    """The input's and the state's bias."""
-    return (None, None) if b is None else op.split(b, 0, [b.shape[0] // 2] * 2)
-
-
-def _arranged(order: tuple[int, ...], *weights: Tensor | None) -> list[Tensor | None]:
-    """Weights and biases with their gates in this order, and transposed."""
-    return [None if w is None else formula(_in_order, w, order=order) for w in weights]
+def _arranged(
+    order: tuple[int, ...], w: Tensor, r: Tensor, b: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+    """Both weights and both biases with their gates in this order, and transposed."""
+    weights = formula(_in_order, w, order=order), formula(_in_order, r, order=order)
+    if b is None:
+        return *weights, None, None
+    of_input, of_state = op.split(b, 0, [b.shape[0] // 2] * 2)
+    return (
+        *weights,
+        formula(_in_order, of_input, order=order),
+        formula(_in_order, of_state, order=order),
+    )
 
 
 def _in_order(w: CTensor, order: tuple[int, ...]) -> CTensor:
@@ -177,16 +184,12 @@ def _complete(
     x: Tensor, w: Tensor, r: Tensor, b: Any, lengths: Any, *states: Any
 ) -> tuple[Tensor, ...]:
     """The inputs of a loop, with zeros and full lengths in place of what is missing."""
-
-    def constant(data: Any) -> Tensor:
-        return Tensor(data=data, device=x.device, requires_grad=False)
-
     steps, batch, _ = x.shape
     if b is None:
-        b = constant(np.zeros(2 * r.shape[0], x.dtype))
+        b = held(np.zeros(2 * r.shape[0], x.dtype), x.device)
     if lengths is None:
-        lengths = constant(np.full(batch, steps, np.int32))
-    zeros = constant(np.zeros((batch, r.shape[1]), x.dtype))
+        lengths = held(np.full(batch, steps, np.int32), x.device)
+    zeros = held(np.zeros((batch, r.shape[1]), x.dtype), x.device)
     return x, w, r, b, lengths, *[zeros if each is None else each for each in states]
 
 
