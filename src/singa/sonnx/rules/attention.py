@@ -15,7 +15,7 @@ from singa.sonnx.rules.rule import Call, formula, held, rule
 from singa.sonnx.rules.types import dtype_of
 
 
-@rule("Attention", fixed=(3,))
+@rule("Attention", fixed=(3, 4, 5))
 def _attention(
     call: Call, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None,
     past_k: Tensor | None = None, past_v: Tensor | None = None, lengths: Tensor | None = None,
@@ -194,7 +194,7 @@ def _rotated(
     return jnp.concatenate((joined, rest), -1).astype(x.dtype)
 
 
-@rule("LinearAttention")
+@rule("LinearAttention", fixed=(3,))
 def _linear_attention(
     call: Call, q: Tensor, k: Tensor, v: Tensor, past: Tensor | None = None,
     decay: Tensor | None = None, beta: Tensor | None = None,
@@ -246,7 +246,7 @@ def _linearly_attended(
     return y.astype(q.dtype), state.astype(past.dtype)
 
 
-@rule("CausalConvWithState")
+@rule("CausalConvWithState", fixed=(3,))
 def _causal_convolution(
     call: Call, x: Tensor, w: Tensor, bias: Tensor | None = None, past: Tensor | None = None
 ) -> Any:

@@ -124,10 +124,13 @@ def _layer(
     directions = _directions(call)
     functions = _functions(call, usual, len(directions))
     count = len(usual)
-    found = []
-    for number, reverse in enumerate(directions):
-        own = [None if v is None else op.unstack(v, 0)[number] for v in (*weights, *states)]
-        found.append(of(x, reverse, functions[number * count : (number + 1) * count], *own))
+    each_way = [
+        [None] * len(directions) if v is None else op.unstack(v, 0) for v in (*weights, *states)
+    ]
+    found = [
+        of(x, reverse, functions[i * count : (i + 1) * count], *[v[i] for v in each_way])
+        for i, reverse in enumerate(directions)
+    ]
     y, *last = zip(*found, strict=True)
     if batch_first:
         every = op.stack([op.swapaxes(each, 0, 1) for each in y], 2)
