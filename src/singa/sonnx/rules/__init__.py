@@ -9,6 +9,7 @@ from singa.sonnx.rules import (
     elementwise,
     linear,
     logic,
+    microsoft,
     normalization,
     quantized,
     reduction,
@@ -23,6 +24,7 @@ from singa.sonnx.rules import (
 )
 
 __all__ = [
-    "classical", "control", "elementwise", "linear", "logic", "normalization", "quantized", "reduction",
-    "resizing", "selection", "shaping", "signal", "text", "types", "vision", "windows",
+    "classical", "control", "elementwise", "linear", "logic", "microsoft", "normalization",
+    "quantized", "reduction", "resizing", "selection", "shaping", "signal", "text", "types",
+    "vision", "windows",
 ]  # fmt: skip

@@ -29,9 +29,7 @@ def _grid_sample(call: Call, x: Tensor, grid: Tensor) -> Tensor:
     )  # fmt: skip
 
 
-def _sampled_on_grid(
-    x: CTensor, grid: CTensor, mode: str, padding: str, corners: bool
-) -> CTensor:
+def _sampled_on_grid(x: CTensor, grid: CTensor, mode: str, padding: str, corners: bool) -> CTensor:
     """x: (N, C, *space), grid: (N, *result, axes), whose last axis begins with the last one."""
     space = x.shape[2:]
     ends = [(0.0, n - 1.0) if corners else (-0.5, n - 0.5) for n in space]
@@ -71,9 +69,7 @@ def _sampled(
     ends: Sequence[tuple[float, float]] = (),
 ) -> CTensor:
     """The values of an image (C, *space) at places, an array for each axis: (C, *result)."""
-    taps = [
-        [(pixel, factor) for pixel, factor in _taps(place, mode)] for place in places
-    ]
+    taps = [[(pixel, factor) for pixel, factor in _taps(place, mode)] for place in places]
     total: Any = 0.0
     for chosen in itertools.product(*taps):
         factor: Any = 1.0
@@ -152,9 +148,7 @@ def _deformed(
         found = found * mask.reshape(batch, parts, 1, count, *results)
     found = found.reshape(batch, groups, channels // groups, count, *results)
     kernel = w.reshape(groups, -1, channels // groups, count)
-    y = jnp.einsum(
-        "bgck...,gock->bgo...", found, kernel, precision=jax.lax.Precision.HIGHEST
-    )
+    y = jnp.einsum("bgck...,gock->bgo...", found, kernel, precision=jax.lax.Precision.HIGHEST)
     return y.reshape(batch, -1, *results)
 
 
