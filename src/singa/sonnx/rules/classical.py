@@ -253,6 +253,8 @@ def _check_all_found(call: Call, found: Known) -> None:
 @rule("LabelEncoder", domain=ML, since=2)
 def _label_encoder(call: Call, x: Any) -> Any:
     keys, values = _pairs(call, "keys"), _pairs(call, "values")
+    if call.version < 4 and keys.dtype.kind == "f":  # NaN was no key
+        keys, values = keys[~np.isnan(keys)], values[~np.isnan(keys)]
     kind = {"O": "string", "U": "string", "S": "string", "f": "float"}.get(
         values.dtype.kind, "int64"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import jax.numpy as jnp
@@ -204,34 +205,30 @@ def _attention(
 
 def _added(call: Call, mask: Any, length: int, before: int, k: Tensor) -> Tensor | None:
     """What is added to the scores, (batch, 1, queries, keys); None for nothing."""
-    causal = bool(call("unidirectional", 0))
-    if mask is None and not causal:
-        return None
-    return formula(
-        _scores_of, *([] if mask is None else [mask]), batch=k.shape[0], length=length,
-        before=before, causal=causal, value=call("mask_filter_value", -10000.0),
-        dtype=str(k.dtype),
-    )  # fmt: skip
+    parts = []
+    if call("unidirectional", 0):
+        later = np.triu(np.ones((length, before + length), bool), before + 1)
+        least = jnp.finfo(k.dtype).min
+        parts.append(held(np.where(later, least, 0).astype(k.dtype)[None, None], k.device))
+    if mask is not None:
+        parts.append(
+            formula(
+                _scores_of, mask, batch=k.shape[0], keys=before + length,
+                value=call("mask_filter_value", -10000.0), dtype=str(k.dtype),
+            )
+        )  # fmt: skip
+    return functools.reduce(op.minimum, parts) if parts else None
 
 
-def _scores_of(
-    mask: CTensor | None = None, *, batch: int, length: int, before: int, causal: bool,
-    value: float, dtype: str,
-) -> CTensor:  # fmt: skip
-    keys = before + length
-    number = jnp.arange(keys)
-    seen = jnp.ones((batch, 1, length, keys), bool)
-    if mask is not None and mask.ndim == 1 and mask.size in (batch, 2 * batch):
-        inside = number < mask[:batch, None]  # the end of each sample, then perhaps the begin
+def _scores_of(mask: CTensor, batch: int, keys: int, value: float, dtype: str) -> CTensor:
+    if mask.ndim == 1 and mask.size in (batch, 2 * batch):
+        number = jnp.arange(keys)
+        seen = number < mask[:batch, None]  # the end of each sample, then perhaps the begin
         if mask.size == 2 * batch:
-            inside &= number >= mask[batch:, None]
-        seen &= inside[:, None, None]
-    elif mask is not None and mask.ndim in (2, 3):
-        seen &= (mask > 0).reshape(batch, 1, -1, mask.shape[-1])
-    elif mask is not None:
+            seen &= number >= mask[batch:, None]
+        seen = seen[:, None, None]
+    elif mask.ndim in (2, 3):
+        seen = (mask > 0).reshape(batch, 1, -1, mask.shape[-1])
+    else:
         raise FormatError(f"Attention: a mask of shape {mask.shape} is not here")
-    total = jnp.where(seen, 0, value).astype(dtype)
-    if causal:
-        later = number > jnp.arange(length)[:, None] + before
-        total = jnp.where(later, jnp.finfo(dtype).min, total).astype(dtype)
-    return total
+    return jnp.where(seen, 0, value).astype(dtype)
