@@ -32,9 +32,7 @@ def model_of(
     results = [f"y{i}" for i in range(outputs)]
     node = helper.make_node(kind, names, results, domain=domain, **attributes)
     declared = [
-        helper.make_tensor_value_info(
-            name, helper.np_dtype_to_tensor_dtype(x.dtype), list(x.shape)
-        )
+        helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(x.dtype), list(x.shape))
         for i, (name, x) in enumerate(zip(names, inputs, strict=True))
         if x is not None and i not in fixed
     ]
@@ -53,9 +51,7 @@ def both(
     """The outputs here, as arrays, and those of onnxruntime."""
     model = model_of(kind, inputs, attributes, **more)
     fixed = more.get("fixed", ())
-    given = {
-        f"x{i}": x for i, x in enumerate(inputs) if x is not None and i not in fixed
-    }
+    given = {f"x{i}": x for i, x in enumerate(inputs) if x is not None and i not in fixed}
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     session = onnxruntime.InferenceSession(
