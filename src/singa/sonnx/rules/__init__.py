@@ -11,6 +11,7 @@ from singa.sonnx.rules import (
     linear,
     logic,
     loss,
+    microsoft,
     normalization,
     quantized,
     random,
@@ -27,7 +28,7 @@ from singa.sonnx.rules import (
 )
 
 __all__ = [
-    "attention", "classical", "control", "elementwise", "linear", "logic", "loss", "normalization",
-    "quantized", "random", "recurrent", "reduction", "resizing", "selection", "shaping", "signal",
-    "text", "types", "vision", "windows",
+    "attention", "classical", "control", "elementwise", "linear", "logic", "loss",
+    "microsoft", "normalization", "quantized", "random", "recurrent", "reduction",
+    "resizing", "selection", "shaping", "signal", "text", "types", "vision", "windows",
 ]  # fmt: skip

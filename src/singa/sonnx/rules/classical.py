@@ -95,23 +95,23 @@ def _linear_classifier(call: Call, x: Tensor) -> Any:
     label = _labelled(chosen, labels, "LinearClassifier")
     if not has_both:
         return label, post_transform(scores, kind)
-    if kind == "PROBIT":
-        return label, post_transform(scores, kind)
-    return label, _of_two(scores, kind, signed=kind == "LOGISTIC")
+    return label, _of_two(scores, kind, positive=kind != "LOGISTIC")
 
 
-def _of_two(score: Tensor, kind: str, signed: bool) -> Tensor:
-    """The scores of both classes from that of the second one, (samples, 1).
+def _of_two(score: Tensor, kind: str, positive: bool) -> Tensor:
+    """The scores of both classes from that of the one that the file has, as onnxruntime does it.
 
     Args:
-        score: of the second class.
+        score: (samples, 1).
         kind: of the transformation; only LOGISTIC has an effect.
-        signed: whether the score of the first class is the negative one, and not 1 minus it.
+        positive: whether the first class has 1 minus the score, and not its negative.
     """
-    if not signed:
-        return op.cat([_constant(1, score) - score, score], 1)
-    both = op.cat([op.negative(score), score], 1)
-    return op.sigmoid(both) if kind == "LOGISTIC" else both
+    if kind == "PROBIT":
+        raise FormatError("post_transform: PROBIT is not here for a single score of two classes")
+    if kind == "LOGISTIC":
+        return op.sigmoid(op.cat([op.negative(score), score], 1))
+    first = _constant(1, score) - score if positive else op.negative(score)
+    return op.cat([first, score], 1)
 
 
 @rule("TreeEnsembleRegressor", domain=ML)
@@ -142,24 +142,23 @@ def _tree_ensemble_classifier(call: Call, x: Tensor) -> Any:
     made = trees.of_attributes(call, "class", len(labels))
     scores = trees.summed(made, x)
     classes = set(call("class_ids"))
-    if len(labels) != 2 or len(classes) != 1:
+    base = call("base_values_as_tensor")
+    base = call("base_values") or [] if base is None else base
+    if len(labels) != 2 or len(classes) != 1 or len(base) > 1:
         scores = _with_base(call, scores)
         chosen = op.argmax(scores, 1)
         label = _labelled(chosen, labels, "TreeEnsembleClassifier")
         return label, _float32(post_transform(scores, kind))
-    # The file has the scores of one class only.
-    score = op.reduce_sum(scores, (1,), True)
-    base = call("base_values_as_tensor")
-    base = list(call("base_values") or []) if base is None else base.tolist()
-    if base:
-        score = op.add(score, _constant(base[-1], score))
+    # The file has the scores of one class only. Positive ones are probabilities.
+    score = _with_base(call, op.reduce_sum(scores, (1,), True))
     positive = bool((made.leaves >= 0).all())
-    limit = _constant(0.5 if positive and not base else 0, score)
+    limit = _constant(0.5 if positive else 0, score)
     chosen = op.cast(op.reshape(score > limit, (-1,)), np.int64)
     label = _labelled(chosen, labels, "TreeEnsembleClassifier")
-    if kind == "PROBIT":
-        return label, _float32(post_transform(score, kind))
-    return label, _float32(_of_two(score, kind, signed=not positive))
+    if classes == {1}:
+        both = op.cat([op.sub(score, score), score], 1)
+        return label, _float32(post_transform(both, kind))
+    return label, _float32(_of_two(score, kind, positive))
 
 
 def _float32(x: Tensor) -> Tensor:
@@ -253,6 +252,8 @@ def _check_all_found(call: Call, found: Known) -> None:
 @rule("LabelEncoder", domain=ML, since=2)
 def _label_encoder(call: Call, x: Any) -> Any:
     keys, values = _pairs(call, "keys"), _pairs(call, "values")
+    if call.version < 4 and keys.dtype.kind == "f":  # NaN was no key
+        keys, values = keys[~np.isnan(keys)], values[~np.isnan(keys)]
     kind = {"O": "string", "U": "string", "S": "string", "f": "float"}.get(
         values.dtype.kind, "int64"
     )

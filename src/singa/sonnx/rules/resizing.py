@@ -126,10 +126,10 @@ def _resize(
     given = [x.shape[axis] for axis in axes]
     if scales is not None and scales.size:
         factors = scales.astype(np.float32)
-        shares = [end - start for start, end in parts] if crops else [1.0] * len(axes)
+        # Of the whole image: ONNX's text says of the part, but no implementation does that.
         results = [
-            int(np.floor(np.float32(size * share) * factor))
-            for size, share, factor in zip(given, shares, factors, strict=True)
+            int(np.floor(np.float32(size) * factor))
+            for size, factor in zip(given, factors, strict=True)
         ]
         times = factors.tolist()
     elif sizes is not None and sizes.size:

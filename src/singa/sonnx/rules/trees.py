@@ -106,13 +106,7 @@ def _of_attributes(call: Call, role: str, targets: int) -> Trees:
         )
         for name in ("nodes_truenodeids", "nodes_falsenodeids")
     )
-    # The first node of a tree is its root, unless another node leads to it.
-    children = set(yes[~is_leaf].tolist()) | set(no[~is_leaf].tolist())
-    first: dict[Any, int] = {}
-    for i, tree in enumerate(trees):
-        if i not in children:
-            first.setdefault(tree, i)
-    roots = np.array([*first.values()], np.int32)
+    roots = _roots(trees, yes, no, is_leaf)
     given = call(f"{role}_weights_as_tensor")
     given = np.array(call(f"{role}_weights"), np.float32) if given is None else given
     leaves = np.zeros((len(mode), targets), given.dtype)
@@ -134,6 +128,18 @@ def _of_attributes(call: Call, role: str, targets: int) -> Trees:
         yes, no, roots, leaves, has, np.zeros((1, 1), np.float32),
         depth_of(roots, yes, no, is_leaf),
     )  # fmt: skip
+
+
+def _roots(trees: Sequence[int], yes: Known, no: Known, is_leaf: Known) -> Known:
+    """The root of each tree: its first node, or else the one to which no other node leads."""
+    children = {*yes[~is_leaf].tolist(), *no[~is_leaf].tolist()}
+    first: dict[int, int] = {}
+    free: dict[int, int] = {}
+    for i, tree in enumerate(trees):
+        first.setdefault(tree, i)
+        if i not in children and not is_leaf[i]:
+            free.setdefault(tree, i)
+    return np.array([free.get(t, i) if i in children else i for t, i in first.items()], np.int32)
 
 
 def of_ensemble(call: Call) -> Trees:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import jax
@@ -74,10 +75,8 @@ def cast_array(x: CTensor, to: str, saturate: bool = True, rounding: str = "up")
     if dtype == POWERS_OF_TWO:
         return _power_of_two(x, saturate, rounding)
     if jnp.issubdtype(dtype, jnp.floating):
-        ends = jnp.finfo(dtype)
-        if saturate and ends.bits <= 8 and jnp.issubdtype(x.dtype, jnp.floating):
-            wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-            x = jnp.clip(wide, float(ends.min), float(ends.max))
+        if jnp.finfo(dtype).bits <= 8 and jnp.issubdtype(x.dtype, jnp.floating):
+            return _short_float(x, dtype, saturate)
         return x.astype(dtype)
     if jnp.issubdtype(x.dtype, jnp.floating) and dtype != jnp.bool_:
         return truncated(x, to)
@@ -97,6 +96,21 @@ def truncated(x: CTensor, to: str) -> CTensor:
     if to != "uint64":
         return whole
     return jnp.where((x >= limit) & (x < 2 * limit), x.astype(to), whole)
+
+
+def _short_float(x: CTensor, dtype: Any, saturate: bool) -> CTensor:
+    """Floats of 8 and 4 bits. Too large values do not reach XLA's own cast, which may lose them."""
+    ends = jnp.finfo(dtype)
+    most = float(ends.max)
+    x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    y = jnp.clip(x, -most, most).astype(dtype)
+    if saturate or ends.bits < 8:
+        return y
+    half = 2.0 ** (math.floor(math.log2(most)) - ends.nmant - 1)
+    is_odd = most / (2 * half) % 2 == 1  # then a tie goes to the next number, which is not there
+    beyond = jnp.abs(x) >= most + half if is_odd else jnp.abs(x) > most + half
+    outside = jnp.inf * jnp.sign(x) if dtype == jnp.float8_e5m2 else jnp.full_like(x, jnp.nan)
+    return jnp.where(beyond, outside.astype(dtype), y)
 
 
 def _power_of_two(x: CTensor, saturate: bool, rounding: str) -> CTensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Sequence
 from typing import Any
@@ -40,7 +41,7 @@ def _sampled_on_grid(x: CTensor, grid: CTensor, mode: str, padding: str, corners
         if mode == "nearest":
             place = jnp.rint(place)
         outside = (place < low) | (place > high)
-        if padding == "border":
+        if padding == "border" and mode != "cubic":  # whose pixels are moved, one by one
             place = jnp.where(outside, jnp.clip(place, 0, size - 1), place)
         elif padding == "reflection":
             place = jnp.where(outside, _reflected(place, low, high), place)
@@ -158,7 +159,7 @@ def _roi_align(call: Call, x: Tensor, boxes: Tensor, images: Tensor) -> Tensor:
     half = half and call.version >= 16
     scale, ratio = call("spatial_scale", 1.0), call("sampling_ratio", 0)
     shape = (call("output_height", 1), call("output_width", 1))
-    most = (ratio, ratio)
+    most: tuple[int, ...] = (ratio, ratio)
     if not ratio:  # how many samples depends on the boxes
         known = looked_at(boxes, "RoiAlign").astype(np.float32).reshape(-1, 4) * np.float32(scale)
         sizes = known[:, [3, 2]] - known[:, [1, 0]]
@@ -188,9 +189,10 @@ def _aligned(
     matrices = []
     for (taps, here), size in zip(axes, x.shape[2:], strict=True):
         numbers = jnp.arange(size)
-        each = sum(
+        first, second = (
             jnp.where(pixel[..., None] == numbers, part[..., None], 0) for pixel, part in taps
         )
+        each = first + second
         matrices.append(each.sum(2) / here.sum(2)[..., None])  # boxes, result, size
     return jnp.einsum(
         "rchw,rih,rjw->rcij", x[images], *matrices,
@@ -222,12 +224,12 @@ def _largest_sample(x: CTensor, axes: Any, most: Any) -> CTensor:
     """The largest of all weighted pixels, which is what ONNX's mode max means."""
     (rows, row_here), (columns, column_here) = axes
     here = row_here[:, :, :, None, None] & column_here[:, None, None]
-    found = None
+    values = []
     for (row, above), (column, left) in itertools.product(rows, columns):
         pixels = jax.vmap(lambda image, r, c: image[:, r][..., c])(x, row, column)
         factor = above[:, :, :, None, None] * left[:, None, None]
-        value = pixels * factor[:, None]
-        found = value if found is None else jnp.maximum(found, value)
+        values.append(pixels * factor[:, None])
+    found = functools.reduce(jnp.maximum, values)
     return jnp.where(here[:, None], found, -jnp.inf).max((3, 5)).astype(x.dtype)
 
 
