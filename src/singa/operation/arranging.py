@@ -29,6 +29,8 @@ __all__ = [
 class Flip(Operation):
     """The elements of some axes in reverse order; of all of them if None."""
 
+    complex_numbers = "own"
+
     complex_numbers = "derived"
 
     def __init__(self, axis: int | Sequence[int] | None = None) -> None:
@@ -41,6 +43,8 @@ class Flip(Operation):
 
 class Roll(Operation):
     """The elements of some axes shifted; those shifted out at one end return at the other."""
+
+    complex_numbers = "own"
 
     complex_numbers = "derived"
 
@@ -62,6 +66,8 @@ class _Blocks(Operation):
 
     In mode ``DCR`` a channel's number is (row, column, C), in mode ``CRD`` (C, row, column).
     """
+
+    complex_numbers = "own"
 
     complex_numbers = "own"
 
@@ -121,6 +127,9 @@ class SpaceToDepth(_Blocks):
 
 
 class _Triangle(Operation):
+
+    complex_numbers = "own"
+
     complex_numbers = "own"
 
     def __init__(self, k: int = 0) -> None:
@@ -168,6 +177,8 @@ class Diagonal(Operation):
 
     complex_numbers = "own"
 
+    complex_numbers = "own"
+
     def __init__(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> None:
         super().__init__()
         self.offset = checks.integer(f"{self.name}: offset", offset)
@@ -188,6 +199,8 @@ class Diagonal(Operation):
 
 class Diag(Operation):
     """y = a square matrix with a vector on its k-th diagonal, and zeros elsewhere."""
+
+    complex_numbers = "own"
 
     complex_numbers = "own"
 

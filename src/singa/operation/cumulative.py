@@ -36,6 +36,8 @@ class CumSum(_Running):
     """
 
     complex_numbers = "own"
+
+    complex_numbers = "own"
     arithmetic = "wide"
 
     def __init__(self, axis: int = 0, exclusive: bool = False, reverse: bool = False) -> None:
@@ -61,6 +63,8 @@ class CumSum(_Running):
 
 class CumProd(_Running):
     """y = the cumulative products along an axis."""
+
+    complex_numbers = "derived"
 
     complex_numbers = "derived"
     arithmetic = "wide"

@@ -33,6 +33,8 @@ class Add(Operation):
 
     complex_numbers = "own"
 
+    complex_numbers = "own"
+
     def forward(self, a: CTensor, b: CTensor) -> CTensor:
         checks.broadcastable(self, a, b)
         return a + b
@@ -43,6 +45,8 @@ class Add(Operation):
 
 class Sub(Operation):
     """y = a - b."""
+
+    complex_numbers = "own"
 
     complex_numbers = "own"
 
@@ -60,6 +64,8 @@ class Mul(Operation):
 
     complex_numbers = "derived"
 
+    complex_numbers = "derived"
+
     def forward(self, a: CTensor, b: CTensor) -> CTensor:
         checks.broadcastable(self, a, b)
         self.a, self.b = a, b
@@ -71,6 +77,8 @@ class Mul(Operation):
 
 class Div(Operation):
     """y = a / b. Integers are divided as float32."""
+
+    complex_numbers = "derived"
 
     complex_numbers = "derived"
 
@@ -130,6 +138,8 @@ class Negative(Operation):
 
     complex_numbers = "own"
 
+    complex_numbers = "own"
+
     def forward(self, x: CTensor) -> CTensor:
         checks.no_bools(self, "~x is the opposite", x)
         return -x
@@ -140,6 +150,8 @@ class Negative(Operation):
 
 class Abs(Operation):
     """y = abs(x); the gradient at 0 is 0."""
+
+    complex_numbers = "derived"
 
     complex_numbers = "derived"
 
@@ -167,6 +179,8 @@ class Identity(Operation):
 
     complex_numbers = "own"
 
+    complex_numbers = "own"
+
     def forward(self, x: CTensor) -> CTensor:
         return x
 
@@ -191,6 +205,8 @@ class Lerp(Operation):
 
 class AddCMul(Operation):
     """y = x + value a b."""
+
+    complex_numbers = "derived"
 
     complex_numbers = "derived"
     numbers = ("value",)

@@ -66,6 +66,8 @@ class Pow(Operation):
     """
 
     complex_numbers = "derived"
+
+    complex_numbers = "derived"
     arithmetic = "wide"
 
     def forward(self, a: CTensor, b: CTensor) -> CTensor:
@@ -88,6 +90,8 @@ class Exp(Operation):
     """y = e ** x."""
 
     complex_numbers = "derived"
+
+    complex_numbers = "derived"
     arithmetic = "wide"
 
     def forward(self, x: CTensor) -> CTensor:
@@ -100,6 +104,8 @@ class Exp(Operation):
 
 class Log(RealFunction, formula=jnp.log, slope=lambda x: 1 / x):
     """y = ln x."""
+
+    complex_numbers = "derived"
 
     complex_numbers = "derived"
     arithmetic = "wide"
@@ -141,6 +147,8 @@ class Reciprocal(RealFunction, formula=lambda x: 1 / x, slope=lambda x: -1 / (x 
     """y = 1 / x."""
 
     complex_numbers = "derived"
+
+    complex_numbers = "derived"
     arithmetic = "wide"
 
 
@@ -154,6 +162,8 @@ class Erf(RealFunction, formula=jax.lax.erf, slope=_erf_slope):
 
 class Sqrt(Operation):
     """y = the square root of x."""
+
+    complex_numbers = "derived"
 
     complex_numbers = "derived"
 
@@ -193,6 +203,8 @@ class LogAddExp(Operation):
 
 class Square(Operation):
     """y = x x."""
+
+    complex_numbers = "derived"
 
     complex_numbers = "derived"
 

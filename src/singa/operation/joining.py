@@ -30,6 +30,8 @@ class Concat(Operation):
 
     complex_numbers = "own"
 
+    complex_numbers = "own"
+
     def __init__(self, axis: int = 0) -> None:
         super().__init__()
         self.axis = checks.integer(f"{self.name}: axis", axis)
@@ -58,6 +60,8 @@ class Stack(Operation):
 
     complex_numbers = "own"
 
+    complex_numbers = "own"
+
     def __init__(self, axis: int = 0) -> None:
         super().__init__()
         self.axis = checks.integer(f"{self.name}: axis", axis)
@@ -78,6 +82,8 @@ class Unstack(Operation):
 
     complex_numbers = "own"
 
+    complex_numbers = "own"
+
     def __init__(self, axis: int = 0) -> None:
         super().__init__()
         self.axis = checks.integer(f"{self.name}: axis", axis)
@@ -94,6 +100,8 @@ class Unstack(Operation):
 
 class Split(Operation):
     """Pieces of an axis: of the sizes in ``parts``, or ``num_output`` equal ones (ONNX Split)."""
+
+    complex_numbers = "own"
 
     complex_numbers = "own"
 
@@ -127,6 +135,8 @@ class Split(Operation):
 class Tile(Operation):
     """The whole input repeated, along each axis as often as ``repeats`` says (NumPy's tile)."""
 
+    complex_numbers = "own"
+
     complex_numbers = "derived"
 
     def __init__(self, repeats: int | Sequence[int]) -> None:
@@ -139,6 +149,8 @@ class Tile(Operation):
 
 class Repeat(Operation):
     """Each element of an axis repeated: ``repeats`` is one number for all, or one for each."""
+
+    complex_numbers = "own"
 
     complex_numbers = "derived"
 
@@ -170,6 +182,8 @@ class Pad(Operation):
     ``mode`` chooses their values: ``constant``; ``reflect``: mirrored at the border element, which
     is not repeated; ``edge``: the border element; ``wrap``: those from the other end.
     """
+
+    complex_numbers = "own"
 
     complex_numbers = "derived"
     numbers = ("constant",)

@@ -37,9 +37,13 @@ class Cos(RealFunction, formula=jnp.cos, slope=lambda x: -jnp.sin(x)):
 
     complex_numbers = "derived"
 
+    complex_numbers = "derived"
+
 
 class Cosh(RealFunction, formula=jnp.cosh, slope=jnp.sinh):
     """y = cosh x."""
+
+    complex_numbers = "derived"
 
     complex_numbers = "derived"
 
@@ -57,9 +61,13 @@ class Sin(RealFunction, formula=jnp.sin, slope=jnp.cos):
 
     complex_numbers = "derived"
 
+    complex_numbers = "derived"
+
 
 class Sinh(RealFunction, formula=jnp.sinh, slope=jnp.cosh):
     """y = sinh x."""
+
+    complex_numbers = "derived"
 
     complex_numbers = "derived"
 
@@ -74,6 +82,8 @@ class Asinh(RealFunction, formula=jnp.asinh, slope=lambda x: 1 / jnp.hypot(x, jn
 
 class Tan(RealFunction, formula=jnp.tan, slope=lambda x: 1 + jnp.tan(x) ** 2):
     """y = tan x."""
+
+    complex_numbers = "derived"
 
     complex_numbers = "derived"
 

@@ -27,6 +27,7 @@ class Node:
         name: of the node; made from the kind and a number if the file has none.
         inputs, outputs: the names of values; ``""`` where an optional one is missing.
         attributes: numbers, strings, lists of them, arrays, and graphs.
+        made: what its rule has made of the attributes, so that it is made once.
     """
 
     kind: str
@@ -36,6 +37,7 @@ class Node:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     attributes: Mapping[str, Any] = field(repr=False)
+    made: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def __str__(self) -> str:
         return f"{self.name} ({f'{self.domain}.' if self.domain else ''}{self.kind})"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from singa.core.arrays import as_ctensor
 from singa.core.tensor import Tensor
 from singa.device import Device, as_device, get_default_device
@@ -13,6 +15,7 @@ from singa.model import Model
 from singa.sonnx.graph import Graph
 from singa.sonnx.reading import Source, read
 from singa.sonnx.roles import roles_of
+from singa.sonnx.rules.rule import held
 from singa.sonnx.running import Run, missing_operators
 
 
@@ -69,12 +72,13 @@ class SONNXModel(Model):
         return attribute
 
     def forward(
-        self, *xs: Tensor, aux_output: Sequence[str] = (), last_layers: int | None = None
+        self, *xs: Any, aux_output: Sequence[str] = (), last_layers: int | None = None
     ) -> list[Any]:
         """The outputs of the graph.
 
         Args:
-            xs: its inputs.
+            xs: its inputs: Tensors, NumPy arrays, and lists of them for sequences. Strings, and
+                numbers of types that a Tensor does not have, are arrays.
             aux_output: names of further values to return, after the outputs.
             last_layers: of the nodes, run all but the last: -1 is all of them, -2 all but the last
                 one. The outputs are those of the last node that ran.
@@ -85,8 +89,14 @@ class SONNXModel(Model):
         count = None if last_layers is None else _count(graph, last_layers)
         values: dict[str, Any] = {name: getattr(self, a) for name, a in self._initial_names.items()}
         values |= self._constants
-        values |= {each.name: x for each, x in zip(graph.inputs, xs, strict=False)}
+        values |= {each.name: self._input(x) for each, x in zip(graph.inputs, xs, strict=False)}
         return Run(graph, values, self.device, aux_output).outputs(count)
+
+    def _input(self, x: Any) -> Any:
+        if isinstance(x, list):
+            return [self._input(each) for each in x]
+        is_numeric = isinstance(x, np.ndarray) and x.dtype.kind not in "OSUT"
+        return held(x, self._device) if is_numeric else x
 
 
 def _count(graph: Graph, last_layers: int) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from singa.device import is_float
+from singa.device import DTYPES, is_float
 from singa.sonnx.graph import Graph, Node, inner_graphs
 from singa.sonnx.rules.rule import rule_of
 
@@ -41,7 +41,7 @@ def roles_of(graph: Graph) -> Roles:
         names = list(node.inputs)
         for i, name in enumerate(names):
             array = graph.initial.get(name)
-            if array is None or not is_float(array.dtype):
+            if array is None or not _is_learned(array):
                 continue
             role = _role(node, i)
             if role is None:
@@ -54,11 +54,16 @@ def roles_of(graph: Graph) -> Roles:
             made[names[i]] = array
         nodes.append(replace(node, inputs=tuple(names)))
     for name in inside & graph.initial.keys():
-        if is_float(graph.initial[name].dtype):
+        if _is_learned(graph.initial[name]):
             parameters.setdefault(name, graph.initial[name])
     learned = parameters.keys() | states.keys()
     constants = {name: each for name, each in graph.initial.items() if name not in learned}
     return Roles(replace(graph, nodes=tuple(nodes)), parameters, states, constants)
+
+
+def _is_learned(array: Array) -> bool:
+    """Whether values of this type can be learned: floats, but not those of 8 and fewer bits."""
+    return str(array.dtype) in DTYPES and is_float(array.dtype)
 
 
 def _role(node: Node, number: int) -> str | None:

@@ -13,7 +13,7 @@ from singa.core.watching import local, outside_capture
 from singa.device import Device
 from singa.errors import CaptureError, FormatError, SingaError
 from singa.sonnx.graph import Graph, Node, inner_graphs
-from singa.sonnx.rules.rule import Rule, rule_of
+from singa.sonnx.rules.rule import Rule, held, rule_of
 from singa.tape import mode
 
 LARGEST_KNOWN = 2**16
@@ -47,7 +47,7 @@ class Run:
         device: Device,
         kept: Sequence[str] = (),
     ) -> None:
-        self._graph, self._device = graph, device
+        self._graph, self.device = graph, device
         self._values = dict(values)
         self._uses = Counter(name for node in graph.nodes for name in _all_inputs(node))
         self._uses.update(each.name for each in graph.outputs)
@@ -117,14 +117,14 @@ class Run:
 
     def _tensor(self, x: Any) -> Any:
         if isinstance(x, np.ndarray) and x.dtype.kind not in "OSU":
-            return Tensor(data=x, device=self._device, requires_grad=False)
+            return held(x, self.device)
         return x
 
     def inside(self, graph: Graph, inputs: Sequence[Any]) -> list[Any]:
         """The outputs of a graph inside a node, which may use the values outside of it."""
         names = [each.name for each in graph.inputs]
         values = {**self._values, **graph.initial, **dict(zip(names, inputs, strict=False))}
-        return Run(graph, values, self._device).outputs()
+        return Run(graph, values, self.device).outputs()
 
 
 class NodeCall:
@@ -143,6 +143,10 @@ class NodeCall:
     @property
     def training(self) -> bool:
         return mode.training
+
+    @property
+    def device(self) -> Device:
+        return self._run.device
 
     def run(self, graph: Graph, *inputs: Any) -> list[Any]:
         return self._run.inside(graph, inputs)

@@ -4,18 +4,31 @@ A rule is a short function from a node's inputs to our operations; :func:`rule` 
 """
 
 from singa.sonnx.rules import (
+    attention,
+    classical,
     control,
     elementwise,
     linear,
     logic,
+    loss,
+    microsoft,
     normalization,
+    quantized,
+    random,
+    recurrent,
     reduction,
+    resizing,
     selection,
     shaping,
+    signal,
+    text,
+    types,
+    vision,
     windows,
 )
 
 __all__ = [
-    "control", "elementwise", "linear", "logic", "normalization", "reduction", "selection",
-    "shaping", "windows",
+    "attention", "classical", "control", "elementwise", "linear", "logic", "loss",
+    "microsoft", "normalization", "quantized", "random", "recurrent", "reduction",
+    "resizing", "selection", "shaping", "signal", "text", "types", "vision", "windows",
 ]  # fmt: skip

@@ -9,12 +9,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import onnx
 
 from singa import operation as op
 from singa.core.tensor import Tensor
 from singa.device import is_float
-from singa.sonnx.rules.rule import Call, formula, rule
+from singa.sonnx.rules.rule import Call, formula, held, rule
+from singa.sonnx.rules.types import truncated
 
 _OF_ONE: dict[str, Callable[[Tensor], Tensor]] = {
     "Abs": op.abs, "Acos": op.acos, "Acosh": op.acosh, "Asin": op.asin, "Asinh": op.asinh,
@@ -88,7 +88,8 @@ def _mod(call: Call, a: Tensor, b: Tensor) -> Tensor:
 @rule("Pow")
 def _pow(call: Call, a: Tensor, b: Tensor) -> Tensor:
     if not is_float(a.dtype) and is_float(b.dtype):
-        return op.cast(op.pow(op.cast(a, b.dtype), b), a.dtype)
+        power = op.pow(op.cast(a, b.dtype), b)
+        return formula(truncated, power, to=np.dtype(a.dtype).name)
     return op.pow(a, op.cast(b, a.dtype))
 
 
@@ -195,25 +196,27 @@ def _of_rows(call: Call, x: Tensor, function: Callable[[Tensor], Tensor]) -> Ten
     return op.reshape(function(op.flatten(x, call("axis", 1) % x.ndim)), x.shape)
 
 
-@rule("Cast", "CastLike")
-def _cast(call: Call, x: Tensor, like: Tensor | None = None) -> Tensor:
-    to = like.dtype if like is not None else _dtype_of(call("to"))
-    return op.cast(x, to)
-
-
-def _dtype_of(kind: int) -> np.dtype[Any]:
-    return np.dtype(onnx.helper.tensor_dtype_to_np_dtype(kind))
-
-
 @rule("CumSum", known=(1,))
 def _cumsum(call: Call, x: Tensor, axis: Any) -> Tensor:
     exclusive, reverse = bool(call("exclusive", 0)), bool(call("reverse", 0))
     return op.cumsum(x, int(axis.reshape(-1)[0]), exclusive, reverse)
 
 
+@rule("CumProd", known=(1,))
+def _cumprod(call: Call, x: Tensor, axis: Any) -> Tensor:
+    number = int(axis.reshape(-1)[0]) % x.ndim
+    y = op.flip(x, number) if call("reverse", 0) else x
+    if call("exclusive", 0):
+        rest, _ = op.split(y, number, [x.shape[number] - 1, 1])
+        first = np.ones([1 if i == number else size for i, size in enumerate(x.shape)], x.dtype)
+        y = op.cat((held(first, x.device), rest), number)
+    y = op.cast(op.cumprod(y, number), x.dtype)
+    return op.flip(y, number) if call("reverse", 0) else y
+
+
 def _like(number: float, x: Tensor) -> Tensor:
     """A number as a Tensor of the same type."""
-    return Tensor(data=np.asarray(number).astype(x.dtype), device=x.device, requires_grad=False)
+    return held(np.asarray(number).astype(x.dtype), x.device)
 
 
 def _broadcast(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:

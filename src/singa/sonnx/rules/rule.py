@@ -6,10 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import jax
 import numpy as np
 
-from singa.core.tensor import Tensor
-from singa.device import CTensor
+from singa.core.tensor import Tensor, wrap
+from singa.core.watching import concrete, local
+from singa.device import DTYPES, CTensor, Device, get_default_device
+from singa.errors import CaptureError
 from singa.sonnx.graph import Graph, Node
 from singa.tape import Operation
 
@@ -34,6 +37,11 @@ class Call(Protocol):
     @property
     def training(self) -> bool:
         """Whether the model is in training."""
+        ...
+
+    @property
+    def device(self) -> Device:
+        """Where constants are."""
         ...
 
     def run(self, graph: Graph, *inputs: Any) -> list[Any]:
@@ -113,9 +121,36 @@ def operators() -> dict[tuple[str, str], list[int]]:
 
 def tensors(*values: Any) -> tuple[Tensor, ...]:
     """Values as Tensors; known ones become constants."""
-    return tuple(
-        v if isinstance(v, Tensor) else Tensor(data=v, requires_grad=False) for v in values
-    )
+    device = get_default_device()
+    return tuple(v if isinstance(v, Tensor) else held(np.asarray(v), device) for v in values)
+
+
+def held(array: Known, device: Device) -> Tensor:
+    """An array as a Tensor without a gradient, also if its type is one of ONNX's only.
+
+    Users cannot make Tensors of unsigned integers, or of types of 8 and fewer bits. Inside of a
+    graph they are values like all others.
+    """
+    if str(array.dtype) in DTYPES:
+        return Tensor(data=array, device=device, requires_grad=False)
+    with concrete():
+        return wrap(jax.device_put(np.array(array, order="C"), device.jax_device), device)
+
+
+def looked_at(x: Any, what: str) -> Known:
+    """The values of a Tensor on which shapes depend.
+
+    Raises:
+        CaptureError: in a compiled step, which cannot look at them.
+    """
+    if not isinstance(x, Tensor):
+        return np.asarray(x)
+    if local.capture is not None:
+        raise CaptureError(
+            f"{what}: a compiled step cannot look at the values of an input that decides about "
+            "shapes; run the model eagerly: model.graph(False)"
+        )
+    return x.to_numpy()
 
 
 class Formula(Operation):

@@ -42,7 +42,8 @@ def _flat(pads: Pads) -> tuple[int, ...]:
 
 
 @rule("Conv")
-def _conv(call: Call, x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
+def conv(call: Call, x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
+    """A convolution, which fused operators go on with."""
     strides, dilations, pads = geometry(call, x.shape[2:], w.shape[2:])
     groups, rank = call("group", 1), x.ndim - 2
     if min(_flat(pads), default=0) < 0:  # a negative padding crops
