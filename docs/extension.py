@@ -33,11 +33,12 @@ from singa.autograd import Operation
 PAGES = Path(__file__).parent / "reference"
 
 MODULES = [
-    "singa.tensor", "singa.autograd", "singa.linalg", "singa.layer", "singa.opt",
+    "singa.tensor", "singa.autograd", "singa.linalg", "singa.fft", "singa.special", "singa.random",
+    "singa.distributions", "singa.layer", "singa.opt",
     "singa.metric", "singa.initializer", "singa.model", "singa.data", "singa.image_tool",
-    "singa.device",
-    "singa.weights", "singa.checkpoint", "singa.models", "singa.train", "singa.board",
-    "singa.errors",
+    "singa.device", "singa.singa_wrap",
+    "singa.weights", "singa.checkpoint", "singa.models", "singa.sonnx", "singa.train",
+    "singa.board", "singa.errors",
 ]  # fmt: skip
 """The modules that users import; all else is how they work."""
 

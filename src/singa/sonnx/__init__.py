@@ -8,6 +8,15 @@
 - ``network.py``: SONNXModel.
 """
 
+try:
+    import onnx as _onnx  # noqa: F401
+except ImportError:
+    from singa.errors import DependencyError
+
+    raise DependencyError(
+        "singa.sonnx needs the package onnx: pip install 'singa-xla[onnx]'"
+    ) from None
+
 from singa.sonnx import rules as rules
 from singa.sonnx.network import SONNXModel
 from singa.sonnx.reading import load
