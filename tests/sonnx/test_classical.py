@@ -104,6 +104,16 @@ def test_linear_models(transform):
     check("LinearClassifier", [x], one, domain=ML, version=1, outputs=2)
 
 
+@pytest.mark.parametrize("kernel", ["LINEAR", "POLY", "RBF", "SIGMOID"])
+def test_support_vectors(kernel):
+    random = np.random.default_rng(0)
+    attributes = {
+        "kernel_type": kernel, "kernel_params": [0.3, 0.2, 2.0], "n_supports": 3, "rho": [0.4],
+        "coefficients": normal(random, 3).tolist(), "support_vectors": normal(random, 12).tolist(),
+    }  # fmt: skip
+    check("SVMRegressor", [normal(random, 5, 4)], attributes, domain=ML, version=1)
+
+
 def test_preparation_of_features():
     random = np.random.default_rng(0)
     x = normal(random, 5, 4)
@@ -127,7 +137,8 @@ def test_labels():
 
 
 @pytest.mark.parametrize(
-    "pattern", ["(a+)+b", "a*a*a*a*a*b", "(a|a)*b", "(a{1,9}){1,9}", r"(a)\1", "(?=a)a"]
+    "pattern",
+    ["(a+)+b", "a*a*a*a*a*b", "(a|a)*b", "(a{1,9}){1,9}", r"(a)\1", "(?=a)a", "[[:alpha:]]"],
 )
 def test_patterns_that_may_take_too_long(pattern):
     with pytest.raises(FormatError, match="too long"):

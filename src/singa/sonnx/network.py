@@ -96,7 +96,7 @@ class SONNXModel(Model):
         if isinstance(x, list):
             return [self._input(each) for each in x]
         is_numeric = isinstance(x, np.ndarray) and x.dtype.kind not in "OSUT"
-        return held(x, self._device) if is_numeric else x
+        return held(x, self.device) if is_numeric else x
 
 
 def _count(graph: Graph, last_layers: int) -> int:

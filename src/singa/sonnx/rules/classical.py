@@ -114,6 +114,36 @@ def _of_two(score: Tensor, kind: str, positive: bool) -> Tensor:
     return op.cat([first, score], 1)
 
 
+@rule("SVMRegressor", domain=ML)
+def _svm_regressor(call: Call, x: Tensor) -> Tensor:
+    x = _wide(x)
+    weights = op.reshape(_constant(call("coefficients"), x), (-1, 1))
+    count = call("n_supports", 0)
+    if count:
+        vectors = op.reshape(_constant(call("support_vectors"), x), (count, -1))
+        gamma, shift, degree = call("kernel_params") or (0.0, 0.0, 0.0)
+        x = formula(
+            _similarities, x, vectors, kind=call("kernel_type", "LINEAR"), gamma=gamma,
+            shift=shift, degree=degree,
+        )  # fmt: skip
+    y = op.add(op.matmul(x, weights), _constant(call("rho")[:1], x))
+    if call("one_class", 0):
+        return op.where(_constant(1, y), _constant(-1, y), y > _constant(0, y))
+    return post_transform(y, call("post_transform", "NONE"))
+
+
+def _similarities(
+    x: CTensor, vectors: CTensor, kind: str, gamma: float, shift: float, degree: float
+) -> CTensor:
+    """How similar each sample is to each support vector."""
+    if kind == "RBF":
+        return jnp.exp(-gamma * ((x[:, None] - vectors) ** 2).sum(-1))
+    products = jnp.matmul(x, vectors.T, precision=jax.lax.Precision.HIGHEST)
+    if kind == "POLY":
+        return (gamma * products + shift) ** degree
+    return jnp.tanh(gamma * products + shift) if kind == "SIGMOID" else products
+
+
 @rule("TreeEnsembleRegressor", domain=ML)
 def _tree_ensemble_regressor(call: Call, x: Tensor) -> Tensor:
     made = trees.of_attributes(call, "target", call("n_targets"))
