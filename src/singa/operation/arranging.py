@@ -127,7 +127,6 @@ class SpaceToDepth(_Blocks):
 
 
 class _Triangle(Operation):
-
     complex_numbers = "own"
 
     complex_numbers = "own"
