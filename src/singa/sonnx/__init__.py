@@ -8,8 +8,10 @@
 - ``network.py``: SONNXModel.
 """
 
+from singa.sonnx import forms as forms
 from singa.sonnx import rules as rules
+from singa.sonnx.exporting import export, save, to_onnx
 from singa.sonnx.network import SONNXModel
 from singa.sonnx.reading import load
 
-__all__ = ["SONNXModel", "load"]
+__all__ = ["SONNXModel", "export", "load", "save", "to_onnx"]
