@@ -158,6 +158,9 @@ def _is_finite(w: Writer, x: Value, *, out: Any, **_: Any) -> Any:
 
 @primitive("select_n")
 def _select_n(w: Writer, which: Value, *cases: Value, out: Any, **_: Any) -> Any:
+    if which.dtype == np.bool_ and len(cases) == 2 and out.dtype == np.bool_:
+        first, second = w.add("And", which, cases[1]), w.add("And", w.add("Not", which), cases[0])
+        return w.add("Or", first, second)
     if which.dtype == np.bool_ and len(cases) == 2:
         return w.add("Where", which, cases[1], cases[0])
     y = cases[0]
@@ -174,7 +177,33 @@ def _clamp(w: Writer, low: Value, x: Value, high: Value, *, out: Any, **_: Any) 
 
 @primitive("atan2")
 def _atan2(w: Writer, a: Value, b: Value, *, out: Any, **_: Any) -> Any:
-    raise NoOperator("the primitive atan2 of jax")
+    zero, half = _scalar(w, 0, a), _scalar(w, math.pi / 2, a)
+    is_below = w.add("Less", a, zero)
+    on_axis = w.add("Mul", w.add("Sign", a, like=a), half, like=a)
+    right = w.add("Atan", w.add("Div", a, b, like=out), like=out)
+    turn = w.add("Where", is_below, _scalar(w, -math.pi, a), _scalar(w, math.pi, a), like=a)
+    left = w.add("Add", right, turn, like=out)
+    aside = w.add("Where", w.add("Less", b, zero), left, right, like=out)
+    return w.add("Where", w.add("Equal", b, zero), on_axis, aside)
+
+
+def _total_order(kind: str) -> Callable[..., Any]:
+    """A comparison in which NaN is above all numbers."""
+
+    def write(w: Writer, a: Value, b: Value, *, out: Any, **_: Any) -> Any:
+        is_less = w.add(kind, a, b)
+        if not is_float(a.dtype):
+            return is_less
+        is_last = w.add("IsNaN", b)
+        if kind == "Less":
+            is_last = w.add("And", is_last, w.add("Not", w.add("IsNaN", a)))
+        return w.add("Or", is_less, is_last)
+
+    return write
+
+
+primitive("lt_to")(_total_order("Less"))
+primitive("le_to")(_total_order("LessOrEqual"))
 
 
 @primitive("convert_element_type")
@@ -227,6 +256,27 @@ def _transpose(w: Writer, x: Value, *, out: Any, permutation: Any, **_: Any) -> 
 @primitive("concatenate")
 def _concatenate(w: Writer, *xs: Value, out: Any, dimension: int, **_: Any) -> Any:
     return w.add("Concat", *xs, axis=dimension)
+
+
+@primitive("stack")
+def _stack(w: Writer, *xs: Value, out: Any, axis: int, **_: Any) -> Any:
+    axis %= len(out.shape)
+    shape = [1 if i == axis else size for i, size in enumerate(out.shape)]
+    return w.add("Concat", *[w.reshape(x, shape) for x in xs], axis=axis)
+
+
+@primitive("unstack")
+def _unstack(w: Writer, x: Value, *, out: Any, axis: int, **_: Any) -> Any:
+    axis %= x.ndim
+    return [w.add("Gather", x, w.constant(np.int64(i)), axis=axis) for i in range(x.shape[axis])]
+
+
+@primitive("tile")
+def _tile(w: Writer, x: Value, *, out: Any, reps: Any, **_: Any) -> Any:
+    counts = [*reps]
+    rank = len(out.shape)
+    x = w.reshape(x, (1,) * (rank - x.ndim) + x.shape)
+    return w.add("Tile", x, w.constant([1] * (rank - len(counts)) + counts, np.int64))
 
 
 @primitive("slice")
@@ -318,6 +368,28 @@ for _name, _kind, _of_bools in (
     ("reduce_and", "ReduceMin", "ReduceMin"), ("reduce_or", "ReduceMax", "ReduceMax"),
 ):  # fmt: skip
     primitive(_name)(_reduction(_kind, _of_bools))
+
+
+@primitive("reduce_window_sum")
+def _window_sum(
+    w: Writer, x: Value, *, out: Any, window_dimensions: Any, window_strides: Any, padding: Any,
+    base_dilation: Any, window_dilation: Any, **_: Any,
+) -> Any:  # fmt: skip
+    if {*base_dilation, *window_dilation} != {1}:
+        raise NoOperator("sums of windows with gaps")
+    pads = [each[0] for each in padding] + [each[1] for each in padding]
+    if any(pads):
+        padded = tuple(size + sum(each) for size, each in zip(x.shape, padding, strict=True))
+        y = w.add("Pad", x, w.constant(pads, np.int64), _scalar(w, 0, x))
+        x = Value(y, padded, x.dtype)
+    for axis, (size, step) in enumerate(zip(window_dimensions, window_strides, strict=True)):
+        if (size, step) == (1, 1):
+            continue
+        last = (out.shape[axis] - 1) * step + 1
+        views = [w.slice(x, [i], [i + last], [axis], [step]) for i in range(size)]
+        shape = (*x.shape[:axis], out.shape[axis], *x.shape[axis + 1 :])
+        x = Value(w.add("Sum", *views), shape, x.dtype)
+    return x
 
 
 def _place(kind: str) -> Callable[..., Any]:

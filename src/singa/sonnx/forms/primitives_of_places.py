@@ -221,13 +221,22 @@ def _accumulated(kind: str) -> Callable[..., Any]:
         last: Value | None = None
         for i in reversed(range(count)) if reverse else range(count):
             row = Value(w.slice(x, [i], [i + 1], [axis]), (), x.dtype)
-            last = row if last is None else w.add(kind, last, row)
+            last = row if last is None else _both(w, kind, last, row, axis)
             rows.append(last)
         return w.add("Concat", *(reversed(rows) if reverse else rows), axis=axis) if rows else x
 
     return write
 
 
+def _both(w: Writer, kind: str, a: Value, b: Value, axis: int) -> Value:
+    if kind != "ReduceLogSumExp":
+        return w.add(kind, a, b)
+    joined = w.add("Concat", a, b, axis=axis)
+    rank = axis + 1  # the axes after it do not matter
+    return w.reduce(kind, Value(joined, (1,) * rank, b.dtype), [axis], True)
+
+
+primitive("cumlogsumexp")(_accumulated("ReduceLogSumExp"))
 primitive("cummax")(_accumulated("Max"))
 primitive("cummin")(_accumulated("Min"))
 primitive("cumprod")(_accumulated("Mul"))

@@ -56,6 +56,8 @@ def _max_pooling(w: Writer, operation: Any, x: Value) -> Any:
     }
     if operation.return_indices:
         raise Unfit("the indices of ONNX count over the whole batch")
+    if max(attributes["pads"]) >= min(operation.window):
+        raise Unfit("runtimes refuse as much padding")
     return w.add("MaxPool", x, **attributes)
 
 
