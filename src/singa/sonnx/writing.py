@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from singa.errors import ArgumentError, FormatError
+from singa.sonnx.forms import OMITTED
 from singa.sonnx.forms.form import form_of
 from singa.sonnx.forms.tracing import NoOperator, write_primitives
 from singa.sonnx.forms.writer import Newer, Unfit, Value, Writer
@@ -101,6 +102,9 @@ def written(
 
 def _written(writer: Writer, call: Called, xs: list[Value], newest: int) -> list[Value]:
     """The results of a call, by the operation's form or by the primitives in it."""
+    omitted = OMITTED.get(type(call.operation))
+    if omitted is not None:
+        raise NoOperator(omitted)
     mark = writer.mark()
     found = form_of(call.operation)
     if found is not None:

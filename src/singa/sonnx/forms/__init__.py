@@ -4,6 +4,7 @@ A form is a short function from an operation and its inputs to nodes. An operati
 is written by the primitives of jax that it consists of (``tracing.py``).
 """
 
+from singa import operation as op
 from singa.sonnx.forms import (
     elementwise,
     linear,
@@ -17,6 +18,28 @@ from singa.sonnx.forms import (
 )
 
 __all__ = [
-    "elementwise", "linear", "normalization", "primitives", "primitives_of_places", "recurrent",
+    "OMITTED", "elementwise", "linear", "normalization", "primitives", "primitives_of_places", "recurrent",
     "reduction", "shaping", "windows",
 ]  # fmt: skip
+
+_FACTORS = "ONNX has no operators that factor matrices"
+_OF_VALUES = "the shape of its result depends on values, which the rest of a graph needs to know"
+
+OMITTED: dict[type, str] = {
+    op.Cholesky: _FACTORS,
+    op.Inverse: _FACTORS,
+    op.MatrixExponential: _FACTORS,
+    op.MatrixPower: _FACTORS,
+    op.OrthogonalTriangular: _FACTORS,
+    op.PseudoInverse: _FACTORS,
+    op.SingularValues: _FACTORS,
+    op.Solve: _FACTORS,
+    op.SolveTriangular: _FACTORS,
+    op.SymmetricEigen: _FACTORS,
+    op.ConstantOfShape: _OF_VALUES,
+    op.NonZero: _OF_VALUES,
+    op.Unique: _OF_VALUES,
+    op.ChannelDropout: "it draws random numbers from a key; in evaluation it is not called",
+    op.Dropout: "it draws random numbers from a key; in evaluation it is not called",
+}
+"""The operations that cannot be written, with the reason."""
