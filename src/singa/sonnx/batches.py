@@ -65,6 +65,8 @@ def settle(runs: Sequence[Written], sizes: Sequence[int], batch_of: str) -> None
         for name in node.inputs:
             users.setdefault(name, []).append(node)
     made = _Computed(batch_of)
+    known: dict[Any, str] = {}
+    renamed: dict[str, str] = {}
     for name, array in [*first.writer.constants.items()]:
         arrays = [run.writer.constants[name] for run in runs]
         if all(_equal(array, other) for other in arrays[1:]):
@@ -75,13 +77,20 @@ def settle(runs: Sequence[Written], sizes: Sequence[int], batch_of: str) -> None
         if _is_open_shape(users.get(name, []), name, arrays):
             first.writer.constants[name] = np.where(array == arrays[1], array, -1)
             continue
-        nodes = made.nodes_for(name, arrays, sizes)
-        if nodes is None:
+        key = tuple((each.dtype, each.shape, each.tobytes()) for each in arrays)
+        if key in known:
+            renamed[name] = known[key]
+        elif not made.write(name, arrays, sizes):
             raise FormatError(
                 f"{_frozen(name, kinds)}, or on the size of the batch in a way that ONNX cannot "
                 "compute"
             )
+        known.setdefault(key, name)
         del first.writer.constants[name]
+    for node in first.writer.nodes:
+        node.inputs = [renamed.get(each, each) for each in node.inputs]
+    for output, value in first.outputs.items():
+        first.outputs[output] = renamed.get(value, value)
     first.writer.nodes[:0] = made.nodes
     first.writer.constants.update(made.constants)
 
@@ -116,28 +125,28 @@ class _Computed:
         self.constants: dict[str, Array] = {}
         self._batch_of = batch_of
 
-    def nodes_for(self, name: str, arrays: Sequence[Array], sizes: Sequence[int]) -> Any:
-        """Write nodes for a constant; None if it does not follow from the size."""
+    def write(self, name: str, arrays: Sequence[Array], sizes: Sequence[int]) -> bool:
+        """Write nodes for a constant; false if it does not follow from the size."""
         if len({array.shape for array in arrays}) == 1:
-            return self._linear(name, arrays, sizes)
+            return self._linear(name, arrays, sizes) or self._inverse(name, arrays, sizes)
         shapes = [np.asarray(array.shape, np.int64) for array in arrays]
         if len({len(shape) for shape in shapes}) != 1:
-            return None
+            return False
         values = {value.tobytes() for array in arrays for value in array.reshape(-1)[:1]}
         filled = all(array.size and (array == array.reshape(-1)[0]).all() for array in arrays)
         shape = f"{name}_shape"
         if not filled or len(values) != 1 or not self._linear(shape, shapes, sizes):
-            return None
+            return False
         value = f"{name}_value"
         self.constants[value] = arrays[0].reshape(-1)[0]
         self.nodes.append(Node("Expand", [value, shape], [name], {}))
         return True
 
-    def _linear(self, name: str, arrays: Sequence[Array], sizes: Sequence[int]) -> Any:
+    def _linear(self, name: str, arrays: Sequence[Array], sizes: Sequence[int]) -> bool:
         """Nodes for ``base + slope * batch size``, if each run's constant is that."""
         dtype = arrays[0].dtype
         if dtype.kind not in "iuf":
-            return None
+            return False
         wide = [array.astype(np.float64) for array in arrays]
         slope = (wide[1] - wide[0]) / (sizes[1] - sizes[0])
         base = wide[0] - slope * sizes[0]
@@ -145,7 +154,7 @@ class _Computed:
             (base + slope * size == array).all() for size, array in zip(sizes, wide, strict=True)
         )
         if not fits or (slope != np.round(slope)).any():
-            return None
+            return False
         self._start()
         by, plus, product = f"{name}_by", f"{name}_plus", f"{name}_product"
         self.constants[by] = slope.astype(np.int64)
@@ -156,6 +165,20 @@ class _Computed:
             self.nodes.append(Node("Cast", [product], [f"{product}_cast"], {"to": to}))
             product = f"{product}_cast"
         self.nodes.append(Node("Add", [product, plus], [name], {}))
+        return True
+
+    def _inverse(self, name: str, arrays: Sequence[Array], sizes: Sequence[int]) -> bool:
+        """Nodes for one divided by such a constant, as in a mean over the batch."""
+        if arrays[0].dtype.kind != "f" or any((array == 0).any() for array in arrays):
+            return False
+        inverse = [np.round(1 / array.astype(np.float64)).astype(array.dtype) for array in arrays]
+        if any((inv == 0).any() for inv in inverse):
+            return False
+        if any((1 / inv != array).any() for inv, array in zip(inverse, arrays, strict=True)):
+            return False
+        if not self._linear(f"{name}_inverse", inverse, sizes):
+            return False
+        self.nodes.append(Node("Reciprocal", [f"{name}_inverse"], [name], {}))
         return True
 
     def _start(self) -> None:

@@ -82,7 +82,7 @@ def to_onnx(
     for sample in samples:
         recordings.append(record(function, dict(zip(names, sample, strict=True))))
         version = runs[0].writer.opset if runs else opset
-        runs.append(written(recordings[-1], states, kept, version))
+        runs.append(written(recordings[-1], states, kept, version, dynamic is not None))
     settle(runs, sizes, names[0])
     return _model(runs[0], recordings, sizes, model_name, dynamic)
 
@@ -134,11 +134,11 @@ def _of_size(array: Array, count: int) -> Array:
 
 
 def _changed(array: Array) -> Array:
-    """Other values of the same kind: in another order, and floats a little smaller."""
+    """Other values of the same kind: in another order, and floats with the other sign."""
     turned = np.ascontiguousarray(array.reshape(-1)[::-1].reshape(array.shape))
     if array.dtype.kind in "iub":
         return turned
-    return (turned * 0.75 + 0.0625).astype(array.dtype)
+    return (turned * -0.75 + 0.0625).astype(array.dtype)
 
 
 def _names_of_states(model: Any, taken: Sequence[str]) -> dict[int, str]:

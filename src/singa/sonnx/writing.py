@@ -27,8 +27,10 @@ class Written:
         outputs: the name of the value of each output, by the output's name.
     """
 
-    def __init__(self, recording: Recording, names: Mapping[int, str], opset: int) -> None:
-        self.writer = Writer(opset)
+    def __init__(
+        self, recording: Recording, names: Mapping[int, str], opset: int, open_sizes: bool
+    ) -> None:
+        self.writer = Writer(opset, open_sizes)
         self.initial: dict[str, Any] = {}
         self.outputs: dict[str, str] = {}
         self._names = names
@@ -71,8 +73,9 @@ class Written:
 
 
 def written(
-    recording: Recording, names: Mapping[int, str], momenta: Mapping[int, float], opset: int | None
-) -> Written:
+    recording: Recording, names: Mapping[int, str], momenta: Mapping[int, float],
+    opset: int | None, open_sizes: bool,
+) -> Written:  # fmt: skip
     """Write a recording in the lowest set of operators that has those that its forms use.
 
     Raises:
@@ -83,7 +86,7 @@ def written(
         raise ArgumentError(f"opset: from {OLDEST} to {NEWEST}, got {opset!r}")
     version, newest = opset or OLDEST, opset or USUAL
     while True:
-        made = Written(recording, names, version)
+        made = Written(recording, names, version, open_sizes)
         try:
             made.write(recording, momenta, newest)
         except Newer as error:

@@ -6,6 +6,7 @@ is written by the primitives of jax that it consists of (``tracing.py``).
 
 from singa import operation as op
 from singa.sonnx.forms import (
+    attention,
     elementwise,
     linear,
     normalization,
@@ -13,13 +14,14 @@ from singa.sonnx.forms import (
     primitives_of_places,
     recurrent,
     reduction,
+    selection,
     shaping,
     windows,
 )
 
 __all__ = [
-    "OMITTED", "elementwise", "linear", "normalization", "primitives", "primitives_of_places", "recurrent",
-    "reduction", "shaping", "windows",
+    "OMITTED", "attention", "elementwise", "linear", "normalization", "primitives",
+    "primitives_of_places", "recurrent", "reduction", "selection", "shaping", "windows",
 ]  # fmt: skip
 
 _FACTORS = "ONNX has no operators that factor matrices"

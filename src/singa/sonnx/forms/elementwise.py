@@ -136,7 +136,7 @@ def _relu6(w: Writer, operation: Any, x: Value) -> str:
     return _clipped(w, x, 0.0, 6.0)
 
 
-@form(op.Clip)
+@form(op.Clip, op.HardTanh)
 def _clip(w: Writer, operation: Any, x: Value) -> str:
     return _clipped(w, x, operation.low, operation.high)
 

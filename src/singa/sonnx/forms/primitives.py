@@ -343,8 +343,12 @@ def _pad(w: Writer, x: Value, value: Value, *, out: Any, padding_config: Any, **
 
 
 @primitive("iota")
-def _iota(w: Writer, *, out: Any, **_: Any) -> Any:
-    raise NoOperator("iota of a size that is not known")
+def _iota(w: Writer, *, out: Any, shape: Any, dimension: int, **_: Any) -> Any:
+    bounds = [w.constant(np.int64(each)) for each in (0, shape[dimension], 1)]
+    row = Value(w.add("Range", *bounds), (shape[dimension],), np.int64)
+    sizes = [1] * len(shape)
+    sizes[dimension] = shape[dimension]
+    return w.expand(w.reshape(w.cast(row, out.dtype), sizes), shape)
 
 
 # -- sums and products ----------------------------------------------------------------------------

@@ -40,13 +40,14 @@ def _sequence(
     steps, batch, _ = x.shape
     hidden, gates = w_hh.shape[0], len(_ORDERS[kind])
     states, lengths = rest[: operation.states], rest[operation.states :]
-    if any(state.ndim == 0 for state in states):
-        states = [w.expand(w.cast(s, x.dtype), (batch, hidden)) for s in states]
-    biases = [
-        w.expand(w.cast(b, x.dtype), (gates * hidden,)) if b.ndim == 0 else b for b in (b_ih, b_hh)
-    ]
+    if all(_is_zero(w, state) for state in states):
+        states = []
+    states = [w.expand(w.cast(s, x.dtype), (batch, hidden)) for s in states]
     weights = [_ordered(w, each, kind, hidden) for each in (w_ih, w_hh)]
-    bias = w.add("Concat", *[_ordered(w, b, kind, hidden) for b in biases], axis=1)
+    bias = None
+    if not (_is_zero(w, b_ih) and _is_zero(w, b_hh)):
+        biases = [w.expand(w.cast(b, x.dtype), (gates * hidden,)) for b in (b_ih, b_hh)]
+        bias = w.add("Concat", *[_ordered(w, b, kind, hidden) for b in biases], axis=1)
     length = w.cast(lengths[0], np.int32) if lengths else None
     first = [w.reshape(state, (1, batch, hidden)) for state in states]
     found = w.add_several(
@@ -56,6 +57,11 @@ def _sequence(
     y = w.reshape(Value(found[0], (), x.dtype), (steps, batch, hidden))
     last = [w.reshape(Value(each, (), x.dtype), (batch, hidden)) for each in found[1:]]
     return [y, *last]
+
+
+def _is_zero(w: Writer, x: Value) -> bool:
+    """Whether it is a constant of zeros; parameters are none."""
+    return x in w.constants and not w.constants[x].any()
 
 
 def _ordered(w: Writer, x: Value, kind: str, hidden: int) -> Value:

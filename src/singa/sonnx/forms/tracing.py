@@ -100,7 +100,8 @@ def _equation(writer: Writer, equation: Any, xs: list[Any]) -> list[Any]:
         return _loop(writer, parameters, xs)
     if all(variable.aval.size == 0 for variable in equation.outvars):
         return [np.zeros(each.aval.shape, each.aval.dtype) for each in equation.outvars]
-    if not any(isinstance(x, Value) for x in xs):
+    is_open = name == "iota" and writer.open_sizes
+    if not is_open and not any(isinstance(x, Value) for x in xs):
         ys = equation.primitive.bind(*map(jax.numpy.asarray, xs), **parameters)
         return list(ys) if equation.primitive.multiple_results else [ys]
     return _written(writer, equation, xs)

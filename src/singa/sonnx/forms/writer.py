@@ -66,11 +66,12 @@ class Writer:
 
     Attributes:
         opset: the version of the set of operators.
+        open_sizes: whether sizes may be of a batch whose size is open.
         momenta: of running averages, by the name of the running mean.
     """
 
-    def __init__(self, opset: int) -> None:
-        self.opset = opset
+    def __init__(self, opset: int, open_sizes: bool = False) -> None:
+        self.opset, self.open_sizes = opset, open_sizes
         self.nodes: list[Written] = []
         self.constants: dict[str, Array] = {}
         self._counts: dict[str, int] = {}
