@@ -107,6 +107,10 @@ def _equal(a: Array, b: Array) -> bool:
     return a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes()
 
 
+def _filled_like(array: Array) -> Array:
+    return np.full_like(array, array.reshape(-1)[0])
+
+
 def _is_open_shape(users: Sequence[Node], name: str, arrays: Sequence[Array]) -> bool:
     """Whether it is the shape of Reshapes in which one size may be left open."""
     if not all(node.kind == "Reshape" and node.inputs[1] == name for node in users):
@@ -133,7 +137,7 @@ class _Computed:
         if len({len(shape) for shape in shapes}) != 1:
             return False
         values = {value.tobytes() for array in arrays for value in array.reshape(-1)[:1]}
-        filled = all(array.size and (array == array.reshape(-1)[0]).all() for array in arrays)
+        filled = all(array.size and _equal(array, _filled_like(array)) for array in arrays)
         shape = f"{name}_shape"
         if not filled or len(values) != 1 or not self._linear(shape, shapes, sizes):
             return False

@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -71,12 +72,14 @@ def to_onnx(
         ['Gemm']
     """
     _check(inputs, outputs)
-    function = outputs.forward if isinstance(outputs, Layer) else outputs
-    names = input_names(function, len(inputs))
-    _run_once(outputs, inputs)
+    # Not the call of a Model, which may train, but that of a layer, which makes its parameters.
+    is_layer = isinstance(outputs, Layer)
+    function = partial(Layer.__call__, outputs) if is_layer else outputs
+    names = input_names(outputs.forward if is_layer else outputs, len(inputs))
     samples, sizes = _samples(inputs, dynamic)
+    record(function, dict(zip(names, inputs, strict=True)))
     states = _names_of_states(outputs, names)
-    kept = momenta(outputs) if isinstance(outputs, Layer) else {}
+    kept = momenta(outputs) if is_layer else {}
     recordings: list[Recording] = []
     runs: list[Written] = []
     for sample in samples:
@@ -96,11 +99,6 @@ def _check(inputs: Sequence[Tensor], outputs: Any) -> None:
             "was computed from is known only as far as gradients go, "
             f"got {type(outputs).__name__}"
         )
-
-
-def _run_once(function: Any, inputs: Sequence[Tensor]) -> None:
-    """Run it once, so that its layers have made their parameters."""
-    record(function, {f"input_{i}": x for i, x in enumerate(inputs)})
 
 
 def _samples(
