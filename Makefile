@@ -33,6 +33,7 @@ docs: $(VENV)/.dev-installed ## build the site into build/docs, after what is ma
 	$(VENV)/bin/python -m docs.compatibility
 	$(VENV)/bin/python -m docs.differences
 	$(VENV)/bin/python -m docs.kinks
+	$(VENV)/bin/python -m docs.onnx_operators
 	$(VENV)/bin/python -m docs.house
 	$(VENV)/bin/python -m docs.drawings
 	$(VENV)/bin/python -m sphinx --builder html --doctree-dir build/doctrees --jobs auto \

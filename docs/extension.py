@@ -33,9 +33,10 @@ from singa.autograd import Operation
 PAGES = Path(__file__).parent / "reference"
 
 MODULES = [
-    "singa.tensor", "singa.autograd", "singa.linalg", "singa.layer", "singa.opt",
+    "singa.tensor", "singa.autograd", "singa.linalg", "singa.fft", "singa.special", "singa.random",
+    "singa.distributions", "singa.layer", "singa.opt",
     "singa.metric", "singa.initializer", "singa.model", "singa.data", "singa.image_tool",
-    "singa.device",
+    "singa.device", "singa.singa_wrap",
     "singa.weights", "singa.checkpoint", "singa.models", "singa.train", "singa.board",
     "singa.errors",
 ]  # fmt: skip

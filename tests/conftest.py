@@ -1,8 +1,10 @@
 import gc
 import os
+import shutil
 import signal
-import tempfile
+import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 import jax
 import pytest
@@ -10,11 +12,26 @@ from hypothesis import settings
 from jax._src import compiler
 from jax._src.interpreters import mlir
 
-# Before singa is imported: the user's cache is left alone. The processes of a run share one of
-# their own, for many tests compile the same.
+# What the tests make anew if it is not there. SINGA_TESTS_CACHE moves it; `make clean` removes it.
+MADE = Path(os.environ.get("SINGA_TESTS_CACHE", Path(__file__).parents[1] / "build" / "tests"))
+MUCH = 2**30  # bytes
+
+# Before singa is imported: the user's cache is left alone. The processes of a run, and the next
+# runs, share one of their own, for they compile the same: half of the time goes into that. A
+# program is found by all that it is, so what has changed since is compiled. Nothing drops old
+# programs one by one, so when they are too many all of them go.
+COMPILED = MADE / "compiled"
 if "PYTEST_XDIST_WORKER" not in os.environ:
-    compiled = tempfile.TemporaryDirectory(prefix="singa-tests-")
-    os.environ["SINGA_CACHE_DIR"] = compiled.name
+    if sum(file.stat().st_size for file in COMPILED.rglob("*-cache")) > MUCH:
+        shutil.rmtree(COMPILED)
+    os.environ["SINGA_CACHE_DIR"] = str(COMPILED)
+
+# Where Python is told to write no bytecode, each process that a test starts would compile all that
+# it imports, which takes as long as all else of its start.
+if sys.dont_write_bytecode:
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = str(MADE / "bytecode")
+    sys.dont_write_bytecode = False
 
 # A run in the background ignores interrupts, and so would the processes that tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -65,7 +82,10 @@ def pytest_addoption(parser):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection():
-    """What is imported stays: the collector need not look through it again and again."""
+    """What is imported stays: the collector need not look through it again and again.
+
+    And tracing makes many objects that stay for as long: it looks seldom.
+    """
     gc.disable()
     try:
         return (yield)
@@ -73,6 +93,7 @@ def pytest_collection():
         gc.enable()
         gc.collect()
         gc.freeze()
+        gc.set_threshold(20_000, 10)
         memory.return_unused()
 
 

@@ -39,6 +39,7 @@ def recurrent(mode, params, x, h0, c0, lengths=None, layers=1, directions=1):
         for direction in range(directions):
             end = f"_l{layer}{'_reverse' if direction else ''}"
             w, v = params["weight_ih" + end], params["weight_hh" + end]
+            r = params.get("weight_hr" + end)
             b, d = params.get("bias_ih" + end, 0), params.get("bias_hh" + end, 0)
             k = layer * directions + direction
             y = np.zeros((steps, batch, v.shape[0]))
@@ -47,6 +48,7 @@ def recurrent(mode, params, x, h0, c0, lengths=None, layers=1, directions=1):
                 times = range(steps if lengths is None else lengths[n])
                 for t in reversed(times) if direction else times:
                     h, c = cell(mode, x[t, n] @ w + b, h @ v + d, h, c)
+                    h = h if r is None else h @ r
                     y[t, n] = h
                 lasts_h[k, n], lasts_c[k, n] = h, c
             ys.append(y)

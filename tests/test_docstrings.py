@@ -24,9 +24,9 @@ from singa.tensor import Tensor
 FACES = {
     name: import_module(f"singa.{name}")
     for name in (
-        "autograd", "tensor", "linalg", "layer", "opt", "metric", "initializer", "model", "data",
-        "device", "image_tool", "train", "board", "graph", "report", "checkpoint", "weights",
-        "errors",
+        "autograd", "tensor", "linalg", "special", "random", "distributions", "layer", "opt",
+        "metric", "initializer", "model", "data", "device", "image_tool", "train", "board", "graph",
+        "report", "checkpoint", "weights", "errors", "fft", "singa_wrap",
     )
 }  # fmt: skip
 """What users import from."""

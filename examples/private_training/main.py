@@ -16,7 +16,7 @@ DELTA = 1e-5
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--data", default="fashion-mnist", choices=data.NAMES)
-parser.add_argument("--epochs", type=int, default=15)
+parser.add_argument("--epochs", type=int, default=8)
 parser.add_argument("--batch-size", type=int, default=512, help="on average")
 parser.add_argument("--noise", type=float, nargs="+", default=[2.0, 1.0, 0.7])
 parser.add_argument("--clip", type=float, default=1.0, help="the largest norm of a gradient")

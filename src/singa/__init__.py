@@ -11,13 +11,17 @@ try:
         autograd,
         device,
         distributed,
+        distributions,
         errors,
+        fft,
         initializer,
         layer,
         linalg,
         metric,
         model,
         opt,
+        random,
+        special,
         tensor,
     )
     from singa.core.tensor import Tensor
@@ -32,6 +36,7 @@ sys.modules.update({"singa.checkpoint": checkpoint, "singa.weights": weights})
 __version__ = "0.1.0"
 
 __all__ = [
-    "Tensor", "autograd", "checkpoint", "device", "distributed", "errors", "initializer", "layer",
-    "linalg", "metric", "model", "opt", "tensor", "weights",
+    "Tensor", "autograd", "checkpoint", "device", "distributed", "distributions", "errors", "fft",
+    "initializer", "layer", "linalg", "metric", "model", "opt", "random", "special", "tensor",
+    "weights",
 ]  # fmt: skip

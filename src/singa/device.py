@@ -34,11 +34,14 @@ int32: DType = np.dtype("int32")
 int64: DType = np.dtype("int64")
 uint8: DType = np.dtype("uint8")
 bool_: DType = np.dtype("bool")
+complex64: DType = np.dtype("complex64")
+complex128: DType = np.dtype("complex128")
 
 DTYPES: dict[str, DType] = {
     str(dtype): dtype
     for dtype in (
-        float16, bfloat16, float32, float64, int8, int16, int32, int64, uint8, bool_
+        float16, bfloat16, float32, float64, int8, int16, int32, int64, uint8, bool_,
+        complex64, complex128,
     )
 }  # fmt: skip
 
@@ -46,15 +49,17 @@ _ALIASES: dict[Any, DType] = {
     float: float32,
     int: int32,
     bool: bool_,
+    complex: complex64,
     "float": float32,
     "int": int32,
+    "complex": complex64,
 }
 
 
 def as_dtype(dtype: Any) -> DType:
     """The data type that ``dtype`` names: a constant of this module, its name, or NumPy's.
 
-    ``float``, ``int`` and their names mean 32 bits, as in SINGA.
+    ``float``, ``int`` and their names mean 32 bits, as in SINGA; ``complex`` means complex64.
 
     Raises:
         DTypeError: there is no such data type here.
@@ -73,13 +78,53 @@ def as_dtype(dtype: Any) -> DType:
 
 
 def is_float(dtype: DType) -> bool:
-    """Whether values of this type can have gradients.
+    """Whether this is a type of real numbers with fractions.
 
     Example:
         >>> device.is_float(tensor.bfloat16), device.is_float(tensor.int32)
         (True, False)
     """
     return bool(jax.numpy.issubdtype(dtype, np.floating))
+
+
+def is_complex(dtype: DType) -> bool:
+    """Whether this is a type of complex numbers.
+
+    Example:
+        >>> device.is_complex(tensor.complex64), device.is_complex(tensor.float32)
+        (True, False)
+    """
+    return bool(jax.numpy.issubdtype(dtype, np.complexfloating))
+
+
+def has_gradients(dtype: DType) -> bool:
+    """Whether values of this type can have gradients: floats and complex numbers can.
+
+    Example:
+        >>> device.has_gradients(tensor.complex64), device.has_gradients(tensor.int32)
+        (True, False)
+    """
+    return is_float(dtype) or is_complex(dtype)
+
+
+def real_type(dtype: DType) -> DType:
+    """The type of the real and of the imaginary part of complex numbers; for others their own.
+
+    Example:
+        >>> device.real_type(tensor.complex128)
+        dtype('float64')
+    """
+    return np.dtype(f"float{4 * dtype.itemsize}") if is_complex(dtype) else dtype
+
+
+def complex_type(dtype: DType) -> DType:
+    """The type of complex numbers whose parts are of this type; complex64 for shorter ones.
+
+    Example:
+        >>> device.complex_type(tensor.float64), device.complex_type(tensor.float16)
+        (dtype('complex128'), dtype('complex64'))
+    """
+    return complex128 if dtype in (float64, complex128) else complex64
 
 
 class _Stream(threading.local):
@@ -226,17 +271,60 @@ class Device:
         else:
             print(self.profiler.summary(self.verbosity))
 
+    # -- SINGA's buffer of operations ---------------------------------------------------------
+
+    def enable_graph(self, enable: bool) -> None:
+        """SINGA's switch for buffering operations; only turning it off is possible here.
+
+        Raises:
+            DeviceError: ``enable`` is true. Programs belong to models:
+                ``model.compile(inputs, use_graph=True)``.
+        """
+        if enable:
+            raise DeviceError(
+                _no_graph("EnableGraph(True)", "model.compile(inputs, use_graph=True)")
+            )
+
+    def graph_enabled(self) -> bool:
+        """Whether the device buffers operations: never. ``model.graph_mode`` is a model's mode."""
+        return False
+
+    def run_graph(self, serial: bool = False) -> None:
+        """Raises DeviceError: a model's program runs when the model is called."""
+        raise DeviceError(_no_graph("RunGraph", "model(x, y)"))
+
+    def reset_graph(self) -> None:
+        """Does nothing: the device has no buffer that could be emptied."""
+
+    def reset(self) -> None:
+        """Stop timing steps, as after :meth:`set_verbosity` of 0, and time as at first later."""
+        self.set_verbosity(0)
+        self.set_skip_iteration()
+
+    @staticmethod
+    def enable_lazy_alloc(enable: bool) -> None:
+        """Does nothing: XLA plans a program's memory before it runs."""
+
     SetRandSeed = set_rand_seed
     Sync = sync
     SetVerbosity = set_verbosity
     SetSkipIteration = set_skip_iteration
     PrintTimeProfiling = print_time_profiling
+    EnableGraph = enable_graph
+    RunGraph = run_graph
+    ResetGraph = reset_graph
+    Reset = reset
+    EnableLazyAlloc = enable_lazy_alloc
 
     def __repr__(self) -> str:
         return f"<Device {self.name}>"
 
     def __reduce__(self) -> Any:
         return device_named, (self.name,)
+
+
+def _no_graph(call: str, instead: str) -> str:
+    return f"{call}: a device buffers no operations, programs belong to models; write {instead}"
 
 
 timed_devices: set[Device] = set()
@@ -287,6 +375,14 @@ def get_num_opencl_devices() -> int:
         0
     """
     return 0
+
+
+def enable_lazy_alloc(enable: bool) -> None:
+    """Does nothing: XLA plans a program's memory before it runs.
+
+    Example:
+        >>> device.enable_lazy_alloc(True)
+    """
 
 
 def create_opencl_device() -> Device:

@@ -167,7 +167,7 @@ def initialize(
         if "before" in str(error):
             raise DistributedError(
                 "initialize: too late, because this process has already computed something. Call "
-                "it first in the program, before any Tensor, optimizer or device is made"
+                "it first in the program, before any Tensor or device is made"
             ) from error
         raise DistributedError(f"initialize: the others did not connect: {error}") from error
     place, size = jax.process_index(), jax.process_count()

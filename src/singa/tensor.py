@@ -30,6 +30,8 @@ from singa.core.tensor import random_key as random_key
 from singa.device import Device, as_dtype
 from singa.device import bfloat16 as bfloat16
 from singa.device import bool_ as bool_
+from singa.device import complex64 as complex64
+from singa.device import complex128 as complex128
 from singa.device import float16 as float16
 from singa.device import float32 as float32
 from singa.device import float64 as float64
@@ -98,13 +100,17 @@ def from_raw_tensors(tt: Iterable[CTensor]) -> list[Tensor]:
 
 
 def to_numpy(t: Tensor) -> np.ndarray[Any, Any]:
-    """``t.to_numpy()``: an array of t's shape, which the caller may change.
+    """An array of t's shape, which the caller may change; (1,) if ``t`` is a scalar.
+
+    SINGA's scalars have an axis, so that its programs read a loss by ``to_numpy(loss)[0]``. The
+    method ``t.to_numpy()`` adds no axis, and ``t.item()`` returns a number.
 
     Example:
-        >>> tensor.to_numpy(Tensor(data=[1.0, 2.0]))
-        array([1., 2.], dtype=float32)
+        >>> loss = autograd.mse_loss(Tensor(data=[1.0, 2.0]), Tensor(data=[0.0, 0.0]))
+        >>> tensor.to_numpy(loss)[0], loss.to_numpy().shape
+        (np.float32(2.5), ())
     """
-    return t.to_numpy()
+    return np.atleast_1d(t.to_numpy())
 
 
 def to_host(t: Tensor) -> Tensor:
@@ -159,14 +165,18 @@ def ones_like(t: Tensor) -> Tensor:
 
 
 def full(
-    shape: Sequence[int] | int, value: float, device: Device | None = None, dtype: Any = None
+    shape: Sequence[int] | int, value: complex, device: Device | None = None, dtype: Any = None
 ) -> Tensor:
-    """A Tensor of this shape, whose elements are all ``value``; float32 if no type is given.
+    """A Tensor of this shape, whose elements are all ``value``.
+
+    If no type is given: float32, and complex64 for a complex number.
 
     Example:
         >>> tensor.full((2,), 0.5)
         Tensor([0.5, 0.5], shape=(2,), dtype=float32, device=cpu)
     """
+    if dtype is None and isinstance(value, complex):
+        dtype = complex64
     return Tensor(shape, device, dtype).set_value(value)
 
 

@@ -6,16 +6,19 @@ from catalogue import (
     attention,
     bending,
     choosing,
+    complex_numbers,
     convolution,
     ctc,
     cumulative,
     elementwise,
     exponential,
     factorization,
+    fourier,
     indexing,
     joining,
     linear,
     logic,
+    lookup,
     loss,
     normalization,
     ordering,
@@ -31,8 +34,10 @@ from catalogue import (
     segments,
     selection,
     shaping,
+    short_time,
     similarity,
     sliding,
+    special,
     statistics,
     trigonometric,
     variadic,
@@ -40,10 +45,11 @@ from catalogue import (
 from catalogue.row import Row as Row
 
 FAMILIES = (
-    activation, arranging, attention, bending, choosing, convolution, ctc, cumulative, elementwise,
-    exponential, factorization, indexing, joining, linear, logic, loss, normalization, ordering,
-    pooling, random, recurrent, reduction, resizing, rounding, sampling, scaling, scattering,
-    segments, selection, shaping, similarity, sliding, statistics, trigonometric, variadic,
+    activation, arranging, attention, bending, choosing, complex_numbers, convolution, ctc,
+    cumulative, elementwise, exponential, factorization, fourier, indexing, joining, linear, logic,
+    lookup, loss, normalization, ordering, pooling, random, recurrent, reduction, resizing,
+    rounding, sampling, scaling, scattering, segments, selection, shaping, short_time, similarity,
+    sliding, special, statistics, trigonometric, variadic,
 )  # fmt: skip
 
 TABLE: dict[str, Row] = {}

@@ -21,6 +21,10 @@ ROWS = {
     "log_softmax": Row(
         ops.LogSoftmax, ops.log_softmax, partial(jax.nn.log_softmax, axis=1), [(2, 3, 2)]
     ),
+    "softplus, sharp": Row(
+        ops.SoftPlus, lambda x: ops.softplus(x, beta=-3.0, threshold=2.0),
+        lambda x: jnp.where(-3 * x > 2, x, -jnp.log(1 + jnp.exp(-3 * x)) / 3), [(2, 3)],
+    ),
     "softplus": Row(ops.SoftPlus, ops.softplus, lambda x: jnp.log(1 + jnp.exp(x)), [(2, 3)]),
     "softsign": Row(ops.SoftSign, ops.softsign, jax.nn.soft_sign, [(2, 3)]),
     "log_sigmoid": Row(

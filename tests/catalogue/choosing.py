@@ -11,6 +11,10 @@ MASK = np.array([True, False, True])
 
 ROWS = {
     "clip": Row(ops.Clip, partial(ops.clip, min=-1, max=0.5), lambda x: x.clip(-1, 0.5), [(2, 3)]),
+    "clip, by Tensors": Row(
+        ops.Where, ops.clip, lambda x, a, b: jnp.minimum(jnp.maximum(x, a), b),
+        [(3, 4), (4,), (3, 1)],
+    ),
     "nan_to_num": Row(
         ops.NanToNum, lambda x, more: ops.nan_to_num(x + ops.cast(more, x.dtype), 2.0, 1.0, -1.0),
         lambda x, more: x.at[0].set(jnp.array([2.0, 1.0, -1.0])), [(2, 3)], constants=(SPECIAL,),

@@ -50,6 +50,10 @@ ROWS = {
         ops.PseudoInverse, linalg.pinv, lambda a: jnp.linalg.inv(a.T @ a) @ a.T, [(4, 2)]
     ),
     "solve": Row(ops.Solve, linalg.solve, jnp.linalg.solve, [(2, 2, 2), (2, 3)]),
+    "solve, vectors": Row(
+        ops.Solve, linalg.solve, lambda a, b: jnp.linalg.solve(a, b[..., None])[..., 0],
+        [(2, 2, 2), (2, 2)],
+    ),
     "solve_triangular": Row(
         ops.SolveTriangular, lambda a, b: linalg.solve_triangular(a, b, upper=True),
         jax.scipy.linalg.solve_triangular, [(2, 2), (2,)],

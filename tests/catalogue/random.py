@@ -2,7 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from catalogue.row import Row
+from catalogue.row import POSITIVE, Row
 from singa import autograd as ops
 from singa.tensor import Tensor
 
@@ -13,10 +13,14 @@ def plain_dropout(x):
     return jnp.where(jax.random.bernoulli(jnp.asarray(KEY), jnp.float32(0.7), x.shape), x / 0.7, 0)
 
 
+def key():
+    tensor = Tensor((2,), requires_grad=False)
+    tensor.data = jnp.asarray(KEY)
+    return tensor
+
+
 def dropped(x, operation=ops.Dropout):
-    key = Tensor((2,), requires_grad=False)
-    key.data = jnp.asarray(KEY)
-    return operation(0.3)(x, key)[0]
+    return operation(0.3)(x, key())[0]
 
 
 def plain_channel_dropout(x):
@@ -24,10 +28,21 @@ def plain_channel_dropout(x):
     return jnp.where(kept, x / 0.7, 0)
 
 
+def log_gamma(a):
+    return ops.DrawLogGamma()(a, key())[0]
+
+
+def plain_log_gamma(a):
+    return jax.random.loggamma(jnp.asarray(KEY), a, dtype=a.dtype)
+
+
 ROWS = {
     "dropout": Row(ops.Dropout, dropped, plain_dropout, [(4, 5)]),
     "dropout of channels": Row(
         ops.ChannelDropout, lambda x: dropped(x, ops.ChannelDropout), plain_channel_dropout,
         [(4, 5, 2)],
+    ),
+    "log gamma": Row(
+        ops.DrawLogGamma, log_gamma, plain_log_gamma, [(2, 3)], POSITIVE, draws=True, twice=False
     ),
 }  # fmt: skip

@@ -63,7 +63,30 @@ def row(cls, cell, *config, reverse=False, padded=False):
     return Row(cls, ours(cls(*config, reverse)), formula, shapes, (-1.0, 1.0), constants)
 
 
+def projected(*xs):
+    """The projection comes first, so that the sizes below are the usual ones."""
+    w_hr, x, w_ih, w_hh, *rest = xs
+    *rest, lengths = rest
+    results = ops.lstm(x, w_ih, w_hh, *rest, lengths=lengths, w_hr=w_hr, reverse=True)
+    return ops.cat([ops.reshape(y, (-1,)) for y in results])
+
+
+def plain_projected(w_hr, x, w_ih, w_hh, *rest):
+    def cell(a, u, h, c):
+        h, c = long_short_term(a, u, h, c)
+        return h @ w_hr, c
+
+    return plain(cell, 2, True, LENGTHS)(x, w_ih, w_hh, *rest)
+
+
+WIDE = 4 * HIDDEN
 ROWS = {
+    "lstm projected": Row(
+        ops.ProjectedLSTMSequence, projected, plain_projected,
+        [(HIDDEN, 2), (STEPS, BATCH, FEATURES), (FEATURES, WIDE), (2, WIDE), (WIDE,), (WIDE,),
+         (BATCH, 2), (BATCH, HIDDEN)],
+        (-1.0, 1.0), (LENGTHS,),
+    ),
     "rnn": row(ops.RNNSequence, elman, "tanh"),
     "rnn reversed with lengths": row(ops.RNNSequence, elman, "tanh", reverse=True, padded=True),
     "rnn with relu": row(ops.RNNSequence, rectified, "relu"),

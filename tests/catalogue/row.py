@@ -16,3 +16,5 @@ class Row:
     range: tuple[float, float] = ANY
     constants: tuple[Any, ...] = ()  # further inputs, without gradients
     tolerance: float = 1e-6  # of the central differences
+    draws: bool = False  # other numbers for each type, with slopes that are not those of a key
+    twice: bool = True  # jax can derive the plain formula's second derivatives

@@ -32,10 +32,6 @@ ROWS = {
         ops.GatherElements, lambda x, ids: ops.take_along_axis(x, ids, -1),
         lambda x, ids: jnp.take_along_axis(x, ids[:1], -1), [(2, 4)], constants=(IDS[:1],),
     ),
-    "embedding": Row(
-        ops.Embedding, lambda w, ids: ops.embedding(ids, w), lambda w, ids: w[ids], [(4, 3)],
-        constants=(np.abs(IDS),),
-    ),
     "onehot": Row(
         ops.OneHot, lambda values, ids: ops.onehot(1, ids, 3, values),
         lambda values, ids: values[0]

@@ -29,6 +29,10 @@ def distances(p):
     return lambda a, b: (abs(a[..., :, None, :] - b[..., None, :, :]) ** p).sum(-1) ** (1 / p)
 
 
+def cubic(x):
+    return (jnp.abs(x + 0.01) ** 3).sum(-1) ** (1 / 3)
+
+
 ROWS = {
     "ranking_loss": Row(
         ops.RankingLoss, ops.ranking_loss, lambda p, n: jnp.maximum(0.2 - p + n, 0).mean(), VECTORS
@@ -41,6 +45,14 @@ ROWS = {
     "triplet_loss": Row(
         ops.Triplet, ops.triplet_loss,
         lambda a, p, n: jnp.maximum(length(a - p) - length(a - n) + 1, 0).mean(), [(3, 4)] * 3,
+    ),
+    "triplet_loss, swapped": Row(
+        ops.Triplet,
+        lambda *xs: ops.triplet_loss(*xs, reduction="none", p=3, eps=0.01, swap=True),
+        lambda a, p, n: jnp.maximum(
+            cubic(a - p) - jnp.minimum(cubic(a - n), cubic(p - n)) + 1, 0
+        ),
+        [(5, 4)] * 3,
     ),
     "contrastive_loss": Row(
         ops.Contrastive, lambda *xs: ops.contrastive_loss(*xs, margin=3.0), plain_contrastive,

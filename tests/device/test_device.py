@@ -95,8 +95,12 @@ def test_large_programs_get_their_memory_in_blocks(monkeypatch):
 
 def _cache_status(**environment):
     script = (
-        "from singa import device; from singa.engine import compilation_cache; import jax\n"
+        "from singa import autograd; from singa.engine import compilation_cache\n"
+        "from singa.tensor import Tensor; import jax\n"
         "jax.jit(lambda x: x * 2 + 1)(jax.numpy.arange(3.0)).block_until_ready()\n"
+        "x = Tensor((2, 3), requires_grad=True, stores_grad=True)\n"
+        "for autograd.training in (False, True): y = autograd.nan_to_num(x)\n"
+        "autograd.gradients(y.sum())\n"
         "print(compilation_cache.status)"
     )
     run = [sys.executable, "-c", script]

@@ -339,7 +339,9 @@ def test_update_takes_the_sum_of_gradients():
     [
         (lambda: opt.DistOpt(0.1), DTypeError, "an optimizer is expected"),
         (lambda: opt.DistOpt(buffSize=0), ArgumentError, "buffSize"),
-        (lambda: opt.DistOpt(world_size=2), ArgumentError, "belong together"),
+        (lambda: opt.DistOpt(world_size=2), ArgumentError, "world_size 2 .* rank 0"),
+        (lambda: opt.DistOpt(opt.SGD(), "127.0.0.1:1", 0), ArgumentError, "is an address"),
+        (lambda: opt.DistOpt(opt.SGD(), object(), 0, 2), ArgumentError, "is an address"),
         (lambda: sgd().all_reduce(Tensor((2,)).data), DTypeError, r"leave out the `\.data`"),
         (lambda: sgd().fused_all_reduce([3.0]), DTypeError, "a Tensor is expected"),
         (lambda: sgd().sparsification(Tensor((2,)), None, 0.0, True), ArgumentError, "spars"),

@@ -121,3 +121,17 @@ def test_lora(run):
     assert accuracies["LoRA, rank 2"] > accuracies["as it is"]
     assert abs(accuracies["the last, merged"] - accuracies["LoRA, rank 2"]) < 1
     drawn("lora.png")
+
+
+def test_private_training(run):
+    options = ("--epochs", 2, "--batch-size", 64, "--noise", 0.5)
+    output = run("private_training", "--data", "digits", *options)
+
+    accuracies = [float(x) for x in re.findall(r"test accuracy (\d+\.\d)%", output)]
+    epsilons = [float(x) for x in re.findall(r"epsilon (\S+)\n", output)]
+    assert len(accuracies) == 2
+    assert accuracies[0] > 80
+    assert accuracies[1] > 40
+    assert epsilons[0] == float("inf")
+    assert 5 < epsilons[1] < 50
+    drawn("private.png")

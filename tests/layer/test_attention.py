@@ -64,6 +64,64 @@ def test_attention_to_another_sequence():
     np.testing.assert_allclose(net(x, y, y), net(x, y.clone(), y.clone()), rtol=1e-12)
 
 
+@pytest.mark.parametrize("batch_first", [True, False])
+def test_keys_and_values_have_their_own_features_and_fewer_heads(batch_first):
+    net = layer.MultiHeadAttention(
+        8, 4, num_kv_heads=2, kdim=3, vdim=5, batch_first=batch_first, scale=1.0
+    )
+    sizes = {"query": (BATCH, PLACES, 8), "key": (BATCH, KEYS, 3), "value": (BATCH, KEYS, 5)}
+    inputs = {name: doubles(*size, seed=len(name)) for name, size in sizes.items()}
+    padding = np.array([[0, 0, 1], [0, 1, 0]], bool)
+
+    def ours():
+        y, weights = net(*given, key_padding_mask=padding, need_weights=True)
+        assert weights.shape == (BATCH, PLACES, KEYS)
+        assert not weights.to_numpy()[padding[:, None].repeat(PLACES, 1)].any()
+        return y if batch_first else y.transpose((1, 0, 2))
+
+    def plain(v):
+        q, k, value = (
+            v[name] @ v[f"{name[0]}_proj_weight"] + bias
+            for name, bias in zip(sizes, np.split(v["in_proj_bias"], [8, 12]), strict=True)
+        )
+        k, value = (np.repeat(x.reshape(BATCH, KEYS, 2, 2), 2, 2) for x in (k, value))
+        k, value = (x.reshape(BATCH, KEYS, 8) for x in (k, value))
+        y = oracles.attention(q * np.sqrt(2), k, value, 4, ~padding[:, None, None])
+        return y @ v["out_proj.W"] + v["out_proj.b"]
+
+    autograd.training = True
+    given = list(inputs.values())
+    if not batch_first:
+        given = [x.transpose((1, 0, 2)) for x in given]
+    net(*given)
+    oracles.fill(net)
+    oracles.assert_gradients(ours, plain, {**net.get_params(), **inputs})
+    _, by_head = net(*given, need_weights=True, average_attn_weights=False)
+    np.testing.assert_allclose(
+        net(*given, need_weights=True)[1], by_head.to_numpy().mean(1), rtol=1e-12
+    )
+
+
+def test_padding_may_be_numbers_and_be_combined_with_each_mask():
+    net = layer.MultiHeadAttention(SIZE, HEADS)
+    x, seen = doubles(BATCH, PLACES, SIZE), np.tri(PLACES, dtype=bool)
+    added = np.where(KEY_MASK, 0, -np.inf)
+    for mask, causal in ((None, False), (seen, True), (np.where(seen, 0, -np.inf), True)):
+        expected = net(x, key_mask=KEY_MASK, causal=causal)
+        for padding in (~KEY_MASK, added):
+            found = net(x, mask=mask, key_padding_mask=padding)
+            np.testing.assert_allclose(found, expected, rtol=1e-12)
+    encode = layer.TransformerEncoderLayer(SIZE, HEADS, INNER, num_kv_heads=1, batch_first=False)
+    turned = x.transpose((1, 0, 2))
+    y = encode(turned, key_padding_mask=~KEY_MASK)
+    np.testing.assert_array_equal(y, encode(turned, key_mask=KEY_MASK))
+    decode = layer.TransformerDecoderLayer(SIZE, HEADS, INNER)
+    np.testing.assert_array_equal(
+        decode(x, x, key_padding_mask=~KEY_MASK, memory_key_padding_mask=~KEY_MASK),
+        decode(x, x, key_mask=KEY_MASK, memory_key_mask=KEY_MASK),
+    )
+
+
 def test_numbers_in_a_mask_are_added():
     net = layer.MultiHeadAttention(SIZE, HEADS)
     x = doubles(BATCH, PLACES, SIZE)
@@ -181,6 +239,19 @@ def test_dropout_is_everywhere_it_is_due_and_in_training_only():
     ("do", "error", "words"),
     [
         (lambda x: layer.MultiHeadAttention(6, 4), ArgumentError, "not a multiple of num_heads=4"),
+        (lambda x: layer.MultiHeadAttention(6, 3, num_kv_heads=2), ArgumentError, "kv_heads=2"),
+        (
+            lambda x: layer.MultiHeadAttention(6, 2)(x, key_mask=KEY_MASK, key_padding_mask=1),
+            ArgumentError, "one of them is enough",
+        ),
+        (
+            lambda x: layer.MultiHeadAttention(6, 2)(x, key_padding_mask=[[1, 0], [1, 1]]),
+            DTypeError, r"key_padding_mask must be bools or floats of shape \(2, 4\), got int",
+        ),
+        (
+            lambda x: autograd.scaled_dot_product_attention(x, x, x[:1], enable_gqa=True),
+            ShapeError, "the heads of q are a multiple of those of k and v",
+        ),
         (lambda x: layer.MultiHeadAttention(6, 2, 1.5), ArgumentError, "ratio is a probability"),
         (lambda x: layer.MultiHeadAttention(8, 2)(x), ShapeError, "8 features expected, got 6"),
         (lambda x: layer.MultiHeadAttention(6, 2)(x[0]), ShapeError, r"\(batch, places, f"),

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from singa import autograd, layer, model, opt
-from singa.errors import ArgumentError, DTypeError, ShapeError
+from singa.errors import ArgumentError, BoundsError, DTypeError, ShapeError
+from singa.graph import Steps
 from singa.tensor import Tensor
 
 
@@ -204,6 +205,48 @@ def test_embedding_looks_up_and_sums_gradients_of_what_is_looked_up_twice(record
     np.testing.assert_array_equal(y, w[ids.to_numpy()])
     found = autograd.gradients(autograd.reduce_sum(y))[net.W]
     np.testing.assert_array_equal(found, [[1, 1], [0, 0], [2, 2], [1, 1]])
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_options_of_embeddings_eagerly_and_compiled(recording, compiled):
+    """By PyTorch's formulas: the padding is not trained, long rows are shortened."""
+    ids = Tensor(data=np.array([[3, 1], [1, 2]], np.int32))
+    start = np.array([[3, 4], [0.3, 0.4], [6, 8], [5, 12]], np.float32)
+    net = layer.Embedding(4, 2, padding_idx=-1, max_norm=5.0, scale_grad_by_freq=True)
+    net(ids)
+    assert not net.W.to_numpy()[3].any()
+    net.set_params({"W": start})
+
+    def step(ids):
+        y = net(ids)
+        return y, autograd.gradients(autograd.reduce_sum(y * y))[net.W]
+
+    y, found = Steps()(step, (ids,), {}, False) if compiled else step(ids)
+    shortened = start * np.array([[1], [1], [0.5], [5 / 13]], np.float32)
+    np.testing.assert_allclose(net.W, shortened, rtol=1e-6)
+    assert net.W.creator is None
+    np.testing.assert_allclose(y, shortened[ids.to_numpy()], rtol=1e-6)
+    np.testing.assert_allclose(found, 2 * shortened * [[0], [1], [1], [0]], rtol=1e-6)
+    net.max_norm, net.norm_type = 6.9, 1.0
+    net(Tensor(data=np.array([2], np.int32)))
+    np.testing.assert_allclose(net.W[2], [6.9 * 3 / 7, 6.9 * 4 / 7], rtol=1e-6)
+    bags = layer.EmbeddingBag(4, 2, padding_idx=3, include_last_offset=True)
+    bags(ids)
+    bags.set_params({"W": start})
+    np.testing.assert_allclose(bags(ids), [start[1], start[1:3].mean(0)])
+    np.testing.assert_allclose(
+        bags(ids.reshape((4,)), [0, 1, 4]), [[0, 0], start[[1, 1, 2]].mean(0)]
+    )
+
+
+def test_mistakes_in_options_of_embeddings():
+    with pytest.raises(ArgumentError, match="EmbeddingBag: padding_idx=4 is none of 4 integers"):
+        layer.EmbeddingBag(4, 2, padding_idx=4)
+    w = Tensor((3, 2), stores_grad=True)
+    with pytest.raises(BoundsError, match="padding_idx=-4 is none of the 3 rows"):
+        autograd.embedding([0], w, padding_idx=-4)
+    with autograd.enable_grad(), pytest.raises(ArgumentError, match="it must be a parameter"):
+        autograd.embedding([0], w * 2, max_norm=1.0)
 
 
 @pytest.mark.parametrize("called_before", [False, True])

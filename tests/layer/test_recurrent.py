@@ -13,6 +13,17 @@ LENGTHS = np.array([5, 1, 3], np.int32)
 MODES = ["tanh", "relu", "lstm", "gru"]
 
 
+OPTIONS = {
+    "plain": {},
+    "two-nobias": {"num_layers": 2, "bias": False},
+    "both-batch-first": {"bidirectional": True, "batch_first": True},
+    "two-both": {"num_layers": 2, "bidirectional": True},
+}
+CASES = {f"{mode}-{name}": (mode, options) for mode in MODES for name, options in OPTIONS.items()}
+CASES["lstm-projected"] = ("lstm", {**OPTIONS["two-both"], "proj_size": 1})
+CASES = [pytest.param(*case, id=name) for name, case in CASES.items()]
+
+
 def make(mode, **options):
     if mode == "lstm":
         return layer.LSTM(FEATURES, HIDDEN, **options)
@@ -33,29 +44,21 @@ def everything(y, states):
 
 
 @pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["full", "padded"])
-@pytest.mark.parametrize(
-    "options",
-    [
-        {},
-        {"num_layers": 2, "bias": False},
-        {"bidirectional": True, "batch_first": True},
-        {"num_layers": 2, "bidirectional": True},
-    ],
-    ids=["plain", "two-nobias", "both-batch-first", "two-both"],
-)
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("mode", "options"), CASES)
 def test_outputs_states_and_gradients_are_those_of_numpy(mode, options, lengths):
     batch_first = options.get("batch_first", False)
     layers, directions = options.get("num_layers", 1), 1 + options.get("bidirectional", False)
     net = make(mode, **options)
     x = doubles(*((BATCH, STEPS) if batch_first else (STEPS, BATCH)), FEATURES)
-    h0, c0 = (doubles(layers * directions, BATCH, HIDDEN, seed=seed) for seed in (1, 2))
+    sizes = options.get("proj_size", HIDDEN), HIDDEN
+    h0, c0 = (doubles(layers * directions, BATCH, size, seed=i) for i, size in enumerate(sizes, 1))
     has_c = mode == "lstm"
     initial = (h0, c0) if has_c else h0
     net(x, initial, seq_lengths=lengths)
     oracles.fill(net)
     values = {**net.get_params(), "x": x, "h0": h0, **({"c0": c0} if has_c else {})}
-    assert len(net.get_params()) == layers * directions * (4 if net.bias else 2)
+    count = (4 if net.bias else 2) + bool(net.proj_size)
+    assert len(net.get_params()) == layers * directions * count
 
     def ours():
         return everything(*net(x, initial, lengths))
@@ -87,6 +90,29 @@ def test_a_list_of_steps_gives_a_list_as_in_singa(mode):
     expected = [h[0], c[0]] if mode == "lstm" else [h[0]]
     for found, wanted in zip(last, expected, strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-9)
+
+
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_one_sequence_needs_no_axis_of_batches(batch_first):
+    options = {"batch_first": batch_first, "bidirectional": True}
+    x, h0, c0 = doubles(STEPS, FEATURES), doubles(2, 1), doubles(2, HIDDEN, seed=1)
+    axis = 0 if batch_first else 1
+    batch = x.unsqueeze(axis)
+    net = make("lstm", proj_size=1, **options)
+    y, (h, c) = net(x, (h0, c0), [3])
+    assert (y.shape, h.shape, c.shape) == ((STEPS, 2), (2, 1), (2, HIDDEN))
+    expected, states = net(batch, (h0.unsqueeze(1), c0.unsqueeze(1)), [3])
+    np.testing.assert_array_equal(y, expected.squeeze(axis))
+    np.testing.assert_array_equal(h, states[0].squeeze(1))
+    np.testing.assert_array_equal(c, states[1].squeeze(1))
+    other = make("gru", num_layers=2)
+    y, h = other(x)
+    assert (y.shape, h.shape) == ((STEPS, HIDDEN), (2, HIDDEN))
+    np.testing.assert_array_equal(h[1], y[-1])
+    last = layer.CudnnRNN(HIDDEN, batch_first=batch_first, return_sequences=False)
+    np.testing.assert_array_equal(last(x), last(batch)[0])
+    last.use_mask = True
+    np.testing.assert_array_equal(last(x, seq_lengths=2), last(batch, seq_lengths=[2])[0])
 
 
 def test_states_of_several_layers_come_together_from_a_list_too():
@@ -216,7 +242,10 @@ def test_cudnn_rnn_is_the_same_machinery(mode, same):
         ),
         (lambda x: layer.LSTM(4, 2)(x, x[0]), ArgumentError, r"2 initial state\(s\) expected"),
         (lambda x: layer.GRU(4, 2)(x, (x, x)), ArgumentError, r"1 initial state\(s\) expected"),
-        (lambda x: layer.RNN(4, 2)(x[0]), ShapeError, r"RNN: the input must be \(steps, batch, f"),
+        (lambda x: layer.LSTM(4, 2, proj_size=2), ArgumentError, "less than hidden_size=2"),
+        (lambda x: layer.GRU(4, 2, proj_size=1), ArgumentError, "GRU: proj_size is for LSTMs"),
+        (lambda x: layer.RNN(4, 2)(x[0], x[1]), ShapeError, r"directions, size\) = \(1, 2\)"),
+        (lambda x: layer.RNN(4, 2)(x[0, 0]), ShapeError, r"RNN: the input must be \(steps, batc"),
         (lambda x: layer.RNN(4, 2)([x, x]), ShapeError, r"got shape \(5, 3, 4\) and \(5, 3, 4\)"),
         (lambda x: layer.RNN(4, 2)([]), ShapeError, r"got shape \[\]"),
         (lambda x: layer.RNN(5, 2)(x), ShapeError, "5 features expected, got 4"),
@@ -274,7 +303,7 @@ def test_a_recurrent_layer_learns_to_copy(mode):
 def test_a_failed_first_call_decides_nothing():
     net = layer.CudnnRNN(2)
     with pytest.raises(ShapeError):
-        net(Tensor((3, 7)))
+        net(Tensor((3,)))
     assert net.get_params() == {}
     assert net(Tensor((2, 3, 4))).shape == (2, 3, 2)
 

@@ -25,6 +25,13 @@ IMAGE, VOLUME, SEQUENCE = (1, 2, 4, 4), (1, 2, 2, 4, 4), (1, 2, 4)
 # The Tensors of a call, and its arguments that are numbers.
 CALLS = {
     "elu": ([t(2)], {"alpha": 2}),
+    "embedding": ([IDS, t(3, 2)], {"padding_idx": 1, "max_norm": 9, "norm_type": 1}),
+    "embedding_bag": (
+        [t(1, 2, dtype="int32"), t(3, 2)], {"padding_idx": 1, "max_norm": 9, "norm_type": 1},
+    ),
+    "round": ([t(2)], {"decimals": 1}),
+    "rounde": ([t(2)], {"decimals": 1}),
+    "softplus": ([t(2)], {"beta": 2, "threshold": 1}),
     "glu": ([t(2, 4)], {"axis": 1}),
     "hardsigmoid": ([t(2)], {"alpha": 1, "gamma": 0}),
     "leakyrelu": ([t(2)], {"a": 2}),
@@ -189,7 +196,7 @@ CALLS = {
     "contrastive_loss": ([t(2, 3), t(2, 3), t(2)], {"margin": 1}),
     "cosine_embedding_loss": ([t(2, 3), t(2, 3), t(2)], {"margin": 1}),
     "ranking_loss": ([t(2), t(2)], {"M": 1}),
-    "triplet_loss": ([t(2, 3)] * 3, {"margin": 1}),
+    "triplet_loss": ([t(2, 3)] * 3, {"margin": 1, "p": 2, "eps": 1}),
 }  # fmt: skip
 
 LAYERS = {
@@ -216,7 +223,10 @@ LAYERS = {
         [t(*SEQUENCE)], {"nb_kernels": 2, "kernel_size": 2, "stride": 2, "output_padding": 1},
     ),
     "Dropout": ([t(2)], {"ratio": 0}),
-    "Embedding": ([IDS], {"input_dim": 3, "output_dim": 2}),
+    "Embedding": (
+        [IDS],
+        {"input_dim": 3, "output_dim": 2, "padding_idx": 1, "max_norm": 9, "norm_type": 1},
+    ),
     "Flatten": ([t(2, 3, 2)], {"axis": 2}),
     "GRU": ([t(3, 2, 2)], {"input_size": 2, "hidden_size": 2, "num_layers": 2, "dropout": 0}),
     "Gemm": ([t(2, 3)], {"nb_kernels": 2, "alpha": 2, "beta": 1, "bias_shape": (2, 1)}),
@@ -225,7 +235,13 @@ LAYERS = {
     "LayerNorm": ([t(2, 3)], {"normalized_shape": 3, "eps": 1}),
     "Linear": ([t(2, 3)], {"out_features": 2}),
     "MaxPool2d": ([t(*IMAGE)], {"kernel_size": 2, "stride": 1, "padding": 1}),
-    "MultiHeadAttention": ([t(2, 3, 4)] * 3, {"embed_dim": 4, "num_heads": 2, "dropout": 0}),
+    "MultiHeadAttention": (
+        [t(2, 3, 4)] * 3,
+        {
+            "embed_dim": 4, "num_heads": 2, "dropout": 0, "num_kv_heads": 1, "kdim": 4, "vdim": 4,
+            "scale": 1,
+        },
+    ),
     "PReLU": ([t(2, 3)], {"num_parameters": 3, "init": 1}),
     "SmoothL1Loss": ([t(2), t(2)], {"beta": 1}),
     "TransformerEncoderLayer": (

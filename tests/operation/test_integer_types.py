@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from catalogue.tensors import gradient, param
 from singa import autograd, layer, metric
-from singa.errors import ShapeError
+from singa.errors import DTypeError, ShapeError
 from singa.graph import Steps
 from singa.tensor import Tensor
 
@@ -211,3 +211,31 @@ def test_functions_of_real_numbers_take_integers_as_float32_and_rounding_keeps_t
     assert autograd.clip(big, min=6).tolist() == [2**53 + 1, 6]
     np.testing.assert_array_equal(autograd.fmod(ints([-7, 7, 7], "i4"), ints([3, -3, 0], "i4")),
                                   [-1, 1, 0])  # fmt: skip
+
+
+def test_integers_in_functions_of_numbers():
+    """What is a whole number stays one, and the rest is computed as float32."""
+    big = 2**24 + np.array([1, 2, 3, 5], np.int32)  # float32 does not have them all
+    x = Tensor(data=big)
+    counts, edges = autograd.histogram(x, 4)
+    assert counts.tolist() == [1, 1, 1, 1]
+    assert str(edges.dtype) == "float32"
+    assert autograd.median(Tensor(data=[[7, 1, 2], [4, 5, 0]]), 1).tolist() == [2.0, 4.0]
+    assert autograd.addcmul(x, x, 2, value=3).tolist() == (big * 7).tolist()
+    assert autograd.addcmul(Tensor(data=[4]), 2, 3, value=0.25).item() == 5.5
+    np.testing.assert_allclose(autograd.tanh(Tensor(data=[1, 2])), np.tanh([1, 2]), rtol=1e-6)
+    np.testing.assert_allclose(autograd.sigmoid(Tensor(data=[0])), [0.5])
+    same = [autograd.nan_to_num(x), autograd.round(x, 2), autograd.clip(x, Tensor(data=0))]
+    for y in same:
+        assert y.dtype == np.int32
+        np.testing.assert_array_equal(y, big)
+    with pytest.raises(DTypeError, match="for decimals below 0, must be of a float type"):
+        autograd.round(x, -1)
+
+
+def test_rounding_to_decimals_is_the_nearest_number_and_never_overflows():
+    for dtype in (np.float16, np.float32):
+        found = autograd.rounde(Tensor(data=np.array([0.25, 1.26, -7.77, 3e4, 6e4], dtype)), 1)
+        np.testing.assert_array_equal(found, np.array([0.2, 1.3, -7.8, 3e4, 6e4], dtype))
+    assert Tensor(data=[3e38]).round(1).item() == np.float32(3e38)
+    assert Tensor(data=[1250.0, 1350.0]).round(-2).tolist() == [1200.0, 1400.0]

@@ -15,7 +15,7 @@ import pytest
 
 from catalogue import TABLE
 from singa import autograd, operation
-from singa.device import DTYPES
+from singa.device import DTYPES, real_type
 from singa.graph import Capture, Steps
 from singa.tensor import Tensor
 
@@ -107,7 +107,7 @@ def test_backward_is_what_jax_derives_from_the_plain_formula(name):
         np.testing.assert_allclose(np.broadcast_to(g, e.shape), e, rtol=1e-9, atol=1e-12)
 
 
-@every_row
+@pytest.mark.parametrize("name", [n for n, r in TABLE.items() if not r.draws])
 def test_backward_is_the_slope_of_forward(name):
     row = TABLE[name]
     _, ours, arrays, dy = computed(name, "float64")
@@ -127,14 +127,15 @@ def test_backward_is_the_slope_of_forward(name):
 
 @cache
 def in_one_step(name):
-    """Outputs and gradients of every float type, of one compiled step."""
+    """Outputs and gradients of one compiled step: of every float type, see ``of_type``."""
     row = TABLE[name]
-    of_types = [tensors(row, inputs(row, dtype)) for dtype in FLOATS]
+    types = [t for t in FLOATS if t != BY_KERNELS.get(name) or t == "float32"]
+    of_types = [tensors(row, inputs(row, dtype)) for dtype in types]
 
     def step(of_types):
         return [gradients_of(row, params, args) for params, args in of_types]
 
-    return dict(zip(FLOATS, Steps()(step, (of_types,), {}, False), strict=True))
+    return dict(zip(types, Steps()(step, (of_types,), {}, False), strict=True))
 
 
 def of_type(name, dtype):
@@ -154,7 +155,7 @@ def test_every_float_type_goes_in_and_comes_out(name, dtype):
     y, ours = of_type(name, dtype)
     assert str(y.dtype) == dtype
     assert {str(g.dtype) for g in ours} == {dtype}
-    if dtype == "float32":
+    if dtype == "float32" and not TABLE[name].draws:
         exact, gradients, *_ = computed(name, "float64")
         np.testing.assert_allclose(y, exact, rtol=1e-4, atol=1e-5)
         for g, e in zip(ours, gradients, strict=True):
@@ -212,7 +213,9 @@ def test_a_float32_program_has_no_64_bit_values(name):
     values = list(avals(Capture(step, args).jaxpr.jaxpr))
     assert values
     found = [
-        aval for aval in values if isinstance(aval.dtype, np.dtype) and aval.dtype.itemsize == 8
+        aval
+        for aval in values
+        if isinstance(aval.dtype, np.dtype) and real_type(aval.dtype).itemsize == 8
     ]
     # Python's numbers inside jax's own functions, and the indices of an axis, are no elements.
     wide = {str(a) for a in found if not (a.weak_type or a.dtype.kind == "i") or a.size > 8}

@@ -1,6 +1,7 @@
 """Every rule and schedule against optax's, eager and captured, in three ways of use."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
@@ -120,6 +121,16 @@ RULES = {
         lambda: with_l2(0.1, optax.adadelta(0.5, eps=1e-6)),
     ),
     "Rprop": (lambda: opt.Rprop(0.01), lambda: rprop(0.01)),
+    "Adafactor relative": (
+        lambda: opt.Adafactor(0.5, factored_from=3, relative_step=True),
+        lambda: optax.adafactor(
+            lambda i: jnp.minimum(0.5, (i + 1.0) ** -0.5), min_dim_size_to_factor=3
+        ),
+    ),
+    "Adafactor warming up": (
+        lambda: opt.Adafactor(relative_step=True, warmup_init=True, beta_1=0.5),
+        lambda: optax.adafactor(lambda i: 1e-6 * (i + 1.0), momentum=0.5),
+    ),
     "Adafactor with momentum": (
         lambda: opt.Adafactor(factored_from=3, beta_1=0.9, scale_by_parameter=False),
         lambda: optax.adafactor(
@@ -304,8 +315,14 @@ def by_apply(optimizer, loss):
     optimizer.step()
 
 
-@pytest.mark.parametrize("graph", [False, True], ids=["eager", "captured"])
-@pytest.mark.parametrize("name", [n for n in RULES if n != "clipped by norm"])
+BY_PARAMETER = [name for name in RULES if name != "clipped by norm"]  # whose norm is of them all
+
+
+# Captured steps are compared with eager ones above; by parameter, every third rule's are enough.
+@pytest.mark.parametrize(
+    ("name", "graph"),
+    [(name, False) for name in BY_PARAMETER] + [(name, True) for name in BY_PARAMETER[::3]],
+)
 def test_three_ways_of_use_give_the_same_numbers(name, graph):
     nets = [Net(RULES[name][0](), use) for use in (None, by_update, by_apply)]
     for net in nets:

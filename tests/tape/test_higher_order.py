@@ -35,8 +35,8 @@ class Along(autograd.Operation):
         return sum(jnp.vdot(x, d) for x, d in zip(xs[:half], xs[half:], strict=True))
 
 
-DIFFERENTIABLE_TWICE = [name for name, row in TABLE.items() if row.op.traceable]
-EAGERLY = DIFFERENTIABLE_TWICE[::4]
+DIFFERENTIABLE_TWICE = [name for name, row in TABLE.items() if row.op.traceable and row.twice]
+EAGERLY = DIFFERENTIABLE_TWICE[::10]
 """The others are differentiated in a step, which is compiled sooner than five kernels.
 
 The formulas are the same. That each operation's kernels pass on what they store is tested with the

@@ -56,6 +56,31 @@ def test_one_that_was_left_goes_on_with_the_next_batch(step, use_graph):
     assert resumed.status == "completed"
 
 
+@pytest.mark.parametrize("use_graph", [True, False])
+def test_steps_count_by_the_targets_that_are_not_ignored(use_graph):
+    """Also after a resume; and a batch of nothing but ignored targets ends no training."""
+
+    class Ignoring(Line):
+        def train_one_batch(self, x, y):
+            out = autograd.cat([self.forward(x), x], 1)
+            loss = autograd.softmax_cross_entropy(out, y, ignore_index=0)
+            self.optimizer(loss)
+            return out, loss
+
+    x, ids = samples(16)[0], np.array([1, 2, 3, 4, 1] + [0] * 11, np.int32)
+    options = {"batch_size": 2, "progress": False, "use_graph": use_graph, "seed": 3}
+    whole, parts = Ignoring(0.0), Ignoring(0.0)
+    history = train.fit(whole, (x, ids), 4, **options)
+    assert history.status == "completed"
+    assert np.isnan(history.steps["loss"]).any()
+    assert np.isnan(history.steps["loss"][7::8]).any()  # the last batch of an epoch
+    expected = train.evaluate(whole, (x, ids), batch_size=2)["loss"]
+    np.testing.assert_allclose(history["loss"], expected, rtol=1e-6)
+    train.fit(parts, (x, ids), 4, callbacks=[LeaveAt(13)], checkpoint="a.zip", **options)
+    resumed = train.fit(parts, (x, ids), 4, checkpoint="a.zip", resume=True, **options)
+    assert resumed["loss"] == history["loss"]
+
+
 class Change(train.Callback):
     """What a user changes while a model is trained."""
 
@@ -222,6 +247,18 @@ def test_early_stopping_goes_back_to_the_best_epoch():
     assert found == pytest.approx(history["val_loss"][best - 1], rel=1e-4) or best >= 4
     again = fit(Line(), 50, early_stopping=2, checkpoint="a.zip", resume=True)
     assert again.epochs.rows == history.epochs.rows
+
+
+def test_of_two_that_restore_the_last_decides_which_epoch_is_best():
+    one, two = Line(), Line()
+    early, late = (
+        train.EarlyStopping(9, "loss", mode=mode, restore_best=True) for mode in ("max", "min")
+    )
+    fit(one, 3, callbacks=[early, late])
+    fit(two, 3, callbacks=[late])
+    np.testing.assert_array_equal(one.linear.W.to_numpy(), two.linear.W.to_numpy())
+    fit(two, 3, callbacks=[late, early])
+    assert not np.array_equal(one.linear.W.to_numpy(), two.linear.W.to_numpy())
 
 
 def weights(path):

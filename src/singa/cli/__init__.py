@@ -10,14 +10,15 @@ import sys
 
 import typer
 
-from singa.cli import bench, evaluate, info, predict, summary, train
+from singa.cli import bench, evaluate, info, onnx, predict, summary, train
 from singa.cli.app import app, examples
 from singa.cli.board import board
 from singa.errors import SingaError
 
 __all__ = ["app", "main"]
 
-_COMMANDS = (train, evaluate, predict, summary, bench, info)  # modules that add commands to the app
+# Modules that add commands to the app.
+_COMMANDS = (train, evaluate, predict, summary, bench, info, onnx)
 
 app.command(
     epilog=examples(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import operator
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from inspect import ismethod
+from itertools import accumulate
 from typing import Any
 
 import jax
@@ -12,7 +15,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from singa.core.watching import concrete
-from singa.device import CTensor, Device, DType, as_dtype, float32, int32
+from singa.device import (
+    CTensor,
+    Device,
+    DType,
+    as_dtype,
+    complex64,
+    float32,
+    int32,
+    is_complex,
+)
 from singa.errors import ArgumentError, DTypeError, ShapeError
 
 _OFTEN = 8  # uploads of one shape, after which its upload is compiled
@@ -32,6 +44,7 @@ def as_ctensor(data: Any, device: Device, dtype: DType | None) -> CTensor:
     if isinstance(data, jax.Array):
         as_dtype(data.dtype)
         if dtype is not None and data.dtype != dtype:
+            check_real(data.dtype, dtype, "Tensor")
             data = data.astype(dtype)
         return move(data, device)
     array = np.asarray(data)
@@ -46,10 +59,12 @@ def as_ctensor(data: Any, device: Device, dtype: DType | None) -> CTensor:
         if not isinstance(data, (np.ndarray, np.generic)):
             if given.kind == "f":
                 given = float32
+            elif given.kind == "c":
+                given = complex64
             elif given.kind == "i" and fits(array, int32):
                 given = int32
         dtype = as_dtype(given)
-    elif array.dtype.kind not in "biufV":
+    elif array.dtype.kind not in "biufcV":
         raise DTypeError(f"Tensor: data of type {array.dtype} cannot become {dtype}")
     return from_host(array, device, dtype)
 
@@ -59,6 +74,35 @@ def fits(array: np.ndarray[Any, Any], dtype: DType) -> bool:
     ends = np.iinfo(dtype)
     # Compare with ``max + 1``, because floats of any precision represent it exactly.
     return not array.size or bool(array.min() >= ends.min and array.max() < ends.max + 1)
+
+
+def check_real(given: DType, wanted: DType, what: str) -> None:
+    """Refuse to make real numbers of complex ones: they would lose their imaginary parts.
+
+    Raises:
+        DTypeError: ``given`` is complex, and ``wanted`` is not.
+    """
+    if is_complex(given) and not is_complex(wanted):
+        raise DTypeError(
+            f"{what}: complex numbers ({given}) cannot become {wanted}, which would lose their "
+            "imaginary parts; autograd.real, imag, abs and angle give real numbers"
+        )
+
+
+def are_whole(array: np.ndarray[Any, Any], dtype: DType) -> bool:
+    """Whether all of these floats are integers in the range of an integer type."""
+    return fits(array, dtype) and bool((array == np.floor(array)).all())
+
+
+def are_merged(shape: tuple[int, ...], other: tuple[int, ...]) -> bool:
+    """Whether one shape is the other one with neighbouring axes merged; axes of size 1 are ignored.
+
+    The elements' order is the same then: (2, 3, 4) and (6, 4), but not (2, 3) and (3, 2).
+    """
+    if 0 in shape or math.prod(shape) != math.prod(other):
+        return False
+    ends, others = (set(accumulate(s, operator.mul)) - {1} for s in (shape, other))
+    return ends <= others or others <= ends
 
 
 def check_fits(array: np.ndarray[Any, Any], dtype: DType, what: str = "Tensor") -> None:
@@ -78,9 +122,11 @@ def from_host(array: np.ndarray[Any, Any], device: Device, dtype: DType) -> CTen
 
     Raises:
         ArgumentError: the type cannot hold these integers.
+        DTypeError: complex numbers for a real type.
     """
     if array.dtype != dtype:
         check_fits(array, dtype)
+        check_real(array.dtype, dtype, "Tensor")
     # Copy here, because jax may otherwise use the caller's memory, which the caller may change.
     own = np.array(array, dtype=dtype, order="C", copy=True)
     with concrete():
@@ -150,11 +196,11 @@ def move(data: CTensor, device: Device) -> CTensor:
 
 def converts(given: DType, wanted: DType) -> bool:
     """Whether a type can hold the values of another type, with at most a loss of precision."""
-    kind = {"b": 0, "u": 1, "i": 1, "f": 2, "V": 2}  # bfloat16 is of kind V
+    kind = {"b": 0, "u": 1, "i": 1, "f": 2, "V": 2, "c": 3}  # bfloat16 is of kind V
     return given.kind in kind and kind[given.kind] <= kind.get(wanted.kind, -1)
 
 
-def number_array(value: float, dtype: DType, device: Device) -> CTensor:
+def number_array(value: complex, dtype: DType, device: Device) -> CTensor:
     """A number as an array of shape (). Numbers that are used often are made once and cached.
 
     Raises:
@@ -162,11 +208,12 @@ def number_array(value: float, dtype: DType, device: Device) -> CTensor:
     """
     if dtype.kind in "iu" and isinstance(value, int):
         check_fits(np.asarray(value), dtype, "a number")
-    return _number_array(value, value or repr(value), dtype, device)
+    exact = repr(value) if isinstance(value, complex) else value or repr(value)
+    return _number_array(value, exact, dtype, device)
 
 
 @lru_cache(maxsize=1024)
-def _number_array(value: float, exact: float | str, dtype: DType, device: Device) -> CTensor:
+def _number_array(value: complex, exact: float | str, dtype: DType, device: Device) -> CTensor:
     # ``exact`` is in the key because 0.0 and -0.0 are equal, but have different bits.
     with jax.ensure_compile_time_eval():
         return jnp.full((), value, dtype, device=device.jax_device)

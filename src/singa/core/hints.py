@@ -1,8 +1,9 @@
-"""Hints in AttributeErrors: the name here of something that has another name in other libraries."""
+"""What errors about names say: what other libraries name otherwise, and the name of a class."""
 
 from __future__ import annotations
 
-from typing import NoReturn
+from types import FunctionType
+from typing import Any, NoReturn
 
 _CONVERTED = "t.as_type(tensor.{})"
 
@@ -50,6 +51,10 @@ TENSOR = {
     "det": "linalg.det",
     "inverse": "linalg.inv",
     "svd": "linalg.svd",
+    "lgamma": "special.lgamma",
+    "digamma": "special.digamma",
+    "erfinv": "special.erfinv",
+    "multinomial": "random.categorical",
     "sort": "autograd.sort",
     "topk": "autograd.topk",
     "split": "autograd.split",
@@ -97,3 +102,21 @@ def no_attribute(owner: object, name: str, hints: dict[str, str]) -> NoReturn:
     raise AttributeError(
         f"{type(owner).__name__!r} object has no attribute {name!r}{hint}", name=name, obj=owner
     )
+
+
+def name_init(cls: type) -> None:
+    """Give a class of ours an ``__init__`` of its name if it inherits that of a private base.
+
+    Python's messages about arguments name the class that defines it, which users do not know.
+    """
+    init: Any = cls.__init__  # type: ignore[misc]
+    is_ours = cls.__module__.startswith("singa.") and not cls.__name__.startswith("_")
+    if not is_ours or not isinstance(init, FunctionType) or not init.__qualname__.startswith("_"):
+        return
+    own = FunctionType(
+        init.__code__, init.__globals__, init.__name__, init.__defaults__, init.__closure__
+    )
+    own.__kwdefaults__, own.__annotations__ = init.__kwdefaults__, init.__annotations__
+    own.__doc__, own.__module__ = init.__doc__, init.__module__
+    own.__qualname__ = f"{cls.__qualname__}.__init__"
+    cls.__init__ = own  # type: ignore[misc]

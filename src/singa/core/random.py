@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -64,3 +65,74 @@ def orthogonal(key: CTensor, gain: float, *, shape: tuple[int, ...], dtype: DTyp
     # The signs are fixed, so that all orthogonal matrices are equally likely.
     q = q * jnp.where(jnp.diagonal(r) < 0, -1, 1).astype(wide)
     return (gain * (q if rows >= columns else q.T)).reshape(shape).astype(dtype)
+
+
+def _standard(name: str, draw: Callable[..., CTensor]) -> Callable[..., CTensor]:
+    """A kernel for a distribution without parameters, of any float type.
+
+    It draws in at least 32 bits: short types have few different uniform numbers, so that the
+    tails of what is computed from them would be missing.
+    """
+
+    def kernel(key: CTensor, *, shape: tuple[int, ...], dtype: DType) -> CTensor:
+        return draw(key, shape, jnp.promote_types(dtype, jnp.float32)).astype(dtype)
+
+    kernel.__name__ = kernel.__qualname__ = name
+    return _kernel(kernel)
+
+
+standard_normal = _standard("standard_normal", jax.random.normal)
+standard_uniform = _standard("standard_uniform", jax.random.uniform)
+standard_exponential = _standard("standard_exponential", jax.random.exponential)
+standard_gumbel = _standard("standard_gumbel", jax.random.gumbel)
+standard_laplace = _standard("standard_laplace", jax.random.laplace)
+
+
+@_kernel
+def trials(key: CTensor, p: CTensor, *, shape: tuple[int, ...], dtype: DType) -> CTensor:
+    """1 with the probability ``p``, else 0; NaN if it is no probability."""
+    hits = jax.random.bernoulli(key, p.astype(jnp.float32), shape)
+    return jnp.where((p >= 0) & (p <= 1), hits, jnp.nan).astype(dtype)
+
+
+@_kernel
+def poisson(key: CTensor, rate: CTensor, *, shape: tuple[int, ...], dtype: DType) -> CTensor:
+    """Counts of events, as floats, for the number that is expected; NaN if that is negative.
+
+    jax draws with 32 bits, which are too few for the test that it makes of large numbers. These
+    are drawn by quantiles of the normal distribution, corrected for skewness (Cornish and Fisher).
+    """
+    few_key, many_key = jax.random.split(key)
+    rate = rate.astype(jnp.promote_types(dtype, jnp.float32))
+    is_large = rate > 1e5
+    few = jax.random.poisson(few_key, jnp.where((rate >= 0) & ~is_large, rate, 0), shape, jnp.int32)
+    z = jax.random.normal(many_key, shape, rate.dtype)
+    many = jnp.floor(rate + jnp.sqrt(jnp.abs(rate)) * z + (z * z - 1) / 6 + 0.5)
+    counts = jnp.where(is_large, many, few.astype(rate.dtype))
+    return jnp.where(rate >= 0, counts, jnp.nan).astype(dtype)
+
+
+@_kernel
+def randint(key: CTensor, low: int, high: int, *, shape: tuple[int, ...], dtype: DType) -> CTensor:
+    """Integers from ``low`` to below ``high``, all with the same probability."""
+    return jax.random.randint(key, shape, low, high, dtype)
+
+
+@partial(jax.jit, static_argnames=("count",))
+def permutation(key: CTensor, *, count: int) -> CTensor:
+    """The integers from 0 to below ``count`` in a random order."""
+    return jax.random.permutation(key, count).astype(jnp.int32)
+
+
+@partial(jax.jit, static_argnames=("prefix", "axis", "replace"))
+def categorical(
+    key: CTensor, logits: CTensor, *, prefix: tuple[int, ...], axis: int, replace: bool
+) -> CTensor:
+    """Indices along an axis, by the greatest of logits with noise (Kool et al., 2019)."""
+    logits = jnp.moveaxis(logits.astype(jnp.promote_types(logits.dtype, jnp.float32)), axis, -1)
+    if replace:
+        noise = jax.random.gumbel(key, (*prefix, *logits.shape), logits.dtype)
+        return jnp.argmax(logits + noise, -1).astype(jnp.int32)
+    noise = jax.random.gumbel(key, logits.shape, logits.dtype)
+    _, places = jax.lax.top_k(logits + noise, math.prod(prefix))
+    return jnp.moveaxis(places, -1, 0).reshape(*prefix, *logits.shape[:-1])

@@ -20,16 +20,26 @@ import jax.numpy as jnp
 import numpy as np
 
 from singa.core import random as _random
-from singa.core.arrays import as_ctensor, as_shape, move, number_array
+from singa.core.arrays import as_ctensor, as_shape, check_real, move, number_array
 from singa.core.guard import changed
 from singa.core.recorded import ArrayLike as ArrayLike
 from singa.core.recorded import Recorded
 from singa.core.values import Valued
 from singa.core.watching import concrete, local
 from singa.device import CTensor as CTensor
-from singa.device import Device, DType, as_device, as_dtype, get_default_device, is_float
+from singa.device import (
+    Device,
+    DType,
+    as_device,
+    as_dtype,
+    complex_type,
+    get_default_device,
+    is_float,
+)
 from singa.device import bfloat16 as bfloat16
 from singa.device import bool_ as bool_
+from singa.device import complex64 as complex64
+from singa.device import complex128 as complex128
 from singa.device import float16 as float16
 from singa.device import float32 as float32
 from singa.device import float64 as float64
@@ -52,8 +62,8 @@ class Tensor(Valued, Recorded):
             of ``data`` if that is a Tensor, else the CPU.
         dtype: its data type. If not given, that of ``data``; float32 without ``data``.
         data: a NumPy array, a CTensor, a Tensor, a number or nested lists. It is copied, unless
-            it is a CTensor. Python floats become float32, and Python ints int32, or int64 if one
-            does not fit into 32 bits.
+            it is a CTensor. Python floats become float32, complex numbers complex64, and Python
+            ints int32, or int64 if one does not fit into 32 bits.
         requires_grad: whether gradients may flow through it.
         stores_grad: whether :func:`singa.autograd.backward` yields its gradient, as for a
             parameter. Needs ``requires_grad``.
@@ -61,7 +71,8 @@ class Tensor(Valued, Recorded):
         name: for messages and checkpoints. Tensors are not looked up by name.
 
     Raises:
-        DTypeError: ``data`` is of a type that is not supported here.
+        DTypeError: ``data`` is of a type that is not supported here, or complex for a real
+            ``dtype``.
         ArgumentError: ``dtype`` cannot hold an integer in ``data``.
         ShapeError: both ``shape`` and ``data`` are given, and do not fit.
         DeviceError: no device has this name.
@@ -222,7 +233,9 @@ class Tensor(Valued, Recorded):
             >>> Tensor(data=[1.7, -1.7]).to_type(tensor.int32)
             Tensor([ 1, -1], shape=(2,), dtype=int32, device=cpu)
         """
-        self.data = self.data.astype(as_dtype(dtype))
+        wanted = as_dtype(dtype)
+        check_real(self.data.dtype, wanted, "to_type")
+        self.data = self.data.astype(wanted)
         return self
 
     # -- copies -------------------------------------------------------------------------------
@@ -338,7 +351,7 @@ def _unpickled(
     return tensor
 
 
-def number(value: float, dtype: DType, device: Device) -> Tensor:
+def number(value: complex, dtype: DType, device: Device) -> Tensor:
     """A constant of shape (). Constants that are used often are made once and cached."""
     return wrap(number_array(value, dtype, device), device)
 
@@ -346,7 +359,8 @@ def number(value: float, dtype: DType, device: Device) -> Tensor:
 def as_tensor(value: TensorLike, like: Tensor) -> Tensor:
     """``value`` itself if it is a Tensor, else a constant on ``like``'s device.
 
-    A Python number gets ``like``'s data type if that can hold it, as in NumPy.
+    A Python number gets ``like``'s data type if that can hold it, as in NumPy; a complex one the
+    complex type with parts of that type.
 
     Example:
         >>> tensor.as_tensor(0.5, like=Tensor(data=[1.0, 2.0], dtype=tensor.float16))
@@ -361,6 +375,8 @@ def as_tensor(value: TensorLike, like: Tensor) -> Tensor:
         elif dtype == bool_:
             dtype = as_dtype(type(value))
         return number(value, dtype, like.device)
+    if isinstance(value, complex):
+        return number(value, complex_type(like.dtype), like.device)
     if isinstance(value, jax.core.Tracer):
         return wrap(value, like.device)
     if value is None:

@@ -10,7 +10,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from singa.core import hints, notebook
-from singa.core.arrays import check_fits, converts, from_host, move, on_host
+from singa.core.arrays import (
+    are_merged,
+    are_whole,
+    check_fits,
+    check_real,
+    converts,
+    from_host,
+    move,
+    on_host,
+)
 from singa.core.flags import Flagged
 from singa.core.watching import concrete, local
 from singa.device import CTensor, DType
@@ -167,15 +176,22 @@ class Valued(Flagged):
     def copy_from_numpy(self, np_array: np.ndarray[Any, Any]) -> Self:
         """Copy an array into this Tensor. It must have the same shape; its values are converted.
 
+        As in SINGA's programs, the array may also have more axes than the Tensor, which are merged
+        in it, or fewer: images (N, C, H, W) for a Tensor of (N, C * H * W).
+
         Raises:
             ShapeError: the shape differs. For batches of several sizes make a Tensor for each.
-            DTypeError: the conversion would lose more than precision (for example float to int).
+            DTypeError: the conversion would lose more than precision (for example 0.5 to int).
 
         Example:
             >>> Tensor((2,)).copy_from_numpy(np.array([1, 2]))
             Tensor([1., 2.], shape=(2,), dtype=float32, device=cpu)
         """
         array = np.asarray(np_array)
+        if array.shape != self.shape and are_merged(array.shape, self.shape):
+            array = array.reshape(self.shape)
+        if array.dtype.kind == "f" and self.dtype.kind in "iu" and are_whole(array, self.dtype):
+            array = array.astype(self.dtype)
         self.check_fits(array, "copy_from_numpy")
         self.data = from_host(array, self.device, self.dtype)
         return self
@@ -185,6 +201,7 @@ class Valued(Flagged):
 
         Raises:
             ShapeError: the other Tensor has another shape.
+            DTypeError: it is complex, and this one is real.
 
         Example:
             >>> Tensor((2,)).copy_data(Tensor(data=[1, 2]))
@@ -192,6 +209,7 @@ class Valued(Flagged):
         """
         if t.shape != self.shape:
             raise ShapeError(f"copy_data: {t.shape} into a Tensor of shape {self.shape}")
+        check_real(t.dtype, self.dtype, "copy_data")
         self.data = move(t.data.astype(self.dtype), self.device)
         return self
 
@@ -204,21 +222,24 @@ class Valued(Flagged):
         """
         return self.copy_data(t) if isinstance(t, Valued) else self.copy_from_numpy(t)
 
-    def set_value(self, x: float | Self) -> Self:
+    def set_value(self, x: complex | Self) -> Self:
         """Set every element to a number, in place.
 
         Raises:
             ArgumentError: an integer that this Tensor's type cannot hold.
+            DTypeError: a complex number for a real Tensor.
 
         Example:
             >>> Tensor((2,)).set_value(0.5)
             Tensor([0.5, 0.5], shape=(2,), dtype=float32, device=cpu)
         """
         # Only the array is made with real values. A read of a Tensor has to be captured.
-        number = x.data if isinstance(x, Valued) else x
+        number: Any = x.data if isinstance(x, Valued) else x
         shape, dtype = self.shape, self.dtype
         if not isinstance(number, jax.Array):
-            check_fits(np.asarray(number), dtype, "set_value")
+            number = np.asarray(number)
+            check_fits(number, dtype, "set_value")
+        check_real(number.dtype, dtype, "set_value")
         with concrete():
             value = jnp.full(shape, number, dtype, device=self.device.jax_device)
         self.data = value
@@ -252,7 +273,7 @@ class Valued(Flagged):
         """
         return self._value("to_numpy").copy()
 
-    def item(self) -> float | int | bool:
+    def item(self) -> Any:
         """The value of a one-element Tensor as a Python number.
 
         Raises:
@@ -266,8 +287,7 @@ class Valued(Flagged):
         value = self._value("item")
         if value.size != 1:
             raise ShapeError(f"item: one element is needed, the Tensor is of shape {self.shape}")
-        number: float | int | bool = value.item()
-        return number
+        return value.item()
 
     def tolist(self) -> Any:
         """The values as nested lists of Python numbers; a number if there are no axes.
@@ -288,13 +308,13 @@ class Valued(Flagged):
         return float(np.abs(self._value("l1")).sum(dtype=np.float64))
 
     def l2(self) -> float:
-        """The square root of the sum of the elements' squares, as a Python number.
+        """The square root of the sum of the squares of the absolute values, as a Python number.
 
         Example:
             >>> Tensor(data=[3.0, -4.0]).l2()
             5.0
         """
-        return float(np.sqrt(np.square(self._value("l2"), dtype=np.float64).sum()))
+        return float(np.sqrt(np.square(np.abs(self._value("l2")), dtype=np.float64).sum()))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         return np.array(self._value("__array__"), dtype=dtype, copy=copy)
@@ -321,10 +341,18 @@ class Valued(Flagged):
     def __float__(self) -> float:
         return float(self.item())
 
+    def __complex__(self) -> complex:
+        return complex(self.item())
+
     def __int__(self) -> int:
         return int(self.item())
 
     def __bool__(self) -> bool:
+        if self.data.size != 1:
+            raise ShapeError(
+                f"bool: a Tensor of shape {self.shape} is neither true nor false; `t is not None` "
+                "is whether there is one, and (t > 0).all() is about its elements"
+            )
         return bool(self.item())
 
     def __len__(self) -> int:

@@ -26,7 +26,14 @@ from typing import Any
 import numpy as np
 
 from singa.core.tensor import Tensor
-from singa.errors import ArgumentError, CheckpointError, DataError, DependencyError
+from singa.device import complex128
+from singa.errors import (
+    ArgumentError,
+    CheckpointError,
+    DataError,
+    DependencyError,
+    DTypeError,
+)
 from singa.formats.files import writing
 from singa.formats.reading import MOST_JSON, open_file
 from singa.layer import (
@@ -57,7 +64,7 @@ _PYTORCH: dict[type[Layer], dict[str, str]] = {
     BatchNorm3d: {"scale": "weight"},
     LayerNorm: {"scale": "weight"},
     GroupNorm: {"scale": "weight"},
-    MultiHeadAttention: {"in_proj_weight": "in_proj_weight.T"},
+    MultiHeadAttention: {"*_weight": "*.T"},
     RNN_Base: {"weight_*": "*.T"},
 }
 
@@ -100,6 +107,7 @@ def save(
     Raises:
         FileExistsError: it exists and ``overwrite`` is false.
         ArgumentError: no such style; the layer has no weights yet.
+        DTypeError: a weight is complex128, which these files cannot hold.
         DependencyError: the package safetensors is not installed.
 
     Example:
@@ -117,6 +125,12 @@ def save(
         there.name: np.array(there.turned(t.to_numpy()), order="C")
         for t, there in _places(layer, style)
     }
+    for name, array in arrays.items():
+        if array.dtype == complex128:
+            raise DTypeError(
+                f"weights.save: {name!r} is complex128; of complex numbers, safetensors files hold "
+                "complex64 only"
+            )
     with writing(fpath, overwrite) as file:
         file.write(as_bytes(arrays))
 

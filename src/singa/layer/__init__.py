@@ -22,7 +22,7 @@ from singa.layer.activation import (
     Tanh,
 )  # fmt: skip
 from singa.layer.attention import MultiHeadAttention
-from singa.layer.base import Layer
+from singa.layer.base import Layer, LayerMeta
 from singa.layer.bending import CELU, HardTanh, SoftMin
 from singa.layer.channels import (
     Dropout1d,
@@ -44,6 +44,7 @@ from singa.layer.convolution import (
     ConvTranspose3d,
     SeparableConv2d,
 )  # fmt: skip
+from singa.layer.cudnn_rnn import CudnnRNN
 from singa.layer.embedding import Embedding
 from singa.layer.function import Function
 from singa.layer.linear import Gemm, Linear
@@ -95,7 +96,7 @@ from singa.layer.pooling import (
     MaxPool3d,
     Pooling2d,
 )  # fmt: skip
-from singa.layer.recurrent import GRU, LSTM, RNN, CudnnRNN, RNN_Base
+from singa.layer.recurrent import GRU, LSTM, RNN, RNN_Base
 from singa.layer.stateless import Add, Cat, Dropout, Flatten, Identity, Reshape
 from singa.layer.transformer import (
     TransformerDecoder,
@@ -161,6 +162,7 @@ __all__ = [
     "InstanceNorm",
     "KLDivergence",
     "Layer",
+    "LayerMeta",
     "LayerNorm",
     "LeakyReLU",
     "Linear",

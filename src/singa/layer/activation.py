@@ -147,7 +147,11 @@ class Tanh(Function, operation=operation.Tanh):
 
 
 class Softplus(Function, operation=operation.SoftPlus):
-    """ln(1 + e ** x), element by element.
+    """ln(1 + e ** (``beta`` x)) / ``beta``: see :func:`singa.autograd.softplus`.
+
+    Args:
+        beta: how near it is to relu(x).
+        threshold: where ``beta`` x is above it, the result is x.
 
     Example:
         >>> layer.Softplus()(Tensor(data=[-1.0, 0.0, 1.0])).to_numpy()

@@ -14,8 +14,9 @@ from singa.core import hints, notebook
 from singa.core.guard import Watched
 from singa.core.tensor import Tensor
 from singa.core.watching import local, outside_capture
-from singa.device import DType, float32, is_float
+from singa.device import DType, float32, is_float, real_type
 from singa.errors import ArgumentError, DTypeError, ShapeError
+from singa.layer.older_forms import OlderChecks
 
 Initializer: TypeAlias = Callable[[Tensor], Any]
 """A function of :mod:`singa.initializer`, or another function that fills a Tensor in place."""
@@ -63,7 +64,11 @@ def _initialized_first(forward: Callable[..., Any]) -> Callable[..., Any]:
     return method
 
 
-class Layer(Watched):
+LayerMeta = type
+"""The class of the class Layer, by SINGA's name for it."""
+
+
+class Layer(OlderChecks, Watched):
     """A function of Tensors with its own parameters and state.
 
     A subclass defines ``forward``, and also ``initialize`` if it makes parameters that depend on
@@ -98,6 +103,7 @@ class Layer(Watched):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
+        hints.name_init(cls)
         for name, wrapper in (("initialize", _initializing), ("forward", _initialized_first)):
             if inspect.isfunction(method := vars(cls).get(name)):
                 setattr(cls, name, wrapper(method))
@@ -374,8 +380,8 @@ class Layer(Watched):
                 yield name, value
                 stack += reversed(value._attributes(f"{name}."))
             elif isinstance(value, Tensor) and value not in seen:
-                last = name.rpartition(".")[2]
-                if value.is_parameter or last in owner._state_names:
+                states = [vars(owner).get(state) for state in owner._state_names]
+                if value.is_parameter or any(value is state for state in states):
                     seen.add(value)
                     yield name, value
 
@@ -399,9 +405,12 @@ def _is_plain(value: Any) -> bool:
 def param_dtype(x: Tensor) -> DType:
     """The type for the parameters of a layer with input ``x``: the input's if it is a float type.
 
+    If the input is complex, the type of its parts.
+
     In mixed precision it is always float32, even if the input is of a short type.
     """
-    return x.dtype if is_float(x.dtype) and local.precision is None else float32
+    dtype = real_type(x.dtype)
+    return dtype if is_float(dtype) and local.precision is None else float32
 
 
 def parameter(shape: tuple[int, ...], like: Tensor) -> Tensor:

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from singa import initializer, operation
 from singa.core.tensor import Tensor, TensorLike
 from singa.device import float32
 from singa.errors import ArgumentError, ShapeError
 from singa.layer.base import Initializer, Layer, positive
+from singa.operation import checks
+from singa.tape import no_grad
 
 _INITIALIZERS: dict[str, Initializer] = {
     "gaussian": initializer.normal,
@@ -23,6 +26,12 @@ class Embedding(Layer):
         output_dim: the vectors' size.
         initializer: ``"gaussian"`` with mean 0 and variance 1, ``"uniform"`` from -1 to 1, or a
             function of :mod:`singa.initializer`.
+        padding_idx: the integer whose vector is initially 0 and is not trained, if there is one;
+            counted from the end if negative.
+        max_norm: longer vectors are shortened to this norm before they are used, in W itself.
+        norm_type: the p of that norm.
+        scale_grad_by_freq: whether a vector's gradient is divided by the number of times that it is
+            in x.
 
     Shapes:
         x: (...), integers.
@@ -37,7 +46,15 @@ class Embedding(Layer):
     """
 
     def __init__(
-        self, input_dim: int, output_dim: int, initializer: str | Initializer = "gaussian"
+        self,
+        input_dim: int,
+        output_dim: int,
+        initializer: str | Initializer = "gaussian",
+        *,
+        padding_idx: int | None = None,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
     ) -> None:
         self.input_dim = positive("Embedding", "input_dim", input_dim)
         self.output_dim = positive("Embedding", "output_dim", output_dim)
@@ -47,6 +64,17 @@ class Embedding(Layer):
                 f"{initializer!r}"
             )
         self.initializer = initializer
+        name = type(self).__name__
+        if padding_idx is not None:
+            padding_idx = checks.integer(f"{name}: padding_idx", padding_idx)
+            if not -input_dim <= padding_idx < input_dim:
+                raise ArgumentError(
+                    f"{name}: padding_idx={padding_idx} is none of {input_dim} integers"
+                )
+        self.padding_idx = padding_idx
+        self.max_norm = None if max_norm is None else checks.number(f"{name}: max_norm", max_norm)
+        self.norm_type = checks.number(f"{name}: norm_type", norm_type)
+        self.scale_grad_by_freq = bool(scale_grad_by_freq)
         self.W: Tensor
 
     def initialize(self, x: Tensor) -> None:
@@ -56,6 +84,9 @@ class Embedding(Layer):
         self.W = Tensor((self.input_dim, self.output_dim), x.device, float32, stores_grad=True)
         fill = self.initializer
         (fill if callable(fill) else _INITIALIZERS[fill])(self.W)
+        if self.padding_idx is not None:
+            with no_grad():
+                self.W[self.padding_idx] = 0.0
 
     def from_pretrained(self, W: TensorLike, freeze: bool = True) -> None:
         """Use these vectors, (input_dim, output_dim), and do not train them if ``freeze``.
@@ -83,4 +114,11 @@ class Embedding(Layer):
         self.W.requires_grad = not freeze
 
     def forward(self, x: Tensor) -> Tensor:
-        return operation.embedding(x, self.W)
+        return operation.embedding(x, self.W, **self._options())
+
+    def _options(self) -> dict[str, Any]:
+        """The options of the operation."""
+        return {
+            "padding_idx": self.padding_idx, "max_norm": self.max_norm,
+            "norm_type": self.norm_type, "scale_grad_by_freq": self.scale_grad_by_freq,
+        }  # fmt: skip

@@ -334,6 +334,8 @@ class CosineEmbeddingLoss(Function, operation=operation.CosineEmbedding):
 class TripletLoss(Function, operation=operation.Triplet):
     """A loss of anchor, positive and negative; see :func:`singa.autograd.triplet_loss`.
 
+    Its arguments are ``margin``, ``reduction``, and by name ``p``, ``eps`` and ``swap``.
+
     Shapes:
         anchor, positive, negative: (..., features).
         y: ().

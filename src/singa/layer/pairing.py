@@ -85,6 +85,9 @@ class EmbeddingBag(Embedding):
         output_dim: the vectors' size.
         mode: ``"mean"``, ``"sum"`` or ``"max"``. An empty bag gives 0.
         initializer: as for :class:`Embedding`.
+        include_last_offset: whether ``offsets`` has one more element, the end of the last bag.
+        options: ``padding_idx``, which is then left out of all bags, ``max_norm``, ``norm_type``
+            and ``scale_grad_by_freq``, as for :class:`Embedding`.
 
     Shapes:
         x: (bags, count), integers; or (N,), all bags one after the other.
@@ -109,11 +112,15 @@ class EmbeddingBag(Embedding):
         output_dim: int,
         mode: str = "mean",
         initializer: str | Initializer = "gaussian",
+        *,
+        include_last_offset: bool = False,
+        **options: Any,
     ) -> None:
-        super().__init__(input_dim, output_dim, initializer)
+        super().__init__(input_dim, output_dim, initializer, **options)
         if mode not in ("mean", "sum", "max"):
             raise ArgumentError(f"EmbeddingBag: mode must be 'mean', 'sum' or 'max', got {mode!r}")
         self.mode = mode
+        self.include_last_offset = bool(include_last_offset)
 
     def initialize(self, x: Tensor, *others: Any) -> None:
         super().initialize(x)
@@ -121,4 +128,7 @@ class EmbeddingBag(Embedding):
     def forward(
         self, x: Tensor, offsets: Tensor | ArrayLike | None = None, weights: Tensor | None = None
     ) -> Tensor:
-        return embedding_bag(x, self.W, offsets, self.mode, weights)
+        return embedding_bag(
+            x, self.W, offsets, self.mode, weights,
+            include_last_offset=self.include_last_offset, **self._options(),
+        )  # fmt: skip

@@ -7,13 +7,29 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from singa.core.tensor import Tensor, TensorLike, as_tensor
 from singa.errors import ArgumentError, ShapeError
 from singa.layer.base import Layer, expect_features, parameter, positive
-from singa.operation import Dropout, cat, dropout, gru, lstm, rnn, stack, transpose, unstack
+from singa.operation import (
+    Dropout,
+    cat,
+    dropout,
+    expand,
+    gru,
+    lstm,
+    reshape,
+    rnn,
+    squeeze,
+    stack,
+    transpose,
+    unsqueeze,
+    unstack,
+)
 
 # The operation that computes one layer in one direction, and its numbers of gates and states.
-_CELLS: dict[str, tuple[Callable[..., tuple[Tensor, ...]], int, int]] = {
+CELLS: dict[str, tuple[Callable[..., tuple[Tensor, ...]], int, int]] = {
     "tanh": (partial(rnn, nonlinearity="tanh"), 1, 1),
     "relu": (partial(rnn, nonlinearity="relu"), 1, 1),
     "lstm": (lstm, 4, 2),
@@ -34,11 +50,15 @@ class RNN_Base(Layer):
         dropout: the probability, in training, that an output is 0 for the next layer.
         bidirectional: whether a second recurrence goes from the last step to the first. Then the
             outputs of both are concatenated along the features.
+        proj_size: of an LSTM, the size of the outputs and of the state h, if they are the product
+            of the cell's outputs with a further weight; 0 for none. Less than ``hidden_size``.
 
     Parameters:
         weight_ih_lk: (features, gates * hidden_size), of layer k = 0, 1, ...
         weight_hh_lk: (hidden_size, gates * hidden_size).
         bias_ih_lk, bias_hh_lk: (gates * hidden_size,); absent with ``bias=False``.
+        weight_hr_lk: (hidden_size, proj_size), of a projection; the rows of weight_hh_lk are then
+            ``proj_size``.
 
     The names of the second direction's parameters end in ``_reverse``. All are initially uniform
     between -1 / sqrt(hidden_size) and 1 / sqrt(hidden_size).
@@ -63,6 +83,8 @@ class RNN_Base(Layer):
         batch_first: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
+        *,
+        proj_size: int = 0,
     ) -> None:
         name = type(self).__name__
         Dropout(dropout)  # raises immediately if it is not a probability
@@ -73,6 +95,14 @@ class RNN_Base(Layer):
         self.batch_first = bool(batch_first)
         self.dropout = float(dropout)
         self.bidirectional = bool(bidirectional)
+        if not isinstance(proj_size, (int, np.integer)) or not 0 <= proj_size < hidden_size:
+            raise ArgumentError(
+                f"{name}: proj_size must be less than hidden_size={hidden_size}, or 0 for no "
+                f"projection; got {proj_size!r}"
+            )
+        if proj_size and self.mode != "lstm":
+            raise ArgumentError(f"{name}: proj_size is for LSTMs only")
+        self.proj_size = int(proj_size)
 
     @property
     def directions(self) -> int:
@@ -82,27 +112,47 @@ class RNN_Base(Layer):
     def initialize(self, xs: Tensor | Sequence[Tensor], *states: Any) -> None:
         x = self._checked(xs)
         features = self.input_size = self.input_size or x.shape[-1]
-        wide = _CELLS[self.mode][1] * self.hidden_size
+        wide = CELLS[self.mode][1] * self.hidden_size
         bound = 1 / math.sqrt(self.hidden_size)
+        shapes: dict[str, tuple[int, ...]] = {
+            "weight_hh": (self._sizes[0], wide), "bias_ih": (wide,), "bias_hh": (wide,),
+            "weight_hr": (self.hidden_size, self.proj_size),
+        }  # fmt: skip
         for layer in range(self.num_layers):
+            shapes["weight_ih"] = (features, wide)
             for direction in range(self.directions):
-                shapes = [(features, wide), (self.hidden_size, wide), (wide,), (wide,)]
-                for name, shape in zip(self._names(layer, direction), shapes, strict=False):
-                    setattr(self, name, parameter(shape, x).uniform(-bound, bound))
-            features = self.directions * self.hidden_size
+                for kind, name in self._names(layer, direction).items():
+                    setattr(self, name, parameter(shapes[kind], x).uniform(-bound, bound))
+            features = self.directions * self._sizes[0]
 
-    def _names(self, layer: int, direction: int) -> list[str]:
-        names = ["weight_ih", "weight_hh", "bias_ih", "bias_hh"][: 4 if self.bias else 2]
-        return [f"{name}_l{layer}{'_reverse' * direction}" for name in names]
+    @property
+    def _sizes(self) -> tuple[int, ...]:
+        """The size of each kind of state."""
+        count = CELLS[self.mode][2]
+        return (self.proj_size or self.hidden_size, self.hidden_size)[:count]
+
+    def _names(self, layer: int, direction: int) -> dict[str, str]:
+        """The names of the parameters of one layer in one direction, by their kinds."""
+        kinds = ["weight_ih", "weight_hh", "bias_ih", "bias_hh"][: 4 if self.bias else 2]
+        kinds += ["weight_hr"] * bool(self.proj_size)
+        return {kind: f"{kind}_l{layer}{'_reverse' * direction}" for kind in kinds}
 
     def _recur(
         self, xs: Tensor | Sequence[Tensor], given: Sequence[Tensor | None], lengths: Any
     ) -> tuple[Any, tuple[Tensor, ...]]:
         """The outputs and the last states, for the inputs and each kind of initial state."""
         self._checked(xs)
+        if isinstance(xs, Tensor) and xs.ndim() == 2:
+            return self._of_one(xs, given, lengths)
         x = self._turned(xs) if isinstance(xs, Tensor) else stack(xs)
         expect_features(type(self).__name__, "features", x, x.shape[-1], self.input_size)
-        initial = [self._each(state, x.shape[1]) for state in given]
+        if not isinstance(xs, Tensor) and x.shape[1] == 1 and given and given[0] is not None:
+            batch = given[0].shape[-2]  # SINGA's form, where one input is that of all states
+            x = x if batch == 1 else expand(x, (x.shape[0], batch, x.shape[2]))
+        initial = [
+            self._each(state, x.shape[1], size)
+            for state, size in zip(given, self._sizes, strict=True)
+        ]
         y, last = self._run(x, initial, lengths)
         if isinstance(xs, Tensor):
             return self._turned(y), tuple(map(stack, last))
@@ -110,14 +160,33 @@ class RNN_Base(Layer):
             return list(unstack(y)), tuple(states[0] for states in last)
         return list(unstack(y)), tuple(map(stack, last))
 
+    def _of_one(
+        self, x: Tensor, given: Sequence[Tensor | None], lengths: Any
+    ) -> tuple[Any, tuple[Tensor, ...]]:
+        """The same for one sequence without an axis of batches, (steps, features)."""
+        count = self.num_layers * self.directions
+        for state, size in zip(given, self._sizes, strict=True):
+            if state is not None and state.shape != (count, size):
+                raise ShapeError(
+                    f"{type(self).__name__}: of one sequence, (steps, features), an initial state "
+                    f"must be (layers * directions, size) = {(count, size)}, got {state.shape}"
+                )
+        states = [None if state is None else unsqueeze(state, 1) for state in given]
+        if lengths is not None:
+            lengths = length_of_one(lengths, x)
+        axis = 0 if self.batch_first else 1
+        y, last = self._recur(unsqueeze(x, axis), states, lengths)
+        return squeeze(y, axis), tuple(squeeze(state, 1) for state in last)
+
     def _checked(self, xs: Tensor | Sequence[Tensor]) -> Tensor:
         """The inputs, or those of the first step; raises if their number of axes is wrong."""
         steps = [xs] if isinstance(xs, Tensor) else xs
-        axes = 3 if isinstance(xs, Tensor) else 2
-        if not steps or any(x.ndim() != axes for x in steps):
+        axes = (2, 3) if isinstance(xs, Tensor) else (2,)
+        if not steps or any(x.ndim() not in axes for x in steps):
             raise ShapeError(
                 f"{type(self).__name__}: the input must be (steps, batch, features), with the "
-                "first two exchanged if batch_first is true, or a list of (batch, features); "
+                "first two exchanged if batch_first is true, (steps, features), or a list of "
+                "(batch, features); "
                 f"got shape {' and '.join(str(x.shape) for x in steps[:2]) or '[]'}"
             )
         return steps[0]
@@ -125,17 +194,22 @@ class RNN_Base(Layer):
     def _run(
         self, x: Tensor, initial: list[list[Tensor | None]], lengths: Any
     ) -> tuple[Tensor, list[list[Tensor]]]:
-        cell = _CELLS[self.mode][0]
+        cell = CELLS[self.mode][0]
         last: list[list[Tensor]] = [[] for _ in initial]
         for layer in range(self.num_layers):
             if layer and self.dropout:
                 x = dropout(x, self.dropout)
             outputs = []
             for direction in range(self.directions):
-                weights = [getattr(self, name) for name in self._names(layer, direction)]
-                weights += [None] * (4 - len(weights))
+                names = self._names(layer, direction)
+                weights = {kind: getattr(self, name) for kind, name in names.items()}
+                options = {"w_hr": weights.pop("weight_hr")} if self.proj_size else {}
+                biases = [None] * (4 - len(weights))
                 states = [each[layer * self.directions + direction] for each in initial]
-                y, *ends = cell(x, *weights, *states, lengths=lengths, reverse=bool(direction))
+                y, *ends = cell(
+                    x, *weights.values(), *biases, *states,
+                    lengths=lengths, reverse=bool(direction), **options,
+                )  # fmt: skip
                 outputs.append(y)
                 for kind, end in zip(last, ends, strict=True):
                     kind.append(end)
@@ -145,17 +219,20 @@ class RNN_Base(Layer):
     def _turned(self, x: Tensor) -> Tensor:
         return transpose(x, (1, 0, 2)) if self.batch_first else x
 
-    def _each(self, state: Tensor | None, batch: int) -> list[Tensor | None]:
+    def _each(self, state: Tensor | None, batch: int, size: int) -> list[Tensor | None]:
         """The initial state of each layer and direction."""
         count = self.num_layers * self.directions
         if state is None:
             return [None] * count
-        if count == 1 and state.shape == (batch, self.hidden_size):
+        wanted = (batch, size)
+        if count == 1 and state.shape == wanted:
             return [state]
-        if state.shape != (count, batch, self.hidden_size):
+        if count == 1 and len(state.shape) == 2 and set(state.shape) <= {1, *wanted}:
+            return [expand(state, wanted)]  # as in SINGA, whose sums broadcast
+        if state.shape != (count, batch, size):
             raise ShapeError(
                 f"{type(self).__name__}: an initial state must be (layers * directions, batch, "
-                f"hidden_size) = {(count, batch, self.hidden_size)}, got {state.shape}"
+                f"hidden_size) = {(count, batch, size)}, got {state.shape}"
             )
         return list(unstack(state))
 
@@ -165,9 +242,11 @@ class _Recurrent(RNN_Base):
 
     Shapes:
         xs: (steps, batch, features), (batch, steps, features) with ``batch_first``, or a list of
-            (batch, features), one for each step.
+            (batch, features), one for each step. Of a single sequence (steps, features): states and
+            outputs then have no axis of batches either.
         h0: (layers * directions, batch, hidden_size), or None for 0. With one layer and direction
-            (batch, hidden_size) is accepted too. For an LSTM a pair of them, (h0, c0).
+            (batch, hidden_size) is accepted too, with sizes of 1 that broadcast. For an LSTM a pair
+            of them, (h0, c0).
         seq_lengths: (batch,) integers, if the sequences have different lengths. Further steps do
             not change the state, and their outputs are 0.
 
@@ -188,7 +267,7 @@ class _Recurrent(RNN_Base):
         h0: Tensor | tuple[Tensor | None, ...] | None = None,
         seq_lengths: TensorLike | None = None,
     ) -> tuple[Any, ...]:
-        count = _CELLS[self.mode][2]
+        count = CELLS[self.mode][2]
         given = h0 if isinstance(h0, (tuple, list)) else (h0,) if h0 is not None else ()
         if given and len(given) != count:
             raise ArgumentError(
@@ -232,7 +311,7 @@ class RNN(_Recurrent):
         *others: Any,
         **options: Any,
     ) -> None:
-        self.mode = _tanh_or_relu("RNN: nonlinearity", nonlinearity)
+        self.mode = tanh_or_relu("RNN: nonlinearity", nonlinearity)
         super().__init__(input_size, hidden_size, num_layers, *others, **options)
 
 
@@ -269,7 +348,8 @@ class LSTM(_Recurrent):
     Shapes:
         xs: (steps, batch, input_size), (batch, steps, input_size) with ``batch_first``, or a list
             of (batch, input_size), one for each step.
-        h0: a pair of (layers * directions, batch, hidden_size), or None for 0.
+        h0: a pair of (layers * directions, batch, hidden_size), or None for 0. The last axis of the
+            first, and of y and h, is ``proj_size`` if there is a projection.
         seq_lengths: (batch,) integers; steps after a sequence's end do not change the state.
         y: (steps, batch, directions * hidden_size), or in the form of ``xs``; 0 after the end.
         h, c: the last states, each as in h0: a pair, or two results if ``xs`` is a list.
@@ -302,75 +382,15 @@ class LSTM(_Recurrent):
         super().__init__(input_size, hidden_size, *others, **options)
 
 
-def _tanh_or_relu(what: str, name: str) -> str:
+def length_of_one(lengths: TensorLike, like: Tensor) -> Tensor:
+    """The length of one sequence, a number or an array of one, as (1,)."""
+    if not isinstance(lengths, Tensor):
+        lengths = np.atleast_1d(lengths)
+    return reshape(as_tensor(lengths, like), (1,))
+
+
+def tanh_or_relu(what: str, name: str) -> str:
+    """``name``; raises unless it is one of the two."""
     if name not in ("tanh", "relu"):
         raise ArgumentError(f"{what} must be 'tanh' or 'relu', got {name!r}")
     return name
-
-
-class CudnnRNN(RNN_Base):
-    """SINGA's class for all recurrent layers; it runs on every device. See :class:`RNN_Base`.
-
-    Args:
-        activation: ``"tanh"`` or ``"relu"``, for ``rnn_mode="vanilla"``.
-        rnn_mode: ``"lstm"``, ``"gru"``, ``"vanilla"``, or directly ``"tanh"`` or ``"relu"``.
-        use_mask: whether calls have the argument ``seq_lengths``.
-        return_sequences: whether to return the outputs of all steps, or only those of each
-            sequence's last step.
-
-    Shapes:
-        x: (batch, steps, features), or (steps, batch, features) without ``batch_first``.
-        hx, cx: (layers * directions, batch, hidden_size), or None for 0; ``cx`` for the LSTM.
-        seq_lengths: (batch,) integers.
-        y: (batch, steps, directions * hidden_size), or with the first two axes exchanged as in x,
-            or (batch, directions * hidden_size).
-
-    Example:
-        >>> rnn = layer.CudnnRNN(4, rnn_mode="gru", use_mask=True, return_sequences=False)
-        >>> rnn(Tensor((2, 7, 3)), seq_lengths=[7, 5]).shape  # 2 sequences, 7 steps
-        (2, 4)
-    """
-
-    def __init__(
-        self,
-        hidden_size: int,
-        activation: str = "tanh",
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = True,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        rnn_mode: str = "lstm",
-        use_mask: bool = False,
-        return_sequences: bool = True,
-    ) -> None:
-        activation = _tanh_or_relu("CudnnRNN: activation", activation)
-        self.mode = activation if rnn_mode == "vanilla" else rnn_mode
-        if self.mode not in _CELLS:
-            names = ", ".join(map(repr, ("vanilla", *_CELLS)))
-            raise ArgumentError(f"CudnnRNN: rnn_mode {rnn_mode!r} is not one of {names}")
-        super().__init__(None, hidden_size, num_layers, bias, batch_first, dropout, bidirectional)
-        self.use_mask = bool(use_mask)
-        self.return_sequences = bool(return_sequences)
-
-    def forward(
-        self,
-        x: Tensor,
-        hx: Tensor | None = None,
-        cx: Tensor | None = None,
-        seq_lengths: TensorLike | None = None,
-    ) -> Tensor:
-        if self.use_mask != (seq_lengths is not None):
-            raise ArgumentError(
-                f"CudnnRNN: seq_lengths {'are missing' if self.use_mask else 'were given'}, and "
-                f"use_mask is {self.use_mask}"
-            )
-        if cx is not None and self.mode != "lstm":
-            raise ArgumentError(f"CudnnRNN: cx is for 'lstm', not for {self.mode!r}")
-        y, _ = self._recur(x, [hx, cx][: _CELLS[self.mode][2]], seq_lengths)
-        if self.return_sequences:
-            return y
-        y = self._turned(y)
-        if seq_lengths is None:
-            return y[-1]
-        return y[as_tensor(seq_lengths, x) - 1, list(range(y.shape[1]))]

@@ -30,6 +30,9 @@ class _TransformerLayer(Layer):
         layer_norm_eps: float = 1e-5,
         norm_first: bool = False,
         bias: bool = True,
+        *,
+        num_kv_heads: int | None = None,
+        batch_first: bool = True,
     ) -> None:
         if activation not in _ACTIVATIONS:
             raise ArgumentError(
@@ -37,7 +40,9 @@ class _TransformerLayer(Layer):
             )
         self.activation = activation
         self.norm_first = bool(norm_first)
-        self.self_attn = MultiHeadAttention(d_model, nhead, dropout, bias)
+        self.self_attn = MultiHeadAttention(
+            d_model, nhead, dropout, bias, num_kv_heads=num_kv_heads, batch_first=batch_first
+        )
         self.linear1 = Linear(d_model, dim_feedforward, bias=bias)
         self.linear2 = Linear(dim_feedforward, d_model, bias=bias)
         self.norm1 = LayerNorm(d_model, layer_norm_eps, bias)
@@ -49,6 +54,18 @@ class _TransformerLayer(Layer):
         if self.norm_first:
             return x + self.dropout(function(norm(x)))
         return norm(x + self.dropout(function(x)))
+
+    def attention(
+        self,
+        mask: TensorLike | None,
+        key_mask: TensorLike | None,
+        causal: bool,
+        padding: TensorLike | None,
+    ) -> Callable[[Tensor], Tensor]:
+        """The self-attention with these masks, as a function."""
+        return lambda x: self.self_attn(
+            x, None, None, mask, key_mask, causal, key_padding_mask=padding
+        )
 
     def network(self, x: Tensor) -> Tensor:
         """The network, applied to each position: (batch, places, d_model) to the same shape."""
@@ -68,10 +85,12 @@ class TransformerEncoderLayer(_TransformerLayer):
         layer_norm_eps: added to the variance.
         norm_first: whether to normalize the inputs of attention and network, or else the sums.
         bias: whether there are biases, in the normalizations too.
+        num_kv_heads: the number of heads of keys and values, if it is less than ``nhead``.
+        batch_first: whether inputs are (batch, places, d_model), or else (places, batch, d_model).
 
     Shapes:
         x, y: (batch, places, d_model).
-        mask, key_mask, causal: see :class:`MultiHeadAttention`.
+        mask, key_mask, causal, key_padding_mask: see :class:`MultiHeadAttention`.
 
     Example:
         >>> encode = layer.TransformerEncoderLayer(d_model=16, nhead=4, dim_feedforward=32)
@@ -85,10 +104,10 @@ class TransformerEncoderLayer(_TransformerLayer):
         mask: TensorLike | None = None,
         key_mask: TensorLike | None = None,
         causal: bool = False,
+        *,
+        key_padding_mask: TensorLike | None = None,
     ) -> Tensor:
-        x = self.residual(
-            x, self.norm1, lambda x: self.self_attn(x, None, None, mask, key_mask, causal)
-        )
+        x = self.residual(x, self.norm1, self.attention(mask, key_mask, causal, key_padding_mask))
         return self.residual(x, self.norm2, self.network)
 
 
@@ -100,8 +119,9 @@ class TransformerDecoderLayer(_TransformerLayer):
     Shapes:
         x, y: (batch, places, d_model).
         memory: the encoder's outputs, (batch, keys, d_model).
-        mask, key_mask, causal: see :class:`MultiHeadAttention`, for the self-attention.
-        memory_mask, memory_key_mask: for the attention to the memory.
+        mask, key_mask, causal, key_padding_mask: see :class:`MultiHeadAttention`, for the
+            self-attention.
+        memory_mask, memory_key_mask, memory_key_padding_mask: for the attention to the memory.
 
     Example:
         >>> decode = layer.TransformerDecoderLayer(d_model=16, nhead=4, dim_feedforward=32)
@@ -114,7 +134,10 @@ class TransformerDecoderLayer(_TransformerLayer):
     def __init__(self, d_model: int, nhead: int, *args: Any, **options: Any) -> None:
         super().__init__(d_model, nhead, *args, **options)
         attention = self.self_attn
-        self.multihead_attn = MultiHeadAttention(d_model, nhead, attention.dropout, attention.bias)
+        self.multihead_attn = MultiHeadAttention(
+            d_model, nhead, attention.dropout, attention.bias,
+            num_kv_heads=attention.num_kv_heads, batch_first=attention.batch_first,
+        )  # fmt: skip
         self.norm3 = LayerNorm(d_model, self.norm1.eps, attention.bias)
 
     def forward(
@@ -126,15 +149,19 @@ class TransformerDecoderLayer(_TransformerLayer):
         causal: bool = False,
         memory_mask: TensorLike | None = None,
         memory_key_mask: TensorLike | None = None,
+        *,
+        key_padding_mask: TensorLike | None = None,
+        memory_key_padding_mask: TensorLike | None = None,
     ) -> Tensor:
-        x = self.residual(
-            x, self.norm1, lambda x: self.self_attn(x, None, None, mask, key_mask, causal)
-        )
+        x = self.residual(x, self.norm1, self.attention(mask, key_mask, causal, key_padding_mask))
         x = self.residual(
             x,
             self.norm2,
-            lambda x: self.multihead_attn(x, memory, memory, memory_mask, memory_key_mask),
-        )
+            lambda x: self.multihead_attn(
+                x, memory, memory, memory_mask, memory_key_mask,
+                key_padding_mask=memory_key_padding_mask,
+            ),
+        )  # fmt: skip
         return self.residual(x, self.norm3, self.network)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,6 +19,9 @@ from singa.layer import Layer
 from singa.model.reported import Reported
 from singa.opt import DistOpt, Optimizer
 from singa.report import device_profiler
+
+ModelMeta = type
+"""The class of the class Model, by SINGA's name for it."""
 
 
 class Model(Reported):
@@ -187,28 +190,62 @@ class Model(Reported):
         in_a_step = local.capture is not None or local.journal is not None
         if in_a_step or self.training is None:
             return super().__call__(*args, **options)
+        return self._call(args, options)
+
+    def call_and_measure(self, measure: Callable[..., Any], *args: Any) -> Any:
+        """A call in training, and ``measure(its results, *args)``, as a pair.
+
+        What is measured is a part of the same step: of the same program, while the results have
+        their records.
+
+        Example:
+            >>> from singa.models import MLP
+            >>> mlp = MLP()
+            >>> mlp.set_optimizer(opt.SGD(0.1))
+            >>> x, t = Tensor((2, 1, 8, 8)), Tensor((2,), dtype="int32")
+            >>> mlp.compile([x], use_graph=True)
+            >>> (out, loss), number = mlp.call_and_measure(lambda found, *batch: len(found), x, t)
+            >>> number
+            2
+        """
+        return self._call(args, {}, measure)
+
+    def _call(
+        self, args: tuple[Any, ...], options: dict[str, Any], *measures: Callable[..., Any]
+    ) -> Any:
         profiler = self._profiler
         if profiler is None and timed_devices:
             profiler = device_profiler((args, options))
         if profiler is None:
-            return self._run(args, options)
-        step = partial(self._run, args, options)
+            return self._run(args, options, *measures)
+        step = partial(self._run, args, options, *measures)
         compiled = self._steps if self.graph_mode else None
         return profiler.run(step, (args, options), self._arrays, compiled)
 
-    def _run(self, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    def _measured_batch(self, measure: Callable[..., Any], *args: Any) -> Any:
+        returned = self.train_one_batch(*args)
+        return returned, measure(returned, *args)
+
+    _measured_batch.__name__ = "train_one_batch"  # in messages and reports
+
+    def _run(
+        self, args: tuple[Any, ...], options: dict[str, Any], *measures: Callable[..., Any]
+    ) -> Any:
         assert self.training is not None
         function = self.train_one_batch if self.training else super().__call__
+        given = args
+        if measures:
+            function, given = self._measured_batch, (*measures, *args)
         with self._lock, tape.StepModes(self.training, self.precision):
             try:
                 if self.graph_mode:
                     steps = self._steps
                     captures = steps.captures
-                    result = steps(function, args, options, self.sequential)
+                    result = steps(function, given, options, self.sequential)
                     is_new = steps.captures != captures
                 else:
                     with Journal():
-                        result = function(*args, **options)
+                        result = function(*given, **options)
                     is_new = True
             except TypeError as error:
                 self._explain(error, args, options)

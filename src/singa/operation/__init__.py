@@ -13,19 +13,28 @@ from singa.operation import (
     arranging,
     attention,
     bending,
+    bessel,
     choosing,
     class_loss,
+    complex_numbers,
     convolution,
     ctc,
     cumulative,
     elementwise,
+    entropy,
+    error_function,
     exponential,
     factorization,
+    fourier,
+    fourier_axes,
+    frequencies,
+    gamma,
     gated_activation,
     indexing,
     joining,
     linear,
     logic,
+    lookup,
     margin_loss,
     max_pooling,
     normalization,
@@ -44,6 +53,7 @@ from singa.operation import (
     segments,
     selection,
     shaping,
+    short_time,
     similarity,
     sliding,
     statistics,
@@ -57,19 +67,28 @@ from singa.operation.adaptive_pooling import *
 from singa.operation.arranging import *
 from singa.operation.attention import *
 from singa.operation.bending import *
+from singa.operation.bessel import *
 from singa.operation.choosing import *
 from singa.operation.class_loss import *
+from singa.operation.complex_numbers import *
 from singa.operation.convolution import *
 from singa.operation.ctc import *
 from singa.operation.cumulative import *
 from singa.operation.elementwise import *
+from singa.operation.entropy import *
+from singa.operation.error_function import *
 from singa.operation.exponential import *
 from singa.operation.factorization import *
+from singa.operation.fourier import *
+from singa.operation.fourier_axes import *
+from singa.operation.frequencies import *
+from singa.operation.gamma import *
 from singa.operation.gated_activation import *
 from singa.operation.indexing import *
 from singa.operation.joining import *
 from singa.operation.linear import *
 from singa.operation.logic import *
+from singa.operation.lookup import *
 from singa.operation.margin_loss import *
 from singa.operation.max_pooling import *
 from singa.operation.normalization import *
@@ -88,6 +107,7 @@ from singa.operation.scattering import *
 from singa.operation.segments import *
 from singa.operation.selection import *
 from singa.operation.shaping import *
+from singa.operation.short_time import *
 from singa.operation.similarity import *
 from singa.operation.sliding import *
 from singa.operation.statistics import *
@@ -97,12 +117,13 @@ from singa.operation.variadic import *
 from singa.tape import Operation
 
 _FAMILIES: tuple[ModuleType, ...] = (
-    activation, adaptive_pooling, arranging, attention, bending, choosing, class_loss, convolution,
-    ctc, cumulative, elementwise, exponential, factorization, gated_activation, indexing, joining,
-    linear, logic, margin_loss, max_pooling, normalization, number_loss, ordering, pooling,
-    probability_loss, random, recurrent, reduction, resizing, rounding, sampling, scaling,
-    scattering, segments, selection, shaping, similarity, sliding, statistics, systems,
-    trigonometric, variadic,
+    activation, adaptive_pooling, arranging, attention, bending, bessel, choosing, class_loss,
+    complex_numbers, convolution, ctc, cumulative, elementwise, entropy, error_function,
+    exponential, factorization, fourier, fourier_axes, frequencies, gamma, gated_activation,
+    indexing, joining, linear, logic, lookup, margin_loss, max_pooling, normalization, number_loss,
+    ordering, pooling, probability_loss, random, recurrent, reduction, resizing, rounding, sampling,
+    scaling, scattering, segments, selection, shaping, short_time, similarity, sliding, statistics,
+    systems, trigonometric, variadic,
 )  # fmt: skip
 
 __all__ = [name for family in _FAMILIES for name in family.__all__]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import jax
 import jax.numpy as jnp
 from jax.nn import sigmoid as logistic
 
 from singa.core.tensor import Tensor
 from singa.device import CTensor
+from singa.errors import ArgumentError
 from singa.operation import checks
-from singa.operation.pointwise import Pointwise
+from singa.operation.pointwise import Pointwise, RealFunction
 from singa.tape import Operation
 
 __all__ = [
@@ -36,8 +39,7 @@ class Sigmoid(Operation):
     """y = 1 / (1 + e ** -x)."""
 
     def forward(self, x: CTensor) -> CTensor:
-        checks.float_input(self, "its input", x)
-        self.y = jax.nn.sigmoid(x)
+        self.y = jax.nn.sigmoid(checks.as_float(self, "its input", x))
         return self.y
 
     def backward(self, dy: CTensor) -> CTensor:
@@ -47,9 +49,10 @@ class Sigmoid(Operation):
 class Tanh(Operation):
     """y = tanh(x)."""
 
+    complex_numbers = "derived"
+
     def forward(self, x: CTensor) -> CTensor:
-        checks.float_input(self, "its input", x)
-        self.y = jnp.tanh(x)
+        self.y = jnp.tanh(checks.as_float(self, "its input", x))
         return self.y
 
     def backward(self, dy: CTensor) -> CTensor:
@@ -92,16 +95,38 @@ class LogSoftmax(Operation):
         return dy - jnp.exp(self.y) * dy.sum(self.axis, keepdims=True)
 
 
-class SoftPlus(Pointwise, formula=jax.nn.softplus, slope=logistic):
-    """y = ln(1 + e ** x)."""
+class SoftPlus(Operation):
+    """y = ln(1 + e ** (beta x)) / beta, and x where beta x is above the threshold, if there is one.
+
+    Without a threshold there is no overflow either.
+    """
+
+    numbers = ("beta", "threshold")
+
+    def __init__(self, *, beta: float = 1.0, threshold: float | None = None) -> None:
+        super().__init__()
+        self.beta = checks.number(f"{self.name}: beta", beta)
+        if not self.beta:
+            raise ArgumentError(f"{self.name}: beta must not be 0")
+        threshold = math.inf if threshold is None else threshold
+        self.threshold = checks.number(f"{self.name}: threshold", threshold)
+
+    def forward(self, x: CTensor) -> CTensor:
+        x = checks.as_float(self, "its input", x)
+        self.scaled = x * self.beta
+        y = jnp.where(self.scaled > 0, x, 0) + jnp.log1p(jnp.exp(-jnp.abs(self.scaled))) / self.beta
+        return jnp.where(self.scaled > self.threshold, x, y)
+
+    def backward(self, dy: CTensor) -> CTensor:
+        return dy * jnp.where(self.scaled > self.threshold, 1, logistic(self.scaled))
 
 
-class LogSigmoid(Pointwise, formula=jax.nn.log_sigmoid, slope=lambda x: logistic(-x)):
+class LogSigmoid(RealFunction, formula=jax.nn.log_sigmoid, slope=lambda x: logistic(-x)):
     """y = ln(1 / (1 + e ** -x))."""
 
 
 class SoftSign(
-    Pointwise,
+    RealFunction,
     formula=lambda x: x / (1 + jnp.abs(x)),
     slope=lambda x: 1 / (1 + jnp.abs(x)) ** 2,
 ):
@@ -256,14 +281,25 @@ def log_softmax(x: Tensor, axis: int = 1) -> Tensor:
     return LogSoftmax(axis)(x)[0]
 
 
-def softplus(x: Tensor) -> Tensor:
-    """``ln(1 + e ** x)``, element by element: a smooth relu.
+def softplus(x: Tensor, *, beta: float = 1.0, threshold: float | None = None) -> Tensor:
+    """``ln(1 + e ** (beta * x)) / beta``, element by element.
+
+    Args:
+        x: any shape.
+        beta: how near it is to relu(x).
+        threshold: where ``beta * x`` is above it, the result is x itself. By default there is none,
+            because nothing overflows (PyTorch's is 20).
+
+    Raises:
+        ArgumentError: ``beta`` is 0.
 
     Example:
         >>> autograd.softplus(Tensor(data=[-1.0, 0.0, 100.0]))
         Tensor([  0.3133,   0.6931, 100.    ], shape=(3,), dtype=float32, device=cpu)
+        >>> autograd.softplus(Tensor(data=[-1.0, 1.0]), beta=2.0, threshold=1.0)
+        Tensor([0.0635, 1.    ], shape=(2,), dtype=float32, device=cpu)
     """
-    return SoftPlus()(x)[0]
+    return SoftPlus(beta=beta, threshold=threshold)(x)[0]
 
 
 def softsign(x: Tensor) -> Tensor:

@@ -29,6 +29,8 @@ __all__ = [
 class Flip(Operation):
     """The elements of some axes in reverse order; of all of them if None."""
 
+    complex_numbers = "derived"
+
     def __init__(self, axis: int | Sequence[int] | None = None) -> None:
         super().__init__()
         self.axes = None if axis is None else checks.integers(f"{self.name}: axis", axis, 1)
@@ -39,6 +41,8 @@ class Flip(Operation):
 
 class Roll(Operation):
     """The elements of some axes shifted; those shifted out at one end return at the other."""
+
+    complex_numbers = "derived"
 
     def __init__(self, shift: int | Sequence[int], axis: int | Sequence[int]) -> None:
         super().__init__()
@@ -58,6 +62,8 @@ class _Blocks(Operation):
 
     In mode ``DCR`` a channel's number is (row, column, C), in mode ``CRD`` (C, row, column).
     """
+
+    complex_numbers = "own"
 
     def __init__(self, blocksize: int, mode: str = "DCR") -> None:
         super().__init__()
@@ -115,6 +121,8 @@ class SpaceToDepth(_Blocks):
 
 
 class _Triangle(Operation):
+    complex_numbers = "own"
+
     def __init__(self, k: int = 0) -> None:
         super().__init__()
         self.k = checks.integer(f"{self.name}: k", k)
@@ -158,6 +166,8 @@ def _on_diagonal(shape: tuple[int, ...], offset: int) -> tuple[np.ndarray, np.nd
 class Diagonal(Operation):
     """y = a diagonal of each matrix along two axes, which it replaces as the last axis."""
 
+    complex_numbers = "own"
+
     def __init__(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> None:
         super().__init__()
         self.offset = checks.integer(f"{self.name}: offset", offset)
@@ -178,6 +188,8 @@ class Diagonal(Operation):
 
 class Diag(Operation):
     """y = a square matrix with a vector on its k-th diagonal, and zeros elsewhere."""
+
+    complex_numbers = "own"
 
     def __init__(self, k: int = 0) -> None:
         super().__init__()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +14,7 @@ from singa.errors import ArgumentError, DTypeError, ShapeError
 from singa.operation import checks
 from singa.operation.products import product
 from singa.operation.random import share_kept
+from singa.operation.shaping import reshape
 from singa.tape import Operation, mode
 
 __all__ = ["ScaledDotProductAttention", "scaled_dot_product_attention"]
@@ -29,6 +31,7 @@ class ScaledDotProductAttention(Operation):
         scale: the factor of the scores; 1 / sqrt(E) if None.
         masked: whether the fourth input is a mask. A further last input is a key for random
             numbers; without it there is no dropout.
+        need_weights: whether the weights, (..., L, S), are a second output: after the dropout.
     """
 
     arithmetic = "low"
@@ -40,6 +43,7 @@ class ScaledDotProductAttention(Operation):
         dropout: float = 0.0,
         scale: float | None = None,
         masked: bool = False,
+        need_weights: bool = False,
     ) -> None:
         super().__init__()
         if not 0 <= checks.number(f"{self.name}: dropout", dropout) <= 1:
@@ -48,8 +52,11 @@ class ScaledDotProductAttention(Operation):
         self.dropout = float(dropout)
         self.scale = None if scale is None else checks.number(f"{self.name}: scale", scale)
         self.masked = bool(masked)
+        self.need_weights = bool(need_weights)
 
-    def forward(self, q: CTensor, k: CTensor, v: CTensor, *more: CTensor) -> CTensor:
+    def forward(
+        self, q: CTensor, k: CTensor, v: CTensor, *more: CTensor
+    ) -> CTensor | tuple[CTensor, CTensor]:
         mask = more[0] if self.masked else None
         self.check(q, k, v, mask)
         self.q, self.k, self.v = q, k, v
@@ -76,13 +83,16 @@ class ScaledDotProductAttention(Operation):
         if len(more) > self.masked:
             keep = jnp.float32(1 - self.dropout)
             self.kept = jax.random.bernoulli(more[-1], keep, self.weights.shape)
-        return product(self.dropped(self.weights), v)
+        used = self.dropped(self.weights)
+        return (product(used, v), used) if self.need_weights else product(used, v)
 
-    def backward(self, dy: CTensor) -> tuple[CTensor | None, ...]:
+    def backward(self, dy: CTensor, *dused: CTensor) -> tuple[CTensor | None, ...]:
         weights = self.weights
         dv = product(self.dropped(weights), dy, transpose_a=True)
         wide = jnp.promote_types(dy.dtype, jnp.float32)
         dweights = product(dy, self.v, transpose_b=True, dtype=wide)
+        for each in dused:
+            dweights += each
         weighted = weights * self.dropped(dweights)
         dscores = (weighted - weights * weighted.sum(-1, keepdims=True)).astype(dy.dtype)
         dq = product(dscores, self.k) * self.factor
@@ -131,7 +141,10 @@ def scaled_dot_product_attention(
     causal: bool = False,
     dropout: float = 0.0,
     scale: float | None = None,
-) -> Tensor:
+    *,
+    enable_gqa: bool = False,
+    need_weights: bool = False,
+) -> Any:
     """For each query the mean of the values, weighted by the similarity of query and keys.
 
     Args:
@@ -144,18 +157,76 @@ def scaled_dot_product_attention(
         causal: query i attends to the keys up to i only.
         dropout: the probability, in training, that a weight becomes 0.
         scale: the factor of the products of queries and keys; 1 / sqrt(E) if None.
+        enable_gqa: grouped queries (Ainslie et al., 2023): q is (..., heads, L, E), and k and v
+            have fewer heads, each for as many neighbouring heads of q.
+        need_weights: whether to return the weights as well, after the dropout.
 
     Returns:
-        (..., L, V).
+        (..., L, V); with ``need_weights`` a pair of it and the weights, (..., L, S).
+
+    Raises:
+        ShapeError: shapes do not fit together.
+        DTypeError: a mask is neither of bools nor of floats.
+        ArgumentError: ``dropout`` is no probability.
 
     Example:
         >>> q, k, v = Tensor((2, 4)), Tensor((2, 4)), Tensor(data=[[1.0], [3.0]])
         >>> autograd.scaled_dot_product_attention(q, k, v, causal=True)
         Tensor([[1.],
                 [2.]], shape=(2, 1), dtype=float32, device=cpu)
+        >>> q, k, v = Tensor((1, 4, 5, 8)), Tensor((1, 2, 3, 8)), Tensor((1, 2, 3, 8))
+        >>> y, weights = autograd.scaled_dot_product_attention(
+        ...     q, k, v, enable_gqa=True, need_weights=True)
+        >>> y.shape, weights.shape
+        ((1, 4, 5, 8), (1, 4, 5, 3))
     """
-    operation = ScaledDotProductAttention(causal, dropout, scale, mask is not None)
+    operation = ScaledDotProductAttention(causal, dropout, scale, mask is not None, need_weights)
     inputs = [q, k, v] if mask is None else [q, k, v, mask]
+    heads = q.shape[-3:-2]
+    grouped = enable_gqa and _groups(operation.name, q, k, v) > 1
+    if grouped:
+        inputs = _grouped(operation.name, *inputs)
     if dropout and mode.training:
         inputs.append(wrap(next_key(q.device), q.device))
-    return operation(*inputs)[0]
+    results = operation(*inputs)
+    if grouped:  # back to the queries' heads on one axis
+        results = tuple(
+            reshape(each, (*each.shape[:-4], *heads, *each.shape[-2:])) for each in results
+        )
+    return results if need_weights else results[0]
+
+
+def _groups(name: str, q: Tensor, k: Tensor, v: Tensor) -> int:
+    """How many heads of the queries share a head of the keys and values."""
+    if min(x.ndim() for x in (q, k, v)) < 3:
+        raise ShapeError(
+            f"{name}: enable_gqa needs heads, (..., heads, places, features), got q {q.shape}, k "
+            f"{k.shape} and v {v.shape}"
+        )
+    heads, shared = q.shape[-3], k.shape[-3]
+    if v.shape[-3] != shared or not shared or heads % shared:
+        raise ShapeError(
+            f"{name}: with enable_gqa the heads of q are a multiple of those of k and v, got "
+            f"q {q.shape}, k {k.shape} and v {v.shape}"
+        )
+    return heads // shared
+
+
+def _grouped(name: str, q: Tensor, k: Tensor, v: Tensor, *masks: Tensor) -> list[Tensor]:
+    """The inputs with two axes in place of the heads: (shared heads, heads of a group)."""
+    heads, shared = q.shape[-3], k.shape[-3]
+
+    def split(x: Tensor, *axes: int) -> Tensor:
+        return reshape(x, (*x.shape[:-3], *axes, *x.shape[-2:]))
+
+    split_masks = []
+    for mask in masks:
+        if mask.ndim() > 2 and mask.shape[-3] not in (1, heads):
+            raise ShapeError(
+                f"{name}: a mask of shape {mask.shape} is not for {heads} heads, those of q"
+            )
+        if mask.ndim() > 2:
+            mask = split(mask, *((shared, heads // shared) if mask.shape[-3] > 1 else (1, 1)))
+        split_masks.append(mask)
+    keys_and_values = (split(each, shared, 1) for each in (k, v))
+    return [split(q, shared, heads // shared), *keys_and_values, *split_masks]

@@ -5,7 +5,7 @@ They run while a kernel is traced, and cost nothing later; but :func:`ids` runs 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, TypeAlias
@@ -13,10 +13,10 @@ from typing import Any, TypeAlias
 import jax.numpy as jnp
 import numpy as np
 
-from singa.core.arrays import on_host
-from singa.core.tensor import Tensor
+from singa.core.arrays import check_real, on_host
+from singa.core.tensor import Tensor, TensorLike
 from singa.core.watching import local
-from singa.device import CTensor, float32, is_float
+from singa.device import CTensor, DType, float32, has_gradients, is_float
 from singa.errors import ArgumentError, BoundsError, DTypeError, ShapeError
 from singa.tape import Operation, wide
 
@@ -50,17 +50,30 @@ def rank(operation: Operation, what: str, x: CTensor, ndim: int, axes: str) -> N
 
 
 def float_input(operation: Operation, what: str, x: CTensor) -> None:
-    """Raise unless ``x`` is of a float type."""
-    if not is_float(x.dtype):
+    """Raise unless ``x`` is of a float type; or complex, which the tape refuses if it has to."""
+    if not has_gradients(x.dtype):
         raise DTypeError(f"{operation.name}: {what} must be of a float type, got {x.dtype}")
 
 
 def as_float(operation: Operation, what: str, x: CTensor) -> CTensor:
-    """``x``, as float32 if it is of an integer type; raises if it is no number."""
+    """``x``, as float32 if it is of an integer type; raises if it is a bool."""
     if jnp.issubdtype(x.dtype, jnp.integer):
         return x.astype(float32)
     float_input(operation, what, x)
     return x
+
+
+def real_input(operation: Operation, what: str, x: CTensor) -> CTensor:
+    """``x`` in at least float32, and so are integers; raises if it is no real number."""
+    x = as_float(operation, what, x)
+    if not is_float(x.dtype):
+        raise DTypeError(f"{operation.name}: {what} must be real, got {x.dtype}")
+    return x.astype(wide(x.dtype))
+
+
+def fits_into(operation: Operation, what: str, given: DType, wanted: DType) -> None:
+    """Raise if complex numbers would become real: they would lose their imaginary parts."""
+    check_real(given, wanted, f"{operation.name}: {what}")
 
 
 def no_bools(operation: Operation, instead: str, *xs: CTensor) -> None:
@@ -136,6 +149,39 @@ def ids(
                 f"{operation.name}: {what} are from 0 to {count - 1}, for {of} of shape {shape}; "
                 f"got {wrong[0]}"
             )
+
+
+def values(name: str, words: str, holds: Callable[..., Any], *xs: TensorLike) -> None:
+    """Raise unless values are as they should be: eagerly, and under ``detect_anomaly``.
+
+    In other compiled steps nobody looks at the values of Tensors.
+
+    Args:
+        name: of the function, for the message.
+        words: what should be so.
+        holds: from the values, as arrays of NumPy or jax that broadcast, to where it is so.
+        xs: the values.
+
+    Raises:
+        ArgumentError: it is not so somewhere.
+    """
+    about = f"{name}: {words}"
+    if local.capture is not None and any(isinstance(x, Tensor) for x in xs):
+        if local.anomaly:
+            arrays = [x.data if isinstance(x, Tensor) else x for x in xs]
+            local.capture.check(holds(*arrays).all(), partial(ArgumentError, about))
+        return
+    found = [on_host(x._data) if isinstance(x, Tensor) else np.asarray(x) for x in xs]
+    good = np.asarray(holds(*found))
+    if not good.all():
+        wrong = [x[~good][0] for x in np.broadcast_arrays(*found) if x.shape == good.shape]
+        raise ArgumentError(f"{about}{', got ' if wrong else ''}{' and '.join(map(str, wrong))}")
+
+
+def positive(name: str, **given: TensorLike) -> None:
+    """Raise unless the values of these parameters are above 0: see :func:`values`."""
+    for what, x in given.items():
+        values(name, f"{what} must be above 0", lambda x: x > 0, x)
 
 
 _largest = np.maximum.reduce

@@ -39,6 +39,8 @@ class Clip(Operation):
 class Where(Operation):
     """y = a where the condition holds (is not 0), else b."""
 
+    complex_numbers = "own"
+
     def forward(self, a: CTensor, b: CTensor, condition: CTensor) -> CTensor:
         checks.broadcastable(self, a, b, condition)
         self.condition = condition.astype(bool)
@@ -65,6 +67,8 @@ class NanToNum(Operation):
         self.neginf = None if neginf is None else checks.number(f"{self.name}: neginf", neginf)
 
     def forward(self, x: CTensor) -> CTensor:
+        if checks.are_integers(x):
+            return x
         checks.float_input(self, "its input", x)
         self.finite = jnp.isfinite(x)
         limits = jnp.finfo(x.dtype)
@@ -78,11 +82,12 @@ class NanToNum(Operation):
         return jnp.where(self.finite, dy, 0)
 
 
-def clip(x: Tensor, min: float | None = None, max: float | None = None) -> Tensor:
+def clip(x: Tensor, min: float | Tensor | None = None, max: float | Tensor | None = None) -> Tensor:
     """``x``, element by element, but at least ``min`` and at most ``max``; None for no bound.
 
     If ``min`` is above ``max``, everything becomes ``max``, as in NumPy. Integers stay integers,
-    unless a bound is a float.
+    unless a bound is a float. Bounds that are Tensors broadcast with ``x``, and get the gradient
+    of the elements that they have replaced.
 
     Example:
         >>> autograd.clip(Tensor(data=[-2.0, 0.5, 3.0]), 0.0, 1.0)
@@ -90,6 +95,14 @@ def clip(x: Tensor, min: float | None = None, max: float | None = None) -> Tenso
         >>> autograd.clip(Tensor(data=[-2, 3]), min=0)
         Tensor([0, 3], shape=(2,), dtype=int32, device=cpu)
     """
+    if isinstance(min, Tensor) or isinstance(max, Tensor):
+        if min is not None:
+            min = as_tensor(min, x)
+            x = where(min, x, x < min)
+        if max is not None:
+            max = as_tensor(max, x)
+            x = where(max, x, x > max)
+        return x
     operation = Clip(min, max)
     if x.dtype.kind not in "iu":
         return operation(x)[0]
@@ -129,7 +142,7 @@ def nan_to_num(
     """``x`` with numbers in place of NaN and of infinities, which get no gradient.
 
     Args:
-        x: any shape, of a float type.
+        x: any shape; integers stay as they are.
         nan: in place of NaN.
         posinf: in place of infinity; the type's largest number if None.
         neginf: in place of minus infinity; the type's smallest number if None.

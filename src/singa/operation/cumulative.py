@@ -35,6 +35,7 @@ class CumSum(_Running):
     ``exclusive`` leaves out the element itself; ``reverse`` begins at the end.
     """
 
+    complex_numbers = "own"
     arithmetic = "wide"
 
     def __init__(self, axis: int = 0, exclusive: bool = False, reverse: bool = False) -> None:
@@ -61,6 +62,7 @@ class CumSum(_Running):
 class CumProd(_Running):
     """y = the cumulative products along an axis."""
 
+    complex_numbers = "derived"
     arithmetic = "wide"
 
     def forward(self, x: CTensor) -> CTensor:

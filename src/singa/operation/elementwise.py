@@ -10,7 +10,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from singa.core.tensor import Tensor, TensorLike, as_tensor
-from singa.device import CTensor, float32, is_float
+from singa.device import CTensor, float32, has_gradients
 from singa.errors import ArgumentError
 from singa.operation import checks
 from singa.tape import Operation
@@ -24,12 +24,14 @@ __all__ = [
 
 def _no_zero(name: str, a: Tensor, b: Any) -> None:
     """Integers are not divided by the number 0, which has no infinity among them."""
-    if isinstance(b, int) and b == 0 and not is_float(a.dtype):
+    if isinstance(b, int) and b == 0 and not has_gradients(a.dtype):
         raise ArgumentError(f"{name}: integers ({a.dtype}) cannot be divided by 0")
 
 
 class Add(Operation):
     """y = a + b."""
+
+    complex_numbers = "own"
 
     def forward(self, a: CTensor, b: CTensor) -> CTensor:
         checks.broadcastable(self, a, b)
@@ -41,6 +43,8 @@ class Add(Operation):
 
 class Sub(Operation):
     """y = a - b."""
+
+    complex_numbers = "own"
 
     def forward(self, a: CTensor, b: CTensor) -> CTensor:
         checks.broadcastable(self, a, b)
@@ -54,6 +58,8 @@ class Sub(Operation):
 class Mul(Operation):
     """y = a b."""
 
+    complex_numbers = "derived"
+
     def forward(self, a: CTensor, b: CTensor) -> CTensor:
         checks.broadcastable(self, a, b)
         self.a, self.b = a, b
@@ -66,9 +72,11 @@ class Mul(Operation):
 class Div(Operation):
     """y = a / b. Integers are divided as float32."""
 
+    complex_numbers = "derived"
+
     def forward(self, a: CTensor, b: CTensor) -> CTensor:
         checks.broadcastable(self, a, b)
-        if not is_float(a.dtype) and not is_float(b.dtype):
+        if not has_gradients(a.dtype) and not has_gradients(b.dtype):
             a, b = a.astype(float32), b.astype(float32)
         self.b = b
         self.y = a / b
@@ -120,6 +128,8 @@ class Fmod(Operation):
 class Negative(Operation):
     """y = -x."""
 
+    complex_numbers = "own"
+
     def forward(self, x: CTensor) -> CTensor:
         checks.no_bools(self, "~x is the opposite", x)
         return -x
@@ -130,6 +140,8 @@ class Negative(Operation):
 
 class Abs(Operation):
     """y = abs(x); the gradient at 0 is 0."""
+
+    complex_numbers = "derived"
 
     def forward(self, x: CTensor) -> CTensor:
         self.x = x
@@ -152,6 +164,8 @@ class Sign(Operation):
 
 class Identity(Operation):
     """y = x."""
+
+    complex_numbers = "own"
 
     def forward(self, x: CTensor) -> CTensor:
         return x
@@ -178,6 +192,7 @@ class Lerp(Operation):
 class AddCMul(Operation):
     """y = x + value a b."""
 
+    complex_numbers = "derived"
     numbers = ("value",)
 
     def __init__(self, value: float = 1.0) -> None:
@@ -352,10 +367,16 @@ def lerp(a: Tensor, b: TensorLike, weight: TensorLike) -> Tensor:
 def addcmul(x: Tensor, a: TensorLike, b: TensorLike, value: float = 1.0) -> Tensor:
     """``x + value * a * b``, element by element, with broadcasting.
 
+    Integers give integers, if ``value`` is a whole number.
+
     Example:
         >>> autograd.addcmul(Tensor(data=[1.0, 1.0]), Tensor(data=[2.0, 3.0]), 10.0, value=0.5)
         Tensor([11., 16.], shape=(2,), dtype=float32, device=cpu)
     """
+    if x.dtype.kind in "iu":
+        factor = checks.number("AddCMul: value", value)
+        whole: TensorLike = int(factor) if factor.is_integer() else factor
+        return add(x, mul(mul(as_tensor(a, x), as_tensor(b, x)), whole))
     return AddCMul(value)(x, as_tensor(a, x), as_tensor(b, x))[0]
 
 

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from singa.core.tensor import Tensor, TensorLike, as_tensor
-from singa.device import CTensor, is_float
+from singa.device import CTensor, has_gradients
 from singa.errors import ArgumentError
 from singa.operation import checks
 from singa.operation.pointwise import RealFunction
@@ -52,7 +52,7 @@ __all__ = [
 
 def _no_fraction(a: Tensor, b: Any) -> None:
     """Integers have no powers below 0 among them."""
-    if isinstance(b, int) and b < 0 and not is_float(a.dtype):
+    if isinstance(b, int) and b < 0 and not has_gradients(a.dtype):
         raise ArgumentError(
             f"Pow: integers ({a.dtype}) to the power of {b} are no integers; convert them first, "
             "with as_type(tensor.float32)"
@@ -65,6 +65,7 @@ class Pow(Operation):
     For integers, a ** -b is 1 / a ** b without its fraction: 0, unless a is 1 or -1.
     """
 
+    complex_numbers = "derived"
     arithmetic = "wide"
 
     def forward(self, a: CTensor, b: CTensor) -> CTensor:
@@ -86,6 +87,7 @@ class Pow(Operation):
 class Exp(Operation):
     """y = e ** x."""
 
+    complex_numbers = "derived"
     arithmetic = "wide"
 
     def forward(self, x: CTensor) -> CTensor:
@@ -99,6 +101,7 @@ class Exp(Operation):
 class Log(RealFunction, formula=jnp.log, slope=lambda x: 1 / x):
     """y = ln x."""
 
+    complex_numbers = "derived"
     arithmetic = "wide"
 
 
@@ -137,6 +140,7 @@ class Expm1(RealFunction, formula=jnp.expm1, slope=jnp.exp):
 class Reciprocal(RealFunction, formula=lambda x: 1 / x, slope=lambda x: -1 / (x * x)):
     """y = 1 / x."""
 
+    complex_numbers = "derived"
     arithmetic = "wide"
 
 
@@ -150,6 +154,8 @@ class Erf(RealFunction, formula=jax.lax.erf, slope=_erf_slope):
 
 class Sqrt(Operation):
     """y = the square root of x."""
+
+    complex_numbers = "derived"
 
     def forward(self, x: CTensor) -> CTensor:
         self.y = jnp.sqrt(checks.as_float(self, "its input", x))
@@ -187,6 +193,8 @@ class LogAddExp(Operation):
 
 class Square(Operation):
     """y = x x."""
+
+    complex_numbers = "derived"
 
     def forward(self, x: CTensor) -> CTensor:
         self.x = x

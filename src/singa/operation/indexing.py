@@ -52,6 +52,8 @@ class _Indexed(Operation):
 class GetItem(_Indexed):
     """y = x[index]."""
 
+    complex_numbers = "own"
+
     def forward(self, x: CTensor, *arrays: CTensor) -> CTensor:
         self.from_shape, self.arrays = x.shape, arrays
         return x.at[self.index(x.shape, arrays)].get(mode="clip")
@@ -70,7 +72,8 @@ class _Writing(_Indexed):
     """An operation that writes a value to x[index]."""
 
     def place(self, x: CTensor, value: CTensor, arrays: tuple[CTensor, ...]) -> Any:
-        """``x.at[index]``; raises unless the value broadcasts to its shape."""
+        """``x.at[index]``; raises unless the value broadcasts to its shape and fits its type."""
+        checks.fits_into(self, "the value", value.dtype, x.dtype)
         place = x.at[self.index(x.shape, arrays)]
         elements = jax.eval_shape(lambda: place.get(mode="clip"))
         checks.broadcasts_to(self, "the elements'", value, elements.shape)
@@ -80,6 +83,8 @@ class _Writing(_Indexed):
 
 class SetItem(_Writing):
     """y = x, but y[index] = value."""
+
+    complex_numbers = "own"
 
     def forward(self, x: CTensor, value: CTensor, *arrays: CTensor) -> CTensor:
         return self.place(x, value, arrays).set(value.astype(x.dtype), mode="drop")
@@ -95,6 +100,8 @@ class SetItem(_Writing):
 
 class AddItem(_Writing):
     """y = x, with value added to y[index], as often as the index has an element."""
+
+    complex_numbers = "own"
 
     def forward(self, x: CTensor, value: CTensor, *arrays: CTensor) -> CTensor:
         dtype = wide(x.dtype)  # as there may be many values for one element

@@ -28,6 +28,8 @@ __all__ = [
 class Concat(Operation):
     """The inputs one after the other along an axis."""
 
+    complex_numbers = "own"
+
     def __init__(self, axis: int = 0) -> None:
         super().__init__()
         self.axis = checks.integer(f"{self.name}: axis", axis)
@@ -54,6 +56,8 @@ class Concat(Operation):
 class Stack(Operation):
     """The inputs, all of one shape, one after the other along a new axis."""
 
+    complex_numbers = "own"
+
     def __init__(self, axis: int = 0) -> None:
         super().__init__()
         self.axis = checks.integer(f"{self.name}: axis", axis)
@@ -72,6 +76,8 @@ class Stack(Operation):
 class Unstack(Operation):
     """An output for each index along an axis, without that axis."""
 
+    complex_numbers = "own"
+
     def __init__(self, axis: int = 0) -> None:
         super().__init__()
         self.axis = checks.integer(f"{self.name}: axis", axis)
@@ -88,6 +94,8 @@ class Unstack(Operation):
 
 class Split(Operation):
     """Pieces of an axis: of the sizes in ``parts``, or ``num_output`` equal ones (ONNX Split)."""
+
+    complex_numbers = "own"
 
     def __init__(
         self, axis: int, parts: Sequence[int] | None, num_output: int | None = None
@@ -119,6 +127,8 @@ class Split(Operation):
 class Tile(Operation):
     """The whole input repeated, along each axis as often as ``repeats`` says (NumPy's tile)."""
 
+    complex_numbers = "derived"
+
     def __init__(self, repeats: int | Sequence[int]) -> None:
         super().__init__()
         self.repeats = _counts(self, repeats, 1)
@@ -129,6 +139,8 @@ class Tile(Operation):
 
 class Repeat(Operation):
     """Each element of an axis repeated: ``repeats`` is one number for all, or one for each."""
+
+    complex_numbers = "derived"
 
     def __init__(self, repeats: int | Sequence[int], axis: int | None = None) -> None:
         super().__init__()
@@ -159,6 +171,7 @@ class Pad(Operation):
     is not repeated; ``edge``: the border element; ``wrap``: those from the other end.
     """
 
+    complex_numbers = "derived"
     numbers = ("constant",)
 
     def __init__(self, mode: str, pads: Sequence[int], constant: float = 0.0) -> None:

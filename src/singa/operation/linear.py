@@ -25,6 +25,7 @@ class Matmul(Operation):
     Shorter integers give int32, here and in the other products.
     """
 
+    complex_numbers = "derived"
     arithmetic = "low"
 
     def forward(self, a: CTensor, b: CTensor) -> CTensor:
@@ -72,6 +73,7 @@ class Affine(Operation):
     All axes of x but the last are batches.
     """
 
+    complex_numbers = "derived"
     arithmetic = "low"
 
     def forward(self, x: CTensor, w: CTensor, b: CTensor) -> CTensor:
@@ -95,6 +97,7 @@ class Affine(Operation):
 class AddBias(Operation):
     """y = x + b, with b along the last axis of x (axis 0) or along its first (axis 1)."""
 
+    complex_numbers = "own"
     arithmetic = "low"
 
     def __init__(self, axis: int = 0) -> None:
@@ -126,6 +129,7 @@ class AddBias(Operation):
 class Gemm(Operation):
     """y = alpha A B + beta C, of matrices, with A and B optionally transposed (ONNX Gemm)."""
 
+    complex_numbers = "derived"
     arithmetic = "low"
 
     def __init__(
@@ -168,6 +172,7 @@ class Gemm(Operation):
 class Einsum(Operation):
     """y = a sum of products, with axes named by letters (Einstein's convention, as in NumPy)."""
 
+    complex_numbers = "derived"
     arithmetic = "low"
 
     def __init__(self, equation: str) -> None:
@@ -186,6 +191,8 @@ class Einsum(Operation):
 
 class Cross(Operation):
     """y = the cross product of vectors of size 3 along an axis, with broadcasting."""
+
+    complex_numbers = "derived"
 
     def __init__(self, axis: int = -1) -> None:
         super().__init__()

@@ -59,9 +59,13 @@ class GreaterOrEqual(Predicate, holds=jnp.greater_equal):
 class Equal(Predicate, holds=jnp.equal):
     """y = a == b."""
 
+    complex_numbers = "own"
+
 
 class NotEqual(Predicate, holds=jnp.not_equal):
     """y = a != b."""
+
+    complex_numbers = "own"
 
 
 class And(Predicate, holds=jnp.logical_and):
@@ -83,13 +87,19 @@ class Not(Predicate, holds=jnp.logical_not):
 class IsNaN(Predicate, holds=jnp.isnan):
     """y = whether x is not a number."""
 
+    complex_numbers = "own"
+
 
 class IsInf(Predicate, holds=jnp.isinf):
     """y = whether x is infinite."""
 
+    complex_numbers = "own"
+
 
 class IsFinite(Predicate, holds=jnp.isfinite):
     """y = whether x is neither infinite nor NaN."""
+
+    complex_numbers = "own"
 
 
 def less(a: Tensor, b: TensorLike) -> Tensor:

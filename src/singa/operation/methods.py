@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import jax
 import numpy as np
 
+from singa.core.arrays import check_real
 from singa.core.recorded import Axes
 from singa.core.tensor import Tensor, TensorLike, as_tensor
 from singa.device import CTensor, Device, bool_, device_named
@@ -19,6 +20,7 @@ from singa.errors import DTypeError
 from singa.operation import (
     activation,
     choosing,
+    complex_numbers,
     cumulative,
     elementwise,
     exponential,
@@ -50,7 +52,9 @@ def become(target: Tensor, result: Tensor) -> Tensor:
 
     Raises:
         ShapeError: the result is of another shape.
+        DTypeError: it is complex, and the target is real.
     """
+    check_real(result.dtype, target.dtype, "in place")
     if result.shape != target.shape:
         result = shaping.reshape(result, target.shape)  # raises: it would not be in place
     target.data = result.data.astype(target.dtype)
@@ -245,6 +249,8 @@ def _clone(self: Tensor) -> Tensor:
 class _Move(Operation):
     """y = x on another device; the gradient is moved back."""
 
+    complex_numbers = "own"
+
     traceable = False
 
     def __init__(self, device: Device) -> None:
@@ -352,6 +358,11 @@ class Catalogue:
     argmax = _locating(ordering.argmax)
     argmin = _locating(ordering.argmin)
 
+    real = property(complex_numbers.real)
+    imag = property(complex_numbers.imag)
+    conj = complex_numbers.conj
+    angle = complex_numbers.angle
+
     matmul = linear.matmul
     pow = exponential.pow
     abs = elementwise.abs
@@ -379,7 +390,9 @@ class Catalogue:
 
 
 for _name, _method in vars(Catalogue).items():
-    if callable(_method):
+    if isinstance(_method, property):
+        setattr(Tensor, _name, _method)
+    elif callable(_method):
         _path = getattr(_method, "__qualname__", "")
         if "<locals>" in _path or _path.startswith("_"):
             _method.__qualname__ = f"Tensor.{_name}"  # in messages of Python's own

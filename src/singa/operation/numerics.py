@@ -149,3 +149,22 @@ def _power_of_two(power: CTensor, dtype: jnp.dtype) -> CTensor:
     bits = jnp.dtype(f"int{info.bits}")
     power = jnp.clip(power, info.minexp, info.maxexp - 1).astype(bits)
     return jax.lax.bitcast_convert_type((power - info.minexp + 1) << info.nmant, dtype)
+
+
+def polynomial(coefficients: Sequence[float], x: CTensor) -> CTensor:
+    """The polynomial with these coefficients, that of the highest power first."""
+    y = jnp.full_like(x, coefficients[0])
+    for coefficient in coefficients[1:]:
+        y = y * x + jnp.asarray(coefficient, x.dtype)
+    return y
+
+
+def x_log_y(x: CTensor, y: CTensor) -> CTensor:
+    """X ln y, and 0 where x is 0, unless y is NaN."""
+    is_zero = (x == 0) & ~jnp.isnan(y)
+    return jnp.where(is_zero, 0, x * jnp.log(jnp.where(is_zero, 1, y)))
+
+
+def without_formula(dy: CTensor) -> CTensor:
+    """The gradient of an input in which no derivative is known: NaN, if there is any gradient."""
+    return jnp.where(dy == 0, 0, jnp.nan).astype(dy.dtype)

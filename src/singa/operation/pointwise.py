@@ -1,10 +1,11 @@
-"""The base class of functions of one Tensor, element by element."""
+"""What functions share that work element by element."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, ClassVar, TypeAlias
 
+from singa.core.tensor import Tensor, TensorLike, as_tensor
 from singa.device import CTensor
 from singa.operation import checks
 from singa.tape import Operation
@@ -42,3 +43,11 @@ class RealFunction(Pointwise):
 
     def forward(self, x: CTensor) -> CTensor:
         return super().forward(checks.as_float(self, "its input", x))
+
+
+def as_tensors(*xs: TensorLike) -> list[Tensor]:
+    """All of them as Tensors; numbers are like the first Tensor, float32 if there is none."""
+    like = next((x for x in xs if isinstance(x, Tensor)), None)
+    if like is None:
+        like = Tensor(data=xs[0], requires_grad=False)
+    return [as_tensor(x, like) for x in xs]

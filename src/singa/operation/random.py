@@ -11,10 +11,11 @@ from singa.core.tensor import Tensor, next_key, wrap
 from singa.device import CTensor
 from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks
-from singa.tape import Operation, mode
+from singa.operation.numerics import without_formula
+from singa.tape import Operation, mode, wide
 
 __all__ = [
-    "ChannelDropout", "Dropout", "dropout", "dropout1d", "dropout2d", "dropout3d",
+    "ChannelDropout", "DrawLogGamma", "Dropout", "dropout", "dropout1d", "dropout2d", "dropout3d",
 ]  # fmt: skip
 
 
@@ -53,6 +54,48 @@ class ChannelDropout(Dropout):
         if x.ndim < 2:
             raise ShapeError(f"{self.name}: the input must be (N, C, ...), got shape {x.shape}")
         return *x.shape[:2], *[1] * (x.ndim - 2)
+
+
+@jax.custom_vjp
+def _gamma_slope(a: CTensor, x: CTensor) -> CTensor:
+    """The derivative by a of the number x of a gamma distribution."""
+    return jax.lax.random_gamma_grad(a, x)
+
+
+_gamma_slope.defvjp(
+    lambda a, x: (_gamma_slope(a, x), None),
+    lambda _, dy: (without_formula(dy), without_formula(dy)),
+)
+
+
+class DrawLogGamma(Operation):
+    """y = the logarithm of a number of the gamma distribution of this shape, and of rate 1.
+
+    Its gradient is implicit (Figurnov et al., 2018): that of the quantile which the number is; its
+    own derivative is NaN, as there is no formula. The number itself would be 0 for small shapes.
+    The inputs are the shapes, and a key (2,).
+
+    Example:
+        >>> key = tensor.random_key(device.get_default_device())
+        >>> autograd.DrawLogGamma()(Tensor(data=[2.0, 3.0]), key)[0].shape
+        (2,)
+    """
+
+    arithmetic = "wide"
+
+    def forward(self, a: CTensor, key: CTensor) -> CTensor:
+        checks.float_input(self, "the shape of the distribution", a)
+        self.a = a
+        self.y = jax.random.loggamma(key, a, dtype=wide(a.dtype)).astype(a.dtype)
+        return self.y
+
+    def backward(self, dy: CTensor) -> tuple[CTensor, None]:
+        a, y = self.a, self.y
+        # Far below 1 the share below e ** y is e ** (a y) / gamma(a + 1), up to rounding.
+        is_small = y < jnp.log(jnp.finfo(y.dtype).eps).astype(y.dtype)
+        of_small = (jax.lax.digamma(a + 1) - y) / a
+        x = jnp.exp(jnp.where(is_small, 0, y))
+        return dy * jnp.where(is_small, of_small, _gamma_slope(a, x) / x), None
 
 
 def share_kept(ratio: float) -> Any:

@@ -1,182 +1,28 @@
 """Recurrences: a whole sequence in one direction is one operation, and one compiled loop.
 
-The loop computes only what depends on the previous step. The inputs' product with their weights is
-computed before the loop, for all steps at once. In the backward pass, the factors from a state's
-gradient to its gates' gradients are computed before the loop, and the weights' gradients after it.
-This is so in native kernels, too.
+Their base is in ``sequence.py``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any, ClassVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from singa.core.tensor import Tensor, TensorLike, as_tensor, number
 from singa.device import CTensor
-from singa.engine import native
-from singa.engine.native import recurrence as kernels
-from singa.errors import ArgumentError, ShapeError
+from singa.errors import ArgumentError
 from singa.operation import checks
 from singa.operation.products import as_rows, product
-from singa.tape import Operation
+from singa.operation.sequence import Recurrence
 
-__all__ = ["GRUSequence", "LSTMSequence", "RNNSequence", "gru", "lstm", "rnn"]
-
-
-class _Sequence(Operation):
-    """Base of the recurrences.
-
-    The inputs are x (steps, batch, features), w_ih (features, gates * hidden), w_hh (hidden,
-    gates * hidden), two biases (gates * hidden,), the initial states (batch, hidden), and the
-    sequences' lengths (batch,) if they differ. A bias or a state may be a number.
-
-    The outputs are h of all steps, (steps, batch, hidden), and the last states. Steps beyond a
-    sequence's length do not change the states, and their outputs are 0. With ``reverse`` the
-    last step comes first; each output has the index of its input.
-
-    ``there`` and ``back`` are the forward and the backward loop. Native kernels may replace them.
-    """
-
-    arithmetic = "low"
-
-    gates: ClassVar[int] = 1
-    states: ClassVar[int] = 1
-    cell: str
-    """The name of this recurrence in the native kernels."""
-
-    def __init__(self, reverse: bool = False) -> None:
-        super().__init__()
-        self.reverse = bool(reverse)
-
-    def there(self, projected: CTensor, w_hh: CTensor, *rest: CTensor) -> tuple[CTensor, ...]:
-        """The states of all steps, and further values that ``back`` needs.
-
-        Its arguments are the inputs' part of the gates' sums, the recurrent weight, the biases, the
-        initial states, and the lengths.
-        """
-        raise NotImplementedError
-
-    def back(self, w_hh: CTensor, dy: CTensor, *rest: CTensor) -> tuple[Any, tuple[CTensor, ...]]:
-        """The gradients of the gates' sums, and of the initial states.
-
-        Its arguments are the weight, the gradients of all h and of the last states, the initial
-        states, the results of ``there``, and the lengths. The gradients of the sums' two parts, the
-        input's and the state's, are two arrays if they differ.
-        """
-        raise NotImplementedError
-
-    def forward(self, *xs: CTensor) -> tuple[CTensor, ...]:
-        biases, self.first = self.take(*xs)
-        projected = product(self.x, self.w_ih)
-        self.all = self._either(
-            projected, kernels.forward, self.there,
-            projected, self.w_hh, *biases, *self.first, self.lengths,
-        )  # fmt: skip
-        last = [states[0 if self.reverse else -1] for states in self.all[: self.states]]
-        return self.valid(self.all[0], self.lengths), *last
-
-    def backward(self, dy: CTensor, *dlast: CTensor) -> tuple[Any, ...]:
-        sums, dstates = self._either(
-            dy, kernels.backward, self.back,
-            self.w_hh, dy, *dlast, *self.first, *self.all, self.lengths,
-        )  # fmt: skip
-        rows, rows_hidden, x, h = (
-            as_rows(a) for a in (sums[0], sums[-1], self.x, self.before(self.first[0], self.all[0]))
-        )
-        return (
-            product(rows, self.w_ih, transpose_b=True).reshape(self.x.shape),
-            product(x, rows, transpose_a=True),
-            product(h, rows_hidden, transpose_a=True),
-            rows.sum(0),
-            rows_hidden.sum(0),
-            *dstates,
-            *[None] * self.padded,
-        )
-
-    def take(
-        self, x: CTensor, w_ih: CTensor, w_hh: CTensor, *rest: CTensor
-    ) -> tuple[list[CTensor], list[CTensor]]:
-        """Check the inputs, store what backward needs, and return biases and states in shape."""
-        checks.float_input(self, "the input", x)
-        checks.rank(self, "the input", x, 3, "(steps, batch, features)")
-        checks.rank(self, "the recurrent weight", w_hh, 2, "(hidden, gates * hidden)")
-        steps, batch, features = x.shape
-        hidden = len(w_hh)
-        wide = self.gates * hidden
-        states, lengths = rest[2 : 2 + self.states], rest[2 + self.states :]
-        self.expect("the input's weight", [w_ih], (features, wide))
-        self.expect("the recurrent weight", [w_hh], (hidden, wide))
-        self.expect("a bias", rest[:2], (wide,), ())
-        self.expect("an initial state", states, (batch, hidden), ())
-        self.expect("the lengths", lengths, (batch,))
-        if not steps:
-            raise ShapeError(f"{self.name}: at least one step is needed, got an input of {x.shape}")
-        dtype = jnp.result_type(x, w_ih, w_hh)
-        self.padded = bool(lengths)
-        self.lengths = jnp.full(batch, steps, jnp.int32)
-        for each in lengths:
-            each = checks.integer_input(self, "the lengths", each)
-            self.lengths = jnp.clip(each, 0, steps).astype(jnp.int32)
-        # Values in the padding, even infinite ones, must not affect the weights' gradients.
-        self.x = self.valid(x.astype(dtype), self.lengths)
-        self.w_ih, self.w_hh = w_ih.astype(dtype), w_hh.astype(dtype)
-        biases = [jnp.broadcast_to(b.astype(dtype), wide) for b in rest[:2]]
-        return biases, [jnp.broadcast_to(s.astype(dtype), (batch, hidden)) for s in states]
-
-    def expect(self, what: str, found: Sequence[CTensor], *shapes: tuple[int, ...]) -> None:
-        for each in found:
-            if each.shape not in shapes:
-                raise ShapeError(
-                    f"{self.name}: {what} must be of shape {shapes[0]}, as the input's features "
-                    f"and batch and the recurrent weight's rows go; got {each.shape}"
-                )
-
-    def _either(
-        self, like: CTensor, kernel: Callable[..., Any], formula: Callable[..., Any], *xs: CTensor
-    ) -> Any:
-        if kernels.supports(like, self.w_hh):
-            return native.run(partial(kernel, self.cell, self.reverse), formula, *xs)
-        return formula(*xs)
-
-    def mask(self, steps: int, lengths: CTensor) -> CTensor | None:
-        """Whether a step is within its sequence, (steps, batch, 1); None if all are."""
-        if not self.padded:
-            return None
-        return (jnp.arange(steps, dtype=jnp.int32)[:, None] < lengths)[..., None]
-
-    def loop(
-        self, step: Callable[[Any, Any], Any], states: Any, xs: Any, reverse: bool, lengths: CTensor
-    ) -> tuple[Any, Any, Any]:
-        """The last states, and the states and results of all steps."""
-
-        def masked(states: Any, mask_and_x: Any) -> Any:
-            mask, x = mask_and_x
-            new, y = step(states, x)
-            if mask is not None:
-                new = jax.tree.map(lambda new, old: jnp.where(mask, new, old), new, states)
-            return new, (new, y)
-
-        mask = self.mask(len(jax.tree.leaves(xs)[0]), lengths)
-        last, (all_states, ys) = jax.lax.scan(masked, states, (mask, xs), reverse=reverse)
-        return last, all_states, ys
-
-    def valid(self, values: CTensor, lengths: CTensor) -> CTensor:
-        """``values`` (steps, batch, ...), with 0 in place of the padding."""
-        mask = self.mask(len(values), lengths)
-        return values if mask is None else jnp.where(mask, values, 0)
-
-    def before(self, first: CTensor, states: CTensor) -> CTensor:
-        """The state before each step."""
-        if self.reverse:
-            return jnp.concatenate((states[1:], first[None]))
-        return jnp.concatenate((first[None], states[:-1]))
+__all__ = [
+    "GRUSequence", "LSTMSequence", "ProjectedLSTMSequence", "RNNSequence", "gru", "lstm", "rnn",
+]  # fmt: skip
 
 
-class RNNSequence(_Sequence):
+class RNNSequence(Recurrence):
     """h' = f(x W_ih + b_ih + h W_hh + b_hh), with tanh or relu for f (Elman, 1990)."""
 
     def __init__(self, nonlinearity: str = "tanh", reverse: bool = False) -> None:
@@ -211,7 +57,7 @@ class RNNSequence(_Sequence):
         return (self.valid(da, lengths),), (dh0,)
 
 
-class LSTMSequence(_Sequence):
+class LSTMSequence(Recurrence):
     """c' = f c + i g and h' = o tanh(c') (Hochreiter and Schmidhuber, 1997; with a forget gate).
 
     The gates i, f, o are sigmoids and g is a tanh of x W_ih + b_ih + h W_hh + b_hh; i, f, g, o
@@ -268,7 +114,79 @@ class LSTMSequence(_Sequence):
         return (1 + i) / 2, (1 + f) / 2, g, (1 + o) / 2
 
 
-class GRUSequence(_Sequence):
+class ProjectedLSTMSequence(Recurrence):
+    """c' = f c + i g and h' = (o tanh(c')) W_hr: an LSTM whose h is short (Sak et al., 2014).
+
+    The gates are those of :class:`LSTMSequence`. The inputs are x, w_ih, w_hh (projected,
+    gates * hidden), w_hr (hidden, projected), two biases, h (batch, projected), c (batch, hidden),
+    and the lengths if they differ.
+    """
+
+    gates = 4
+    states = 2
+
+    def forward(self, *xs: CTensor) -> tuple[CTensor, ...]:
+        x, w_ih, w_hh, w_hr, *rest = xs
+        checks.rank(self, "the projection", w_hr, 2, "(hidden, projected)")
+        biases, (h0, c0) = self.take(x, w_ih, w_hh, *rest, sizes=w_hr.shape[::-1])
+        self.w_hr = w_hr.astype(self.w_hh.dtype)
+        self.first = [h0, c0]
+
+        def step(state: Any, projected: CTensor) -> Any:
+            h, c = state
+            i, f, g, o = jnp.split(projected + h @ self.w_hh, 4, -1)
+            i, f, g, o = (jax.nn.sigmoid(i), jax.nn.sigmoid(f), jnp.tanh(g), jax.nn.sigmoid(o))
+            c = f * c + i * g
+            return ((o * jnp.tanh(c)) @ self.w_hr, c), _joined(i, f, g, o)
+
+        projected = product(self.x, self.w_ih) + (biases[0] + biases[1])
+        last, (self.h, self.c), self.gated = self.loop(
+            step, (h0, c0), projected, self.reverse, self.lengths
+        )
+        return self.valid(self.h, self.lengths), *last
+
+    def backward(self, dy: CTensor, *dlast: CTensor) -> tuple[Any, ...]:
+        h0, c0 = self.first
+        i, f, g, o = jnp.split(self.gated, 4, -1)
+        tanh_c = jnp.tanh(self.c)
+        by_c = o * (1 - tanh_c**2)
+        before = self.before(c0, self.c)
+        by_gates = _joined(
+            g * i * (1 - i), before * f * (1 - f), i * (1 - g**2), tanh_c * o * (1 - o)
+        )
+
+        def step(state: Any, v: Any) -> Any:
+            dh, dc = state
+            by_gates, by_c, f, dy = v
+            dh = dh + dy
+            dm = dh @ self.w_hr.T
+            dc = dc + dm * by_c
+            da = _joined(dc, dc, dc, dm) * by_gates
+            return (da @ self.w_hh.T, dc * f), (da, dh)
+
+        first, _, (da, dh) = self.loop(
+            step, dlast, (by_gates, by_c, f, dy), not self.reverse, self.lengths
+        )
+        rows, dh_rows, x, h, m = (
+            as_rows(each)
+            for each in (
+                self.valid(da, self.lengths), self.valid(dh, self.lengths), self.x,
+                self.before(h0, self.h), o * tanh_c,
+            )
+        )  # fmt: skip
+        return (
+            product(rows, self.w_ih, transpose_b=True).reshape(self.x.shape),
+            product(x, rows, transpose_a=True),
+            product(h, rows, transpose_a=True),
+            product(m, dh_rows, transpose_a=True),
+            rows.sum(0),
+            rows.sum(0),
+            *first,
+            *[None] * self.padded,
+        )
+
+
+class GRUSequence(Recurrence):
     """h' = (1 - z) n + z h, a gated recurrent unit (Cho et al., 2014) as in cuDNN and PyTorch.
 
     The gates r, z are sigmoids of x W_ih + b_ih + h W_hh + b_hh, and n = tanh(a + r u), with a and
@@ -369,17 +287,23 @@ def lstm(
     *,
     lengths: TensorLike | None = None,
     reverse: bool = False,
+    w_hr: Tensor | None = None,
 ) -> tuple[Tensor, ...]:
     """A long short-term memory over a whole sequence; see :func:`rnn`, and its gates i, f, g, o.
 
     Args:
         x, w_ih, w_hh, b_ih, b_hh, h0, lengths, reverse: as in :func:`rnn`, with four gates.
         c0: the initial cell state (batch, hidden), or None for 0.
+        w_hr: (hidden, projected), if h is the product of the cell's output with it. Then w_hh is
+            (projected, 4 * hidden), and h0 (batch, projected).
 
     Returns:
-        h of all steps, (steps, batch, hidden), and the last h and c, (batch, hidden) each.
+        h of all steps, (steps, batch, hidden), and the last h and c, (batch, hidden) each. With a
+        projection h has its size, in place of the hidden one.
 
     Source: Hochreiter and Schmidhuber, Long Short-Term Memory, 1997; with a forget gate.
+        Projections: Sak et al., Long Short-Term Memory Based Recurrent Neural Network Architectures
+        for Large Vocabulary Speech Recognition, 2014.
 
     Example:
         >>> x, w_ih, w_hh = Tensor((5, 2, 3)), Tensor((3, 16)), Tensor((4, 16))
@@ -387,6 +311,9 @@ def lstm(
         >>> y.shape, c.shape
         ((5, 2, 4), (2, 4))
     """
+    if w_hr is not None:
+        inputs = _inputs(x, w_ih, w_hh, w_hr, b_ih, b_hh, h0, c0, lengths=lengths)
+        return ProjectedLSTMSequence(reverse)(*inputs)
     inputs = _inputs(x, w_ih, w_hh, b_ih, b_hh, h0, c0, lengths=lengths)
     return LSTMSequence(reverse)(*inputs)
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from singa.core.recorded import Axes
 from singa.core.tensor import Tensor
-from singa.device import CTensor, DType, float32, is_float
+from singa.device import CTensor, DType, float32, has_gradients, is_float
 from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks
 from singa.operation.numerics import other_products, p_norm, whole_product
@@ -28,8 +28,8 @@ __all__ = [
 
 
 def sum_type(x: CTensor) -> DType:
-    """The type of a sum or product: for floats their own, for integers at least 32 bits."""
-    return x.dtype if is_float(x.dtype) else wide(x.dtype)
+    """The type of a sum or product: for integers at least 32 bits, for all others their own."""
+    return x.dtype if has_gradients(x.dtype) else wide(x.dtype)
 
 
 class Reduction(Operation):
@@ -79,6 +79,8 @@ class Reduction(Operation):
 class ReduceSum(Reduction):
     """y = the sum over some axes (ONNX ReduceSum)."""
 
+    complex_numbers = "own"
+
     def forward(self, x: CTensor) -> CTensor:
         return x.sum(self.reduces(x), keepdims=self.keepdims, dtype=sum_type(x))
 
@@ -89,8 +91,10 @@ class ReduceSum(Reduction):
 class ReduceMean(Reduction):
     """y = the mean over some axes (ONNX ReduceMean). Integers give float32."""
 
+    complex_numbers = "own"
+
     def forward(self, x: CTensor) -> CTensor:
-        dtype = x.dtype if is_float(x.dtype) else float32
+        dtype = x.dtype if has_gradients(x.dtype) else float32
         return x.mean(self.reduces(x), keepdims=self.keepdims, dtype=dtype)
 
     def backward(self, dy: CTensor) -> CTensor:
@@ -100,12 +104,15 @@ class ReduceMean(Reduction):
 class ReduceProd(Reduction):
     """y = the product over some axes (ONNX ReduceProd).
 
-    The product and its gradient are right even if partial products would overflow or underflow.
+    The product and its gradient are right even if partial products would overflow or underflow;
+    but not those of complex numbers.
     """
+
+    complex_numbers = "derived"
 
     def forward(self, x: CTensor) -> CTensor:
         self.x, axes = x, self.reduces(x)
-        if not is_float(x.dtype):
+        if not is_float(x.dtype):  # complex numbers, too: partial products of theirs may overflow
             return x.prod(axes, keepdims=self.keepdims, dtype=sum_type(x))
         y = whole_product(self.as_rows(x))
         return jnp.expand_dims(y, axes) if self.keepdims else y

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax.lax import RoundingMethod
 from jax.lax import round as round_to
@@ -12,6 +13,7 @@ from singa.core.tensor import Tensor
 from singa.device import CTensor
 from singa.operation import checks
 from singa.operation.pointwise import Formula, Pointwise
+from singa.tape import wide
 
 __all__ = [
     "Ceil", "Floor", "Round", "Rounde", "Trunc", "ceil", "floor", "round", "rounde", "trunc",
@@ -44,12 +46,44 @@ def _half_to_even(x: CTensor) -> CTensor:
     return round_to(x, RoundingMethod.TO_NEAREST_EVEN)
 
 
-class Round(_Rounding, formula=_half_away_from_zero):
-    """y = the nearest whole number; halves are rounded away from zero."""
+class _ToDecimals(_Rounding, formula=_half_to_even):
+    """A rounding to so many digits after the decimal point, or before it if negative."""
+
+    def __init__(self, decimals: int = 0) -> None:
+        super().__init__()
+        self.decimals = checks.integer(f"{self.name}: decimals", decimals)
+
+    def forward(self, x: CTensor) -> CTensor:
+        if not self.decimals:
+            return super().forward(x)
+        if checks.are_integers(x) and self.decimals > 0:
+            return x
+        checks.float_input(self, "its input, for decimals below 0,", x)
+        self.x = x
+        # Behind the barrier XLA does not know the number: it divides, and does not multiply by a
+        # rounded reciprocal.
+        large = wide(x.dtype)
+        power = jax.lax.optimization_barrier(jnp.asarray(10.0 ** abs(self.decimals), large))
+        scaled = x.astype(large) * power if self.decimals > 0 else x.astype(large) / power
+        y = type(self).formula(scaled)
+        y = y / power if self.decimals > 0 else y * power
+        return jnp.where(
+            jnp.isfinite(scaled), y.astype(x.dtype), x
+        )  # what overflows has no such digits
 
 
-class Rounde(_Rounding, formula=_half_to_even):
-    """y = the nearest whole number; halves are rounded to even numbers (ONNX Round)."""
+class Round(_ToDecimals, formula=_half_away_from_zero):
+    """y = the nearest whole number; halves are rounded away from zero.
+
+    With ``decimals`` the nearest number with so many digits after the decimal point.
+    """
+
+
+class Rounde(_ToDecimals, formula=_half_to_even):
+    """y = the nearest whole number; halves are rounded to even numbers (ONNX Round).
+
+    With ``decimals`` the nearest number with so many digits after the decimal point.
+    """
 
 
 class Trunc(_Rounding, formula=jnp.trunc):
@@ -76,24 +110,35 @@ def floor(x: Tensor) -> Tensor:
     return Floor()(x)[0]
 
 
-def round(x: Tensor) -> Tensor:
+def round(x: Tensor, decimals: int = 0) -> Tensor:
     """The nearest whole number, element by element; halves are rounded away from zero.
+
+    Args:
+        x: any shape.
+        decimals: the number of digits after the decimal point that are kept. If it is negative,
+            so many before it are 0 too; ``x`` is of a float type then.
 
     Example:
         >>> autograd.round(Tensor(data=[0.5, 1.5, -2.5]))
         Tensor([ 1.,  2., -3.], shape=(3,), dtype=float32, device=cpu)
+        >>> autograd.round(Tensor(data=[1.26, -0.04]), decimals=1)
+        Tensor([ 1.3, -0. ], shape=(2,), dtype=float32, device=cpu)
     """
-    return Round()(x)[0]
+    return Round(decimals)(x)[0]
 
 
-def rounde(x: Tensor) -> Tensor:
+def rounde(x: Tensor, decimals: int = 0) -> Tensor:
     """The nearest whole number, element by element; halves to even numbers (ONNX Round).
+
+    Args:
+        x: any shape.
+        decimals: the number of digits after the decimal point that are kept, as in :func:`round`.
 
     Example:
         >>> autograd.rounde(Tensor(data=[0.5, 1.5, -2.5]))
         Tensor([ 0.,  2., -2.], shape=(3,), dtype=float32, device=cpu)
     """
-    return Rounde()(x)[0]
+    return Rounde(decimals)(x)[0]
 
 
 def trunc(x: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from singa.core.tensor import ArrayLike, Tensor, TensorLike, as_tensor
-from singa.device import CTensor, is_float
+from singa.device import CTensor, has_gradients, is_float
 from singa.errors import ArgumentError, DTypeError, ShapeError
 from singa.operation import checks
 from singa.operation.indexing import as_indices
@@ -26,6 +26,8 @@ __all__ = [
 
 class ScatterAdd(Along):
     """y = x, with updates[i][j] added to y[indices[i][j]][j] for axis 0, and so on."""
+
+    complex_numbers = "own"
 
     def forward(self, x: CTensor, indices: CTensor, updates: CTensor) -> CTensor:
         self.found = _found(self, x, indices, updates)
@@ -143,8 +145,9 @@ def _found(
 
 
 def _expect_fitting(operation: Operation, x: CTensor, updates: CTensor) -> None:
-    """Floats are no updates of integers: they would be cut off."""
-    if is_float(updates.dtype) and not is_float(x.dtype):
+    """Updates are cut off if they are floats for integers, or complex for real numbers."""
+    checks.fits_into(operation, "the updates", updates.dtype, x.dtype)
+    if is_float(updates.dtype) and not has_gradients(x.dtype):
         raise DTypeError(
             f"{operation.name}: updates of type {updates.dtype} do not fit into {x.dtype}; convert "
             "one of them by as_type"
@@ -154,6 +157,7 @@ def _expect_fitting(operation: Operation, x: CTensor, updates: CTensor) -> None:
 class IndexAdd(Along):
     """y = x, with alpha updates[i] added to y[indices[i]] for axis 0, and so on."""
 
+    complex_numbers = "own"
     numbers = ("alpha",)
 
     def __init__(self, axis: int, alpha: float = 1.0) -> None:
@@ -171,7 +175,7 @@ class IndexAdd(Along):
         places = checks.indices(self, "the indices", indices, x.shape[axis])
         self.index = (*(slice(None),) * axis, places)
         dtype = wide(x.dtype)
-        if not is_float(x.dtype) and not self.is_whole:
+        if not has_gradients(x.dtype) and not self.is_whole:
             raise ArgumentError(f"{self.name}: alpha is no integer, but x is of type {x.dtype}")
         updates = (updates.astype(dtype) * self.alpha).astype(dtype)
         return x.astype(dtype).at[self.index].add(updates, mode="clip").astype(x.dtype)

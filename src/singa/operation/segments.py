@@ -10,23 +10,16 @@ from typing import ClassVar
 import jax.numpy as jnp
 import numpy as np
 
-from singa.core.arrays import on_host
 from singa.core.tensor import ArrayLike, Tensor, as_tensor
-from singa.core.watching import local
-from singa.device import CTensor, is_float
-from singa.errors import ArgumentError, BoundsError, CaptureError, DTypeError, ShapeError
+from singa.device import CTensor, has_gradients
+from singa.errors import ArgumentError, BoundsError, CaptureError, ShapeError
 from singa.operation import checks
-from singa.operation.elementwise import mul
-from singa.operation.ordering import searchsorted
-from singa.operation.reduction import reduce_max, reduce_mean, reduce_sum
 from singa.operation.scattering import neutral
-from singa.operation.selection import embedding
-from singa.operation.shaping import unsqueeze
 from singa.tape import Operation, wide
 
 __all__ = [
-    "SegmentMax", "SegmentMean", "SegmentMin", "SegmentSum", "bincount", "embedding_bag",
-    "segment_max", "segment_mean", "segment_min", "segment_sum",
+    "SegmentMax", "SegmentMean", "SegmentMin", "SegmentSum", "bincount", "segment_max",
+    "segment_mean", "segment_min", "segment_sum",
 ]  # fmt: skip
 
 
@@ -65,10 +58,12 @@ class _Segments(Operation):
 class SegmentSum(_Segments):
     """y[k] = the sum of all x[i] with ids[i] = k."""
 
+    complex_numbers = "own"
+
     def forward(self, x: CTensor, ids: CTensor) -> CTensor:
         self.of_ids(x, ids)
         dtype = wide(x.dtype)
-        return self.added(x.astype(dtype)).astype(x.dtype if is_float(x.dtype) else dtype)
+        return self.added(x.astype(dtype)).astype(x.dtype if has_gradients(x.dtype) else dtype)
 
     def backward(self, dy: CTensor) -> tuple[CTensor, None]:
         return self.of_segment(dy), None
@@ -76,6 +71,8 @@ class SegmentSum(_Segments):
 
 class SegmentMean(_Segments):
     """y[k] = the mean of all x[i] with ids[i] = k; 0 if there is none."""
+
+    complex_numbers = "own"
 
     def forward(self, x: CTensor, ids: CTensor) -> CTensor:
         checks.float_input(self, "its input", x)
@@ -220,73 +217,3 @@ def _count(name: str, ids: Tensor | ArrayLike, count: int | None) -> int:
     if numbers.size and numbers.min() < 0 and numbers.dtype.kind in "iu":
         raise BoundsError(f"{name}: numbers of at least 0 are expected, got {numbers.min()}")
     return int(numbers.max()) + 1 if numbers.size else 0
-
-
-def embedding_bag(
-    x: Tensor | ArrayLike,
-    w: Tensor,
-    offsets: Tensor | ArrayLike | None = None,
-    mode: str = "mean",
-    weights: Tensor | None = None,
-) -> Tensor:
-    """For each bag of indices, the mean, the sum or the largest of these rows of ``w``.
-
-    Args:
-        x: (bags, count), integers; or (N,), all bags one after the other.
-        w: (vocabulary, features).
-        offsets: (bags,), integers: where each bag begins in an ``x`` of one axis.
-        mode: ``"mean"``, ``"sum"`` or ``"max"``. An empty bag gives 0.
-        weights: of the shape of ``x``: factors of the rows, in mode ``"sum"`` only.
-
-    Returns:
-        (bags, features).
-
-    Raises:
-        ArgumentError: there is no such mode, weights are for another one, or offsets do not go with
-            the axes of ``x``.
-        BoundsError: there is no such id, see :func:`embedding`; or, eagerly, offsets are not as
-            they should be.
-
-    Example:
-        >>> w = Tensor(data=[[0.0, 0.5], [1.0, 1.5], [2.0, 2.5]])
-        >>> autograd.embedding_bag([2, 0, 1], w, offsets=[0, 2])
-        Tensor([[1. , 1.5],
-                [1. , 1.5]], shape=(2, 2), dtype=float32, device=cpu)
-    """
-    if mode not in ("mean", "sum", "max"):
-        raise ArgumentError(f"embedding_bag: mode must be 'mean', 'sum' or 'max', got {mode!r}")
-    if weights is not None and mode != "sum":
-        raise ArgumentError(f"embedding_bag: weights are for mode 'sum', not for {mode!r}")
-    rows = embedding(x, w)
-    if len(rows.shape) != (3 if offsets is None else 2):
-        raise ArgumentError(
-            "embedding_bag: x is (bags, count) without offsets, or (N,) with them, got shape "
-            f"{rows.shape[:-1]} {'without' if offsets is None else 'with'} offsets"
-        )
-    if weights is not None:
-        rows = mul(rows, unsqueeze(weights, -1))
-    if offsets is None:
-        if not rows.shape[1]:
-            mode = "sum"
-        reduce = {"mean": reduce_mean, "sum": reduce_sum, "max": reduce_max}[mode]
-        return reduce(rows, 1, keepdims=False)
-    offsets = as_tensor(offsets, w)
-    _check_offsets(offsets, rows.shape[0])
-    places = as_tensor(np.arange(rows.shape[0], dtype=np.int32), w)
-    ids = searchsorted(offsets, places, right=True) - 1
-    combine = {"mean": segment_mean, "sum": segment_sum, "max": segment_max}[mode]
-    return combine(rows, ids, offsets.size())
-
-
-def _check_offsets(offsets: Tensor, count: int) -> None:
-    """Offsets begin with 0 and do not decrease: else an error, eagerly."""
-    if offsets.dtype.kind not in "iu":
-        raise DTypeError(f"embedding_bag: offsets must be integers, got {offsets.dtype}")
-    if local.capture is not None or not offsets.size:
-        return
-    found = on_host(offsets.data)
-    if found[0] != 0 or (np.diff(found) < 0).any() or found[-1] > count:
-        raise BoundsError(
-            "embedding_bag: offsets must begin with 0, not decrease, and not be above the number "
-            f"of indices, {count}; got {found.tolist()[:10]}"
-        )

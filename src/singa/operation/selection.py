@@ -14,22 +14,24 @@ import jax.numpy as jnp
 import numpy as np
 
 from singa.core.tensor import ArrayLike, Tensor, TensorLike, as_tensor
-from singa.device import CTensor, is_float
-from singa.errors import ArgumentError, BoundsError, ShapeError
+from singa.device import CTensor
+from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks
 from singa.operation.indexing import added, as_indices, of_written
 from singa.operation.shaping import expand, reshape
 from singa.tape import Operation
 
 __all__ = [
-    "Embedding", "Gather", "GatherElements", "NonZero", "OneHot", "ScatterElements", "Slice",
-    "embedding", "gather", "gather_elements", "nonzero", "onehot", "scatter_elements", "slice",
+    "Gather", "GatherElements", "NonZero", "OneHot", "ScatterElements", "Slice",
+    "gather", "gather_elements", "nonzero", "onehot", "scatter_elements", "slice",
     "take", "take_along_axis",
 ]  # fmt: skip
 
 
 class Slice(Operation):
     """y = x[start:end:step] along some axes, with the same meaning as in Python (ONNX Slice)."""
+
+    complex_numbers = "own"
 
     def __init__(
         self,
@@ -81,6 +83,8 @@ class Along(Operation):
 class _Gathering(Along):
     """y = x's elements at given indices."""
 
+    complex_numbers = "own"
+
     def forward(self, x: CTensor, indices: CTensor) -> CTensor:
         self.from_shape, self.indices = x.shape, indices
         return x.at[self.index()].get(mode="clip")
@@ -100,28 +104,6 @@ class Gather(_Gathering):
         axis = checks.axis(self, self.axis, len(self.from_shape))
         places = checks.indices(self, "the indices", self.indices, self.from_shape[axis])
         return *(builtins.slice(None),) * axis, places
-
-
-class Embedding(Operation):
-    """y = the rows of a table at the given ids; for an id that the table does not have, NaN."""
-
-    def __call__(self, *xs: Tensor) -> tuple[Tensor, ...]:
-        if len(xs) == 2 and all(isinstance(x, Tensor) for x in xs):
-            x, table = xs[0], xs[1]._data
-            if x._data.dtype.kind in "iu" and table.ndim and table.shape[0]:
-                checks.ids(self, "ids", x, table.shape[0], "a table", table.shape)
-        return super().__call__(*xs)
-
-    def forward(self, x: CTensor, w: CTensor) -> CTensor:
-        checks.rank(self, "the table", w, 2, "(vocabulary, features)")
-        ids = checks.indices(self, "the ids", x, len(w))
-        self.from_shape, self.ids = w.shape, jnp.where(ids < 0, len(w), ids)
-        if not is_float(w.dtype):
-            return w.at[self.ids].get(mode="clip")
-        return w.at[self.ids].get(mode="fill", fill_value=jnp.nan)
-
-    def backward(self, dy: CTensor) -> tuple[None, CTensor]:
-        return None, added(self.from_shape, (self.ids,), dy, "drop")
 
 
 def places_along(
@@ -161,11 +143,14 @@ class ScatterElements(Along):
     If two updates are for one element, either may be used; this one gets the gradient.
     """
 
+    complex_numbers = "own"
+
     def forward(self, x: CTensor, indices: CTensor, updates: CTensor) -> CTensor:
         if updates.shape != indices.shape:
             raise ShapeError(
                 f"{self.name}: updates of shape {updates.shape} for indices of {indices.shape}"
             )
+        checks.fits_into(self, "the updates", updates.dtype, x.dtype)
         self.found = places_along(self, x.shape, indices)
         return x.at[self.found].set(updates.astype(x.dtype), mode="clip")
 
@@ -177,8 +162,10 @@ class ScatterElements(Along):
 class OneHot(Operation):
     """y = values[1] at the index along the new axis, values[0] elsewhere (ONNX OneHot)."""
 
-    def __init__(self, axis: int, depth: int) -> None:
+    def __init__(self, axis: int, depth: int | np.ndarray[Any, Any]) -> None:
         super().__init__()
+        if isinstance(depth, np.ndarray) and depth.size == 1:  # as in ONNX
+            depth = depth.astype(np.int64).item()
         if not isinstance(depth, (int, np.integer)) or depth < 1:
             raise ArgumentError(f"{self.name}: depth must be 1 or more, got {depth!r}")
         self.axis = checks.integer(f"{self.name}: axis", axis)
@@ -303,31 +290,6 @@ def take_along_axis(x: Tensor, indices: Tensor | ArrayLike, axis: int | None) ->
     return operation(x, places)[0]
 
 
-def embedding(x: Tensor | ArrayLike, w: Tensor) -> Tensor:
-    """The rows of ``w`` at the ids ``x``.
-
-    Args:
-        x: integers from 0 to vocabulary - 1, of any shape; a Tensor, an array or a list.
-        w: (vocabulary, features).
-
-    Returns:
-        (the shape of x, features).
-
-    Raises:
-        BoundsError: there is no such id: eagerly, and in a block of ``detect_anomaly``. In other
-            compiled steps its row is NaN, and no row gets a gradient of it.
-
-    Example:
-        >>> autograd.embedding([2, 0], Tensor(data=[[0.0, 0.5], [1.0, 1.5], [2.0, 2.5]]))
-        Tensor([[2. , 2.5],
-                [0. , 0.5]], shape=(2, 2), dtype=float32, device=cpu)
-    """
-    operation = Embedding()
-    if not isinstance(x, Tensor) and np.min(x, initial=0) < 0:
-        raise BoundsError(f"{operation.name}: ids are from 0 on, got {np.min(x)}")
-    return operation(as_indices(operation.name, w, x, 0), w)[0]
-
-
 def gather_elements(x: Tensor, indices: Tensor | ArrayLike, axis: int = 0) -> Tensor:
     """For each element of ``indices``, the element of ``x`` at this index along ``axis``.
 
@@ -370,7 +332,12 @@ def scatter_elements(
     return operation(x, places, as_tensor(updates, x))[0]
 
 
-def onehot(axis: int, indices: Tensor, depth: int, values: TensorLike = (0.0, 1.0)) -> Tensor:
+def onehot(
+    axis: int,
+    indices: Tensor,
+    depth: int | np.ndarray[Any, Any],
+    values: TensorLike = (0.0, 1.0),
+) -> Tensor:
     """Vectors that are ``on`` at one index and ``off`` at all others (ONNX OneHot).
 
     Args:

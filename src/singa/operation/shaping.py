@@ -24,6 +24,8 @@ __all__ = [
 class _Reshaping(Operation):
     """The same elements in the same order; backward restores ``from_shape``."""
 
+    complex_numbers = "own"
+
     def backward(self, dy: CTensor) -> CTensor:
         return dy.reshape(self.from_shape)
 
@@ -97,6 +99,8 @@ class Unsqueeze(_Reshaping):
 class Transpose(Operation):
     """The axes in another order; reversed if none is given."""
 
+    complex_numbers = "own"
+
     def __init__(self, axes: Sequence[int] | None = None) -> None:
         super().__init__()
         self.axes = None if axes is None else checks.integers(f"{self.name}: axes", axes)
@@ -120,6 +124,8 @@ class Expand(Operation):
     A -1 in the shape stands for any size.
     """
 
+    complex_numbers = "own"
+
     def __init__(self, shape: Sequence[int]) -> None:
         super().__init__()
         self.shape = checks.integers(f"{self.name}: shape", shape)
@@ -141,11 +147,14 @@ class Expand(Operation):
 class Cast(Operation):
     """The same values in another data type."""
 
+    complex_numbers = "own"
+
     def __init__(self, to: DType) -> None:
         super().__init__()
         self.to = to
 
     def forward(self, x: CTensor) -> CTensor:
+        checks.fits_into(self, "its input", x.dtype, self.to)
         return x.astype(self.to)
 
     def backward(self, dy: CTensor) -> CTensor:

@@ -87,21 +87,38 @@ class CosineEmbedding(Loss, CosSim):
 class Triplet(Loss):
     """y = mean(max(0, d(anchor, positive) - d(anchor, negative) + margin)) (Schroff et al., 2015).
 
-    The distances d are Euclidean; at distance 0 their gradient is 0.
+    The distances d are p-norms; at distance 0 their gradient is 0. With ``swap`` the second one is
+    d(positive, negative) where this is smaller.
     """
 
-    numbers = ("margin",)
+    numbers = ("margin", "eps")
 
-    def __init__(self, margin: float = 1.0, reduction: str = "mean") -> None:
+    def __init__(
+        self,
+        margin: float = 1.0,
+        reduction: str = "mean",
+        *,
+        p: float = 2.0,
+        eps: float = 0.0,
+        swap: bool = False,
+    ) -> None:
         super().__init__(reduction)
         self.margin = checks.number(f"{self.name}: margin", margin)
+        self.p = checks.number(f"{self.name}: p", p)
+        self.eps = checks.number(f"{self.name}: eps", eps)
+        self.swap = bool(swap)
 
     def values(self, anchor: CTensor, positive: CTensor, negative: CTensor) -> CTensor:
         checks.float_input(self, "the anchor", anchor)
         _alike(self, anchor, positive, 1)
         _alike(self, anchor, negative, 1)
-        self.to_positive, near = direction(anchor - positive, -1)
-        self.to_negative, far = direction(anchor - negative, -1)
+        self.to_positive, near = p_norm(anchor - positive + self.eps, self.p, -1)
+        self.to_negative, far = p_norm(anchor - negative + self.eps, self.p, -1)
+        if self.swap:
+            self.to_other, other = p_norm(positive - negative + self.eps, self.p, -1)
+            self.share = jnp.where(other < far, 1, jnp.where(other == far, 0.5, 0))
+            self.share = self.share.astype(far.dtype)
+            far = jnp.minimum(far, other)
         loss = near - far + self.margin
         self.wrong = loss > 0
         return jnp.maximum(loss, 0)[..., 0]
@@ -109,7 +126,10 @@ class Triplet(Loss):
     def backward(self, dy: CTensor) -> tuple[CTensor, CTensor, CTensor]:
         dy = jnp.where(self.wrong, self.spread(dy)[..., None], 0)
         dpositive, dnegative = -dy * self.to_positive, dy * self.to_negative
-        return -dpositive - dnegative, dpositive, dnegative
+        if not self.swap:
+            return -dpositive - dnegative, dpositive, dnegative
+        moved, dnegative = dy * self.share * self.to_other, dnegative * (1 - self.share)
+        return -dpositive - dnegative, dpositive - moved, dnegative + moved
 
 
 class Contrastive(Loss):
@@ -239,20 +259,31 @@ def triplet_loss(
     negative: Tensor,
     margin: float = 1.0,
     reduction: str = "mean",
+    *,
+    p: float = 2.0,
+    eps: float = 0.0,
+    swap: bool = False,
 ) -> Tensor:
     """The mean of ``max(0, d(anchor, positive) - d(anchor, negative) + margin)``: a scalar.
 
-    All are (..., features); the distances d are Euclidean. With ``reduction="sum"`` the sum, with
-    ``"none"`` one loss for each triplet, (...).
+    Args:
+        anchor, positive, negative: (..., features).
+        margin: by how much the second distance should be larger.
+        reduction: ``"mean"``, ``"sum"``, or ``"none"`` for one loss for each triplet, (...).
+        p: the distances d are p-norms of differences.
+        eps: added to the differences (1e-6 in PyTorch).
+        swap: whether the second distance is that of positive and negative where it is smaller.
 
-    Source: Schroff et al., FaceNet, 2015.
+    Source: Schroff et al., FaceNet, 2015; ``swap``: Balntas et al., Learning Local Feature
+        Descriptors with Triplets, 2016.
 
     Example:
         >>> anchor, far = Tensor(data=[[0.0, 0.0]]), Tensor(data=[[3.0, 4.0]])
         >>> autograd.triplet_loss(anchor, far, anchor)
         Tensor(6., shape=(), dtype=float32, device=cpu)
     """
-    return Triplet(margin, reduction)(anchor, positive, negative)[0]
+    operation = Triplet(margin, reduction, p=p, eps=eps, swap=swap)
+    return operation(anchor, positive, negative)[0]
 
 
 def contrastive_loss(

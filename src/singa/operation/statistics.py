@@ -14,7 +14,7 @@ import numpy as np
 
 from singa.core.recorded import Axes
 from singa.core.tensor import Tensor
-from singa.device import CTensor, is_float
+from singa.device import CTensor, float64, has_gradients
 from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks
 from singa.operation.choosing import masked_fill
@@ -97,7 +97,7 @@ class Quantile(Reduction):
         self.interpolation = interpolation
 
     def forward(self, x: CTensor) -> CTensor:
-        checks.float_input(self, "its input", x)
+        dtype = checks.as_float(self, "its input", x).dtype  # integers are sorted as they are
         axes = self.reduces(x)
         if not self.count():
             raise ShapeError(f"{self.name}: there is nothing along axes {axes} of {x.shape}")
@@ -106,7 +106,8 @@ class Quantile(Reduction):
         rows, order = jax.lax.sort((rows, places), num_keys=1)
         low, high, shares = self.neighbours()
         self.low, self.high = order[..., low], order[..., high]
-        share = jnp.asarray(shares, x.dtype)
+        rows = rows.astype(dtype)
+        share = jnp.asarray(shares, dtype)
         # An infinite neighbour without a share does not count.
         y = jnp.where(share == 1, 0, rows[..., low] * (1 - share))
         y += jnp.where(share == 0, 0, rows[..., high] * share)
@@ -168,7 +169,10 @@ class Histogram(Operation):
             raise ArgumentError(f"{self.name}: range must be finite, got {low!r} to {high!r}")
 
     def forward(self, x: CTensor) -> tuple[CTensor, CTensor]:
-        x = checks.as_float(self, "its input", x).ravel()
+        dtype = checks.as_float(self, "its input", x).dtype
+        # Integers of 32 bits are not all float32.
+        exact = x.dtype.kind in "iu" and x.dtype.itemsize > 2
+        x = x.astype(float64 if exact else dtype).ravel()
         if self.low is None or self.high is None:
             if not x.size:
                 raise ShapeError(f"{self.name}: without elements there is no range; give one")
@@ -186,7 +190,7 @@ class Histogram(Operation):
         places = jnp.where(x == edges[-1], self.bins - 1, places)
         places = jnp.where((x < edges[0]) | jnp.isnan(x), self.bins, places)  # nowhere
         counts = jnp.zeros(self.bins, np.int32).at[places].add(1, mode="drop")
-        return counts, edges
+        return counts, edges.astype(dtype)
 
     def backward(self, *dys: CTensor) -> None:
         return None
@@ -267,6 +271,7 @@ def median(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
 
     If there is an even number of them it is the mean of the two in the middle (in PyTorch the lower
     of the two), which share the gradient. The axis is removed from the shape, unless ``keepdims``.
+    That of integers is float32.
 
     Example:
         >>> autograd.median(Tensor(data=[[1.0, 2.0, 9.0], [5.0, 3.0, 4.0]]), axis=1)
@@ -284,7 +289,7 @@ def nansum(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
         >>> autograd.nansum(Tensor(data=[[1.0, np.nan], [2.0, 3.0]]), 1)
         Tensor([1., 5.], shape=(2,), dtype=float32, device=cpu)
     """
-    return reduce_sum(masked_fill(x, isnan(x), 0) if is_float(x.dtype) else x, axis, keepdims)
+    return reduce_sum(masked_fill(x, isnan(x), 0) if has_gradients(x.dtype) else x, axis, keepdims)
 
 
 def nanmean(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
@@ -296,7 +301,7 @@ def nanmean(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
         >>> autograd.nanmean(Tensor(data=[[1.0, np.nan], [2.0, 3.0]]), 1)
         Tensor([1. , 2.5], shape=(2,), dtype=float32, device=cpu)
     """
-    if not is_float(x.dtype):
+    if not has_gradients(x.dtype):
         return reduce_mean(x, axis, keepdims)
     count = reduce_sum(_not(isnan(x)), axis, keepdims)
     return nansum(x, axis, keepdims) / cast(count, x.dtype)
@@ -315,7 +320,8 @@ def histogram(
 
     Returns:
         The counts (bins,), int32, and the edges (bins + 1,), both without gradients. An element on
-        an edge is in the interval at its right; on the last edge, in the last one.
+        an edge is in the interval at its right; on the last edge, in the last one. The edges for
+        integers are float32, but counted with float64.
 
     Raises:
         ArgumentError: ``bins`` is below 1, or ``range`` is not two numbers in order.

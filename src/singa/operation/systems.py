@@ -28,12 +28,18 @@ __all__ = [
 class _System(OfMatrices):
     """A system of equations a y = b: (..., N, N), and b (..., N, K) or (N,)."""
 
+    def is_of_vectors(self, a: CTensor, b: CTensor) -> bool:
+        """Whether b is a vector, or a vector for each matrix."""
+        return b.ndim == 1
+
     def check(self, *xs: CTensor) -> None:
         a, b = xs
         super().check(a)
         checks.float_input(self, "b", b)
         size = a.shape[-1]
-        if b.shape[-2:-1] != (size,) and b.shape != (size,):
+        if self.is_of_vectors(a, b) and b.shape[-1:] == (size,):
+            return
+        if b.shape[-2:-1] != (size,):
             raise ShapeError(
                 f"{self.name}: for a of shape {a.shape}, b must be (..., {size}, K) or ({size},), "
                 f"got shape {b.shape}"
@@ -43,13 +49,14 @@ class _System(OfMatrices):
             checks.broadcastable(self, *batches)
 
     def compute(self, a: CTensor, b: CTensor) -> CTensor:
-        columns = b[:, None] if b.ndim == 1 else b
+        is_of_vectors = self.is_of_vectors(a, b)
+        columns = b[..., None] if is_of_vectors else b
         if a.size and b.size:
             y = self.solved(a, columns)
         else:
             batch = jnp.broadcast_shapes(a.shape[:-2], columns.shape[:-2])
             y = jnp.zeros((*batch, *columns.shape[-2:]), b.dtype)
-        return y[..., 0] if b.ndim == 1 else y
+        return y[..., 0] if is_of_vectors else y
 
     def solved(self, a: CTensor, b: CTensor) -> CTensor:
         """The solution, for b (..., N, K); nothing is empty."""
@@ -57,7 +64,10 @@ class _System(OfMatrices):
 
 
 class Solve(_System):
-    """y solves a y = b."""
+    """y solves a y = b; b of the shape of the matrices' rows is a vector for each of them."""
+
+    def is_of_vectors(self, a: CTensor, b: CTensor) -> bool:
+        return b.ndim == 1 or b.shape == a.shape[:-1]
 
     def solved(self, a: CTensor, b: CTensor) -> CTensor:
         return jnp.linalg.solve(a, b)
@@ -150,7 +160,12 @@ def solve(a: Tensor, b: Tensor) -> Tensor:
 
     Args:
         a: (..., N, N), invertible.
-        b: (..., N, K), whose batch broadcasts with that of ``a``; or one vector (N,).
+        b: (..., N, K), whose batch broadcasts with that of ``a``; or one vector (N,); or (..., N)
+            with exactly the batch of ``a``: a vector for each matrix, as in PyTorch. This has
+            priority, where the shape allows for both.
+
+    Returns:
+        x, of b's shape, with the batches broadcast.
 
     Raises:
         ShapeError: ``a`` is not square, or ``b`` does not fit to it.

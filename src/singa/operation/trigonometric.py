@@ -5,19 +5,21 @@ Integers are computed as float32.
 
 from __future__ import annotations
 
+import math
+
 import jax.numpy as jnp
 
 from singa.core.tensor import Tensor, TensorLike, as_tensor
 from singa.device import CTensor
 from singa.operation import checks
-from singa.operation.numerics import over
+from singa.operation.numerics import over, polynomial
 from singa.operation.pointwise import RealFunction
 from singa.tape import Operation
 
 __all__ = [
     "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atan2", "Atanh", "Cos", "Cosh", "Hypot", "Sin",
-    "Sinh", "Tan", "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cos", "cosh",
-    "hypot", "sin", "sinh", "tan",
+    "Sinc", "Sinh", "Tan", "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cos",
+    "cosh", "hypot", "sin", "sinc", "sinh", "tan",
 ]  # fmt: skip
 
 
@@ -33,9 +35,13 @@ def _acosh_slope(x: CTensor) -> CTensor:
 class Cos(RealFunction, formula=jnp.cos, slope=lambda x: -jnp.sin(x)):
     """y = cos x."""
 
+    complex_numbers = "derived"
+
 
 class Cosh(RealFunction, formula=jnp.cosh, slope=jnp.sinh):
     """y = cosh x."""
+
+    complex_numbers = "derived"
 
 
 class Acos(RealFunction, formula=jnp.acos, slope=lambda x: -_asin_slope(x)):
@@ -49,9 +55,13 @@ class Acosh(RealFunction, formula=jnp.acosh, slope=_acosh_slope):
 class Sin(RealFunction, formula=jnp.sin, slope=jnp.cos):
     """y = sin x."""
 
+    complex_numbers = "derived"
+
 
 class Sinh(RealFunction, formula=jnp.sinh, slope=jnp.cosh):
     """y = sinh x."""
+
+    complex_numbers = "derived"
 
 
 class Asin(RealFunction, formula=jnp.asin, slope=_asin_slope):
@@ -65,6 +75,8 @@ class Asinh(RealFunction, formula=jnp.asinh, slope=lambda x: 1 / jnp.hypot(x, jn
 class Tan(RealFunction, formula=jnp.tan, slope=lambda x: 1 + jnp.tan(x) ** 2):
     """y = tan x."""
 
+    complex_numbers = "derived"
+
 
 class Atan(RealFunction, formula=jnp.atan, slope=lambda x: 1 / (1 + x * x)):
     """y = arctan x."""
@@ -72,6 +84,36 @@ class Atan(RealFunction, formula=jnp.atan, slope=lambda x: 1 / (1 + x * x)):
 
 class Atanh(RealFunction, formula=jnp.atanh, slope=lambda x: 1 / ((1 - x) * (1 + x))):
     """y = artanh x."""
+
+
+def _turns(x: CTensor) -> tuple[CTensor, CTensor]:
+    """sin(pi x) and cos(pi x), which are exact for whole and half numbers."""
+    whole = jnp.round(x)
+    sign = 1 - 2 * jnp.abs(jnp.fmod(whole, 2))
+    rest = (x - whole) * math.pi
+    return sign * jnp.sin(rest), sign * jnp.cos(rest)
+
+
+def _sinc(x: CTensor) -> CTensor:
+    used = jnp.where((x == 0) | jnp.isinf(x), 1, x)
+    return jnp.where(x == 0, 1, _turns(used)[0] / (used * math.pi))
+
+
+_SINC_SLOPE = [2 * k * (-1) ** k / math.factorial(2 * k + 1) for k in range(7, 0, -1)]
+
+
+def _sinc_slope(x: CTensor) -> CTensor:
+    """By a series near 0, where two equal numbers would be subtracted."""
+    is_near = jnp.abs(x) < 0.15
+    near, far = jnp.where(is_near, x, 0) * math.pi, jnp.where(is_near | jnp.isinf(x), 1, x)
+    of_near = math.pi * near * polynomial(_SINC_SLOPE, near * near)
+    return jnp.where(is_near, of_near, (_turns(far)[1] - _sinc(far)) / far)
+
+
+class Sinc(RealFunction, formula=_sinc, slope=_sinc_slope):
+    """y = sin(pi x) / (pi x), and 1 at 0."""
+
+    arithmetic = "wide"
 
 
 class _RightTriangle(Operation):
@@ -162,6 +204,16 @@ def sin(x: Tensor) -> Tensor:
         Tensor([0., 1.], shape=(2,), dtype=float32, device=cpu)
     """
     return Sin()(x)[0]
+
+
+def sinc(x: Tensor) -> Tensor:
+    """``sin(pi * x) / (pi * x)``, element by element: 1 at 0, and 0 at all other whole numbers.
+
+    Example:
+        >>> autograd.sinc(Tensor(data=[0.0, 0.5, 2.0]))
+        Tensor([1.    , 0.6366, 0.    ], shape=(3,), dtype=float32, device=cpu)
+    """
+    return Sinc()(x)[0]
 
 
 def sinh(x: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from typing import ClassVar
 import jax.numpy as jnp
 
 from singa.core.tensor import Tensor, TensorLike, as_tensor
-from singa.device import CTensor, float32, is_float
+from singa.device import CTensor, float32, has_gradients
 from singa.operation import checks
 from singa.tape import Operation, wide
 
@@ -23,6 +23,8 @@ __all__ = [
 
 class Sum(Operation):
     """y = x0 + x1 + ... (ONNX Sum)."""
+
+    complex_numbers = "own"
 
     def forward(self, *xs: CTensor) -> CTensor:
         return self.total(*xs).astype(jnp.result_type(*xs))
@@ -42,7 +44,7 @@ class Mean(Sum):
 
     def forward(self, *xs: CTensor) -> CTensor:
         dtype = jnp.result_type(*xs)
-        dtype = dtype if is_float(dtype) else float32
+        dtype = dtype if has_gradients(dtype) else float32
         return (self.total(*xs).astype(wide(dtype)) / self.count).astype(dtype)
 
     def backward(self, dy: CTensor) -> tuple[CTensor, ...]:

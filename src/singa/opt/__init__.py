@@ -5,6 +5,7 @@ from singa.opt.adaptive import Adadelta, Adafactor, AdaGrad, RMSProp, Rprop
 from singa.opt.composition import LinearWarmup, PerEpoch, Sequential
 from singa.opt.distributed import DistOpt
 from singa.opt.hyperparameter import Hyperparameter
+from singa.opt.lbfgs import LBFGS
 from singa.opt.muon import Muon
 from singa.opt.optimizer import Optimizer
 from singa.opt.schedule import (
@@ -20,8 +21,8 @@ from singa.opt.schedule import (
 from singa.opt.sgd import SGD, Lion
 
 __all__ = [
-    "LAMB", "SGD", "AdaGrad", "Adadelta", "Adafactor", "Adam", "AdamW", "Adamax", "Constant",
-    "CosineDecay", "DecayScheduler", "DistOpt", "ExponentialDecay", "Hyperparameter",
+    "LAMB", "LBFGS", "SGD", "AdaGrad", "Adadelta", "Adafactor", "Adam", "AdamW", "Adamax",
+    "Constant", "CosineDecay", "DecayScheduler", "DistOpt", "ExponentialDecay", "Hyperparameter",
     "LinearWarmup", "Lion", "MultiStep", "Muon", "NAdam", "OneCycle", "Optimizer", "PerEpoch",
     "PolynomialDecay", "RAdam", "RMSProp", "Rprop", "Sequential", "StepDecay",
 ]  # fmt: skip

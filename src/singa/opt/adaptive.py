@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from singa.device import CTensor
+from singa.errors import ArgumentError
 from singa.opt.hyperparameter import Hyperparameter, Values
 from singa.opt.optimizer import Optimizer
 from singa.opt.sgd import decayed
@@ -205,6 +206,13 @@ class Adafactor(Optimizer):
         factored_from: the least length of both axes.
         scale_by_parameter: whether steps are relative to the parameter's size; without it the
             factor of u is lr only.
+        relative_step: whether the factor of u has min(lr, 1 / sqrt(t)) in place of lr; weight_decay
+            has lr in any case, as in PyTorch.
+        warmup_init: whether lr grows by 1e-6 in each step until it is 1 / sqrt(t): with
+            ``relative_step``, min(1e-6 t, 1 / sqrt(t)).
+
+    Raises:
+        ArgumentError: warmup_init without relative_step, or a number outside of its range.
 
     Example:
         >>> p = Tensor((256, 512), stores_grad=True)
@@ -223,6 +231,15 @@ class Adafactor(Optimizer):
     factored_from: int = 128
     beta_1: Hyperparameter = Hyperparameter(0.0, below=1)
     scale_by_parameter: bool = True
+    relative_step: bool = False
+    warmup_init: bool = False
+
+    _options = ("relative_step", "warmup_init", *Optimizer._options)
+
+    def check(self) -> None:
+        super().check()
+        if self.warmup_init and not self.relative_step:
+            raise ArgumentError("Adafactor: warmup_init is of the relative step; turn that on too")
 
     def _factored(self, p: CTensor) -> tuple[int, int] | None:
         """The axes of rows and of columns, the two longest; None if they are too short."""
@@ -246,7 +263,11 @@ class Adafactor(Optimizer):
     def rule(
         self, p: CTensor, g: CTensor, state: State, hyper: Values, step: CTensor
     ) -> tuple[CTensor, State]:
-        beta = 1 - (step.astype(p.dtype) + 1) ** -hyper["decay_rate"]
+        t = step.astype(p.dtype) + 1
+        beta = 1 - t ** -hyper["decay_rate"]
+        lr: CTensor | float = hyper["lr"]
+        if self.relative_step:
+            lr = jnp.minimum(1e-6 * t if self.warmup_init else lr, 1 / jnp.sqrt(t))
         squares, mean = self._means(g * g + hyper["epsilon"]), state.get("mean")
         state = {slot: beta * state[slot] + (1 - beta) * new for slot, new in squares.items()}
         axes = self._factored(p)
@@ -260,9 +281,12 @@ class Adafactor(Optimizer):
             u = u / jnp.maximum(1, _rms(u) / hyper["clip_threshold"])
         if self.scale_by_parameter:
             u = jnp.maximum(_rms(p), hyper["least_scale"]) * u
+        if mean is None and not self.relative_step:
+            return p - lr * decayed(p, u, hyper), state
+        u = lr * u
         if mean is None:
-            return p - hyper["lr"] * decayed(p, u, hyper), state
-        mean = hyper["beta_1"] * mean + (1 - hyper["beta_1"]) * hyper["lr"] * u
+            return p - u - hyper["lr"] * hyper["weight_decay"] * p, state
+        mean = hyper["beta_1"] * mean + (1 - hyper["beta_1"]) * u
         return p - mean - hyper["lr"] * hyper["weight_decay"] * p, {**state, "mean": mean}
 
 

@@ -12,8 +12,8 @@ from singa.core.arrays import from_host
 from singa.core.guard import Cache, EagerGuard, names_read, own
 from singa.core.tensor import Tensor, wrap
 from singa.core.watching import UPDATE, calling, local
-from singa.device import CTensor, Device, int32
-from singa.errors import DeviceError, ShapeError
+from singa.device import CTensor, Device, int32, is_complex
+from singa.errors import DeviceError, DTypeError, ShapeError
 from singa.opt.hyperparameter import Group, Values, is_on
 from singa.opt.kernel import METHODS, Kernel, Layout, Misfit, kernel_of, names_of
 from singa.opt.schedule import Constant, DecayScheduler
@@ -63,6 +63,7 @@ class CompiledUpdate:
     """Compiles an optimizer's rule, and what comes before and after it, into one call."""
 
     check: Callable[[], None]
+    complex_numbers: bool
     _hyperparameters: ClassVar[tuple[str, ...]]
     _plain: ClassVar[tuple[str, ...]]
     accumulate: int
@@ -160,6 +161,14 @@ class CompiledUpdate:
             "a new optimizer, to start again"
         )
 
+    def _expect_complex(self, param: Tensor, on: Collection[str]) -> None:
+        if not self.complex_numbers or "clip_value" in on:
+            what = type(self).__name__ + ("'s clip_value" if self.complex_numbers else "")
+            raise DTypeError(
+                f"{what} is for real parameters, and {param.name or 'one'} is {param.dtype}: keep "
+                "its two parts as a real parameter, and compute with autograd.view_as_complex of it"
+            )
+
     def _device_of(self, params: Sequence[Tensor]) -> Device:
         devices = {param.device for param in params} or {self.step_counter.device}
         if len(devices) > 1:
@@ -197,6 +206,9 @@ class CompiledUpdate:
             params = [*params, *others]
             self._device_of(params)
         schedules, layouts = self._layouts(params)
+        for param, layout in zip(params, layouts, strict=True):
+            if is_complex(param._data.dtype):
+                self._expect_complex(param, names_of(layout))
         states = [
             self._state.of(param, names_of(layout))
             for param, layout in zip(params, layouts, strict=True)

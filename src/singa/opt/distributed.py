@@ -12,7 +12,7 @@ from singa import distributed
 from singa.core.guard import own
 from singa.core.tensor import Tensor, wrap
 from singa.core.watching import outside_capture, unless_still
-from singa.device import CTensor, Device, float16, int32
+from singa.device import CTensor, Device, float16, int32, is_complex
 from singa.distributed import communicator
 from singa.errors import ArgumentError, DistributedError, DTypeError
 from singa.opt.all_reduce import THRESHOLD, AllReduce, check_share, check_size, groups_of
@@ -40,9 +40,10 @@ class DistOpt(AllReduce):
 
     Args:
         opt: the optimizer; ``SGD()`` if None.
-        nccl_id: the address of rank 0, ``host:port`` (:func:`singa.distributed.free_address`). It
-            is given together with the next two arguments; this process then connects to the
-            others, as with :func:`singa.distributed.initialize`.
+        nccl_id: the address of rank 0, ``host:port`` (:func:`singa.distributed.free_address`, or
+            ``singa_wrap.NcclIdHolder()``). It is given together with the next two arguments; this
+            process then connects to the others, as with :func:`singa.distributed.initialize`. A
+            process that is connected already, as by :func:`singa.distributed.launch`, stays so.
         local_rank: the number of this rank, where all ranks are on one machine.
         world_size: the number of ranks.
         buffSize: small arrays are sent together, in messages of at most this many elements.
@@ -82,19 +83,30 @@ class DistOpt(AllReduce):
         if not isinstance(opt, Optimizer):
             raise DTypeError(f"DistOpt: an optimizer is expected, got {type(opt).__name__}")
         super().__init__(buffSize)
-        if (nccl_id, local_rank, world_size) != (None, None, None):
-            if None in (nccl_id, local_rank, world_size):
+        if nccl_id is not None and world_size != 1:
+            if local_rank is None or world_size is None or not isinstance(nccl_id, str):
                 raise ArgumentError(
-                    "DistOpt: nccl_id, local_rank and world_size belong together, got "
-                    f"{nccl_id!r}, {local_rank!r} and {world_size!r}"
+                    "DistOpt: nccl_id is an address, host:port, with a local_rank and a "
+                    f"world_size; got {nccl_id!r}, {local_rank!r} and {world_size!r}"
                 )
             distributed.initialize(nccl_id, local_rank, world_size, local_rank)
         elif distributed.announced_size() > 1:
             distributed.initialize()
+        self._expect_world(local_rank, world_size)
         self.opt = opt
         self.turn = Tensor((), dtype=int32, requires_grad=False)
         self._residuals: dict[Tensor, Tensor] = {}
         self._known: set[Tensor] = set()  # parameters whose first values were equal on all ranks
+
+    def _expect_world(self, local_rank: int | None, world_size: int | None) -> None:
+        """Raise if this process has another place in the world than these numbers say."""
+        if local_rank in (None, self.local_rank) and world_size in (None, self.world_size):
+            return
+        raise ArgumentError(
+            f"DistOpt: local_rank {local_rank!r} and world_size {world_size!r} were given, but "
+            f"this process is rank {self.local_rank} on its machine, of {self.world_size}; "
+            "nccl_id, an address, connects processes, and so does distributed.launch"
+        )
 
     def __getattr__(self, name: str) -> Any:
         inner = own(self).get("opt")
@@ -259,6 +271,12 @@ class DistOpt(AllReduce):
         Without gradients nothing is sent.
         """
         params = [param for param, _ in pairs]
+        for param in params:
+            if is_complex(param.dtype):
+                raise DTypeError(
+                    f"DistOpt: the gradients of real parameters can be averaged, and "
+                    f"{param.name or 'one'} is {param.dtype}"
+                )
         ours = self._communicator(params or [self.opt.step_counter])
         scaling = [placed(self.opt.loss_scale, param.device).data for param in params[:1]]
         return ours.run(run, *args, scaling if is_scaled else [])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -13,18 +13,18 @@ from singa.opt.assigned import AssignedNumbers
 from singa.opt.state import Kind, check_fits
 from singa.opt.step import FIRST_SCALE, TURN
 
-_AT_FIRST: dict[str, float] = {
-    "step_counter": 0,
-    "micro_step": 0,
-    "is_open": False,
-    "loss_scale": FIRST_SCALE,
-    "good_steps": 0,
-}
-"""The Tensors that belong to no parameter, and their values before the first step."""
-
 
 class NamedState(AssignedNumbers):
     """The part of an optimizer that returns and sets its state, by name."""
+
+    _at_first: ClassVar[dict[str, float]] = {
+        "step_counter": 0,
+        "micro_step": 0,
+        "is_open": False,
+        "loss_scale": FIRST_SCALE,
+        "good_steps": 0,
+    }
+    """The Tensors that belong to no parameter, and their values before the first step."""
 
     def state_kinds(self, names: Mapping[Tensor, str]) -> dict[str, Kind]:
         """The shapes and types of everything that :meth:`set_states` takes, by name.
@@ -43,7 +43,7 @@ class NamedState(AssignedNumbers):
 
     def _own_states(self) -> dict[str, Tensor]:
         """The Tensors that belong to no parameter."""
-        return {name: getattr(self, name) for name in _AT_FIRST}
+        return {name: getattr(self, name) for name in self._at_first}
 
     def tensors(self) -> list[Tensor]:
         """All Tensors of the state, as they are stored: many parameters' turns share a Tensor.
@@ -111,6 +111,10 @@ class NamedState(AssignedNumbers):
             >>> new.get_states({w: "w"})["w:momentum"].to_numpy()
             array([1., 2.], dtype=float32)
         """
+        states = {
+            key: value if hasattr(value, "shape") else np.asarray(value)
+            for key, value in states.items()
+        }  # SINGA's step counter is a number
         by_number = names is None
         names = self._numbered() if names is None else names
         self._set_assigned(states)  # first: a momentum that is not 0 any more has a slot
@@ -121,7 +125,7 @@ class NamedState(AssignedNumbers):
             check_fits(f"{type(self).__name__}: {key!r}", value, kinds.get(key))
         self._state.clear()
         for key, tensor in self._own_states().items():
-            tensor.copy_from_numpy(np.asarray(states.get(key, _AT_FIRST[key])))
+            tensor.copy_from_numpy(np.asarray(states.get(key, self._at_first[key])))
         turns: dict[Tensor, Any] = {}
         is_old = "is_open" not in states
         for param, name, on in self._named(names):

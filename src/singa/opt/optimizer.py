@@ -12,10 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from singa.core import hints
-from singa.core.guard import Cache
+from singa.core.guard import Cache, own
 from singa.core.tensor import Tensor, wrap
-from singa.core.watching import local, unless_still
-from singa.device import CTensor, bool_, float16, float32, int32
+from singa.core.watching import local, outside_capture, unless_still
+from singa.device import CTensor, float16, float32
 from singa.errors import ArgumentError, DTypeError, ShapeError
 from singa.opt.compiled import Pairs
 from singa.opt.hyperparameter import Declared, Group, Hyperparameter, Values, is_on
@@ -23,7 +23,7 @@ from singa.opt.kernel import rule_of
 from singa.opt.named_state import NamedState
 from singa.opt.schedule import DecayScheduler, Number
 from singa.opt.state import ParameterStates, placed
-from singa.opt.step import AVERAGE, FIRST_SCALE, State, ended
+from singa.opt.step import AVERAGE, State, ended
 from singa.tape.backward import backward
 
 
@@ -75,6 +75,9 @@ class Optimizer(NamedState, Declared):
             so that small gradients do not become 0: a float32 Tensor. If the gradients of a step
             are not all finite, the step is skipped, and the scale is halved; 2,000 good steps in a
             row double it.
+        complex_numbers: whether the rule is right for complex parameters, whose gradients are the
+            derivatives by the real part plus i times those by the imaginary part; an attribute of
+            the class. Those of other optimizers are refused.
         good_steps: the number of good steps in a row: an int32 Tensor.
 
     Raises:
@@ -100,6 +103,8 @@ class Optimizer(NamedState, Declared):
     maximize: bool = False
     dtype: Any = float32
 
+    complex_numbers = False  # without an annotation it is no field
+
     _options: ClassVar[tuple[str, ...]] = (
         "clip_value",
         "clip_norm",
@@ -110,11 +115,6 @@ class Optimizer(NamedState, Declared):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.step_counter = Tensor((), dtype=int32, requires_grad=False)
-        self.micro_step = Tensor((), dtype=int32, requires_grad=False)
-        self.loss_scale = Tensor(data=FIRST_SCALE, dtype=float32, requires_grad=False)
-        self.good_steps = Tensor((), dtype=int32, requires_grad=False)
-        self.is_open = Tensor((), dtype=bool_, requires_grad=False)
         self._groups: tuple[Group, ...] = ()
         self._beginnings = Cache()
         self._state = ParameterStates(self._initial, partial(rule_of, self))
@@ -123,7 +123,16 @@ class Optimizer(NamedState, Declared):
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            hints.no_attribute(self, name, hints.OPTIMIZER)
+            # These Tensors are made when they are first read: SINGA's programs make an optimizer
+            # before their processes connect, which is only possible before the first Tensor.
+            if name not in self._at_first:
+                hints.no_attribute(self, name, hints.OPTIMIZER)
+            with outside_capture():
+                for key, value in self._at_first.items():
+                    if key not in own(self):
+                        made = Tensor(data=value, dtype=type(value), requires_grad=False)
+                        setattr(self, key, made)
+            return getattr(self, name)
 
     # -- what a subclass defines --------------------------------------------------------------
 
@@ -241,7 +250,8 @@ class Optimizer(NamedState, Declared):
         """Update one parameter. If this step has updated it already, a new step begins.
 
         Raises:
-            DTypeError: an argument is not a Tensor.
+            DTypeError: an argument is not a Tensor; or the parameter is complex, and the optimizer
+                is not for complex numbers.
             ShapeError: the gradient does not have the parameter's shape, or the parameter's shape
                 has changed since its state was made.
             ArgumentError: the optimizer has a clip_norm, or micro-batches.

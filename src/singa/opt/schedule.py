@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -110,12 +110,24 @@ class Constant(DecayScheduler):
         [0.5, 0.5]
     """
 
+    _value: Tensor
     _is_own = False  # whether it was made for one optimizer's hyper-parameter, and is not shared
 
     def __init__(self, init_value: float, dtype: DType = float32) -> None:
         super().__init__(init_value)
-        self._is_on = init_value != 0
-        self._value = Tensor((), dtype=dtype, requires_grad=False).set_value(init_value)
+        self._is_on = float(init_value) != 0
+        self._dtype = dtype
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            if name != "_value":
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            # It is made when it is first read, as the Tensors of an optimizer are.
+            with outside_capture():
+                self._value = Tensor((), dtype=self._dtype, requires_grad=False)
+                self._value.set_value(self.init_value)
+            return self._value
 
     @property
     def is_on(self) -> bool:

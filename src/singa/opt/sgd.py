@@ -46,6 +46,8 @@ class SGD(Optimizer):
     weight_decay: Hyperparameter = Hyperparameter(0.0)
     nesterov: bool = False
 
+    complex_numbers = True
+
     def check(self) -> None:
         super().check()
         if self.nesterov and (not is_on(self.momentum) or is_on(self.dampening)):

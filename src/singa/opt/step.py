@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import jax
 import jax.numpy as jnp
 
-from singa.device import CTensor
+from singa.device import CTensor, is_complex
 from singa.operation.numerics import scale_for
 from singa.opt.hyperparameter import Values
 from singa.tape.precision import wide as wide
@@ -185,6 +185,10 @@ def rescaled(is_good: CTensor, scaling: list[CTensor]) -> list[CTensor]:
     return [scale, jnp.where(is_long, 0, good)]
 
 
+def _squares(x: CTensor) -> CTensor:
+    return jnp.square(jnp.abs(x) if is_complex(x.dtype) else x)
+
+
 def clip(grads: Sequence[CTensor], hypers: Sequence[Values]) -> list[CTensor]:
     """Clip gradients: each element to ``clip_value``, then the norm of all to ``clip_norm``.
 
@@ -200,7 +204,7 @@ def clip(grads: Sequence[CTensor], hypers: Sequence[Values]) -> list[CTensor]:
     most = hypers[0]["clip_norm"]
     scale = scale_for(jnp.stack([jnp.max(jnp.abs(grad), initial=0) for grad in grads]).max())
     scaled = [grad / scale for grad in grads]
-    norm = jnp.sqrt(sum(jnp.sum(jnp.square(grad)) for grad in scaled))
+    norm = jnp.sqrt(sum(jnp.sum(_squares(grad)) for grad in scaled))
     is_short = norm <= most / scale
     return [
         jnp.where(is_short, grad, unit * (most / norm))

@@ -1,4 +1,4 @@
-"""ONNX: any model in, trainable.
+"""ONNX: any model in, trainable, and out again.
 
 - ``reading.py``: files, and their arrays in ``values.py``.
 - ``graph.py``: a graph as plain Python objects.
@@ -6,7 +6,21 @@
 - ``rules/``: how each operator is computed, a file for each family.
 - ``running.py``: runs a graph.
 - ``network.py``: SONNXModel.
+- ``recording.py``: what a model computes, and ``writing.py``: as nodes.
+- ``forms/``: how each operation is written, a file for each family.
+- ``batches.py``: what depends on the size of the batch.
+- ``exporting.py``: to_onnx, save and export.
+- ``backend.py``: the names of SINGA's own module.
 """
+
+try:
+    import onnx as _onnx  # noqa: F401
+except ImportError:
+    from singa.errors import DependencyError
+
+    raise DependencyError(
+        "singa.sonnx needs the package onnx: pip install 'singa-xla[onnx]'"
+    ) from None
 
 from singa.sonnx import forms as forms
 from singa.sonnx import rules as rules

@@ -29,6 +29,7 @@ class SONNXModel(Model):
 
     Attributes:
         onnx_graph: the graph, as :class:`singa.sonnx.graph.Graph`.
+        device: where its Tensors are.
 
     Raises:
         FormatError: the file is damaged, or has operators that are not here; all are named.
@@ -46,15 +47,15 @@ class SONNXModel(Model):
             raise FormatError(f"{graph.name}: these operators are not here: {names}")
         roles = roles_of(graph)
         self.onnx_graph = roles.graph
-        self._device = get_default_device() if device is None else as_device(device)
+        self.device = get_default_device() if device is None else as_device(device)
         self._initial_names: dict[str, str] = {}
         for name, array in roles.parameters.items():
-            made = Tensor(data=as_ctensor(array, self._device, None), device=self._device)
+            made = Tensor(data=as_ctensor(array, self.device, None), device=self.device)
             made.stores_grad = True
             setattr(self, self._attribute(name), made)
         for name, array in roles.states.items():
             made = Tensor(
-                data=as_ctensor(array, self._device, None), device=self._device, requires_grad=False
+                data=as_ctensor(array, self.device, None), device=self.device, requires_grad=False
             )
             self.register_states(**{self._attribute(name): made})
         self._constants = dict(roles.constants)
@@ -85,7 +86,7 @@ class SONNXModel(Model):
         values: dict[str, Any] = {name: getattr(self, a) for name, a in self._initial_names.items()}
         values |= self._constants
         values |= {each.name: x for each, x in zip(graph.inputs, xs, strict=False)}
-        return Run(graph, values, self._device, aux_output).outputs(count)
+        return Run(graph, values, self.device, aux_output).outputs(count)
 
 
 def _count(graph: Graph, last_layers: int) -> int:

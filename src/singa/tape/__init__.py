@@ -3,6 +3,7 @@
 - ``operation.py``: Operation, and what happens when one is called.
 - ``record.py``: Record, one call of an operation.
 - ``configuration.py``: the key of an operation's kernel.
+- ``differentiation.py``: by its own backward or by jax; gradients of complex numbers.
 - ``kernel.py``: an operation's forward and backward, compiled once and cached.
 - ``table.py``: which kernels are cached, and for how long.
 - ``backward.py``: the backward pass, which yields gradients as they become complete.

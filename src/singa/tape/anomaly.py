@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from singa.core.tensor import Tensor
 from singa.core.watching import local, within
-from singa.device import CTensor, is_float
+from singa.device import CTensor, has_gradients
 from singa.errors import NumericalError, users_line
 from singa.tape.operation import Operation, describe
 from singa.tape.record import Record
@@ -68,7 +68,7 @@ def _check_backward(
 
 
 def _check(tensors: Sequence[Tensor | None], where: str) -> None:
-    floats = [t.data for t in tensors if t is not None and is_float(t.dtype) and t.size()]
+    floats = [t.data for t in tensors if t is not None and has_gradients(t.dtype) and t.size()]
     if not floats:
         return
     holds = _finite(floats)

@@ -8,12 +8,13 @@ from typing import Generic, NamedTuple, TypeVar, overload
 
 import jax.numpy as jnp
 
-from singa.core.arrays import constant
+from singa.core.arrays import check_real, constant
 from singa.core.tensor import ArrayLike, Tensor, wrap
 from singa.core.watching import BACKWARD
-from singa.device import CTensor, Device, DType
+from singa.device import CTensor, Device, DType, is_complex
 from singa.errors import DTypeError, GradientError, ShapeError
 from singa.tape import hooks
+from singa.tape.differentiation import OWN
 from singa.tape.gradient import recorded_gradients
 from singa.tape.modes import enable_grad, mode
 from singa.tape.operation import Operation, computed
@@ -34,13 +35,14 @@ def backward(
     record does not change, so it can be used by a second call.
 
     Args:
-        y: the Tensor to differentiate; a scalar, unless ``dy`` is given.
+        y: the Tensor to differentiate; a real scalar, unless ``dy`` is given.
         dy: the gradient of ``y`` to start from, of its shape; 1 if not given.
         create_graph: record the backward pass too, so that the gradients can be differentiated.
 
     Raises:
-        GradientError: nothing was recorded, or ``y`` is not a scalar and there is no ``dy``.
+        GradientError: nothing was recorded, or ``y`` is not a real scalar and there is no ``dy``.
         ShapeError: ``dy`` does not have the shape of ``y``.
+        DTypeError: ``dy`` is complex, and ``y`` is real.
 
     Example:
         >>> w = Tensor(data=[1.0, 2.0], stores_grad=True)
@@ -57,10 +59,22 @@ def backward(
     return _walk(y, start.data, _computed)
 
 
+class _Gradients(dict[Tensor, Tensor]):
+    """Gradients by Tensor. It holds the Tensors, so that their ids stay theirs."""
+
+    def __missing__(self, key: object) -> Tensor:
+        for tensor, gradient in self.items():
+            if isinstance(key, int) and key == id(tensor):  # a Tensor compares its elements
+                return gradient
+        raise KeyError(key)
+
+
 def gradients(
     y: Tensor, dy: Tensor | ArrayLike | None = None, create_graph: bool = False
 ) -> dict[Tensor, Tensor]:
     """The pairs that :func:`backward` yields, as a dict: each Tensor's gradient, of its shape.
+
+    It is also found by ``id(tensor)``, as SINGA's programs look it up.
 
     Example:
         >>> w = Tensor(data=[1.0, 2.0], stores_grad=True)
@@ -68,7 +82,7 @@ def gradients(
         >>> autograd.gradients((w * w).sum())[w]
         Tensor([2., 4.], shape=(2,), dtype=float32, device=cpu)
     """
-    return dict(backward(y, dy, create_graph))
+    return _Gradients(backward(y, dy, create_graph))
 
 
 @overload
@@ -94,7 +108,7 @@ def grad(
     """The gradients of ``y`` with respect to ``xs``. It computes only what these need.
 
     Args:
-        y: the Tensor to differentiate; a scalar, unless ``dy`` is given.
+        y: the Tensor to differentiate; a real scalar, unless ``dy`` is given.
         xs: one Tensor or several: leaves with stores_grad, or recorded results, with or without
             stores_grad.
         dy: the gradient of ``y`` to start from, of its shape; 1 if not given.
@@ -105,9 +119,10 @@ def grad(
         that Tensor.
 
     Raises:
-        GradientError: nothing was recorded; ``y`` is not a scalar and there is no ``dy``; one of
-            ``xs`` cannot have a gradient.
+        GradientError: nothing was recorded; ``y`` is not a real scalar and there is no ``dy``; one
+            of ``xs`` cannot have a gradient.
         ShapeError: ``dy`` does not have the shape of ``y``.
+        DTypeError: ``dy`` is complex, and ``y`` is real.
 
     Example:
         >>> x = Tensor(data=[1.0, 2.0], stores_grad=True)
@@ -159,12 +174,18 @@ def _initial_gradient(what: str, y: Tensor, dy: Tensor | ArrayLike | None) -> Te
                 f"{what}: y is of shape {y.shape}; without dy a scalar is needed "
                 "(reduce_sum or reduce_mean makes one)"
             )
+        if is_complex(y.dtype):
+            raise GradientError(
+                f"{what}: y is complex ({y.dtype}); without dy a real scalar is needed, such as "
+                "its real part or its absolute value"
+            )
         return wrap(constant(y.shape, 1, y.dtype, y.device), y.device)
     given = dy.data if isinstance(dy, Tensor) else jnp.asarray(dy)
     if given.shape != y.shape and not (isinstance(dy, (int, float)) and y.size() == 1):
         raise ShapeError(f"{what}: dy is of shape {given.shape}, y of {y.shape}")
     if isinstance(dy, Tensor) and dy.dtype == y.dtype:
         return dy
+    check_real(given.dtype, y.dtype, f"{what}: dy")
     return wrap(jnp.broadcast_to(given, y.shape).astype(y.dtype), y.device)
 
 
@@ -184,6 +205,8 @@ class _Arithmetic(NamedTuple, Generic[G]):
 
 class GradientSum(Operation):
     """The sum of two gradients of the same value, computed and returned in at least 32 bits."""
+
+    complex_numbers = OWN
 
     def forward(self, a: CTensor, b: CTensor) -> CTensor:
         return a.astype(wide(a.dtype)) + b.astype(wide(b.dtype))
@@ -206,6 +229,8 @@ def _recorded_sum(a: Tensor, b: Tensor) -> Tensor:
 
 class GradientConversion(Operation):
     """Converts a sum of gradients of a value to the type of that value."""
+
+    complex_numbers = OWN
 
     def __init__(self, dtype: DType) -> None:
         super().__init__()

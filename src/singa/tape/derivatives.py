@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from singa.core.tensor import Tensor, TensorLike, as_tensor, wrap
-from singa.errors import GradientError, ShapeError
+from singa.device import is_complex
+from singa.errors import DTypeError, GradientError, ShapeError
 from singa.tape.backward import grad
 from singa.tape.modes import enable_grad
 
@@ -38,6 +39,8 @@ def vjp(
     f: Callable[..., Tensor], xs: Sequence[TensorLike], dy: TensorLike | None = None
 ) -> tuple[Tensor, list[Tensor]]:
     """``f(*xs)``, and the gradients of ``sum(f(*xs) * dy)`` with respect to each of ``xs``.
+
+    Of complex results: the gradients of the real part of ``sum(f(*xs) * conj(dy))``.
 
     Args:
         f: from Tensors to one Tensor.
@@ -103,7 +106,11 @@ def jacobian(f: Callable[[Tensor], Tensor], x: TensorLike) -> Tensor:
 
     The shape is ``(*f(x).shape, *x.shape)``.
 
-    One backward pass for each element of ``f(x)``.
+    One backward pass for each element of ``f(x)``. Of real functions of complex numbers, they are
+    the derivatives by the real parts plus i times those by the imaginary parts.
+
+    Raises:
+        DTypeError: ``f(x)`` is complex: the derivatives by both parts are no complex numbers.
 
     Example:
         >>> autograd.jacobian(lambda x: x * x.sum(), [1.0, 2.0])
@@ -112,6 +119,11 @@ def jacobian(f: Callable[[Tensor], Tensor], x: TensorLike) -> Tensor:
     """
     leaf = _leaf(x)
     y = _called("jacobian", f, [leaf])
+    if is_complex(y.dtype):
+        raise DTypeError(
+            f"jacobian: the function must be real, got {y.dtype}; autograd.view_as_real gives both "
+            "parts of a complex one"
+        )
     size, shape = y.size(), (*y.shape, *leaf.shape)
     if not size or _is_constant(y):
         return Tensor(shape, y.device, y.dtype, requires_grad=False)
@@ -125,17 +137,23 @@ def hessian(f: Callable[[Tensor], Tensor], x: TensorLike) -> Tensor:
 
     Raises:
         GradientError: ``f(x)`` is not a scalar.
+        DTypeError: ``x`` is complex; :func:`hvp` is for complex numbers, too.
 
     Example:
         >>> autograd.hessian(lambda x: (x * x * x).sum(), [1.0, 2.0])
         Tensor([[ 6.,  0.],
                 [ 0., 12.]], shape=(2, 2), dtype=float32, device=cpu)
     """
+    leaf = _leaf(x)
+    if is_complex(leaf.dtype):
+        raise DTypeError(
+            f"hessian: real numbers are needed, got {leaf.dtype}; hvp is for complex ones, too"
+        )
 
     def gradient(x: Tensor) -> Tensor:
         return vjp(f, [x])[1][0]
 
-    return jacobian(gradient, x)
+    return jacobian(gradient, leaf)
 
 
 def hvp(f: Callable[[Tensor], Tensor], x: TensorLike, v: TensorLike) -> Tensor:

@@ -8,6 +8,7 @@ from singa.core.tensor import Tensor, wrap
 from singa.device import CTensor, Device
 from singa.errors import GradientError
 from singa.tape.checkpointing import Recomputed
+from singa.tape.differentiation import DERIVED
 from singa.tape.host import HostTrace
 from singa.tape.kernel import Trace, input_gradients
 from singa.tape.modes import enable_grad
@@ -21,6 +22,8 @@ class Gradient(Operation):
     These are inputs, outputs or further arrays of the operation, and the outputs' gradients.
     jax derives its derivatives of any order.
     """
+
+    complex_numbers = DERIVED
 
     def __init__(self, trace: Trace, given: tuple[int, ...], needed: tuple[bool, ...]) -> None:
         super().__init__()
@@ -71,7 +74,7 @@ def _sources(record: Record, trace: Trace, device: Device) -> tuple[list[Tensor]
         edge: Edge = None
         if number is not None:
             edge = record.src[number]
-        elif output is not None and trace.outputs_are_float[output]:
+        elif output is not None and trace.has_gradients[output]:
             edge = (record, output, None)
         handle = wrap(array, device, edge is not None)
         handle._stores_grad = edge is not None

@@ -10,14 +10,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from singa.core.watching import local
-from singa.device import CTensor, is_float
+from singa.device import CTensor, has_gradients
 from singa.errors import CaptureError, ShapeError
+from singa.tape.differentiation import refuse_complex
 from singa.tape.kernel import Arrays, input_gradients
 from singa.tape.likes import OperationLike, RecordLike
 
 
 def forward(operation: OperationLike, arrays: list[CTensor]) -> Arrays:
     """Call ``operation.forward``: now or, in a capture, whenever the captured step runs."""
+    refuse_complex(operation, arrays)
     if local.capture is None:
         return tuple(jnp.asarray(y) for y in _outputs(operation, arrays))
     try:
@@ -52,12 +54,12 @@ class HostTrace:
     What forward left is on the record's operation, and backward is called without compilation.
     """
 
-    __slots__ = ("_outputs", "input_avals", "output_avals", "outputs_are_float")
+    __slots__ = ("_outputs", "has_gradients", "input_avals", "output_avals")
 
     def __init__(self, xs: Sequence[CTensor], ys: Arrays) -> None:
         self.input_avals = tuple(jax.typeof(x) for x in xs)
         self.output_avals = tuple(jax.typeof(y) for y in ys)
-        self.outputs_are_float = tuple(is_float(y.dtype) for y in ys)
+        self.has_gradients = tuple(has_gradients(y.dtype) for y in ys)
         self._outputs = () if local.capture is None else ys
 
     def after_forward(self, record: RecordLike) -> OperationLike:

@@ -13,11 +13,14 @@ from singa.core.tensor import Tensor, wrap
 from singa.core.watching import Exchange, Listener, local
 from singa.device import CTensor, get_default_device
 from singa.errors import CaptureError, DTypeError
+from singa.tape.differentiation import DERIVED
 from singa.tape.operation import Operation
 
 
 class FromJax(Operation):
     """A function of arrays as an operation; jax derives its backward."""
+
+    complex_numbers = DERIVED
 
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(getattr(function, "__name__", None))

@@ -27,9 +27,10 @@ from singa.core.exact import copied
 from singa.core.guard import EagerGuard, guard_of, running
 from singa.core.tensor import Tensor
 from singa.core.watching import Exchange, Listener, local
-from singa.device import CTensor, DType, float32, is_float
+from singa.device import CTensor, DType, float32, has_gradients
 from singa.engine import memory
 from singa.errors import CaptureError, DTypeError, GradientError, ShapeError
+from singa.tape import differentiation
 from singa.tape.broadcasting import back_broadcast
 from singa.tape.configuration import configuration
 from singa.tape.likes import OperationLike, RecordLike
@@ -81,7 +82,9 @@ class Kernel:
         for name in names:
             del attributes[name]
         attributes.update({name: copied(value) for name, value in attributes.items()})
-        guard = guard_of(type(operation), attributes, ("forward", "backward", "arithmetic"))
+        guard = guard_of(
+            type(operation), attributes, ("forward", "backward", "arithmetic", "complex_numbers")
+        )
         self.guard = guard
 
         def traced(tracing: Tracing, is_recorded: bool, xs: Arrays, ys: Arrays) -> None:
@@ -109,7 +112,7 @@ class Kernel:
             in_order = {name: given[name] for name in names}  # jax has sorted them
             trace = Trace(operation, guard, precision, left, xs, ys, in_order)
             traced(trace, True, xs, ys)
-            return ys, {ref(trace): trace.residuals(left, xs, ys)}
+            return ys, {_TraceRef(trace): trace.residuals(left, xs, ys)}
 
         title = type(operation).__name__
         self.infer: Callable[..., dict[Tracing, Arrays]] = jax.jit(named(infer, title))
@@ -126,6 +129,7 @@ def kernel_of(operation: OperationLike, precision: DType | None) -> tuple[Kernel
 
 
 def _forward(operation: OperationLike, precision: DType | None, *xs: CTensor) -> Arrays:
+    differentiation.refuse_complex(operation, xs)
     if precision is None and operation.arithmetic == WIDE:
         return _forward_in_float32(operation, xs)
     xs = converted(xs, precision)
@@ -147,12 +151,21 @@ def _forward_in_float32(operation: OperationLike, xs: Arrays) -> Arrays:
 
 def _forward_for_backward(operation: OperationLike, precision: DType | None, xs: Arrays) -> Arrays:
     """The outputs. What backward will need is stored on the operation."""
-    if not operation.derives_backward():
+    if not differentiation.is_derived(operation, xs):
         return _forward(operation, precision, *xs)
     ys: Arrays
     ys, pullback = jax.vjp(partial(_forward, operation.copy(), precision), *xs)
-    operation.__dict__["_pullback"] = pullback
+    operation.__dict__[differentiation.PULLBACK] = pullback
     return ys
+
+
+class _TraceRef(ref["Trace"]):
+    """A weak reference that, like a tracing, has no address in its text."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "trace"
 
 
 class Trace(Tracing):
@@ -161,13 +174,14 @@ class Trace(Tracing):
     Attributes:
         recomputes: whether derivatives of backward need the inputs, because backward uses values
             that forward has computed and that are not outputs.
+        has_gradients: of each output, whether it can have a gradient.
         exist: which inputs' gradients a recorded backward gives; by which outputs' gradients are
             given and which inputs' gradients are needed.
     """
 
     __slots__ = (
         "__weakref__", "_backwards", "_given", "_guard", "_left_on", "_operation", "_places",
-        "_precision", "exist", "input_avals", "output_avals", "outputs_are_float", "recomputes",
+        "_precision", "exist", "has_gradients", "input_avals", "output_avals", "recomputes",
     )  # fmt: skip
 
     def __init__(
@@ -187,7 +201,7 @@ class Trace(Tracing):
         self.exist: dict[tuple[tuple[int, ...], tuple[bool, ...]], tuple[bool, ...]] = {}
         self.input_avals = tuple(jax.typeof(x) for x in xs)
         self.output_avals = tuple(jax.typeof(y) for y in ys)
-        self.outputs_are_float = tuple(is_float(y.dtype) for y in ys)
+        self.has_gradients = tuple(has_gradients(y.dtype) for y in ys)
         self._backwards: dict[Any, Callable[..., dict[Layout, list[CTensor]]]] = {}
         leaves, treedef = jax.tree.flatten(left)
         # For each array among the leaves: where it is in (*inputs, *outputs, *given, *residuals).
@@ -202,7 +216,7 @@ class Trace(Tracing):
             place = next((i for i, array in enumerate(known) if array is leaf), len(known))
             if place == len(known):
                 known.append(leaf)
-                self.recomputes = self.recomputes or is_float(leaf.dtype)
+                self.recomputes = self.recomputes or has_gradients(leaf.dtype)
             self._places.append(place)
         # The compiled functions refer to this, not to the trace: the trace refers to them.
         self._left_on: Callable[[OperationLike, Sequence[Any]], OperationLike]
@@ -334,15 +348,16 @@ def input_gradients(
     ``dys`` holds the outputs' gradients by number; those that are missing are zeros.
 
     This is the only place where gradients are summed over the axes along which an input was
-    broadcast, and converted to the input's data type; operations need not do it.
+    broadcast, and converted to the input's data type; operations need not do it. The gradient of a
+    real input of a complex result is the real part.
     """
     given = tuple(
         dys[i] if i in dys else jnp.zeros(aval.shape, aval.dtype)
         for i, aval in enumerate(output_avals)
     )
-    if operation.arithmetic == WIDE and not operation.derives_backward():
+    if operation.arithmetic == WIDE and differentiation.PULLBACK not in operation.__dict__:
         given = converted(given, float32)  # a backward that jax derives needs the outputs' types
-    dxs = operation.backward(*given)
+    dxs = differentiation.backward(operation, given)
     if not isinstance(dxs, (tuple, list)):
         dxs = (dxs,)
     if len(dxs) != len(input_avals):
@@ -358,7 +373,7 @@ def input_gradients(
 
 
 def _fit(operation: OperationLike, i: int, dx: Any, aval: Any) -> CTensor | None:
-    if dx is None or not is_float(aval.dtype):
+    if dx is None or not has_gradients(aval.dtype):
         return None
     if not isinstance(dx, (jax.Array, np.ndarray)):
         raise GradientError(
@@ -373,7 +388,7 @@ def _fit(operation: OperationLike, i: int, dx: Any, aval: Any) -> CTensor | None
             f"which is of shape {aval.shape}"
         ) from None
     # Without a conversion return the same object: gradients that are passed on are found by that.
-    return fitted if fitted.dtype == aval.dtype else fitted.astype(aval.dtype)
+    return fitted if fitted.dtype == aval.dtype else differentiation.as_gradient(fitted, aval.dtype)
 
 
 def _as_outputs(operation: OperationLike, ys: Any) -> Arrays:

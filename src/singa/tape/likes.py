@@ -16,6 +16,7 @@ class OperationLike(Protocol):
     __dict__: dict[str, Any]
     arithmetic: str | None
     numbers: tuple[str, ...]
+    complex_numbers: str | None
 
     @property
     def name(self) -> str: ...

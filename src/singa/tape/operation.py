@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
-import numpy as np
 
 from singa.core.tensor import Tensor, wrap
 from singa.core.watching import FORWARD, calling, local
-from singa.device import CTensor, is_float
+from singa.device import CTensor
 from singa.errors import DeviceError, DTypeError
 from singa.tape import hooks, host
+from singa.tape.differentiation import pulled_back
 from singa.tape.kernel import Arrays, Trace, kernel_of, table
 from singa.tape.modes import mode
 from singa.tape.precision import computing_type
@@ -54,6 +54,10 @@ class Operation:
             short types the result is short too, except in mixed precision, where it stays float32.
             ``"low"``: compute in the short type of mixed precision. None: compute in the types of
             the inputs.
+        complex_numbers: None: complex inputs are refused. ``"own"``: ``backward`` is right for
+            them too. ``"derived"``: jax derives the backward for them from ``forward``, and
+            ``backward`` is for real inputs only. The gradient by z = x + iy is the derivative by x
+            plus i times that by y: that of a product a b is dy conj(b) for a.
         numbers: the names of attributes whose numbers may change from call to call: bounds, slopes.
             In ``forward`` and ``backward`` they are scalars to compute with; an ``if`` cannot use
             their values.
@@ -74,6 +78,7 @@ class Operation:
 
     traceable: bool = True
     arithmetic: str | None = None
+    complex_numbers: str | None = None
     numbers: tuple[str, ...] = ()
 
     _name: str | None
@@ -103,11 +108,7 @@ class Operation:
 
     def backward(self, *dys: Any) -> Any:
         """Compute the inputs' gradients from the outputs' gradients: CTensors."""
-        # jax needs gradients of type float0 for outputs that are not floats.
-        dxs = self._pullback(
-            tuple(dy if is_float(dy.dtype) else np.zeros(dy.shape, jax.dtypes.float0) for dy in dys)
-        )
-        return tuple(None if dx.dtype == jax.dtypes.float0 else dx for dx in dxs)
+        return pulled_back(self, dys)
 
     def _backward_operation(
         self, trace: Trace, given: tuple[int, ...], needed: tuple[bool, ...]
@@ -171,26 +172,25 @@ class Operation:
                 for x in xs:
                     x._note_flags()
         record = self._record(xs, here.journal) if mode.recording else None
-        floats: tuple[bool, ...]
+        can_have: tuple[bool, ...]
         try:
             if not self.traceable:
-                ys, floats = _on_host(self, record, arrays)
+                ys, can_have = _on_host(self, record, arrays)
             elif record is None:
                 ys = computed(self, arrays)
             else:
-                ys, floats = _recorded(record, arrays, xs)
+                ys, can_have = _recorded(record, arrays, xs)
         except Exception as error:
             error.add_note(f"in {self.name}({', '.join(map(describe, xs))})")
             raise
         if record is None:
             return tuple([wrap(y, device) for y in ys])
-        if len(ys) == 1 and floats[0]:
+        if len(ys) == 1 and can_have[0]:
             return (wrap(ys[0], device, True, record),)
-        # Only floats have gradients.
         return tuple(
             [
-                wrap(y, device, True, record, i) if is_float else wrap(y, device)
-                for i, (y, is_float) in enumerate(zip(ys, floats, strict=True))
+                wrap(y, device, True, record, i) if has_gradient else wrap(y, device)
+                for i, (y, has_gradient) in enumerate(zip(ys, can_have, strict=True))
             ]
         )
 
@@ -278,7 +278,7 @@ def computed(operation: Operation, arrays: Sequence[CTensor], kind: str = FORWAR
 def _recorded(
     record: Record, arrays: list[CTensor], xs: Sequence[Tensor]
 ) -> tuple[Arrays, tuple[bool, ...]]:
-    """The outputs of a recorded operation, and which of them are floats."""
+    """The outputs of a recorded operation, and which of them can have gradients."""
     here = local
     low, operation = here.precision, record.operation
     kernel, given = kernel_of(operation, low and computing_type(operation.arithmetic, low))
@@ -298,20 +298,20 @@ def _recorded(
         record._inputs = arrays
     if here.segment is not None:
         here.segment.add(record, (kernel, given), arrays, xs)
-    return ys, trace.outputs_are_float
+    return ys, trace.has_gradients
 
 
 def _on_host(
     operation: Operation, record: Record | None, arrays: list[CTensor]
 ) -> tuple[Arrays, tuple[bool, ...]]:
-    """The outputs of an operation that runs as Python, and which of them are floats."""
+    """The outputs of an operation that runs as Python, and which of them can have gradients."""
     called = operation.copy()  # forward stores attributes on it
     with calling(FORWARD, operation if record is None else record):
         ys = host.forward(called, arrays)
     trace = host.HostTrace(arrays, ys)
     if record is not None:
         record.operation, record._trace = called, trace
-    return ys, trace.outputs_are_float
+    return ys, trace.has_gradients
 
 
 def _not_tensors(operation: Operation, xs: Sequence[Any]) -> str:

@@ -8,7 +8,17 @@ from typing import Any
 import jax.numpy as jnp
 
 from singa.core.watching import within
-from singa.device import CTensor, DType, as_dtype, bfloat16, float16, float32, int32, is_float
+from singa.device import (
+    CTensor,
+    DType,
+    as_dtype,
+    bfloat16,
+    float16,
+    float32,
+    int32,
+    is_complex,
+    is_float,
+)
 from singa.errors import ArgumentError
 
 LOW, WIDE = "low", "wide"
@@ -66,8 +76,11 @@ def computing_type(arithmetic: str | None, low: DType) -> DType | None:
 
 
 def converted(xs: tuple[CTensor, ...], dtype: DType | None) -> tuple[CTensor, ...]:
-    """The inputs; those of other short types or of float32 are converted to this type."""
-    if dtype is None:
+    """The inputs; those of other short types or of float32 are converted to this type.
+
+    Not if there are complex numbers among them: these have no short type.
+    """
+    if dtype is None or any(is_complex(x.dtype) for x in xs):
         return xs
     kinds = (*_HALF, float32) if dtype in _HALF else _HALF
     return tuple(x.astype(dtype) if x.dtype in kinds else x for x in xs)

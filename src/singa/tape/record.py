@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from singa.core.tensor import Tensor
 from singa.core.watching import BACKWARD, calling, local
 from singa.device import CTensor
@@ -69,8 +71,14 @@ class Record:
         return getattr(self._after_forward(), name)
 
     def backward(self, *dys: CTensor) -> Any:
-        """What the operation's ``backward`` returns for these gradients of its outputs."""
-        return self._after_forward().backward(*dys)
+        """The gradients of the inputs that need one: an array, or a tuple of them, in order.
+
+        Args:
+            dys: the gradients of the outputs, of their shapes. 1 if none is given: a loss's.
+        """
+        given: dict[int, Any] = dict(enumerate(dys or (np.float32(1),)))
+        dxs = tuple(self.input_gradients(given, self._needed))
+        return dxs[0] if len(dxs) == 1 else dxs
 
     def input_gradients(
         self, dys: dict[int, CTensor], needed: tuple[bool, ...]

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 
 from singa.core.tensor import Tensor, random_key, wrap
 from singa.core.watching import local, within
-from singa.device import CTensor, Device, DType, is_float
+from singa.device import CTensor, Device, DType, has_gradients
 from singa.errors import CaptureError
 from singa.tape.backward import grad
 from singa.tape.jax_functions import Pure
@@ -44,6 +44,8 @@ class Call:
 class Mapped(Operation):
     """A function of samples, applied to a batch."""
 
+    complex_numbers = "own"
+
     def __init__(self, function: SampleFunction) -> None:
         super().__init__("vmap")
         self.function = function
@@ -53,8 +55,8 @@ class Mapped(Operation):
         return tuple(self.function.mapped(xs))
 
     def backward(self, *dys: CTensor) -> Any:
-        floats = [is_float(x.dtype) for x in self.xs]
-        given = tuple([i for i, dy in enumerate(dys) if is_float(dy.dtype)])
+        floats = [has_gradients(x.dtype) for x in self.xs]
+        given = tuple([i for i, dy in enumerate(dys) if has_gradients(dy.dtype)])
         gradient = self.function.gradient(given, floats)
         dxs = iter(gradient.mapped([*self.xs, *[dys[i] for i in given]]))
         return tuple([next(dxs) if is_given else None for is_given in floats])
@@ -168,6 +170,8 @@ class SampleFunction:
 
 class _Several(Operation):
     """Joins several results, so that one backward pass starts at all of them."""
+
+    complex_numbers = "own"
 
     def forward(self, *ys_and_dys: CTensor) -> CTensor:
         self.dys = ys_and_dys[len(ys_and_dys) // 2 :]

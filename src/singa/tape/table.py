@@ -38,6 +38,10 @@ class Tracing:
         self.used = -1
         self.programs = 1
 
+    def __repr__(self) -> str:
+        """The same for all: jax writes it into the program, by which compiled code is found."""
+        return "tracing"
+
 
 class Table:
     """Kernels by key; see above.

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
-import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
@@ -103,10 +102,10 @@ class Evaluator:
             for batch in feeding.batches(self._owner, loader, 0, 0, device):
                 found, weights = self._step(batch)
                 values.append({name: t.data for name, t in found.items()})
-                counts.append({name: t.data for name, t in weights.items()})
+                counts.append(arrays(weights))
         if not values:
             raise ArgumentError(f"{self._owner}: there is nothing to evaluate on")
-        means = _weighted_means(numbers(values), numbers(counts))
+        means = weighted_means(numbers(values), numbers(counts))
         return {"loss": means.pop("loss"), **self._meters.values(), **means}
 
     @contextmanager
@@ -132,22 +131,39 @@ class Evaluator:
         # All changes of the step, by an optimizer or by assignments, are undone when it has ended.
         with still(), Journal() as before:
             out, values = results((own or self._model.train_one_batch)(*batch))
-            counts = {name: _count(value, len_of(batch)) for name, value in values.items()}
+            counts = _counts(values, batch)
             before.restore()
         with tape.no_grad():
             self._meters.count(out, batch[-1])
         return values, counts
 
 
-Evaluated: TypeAlias = tuple[dict[str, Tensor], dict[str, Tensor]]
+Counts: TypeAlias = "dict[str, Tensor | int]"
+Evaluated: TypeAlias = tuple[dict[str, Tensor], Counts]
 
 
-def _count(value: Tensor, samples: int) -> Tensor:
+def counts_of(returned: Any, *batch: Tensor) -> Counts:
+    """How much each of a step's results counts: a measure for ``Model.call_and_measure``."""
+    return _counts(results(returned)[1], batch)
+
+
+def _counts(values: Mapping[str, Tensor], batch: Batch) -> Counts:
+    return {name: _count(value, len_of(batch)) for name, value in values.items()}
+
+
+def arrays(counts: Counts) -> dict[str, CTensor | int]:
+    """The same with arrays in place of Tensors."""
+    return {
+        name: count.data if isinstance(count, Tensor) else count for name, count in counts.items()
+    }
+
+
+def _count(value: Tensor, samples: int) -> Tensor | int:
     """How many things a value is the mean of; the number of samples if no operation says so.
 
     A loss may be several means, scaled and added up; then all that they count is added up.
     """
-    total: CTensor = jnp.zeros((), jnp.float32)
+    total: CTensor | int = 0
     records, is_known = [value.creator], False
     seen = set()
     while records:
@@ -162,10 +178,12 @@ def _count(value: Tensor, samples: int) -> Tensor:
             total, is_known = total + counted, True
         else:
             records += [edge[0] for edge in record.src if edge is not None]
-    return wrap(total if is_known else total + samples, value.device)
+    if not is_known:
+        return samples
+    return total if isinstance(total, int) else wrap(total.astype(float32), value.device)
 
 
-def _weighted_means(
+def weighted_means(
     rows: Sequence[Mapping[str, float]], counts: Sequence[Mapping[str, float]]
 ) -> dict[str, float]:
     """Means over batches. A batch in which nothing counts, such as only padding, has no mean."""

@@ -147,13 +147,20 @@ class Meters:
             state.copy_from_numpy(counts[name])
 
 
-def numbers(rows: Sequence[Mapping[str, CTensor]]) -> list[dict[str, float]]:
-    """Scalars on devices as Python numbers, read all at once. This waits for them."""
-    values = jax.device_get([list(row.values()) for row in rows])
-    return [
-        {name: np.asarray(value).reshape(()).item() for name, value in zip(row, found, strict=True)}
-        for row, found in zip(rows, values, strict=True)
-    ]
+def numbers(rows: Sequence[Mapping[str, CTensor | int]]) -> list[dict[str, float]]:
+    """Scalars on devices as Python numbers, read all at once, which waits; integers stay."""
+    read = jax.device_get(
+        [[each for each in row.values() if not isinstance(each, int)] for row in rows]
+    )
+    found = []
+    for row, values in zip(rows, map(iter, read), strict=True):
+        found.append(
+            {
+                name: each if isinstance(each, int) else np.asarray(next(values)).reshape(()).item()
+                for name, each in row.items()
+            }
+        )
+    return found
 
 
 def check_outputs(out: Any) -> None:

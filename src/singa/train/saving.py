@@ -24,7 +24,7 @@ from singa.train.training import Callback, Training
 FORMAT = 1
 
 _ABOUT = "about"
-_STEPS, _EPOCHS, _METRICS = "steps/", "epochs/", "metrics/"
+_STEPS, _EPOCHS, _METRICS, _COUNTS = "steps/", "epochs/", "metrics/", "counts/"
 _BEST, _PRESENT = "best/", "present/"  # the model's states, if the file's model has the others
 _SAME = {
     "seed": "the seed",
@@ -129,6 +129,9 @@ def save(training: Training, fpath: str | os.PathLike[str], is_over: bool = Fals
                 values = np.array(column, np.float64)
                 aux[prefix + name] = Tensor(data=values, requires_grad=False)
         aux |= {_METRICS + name: state for name, state in training.meters.states().items()}
+        for name, column in training.counts().items():
+            values = np.array(column, np.float64)
+            aux[_COUNTS + name] = Tensor(data=values, requires_grad=False)
         best = _other_than_now(training)
         present = training.model.get_states() if best and is_over else {}
         aux |= {_PRESENT + name: state for name, state in present.items()}
@@ -188,7 +191,11 @@ def load(training: Training, fpath: str | os.PathLike[str]) -> None:
         if name.startswith(_METRICS)
     }
     best, present = (_states(fpath, training.model, aux, prefix) for prefix in (_BEST, _PRESENT))
-    training.resumed(counts)
+    weights = _table(fpath, aux, _COUNTS)
+    done = history.steps.rows - history.epochs.rows * len(training.loader)
+    if weights and weights.rows != done:
+        raise CheckpointError(f"{fpath}: how much its steps count is not there for each of them")
+    training.resumed(counts, dict(weights.items()))
     training.model.load_states(fpath)  # last, after all checks
     own = training.model.get_states()
     if present:

@@ -26,7 +26,8 @@ class EarlyStopping(Callback):
         quantity, mode, min_delta: define the best epoch; see :class:`singa.train.Monitor`.
         restore_best: whether the model gets the parameters and states of the best epoch at the
             end, for any reason of the end. They are kept in memory, and in checkpoints, so that a
-            resumed training has them too.
+            resumed training has them too. Of several callbacks that do so the last one decides
+            which epoch is best.
     """
 
     def __init__(
@@ -56,14 +57,14 @@ class EarlyStopping(Callback):
         self._stop_if_due(training)
 
     def on_train_end(self, training: Training) -> None:
-        if self.restore_best and training.history.status != "failed":
+        if training.restoring is self and training.history.status != "failed":
             states = training.model.get_states()
             for name, value in training.best_states.items():
                 states[name].data = value
 
     def _keep(self, training: Training) -> None:
         """Keep the present states, if this is the best epoch."""
-        if self.restore_best and self.monitor.best(training) == training.epoch:
+        if training.restoring is self and self.monitor.best(training) == training.epoch:
             # The arrays themselves: a step never overwrites an array that is referenced elsewhere.
             states = training.model.get_states().items()
             training.best_states = {name: state.data for name, state in states}

@@ -6,13 +6,12 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
-import numpy as np
 import numpy.typing as npt
 
 from singa.core.tensor import Tensor
@@ -23,7 +22,14 @@ from singa.metric.naming import is_measure
 from singa.model import Model
 from singa.opt import DistOpt, Optimizer
 from singa.train import feeding
-from singa.train.evaluation import Evaluator, len_of, results
+from singa.train.evaluation import (
+    Evaluator,
+    arrays,
+    counts_of,
+    len_of,
+    results,
+    weighted_means,
+)
 from singa.train.feeding import Batch
 from singa.train.history import History
 from singa.train.measuring import Meters, numbers
@@ -103,6 +109,7 @@ class Training:
         is_diverged: whether it has ended because of that. Nothing is saved then.
         is_interrupted: whether Ctrl-C or SIGTERM has ended it after a step.
         best_states: the model's states after the best epoch, if early stopping restores them.
+        restoring: the callback that keeps and restores these: the last one with ``restore_best``.
         monitors: by the quantity's name, monitors that define the best epoch instead of the
             metrics.
         batch: the Tensors of the last step's batch.
@@ -137,13 +144,15 @@ class Training:
         self.stop_at_nan = stop_at_nan
         self.is_diverged = self.is_interrupted = self._has_warned = False
         self.best_states: dict[str, CTensor] = {}
+        self.restoring: Callback | None = None
         self.monitors: dict[str, Monitor] = {}
         self.history = History()
         self.batch: Batch = ()
         self.returned: Any = None
-        self._unread: list[tuple[int, Values]] = []
+        self._unread: list[tuple[Values, Values]] = []
         self._size = size  # of most batches, in samples
-        self._sizes: list[int] = []  # of those batches of the present epoch whose results were read
+        # How much each result counts, of those steps of the present epoch that were read.
+        self._counts: list[dict[str, float]] = []
         self._began = 0.0
         self._samples = 0
         self._is_stopping = False
@@ -184,31 +193,60 @@ class Training:
         with self.lock:
             count = len(self._unread)
             if not wait:
-                ready = (all(x.is_ready() for x in values.values()) for _, values in self._unread)
+                ready = (all(x.is_ready() for x in values.values()) for values, _ in self._unread)
                 count = next((i for i, is_ready in enumerate(ready) if not is_ready), count)
             taken, self._unread = self._unread[:count], self._unread[count:]
-            rows = numbers([values for _, values in taken])
-            for (size, _), row in zip(taken, rows, strict=True):
+            rows = numbers([values for values, _ in taken])
+            counts = numbers([each for _, each in taken])
+            for counted, row in zip(counts, rows, strict=True):
                 step = self.history.steps.rows
                 place = {"step": step + 1, "epoch": step // len(self.loader) + 1}
                 self.history.steps.append(place | row)
-                self._sizes.append(size)
+                self._counts.append(counted)
 
     def means(self) -> dict[str, float]:
-        """The present epoch so far: means over its samples of the steps' results that were read."""
+        """The present epoch so far: means of the steps' results that were read.
+
+        A step counts by what its result is the mean of, or else by its samples, as in
+        :func:`singa.train.evaluate`.
+        """
         first = self.epoch * len(self.loader)
-        columns = self.history.steps
-        sizes = self._sizes or [1]
+        names = [
+            name
+            for name in self.history.steps
+            if name not in ("step", "epoch") and not name.startswith("lr")
+        ]
+        if not self._counts:
+            return {}
+        columns = [self.history.steps[name][first:] for name in names]
+        rows = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+        return weighted_means(rows, self._counts)
+
+    def counts(self) -> dict[str, list[float]]:
+        """How much each result counts in the present epoch so far, where it is not by samples."""
+        found = self._counts[: self.history.steps.rows - self.epoch * len(self.loader)]
+        columns = {name: [count[name] for count in found] for name in (found or [{}])[0]}
         return {
-            name: float(np.average(columns[name][first:], weights=sizes))
-            for name in columns
-            if name not in ("step", "epoch") and not name.startswith("lr") and self._sizes
+            name: column
+            for name, column in columns.items()
+            if any(count != self._size for count in column)
         }
 
-    def resumed(self, counts: dict[str, npt.NDArray[Any]]) -> None:
-        """Continue after the history and the metrics' counts were read from a checkpoint."""
+    def resumed(
+        self, counts: dict[str, npt.NDArray[Any]], weights: Mapping[str, Sequence[float]]
+    ) -> None:
+        """Continue after the history and the metrics' counts were read from a checkpoint.
+
+        Args:
+            counts: of the metrics.
+            weights: what :meth:`counts` has returned; none in files of older versions.
+        """
         self.meters.set_states(counts, self.device)
-        self._sizes = [self._size] * (self.step - self.epoch * len(self.loader))
+        names = [name for name in self.history.steps if name not in ("step", "epoch")]
+        self._counts = [
+            {name: float(weights[name][i]) if name in weights else self._size for name in names}
+            for i in range(self.step - self.epoch * len(self.loader))
+        ]
         self._find_best()
 
     @property
@@ -236,7 +274,9 @@ class Training:
 
     def train(self, callbacks: Sequence[Callback]) -> History:
         """Train. Ctrl-C or SIGTERM ends it after the present step, a second one at once."""
-        if not any(getattr(callback, "restore_best", False) for callback in callbacks):
+        restoring = [each for each in callbacks if getattr(each, "restore_best", False)]
+        self.restoring = restoring[-1] if restoring else None
+        if self.restoring is None:
             self.best_states = {}  # of a training that was resumed without early stopping
         try:
             with _interrupts(self), ExitStack() as ends, self._status():
@@ -256,7 +296,7 @@ class Training:
         with self.lock:
             if not start:
                 self.meters.reset()
-            self._sizes = self._sizes[:start]
+            self._counts = self._counts[:start]
         self._began, self._samples = time.perf_counter(), 0
         for callback in callbacks:
             callback.on_epoch_begin(self)
@@ -282,9 +322,13 @@ class Training:
 
     def _look_for_nan(self) -> None:
         """End a training whose loss is no number any more, or say so once."""
-        loss = self.history.steps["loss"][-1]
-        if self.is_diverged or math.isfinite(loss):
+        losses = self.history.steps["loss"][-len(self._counts) :]
+        # A batch in which nothing counts, because all its targets are ignored, has no mean.
+        pairs = zip(losses, self._counts, strict=True)
+        counted = [loss for loss, count in pairs if count["loss"]]
+        if self.is_diverged or not counted or math.isfinite(counted[-1]):
             return
+        loss = counted[-1]
         text = f"the loss is {loss} after step {self.step}"
         self.is_diverged = self.stop_at_nan
         if self.stop_at_nan:
@@ -296,14 +340,14 @@ class Training:
     def _train_step(self, batch: Batch) -> None:
         with self.lock:
             rates = self.rates()
-            self.returned = self.model(*batch)
+            self.returned, counts = self.model.call_and_measure(counts_of, *batch)
             self.batch = batch
             out, values = results(self.returned)
             measured = self.meters.update(out, batch[-1])
             self._samples += len_of(batch)
             loss = values.pop("loss")
             row = {"loss": loss.data, **rates, **_arrays(measured), **_arrays(values)}
-            self._unread.append((len_of(batch), row))
+            self._unread.append((row, dict.fromkeys(row, len_of(batch)) | arrays(counts)))
 
     def rates(self) -> Values:
         """The learning rates of the next step: arrays, without waiting for them."""
