@@ -107,7 +107,11 @@ def test_what_depends_on_the_size_of_the_batch_is_computed(name):
 @pytest.mark.parametrize("name", ["convolutional", "perceptron"])
 def test_a_model_trains_on_after_a_round_trip(name, tmp_path):
     make, shape = NETWORKS[name]
-    ours, x, t = make(), Tensor(data=floats(6, *shape)), Tensor(data=np.arange(6, dtype=np.int32) % 3)
+    ours, x, t = (
+        make(),
+        Tensor(data=floats(6, *shape)),
+        Tensor(data=np.arange(6, dtype=np.int32) % 3),
+    )
     ours.ratio = 0.0  # dropout is not in the file: it is for prediction
     ours.optimizer = opt.SGD(0.1, momentum=0.9)
     ours.compile([x], is_train=True, use_graph=False)

@@ -24,8 +24,23 @@ except ImportError:
 
 from singa.sonnx import forms as forms
 from singa.sonnx import rules as rules
+from singa.sonnx.backend import (
+    OnnxAttributes,
+    OnnxNode,
+    SingaBackend,
+    SingaFrontend,
+    SingaRep,
+    get_op,
+    onnx_type_to_singa_type,
+    prepare,
+    run_node,
+)
 from singa.sonnx.exporting import export, save, to_onnx
 from singa.sonnx.network import SONNXModel
 from singa.sonnx.reading import load
 
-__all__ = ["SONNXModel", "export", "load", "save", "to_onnx"]
+__all__ = [
+    "OnnxAttributes", "OnnxNode", "SONNXModel", "SingaBackend", "SingaFrontend", "SingaRep",
+    "export", "get_op", "load", "onnx_type_to_singa_type", "prepare", "run_node", "save",
+    "to_onnx",
+]  # fmt: skip

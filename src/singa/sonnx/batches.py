@@ -190,4 +190,3 @@ class _Computed:
             self.constants[f"{BATCH}_axis"] = np.asarray(0, np.int64)
             self.nodes.append(Node("Shape", [self._batch_of], [f"{BATCH}_shape"], {}))
             self.nodes.append(Node("Gather", [f"{BATCH}_shape", f"{BATCH}_axis"], [BATCH], {}))
-

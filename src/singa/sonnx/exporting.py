@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -37,7 +37,7 @@ def to_onnx(
     model_name: str = "sonnx",
     *,
     opset: int | None = None,
-    dynamic: str | None = None,
+    dynamic: str | Collection[str] = (),
 ) -> ModelProto:
     """A model as an ONNX model, for prediction.
 
@@ -54,8 +54,8 @@ def to_onnx(
         outputs: the model, a layer, or a function of Tensors.
         model_name: of the graph.
         opset: the version of ONNX's operators, 13 to 28; the lowest that has those needed if None.
-        dynamic: the name of the first axis of all inputs, such as ``"batch"``: its size is open
-            then. If None, all sizes are those given.
+        dynamic: the name of the first axis of all inputs, such as ``("batch",)``: its size is open
+            then. If there is none, all sizes are those given.
 
     Returns:
         The model of the package onnx; :func:`save` writes it to a file.
@@ -67,27 +67,32 @@ def to_onnx(
 
     Example:
         >>> linear = layer.Linear(2)
-        >>> made = sonnx.to_onnx([Tensor(shape=(1, 3))], linear, dynamic="batch")
+        >>> made = sonnx.to_onnx([Tensor(shape=(1, 3))], linear, dynamic=("batch",))
         >>> [node.op_type for node in made.graph.node]
         ['Gemm']
     """
     _check(inputs, outputs)
-    # Not the call of a Model, which may train, but that of a layer, which makes its parameters.
-    is_layer = isinstance(outputs, Layer)
-    function = partial(Layer.__call__, outputs) if is_layer else outputs
-    names = input_names(outputs.forward if is_layer else outputs, len(inputs))
-    samples, sizes = _samples(inputs, dynamic)
+    function: Callable[..., Any] = outputs
+    kept: dict[int, float] = {}
+    forward = function
+    if isinstance(outputs, Layer):
+        # Not the call of a Model, which may train, but that of a layer, which makes its parameters.
+        function, forward = partial(Layer.__call__, outputs), outputs.forward
+    names = input_names(forward, len(inputs))
+    batch = _axis_name(dynamic)
+    samples, sizes = _samples(inputs, batch)
     record(function, dict(zip(names, inputs, strict=True)))
     states = _names_of_states(outputs, names)
-    kept = momenta(outputs) if is_layer else {}
+    if isinstance(outputs, Layer):
+        kept = momenta(outputs)
     recordings: list[Recording] = []
     runs: list[Written] = []
     for sample in samples:
         recordings.append(record(function, dict(zip(names, sample, strict=True))))
         version = runs[0].writer.opset if runs else opset
-        runs.append(written(recordings[-1], states, kept, version, dynamic is not None))
+        runs.append(written(recordings[-1], states, kept, version, batch is not None))
     settle(runs, sizes, names[0])
-    return _model(runs[0], recordings, sizes, model_name, dynamic)
+    return _model(runs[0], recordings, sizes, model_name, batch)
 
 
 def _check(inputs: Sequence[Tensor], outputs: Any) -> None:
@@ -101,17 +106,22 @@ def _check(inputs: Sequence[Tensor], outputs: Any) -> None:
         )
 
 
-def _samples(
-    inputs: Sequence[Tensor], dynamic: str | None
-) -> tuple[list[list[Tensor]], list[int]]:
+def _axis_name(dynamic: str | Collection[str]) -> str | None:
+    names = [dynamic] if isinstance(dynamic, str) else [*dynamic]
+    if len(names) > 1 or not all(isinstance(name, str) and name for name in names):
+        raise ArgumentError(f"to_onnx: dynamic: a name for the first axis, got {dynamic!r}")
+    return names[0] if names else None
+
+
+def _samples(inputs: Sequence[Tensor], dynamic: str | None) -> tuple[list[list[Tensor]], list[int]]:
     """Several inputs for the model, and the size of the batch in each."""
     arrays = [x.to_numpy() for x in inputs]
     if dynamic is None:
         made = [arrays, [_changed(array) for array in arrays]]
         sizes = [1, 1]
     else:
-        batch = {array.shape[0] if array.ndim else None for array in arrays}
-        if len(batch) != 1 or None in batch or 0 in batch:
+        batch = {array.shape[0] if array.ndim else 0 for array in arrays}
+        if len(batch) != 1 or 0 in batch:
             raise ArgumentError(
                 "to_onnx: dynamic: the first axis of all inputs is the batch, got shapes "
                 f"{', '.join(str(array.shape) for array in arrays)}"
@@ -238,7 +248,7 @@ def export(
     inputs: Sequence[Tensor],
     *,
     opset: int | None = None,
-    dynamic: str | None = None,
+    dynamic: str | Collection[str] = (),
     model_name: str = "sonnx",
 ) -> None:
     """Write a model to an ONNX file: :func:`to_onnx` and :func:`save`.
@@ -256,7 +266,7 @@ def export(
         OSError: the file cannot be written.
 
     Example:
-        >>> sonnx.export(layer.Linear(2), path, [Tensor(shape=(1, 3))], dynamic="batch")
+        >>> sonnx.export(layer.Linear(2), path, [Tensor(shape=(1, 3))], dynamic=("batch",))
         >>> sonnx.load(path).graph.name
         'sonnx'
     """

@@ -55,8 +55,8 @@ class Written:
             except NoOperator as error:
                 self.missing.setdefault(call.operation.name, str(error))
                 ys = [Value("", y.shape, y.dtype) for y in call.ys]
-            for name, y in zip(ys, call.ys, strict=True):
-                self._values[id(y)] = Value(name, y.shape, y.dtype)
+            for made, y in zip(ys, call.ys, strict=True):
+                self._values[id(y)] = Value(made, y.shape, y.dtype)
         for name, y in recording.outputs.items():
             self.outputs[name] = str(self._value(y))
 
@@ -113,7 +113,7 @@ def _written(writer: Writer, call: Called, xs: list[Value], newest: int) -> list
     if found is not None:
         try:
             ys = found(writer, call.operation, *xs)
-            made = [ys] if isinstance(ys, str) else list(ys)
+            made = [Value(y) for y in ([ys] if isinstance(ys, str) else ys)]
             if len(made) != len(call.ys):
                 raise FormatError(
                     f"{call.operation.name}: its form gives {len(made)} of {len(call.ys)} outputs"

@@ -44,7 +44,8 @@ class _Places:
         rank: int, batch_axes: Sequence[int], offset_axes: dict[int, int],
         start_map: Sequence[int], batching: dict[int, int], clips: bool,
     ) -> None:  # fmt: skip
-        self._w, self.inside = w, None
+        self._w = w
+        self.inside: Value | None = None
         total: Value | None = None
         sizes = math.prod(shape)
         for axis, size in enumerate(shape):
@@ -76,9 +77,7 @@ class _Places:
         bounded = w.add("Max", w.add("Min", start, _number(w, most)), _number(w, 0))
         if not clips:
             is_inside = w.add("Equal", start, bounded)
-            self.inside = (
-                is_inside if self.inside is None else w.add("And", self.inside, is_inside)
-            )
+            self.inside = is_inside if self.inside is None else w.add("And", self.inside, is_inside)
         return bounded
 
 
@@ -194,9 +193,7 @@ for _name, _kind in _REDUCTIONS.items():
 
 
 @primitive("sort")
-def _sort(
-    w: Writer, *xs: Value, out: Any, dimension: int, num_keys: int, **_: Any
-) -> Any:
+def _sort(w: Writer, *xs: Value, out: Any, dimension: int, num_keys: int, **_: Any) -> Any:
     if num_keys != 1:
         raise NoOperator("a sort by several keys")
     key = xs[0]

@@ -65,7 +65,7 @@ def _is_zero(w: Writer, x: Value) -> bool:
 
 
 def _ordered(w: Writer, x: Value, kind: str, hidden: int) -> Value:
-    """A weight (features, gates hidden) or a bias (gates hidden) as ONNX's (1, gates hidden, ...)."""
+    """A weight (features, gates hidden), or a bias, as ONNX's (1, gates hidden, ...)."""
     gates = len(_ORDERS[kind])
     if x.ndim == 2:
         x = w.transpose(x, (1, 0))

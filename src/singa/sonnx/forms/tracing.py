@@ -10,7 +10,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.extend.core import Literal
+from jax.extend.core import ClosedJaxpr, Literal
 
 from singa.device import is_float
 from singa.sonnx.forms.writer import Unfit, Value, Writer
@@ -79,7 +79,8 @@ def inlined(writer: Writer, jaxpr: Any, consts: Sequence[Any], xs: Sequence[Any]
 
     def read(atom: Any) -> Any:
         if isinstance(atom, Literal):
-            return np.asarray(atom.val, atom.aval.dtype)
+            aval: Any = atom.aval
+            return np.asarray(atom.val, aval.dtype)
         return known[atom]
 
     for equation in jaxpr.eqns:
@@ -145,7 +146,7 @@ def _program(name: str, parameters: Any, xs: list[Any]) -> tuple[Any, list[Any]]
 
 
 def _closed(program: Any) -> Any:
-    return program if hasattr(program, "consts") else jax.extend.core.ClosedJaxpr(program, ())
+    return program if hasattr(program, "consts") else ClosedJaxpr(program, ())
 
 
 def _loop(writer: Writer, parameters: Any, xs: list[Any]) -> list[Any]:

@@ -22,9 +22,10 @@ class Newer(Exception):
     """
 
     def __init__(self, kind: str, version: int | None) -> None:
-        super().__init__(f"the operator {kind} " + (
-            "is not for these types" if version is None else f"needs opset {version}"
-        ))
+        super().__init__(
+            f"the operator {kind} "
+            + ("is not for these types" if version is None else f"needs opset {version}")
+        )
         self.version = version
 
 
@@ -38,7 +39,7 @@ class Value(str):
     __slots__ = ("dtype", "shape")
 
     shape: Shape
-    dtype: np.dtype[Any] | None
+    dtype: Any  # None if it is not known
 
     def __new__(cls, name: str, shape: Shape = (), dtype: Any = None) -> Value:
         made = super().__new__(cls, name)
