@@ -33,6 +33,9 @@ class OnnxAttributes(dict[str, Any]):
         {'alpha': 2.0}
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+
     @staticmethod
     def from_onnx(args: Sequence[onnx.AttributeProto]) -> OnnxAttributes:
         """Those of a node of the package onnx."""
