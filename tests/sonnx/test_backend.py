@@ -21,9 +21,12 @@ def made():
 def test_a_prepared_model_runs_arrays_and_tensors(made):
     rep = sonnx.prepare(made)
     (name,), outputs = rep.inputs, rep.outputs
-    assert outputs == ["output"] and len(rep.layers) == 2 and len(rep.states) == 2
+    assert outputs == ["output"]
+    assert len(rep.layers) == 2
+    assert len(rep.states) == 2
     (found,) = rep.run([X])
-    assert isinstance(found, np.ndarray) and found.shape == (1, 2)
+    assert isinstance(found, np.ndarray)
+    assert found.shape == (1, 2)
     (again,) = rep.run(Tensor(data=X))
     assert isinstance(again, Tensor)
     np.testing.assert_array_equal(again.to_numpy(), found)
@@ -65,7 +68,8 @@ def test_a_node_alone():
 def test_nodes_attributes_and_types():
     node = sonnx.OnnxNode(helper.make_node("Elu", ["x"], ["y"], "e", alpha=2.0, mode="m"))
     assert (node.name, node.op_type, node.inputs, node.outputs) == ("e", "Elu", ["x"], ["y"])
-    assert node.attrs == {"alpha": 2.0, "mode": "m"} and node.getattr("beta", 1) == 1
+    assert node.attrs == {"alpha": 2.0, "mode": "m"}
+    assert node.getattr("beta", 1) == 1
     assert sonnx.onnx_type_to_singa_type(TensorProto.INT64) == np.int64
     for wrong in (TensorProto.STRING, 1000):
         with pytest.raises(FormatError):

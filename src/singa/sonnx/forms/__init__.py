@@ -26,6 +26,9 @@ __all__ = [
 
 _FACTORS = "ONNX has no operators that factor matrices"
 _OF_VALUES = "the shape of its result depends on values, which the rest of a graph needs to know"
+_COMPLEX = "ONNX has no operators for complex numbers"
+_SPECIAL = "ONNX has no such function"
+_RANDOM = "it draws random numbers from a key"
 
 OMITTED: dict[type, str] = {
     op.Cholesky: _FACTORS,
@@ -41,7 +44,33 @@ OMITTED: dict[type, str] = {
     op.ConstantOfShape: _OF_VALUES,
     op.NonZero: _OF_VALUES,
     op.Unique: _OF_VALUES,
-    op.ChannelDropout: "it draws random numbers from a key; in evaluation it is not called",
-    op.Dropout: "it draws random numbers from a key; in evaluation it is not called",
+    op.Polar: _COMPLEX,
+    op.Complex: _COMPLEX,
+    op.ViewAsReal: _COMPLEX,
+    op.ViewAsComplex: _COMPLEX,
+    op.Conj: _COMPLEX,
+    op.Angle: _COMPLEX,
+    op.Imag: _COMPLEX,
+    op.Real: _COMPLEX,
+    op.FourierTransform: _COMPLEX,
+    op.InverseFourierTransform: _COMPLEX,
+    op.RealFourierTransform: _COMPLEX,
+    op.InverseRealFourierTransform: _COMPLEX,
+    op.LGamma: _SPECIAL,
+    op.Digamma: _SPECIAL,
+    op.Polygamma: _SPECIAL,
+    op.BetaLn: _SPECIAL,
+    op.GammaInc: _SPECIAL,
+    op.GammaIncC: _SPECIAL,
+    op.BetaInc: _SPECIAL,
+    op.Zeta: _SPECIAL,
+    op.ErfInv: _SPECIAL,
+    op.I0: _SPECIAL,
+    op.I0e: _SPECIAL,
+    op.I1: _SPECIAL,
+    op.I1e: _SPECIAL,
+    op.DrawLogGamma: _RANDOM,
+    op.ChannelDropout: f"{_RANDOM}; in evaluation it is not called",
+    op.Dropout: f"{_RANDOM}; in evaluation it is not called",
 }
 """The operations that cannot be written, with the reason."""

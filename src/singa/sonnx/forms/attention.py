@@ -12,9 +12,9 @@ from singa.sonnx.forms.form import form
 from singa.sonnx.forms.writer import Unfit, Value, Writer
 
 
-@form(op.ScaledDotProductAttention)
+@form(op.ScaledDotProductAttention, of=("causal", "dropout", "scale", "masked", "need_weights"))
 def _attention(w: Writer, operation: Any, q: Value, k: Value, v: Value, *more: Value) -> str:
-    if more or len({x.dtype for x in (q, k, v)}) != 1:
+    if more or operation.need_weights or len({x.dtype for x in (q, k, v)}) != 1:
         raise Unfit("with a mask, there may be nothing to attend to")
     given = operation.scale
     scale = 1 / math.sqrt(max(q.shape[-1], 1)) if given is None else float(given)

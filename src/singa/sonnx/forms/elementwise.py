@@ -26,15 +26,31 @@ def _same(kind: str) -> Form:
 
 
 for _class, _kind in {
-    op.ReLU: "Relu", op.Sigmoid: "Sigmoid", op.Tanh: "Tanh", op.SoftPlus: "Softplus",
+    op.ReLU: "Relu", op.Sigmoid: "Sigmoid", op.Tanh: "Tanh", 
     op.SoftSign: "Softsign", op.Mish: "Mish", op.HardSwish: "HardSwish", op.Abs: "Abs",
     op.Negative: "Neg", op.Sign: "Sign", op.Exp: "Exp", op.Log: "Log", op.Sqrt: "Sqrt",
     op.Reciprocal: "Reciprocal", op.Erf: "Erf", op.Ceil: "Ceil", op.Floor: "Floor",
-    op.Rounde: "Round", op.Sin: "Sin", op.Cos: "Cos", op.Tan: "Tan", op.Asin: "Asin",
+    op.Sin: "Sin", op.Cos: "Cos", op.Tan: "Tan", op.Asin: "Asin",
     op.Acos: "Acos", op.Atan: "Atan", op.Sinh: "Sinh", op.Cosh: "Cosh", op.Asinh: "Asinh",
     op.Acosh: "Acosh", op.Atanh: "Atanh", op.IsNaN: "IsNaN",
 }.items():  # fmt: skip
     form(_class)(_same(_kind))
+
+
+@form(op.SoftPlus, of=("beta", "threshold"))
+def _softplus(w: Writer, operation: Any, x: Value) -> str:
+    if (operation.beta, operation.threshold) != (1, np.inf):
+        raise Unfit("ONNX has neither a beta nor a threshold")
+    _float(x)
+    return w.add("Softplus", x)
+
+
+@form(op.Rounde, of=("decimals",))
+def _round(w: Writer, operation: Any, x: Value) -> str:
+    if operation.decimals:
+        raise Unfit("ONNX rounds to whole numbers")
+    _float(x)
+    return w.add("Round", x)
 
 
 @form(op.Identity)
@@ -88,28 +104,28 @@ for _class, _kind in {op.And: "And", op.Or: "Or", op.Xor: "Xor", op.Not: "Not"}.
     form(_class)(_logic(_kind))
 
 
-@form(op.SoftMax, op.LogSoftmax)
+@form(op.SoftMax, op.LogSoftmax, of=("axis",))
 def _softmax(w: Writer, operation: Any, x: Value) -> str:
     kind = "Softmax" if isinstance(operation, op.SoftMax) else "LogSoftmax"
     return w.add(kind, x, axis=int(operation.axis))
 
 
-@form(op.LeakyRelu)
+@form(op.LeakyRelu, of=("a",))
 def _leaky_relu(w: Writer, operation: Any, x: Value) -> str:
     return w.add("LeakyRelu", x, alpha=float(operation.a))
 
 
-@form(op.Elu)
+@form(op.Elu, of=("alpha",))
 def _elu(w: Writer, operation: Any, x: Value) -> str:
     return w.add("Elu", x, alpha=float(operation.alpha))
 
 
-@form(op.SeLU)
+@form(op.SeLU, of=("alpha", "gamma"))
 def _selu(w: Writer, operation: Any, x: Value) -> str:
     return w.add("Selu", x, alpha=float(operation.alpha), gamma=float(operation.gamma))
 
 
-@form(op.HardSigmoid)
+@form(op.HardSigmoid, of=("alpha", "gamma"))
 def _hard_sigmoid(w: Writer, operation: Any, x: Value) -> str:
     return w.add("HardSigmoid", x, alpha=float(operation.alpha), beta=float(operation.gamma))
 
@@ -121,7 +137,7 @@ def _prelu(w: Writer, operation: Any, x: Value, slope: Value) -> str:
     return w.add("PRelu", *_promoted(w, x, slope))
 
 
-@form(op.Gelu)
+@form(op.Gelu, of=("approximate",))
 def _gelu(w: Writer, operation: Any, x: Value) -> str:
     return w.add("Gelu", x, approximate=operation.approximate)
 
@@ -136,7 +152,7 @@ def _relu6(w: Writer, operation: Any, x: Value) -> str:
     return _clipped(w, x, 0.0, 6.0)
 
 
-@form(op.Clip, op.HardTanh)
+@form(op.Clip, op.HardTanh, of=("low", "high"))
 def _clip(w: Writer, operation: Any, x: Value) -> str:
     return _clipped(w, x, operation.low, operation.high)
 

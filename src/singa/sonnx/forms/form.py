@@ -9,20 +9,25 @@ from singa.sonnx.forms.writer import Value, Writer
 
 Form = Callable[..., "str | Sequence[str]"]
 
-_FORMS: dict[type, Form] = {}
+_FORMS: dict[type, tuple[Form, frozenset[str]]] = {}
 
 
-def form(*classes: type) -> Callable[[Form], Form]:
+def form(*classes: type, of: Sequence[str] = ()) -> Callable[[Form], Form]:
     """Register a function as the form of operations.
 
     It takes the :class:`Writer`, the operation and its inputs (a :class:`Value` each), and returns
     the name of its output, or a list of them. It raises ``Unfit`` if it does not hold for this
     configuration: then the operation is written by the primitives of jax that it consists of.
+
+    Args:
+        classes: of the operations.
+        of: the names of all attributes of their configuration. An operation with a further one,
+            which the form does not know, is written by its primitives too.
     """
 
     def register(function: Form) -> Form:
         for each in classes:
-            _FORMS[each] = function
+            _FORMS[each] = (function, frozenset(of))
         return function
 
     return register
@@ -33,7 +38,8 @@ def form_of(operation: Any) -> Form | None:
     own = getattr(type(operation), "to_onnx", None)
     if own is not None:
         return _own
-    return _FORMS.get(type(operation))
+    found, known = _FORMS.get(type(operation), (None, frozenset()))
+    return found if set(vars(operation)) <= known else None
 
 
 def _own(writer: Writer, operation: Any, *xs: Value) -> Any:

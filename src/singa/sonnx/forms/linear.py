@@ -28,7 +28,7 @@ def _affine(w: Writer, operation: Any, x: Value, weight: Value, b: Value) -> str
     return w.add("Add", w.add("MatMul", x, weight), b)
 
 
-@form(op.AddBias)
+@form(op.AddBias, of=("axis",))
 def _add_bias(w: Writer, operation: Any, x: Value, b: Value) -> str:
     _one_type(x, b)
     if operation.axis == 1:
@@ -36,7 +36,7 @@ def _add_bias(w: Writer, operation: Any, x: Value, b: Value) -> str:
     return w.add("Add", x, b)
 
 
-@form(op.Gemm)
+@form(op.Gemm, of=("alpha", "beta", "transA", "transB"))
 def _gemm(w: Writer, operation: Any, *xs: Value) -> str:
     _one_type(*xs)
     return w.add(
@@ -45,7 +45,7 @@ def _gemm(w: Writer, operation: Any, *xs: Value) -> str:
     )  # fmt: skip
 
 
-@form(op.Einsum)
+@form(op.Einsum, of=("equation",))
 def _einsum(w: Writer, operation: Any, *xs: Value) -> str:
     _one_type(*xs)
     if "->" not in operation.equation or operation.equation.count("...") > 1:

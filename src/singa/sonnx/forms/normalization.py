@@ -12,7 +12,7 @@ from singa.sonnx.forms.form import form
 from singa.sonnx.forms.writer import Unfit, Value, Writer
 
 
-@form(op.FrozenBatchNormalization2d)
+@form(op.FrozenBatchNormalization2d, of=("eps",))
 def _batch(w: Writer, operation: Any, *xs: Value) -> str:
     if len({x.dtype for x in xs}) != 1:
         raise Unfit("the inputs are of several types")
@@ -22,13 +22,13 @@ def _batch(w: Writer, operation: Any, *xs: Value) -> str:
     )
 
 
-@form(op.LayerNormalization)
+@form(op.LayerNormalization, of=("eps",))
 def _layer(w: Writer, operation: Any, x: Value, scale: Value, *bias: Value) -> str:
     eps = float(operation.eps)
     return w.add("LayerNormalization", x, scale, *bias, axis=-scale.ndim, epsilon=eps)
 
 
-@form(op.InstanceNormalization)
+@form(op.InstanceNormalization, of=("groups", "eps"))
 def _instance(w: Writer, operation: Any, x: Value, scale: Value, *bias: Value) -> str:
     if x.ndim < 3 or x.dtype != scale.dtype:
         raise Unfit("it needs space, and one type")
@@ -36,7 +36,7 @@ def _instance(w: Writer, operation: Any, x: Value, scale: Value, *bias: Value) -
     return w.add("InstanceNormalization", x, scale, shift, epsilon=float(operation.eps))
 
 
-@form(op.GroupNormalization)
+@form(op.GroupNormalization, of=("groups", "eps"))
 def _group(w: Writer, operation: Any, x: Value, scale: Value, *bias: Value) -> str:
     if x.ndim < 3 or x.dtype != scale.dtype:
         raise Unfit("it needs space, and one type")

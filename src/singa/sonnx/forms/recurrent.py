@@ -15,18 +15,18 @@ _ORDERS = {"RNN": (0,), "LSTM": (0, 3, 1, 2), "GRU": (1, 0, 2)}
 """Which of our gates (i f g o; r z n) is at each place in ONNX (i o f c; z r h)."""
 
 
-@form(op.RNNSequence)
+@form(op.RNNSequence, of=("nonlinearity", "reverse", "cell"))
 def _rnn(w: Writer, operation: Any, *xs: Value) -> list[Value]:
     activation = "Tanh" if operation.nonlinearity == "tanh" else "Relu"
     return _sequence(w, operation, "RNN", xs, activations=[activation])
 
 
-@form(op.LSTMSequence)
+@form(op.LSTMSequence, of=("reverse",))
 def _lstm(w: Writer, operation: Any, *xs: Value) -> list[Value]:
     return _sequence(w, operation, "LSTM", xs)
 
 
-@form(op.GRUSequence)
+@form(op.GRUSequence, of=("reverse",))
 def _gru(w: Writer, operation: Any, *xs: Value) -> list[Value]:
     return _sequence(w, operation, "GRU", xs, linear_before_reset=1)
 

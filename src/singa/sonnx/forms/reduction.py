@@ -11,7 +11,9 @@ from singa.sonnx.forms.form import form
 from singa.sonnx.forms.writer import Unfit, Value, Writer
 
 
-@form(op.ReduceSum, op.ReduceMean, op.ReduceProd, op.ReduceMax, op.ReduceMin)
+@form(
+    op.ReduceSum, op.ReduceMean, op.ReduceProd, op.ReduceMax, op.ReduceMin, of=("axes", "keepdims")
+)
 def _reduction(w: Writer, operation: Any, x: Value) -> str:
     if x.dtype is None or not jnp.issubdtype(x.dtype, jnp.floating):
         raise Unfit("it is written for floats")

@@ -21,17 +21,17 @@ def _index(w: Writer, x: Value) -> Value:
     return x if x.dtype in (np.int32, np.int64) else w.cast(x, np.int64)
 
 
-@form(op.Embedding)
+@form(op.Embedding, of=("padding_idx", "scale_grad_by_freq"))  # both of gradients
 def _embedding(w: Writer, operation: Any, x: Value, table: Value) -> str:
     return w.add("Gather", table, _index(w, x), axis=0)
 
 
-@form(op.Gather)
+@form(op.Gather, of=("axis",))
 def _gather(w: Writer, operation: Any, x: Value, indices: Value) -> str:
     return w.add("Gather", x, _index(w, indices), axis=int(operation.axis))
 
 
-@form(op.GatherElements)
+@form(op.GatherElements, of=("axis",))
 def _gather_elements(w: Writer, operation: Any, x: Value, indices: Value) -> str:
     axis = int(operation.axis) % x.ndim
     for i, (size, wanted) in enumerate(zip(x.shape, indices.shape, strict=True)):
@@ -40,7 +40,7 @@ def _gather_elements(w: Writer, operation: Any, x: Value, indices: Value) -> str
     return w.add("GatherElements", x, _index(w, indices), axis=axis)
 
 
-@form(op.GetItem)
+@form(op.GetItem, of=("pattern",))
 def _get_item(w: Writer, operation: Any, x: Value, *arrays: Value) -> str:
     pattern = list(operation.pattern)
     used = sum(part is not None and part is not Ellipsis for part in pattern)
@@ -84,7 +84,7 @@ def _sliced(w: Writer, x: Value, axes: list[Any]) -> Value:
     return Value(w.slice(x, starts, ends, cut, steps), (), x.dtype)
 
 
-@form(op.ArgMax, op.ArgMin)
+@form(op.ArgMax, op.ArgMin, of=("axis", "keepdims", "select_last_index"))
 def _place(w: Writer, operation: Any, x: Value) -> str:
     y = w.add(
         type(operation).__name__, x, axis=int(operation.axis), keepdims=int(operation.keepdims),
@@ -93,7 +93,7 @@ def _place(w: Writer, operation: Any, x: Value) -> str:
     return w.cast(Value(y, (), np.int64), np.int32)
 
 
-@form(op.TopK)
+@form(op.TopK, of=("axis", "descending", "k"))
 def _top_k(w: Writer, operation: Any, x: Value) -> list[Value]:
     count = w.constant([operation.k], np.int64)
     axis, largest = int(operation.axis), int(operation.descending)

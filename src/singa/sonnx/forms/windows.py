@@ -17,7 +17,7 @@ def _ends(padding: Any) -> list[int]:
     return [int(before) for before, _ in padding] + [int(after) for _, after in padding]
 
 
-@form(op.Convolution, op.Convolution2d)
+@form(op.Convolution, op.Convolution2d, of=("stride", "padding", "dilation", "groups"))
 def _convolution(w: Writer, operation: Any, *xs: Value) -> str:
     if len({x.dtype for x in xs}) != 1 or min(_ends(operation.padding)) < 0:
         raise Unfit("the inputs are of several types, or the padding is negative")
@@ -28,7 +28,7 @@ def _convolution(w: Writer, operation: Any, *xs: Value) -> str:
     )  # fmt: skip
 
 
-@form(op.ConvolutionTranspose)
+@form(op.ConvolutionTranspose, of=("stride", "padding", "dilation", "groups", "output_padding"))
 def _convolution_transpose(w: Writer, operation: Any, *xs: Value) -> str:
     if len({x.dtype for x in xs}) != 1 or min(_ends(operation.padding)) < 0:
         raise Unfit("the inputs are of several types, or the padding is negative")
@@ -46,7 +46,11 @@ def _pads(operation: Any, x: Value) -> list[int]:
     return _ends(asked.pads)
 
 
-@form(op.MaxPooling, op.MaxPooling2d)
+@form(
+    op.MaxPooling,
+    op.MaxPooling2d,
+    of=("window", "stride", "padding", "ceil_mode", "dilation", "return_indices"),
+)
 def _max_pooling(w: Writer, operation: Any, x: Value) -> Any:
     attributes = {
         "kernel_shape": list(operation.window),
@@ -61,7 +65,11 @@ def _max_pooling(w: Writer, operation: Any, x: Value) -> Any:
     return w.add("MaxPool", x, **attributes)
 
 
-@form(op.AveragePooling, op.AveragePooling2d)
+@form(
+    op.AveragePooling,
+    op.AveragePooling2d,
+    of=("window", "stride", "padding", "ceil_mode", "dilation", "count_include_pad", "divisor"),
+)
 def _average_pooling(w: Writer, operation: Any, x: Value) -> Any:
     if operation.divisor is not None:
         raise Unfit("ONNX has no divisor")
@@ -74,19 +82,19 @@ def _average_pooling(w: Writer, operation: Any, x: Value) -> Any:
     )  # fmt: skip
 
 
-@form(op.GlobalAveragePool)
+@form(op.GlobalAveragePool, of=("data_format",))
 def _global_average(w: Writer, operation: Any, x: Value) -> Any:
     if operation.data_format != "channels_first":
         raise Unfit("the channels are last")
     return w.add("GlobalAveragePool", x)
 
 
-@form(op.AdaptiveAveragePooling)
+@form(op.AdaptiveAveragePooling, of=("size",))
 def _adaptive_average(w: Writer, operation: Any, x: Value) -> Any:
     return _adaptive(w, operation, x, "AveragePool", "GlobalAveragePool")
 
 
-@form(op.AdaptiveMaxPooling)
+@form(op.AdaptiveMaxPooling, of=("size",))
 def _adaptive_max(w: Writer, operation: Any, x: Value) -> Any:
     return _adaptive(w, operation, x, "MaxPool", "GlobalMaxPool")
 
@@ -101,7 +109,7 @@ def _adaptive(w: Writer, operation: Any, x: Value, kind: str, of_all: str) -> An
     return w.add(kind, x, kernel_shape=steps, strides=steps)
 
 
-@form(op.Resize)
+@form(op.Resize, of=("size", "mode"))
 def _resize(w: Writer, operation: Any, x: Value) -> Any:
     if operation.mode == "nearest":
         raise Unfit("runtimes round its places in several ways")
