@@ -37,8 +37,8 @@ MODULES = [
     "singa.distributions", "singa.layer", "singa.opt",
     "singa.metric", "singa.initializer", "singa.model", "singa.data", "singa.image_tool",
     "singa.device", "singa.singa_wrap",
-    "singa.weights", "singa.checkpoint", "singa.models", "singa.train", "singa.board",
-    "singa.errors",
+    "singa.weights", "singa.checkpoint", "singa.models", "singa.sonnx", "singa.train",
+    "singa.board", "singa.errors",
 ]  # fmt: skip
 """The modules that users import; all else is how they work."""
 

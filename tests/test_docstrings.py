@@ -26,7 +26,7 @@ FACES = {
     for name in (
         "autograd", "tensor", "linalg", "special", "random", "distributions", "layer", "opt",
         "metric", "initializer", "model", "data", "device", "image_tool", "train", "board", "graph",
-        "report", "checkpoint", "weights", "errors", "fft", "singa_wrap",
+        "report", "checkpoint", "weights", "errors", "fft", "singa_wrap", "sonnx",
     )
 }  # fmt: skip
 """What users import from."""

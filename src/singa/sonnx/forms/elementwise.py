@@ -26,7 +26,7 @@ def _same(kind: str) -> Form:
 
 
 for _class, _kind in {
-    op.ReLU: "Relu", op.Sigmoid: "Sigmoid", op.Tanh: "Tanh", 
+    op.ReLU: "Relu", op.Sigmoid: "Sigmoid", op.Tanh: "Tanh",
     op.SoftSign: "Softsign", op.Mish: "Mish", op.HardSwish: "HardSwish", op.Abs: "Abs",
     op.Negative: "Neg", op.Sign: "Sign", op.Exp: "Exp", op.Log: "Log", op.Sqrt: "Sqrt",
     op.Reciprocal: "Reciprocal", op.Erf: "Erf", op.Ceil: "Ceil", op.Floor: "Floor",
