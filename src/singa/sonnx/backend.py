@@ -78,6 +78,11 @@ class SingaRep(BackendRep):
     Attributes:
         model: the :class:`SONNXModel`.
         is_graph: whether :meth:`run` takes and returns Tensors whatever it is given.
+
+    Example:
+        >>> rep = sonnx.prepare(sonnx.to_onnx([Tensor(data=[1.0])], autograd.exp))
+        >>> rep.inputs, rep.outputs
+        (['x'], ['output'])
     """
 
     def __init__(self, model: SONNXModel) -> None:
@@ -235,7 +240,13 @@ class SingaBackend(Backend):
 
 
 class SingaFrontend:
-    """Writes models as ONNX, under SINGA's name of :func:`to_onnx`."""
+    """Writes models as ONNX, under SINGA's name of :func:`to_onnx`.
+
+    Example:
+        >>> x = Tensor(data=[1.0])
+        >>> sonnx.SingaFrontend.singa_to_onnx_model([x], autograd.exp).graph.node[0].op_type
+        'Exp'
+    """
 
     @classmethod
     def singa_to_onnx_model(

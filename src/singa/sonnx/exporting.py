@@ -167,6 +167,7 @@ def _model(
     dynamic: str | None,
 ) -> ModelProto:  # fmt: skip
     first = recordings[0]
+    _prune(run)
     _name_outputs(run)
     inputs = [
         _declared(key, [each.inputs[key] for each in recordings], sizes, dynamic)
@@ -192,6 +193,17 @@ def _model(
     return helper.make_model(
         graph, opset_imports=[opset], ir_version=version, producer_name="singa"
     )
+
+
+def _prune(run: Written) -> None:
+    """Remove the nodes that no output needs."""
+    wanted = {*run.outputs.values()}
+    kept = []
+    for node in reversed(run.writer.nodes):
+        if wanted.intersection(node.outputs):
+            kept.append(node)
+            wanted.update(node.inputs)
+    run.writer.nodes = kept[::-1]
 
 
 def _name_outputs(run: Written) -> None:
@@ -266,8 +278,8 @@ def export(
         OSError: the file cannot be written.
 
     Example:
-        >>> sonnx.export(layer.Linear(2), path, [Tensor(shape=(1, 3))], dynamic=("batch",))
-        >>> sonnx.load(path).graph.name
+        >>> sonnx.export(layer.Linear(2), "m.onnx", [Tensor(shape=(1, 3))], dynamic=("batch",))
+        >>> sonnx.load("m.onnx").graph.name
         'sonnx'
     """
     save(to_onnx(inputs, model, model_name, opset=opset, dynamic=dynamic), path)
@@ -289,8 +301,8 @@ def save(
 
     Example:
         >>> made = sonnx.to_onnx([Tensor(shape=(1, 3))], layer.Linear(2))
-        >>> sonnx.save(made, path)
-        >>> sonnx.load(path) == made
+        >>> sonnx.save(made, "m.onnx")
+        >>> sonnx.load("m.onnx") == made
         True
     """
     target = Path(path)

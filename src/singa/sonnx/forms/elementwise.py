@@ -81,7 +81,15 @@ for _class, _kind in {
     form(_class)(_arithmetic(_kind))
 
 
-@form(op.Div, op.Pow, op.Mean)
+@form(op.Pow)
+def _pow(w: Writer, operation: Any, a: Value, b: Value) -> str:
+    a, b = _promoted(w, a, b)
+    if a.dtype.kind in "iu" and not (b in w.constants and (w.constants[b] >= 0).all()):
+        raise Unfit("integers have no negative powers")
+    return w.add("Pow", a, b)
+
+
+@form(op.Div, op.Mean)
 def _of_floats(w: Writer, operation: Any, *xs: Value) -> str:
     xs = tuple(_promoted(w, *xs))
     _float(xs[0])
