@@ -1,4 +1,4 @@
-"""ONNX: any model in, trainable.
+"""ONNX: any model in, trainable, and out again.
 
 - ``reading.py``: files, and their arrays in ``values.py``.
 - ``graph.py``: a graph as plain Python objects.
@@ -6,6 +6,11 @@
 - ``rules/``: how each operator is computed, a file for each family.
 - ``running.py``: runs a graph.
 - ``network.py``: SONNXModel.
+- ``recording.py``: what a model computes, and ``writing.py``: as nodes.
+- ``forms/``: how each operation is written, a file for each family.
+- ``batches.py``: what depends on the size of the batch.
+- ``exporting.py``: to_onnx, save and export.
+- ``backend.py``: the names of SINGA's own module.
 """
 
 try:
@@ -17,8 +22,25 @@ except ImportError:
         "singa.sonnx needs the package onnx: pip install 'singa-xla[onnx]'"
     ) from None
 
+from singa.sonnx import forms as forms
 from singa.sonnx import rules as rules
+from singa.sonnx.backend import (
+    OnnxAttributes,
+    OnnxNode,
+    SingaBackend,
+    SingaFrontend,
+    SingaRep,
+    get_op,
+    onnx_type_to_singa_type,
+    prepare,
+    run_node,
+)
+from singa.sonnx.exporting import export, save, to_onnx
 from singa.sonnx.network import SONNXModel
 from singa.sonnx.reading import load
 
-__all__ = ["SONNXModel", "load"]
+__all__ = [
+    "OnnxAttributes", "OnnxNode", "SONNXModel", "SingaBackend", "SingaFrontend", "SingaRep",
+    "export", "get_op", "load", "onnx_type_to_singa_type", "prepare", "run_node", "save",
+    "to_onnx",
+]  # fmt: skip

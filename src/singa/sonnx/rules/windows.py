@@ -188,7 +188,7 @@ def _reduced(
 ) -> CTensor:
     return jax.lax.reduce_window(
         x,
-        jnp.asarray(start, x.dtype),
+        np.asarray(start, x.dtype),  # known to jax, or it finds no derivative
         jax.lax.max if reduction == "max" else jax.lax.add,
         (1, 1, *window),
         (1, 1, *strides),

@@ -1,0 +1,123 @@
+"""What a model computes: the calls of operations in one run of its forward."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from singa.core.tensor import Tensor
+from singa.device import CTensor
+from singa.errors import ArgumentError
+from singa.layer import Layer
+from singa.tape import Operation, no_grad, training
+
+
+@dataclass(frozen=True)
+class Called:
+    """One call of an operation, with the arrays that it took and gave."""
+
+    operation: Operation
+    xs: tuple[CTensor, ...]
+    ys: tuple[CTensor, ...]
+
+
+@dataclass
+class Recording:
+    """The calls in one run, in order.
+
+    Arrays are identified by themselves: a Tensor may get another array, but an array never changes.
+    """
+
+    inputs: dict[str, CTensor]
+    outputs: dict[str, CTensor] = field(default_factory=dict)
+    calls: list[Called] = field(default_factory=list)
+
+    def needed(self) -> list[Called]:
+        """The calls that the outputs depend on."""
+        wanted = {id(y) for y in self.outputs.values()}
+        found = []
+        for call in reversed(self.calls):
+            if any(id(y) in wanted for y in call.ys):
+                found.append(call)
+                wanted.update(map(id, call.xs))
+        return found[::-1]
+
+
+def record(function: Callable[..., Any], inputs: Mapping[str, Tensor]) -> Recording:
+    """Run a function in evaluation mode, without records for gradients, and note its operations.
+
+    Raises:
+        ArgumentError: it returns something else than Tensors.
+    """
+    thread = threading.get_ident()
+    recording = Recording({name: x.data for name, x in inputs.items()})
+
+    def note(operation: Operation, xs: Sequence[Tensor], ys: Sequence[Tensor]) -> None:
+        if threading.get_ident() == thread:
+            arrays = tuple(x.data for x in xs)
+            results = tuple(y.data for y in ys)
+            recording.calls.append(Called(operation.copy(), arrays, results))
+
+    with training(False), no_grad():
+        handle = Operation.register_forward_hook(note)
+        try:
+            found = function(*inputs.values())
+        finally:
+            handle.remove()
+    for name, y in _named(found):
+        recording.outputs[name] = y.data
+    return recording
+
+
+def _named(found: Any) -> list[tuple[str, Tensor]]:
+    """The Tensors that a function has returned, with names."""
+    flat: list[Tensor] = []
+
+    def add(item: Any) -> None:
+        if isinstance(item, Tensor):
+            flat.append(item)
+        elif isinstance(item, (list, tuple)):
+            for each in item:
+                add(each)
+        elif item is not None:
+            raise ArgumentError(f"export: the outputs must be Tensors, got {type(item).__name__}")
+
+    if isinstance(found, Mapping):
+        for each in found.values():
+            add(each)
+        if len(flat) == len(found):
+            return list(zip(map(str, found), flat, strict=True))
+    else:
+        add(found)
+    if not flat:
+        raise ArgumentError("export: the model returns no Tensor")
+    if len(flat) == 1:
+        return [("output", flat[0])]
+    return [(f"output_{i}", y) for i, y in enumerate(flat)]
+
+
+def input_names(function: Callable[..., Any], count: int) -> list[str]:
+    """Names for the inputs: those of the function's parameters, as far as it names them."""
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        parameters = []
+    names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    names = names[:count]
+    return names + [f"input_{i}" for i in range(len(names), count)]
+
+
+def momenta(model: Layer) -> dict[int, float]:
+    """The momentum of each running mean, by the identity of its array."""
+    found = {}
+    layers = [model]
+    while layers:
+        layer = layers.pop()
+        mean, momentum = getattr(layer, "running_mean", None), getattr(layer, "momentum", None)
+        if isinstance(mean, Tensor) and isinstance(momentum, float):
+            found[id(mean.data)] = momentum
+        layers += [each for _, each in layer.sublayers()]
+    return found
