@@ -162,7 +162,7 @@ ROWS = {
     ),
 }  # fmt: skip
 
-ABSTRACT = {"RNN_Base"}  # says of itself that it is one
+ABSTRACT = {"RNN_Base", "LayerMeta"}  # says of itself that it is one
 
 
 class Given(layer.Layer):

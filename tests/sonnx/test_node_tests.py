@@ -1,5 +1,6 @@
 """ONNX's own tests of its operators, run by SONNXModel."""
 
+import re
 import warnings
 from functools import cache
 
@@ -15,12 +16,26 @@ from singa.sonnx import SONNXModel
 EXCLUDED = {
     "test_training_dropout": "a dropout draws other numbers than NumPy's",
     "test_bernoulli": "it draws other numbers than NumPy's",
+    "test_momentum": "no model has ONNX's preview of training operators: singa.opt is here",
+    "test_nesterov_momentum": "the same",
+    "test_adam": "the same",
+    "test_adagrad": "the same",
+    "test_gradient_of": "the same: gradients are the tape's",
+    "test_scan_sum": "Scan of version 8, which had an axis of batches",
     "test_image_decoder": "ImageDecoder is not here: image_tool and Pillow read images",
     "test_dft": "up to 2e-6 where 0 is expected: the rounding of another algorithm",
     "test_resize_downsample_scales_linear_align_corners": "its output width is a fraction there",
     "test_resize_downsample_scales_cubic_align_corners": "its output width is a fraction there",
 }
 """Tests whose names begin so, and why they do not pass."""
+
+
+SHORT = re.compile(r"test_attention.*(fp16|bf16)")
+"""Attention in short types, which are rounded elsewhere here: by up to two units."""
+
+
+def is_excluded(name):
+    return name.startswith(tuple(EXCLUDED)) or SHORT.match(name)
 
 
 @cache
@@ -68,10 +83,12 @@ def compare(y, expected, case):
 
 
 @pytest.mark.parametrize("kind", sorted(cases()))
-def test_an_operator_computes_what_onnx_says(kind):
+def test_an_operator_computes_what_onnx_says(kind, request):
+    if kind.startswith("Cast"):  # XLA's cheap emitters lose NaN of 8 bits
+        request.getfixturevalue("optimized_once")
     failed = []
     for case in cases()[kind]:
-        if case.name.startswith(tuple(EXCLUDED)):
+        if is_excluded(case.name):
             continue
         try:
             with autograd.no_grad():

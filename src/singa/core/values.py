@@ -83,7 +83,7 @@ class Valued(Flagged):
 
     @classmethod
     def assign_all(cls, tensors: Sequence[Self], values: Sequence[CTensor]) -> None:
-        """:meth:`assign` several Tensors their values: it is faster than one after the other.
+        """:meth:`assign` several Tensors their values, of any shapes: faster than one by one.
 
         Example:
             >>> a, b = Tensor((2,)), Tensor((3,))

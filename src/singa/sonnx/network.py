@@ -40,6 +40,12 @@ class SONNXModel(Model):
 
     Shapes:
         xs, ys: those of the file's inputs and outputs.
+
+    Example:
+        >>> made = sonnx.to_onnx([Tensor((2, 3))], layer.Linear(4))
+        >>> read = sonnx.SONNXModel(made)
+        >>> read.forward(Tensor((2, 3)))[0].shape, list(read.get_params())
+        ((2, 4), ['W', 'b'])
     """
 
     def __init__(self, onnx_model: Source, device: Device | str | None = None) -> None:

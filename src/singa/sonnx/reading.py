@@ -28,6 +28,11 @@ def load(path: str | os.PathLike[str]) -> ModelProto:
     Raises:
         DataError: there is no such file.
         FormatError: it is no ONNX model.
+
+    Example:
+        >>> sonnx.save(sonnx.to_onnx([Tensor((1, 3))], layer.Linear(2)), "linear.onnx")
+        >>> [node.op_type for node in sonnx.load("linear.onnx").graph.node]
+        ['Gemm']
     """
     file = Path(path)
     try:

@@ -13,8 +13,9 @@ from singa.core.tensor import Tensor
 from singa.sonnx.rules.rule import Call, formula, rule
 
 _OF_TWO: dict[str, Callable[..., Tensor]] = {
-    "And": op._and, "Equal": op.equal, "Greater": op.greater, "GreaterOrEqual": op.greater_equal,
-    "Less": op.less, "LessOrEqual": op.less_equal, "Or": op._or, "Xor": op._xor,
+    "And": lambda a, b: op.And()(a, b)[0], "Equal": op.equal, "Greater": op.greater,
+    "GreaterOrEqual": op.greater_equal, "Less": op.less, "LessOrEqual": op.less_equal,
+    "Or": lambda a, b: op.Or()(a, b)[0], "Xor": lambda a, b: op.Xor()(a, b)[0],
 }  # fmt: skip
 _OF_BITS: dict[str, Callable[..., object]] = {
     "BitwiseAnd": jnp.bitwise_and, "BitwiseOr": jnp.bitwise_or, "BitwiseXor": jnp.bitwise_xor,

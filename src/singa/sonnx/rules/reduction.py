@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from singa import operation as op
 from singa.core.tensor import Tensor
-from singa.sonnx.rules.rule import Call, rule
+from singa.device import CTensor
+from singa.sonnx.rules.rule import Call, formula, rule
 
 _Reduction = Callable[[Tensor, tuple[int, ...] | None, bool], Tensor]
 
@@ -18,16 +20,37 @@ def _sum_of_squares(x: Tensor, axes: tuple[int, ...] | None, keepdims: bool) -> 
     return op.reduce_sum(op.mul(x, x), axes, keepdims)
 
 
+def _of_nothing_too(function: _Reduction, start: float) -> _Reduction:
+    """A reduction that our operation refuses where there is nothing along the axes."""
+
+    def reduced(x: Tensor, axes: tuple[int, ...] | None, keepdims: bool) -> Tensor:
+        if x.size():
+            return function(x, axes, keepdims)
+        return formula(_of_nothing, x, start=start, axes=axes, keepdims=keepdims)
+
+    return reduced
+
+
+def _of_nothing(x: CTensor, start: float, axes: Any, keepdims: bool) -> CTensor:
+    if jnp.issubdtype(x.dtype, jnp.floating):
+        end: Any = start
+    else:
+        info = None if x.dtype == bool else jnp.iinfo(x.dtype)
+        end = start > 0 if info is None else info.max if start > 0 else info.min
+    shape = x.sum(axes, keepdims=keepdims).shape
+    return jnp.full(shape, end, x.dtype)
+
+
 _REDUCTIONS: dict[str, tuple[_Reduction, int]] = {  # with the version whose axes are an input
     "ReduceSum": (op.reduce_sum, 13),
     "ReduceMean": (op.reduce_mean, 18),
-    "ReduceMax": (op.reduce_max, 18),
-    "ReduceMin": (op.reduce_min, 18),
+    "ReduceMax": (_of_nothing_too(op.reduce_max, -np.inf), 18),
+    "ReduceMin": (_of_nothing_too(op.reduce_min, np.inf), 18),
     "ReduceProd": (op.reduce_prod, 18),
     "ReduceL1": (lambda x, axes, keep: op.reduce_sum(op.abs(x), axes, keep), 18),
     "ReduceL2": (lambda x, axes, keep: op.norm(x, 2, axes, keep), 18),
     "ReduceLogSum": (lambda x, axes, keep: op.log(op.reduce_sum(x, axes, keep)), 18),
-    "ReduceLogSumExp": (lambda x, axes, keep: op.logsumexp(x, axes, keep), 18),
+    "ReduceLogSumExp": (_of_nothing_too(op.logsumexp, -np.inf), 18),
     "ReduceSumSquare": (_sum_of_squares, 18),
 }
 

@@ -9,7 +9,8 @@ import onnx
 
 from singa import operation as op
 from singa.core.tensor import Tensor
-from singa.sonnx.rules.rule import Call, rule
+from singa.device import CTensor
+from singa.sonnx.rules.rule import Call, formula, rule
 
 Known = np.ndarray[Any, Any]
 
@@ -40,7 +41,13 @@ def _reshape(call: Call, x: Tensor, shape: Known) -> Tensor:
     sizes = shape.tolist()
     if not call("allowzero", 0):
         sizes = [x.shape[i] if size == 0 else size for i, size in enumerate(sizes)]
+    if 0 in sizes:  # an empty one
+        return formula(_reshaped, x, shape=tuple(sizes))
     return op.reshape(x, sizes)
+
+
+def _reshaped(x: CTensor, shape: tuple[int, ...]) -> CTensor:
+    return x.reshape(shape)
 
 
 @rule("Flatten")
@@ -157,4 +164,4 @@ def _depth_to_space(call: Call, x: Tensor) -> Tensor:
 
 @rule("SpaceToDepth")
 def _space_to_depth(call: Call, x: Tensor) -> Tensor:
-    return op.space_to_depth(x, call("blocksize"))
+    return op.space_to_depth(x, call("blocksize"), call("mode", "DCR"))
