@@ -172,7 +172,7 @@ def _table(face: Any, names: list[str]) -> list[str]:
             continue
         used = operations & set(getattr(getattr(item, "__code__", None), "co_names", ()))
         made = "".join(f", :class:`{operation}`" for operation in sorted(used))
-        lines += [f"   * - :any:`{name}`{made}", f"     - {first_line(item)}"]
+        lines += [f"   * - :py:obj:`{name}`{made}", f"     - {first_line(item)}"]
     return [*lines, ""] if len(lines) > 4 else []
 
 

@@ -31,7 +31,7 @@ class SONNXModel(Model):
         device: where its Tensors are; the default device if not given.
 
     Attributes:
-        onnx_graph: the graph, as :class:`singa.sonnx.graph.Graph`.
+        onnx_graph: the graph: its nodes, inputs and outputs.
         device: where its Tensors are.
 
     Raises:
