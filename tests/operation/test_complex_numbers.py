@@ -20,7 +20,7 @@ H = 1e-6
 ROWS = {name: row for name, row in TABLE.items() if row.op.traceable}
 BY_PARTS = {
     "nanmean", "view_as_real", "fft", "fftn of four axes", "ifft2", "irfft", "irfft2", "hfft",
-    "istft", "embedding_bag of rows",
+    "istft", "embedding_bag of rows", "clip, by Tensors",
 }  # fmt: skip
 """Rows in which another operation refuses them; most make complex numbers of real inputs."""
 EAGERLY = [
