@@ -273,7 +273,7 @@ class Valued(Flagged):
         """
         return self._value("to_numpy").copy()
 
-    def item(self) -> Any:
+    def item(self) -> float:
         """The value of a one-element Tensor as a Python number.
 
         Raises:
@@ -287,7 +287,8 @@ class Valued(Flagged):
         value = self._value("item")
         if value.size != 1:
             raise ShapeError(f"item: one element is needed, the Tensor is of shape {self.shape}")
-        return value.item()
+        number: float = value.item()  # a complex one of a complex Tensor, which types cannot say
+        return number
 
     def tolist(self) -> Any:
         """The values as nested lists of Python numbers; a number if there are no axes.
