@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from benchmarks.cases import ROWS, Case, ids, rows
@@ -96,8 +98,11 @@ def cases() -> dict[type, Case]:
             lambda x, t: functional.multi_margin_loss(x, t.long()),
             labelled,
         ),
+        # A margin that is the difference of no two inputs: there the slope is either side's.
         ops.MarginRanking: Case(
-            ops.margin_ranking_loss, functional.margin_ranking_loss, signed_pairs
+            partial(ops.margin_ranking_loss, margin=0.1),
+            partial(functional.margin_ranking_loss, margin=0.1),
+            signed_pairs,
         ),
         ops.GaussianNegativeLogLikelihood: Case(
             ops.gaussian_nll_loss, functional.gaussian_nll_loss, rows(3), low=0.5
