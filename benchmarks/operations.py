@@ -90,10 +90,10 @@ def measure(name: str, case: Case, rounds: int) -> Times:
         ours, theirs = _ours(case, arrays), _theirs(case, arrays)
         for direction in DIRECTIONS[: 1 + case.differentiable]:
             runs = {"singa": ours[direction], "torch": theirs[direction]}
-            if name not in ("Dropout", "ChannelDropout"):
+            if not case.is_random:
                 where = f"{name}, {direction}, {size_name}"
                 for a, b in zip(runs["singa"](), runs["torch"](), strict=True):
-                    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+                    a, b = np.asarray(a, np.complex128), np.asarray(b, np.complex128)
                     # If large numbers cancel, the error of the result is that of these numbers.
                     scale = np.abs(b).max()
                     np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4 * scale, err_msg=where)
@@ -122,7 +122,7 @@ def _ours(case: Case, arrays: Sequence[Drawn]) -> dict[str, Callable[[], Any]]:
     xs = [Tensor(data=a, stores_grad=is_param) for a, is_param in arrays]
     autograd.training = True
     y = case.ours(*xs)
-    dy = Tensor(data=_gradient(y.shape)).as_type(y.dtype)
+    dy = Tensor(data=_gradient(y.shape, autograd.is_complex(y))).as_type(y.dtype)
     params = [x for x in xs if x.stores_grad]
 
     def forward() -> list[Any]:
@@ -141,7 +141,7 @@ def _theirs(case: Case, arrays: Sequence[Drawn]) -> dict[str, Callable[[], Any]]
     xs = [torch.from_numpy(a).requires_grad_(is_param) for a, is_param in arrays]
     params = [x for x in xs if x.requires_grad]
     y = case.theirs(*xs)
-    dy = torch.from_numpy(_gradient(y.shape)).to(y.dtype)
+    dy = torch.from_numpy(_gradient(y.shape, y.is_complex())).to(y.dtype)
 
     def forward() -> list[Any]:
         return [case.theirs(*xs).detach()]
@@ -152,9 +152,12 @@ def _theirs(case: Case, arrays: Sequence[Drawn]) -> dict[str, Callable[[], Any]]
     return {"forward": forward, "backward": backward}
 
 
-def _gradient(shape: Sequence[int]) -> np.ndarray:
+def _gradient(shape: Sequence[int], is_complex: bool) -> np.ndarray:
     """The gradient of an output of this shape."""
-    return np.asarray(np.random.default_rng(9).uniform(0.5, 1.5, tuple(shape)), np.float32)
+    rng = np.random.default_rng(9)
+    real = np.asarray(rng.uniform(0.5, 1.5, tuple(shape)), np.float32)
+    imag = np.asarray(rng.uniform(0.5, 1.5, tuple(shape)), np.float32)
+    return real + 1j * imag if is_complex else real
 
 
 def is_slow(times: Times) -> bool:

@@ -16,11 +16,18 @@ from typing import Any
 import numpy as np
 
 Inputs = Callable[[int], Sequence[Any]]
-"""From the size (0, 1, 2: small to large) to the inputs: the shape of a parameter to be drawn, or
-an array that is none, such as class ids."""
+"""From the size (0, 1, 2: small to large) to the inputs: the shape of a parameter to be drawn, a
+:class:`Parameter`, or an array that is none, such as class ids."""
 
 Drawn = tuple[np.ndarray, bool]
 """An input, and whether it is a parameter."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One that is given, as not all numbers will do."""
+
+    array: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -33,6 +40,8 @@ class Case:
         inputs: what both are called with.
         differentiable: whether there is a backward pass to measure.
         low, high: between which the inputs are.
+        is_complex: whether they are complex, with both parts in this range.
+        is_random: whether the output is drawn, so that there is nothing to compare.
     """
 
     ours: Callable[..., Any]
@@ -41,6 +50,8 @@ class Case:
     differentiable: bool = True
     low: float = -1.0
     high: float = 1.0
+    is_complex: bool = False
+    is_random: bool = False
 
     def arrays(self, size: int) -> list[Drawn]:
         rng = np.random.default_rng(size)
@@ -50,10 +61,14 @@ class Case:
             numbers = np.linspace(self.low, self.high, math.prod(shape), dtype=np.float32)
             return rng.permutation(numbers).reshape(shape)
 
-        return [
-            (drawn(part), True) if isinstance(part, tuple) else (part, False)
-            for part in self.inputs(size)
-        ]
+        def array(part: Any) -> Drawn:
+            if isinstance(part, Parameter):
+                return part.array, True
+            if not isinstance(part, tuple):
+                return part, False
+            return drawn(part) + 1j * drawn(part) if self.is_complex else drawn(part), True
+
+        return [array(part) for part in self.inputs(size)]
 
 
 ROWS = (128, 1024, 8192)  # of 256 numbers: 32 thousand to 2 million

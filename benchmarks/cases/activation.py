@@ -39,5 +39,5 @@ def cases() -> dict[type, Case]:
         ops.SoftSign: Case(ops.softsign, functional.softsign, one),
         ops.SoftMax: Case(ops.softmax, partial(torch.softmax, dim=1), one),
         ops.LogSoftmax: Case(ops.log_softmax, partial(torch.log_softmax, dim=1), one),
-        ops.Dropout: Case(ops.dropout, partial(functional.dropout, p=0.5), one),
+        ops.Dropout: Case(ops.dropout, partial(functional.dropout, p=0.5), one, is_random=True),
     }

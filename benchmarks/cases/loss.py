@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from benchmarks.cases import ROWS, Case, ids, rows
@@ -22,6 +24,10 @@ def cases() -> dict[type, Case]:
         signs = 2 * ids(ROWS[size] * 256, 2).reshape(-1, 256) - 1
         return [(ROWS[size], 256), signs.astype(np.float32)]
 
+    def signed_pairs(size: int) -> list[object]:
+        x, signs = signed(size)
+        return [x, x, signs]
+
     def pairs(size: int) -> list[object]:
         return [*two(size), (2 * ids(ROWS[size], 2) - 1).astype(np.float32)]
 
@@ -40,6 +46,11 @@ def cases() -> dict[type, Case]:
     def contrastive(a: torch.Tensor, b: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         far = functional.pairwise_distance(a, b, eps=0)
         return (t * far**2 + (1 - t) * functional.relu(1 - far) ** 2).mean() / 2
+
+    def their_focal(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        p, loss = x.sigmoid(), functional.binary_cross_entropy_with_logits(x, t, reduction="none")
+        wrong = t * (1 - p) + (1 - t) * p
+        return (loss * wrong**2 * (0.25 * t + 0.75 * (1 - t))).sum() / len(x)
 
     def negative_likelihood(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         return functional.nll_loss(x, t.long())
@@ -74,6 +85,32 @@ def cases() -> dict[type, Case]:
             ops.kl_div, lambda x, t: functional.kl_div(x, t, reduction="batchmean"), two, low=0.1
         ),
         ops.Hinge: Case(ops.hinge_loss, lambda x, t: functional.relu(1 - t * x).mean(), signed),
+        ops.SoftMargin: Case(ops.soft_margin_loss, functional.soft_margin_loss, signed),
+        ops.HingeEmbedding: Case(
+            ops.hinge_embedding_loss,
+            functional.hinge_embedding_loss,
+            signed,
+            low=0.1,
+            high=1.9,
+        ),
+        ops.MultiMargin: Case(
+            ops.multi_margin_loss,
+            lambda x, t: functional.multi_margin_loss(x, t.long()),
+            labelled,
+        ),
+        # A margin that is the difference of no two inputs: there the slope is either side's.
+        ops.MarginRanking: Case(
+            partial(ops.margin_ranking_loss, margin=0.1),
+            partial(functional.margin_ranking_loss, margin=0.1),
+            signed_pairs,
+        ),
+        ops.GaussianNegativeLogLikelihood: Case(
+            ops.gaussian_nll_loss, functional.gaussian_nll_loss, rows(3), low=0.5
+        ),
+        ops.PoissonNegativeLogLikelihood: Case(
+            ops.poisson_nll_loss, functional.poisson_nll_loss, two
+        ),
+        ops.SigmoidFocal: Case(ops.sigmoid_focal_loss, their_focal, two, low=0.1, high=0.9),
         ops.CTC: Case(
             lambda x, *rest: ops.ctc_loss(ops.log_softmax(x, 2), *rest),
             lambda x, *rest: their_ctc(x.log_softmax(2), *rest),

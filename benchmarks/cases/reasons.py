@@ -11,7 +11,7 @@ _REASONS = {
     "PyTorch returns a view. Arrays of XLA have none between programs; within a compiled step it "
     "costs nothing here either.": (
         "Concat Expand Flatten Reshape Slice Split Squeeze Stack Transpose Unsqueeze ReduceSum "
-        "ReduceMean GetItem Unstack"
+        "ReduceMean GetItem Unstack Real Imag Complex ViewAsReal ViewAsComplex"
     ),
     "On its own it has to change the order of the channels, before and after. In a step with "
     "other operations on images this happens once.": (

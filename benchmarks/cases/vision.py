@@ -43,7 +43,10 @@ def cases() -> dict[type, Case]:
             partial(functional.local_response_norm, size=5),
             images(),
         ),
-        ops.ChannelDropout: Case(ops.dropout2d, functional.dropout2d, images()),
+        ops.ChannelDropout: Case(ops.dropout2d, functional.dropout2d, images(), is_random=True),
+        ops.ClipByNorm: Case(
+            lambda x: ops.clip_by_norm(x, 9.0, 1), lambda x: torch.renorm(x, 2, 0, 9.0), rows()
+        ),
         ops.Normalize: Case(ops.normalize, functional.normalize, rows()),
         ops.HardTanh: Case(
             partial(ops.hardtanh, max_val=0.5), partial(functional.hardtanh, max_val=0.5), rows()

@@ -34,6 +34,11 @@ def cases() -> dict[type, Case]:
     def lines(size: int) -> list[tuple[int, ...]]:
         return [LINES[size]]
 
+    def pooled(size: int) -> list[object]:
+        *batch, height, width = IMAGES[size]
+        places = np.arange(height * width, dtype=np.int32).reshape(height, width)[::2, ::2]
+        return [(*batch, *places.shape), np.tile(places, (*batch, 1, 1))]
+
     window = {"kernel_size": 3, "stride": 2, "padding": 1}
     mean = {**window, "count_include_pad": False}
     return {
@@ -60,6 +65,11 @@ def cases() -> dict[type, Case]:
         ops.MaxPooling: Case(
             partial(ops.max_pool_1d, **window), partial(functional.max_pool1d, **window), lines
         ),
+        ops.MaxUnpooling: Case(
+            lambda x, i: ops.max_unpool(x, i, 2),
+            lambda x, i: functional.max_unpool2d(x, i.long(), 2),
+            pooled,
+        ),
         ops.AveragePooling2d: Case(
             partial(ops.avg_pool_2d, **window),
             partial(functional.avg_pool2d, **mean),
@@ -84,6 +94,11 @@ def cases() -> dict[type, Case]:
         ops.Resize: Case(
             lambda x: ops.resize(x, (32, 32), "linear"),
             lambda x: functional.interpolate(x, (32, 32), mode="bilinear"),
+            images(),
+        ),
+        ops.Interpolate: Case(
+            lambda x: ops.resize(x, (32, 32), "cubic"),
+            lambda x: functional.interpolate(x, (32, 32), mode="bicubic"),
             images(),
         ),
         ops.UpSample: Case(
