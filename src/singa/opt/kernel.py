@@ -30,7 +30,8 @@ from singa.opt.step import (
     unscaled,
     update,
 )
-from singa.tape.kernel import arrays_only, named, table
+from singa.tape.arrays_only import arrays_only
+from singa.tape.kernel import named, table
 from singa.tape.table import Tracing
 
 METHODS = ("rule", "init")

@@ -18,7 +18,8 @@ from singa.core.tensor import Tensor, wrap
 from singa.core.watching import outside_capture
 from singa.device import CTensor, DType, float32
 from singa.errors import ArgumentError, DTypeError
-from singa.tape.kernel import arrays_only, named
+from singa.tape.arrays_only import arrays_only
+from singa.tape.kernel import named
 
 MOST_FORMULAS = 1024
 """The number of formulas that are kept."""

@@ -4,6 +4,7 @@
 - ``record.py``: Record, one call of an operation.
 - ``configuration.py``: the key of an operation's kernel.
 - ``differentiation.py``: by its own backward or by jax; gradients of complex numbers.
+- ``arrays_only.py``: what compiled methods are refused.
 - ``kernel.py``: an operation's forward and backward, compiled once and cached.
 - ``table.py``: which kernels are cached, and for how long.
 - ``backward.py``: the backward pass, which yields gradients as they become complete.

@@ -14,9 +14,9 @@ class, is guarded: when that changes, the kernel is compiled again.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from functools import partial
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, TypeAlias
 from weakref import ref
 
 import jax
@@ -25,12 +25,11 @@ import numpy as np
 
 from singa.core.exact import copied
 from singa.core.guard import EagerGuard, guard_of, running
-from singa.core.tensor import Tensor
-from singa.core.watching import Exchange, Listener, local
 from singa.device import CTensor, DType, float32, has_gradients
 from singa.engine import memory
-from singa.errors import CaptureError, DTypeError, GradientError, ShapeError
+from singa.errors import DTypeError, GradientError, ShapeError
 from singa.tape import differentiation
+from singa.tape.arrays_only import arrays_only
 from singa.tape.broadcasting import back_broadcast
 from singa.tape.configuration import configuration
 from singa.tape.likes import OperationLike, RecordLike
@@ -401,51 +400,6 @@ def _as_outputs(operation: OperationLike, ys: Any) -> Arrays:
                 "them, is expected"
             )
     return tuple(map(jnp.asarray, ys))
-
-
-class _Refusal(Listener[Tensor]):
-    """Refuses all use of Tensors: in a kernel, they would be frozen at their present values."""
-
-    def __init__(self, what: str, instead: str) -> None:
-        self._what, self._instead = what, instead
-
-    def refuse(self) -> NoReturn:
-        raise CaptureError(
-            f"{self._what} compute with CTensors; a Tensor in them would be frozen at its present "
-            f"value. {self._instead}"
-        )
-
-    def communicates(self, communicator: Exchange) -> None:
-        raise CaptureError(f"{self._what} run on one rank; they exchange nothing with others")
-
-    def made(self, tensor: Tensor) -> None:
-        self.refuse()
-
-
-_LOOKS_AT_VALUES = jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError
-_ON_HOST = ". An operation with traceable = False runs as Python each time"
-
-
-@contextmanager
-def arrays_only(what: str, instead: str) -> Iterator[None]:
-    """A block in which any use of a Tensor is refused.
-
-    Args:
-        what: the methods that run in the block, for messages.
-        instead: what the user should do instead.
-    """
-    outer = local.capture, local.journal
-    local.capture = local.journal = _Refusal(what, instead)
-    try:
-        yield
-    except _LOOKS_AT_VALUES as error:
-        raise CaptureError(
-            f"{what} are compiled: they run once for all values, so that an if, a loop over values "
-            "or a function of NumPy cannot see these. Compute with jax.numpy: jnp.where instead of "
-            f"if, jnp.sin instead of np.sin{_ON_HOST}"
-        ) from error
-    finally:
-        local.capture, local.journal = outer
 
 
 def _arrays_only(operation: OperationLike) -> AbstractContextManager[None]:
