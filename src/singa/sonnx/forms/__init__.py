@@ -10,8 +10,10 @@ from singa.sonnx.forms import (
     elementwise,
     linear,
     normalization,
-    primitives,
+    primitives_of_elements,
     primitives_of_places,
+    primitives_of_shapes,
+    primitives_of_sums,
     recurrent,
     reduction,
     selection,
@@ -20,8 +22,9 @@ from singa.sonnx.forms import (
 )
 
 __all__ = [
-    "OMITTED", "attention", "elementwise", "linear", "normalization", "primitives",
-    "primitives_of_places", "recurrent", "reduction", "selection", "shaping", "windows",
+    "OMITTED", "attention", "elementwise", "linear", "normalization",
+    "primitives_of_elements", "primitives_of_places", "primitives_of_shapes", "primitives_of_sums",
+    "recurrent", "reduction", "selection", "shaping", "windows",
 ]  # fmt: skip
 
 _FACTORS = "ONNX has no operators that factor matrices"
