@@ -24,22 +24,17 @@ def fft2(
     axes: Sequence[int] | None = (-2, -1),
     norm: str | None = "backward",
 ) -> Tensor:
-    """The Fourier transform along two axes.
+    """:func:`fftn` along two axes, the last ones if none are given.
 
     Args:
-        x: any shape, real or complex.
-        s: the size of each axis, to which ``x`` is cut, or padded with zeros; -1 for that of ``x``.
-        axes: the two axes to transform.
-        norm: ``"backward"``, ``"ortho"`` or ``"forward"``; see above.
-
-    Returns:
-        Complex numbers, of the shape of ``x`` with the sizes ``s``.
+        x, s, norm: as in :func:`fftn`, which has the shapes.
+        axes: the two axes.
 
     Example:
         >>> fft.fft2(tensor.ones((2, 3))).shape
         (2, 3)
     """
-    return FourierTransform(s, axes, norm)(x)[0]
+    return fftn(x, s, axes, norm)
 
 
 def ifft2(
@@ -48,22 +43,17 @@ def ifft2(
     axes: Sequence[int] | None = (-2, -1),
     norm: str | None = "backward",
 ) -> Tensor:
-    """The inverse of :func:`fft2`, along two axes.
+    """:func:`ifftn` along two axes, the last ones if none are given.
 
     Args:
-        x: any shape, real or complex.
-        s: the size of each axis, to which ``x`` is cut, or padded with zeros; -1 for that of ``x``.
-        axes: the two axes to transform.
-        norm: ``"backward"``, ``"ortho"`` or ``"forward"``; see above.
-
-    Returns:
-        Complex numbers, of the shape of ``x`` with the sizes ``s``.
+        x, s, norm: as in :func:`ifftn`, which has the shapes.
+        axes: the two axes.
 
     Example:
         >>> fft.ifft2(tensor.ones((2, 3))).shape
         (2, 3)
     """
-    return InverseFourierTransform(s, axes, norm)(x)[0]
+    return ifftn(x, s, axes, norm)
 
 
 def rfft2(
@@ -72,23 +62,17 @@ def rfft2(
     axes: Sequence[int] | None = (-2, -1),
     norm: str | None = "backward",
 ) -> Tensor:
-    """The Fourier transform of real numbers along two axes, without half of the last one.
+    """:func:`rfftn` along two axes, the last ones if none are given.
 
     Args:
-        x: any shape, real.
-        s: the size of each axis, to which ``x`` is cut, or padded with zeros; -1 for that of ``x``.
-        axes: the two axes to transform.
-        norm: ``"backward"``, ``"ortho"`` or ``"forward"``; see above.
-
-    Returns:
-        Complex numbers, of the shape of ``x`` with the sizes ``s``, but the last of them halved:
-        ``s[-1] // 2 + 1``.
+        x, s, norm: as in :func:`rfftn`, which has the shapes.
+        axes: the two axes.
 
     Example:
         >>> fft.rfft2(tensor.ones((2, 4))).shape
         (2, 3)
     """
-    return RealFourierTransform(s, axes, norm)(x)[0]
+    return rfftn(x, s, axes, norm)
 
 
 def irfft2(
@@ -97,22 +81,17 @@ def irfft2(
     axes: Sequence[int] | None = (-2, -1),
     norm: str | None = "backward",
 ) -> Tensor:
-    """The inverse of :func:`rfft2`: real numbers.
+    """:func:`irfftn` along two axes, the last ones if none are given.
 
     Args:
-        x: what :func:`rfft2` returns, with m elements along the last axis.
-        s: the size of each axis, ``2 * (m - 1)`` for the last one if None; -1 for that of ``x``.
-        axes: the two axes to transform.
-        norm: ``"backward"``, ``"ortho"`` or ``"forward"``; see above.
-
-    Returns:
-        Real numbers, of the shape of ``x`` with the sizes ``s``.
+        x, s, norm: as in :func:`irfftn`, which has the shapes.
+        axes: the two axes.
 
     Example:
         >>> fft.irfft2(tensor.ones((2, 3))).shape
         (2, 4)
     """
-    return InverseRealFourierTransform(s, axes, norm)(x)[0]
+    return irfftn(x, s, axes, norm)
 
 
 def fftn(
