@@ -60,13 +60,16 @@ def backward(
 
 
 class _Gradients(dict[Tensor, Tensor]):
-    """Gradients by Tensor. It holds the Tensors, so that their ids stay theirs."""
+    """Gradients by Tensor, and by its id. It holds the Tensors, so that their ids stay theirs."""
+
+    _by_id: dict[int, Tensor] | None = None  # made when an id is looked up first
 
     def __missing__(self, key: object) -> Tensor:
-        for tensor, gradient in self.items():
-            if isinstance(key, int) and key == id(tensor):  # a Tensor compares its elements
-                return gradient
-        raise KeyError(key)
+        if not isinstance(key, int):
+            raise KeyError(key)
+        if self._by_id is None:
+            self._by_id = {id(tensor): gradient for tensor, gradient in self.items()}
+        return self._by_id[key]
 
 
 def gradients(
