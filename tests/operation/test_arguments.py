@@ -22,8 +22,23 @@ def t(*shape, dtype="float32"):
 IDS = t(2, dtype="int32")
 IMAGE, VOLUME, SEQUENCE = (1, 2, 4, 4), (1, 2, 2, 4, 4), (1, 2, 4)
 
+ONE_AXIS, AXES = ("fft", "ifft", "rfft", "irfft", "hfft", "ihfft"), ("2", "n")
+
 # The Tensors of a call, and its arguments that are numbers.
 CALLS = {
+    **{name: ([t(3, 4)], {"n": 3, "axis": 0}) for name in ONE_AXIS},
+    **{
+        name + which: ([t(3, 4)], {"s": (2, 5), "axes": (0, 1)})
+        for name in ("fft", "ifft", "rfft", "irfft")
+        for which in AXES
+    },
+    "fftshift": ([t(3, 4)], {"axes": (1,)}),
+    "ifftshift": ([t(3, 4)], {"axes": (1,)}),
+    "fftfreq": ([], {"n": 3, "d": 2}),
+    "rfftfreq": ([], {"n": 3, "d": 2}),
+    "stft": ([t(8)], {"n_fft": 4, "hop_length": 2, "win_length": 3}),
+    "istft": ([t(3, 5)], {"n_fft": 4, "hop_length": 2, "win_length": 4, "length": 6}),
+    "polygamma": ([], {"order": 1, "x": t(2)}),
     "elu": ([t(2)], {"alpha": 2}),
     "embedding": ([IDS, t(3, 2)], {"padding_idx": 1, "max_norm": 9, "norm_type": 1}),
     "embedding_bag": (
@@ -312,7 +327,7 @@ def test_what_is_no_number_is_refused_in_words(name):
         wrongs = ["text", [None], [[1]]]
         if not ("None" in kind or "Axes" in kind):
             wrongs.append(None)
-        if name not in ("squeeze", "expand", "Gemm"):  # which take a shape of ()
+        if name not in ("squeeze", "expand", "fftshift", "ifftshift", "Gemm"):  # which take ()
             wrongs += [[], {}]
         if key in SIZES:
             wrongs.append(0)
