@@ -49,6 +49,7 @@ from singa.device import int32 as int32
 from singa.device import int64 as int64
 from singa.device import uint8 as uint8
 from singa.errors import ArgumentError, DTypeError, ShapeError, warn
+from singa.placement import Split, split_as, split_of
 
 TensorLike: TypeAlias = "Tensor | ArrayLike"
 
@@ -110,10 +111,16 @@ class Tensor(Valued, Recorded):
             if isinstance(shape, list):
                 _not_elements(shape)
             with concrete():
-                self._data = jnp.zeros(as_shape(shape), wanted or float32, device=device.jax_device)
+                sizes, home = as_shape(shape), device.home
+                if device.mesh is not None and requires_grad and not stores_grad:
+                    home = device.place_of_input(sizes)
+                self._data = jnp.zeros(sizes, wanted or float32, device=home)
         else:
             source = data.data if isinstance(data, Tensor) else data
-            self._data = as_ctensor(source, device, wanted)
+            place = None
+            if device.mesh is not None and not stores_grad:
+                place = device.place_of_input(np.shape(source))
+            self._data = as_ctensor(source, device, wanted, place)
             if shape not in ((), None) and as_shape(shape) != self._data.shape:
                 raise ShapeError(f"Tensor: shape {shape} given with data of {self._data.shape}")
         self.device = device
@@ -209,7 +216,9 @@ class Tensor(Valued, Recorded):
             <Device cpu>
         """
         device = as_device(device)
-        self._move(move(self.data, device), device)
+        is_input = self._requires_grad and not self._stores_grad
+        place = device.place_of_input(self.shape) if is_input else None
+        self._move(move(self.data, device, place), device)
         return self
 
     def _move(self, value: CTensor, device: Device) -> None:
@@ -261,7 +270,9 @@ class Tensor(Valued, Recorded):
     def __reduce__(self) -> Any:
         # A leaf, as from deepcopy: the record of its computation is not pickled.
         values = self._value("pickle")
-        return _unpickled, (values, self.device, self._requires_grad, self._stores_grad, self.name)
+        split = None if self.device.mesh is None else split_of(self._data)
+        flags = (self._requires_grad, self._stores_grad)
+        return _unpickled, (values, self.device, *flags, self.name, split)
 
     def contiguous(self) -> Tensor:
         """The Tensor itself: the elements of every Tensor are in order.
@@ -344,9 +355,17 @@ def wrap(
 
 
 def _unpickled(
-    values: np.ndarray[Any, Any], device: Device, requires_grad: bool, stores: bool, name: str
+    values: np.ndarray[Any, Any],
+    device: Device,
+    requires_grad: bool,
+    stores: bool,
+    name: str,
+    split: Split | None = None,
 ) -> Tensor:
-    tensor = wrap(as_ctensor(values, device, None), device, requires_grad)
+    place = None
+    if split is not None and device.mesh is not None:
+        place = split_as(device.mesh, values.shape, split, name or "a Tensor")
+    tensor = wrap(as_ctensor(values, device, None, place), device, requires_grad)
     tensor.name, tensor._stores_grad = name, stores
     return tensor
 

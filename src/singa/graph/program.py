@@ -91,6 +91,7 @@ class Program:
         self._expected = [_kind(t) for t in (*capture.inputs, *args)]
         self._simple = [effect for effect in capture.effects if effect.is_simple]
         self._others = [effect for effect in capture.effects if not effect.is_simple]
+        self._consts = _on_one_mesh(capture.jaxpr.consts, (*args, *capture.inputs))
         self._direct: Callable[..., Sequence[CTensor]] | None = None
         self._fill_result = filler(capture.result)
         self.arg_names = [arg.name for arg in args]
@@ -112,7 +113,8 @@ class Program:
         if capture.communicator is not None:
             step = capture.communicator.mapped(step)
             inputs = capture.communicator.everywhere(inputs)
-        run = jax.jit(named(step, "step"), donate_argnums=donated)
+        places = self._places_of_results(args)
+        run = jax.jit(named(step, "step"), donate_argnums=donated, **places)
         self._run = run.lower(*inputs).compile(self._compiler_options())
         memory.return_unused()
         self.is_compiled_anew = True
@@ -247,7 +249,7 @@ class Program:
         return (
             [t._data for t in self._donated_tensors],
             [t._data if isinstance(t, Tensor) else t for t in self._kept_inputs],
-            list(self.capture.jaxpr.consts),
+            list(self._consts),
             [arg._data for arg in args],
         )
 
@@ -270,6 +272,20 @@ class Program:
         inputs = dict(zip((*self._donated, *self._kept), (*donated, *kept), strict=True))
         outputs = self._function(*[inputs[i] for i in range(len(inputs))], *consts, *args)
         return [*[outputs[i] for i in self._order], *outputs[len(self._order) :]]
+
+    def _places_of_results(self, args: Sequence[Tensor]) -> dict[str, Any]:
+        """On a mesh: what a Tensor is assigned is spread over the devices as it was before."""
+        capture = self.capture
+        if all(t.device.mesh is None for t in (*self._written, *args)):
+            return {}
+        targets = [*self._written, *(args[i] for i in capture.written_args)]
+        avals = capture.jaxpr.out_avals
+        new = [*(avals[i] for i in self._order), *avals[len(self._order) :]]
+        places = [
+            t._data.sharding if not _is_traced(t) and t._data.shape == aval.shape else None
+            for t, aval in zip(targets, new, strict=False)
+        ]
+        return {"out_shardings": [*places, *[None] * (len(new) - len(places))]}
 
     def _compiler_options(self) -> dict[str, Any]:
         devices = {device for _, sharding in self._expected for device in sharding.device_set}
@@ -300,6 +316,16 @@ _NOTHING: list[Any] = []
 def _kind(x: Tensor | CTensor) -> tuple[Any, Any]:
     array = x._data if isinstance(x, Tensor) else x
     return jax.typeof(array), array.sharding
+
+
+def _on_one_mesh(arrays: Sequence[Any], those: Iterable[Any]) -> list[Any]:
+    """A step's constants, on each device of the mesh that its Tensors are on, if they are."""
+    homes = [t.device.home for t in those if isinstance(t, Tensor) and t.device.mesh is not None]
+    return [jax.device_put(array, homes[0]) for array in arrays] if homes else list(arrays)
+
+
+def _is_traced(tensor: Tensor) -> bool:
+    return isinstance(tensor._data, jax.core.Tracer)
 
 
 def _opened(closed: ClosedJaxpr) -> ClosedJaxpr:

@@ -26,7 +26,7 @@ import numpy as np
 from singa.core.exact import copied
 from singa.core.guard import EagerGuard, guard_of, running
 from singa.device import CTensor, DType, float32, has_gradients
-from singa.engine import memory
+from singa.engine import memory, native
 from singa.errors import DTypeError, GradientError, ShapeError
 from singa.tape import differentiation
 from singa.tape.arrays_only import arrays_only
@@ -81,6 +81,7 @@ class Kernel:
         for name in names:
             del attributes[name]
         attributes.update({name: copied(value) for name, value in attributes.items()})
+        is_spread = native.here.spread
         guard = guard_of(
             type(operation), attributes, ("forward", "backward", "arithmetic", "complex_numbers")
         )
@@ -92,7 +93,7 @@ class Kernel:
             table.traced(tracings, tracing, hash((identity, is_recorded, avals)))
 
         def infer(given: dict[str, Any], *xs: CTensor) -> dict[Tracing, Arrays]:
-            with running(guard):
+            with running(guard), native.spread(is_spread):
                 ys = _forward(operation.copy(given), precision, *xs)
             tracing = Tracing()
             traced(tracing, False, xs, ys)
@@ -101,7 +102,7 @@ class Kernel:
         def record(given: dict[str, Any], *xs: CTensor) -> Recorded:
             called = operation.copy(given)
             before = dict(called.__dict__)
-            with running(guard):
+            with running(guard), native.spread(is_spread):
                 ys = _forward_for_backward(called, precision, xs)
             left = {
                 name: value
@@ -121,6 +122,8 @@ class Kernel:
 def kernel_of(operation: OperationLike, precision: DType | None) -> tuple[Kernel, dict[str, Any]]:
     """The kernel for an operation's configuration, and the attributes that are its arguments."""
     key, given = configuration(operation, precision)
+    if native.here.spread:
+        key = (key, "spread")
     kernel = table.kernels.get(key)
     if kernel is None or (kernel.guard is not None and not kernel.guard.holds_here()):
         kernel = table.kernels[key] = Kernel(operation, precision, tuple(given), hash(key))
@@ -179,8 +182,8 @@ class Trace(Tracing):
     """
 
     __slots__ = (
-        "__weakref__", "_backwards", "_given", "_guard", "_left_on", "_operation", "_places",
-        "_precision", "exist", "has_gradients", "input_avals", "output_avals", "recomputes",
+        "__weakref__", "_backwards", "_given", "_guard", "_is_spread", "_left_on", "_operation",
+        "_places", "_precision", "exist", "has_gradients", "input_avals", "output_avals", "recomputes",
     )  # fmt: skip
 
     def __init__(
@@ -196,6 +199,7 @@ class Trace(Tracing):
         super().__init__()
         self._operation, self._guard = operation, guard
         self._precision, self._given = precision, tuple(given)
+        self._is_spread = native.here.spread
         self.recomputes = False
         self.exist: dict[tuple[tuple[int, ...], tuple[bool, ...]], tuple[bool, ...]] = {}
         self.input_avals = tuple(jax.typeof(x) for x in xs)
@@ -294,11 +298,12 @@ class Trace(Tracing):
     def _compile(self, given: tuple[int, ...], needed: tuple[bool, ...]) -> Callable[..., Any]:
         configured, guard, left_on = self._operation, self._guard, self._left_on
         input_avals, output_avals = self.input_avals, self.output_avals
+        is_spread = self._is_spread
 
         def backward(saved: list[CTensor], dys: list[CTensor]) -> Any:
             operation = left_on(configured.copy(), saved)
             arrived = dict(zip(given, dys, strict=True))
-            with running(guard), _arrays_only(operation):
+            with running(guard), native.spread(is_spread), _arrays_only(operation):
                 dxs = input_gradients(operation, arrived, input_avals, output_avals, needed)
             # A gradient that is passed on unchanged, or to several inputs, is not returned (again):
             # XLA would copy it.

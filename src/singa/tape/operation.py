@@ -10,6 +10,7 @@ import jax
 from singa.core.tensor import Tensor, wrap
 from singa.core.watching import FORWARD, calling, local
 from singa.device import CTensor
+from singa.engine import native
 from singa.errors import DeviceError, DTypeError
 from singa.tape import hooks, host
 from singa.tape.differentiation import pulled_back
@@ -176,6 +177,8 @@ class Operation:
         try:
             if not self.traceable:
                 ys, can_have = _on_host(self, record, arrays)
+            elif device.mesh is not None:
+                ys, can_have = _on_mesh(self, record, arrays, xs)
             elif record is None:
                 ys = computed(self, arrays)
             else:
@@ -299,6 +302,16 @@ def _recorded(
     if here.segment is not None:
         here.segment.add(record, (kernel, given), arrays, xs)
     return ys, trace.has_gradients
+
+
+def _on_mesh(
+    operation: Operation, record: Record | None, arrays: list[CTensor], xs: Sequence[Tensor]
+) -> tuple[Arrays, tuple[bool, ...]]:
+    """The same for arrays that are spread over several devices: without native kernels."""
+    with native.spread(True):
+        if record is None:
+            return computed(operation, arrays), ()
+        return _recorded(record, arrays, xs)
 
 
 def _on_host(

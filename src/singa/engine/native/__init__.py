@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -55,9 +57,29 @@ CHANNELS_LAST = (0, 2, 3, 1)
 element-wise operations between two kernels in this layout too."""
 
 
+class _Here(threading.local):
+    spread = False
+
+
+here = _Here()
+"""``spread`` is whether the arrays of what is traced now are spread over several devices. XLA can
+split its own operations, but no custom calls: then formulas are used, on CPUs too."""
+
+
+@contextmanager
+def spread(is_spread: bool) -> Iterator[None]:
+    """A block in which arrays are spread over several devices, or in which they are not."""
+    before, here.spread = here.spread, is_spread
+    try:
+        yield
+    finally:
+        here.spread = before
+
+
 def supports(*xs: Array | jax.ShapeDtypeStruct) -> bool:
     """Whether the kernels take arrays of these types and shapes: float32, and not empty."""
-    return available and all(x.dtype == jnp.float32 and x.size for x in xs)
+    is_whole = available and not here.spread
+    return is_whole and all(x.dtype == jnp.float32 and x.size for x in xs)
 
 
 def run(kernel: Callable[..., Any], formula: Callable[..., Any], *xs: Array) -> Any:
