@@ -30,6 +30,11 @@ from singa.core.tensor import Tensor
 from singa.core.watching import local
 from singa.device import CTensor, Device
 from singa.errors import ArgumentError, DeviceError, DistributedError
+from singa.spreading import fully_sharded as fully_sharded
+from singa.spreading import place as place
+from singa.spreading import placement as placement
+from singa.spreading import shard as shard
+from singa.spreading import tensor_parallel as tensor_parallel
 
 AXIS = "rank"
 """The name of the mesh's only axis: an index along it is a rank."""
@@ -202,6 +207,11 @@ class Communicator:
     """
 
     def __init__(self, device: Device) -> None:
+        if device.mesh is not None:
+            raise DeviceError(
+                f"{device.name} is a mesh, on which a step already is one of all its devices: use "
+                "the optimizer itself, without DistOpt. A communicator exchanges between processes"
+            )
         first: dict[int, Any] = {}
         for place in jax.devices(device.jax_device.platform):
             first.setdefault(place.process_index, place)
