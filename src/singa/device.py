@@ -421,8 +421,8 @@ def create_mesh(
     """Several devices of this process as one: a grid whose axes have names.
 
     A Tensor on it is one array, of which each device has a part, or the whole. Inputs, as made by
-    ``Tensor(data=x, device=mesh)``, are split along their first axis over ``batch``, if that divides
-    it; parameters and other states are whole on each device, until
+    ``Tensor(data=x, device=mesh)``, are split along their first axis over ``batch``, if it can be
+    divided; parameters and other states are whole on each device, until
     :func:`singa.distributed.shard` spreads them. Where an array is changes no results, except for
     rounding: batch normalization too sees the whole batch.
 

@@ -213,8 +213,8 @@ class Communicator:
                 "the optimizer itself, without DistOpt. A communicator exchanges between processes"
             )
         first: dict[int, Any] = {}
-        for place in jax.devices(device.jax_device.platform):
-            first.setdefault(place.process_index, place)
+        for each in jax.devices(device.jax_device.platform):
+            first.setdefault(each.process_index, each)
         first[_world.rank] = device.jax_device
         if len(first) != _world.size:
             raise DeviceError(

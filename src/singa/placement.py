@@ -27,7 +27,7 @@ Place: TypeAlias = Any
 
 
 def mesh_of(axes: Mapping[str, int], devices: Sequence[jax.Device]) -> Mesh:
-    """jax's mesh with these axes, of the first of these devices.
+    """A mesh with these axes, of the first of these devices.
 
     Raises:
         ArgumentError: names or sizes are wrong, or there are fewer devices.
@@ -41,7 +41,9 @@ def mesh_of(axes: Mapping[str, int], devices: Sequence[jax.Device]) -> Mesh:
         if not isinstance(name, str) or not name.isidentifier():
             raise ArgumentError(f"create_mesh: an axis has a name, such as 'data'; got {name!r}")
         if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < 1:
-            raise ArgumentError(f"create_mesh: the axis {name!r} has a size of 1 or more, got {size!r}")
+            raise ArgumentError(
+                f"create_mesh: the axis {name!r} has a size of 1 or more, got {size!r}"
+            )
     count = math.prod(axes.values())
     if count > len(devices):
         raise ArgumentError(

@@ -6,6 +6,7 @@ that is needed here is to place each parameter once; the optimizer's state follo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
@@ -13,6 +14,7 @@ from typing import Any, TypeAlias
 
 import jax
 from jax.core import Tracer
+from jax.sharding import Mesh
 
 from singa.core.guard import changed
 from singa.core.tensor import Tensor
@@ -24,7 +26,8 @@ from singa.placement import Split, split_as, split_of
 Splits: TypeAlias = Sequence[Sequence[str]]
 """For each axis of an array, the names of the mesh's axes along which it is split."""
 
-Rule: TypeAlias = "Mapping[str, Split] | Callable[[str, tuple[int, ...], Splits, Mapping[str, int]], Split | None]"
+RuleFunction: TypeAlias = Callable[[str, tuple[int, ...], Splits, Mapping[str, int]], Split | None]
+Rule: TypeAlias = Mapping[str, Split] | RuleFunction
 """Patterns of names with splits; or a function of a parameter's name and shape, of how it is split
 by the rules before, and of the sizes of the mesh's axes, that gives how to split it further."""
 
@@ -137,15 +140,17 @@ def shard(model: Any, *rules: Rule) -> None:
 
 def _spread(rules: Sequence[Rule], params: Mapping[str, Tensor]) -> None:
     """Place parameters by rules: all of them, or none if one cannot be placed."""
-    places = []
+    splits: list[Split] = []
     for name, p in params.items():
         mesh = _mesh(p.device, f"shard: {name}")
-        places.append(split_as(mesh, p.shape, _split(rules, name, p), f"shard: {name}"))
-    for p, found in zip(params.values(), places, strict=True):
-        place(p, found.spec)
+        split = _split(rules, mesh, name, p)
+        split_as(mesh, p.shape, split, f"shard: {name}")  # all are checked before one is placed
+        splits.append(split)
+    for p, split in zip(params.values(), splits, strict=True):
+        place(p, split)
 
 
-def _split(rules: Sequence[Rule], name: str, p: Tensor) -> Split:
+def _split(rules: Sequence[Rule], mesh: Mesh, name: str, p: Tensor) -> Split:
     """How the rules split a parameter."""
     splits: list[tuple[str, ...]] = [()] * p.ndim
     for rule in rules:
@@ -155,7 +160,7 @@ def _split(rules: Sequence[Rule], name: str, p: Tensor) -> Split:
             found = rule(name, p.shape, splits, p.device.axes)
         more: Split = () if found is None else found
         if len(more) > p.ndim:
-            split_as(p.device.mesh, p.shape, more, f"shard: {name}")  # raises
+            split_as(mesh, p.shape, more, f"shard: {name}")  # raises
         for axis, names in enumerate(more):
             splits[axis] += (names,) if isinstance(names, str) else tuple(names or ())
     return splits
@@ -163,14 +168,14 @@ def _split(rules: Sequence[Rule], name: str, p: Tensor) -> Split:
 
 def _expect_matches(rules: Sequence[Rule], params: Mapping[str, Tensor]) -> None:
     for rule in rules:
-        for pattern in rule if isinstance(rule, Mapping) else getattr(rule, "patterns", ()):
+        for pattern in rule if isinstance(rule, Mapping) else ():
             if not any(fnmatchcase(name, pattern) for name in params):
                 raise ArgumentError(
                     f"shard: no parameter matches {pattern!r}; their names are {', '.join(params)}"
                 )
 
 
-def _mesh(device: Device, what: str) -> Any:
+def _mesh(device: Device, what: str) -> Mesh:
     if device.mesh is None:
         raise DeviceError(
             f"{what} is on {device.name}, which is a single device; device.create_mesh makes a "
@@ -179,51 +184,55 @@ def _mesh(device: Device, what: str) -> Any:
     return device.mesh
 
 
-class fully_sharded:
+def fully_sharded(axis: str = "data", least: int = 0) -> Rule:
     """A rule that splits every parameter along one axis of the mesh, usually that of the batch.
 
-    Of each parameter, the longest axis that this divides and that is not split yet is split;
-    a parameter without such an axis stays whole. Where a compiled step computes with a parameter,
-    it gathers the whole of it, and once more in the backward pass.
+    Of each parameter, the longest axis that this divides and that is not split yet is split; a
+    parameter without such an axis stays whole. A compiled step gathers a parameter where it
+    computes with it, and again in the backward pass.
 
     (Zhao et al., 2023: "PyTorch FSDP: Experiences on Scaling Fully Sharded Data Parallel".)
 
     Args:
         axis: the mesh's axis.
-        least: smaller parameters, with fewer elements, stay whole.
+        least: parameters with fewer elements stay whole.
 
     Example:
         >>> rule = distributed.fully_sharded("data")
         >>> rule("linear1.W", (12, 64), [(), ()], {"data": 8})
         (None, 'data')
     """
-
-    def __init__(self, axis: str = "data", least: int = 0) -> None:
-        self.axis, self.least = axis, least
-
-    def __call__(
-        self, name: str, shape: tuple[int, ...], splits: Splits, axes: Mapping[str, int]
-    ) -> Split | None:
-        if self.axis not in axes:
-            raise ArgumentError(
-                f"fully_sharded: the mesh has no axis {self.axis!r}; its axes are "
-                f"{', '.join(axes)}"
-            )
-        count = 1
-        for size in shape:
-            count *= size
-        free = [
-            i
-            for i, (size, names) in enumerate(zip(shape, splits, strict=True))
-            if not names and size and size % axes[self.axis] == 0
-        ]
-        if not free or count < self.least:
-            return None
-        longest = max(free, key=lambda i: shape[i])
-        return tuple(self.axis if i == longest else None for i in range(len(shape)))
+    return partial(_longest_axis, axis, least)
 
 
-class tensor_parallel:
+def _longest_axis(
+    axis: str,
+    least: int,
+    name: str,
+    shape: tuple[int, ...],
+    splits: Splits,
+    axes: Mapping[str, int],
+) -> Split | None:
+    if axis not in axes:
+        raise ArgumentError(
+            f"fully_sharded: the mesh has no axis {axis!r}; its axes are {', '.join(axes)}"
+        )
+    free = [
+        i
+        for i, (size, names) in enumerate(zip(shape, splits, strict=True))
+        if not names and size and size % axes[axis] == 0
+    ]
+    if not free or math.prod(shape) < least:
+        return None
+    longest = max(free, key=lambda i: shape[i])
+    return tuple(axis if i == longest else None for i in range(len(shape)))
+
+
+def tensor_parallel(
+    axis: str = "model",
+    outputs: Sequence[str] = ("*linear1", "*self_attn", "*multihead_attn"),
+    inputs: Sequence[str] = ("*linear2", "*out_proj"),
+) -> Rule:
     """A rule that splits the products of matrices themselves along one axis of the mesh.
 
     Of two layers that follow each other, the first one's outputs and the second one's inputs are
@@ -244,22 +253,25 @@ class tensor_parallel:
         >>> rule("fc2.W", (8, 4), [(), ()], {"model": 2}), rule("fc2.b", (4,), [()], {"model": 2})
         (('model', None), None)
     """
+    for paths in (outputs, inputs):
+        if isinstance(paths, str):
+            raise ArgumentError(f"tensor_parallel: a list of patterns is expected, got {paths!r}")
+    return partial(_of_products, axis, tuple(outputs), tuple(inputs))
 
-    def __init__(
-        self,
-        axis: str = "model",
-        outputs: Sequence[str] = ("*linear1", "*self_attn", "*multihead_attn"),
-        inputs: Sequence[str] = ("*linear2", "*out_proj"),
-    ) -> None:
-        self.axis, self.outputs, self.inputs = axis, tuple(outputs), tuple(inputs)
 
-    def __call__(
-        self, name: str, shape: tuple[int, ...], splits: Splits, axes: Mapping[str, int]
-    ) -> Split | None:
-        path, _, own = name.rpartition(".")
-        is_matrix = len(shape) == 2
-        if any(fnmatchcase(path, pattern) for pattern in self.inputs):
-            return (self.axis, None) if is_matrix else None
-        if any(fnmatchcase(path, pattern) for pattern in self.outputs):
-            return (None, self.axis) if is_matrix else (self.axis,)
-        return None
+def _of_products(
+    axis: str,
+    outputs: tuple[str, ...],
+    inputs: tuple[str, ...],
+    name: str,
+    shape: tuple[int, ...],
+    splits: Splits,
+    axes: Mapping[str, int],
+) -> Split | None:
+    path = name.rpartition(".")[0]
+    is_matrix = len(shape) == 2
+    if any(fnmatchcase(path, pattern) for pattern in inputs):
+        return (axis, None) if is_matrix else None
+    if any(fnmatchcase(path, pattern) for pattern in outputs):
+        return (None, axis) if is_matrix else (axis,)
+    return None

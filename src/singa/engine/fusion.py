@@ -11,6 +11,7 @@ from jax import Array
 
 from singa.engine import native
 
+
 def apart(function: Callable[..., Any], *xs: Array) -> Any:
     """``function(*xs)``, with inputs and outputs that are really computed and kept in memory.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import chain, count, repeat, starmap
 from sys import getrefcount
 from typing import Any
@@ -21,6 +22,7 @@ from singa.graph.effects import Given, blank, fill, filler
 from singa.graph.fusing import fuse
 from singa.graph.interrupts import uninterrupted
 from singa.graph.sequence import one_by_one
+from singa.placement import part_bytes
 from singa.tape.kernel import named
 
 # The reference count of an array that only its Tensor holds, in a list of arrays: the references
@@ -95,14 +97,16 @@ class Program:
         self._direct: Callable[..., Sequence[CTensor]] | None = None
         self._fill_result = filler(capture.result)
         self.arg_names = [arg.name for arg in args]
+        self.arg_bytes = sum(part_bytes(arg._data) for arg in args)  # on each device
         numbered = _numbered(capture.jaxpr)
         opened = _opened(numbered if sequential else fuse(numbered, capture.owners()))
         self.is_compiled_anew = self.is_spent = False
         self._run: Callable[..., Sequence[CTensor]]
         self._function: Callable[..., list[CTensor]] = jaxpr_as_fun(opened)
+        places = self._places_of_results(args)
         if sequential:
             self._function = one_by_one(opened, capture.communicator)
-            self._run = self._evaluate
+            self._run = partial(_put, places, self._evaluate) if places else self._evaluate
             return
         same = next((other for other in similar if other._does_the_same(self)), None)
         if same is not None:
@@ -113,8 +117,8 @@ class Program:
         if capture.communicator is not None:
             step = capture.communicator.mapped(step)
             inputs = capture.communicator.everywhere(inputs)
-        places = self._places_of_results(args)
-        run = jax.jit(named(step, "step"), donate_argnums=donated, **places)
+        options: dict[str, Any] = {"out_shardings": places} if places else {}
+        run = jax.jit(named(step, "step"), donate_argnums=donated, **options)
         self._run = run.lower(*inputs).compile(self._compiler_options())
         memory.return_unused()
         self.is_compiled_anew = True
@@ -273,11 +277,11 @@ class Program:
         outputs = self._function(*[inputs[i] for i in range(len(inputs))], *consts, *args)
         return [*[outputs[i] for i in self._order], *outputs[len(self._order) :]]
 
-    def _places_of_results(self, args: Sequence[Tensor]) -> dict[str, Any]:
-        """On a mesh: what a Tensor is assigned is spread over the devices as it was before."""
+    def _places_of_results(self, args: Sequence[Tensor]) -> list[Any]:
+        """On a mesh, where results go: what a Tensor is assigned is spread as it was before."""
         capture = self.capture
         if all(t.device.mesh is None for t in (*self._written, *args)):
-            return {}
+            return []
         targets = [*self._written, *(args[i] for i in capture.written_args)]
         avals = capture.jaxpr.out_avals
         new = [*(avals[i] for i in self._order), *avals[len(self._order) :]]
@@ -285,7 +289,7 @@ class Program:
             t._data.sharding if not _is_traced(t) and t._data.shape == aval.shape else None
             for t, aval in zip(targets, new, strict=False)
         ]
-        return {"out_shardings": [*places, *[None] * (len(new) - len(places))]}
+        return [*places, *[None] * (len(new) - len(places))]
 
     def _compiler_options(self) -> dict[str, Any]:
         devices = {device for _, sharding in self._expected for device in sharding.device_set}
@@ -322,6 +326,14 @@ def _on_one_mesh(arrays: Sequence[Any], those: Iterable[Any]) -> list[Any]:
     """A step's constants, on each device of the mesh that its Tensors are on, if they are."""
     homes = [t.device.home for t in those if isinstance(t, Tensor) and t.device.mesh is not None]
     return [jax.device_put(array, homes[0]) for array in arrays] if homes else list(arrays)
+
+
+def _put(
+    places: Sequence[Any], run: Callable[..., Sequence[CTensor]], *inputs: list[CTensor]
+) -> list[CTensor]:
+    """Results of operations that ran one by one, put where they belong."""
+    results = zip(run(*inputs), places, strict=True)
+    return [result if place is None else jax.device_put(result, place) for result, place in results]
 
 
 def _is_traced(tensor: Tensor) -> bool:

@@ -183,7 +183,8 @@ class Trace(Tracing):
 
     __slots__ = (
         "__weakref__", "_backwards", "_given", "_guard", "_is_spread", "_left_on", "_operation",
-        "_places", "_precision", "exist", "has_gradients", "input_avals", "output_avals", "recomputes",
+        "_places", "_precision", "exist", "has_gradients", "input_avals", "output_avals",
+        "recomputes",
     )  # fmt: skip
 
     def __init__(
