@@ -308,7 +308,7 @@ def _on_mesh(
     operation: Operation, record: Record | None, arrays: list[CTensor], xs: Sequence[Tensor]
 ) -> tuple[Arrays, tuple[bool, ...]]:
     """The same for arrays that are spread over several devices: without native kernels."""
-    with native.spread(True):
+    with native.spread(native.MAPPED if native.here.spread else native.SPREAD):
         if record is None:
             return computed(operation, arrays), ()
         return _recorded(record, arrays, xs)

@@ -57,19 +57,23 @@ CHANNELS_LAST = (0, 2, 3, 1)
 element-wise operations between two kernels in this layout too."""
 
 
+WHOLE, SPREAD, MAPPED = range(3)
+
+
 class _Here(threading.local):
-    spread = False
+    spread = WHOLE
 
 
 here = _Here()
-"""``spread`` is whether the arrays of what is traced now are spread over several devices. XLA can
-split its own operations, but no custom calls: then formulas are used, on CPUs too."""
+"""``spread`` is whether the arrays of what is traced now are spread over several devices; and
+:data:`MAPPED` if that is inside a function that is mapped over them. XLA can split its own operations,
+but no custom calls: then formulas are used, on CPUs too."""
 
 
 @contextmanager
-def spread(is_spread: bool) -> Iterator[None]:
-    """A block in which arrays are spread over several devices, or in which they are not."""
-    before, here.spread = here.spread, is_spread
+def spread(how: int) -> Iterator[None]:
+    """A block in which arrays are spread over several devices in this way."""
+    before, here.spread = here.spread, how
     try:
         yield
     finally:
