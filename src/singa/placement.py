@@ -138,6 +138,15 @@ def as_before(value: Any, before: Any) -> Any:
     return jax.device_put(value, place) if getattr(now, "mesh", mesh) == mesh else value
 
 
+def whole_from(first: int, array: Any, mesh: Mesh) -> Any:
+    """The array with its axes from this one on not split; in code that is being traced."""
+    if array.ndim <= first:
+        return array
+    free = [PartitionSpec.UNCONSTRAINED] * first
+    spec = PartitionSpec(*free, *[None] * (array.ndim - first))
+    return jax.lax.with_sharding_constraint(array, NamedSharding(mesh, spec))
+
+
 def part_bytes(array: Any) -> int:
     """The bytes of an array that each device holds."""
     return int(math.prod(array.sharding.shard_shape(array.shape)) * array.dtype.itemsize)

@@ -39,6 +39,7 @@ class _Filters(Operation):
     """
 
     arithmetic = "low"
+    whole_from = 2
 
     def __init__(
         self,
@@ -169,8 +170,9 @@ class _Filters(Operation):
         the filters' gradients were wrong for some shapes, and for others the process was aborted.
         A convolution in a mapped function becomes one in groups.
         """
-        in_groups = self.groups > 1 or native.here.spread == native.MAPPED
-        return x.dtype == np.float64 or bool(native.here.spread and in_groups)
+        spread = native.here.spread
+        in_groups = spread is not None and (self.groups > 1 or spread.is_mapped)
+        return x.dtype == np.float64 or in_groups
 
     def _layout(self, image: str, filters: str) -> tuple[str, str, str]:
         space = "DHW"[-len(self.stride) :]

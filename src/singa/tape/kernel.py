@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 from weakref import ref
 
 import jax
@@ -28,6 +28,7 @@ from singa.core.guard import EagerGuard, guard_of, running
 from singa.device import CTensor, DType, float32, has_gradients
 from singa.engine import memory, native
 from singa.errors import DTypeError, GradientError, ShapeError
+from singa.placement import whole_from
 from singa.tape import differentiation
 from singa.tape.arrays_only import arrays_only
 from singa.tape.broadcasting import back_broadcast
@@ -38,6 +39,7 @@ from singa.tape.table import Table, Tracing
 
 Arrays: TypeAlias = tuple[CTensor, ...]
 Recorded: TypeAlias = "tuple[Arrays, dict[ref[Trace], Arrays]]"
+A = TypeVar("A")
 Layout: TypeAlias = tuple[int, ...]
 """For each input's gradient, its index in the list of outputs' gradients and computed arrays."""
 
@@ -122,7 +124,7 @@ class Kernel:
 def kernel_of(operation: OperationLike, precision: DType | None) -> tuple[Kernel, dict[str, Any]]:
     """The kernel for an operation's configuration, and the attributes that are its arguments."""
     key, given = configuration(operation, precision)
-    if native.here.spread:
+    if native.here.spread is not None:
         key = (key, native.here.spread)
     kernel = table.kernels.get(key)
     if kernel is None or (kernel.guard is not None and not kernel.guard.holds_here()):
@@ -132,11 +134,23 @@ def kernel_of(operation: OperationLike, precision: DType | None) -> tuple[Kernel
 
 def _forward(operation: OperationLike, precision: DType | None, *xs: CTensor) -> Arrays:
     differentiation.refuse_complex(operation, xs)
+    xs = tuple(_whole(operation, xs))
     if precision is None and operation.arithmetic == WIDE:
         return _forward_in_float32(operation, xs)
     xs = converted(xs, precision)
     with _arrays_only(operation):
-        return _as_outputs(operation, operation.forward(*xs))
+        return tuple(_whole(operation, _as_outputs(operation, operation.forward(*xs))))
+
+
+def _whole(operation: OperationLike, arrays: Sequence[A]) -> Sequence[A]:
+    """On a mesh: arrays whose axes are not split that the operation needs as a whole."""
+    spread, first = native.here.spread, operation.whole_from
+    if spread is None or first is None:
+        return arrays
+    return [
+        whole_from(first, array, spread.mesh) if isinstance(array, jax.Array) else array
+        for array in arrays
+    ]
 
 
 def _forward_in_float32(operation: OperationLike, xs: Arrays) -> Arrays:
@@ -144,7 +158,7 @@ def _forward_in_float32(operation: OperationLike, xs: Arrays) -> Arrays:
     plain = operation.copy()
     wide = converted(xs, float32)
     with _arrays_only(operation):
-        ys = _as_outputs(operation, operation.forward(*wide))
+        ys = tuple(_whole(operation, _as_outputs(operation, operation.forward(*wide))))
         if all(x is given for x, given in zip(wide, xs, strict=True)):
             return ys
         likes = jax.eval_shape(lambda *xs: _as_outputs(plain, plain.forward(*xs)), *xs)
@@ -182,8 +196,19 @@ class Trace(Tracing):
     """
 
     __slots__ = (
-        "__weakref__", "_backwards", "_given", "_guard", "_spread", "_left_on", "_operation",
-        "_places", "_precision", "exist", "has_gradients", "input_avals", "output_avals",
+        "__weakref__",
+        "_backwards",
+        "_given",
+        "_guard",
+        "_left_on",
+        "_operation",
+        "_places",
+        "_precision",
+        "_spread",
+        "exist",
+        "has_gradients",
+        "input_avals",
+        "output_avals",
         "recomputes",
     )  # fmt: skip
 
@@ -328,7 +353,7 @@ def _with_what_was_left(
     saved: Sequence[Any],
 ) -> OperationLike:
     """The operation, with the given attributes and what forward left on it."""
-    arrays = iter(saved)
+    arrays = iter(_whole(operation, saved))
     attributes = operation.__dict__
     attributes.update((name, next(arrays)) for name in given)
     leaves = [next(arrays) if constant is None else constant for constant in constants]
@@ -362,7 +387,7 @@ def input_gradients(
     )
     if operation.arithmetic == WIDE and differentiation.PULLBACK not in operation.__dict__:
         given = converted(given, float32)  # a backward that jax derives needs the outputs' types
-    dxs = differentiation.backward(operation, given)
+    dxs = differentiation.backward(operation, tuple(_whole(operation, given)))
     if not isinstance(dxs, (tuple, list)):
         dxs = (dxs,)
     if len(dxs) != len(input_avals):
@@ -370,6 +395,7 @@ def input_gradients(
             f"{operation.name}.backward returned {len(dxs)} gradients for {len(input_avals)} "
             "inputs; one is expected for each, None where there is none"
         )
+    dxs = _whole(operation, dxs)
     return [
         _fit(operation, i, dx, aval)
         for i, (dx, aval) in enumerate(zip(dxs, input_avals, strict=True))

@@ -55,6 +55,8 @@ class Operation:
             short types the result is short too, except in mixed precision, where it stays float32.
             ``"low"``: compute in the short type of mixed precision. None: compute in the types of
             the inputs.
+        whole_from: on a mesh, the first of the axes that are not split, of inputs, outputs and
+            their gradients; None if all may be. For windows over images it is 2.
         complex_numbers: None: complex inputs are refused. ``"own"``: ``backward`` is right for
             them too. ``"derived"``: jax derives the backward for them from ``forward``, and
             ``backward`` is for real inputs only. The gradient by z = x + iy is the derivative by x
@@ -80,6 +82,7 @@ class Operation:
     traceable: bool = True
     arithmetic: str | None = None
     complex_numbers: str | None = None
+    whole_from: int | None = None
     numbers: tuple[str, ...] = ()
 
     _name: str | None
@@ -308,7 +311,9 @@ def _on_mesh(
     operation: Operation, record: Record | None, arrays: list[CTensor], xs: Sequence[Tensor]
 ) -> tuple[Arrays, tuple[bool, ...]]:
     """The same for arrays that are spread over several devices: without native kernels."""
-    with native.spread(native.MAPPED if native.here.spread else native.SPREAD):
+    mesh = xs[0].device.mesh
+    assert mesh is not None
+    with native.spread(native.Spread(mesh, is_mapped=native.here.spread is not None)):
         if record is None:
             return computed(operation, arrays), ()
         return _recorded(record, arrays, xs)

@@ -16,11 +16,12 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.sharding import Mesh
 
 _INTERFACE = 4  # the version of singa_kernels' interface that this package calls
 
@@ -57,22 +58,30 @@ CHANNELS_LAST = (0, 2, 3, 1)
 element-wise operations between two kernels in this layout too."""
 
 
-WHOLE, SPREAD, MAPPED = range(3)
+class Spread(NamedTuple):
+    """How the arrays of what is traced are spread over several devices.
+
+    Attributes:
+        mesh: the devices.
+        is_mapped: whether this is inside a function that is mapped over arrays.
+    """
+
+    mesh: Mesh
+    is_mapped: bool = False
 
 
 class _Here(threading.local):
-    spread = WHOLE
+    spread: Spread | None = None
 
 
 here = _Here()
-"""``spread`` is whether the arrays of what is traced now are spread over several devices; and
-:data:`MAPPED` if that is inside a function that is mapped over them. XLA can split its own operations,
-but no custom calls: then formulas are used, on CPUs too."""
+"""``spread`` is None if the arrays of what is traced now are on one device. XLA can split its own
+operations over several, but no custom calls: then formulas are used, on CPUs too."""
 
 
 @contextmanager
-def spread(how: int) -> Iterator[None]:
-    """A block in which arrays are spread over several devices in this way."""
+def spread(how: Spread | None) -> Iterator[None]:
+    """A block in which arrays are spread in this way."""
     before, here.spread = here.spread, how
     try:
         yield
@@ -82,8 +91,8 @@ def spread(how: int) -> Iterator[None]:
 
 def supports(*xs: Array | jax.ShapeDtypeStruct) -> bool:
     """Whether the kernels take arrays of these types and shapes: float32, and not empty."""
-    is_whole = available and not here.spread
-    return is_whole and all(x.dtype == jnp.float32 and x.size for x in xs)
+    is_usable = available and here.spread is None
+    return is_usable and all(x.dtype == jnp.float32 and x.size for x in xs)
 
 
 def run(kernel: Callable[..., Any], formula: Callable[..., Any], *xs: Array) -> Any:
