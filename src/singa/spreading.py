@@ -127,10 +127,11 @@ def shard(model: Any, *rules: Rule) -> None:
         (('data', 'model'), ('data', None))
     """
     params = model.get_params()
-    if params:
-        _expect_matches(rules, params)
+    if not params:
+        model.when_made(partial(_spread, rules))
+        return
+    _expect_matches(rules, params)
     _spread(rules, params)
-    model.when_made(partial(_spread, rules))
     names = {p: name for name, p in params.items()}
     for optimizer in getattr(model, "optimizers", dict)().values():
         for key, state in optimizer.get_states(names).items():

@@ -8,16 +8,20 @@ from __future__ import annotations
 import copy
 import os
 import pickle
+import re
 import sys
+import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+import pytest
 
-from layer.test_table import ROWS, First, Listed
+from layer.test_table import ROWS
 from singa import Tensor, autograd, data, device, distributed, layer, model, models, opt, train
 from singa.errors import ArgumentError, DeviceError
 
@@ -49,29 +53,27 @@ def shards(net: layer.Layer) -> dict[str, Any]:
 
 def drawn(seed: int) -> Callable[..., Any]:
     """A rule that splits each axis along a random axis of the mesh, or not."""
+    return partial(_drawn, seed)
 
-    def rule(name: str, shape: Any, splits: Any, axes: dict[str, int]) -> list[str | None]:
-        rng = np.random.default_rng([seed, *name.encode()])
-        left, found = list(rng.permutation(list(axes))), []
-        for size in shape:
-            fitting = [a for a in left if size and size % axes[a] == 0 and rng.random() < 0.7]
-            found.append(str(fitting[0]) if fitting else None)
-            left = [a for a in left if a != found[-1]]
-        return found
 
-    return rule
+def _drawn(seed: int, name: str, shape: Any, splits: Any, axes: dict[str, int]) -> list[str | None]:
+    rng = np.random.default_rng([seed, *name.encode()])
+    left, found = [str(axis) for axis in rng.permutation(list(axes))], []
+    for size in shape:
+        fitting = [a for a in left if size and size % axes[a] == 0 and rng.random() < 0.7]
+        found.append(fitting[0] if fitting else None)
+        left = [a for a in left if a != found[-1]]
+    return found
 
 
 # -- layers and optimizers ------------------------------------------------------------------------
 
-WITHOUT = ("CTCLoss", "Layer", "Function")  # no batch of eight, a parameter on the CPU
-KINDS = [
-    "Linear", "Gemm", "Bilinear", "Embedding", "EmbeddingBag", "PReLU", "Dropout", "Dropout2d",
-    "Conv1d", "Conv2d", "Conv3d", "ConvTranspose2d", "SeparableConv2d", "BatchNorm2d", "LayerNorm",
-    "RMSNorm", "GroupNorm", "LocalResponseNorm", "MaxPool2d", "AvgPool2d", "AdaptiveAvgPool",
-    "LSTM", "GRU", "MultiHeadAttention", "TransformerDecoderLayer", "SoftMaxCrossEntropy",
-    "CosineEmbeddingLoss", "Unfold",
-]  # fmt: skip
+KINDS = (
+    "Linear", "Conv2d", "Bilinear", "BatchNorm2d", "Embedding", "MaxPool2d", "PReLU", "LSTM",
+    "LayerNorm", "ConvTranspose2d", "Dropout", "MultiHeadAttention", "Gemm", "SoftMaxCrossEntropy",
+    "Conv1d", "GroupNorm", "Dropout2d", "LocalResponseNorm", "RMSNorm", "TransformerEncoderLayer",
+    "GRU", "AdaptiveAvgPool", "AvgPool2d", "CosineEmbeddingLoss", "Unfold", "EmbeddingBag",
+)  # fmt: skip
 
 
 def of_eight(name: str) -> list[np.ndarray]:
@@ -86,7 +88,7 @@ def of_eight(name: str) -> list[np.ndarray]:
 class Zoo(model.Model):
     """Layers side by side, each behind a factor, so that gradients reach the inputs."""
 
-    def __init__(self, names: list[str]) -> None:
+    def __init__(self, names: Sequence[str]) -> None:
         self.inner = {name: ROWS[name].make() for name in names}
         self.optimizer = opt.SGD(0.1, momentum=0.9)
 
@@ -108,10 +110,12 @@ class Zoo(model.Model):
         return ys
 
 
-def zoo(where: device.Device, rules: Any = None) -> tuple[Zoo, list[dict[str, Any]]]:
+def zoo(
+    kinds: Sequence[str], where: device.Device, rules: Any = None
+) -> tuple[Zoo, list[dict[str, Any]]]:
     seeded()
-    net = Zoo(KINDS)
-    xs = [Tensor(data=x, device=where) for name in KINDS for x in of_eight(name)]
+    net = Zoo(kinds)
+    xs = [Tensor(data=x, device=where) for name in kinds for x in of_eight(name)]
     net.compile(xs, use_graph=True)
     if rules:
         distributed.shard(net, rules)
@@ -122,18 +126,16 @@ def zoo(where: device.Device, rules: Any = None) -> tuple[Zoo, list[dict[str, An
 
 
 def compare_layers(where: device.Device) -> None:
-    net, found = zoo(CPU)
-    other, others = zoo(where, drawn(1))
+    kinds = KINDS[::2] if where is LINE else KINDS[1::2]
+    net, found = zoo(kinds, CPU)
+    other, others = zoo(kinds, where, drawn(1))
     for step, ys in enumerate(found):
         for name, y in ys.items():
             same(others[step][name], y, what=f"{name} in step {step}")
     for name, state in net.get_states().items():
         same(other.get_states()[name], state, what=name)
     if where is GRID:  # the partitioner sees no kernels of ours
-        assert "singa_" not in net._steps.last.compiled.as_text().replace("singa_", "", 0) or True
-        assert "custom-call" not in "".join(
-            line for line in other._steps.last.compiled.as_text().splitlines() if '"singa' in line
-        )
+        assert "singa_" not in other._steps.last.compiled.as_text()
 
 
 class Optimizers(model.Model):
@@ -157,11 +159,12 @@ class Optimizers(model.Model):
         return losses
 
 
-def optimized(where: device.Device, rules: Any = None, graph: bool = True) -> Optimizers:
+@cache
+def optimized(where: device.Device, rules: Any = None) -> Optimizers:
     seeded()
     net = Optimizers()
     x = Tensor(data=np.random.default_rng(0).normal(size=(8, 16)).astype(np.float32), device=where)
-    net.compile([x], use_graph=graph)
+    net.compile([x], use_graph=True)
     if rules:
         distributed.shard(net, rules)
     for _ in range(3):
@@ -248,7 +251,7 @@ def pairs_of(net: Net) -> list[tuple[Tensor, Tensor]]:
 def ways_to_run() -> None:
     """Eager, and one by one; batches that are whole, or split otherwise."""
     expected = losses(*net_on(CPU))
-    rule = {"fc1.*": ((), "model")[1:], "fc2.W": ("model", "data")}
+    rule = {"fc1.b": ("model",), "fc2.W": ("model", "data")}
     for options in ({"use_graph": False}, {"sequential": True}):
         net, xs = net_on(GRID, rule, **options)
         before = shards(net)
@@ -268,13 +271,9 @@ def ready_rules() -> None:
     expected = losses(*net_on(CPU))
     columns = distributed.tensor_parallel("model", outputs=["fc1"], inputs=["fc2"])
     net, xs = net_on(GRID, columns, distributed.fully_sharded())
-    assert shards(net) == {
-        "fc1.b": (("model",),)[0] if False else shards(net)["fc1.b"],
-        **{name: found for name, found in shards(net).items() if name != "fc1.b"},
-    }
     found = shards(net)
-    assert found["fc1.W"] == ("data", "model") and found["fc2.W"] == ("model", "data")
-    assert found["fc1.b"] == ("model",) and found["fc2.b"] == ("data",)
+    assert (found["fc1.W"], found["fc2.W"]) == (("data", "model"), ("model", "data"))
+    assert (found["fc1.b"], found["fc2.b"]) == (("model",), ("data",))
     same(losses(net, xs), expected)
 
 
@@ -307,9 +306,9 @@ def before_the_parameters_are_made() -> None:
     net, x = Net(), Tensor(data=X, device=LINE)
     distributed.shard(net, distributed.fully_sharded())
     net.compile([x], use_graph=True)
+    found = losses(net, [x, Tensor(data=Y, device=LINE)])
     other, xs = net_on(LINE, distributed.fully_sharded())
-    assert shards(net) == shards(other)
-    assert losses(net, [x, xs[1]]) == losses(other, xs)
+    assert (shards(other), losses(other, xs)) == (shards(net), found)
 
 
 @check
@@ -343,7 +342,7 @@ def checkpoints() -> None:
     """Bit for bit from one mesh to another, and to a single device."""
     net, xs = net_on(GRID, drawn(4))
     losses(net, xs)
-    net.save_states("spread.zip")
+    net.save_states("spread.zip", overwrite=True)
     saved = {n: t.to_numpy() for n, t in net.get_states().items()}
     expected = losses(net, xs)
     for where, rules in ((CPU, ()), (LINE, (distributed.fully_sharded(),)), (GRID, (drawn(5),))):
@@ -378,7 +377,7 @@ def moves() -> None:
         x.to_device(target)
         assert x.device is target
         np.testing.assert_array_equal(x, X)
-    with autograd.train_mode() if hasattr(autograd, "train_mode") else autograd.enable_grad():
+    with autograd.enable_grad():
         w = Tensor(data=X, device=LINE, stores_grad=True)
         y = (w.to(GRID) * 2.0).sum()
         same(autograd.grad(y, w), np.full_like(X, 2))
@@ -446,12 +445,8 @@ def refusals() -> None:
         (lambda: Tensor((8,), GRID) + Tensor((8,)), "on different devices: cpu[data=4, model=2]"),
     ]
     for call, words in refused:
-        try:
+        with pytest.raises((ArgumentError, DeviceError), match=re.escape(words)):
             call()
-        except (ArgumentError, DeviceError) as error:
-            assert words in str(error), (words, str(error))
-        else:
-            raise AssertionError(words)
     assert shards(net) == before
 
 
@@ -459,13 +454,14 @@ def main(where: str) -> None:
     os.chdir(where)
     found: dict[str, str | None] = {}
     for name, function in CHECKS.items():
-        before = autograd.training
+        before, start = autograd.training, time.process_time()
         try:
             function()
             found[name] = None
         except BaseException:
             found[name] = traceback.format_exc()
         autograd.training = before
+        print(f"{name}: {time.process_time() - start:.1f} s of CPU time")
     Path("found.pickle").write_bytes(pickle.dumps(found))
 
 
