@@ -86,7 +86,7 @@ def follow(state: Tensor, param: Tensor) -> None:
         >>> mesh = device.create_mesh({"data": 1, "model": 1})
         >>> w = distributed.place(Tensor((4, 6), mesh), (None, "model"))
         >>> history = Tensor((3, 4, 6), mesh, requires_grad=False)
-        >>> spreading.follow(history, w)
+        >>> follow(history, w)
         >>> distributed.placement(history)
         (None, None, 'model')
     """
