@@ -14,6 +14,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from singa.core.tensor import Tensor
 from singa.core.watching import local
 from singa.device import CTensor, Device
+from singa.distributed import watch
 from singa.distributed.world import rank, world_size
 from singa.errors import ArgumentError, DeviceError
 
@@ -85,6 +86,8 @@ class Communicator:
             local.capture.communicates(self)
             result: T = _exchange(function)(*args)
             return result
+        if self.mesh.size > 1:
+            watch.exchanging(_described(function, args))
         result = self.here(self._compiled(function)(*self.everywhere(args)))
         return result
 
@@ -142,6 +145,12 @@ def _exchange(function: Callable[..., Any]) -> Callable[..., Any]:
         return function(*args)
 
     return jax.jit(exchange)
+
+
+def _described(function: Callable[..., Any], args: Any) -> str:
+    """What is exchanged, for the comparison of the ranks."""
+    arrays = " ".join(f"{a.dtype}{a.shape}" for a in jax.tree.leaves(args))
+    return f"{getattr(function, '__qualname__', '')} {arrays}"
 
 
 def _sum(arrays: list[CTensor]) -> list[CTensor]:
