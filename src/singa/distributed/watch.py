@@ -122,7 +122,11 @@ class Watch:
                 self._end(f"rank {self._rank} was done, and {self.failure}")
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self.failure is not None and not self._is_told.is_set() and not self._is_leaving:
+        while frame is not None:
+            if frame.f_code in (Watch._on_exception.__code__, Watch.leave.__code__):
+                return  # the program ends already, for a reason that is being told
+            frame = frame.f_back
+        if self.failure is not None and not self._is_told.is_set():
             raise self.error()
 
     def _on_exception(
@@ -166,7 +170,14 @@ class Watch:
         if self._silence is None:
             self._fail(Failure(-1, "the process that has started the ranks has ended"))
         else:
-            self._fail(Failure(0, what))
+            failure = Failure(0, what)
+            # At once: jax's client ends this process soon after jax's service is gone.
+            print(
+                f"\nsinga: rank {self._rank} has lost rank 0: {failure}",
+                file=sys.stderr,
+                flush=True,
+            )
+            self._fail(failure)
 
     def _fail(self, failure: Failure) -> None:
         if self.failure is not None:
@@ -184,8 +195,9 @@ class Watch:
 
     def _let_it_end(self) -> None:
         """Wait for this process to end: what still runs in XLA may wait for ever."""
-        seconds = 0.0
-        while seconds < GRACE + 2 * BEAT:
+        is_own = self.failure is not None and self.failure.rank == self._rank
+        seconds, most = 0.0, 3 * GRACE if is_own else GRACE
+        while seconds < most:
             if self._is_over.is_set():
                 time.sleep(BEAT)
             elif self._link.poll(BEAT) and receive(self._link) in (None, {"over": True}):
