@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 from singa.distributed.hub import BEAT, GRACE, Hub
@@ -78,11 +79,16 @@ class Group:
             if rank not in self._ended and process.poll() is None:
                 os.kill(process.pid, number)
 
-    def end(self) -> None:
-        """End all. If one has failed, the others get some time to say so first."""
-        until = time.monotonic() + (GRACE if self._hub.failure is not None else 0)
+    def end(self, turn: Callable[[float], object] | None = None) -> None:
+        """End all. If one has failed, the others get some time to say so first.
+
+        Args:
+            turn: waits for as many seconds, and does what there is to do; the hub's if not given.
+        """
+        turn = turn or self._hub.turn
+        until = time.monotonic() + (2 * GRACE if self._hub.failure is not None else 0)
         while time.monotonic() < until and not self.has_ended():
-            self._hub.turn(BEAT / 20)
+            turn(BEAT / 20)
         for process in self._processes:
             process.kill()
         for process in self._processes:
@@ -100,6 +106,8 @@ class Group:
             self._stopped[rank] = self._stopped.get(rank, 0) + 1 if is_stopped else 0
             if self._stopped[rank] > _STOPPED:
                 self._hub.fail(rank, f"has been stopped for {_STOPPED} seconds (SIGSTOP)")
+                if rank:  # the end of rank 0 would end the others before they can say why
+                    process.kill()
 
 
 def end_with_parent() -> None:

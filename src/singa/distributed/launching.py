@@ -12,7 +12,7 @@ from multiprocessing.context import SpawnProcess
 from typing import Any, TypeVar
 
 from singa.distributed import watch
-from singa.distributed.group import Group, end_with_parent
+from singa.distributed.group import Group
 from singa.distributed.hub import BEAT, Hub
 from singa.distributed.world import free_address, initialize
 from singa.errors import ArgumentError, DistributedError
@@ -96,7 +96,6 @@ class Spawned:
 
 
 def _run(end: Connection, hub: str, address: str, rank: int, world_size: int, task: bytes) -> None:
-    end_with_parent()
     os.environ[watch.HUB] = hub
     initialize(address, rank, world_size, local_rank=rank)
     try:

@@ -21,6 +21,7 @@ from types import FrameType, TracebackType
 from typing import Any
 from zlib import crc32
 
+from singa.distributed.group import end_with_parent
 from singa.distributed.hub import BEAT, DOUBT, GRACE, Failure, Hub, receive, send
 from singa.errors import DistributedError
 
@@ -278,7 +279,9 @@ def join(address: str, rank: int, size: int, timeout: float, silence: float) -> 
     place = os.environ.pop(HUB, None)
     host, _, port = (place or address).rpartition(":")
     coordinator = address
-    if place is None and rank == 0:
+    if place is not None:
+        end_with_parent()
+    elif rank == 0:
         coordinator = _host(host, int(port), size)
     link = _connect(host, int(port), timeout)
     send(link, rank=rank, size=size, timeout=timeout, silence=silence, coordinator=coordinator)
