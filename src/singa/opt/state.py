@@ -14,9 +14,9 @@ from singa.core.guard import ABSENT, Cache, Watched, changed
 from singa.core.tensor import Tensor, wrap
 from singa.core.watching import local, outside_capture
 from singa.device import CTensor, Device, DType, int32
+from singa.distributed.spreading import follow
 from singa.errors import CaptureError, DTypeError, ShapeError
 from singa.opt.step import AVERAGE, SUM, TURN, State
-from singa.spreading import follow
 
 Kind: TypeAlias = tuple[tuple[int, ...], DType]
 """The shape and the data type of an array."""
