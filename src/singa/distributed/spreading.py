@@ -185,8 +185,8 @@ def _mesh(device: Device, what: str) -> Mesh:
     return device.mesh
 
 
-def fully_sharded(axis: str = "data", least: int = 0) -> Rule:
-    """A rule that splits every parameter along one axis of the mesh, usually that of the batch.
+def fully_sharded(axis: str | Sequence[str] = "data", least: int = 0) -> Rule:
+    """A rule that splits every parameter along an axis of the mesh, usually that of the batch.
 
     Of each parameter, the longest axis that this divides and that is not split yet is split; a
     parameter without such an axis stays whole. A compiled step gathers a parameter where it
@@ -195,7 +195,8 @@ def fully_sharded(axis: str = "data", least: int = 0) -> Rule:
     (Zhao et al., 2023: "PyTorch FSDP: Experiences on Scaling Fully Sharded Data Parallel".)
 
     Args:
-        axis: the mesh's axis.
+        axis: the mesh's axis; or several of them, to split into as many parts as there are devices
+            along all of them.
         least: parameters with fewer elements stay whole.
 
     Example:
@@ -203,30 +204,33 @@ def fully_sharded(axis: str = "data", least: int = 0) -> Rule:
         >>> rule("linear1.W", (12, 64), [(), ()], {"data": 8})
         (None, 'data')
     """
-    return partial(_longest_axis, axis, least)
+    return partial(_longest_axis, (axis,) if isinstance(axis, str) else tuple(axis), least)
 
 
 def _longest_axis(
-    axis: str,
+    along: tuple[str, ...],
     least: int,
     name: str,
     shape: tuple[int, ...],
     splits: Splits,
     axes: Mapping[str, int],
 ) -> Split | None:
-    if axis not in axes:
-        raise ArgumentError(
-            f"fully_sharded: the mesh has no axis {axis!r}; its axes are {', '.join(axes)}"
-        )
+    for axis in along:
+        if axis not in axes:
+            raise ArgumentError(
+                f"fully_sharded: the mesh has no axis {axis!r}; its axes are {', '.join(axes)}"
+            )
+    parts = math.prod(axes[axis] for axis in along)
     free = [
         i
         for i, (size, names) in enumerate(zip(shape, splits, strict=True))
-        if not names and size and size % axes[axis] == 0
+        if not names and size and size % parts == 0
     ]
     if not free or math.prod(shape) < least:
         return None
     longest = max(free, key=lambda i: shape[i])
-    return tuple(axis if i == longest else None for i in range(len(shape)))
+    entry = along[0] if len(along) == 1 else along
+    return tuple(entry if i == longest else None for i in range(len(shape)))
 
 
 def tensor_parallel(
