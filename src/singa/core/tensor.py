@@ -49,7 +49,7 @@ from singa.device import int32 as int32
 from singa.device import int64 as int64
 from singa.device import uint8 as uint8
 from singa.errors import ArgumentError, DTypeError, ShapeError, warn
-from singa.placement import Split, split_as, split_of
+from singa.placement import Place, Split, split_as, split_of
 
 TensorLike: TypeAlias = "Tensor | ArrayLike"
 
@@ -111,15 +111,15 @@ class Tensor(Valued, Recorded):
             if isinstance(shape, list):
                 _not_elements(shape)
             with concrete():
-                sizes, home = as_shape(shape), device.home
-                if device.mesh is not None and requires_grad and not stores_grad:
-                    home = device.place_of_input(sizes)
-                self._data = jnp.zeros(sizes, wanted or float32, device=home)
+                sizes = as_shape(shape)
+                is_input = requires_grad and not stores_grad
+                place = _place(device, sizes) if is_input else device.home
+                self._data = jnp.zeros(sizes, wanted or float32, device=place)
         else:
             source = data.data if isinstance(data, Tensor) else data
-            place = None
+            place = device.home
             if device.mesh is not None and not stores_grad:
-                place = device.place_of_input(np.shape(source))
+                place = _place(device, np.shape(source))
             self._data = as_ctensor(source, device, wanted, place)
             if shape not in ((), None) and as_shape(shape) != self._data.shape:
                 raise ShapeError(f"Tensor: shape {shape} given with data of {self._data.shape}")
@@ -217,7 +217,7 @@ class Tensor(Valued, Recorded):
         """
         device = as_device(device)
         is_input = self._requires_grad and not self._stores_grad
-        place = device.place_of_input(self.shape) if is_input else None
+        place = _place(device, self.shape) if is_input else device.home
         self._move(move(self.data, device, place), device)
         return self
 
@@ -313,6 +313,16 @@ def draw(tensor: Tensor, distribution: Any, *parameters: float) -> Tensor:
     key = next_key(tensor.device)
     tensor.data = distribution(key, *numbers, shape=tensor.shape, dtype=dtype)
     return tensor
+
+
+def _place(device: Device, shape: Sequence[int]) -> Place:
+    """Where a new Tensor goes that is no parameter: on a mesh it is split, if it is an input.
+
+    What a step or a layer makes for itself, such as a mask or positions, is a constant.
+    """
+    here = local
+    is_constant = here.making or here.capture is not None or here.journal is not None
+    return device.home if is_constant else device.place_of_input(shape)
 
 
 def _not_elements(shape: list[Any]) -> None:
