@@ -27,11 +27,12 @@ parser.add_argument("--layers", type=int, default=4)
 parser.add_argument("--lr", type=float, default=2e-3)
 parser.add_argument("--seed", type=int, default=0)
 
+LINE, GRID = {"data": 8}, {"data": 4, "model": 2}
 WAYS = {
-    "whole on each": [],
-    "tensor parallel": [distributed.tensor_parallel("model")],
-    "fully sharded": [distributed.fully_sharded(("data", "model"))],
-    "both": [distributed.tensor_parallel("model"), distributed.fully_sharded("data")],
+    "whole on each": (LINE, []),
+    "fully sharded": (LINE, [distributed.fully_sharded("data")]),
+    "tensor parallel": (GRID, [distributed.tensor_parallel("model")]),
+    "both": (GRID, [distributed.tensor_parallel("model"), distributed.fully_sharded("data")]),
 }
 
 
@@ -131,10 +132,9 @@ def draw(fpath, results):
 
 def main():
     options = parser.parse_args()
-    mesh = device.create_mesh({"data": 4, "model": 2})
     results = {}
-    for name, rules in WAYS.items():
-        results[name] = losses, report, _ = train(rules, mesh, options)
+    for name, (axes, rules) in WAYS.items():
+        results[name] = losses, report, _ = train(rules, device.create_mesh(axes), options)
         print(
             f"{name:15}: loss {losses[-1]:.4f}, on each of {report.devices} devices "
             f"{report.parameters / 2**20:.3f} MiB of parameters, "

@@ -147,6 +147,40 @@ def whole_from(first: int, array: Any, mesh: Mesh) -> Any:
     return jax.lax.with_sharding_constraint(array, NamedSharding(mesh, spec))
 
 
+class Part:
+    """A parameter of which each device has a part, and which is gathered for each use.
+
+    Without this XLA may choose to gather the batch instead: both are split along the same axis.
+
+    Args:
+        array: the parameter's value.
+        place: its placement where it is used: not split along the axes of the batch.
+    """
+
+    __slots__ = ("_place", "array")
+
+    def __init__(self, array: Any, place: NamedSharding) -> None:
+        self.array, self._place = array, place
+
+    def gathered(self, after: Any = None) -> Any:
+        """The array where it is used; in a program, not before another array is there."""
+        array = self.array
+        if after is not None and isinstance(array, jax.core.Tracer):
+            array, _ = jax.lax.optimization_barrier((array, after))
+        return jax.lax.with_sharding_constraint(array, self._place)
+
+
+def use_of(kept: Any, batch: tuple[str, ...]) -> NamedSharding | None:
+    """Where a parameter is used that is kept like this; None if that is where it is kept."""
+    if isinstance(kept, jax.core.Tracer) or not batch:
+        return None
+    splits = split_of(kept)
+    left = [tuple(name for name in names if name not in batch) for names in splits]
+    if left == list(splits):
+        return None
+    return NamedSharding(kept.sharding.mesh, PartitionSpec(*[names or None for names in left]))
+
+
 def part_bytes(array: Any) -> int:
     """The bytes of an array that each device holds."""
     return int(math.prod(array.sharding.shard_shape(array.shape)) * array.dtype.itemsize)

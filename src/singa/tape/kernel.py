@@ -28,7 +28,7 @@ from singa.core.guard import EagerGuard, guard_of, running
 from singa.device import CTensor, DType, float32, has_gradients
 from singa.engine import memory, native
 from singa.errors import DTypeError, GradientError, ShapeError
-from singa.placement import whole_from
+from singa.placement import Part, whole_from
 from singa.tape import differentiation
 from singa.tape.arrays_only import arrays_only
 from singa.tape.broadcasting import back_broadcast
@@ -271,12 +271,13 @@ class Trace(Tracing):
 
     def after_forward(self, record: RecordLike) -> OperationLike:
         """The operation as forward left it."""
-        return self._left_on(self._operation.copy(), record._saved)
+        return self._left_on(self._operation.copy(), _gathered(record._saved))
 
     def sources(self, record: RecordLike) -> Iterator[tuple[CTensor, int | None, int | None]]:
         """The arrays that backward depends on, and which input or output each of them is."""
         inputs, outputs = len(self.input_avals), len(self.output_avals)
-        given, left = record._saved[: len(self._given)], record._saved[len(self._given) :]
+        saved = _gathered(record._saved)
+        given, left = saved[: len(self._given)], saved[len(self._given) :]
         yield from ((jnp.asarray(x), None, None) for x in given)
         if self.recomputes:
             yield from ((x, i, None) for i, x in enumerate(record._inputs))
@@ -309,15 +310,18 @@ class Trace(Tracing):
         """
         key = (needed, *dys)
         arrived = list(dys.values())
+        saved = record._saved
+        if self._spread is not None:
+            saved = _gathered(saved, arrived[0])
         kernel = self._backwards.get(key)
         if kernel is None:
             kernel = self._compile(tuple(dys), needed)
             table.compiled_backward(self)
-            ((layout, computed),) = jax.eval_shape(kernel, record._saved, arrived).items()
+            ((layout, computed),) = jax.eval_shape(kernel, saved, arrived).items()
             if not computed:
                 kernel = partial(_nothing_but, layout)
             self._backwards[key] = kernel
-        ((layout, computed),) = kernel(record._saved, arrived).items()
+        ((layout, computed),) = kernel(saved, arrived).items()
         arrived += computed
         return [arrived[i] for i in layout]
 
@@ -343,6 +347,11 @@ class Trace(Tracing):
             return {tuple(layout): known[len(dys) :]}
 
         return jax.jit(named(backward, f"{type(configured).__name__}_backward"))
+
+
+def _gathered(saved: list[Any], after: CTensor | None = None) -> list[Any]:
+    """What was saved, with parameters whole that are kept in parts along the batch's axes."""
+    return [x.gathered(after) if isinstance(x, Part) else x for x in saved]
 
 
 def _with_what_was_left(

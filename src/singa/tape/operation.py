@@ -12,6 +12,7 @@ from singa.core.watching import FORWARD, calling, local
 from singa.device import CTensor
 from singa.engine import native
 from singa.errors import DeviceError, DTypeError
+from singa.placement import Part, use_of
 from singa.tape import hooks, host
 from singa.tape.differentiation import pulled_back
 from singa.tape.kernel import Arrays, Trace, kernel_of, table
@@ -311,12 +312,22 @@ def _on_mesh(
     operation: Operation, record: Record | None, arrays: list[CTensor], xs: Sequence[Tensor]
 ) -> tuple[Arrays, tuple[bool, ...]]:
     """The same for arrays that are spread over several devices: without native kernels."""
-    mesh = xs[0].device.mesh
-    assert mesh is not None
-    with native.spread(native.Spread(mesh, is_mapped=native.here.spread is not None)):
+    device = xs[0].device
+    assert device.mesh is not None
+    parts: dict[int, Part] = {}  # by the id of the gathered array
+    for i, x in enumerate(xs):
+        place = use_of(x._data, device.batch) if x._stores_grad else None
+        if place is not None:
+            part = Part(arrays[i], place)
+            arrays[i] = part.gathered()
+            parts[id(arrays[i])] = part
+    with native.spread(native.Spread(device.mesh, is_mapped=native.here.spread is not None)):
         if record is None:
             return computed(operation, arrays), ()
-        return _recorded(record, arrays, xs)
+        results = _recorded(record, arrays, xs)
+    if parts:  # the backward pass gathers them again
+        record._saved = [parts.get(id(array), array) for array in record._saved]
+    return results
 
 
 def _on_host(
