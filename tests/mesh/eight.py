@@ -193,8 +193,8 @@ for title, mesh in MESHES.items():
 
 # -- a small network ------------------------------------------------------------------------------
 
-X = np.random.default_rng(0).normal(size=(16, 8)).astype(np.float32)
-Y = np.random.default_rng(1).integers(0, 8, 16).astype(np.int32)
+X = np.random.default_rng(0).normal(size=(24, 8)).astype(np.float32)
+Y = np.random.default_rng(1).integers(0, 8, 24).astype(np.int32)
 
 
 class Net(model.Model):
@@ -275,6 +275,40 @@ def ready_rules() -> None:
     assert (found["fc1.W"], found["fc2.W"]) == (("data", "model"), ("model", "data"))
     assert (found["fc1.b"], found["fc2.b"]) == (("model",), ("data",))
     same(losses(net, xs), expected)
+
+
+@check
+def exchanges() -> None:
+    """Parameters are gathered for their use, and no batch is; gradients are summed at once."""
+    net, xs = net_on(LINE, distributed.fully_sharded())
+    net(*xs)
+    program = net._steps.last.compiled.as_text()
+    gathered = re.findall(r"= (\S+) all-gather\(", program)
+    assert sum("16,8]" in shape or "8,16]" in shape for shape in gathered) >= 3  # W of both
+    assert not any("[24" in shape for shape in gathered)
+    weights = [found for found in re.findall(r"= (.*) all-reduce\(", program) if "16" in found]
+    assert any("8,16]" in found or "16,8]" in found for found in weights)
+
+
+@check
+def constants() -> None:
+    """What a step or a layer makes for itself is whole on each device."""
+    found = []
+
+    class Masked(Net):
+        def initialize(self, x: Tensor) -> None:
+            self.mask = Tensor(data=np.ones((8, 8), np.float32), device=x.device)
+
+        def forward(self, x: Tensor) -> Tensor:
+            made = Tensor(data=np.ones((8, 8), np.float32), device=x.device)
+            found.extend([distributed.placement(self.mask), distributed.placement(made)])
+            return super().forward(x)
+
+    for use_graph in (False, True):
+        net, xs = Masked(), [Tensor(data=X, device=LINE), Tensor(data=Y, device=LINE)]
+        net.compile(xs[:1], use_graph=use_graph)
+        net(*xs)
+    assert set(found) == {(None, None)}
 
 
 @check
