@@ -16,10 +16,12 @@ import jax
 
 __version__ = version("singa-xla-kernels")
 
-INTERFACE = 4
+INTERFACE = 5
 """The number of the interface: of the handlers, their arguments and their attributes."""
 
 HANDLERS = (
+    "singa_attention",
+    "singa_attention_gradient",
     "singa_convolution",
     "singa_convolution_input_gradient",
     "singa_convolution_weight_gradient",

@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-_INTERFACE = 4  # the version of singa_kernels' interface that this package calls
+_INTERFACE = 5  # the version of singa_kernels' interface that this package calls
 
 
 def _load() -> tuple[ctypes.CDLL | None, str]:

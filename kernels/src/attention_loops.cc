@@ -1,0 +1,409 @@
+// Compiled several times, as loops.cc is; see there.
+
+#include "attention_loops.h"
+#include "vectors.h"
+
+namespace singa {
+namespace {
+
+constexpr int64_t kTile = 96;  // queries or keys of a tile; whole groups of rows, whole vectors
+constexpr int kRows = 6;       // rows and vectors of a product that are in registers at a time
+constexpr int kPanel = SINGA_VECTOR_BYTES == 64 ? 4 : 2;
+constexpr float kInfinity = __builtin_inff();
+
+inline int64_t Up(int64_t size, int64_t step) { return (size + step - 1) / step * step; }
+int64_t Padded(int64_t size) { return Up(size, kBlock); }
+
+// A matrix by its first number and the distances between rows and between columns.
+struct Left {
+  const float* at;
+  int64_t row_step, column_step;
+};
+
+// c = a b, or c += a b, for `vectors` vectors of the columns of b and c.
+template <int rows, int vectors>
+inline void Multiply(Left a, const float* b, int64_t b_step, int64_t depth, float* c,
+                     int64_t c_step, bool add) {
+  Floats sums[rows][vectors] = {};
+  for (int64_t k = 0; k < depth; ++k, a.at += a.column_step, b += b_step) {
+    Floats right[vectors];
+#pragma GCC unroll 4
+    for (int j = 0; j < vectors; ++j) Load(right[j], b + j * kBlock, kBlock);
+#pragma GCC unroll 6
+    for (int i = 0; i < rows; ++i) {
+      const float left = a.at[i * a.row_step];
+#pragma GCC unroll 4
+      for (int j = 0; j < vectors; ++j) sums[i][j] += left * right[j];
+    }
+  }
+#pragma GCC unroll 6
+  for (int i = 0; i < rows; ++i)
+#pragma GCC unroll 4
+    for (int j = 0; j < vectors; ++j) {
+      Floats before = {};
+      if (add) Load(before, c + i * c_step + j * kBlock, kBlock);
+      Store(before + sums[i][j], c + i * c_step + j * kBlock, kBlock);
+    }
+}
+
+// The same for numbers of rows and vectors that the compiler does not know.
+template <int most_rows, int most_vectors>
+inline void MultiplyAny(int64_t rows, int64_t vectors, Left a, const float* b, int64_t b_step,
+                        int64_t depth, float* c, int64_t c_step, bool add) {
+  if constexpr (most_rows > 0 && most_vectors > 0) {
+    if (rows < most_rows)
+      MultiplyAny<most_rows - 1, most_vectors>(rows, vectors, a, b, b_step, depth, c, c_step, add);
+    else if (vectors < most_vectors)
+      MultiplyAny<most_rows, most_vectors - 1>(rows, vectors, a, b, b_step, depth, c, c_step, add);
+    else
+      Multiply<most_rows, most_vectors>(a, b, b_step, depth, c, c_step, add);
+  }
+}
+
+// The same for any number of rows and columns; these are whole vectors.
+__attribute__((noinline)) void Product(Left a, int64_t rows, const float* b, int64_t b_step,
+                                       int64_t columns, int64_t depth, float* c, int64_t c_step,
+                                       bool add) {
+  const int64_t vectors = columns / kBlock, panels = (vectors + kPanel - 1) / kPanel;
+  for (int64_t panel = 0; panel < panels; ++panel) {
+    const int64_t first = vectors * panel / panels, last = vectors * (panel + 1) / panels;
+    for (int64_t row = 0; row < rows; row += kRows)
+      MultiplyAny<kRows, kPanel>(Smaller(kRows, rows - row), last - first,
+                                 Left{a.at + row * a.row_step, a.row_step, a.column_step},
+                                 b + first * kBlock, b_step, depth,
+                                 c + row * c_step + first * kBlock, c_step, add);
+  }
+}
+
+// exp(x) for x that is not above 0 by more than rounding errors; 0 where float32 has no normal
+// number for it, NaN of NaN.
+inline __attribute__((always_inline)) Floats Exp(Floats x) {
+  Floats less, power;
+  SplitExp(x, less, power);
+  const Floats y = less * power + power;
+  return x < -87.f ? Floats{} : y;
+}
+
+inline Ints Iota() {
+  Ints iota;
+  for (int32_t i = 0; i < kBlock; ++i) iota[i] = i;
+  return iota;
+}
+
+inline float Largest(const Floats& x) {
+  float largest = x[0];
+  for (int64_t i = 1; i < kBlock; ++i) largest = x[i] > largest ? x[i] : largest;
+  return largest;
+}
+
+inline float Sum(const Floats& x) {
+  float sum = 0.f;
+  for (int64_t i = 0; i < kBlock; ++i) sum += x[i];
+  return sum;
+}
+
+// `rows` rows of `size` numbers each, padded with zeros to `step`.
+void Pad(const float* from, int64_t rows, int64_t size, float* to, int64_t step) {
+  for (int64_t row = 0; row < rows; ++row, from += size, to += step) {
+    std::memcpy(to, from, static_cast<size_t>(size) * sizeof *to);
+    std::memset(to + size, 0, static_cast<size_t>(step - size) * sizeof *to);
+  }
+}
+
+// The columns of a tile of keys or values, (size, kTile), with zeros for rows that are not there.
+void Transpose(const float* from, int64_t rows, int64_t size, float* to) {
+  constexpr int64_t kSquare = 16;
+  for (int64_t first = 0; first < size; first += kSquare)
+    for (int64_t row = 0; row < kTile; ++row)
+      for (int64_t i = first; i < Smaller(first + kSquare, size); ++i)
+        to[i * kTile + row] = row < rows ? from[row * size + i] : 0.f;
+}
+
+// Threefry-2x32 (Salmon et al., 2011), as jax uses it: which of the weights from number `first` on
+// stay.
+inline Ints Stay(const Dropout& dropout, uint64_t first) {
+  typedef uint32_t Words __attribute__((vector_size(kBlock * 4)));
+  constexpr int kRotations[2][4] = {{13, 15, 26, 6}, {17, 29, 16, 24}};
+  const uint32_t keys[3] = {dropout.key[0], dropout.key[1],
+                            dropout.key[0] ^ dropout.key[1] ^ 0x1BD11BDA};
+  const Words low = static_cast<uint32_t>(first) + reinterpret_cast<Words>(Iota());
+  // A comparison is -1 where it is true: where the lower word has passed its largest number.
+  const Words carry = reinterpret_cast<Words>(low < static_cast<uint32_t>(first));
+  Words a = static_cast<uint32_t>(first >> 32) - carry + keys[0], b = low + keys[1];
+#pragma GCC unroll 5
+  for (uint32_t i = 0; i < 5; ++i) {
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; ++j) {
+      const int turn = kRotations[i % 2][j];
+      a += b;
+      b = (b << turn | b >> (32 - turn)) ^ a;
+    }
+    a += keys[(i + 1) % 3];
+    b += keys[(i + 2) % 3] + i + 1;
+  }
+  const Floats uniform = reinterpret_cast<Floats>(((a ^ b) >> 9) | 0x3f800000) - 1.f;
+  return uniform < dropout.keep;
+}
+
+// One tile of scores: queries [row, row + rows) and keys from `key` on.
+struct Tile {
+  const AttentionSizes& sizes;
+  const Queries& queries;
+  bool skips;
+  int64_t key;
+
+  int64_t Keys() const { return Smaller(kTile, sizes.keys - key); }
+  // How many of the tile's keys query `row` may see, if the mask lets it.
+  int64_t Seen(int64_t row) const {
+    const int64_t seen = sizes.causal ? row + 1 - key : Keys();
+    return seen < 0 ? 0 : Smaller(seen, Keys());
+  }
+  // How many of them are computed for the queries up to `row`.
+  int64_t Computed(int64_t row) const { return skips ? Seen(row) : Keys(); }
+
+  // Scores of query `row` and keys from column `j` on, from the products of both.
+  inline __attribute__((always_inline)) Floats Score(Floats product, int64_t row, int64_t j,
+                                                     int64_t seen) const {
+    Floats score = product * sizes.factor;
+    const Mask& mask = queries.mask;
+    const int64_t size = Smaller(kBlock, Keys() - j);
+    if (mask.allowed != nullptr) {
+      const Ints allowed = At(mask.allowed, row, j, size);
+      score = allowed != 0 ? score : Floats{} - kInfinity;
+    } else if (mask.added != nullptr) {
+      score += At(mask.added, row, j, size);
+    }
+    if (j + kBlock > seen) {
+      const Ints hidden = Iota() >= static_cast<int32_t>(seen - j);
+      score = hidden ? Floats{} - kInfinity : score;
+    }
+    return score;
+  }
+
+  Ints Stays(int64_t row, int64_t j) const {
+    return Stay(sizes.dropout, queries.first_weight +
+                                   static_cast<uint64_t>(row * sizes.keys + key + j));
+  }
+
+ private:
+  Floats At(const float* from, int64_t row, int64_t j, int64_t size) const {
+    Floats block;
+    from += row * queries.mask.row_step;
+    if (queries.mask.column_step == 0) return Floats{} + *from;
+    LoadSome(block, from + key + j, size);
+    return block;
+  }
+  Ints At(const uint8_t* from, int64_t row, int64_t j, int64_t size) const {
+    Octets block;
+    from += row * queries.mask.row_step;
+    if (queries.mask.column_step == 0) return Ints{} + *from;
+    LoadSome(block, from + key + j, size);
+    return Widened(block);
+  }
+};
+
+int64_t PackedSize(const AttentionSizes& s) {
+  return Up(s.keys, kTile) * s.size + s.keys * Padded(s.values);
+}
+
+void Pack(const AttentionSizes& s, const float* k, const float* v, float* packed) {
+  for (int64_t key = 0; key < s.keys; key += kTile)
+    Transpose(k + key * s.size, Smaller(kTile, s.keys - key), s.size, packed + key * s.size);
+  Pad(v, s.keys, s.values, packed + Up(s.keys, kTile) * s.size, Padded(s.values));
+}
+
+int64_t AttendSize(const AttentionSizes& s) {
+  return kTile * Padded(s.values) + kRows * kTile + kTile * kBlock + kTile;
+}
+
+// A query's scores of a tile become the exponentials of their distances from the largest score so
+// far; sum and y, which are relative to that, follow it.
+inline void Exponentials(const Tile& tile, int64_t row, int64_t computed, float* scores,
+                         float& largest, float* sum, float* y, int64_t values) {
+  const int64_t seen = tile.Seen(row);
+  Floats most = Floats{} - kInfinity, score;
+  for (int64_t j = 0; j < computed; j += kBlock) {
+    Load(score, scores + j, kBlock);
+    score = tile.Score(score, row, j, seen);
+    most = score > most ? score : most;
+    Store(score, scores + j, kBlock);
+  }
+  const float now = Largest(most), before = largest;
+  Floats total, part;
+  Load(total, sum, kBlock);
+  if (now > before) {
+    largest = now;
+    const Floats shrunk = Exp(Floats{} + (before - now));
+    total *= shrunk;
+    for (int64_t j = 0; j < values; j += kBlock) {
+      Load(part, y + j, kBlock);
+      Store(part * shrunk, y + j, kBlock);
+    }
+  }
+  const float base = largest == -kInfinity ? 0.f : largest;
+  for (int64_t j = 0; j < computed; j += kBlock) {
+    Load(score, scores + j, kBlock);
+    score = Exp(score - base);
+    total += score;
+    if (tile.sizes.dropout.on) score = tile.Stays(row, j) ? score : Floats{};
+    Store(score, scores + j, kBlock);
+  }
+  Store(total, sum, kBlock);
+}
+
+void Attend(const AttentionSizes& s, const Queries& queries, const float* packed, bool skips,
+            int64_t first, int64_t rows, float* y, float* lse, float* scratch) {
+  const int64_t values = Padded(s.values);
+  const float* const packed_values = packed + Up(s.keys, kTile) * s.size;
+  float* const sums = scratch + kTile * values;
+  float* const scores = sums + kTile * kBlock;
+  float* const largest = scores + kRows * kTile;
+  for (int64_t i = 0; i < rows * values; ++i) scratch[i] = 0.f;
+  for (int64_t i = 0; i < rows * kBlock; ++i) sums[i] = 0.f;
+  for (int64_t i = 0; i < rows; ++i) largest[i] = -kInfinity;
+  for (int64_t key = 0; key < s.keys; key += kTile) {
+    const Tile tile{s, queries, skips, key};
+    for (int64_t row = 0; row < rows; row += kRows) {
+      const int64_t count = Smaller(kRows, rows - row);
+      const int64_t computed = tile.Computed(first + row + count - 1);
+      if (computed == 0) continue;
+      Product(Left{queries.q + (first + row) * s.size, s.size, 1}, count, packed + key * s.size,
+              kTile, Padded(computed), s.size, scores, kTile, false);
+      for (int64_t i = 0; i < count; ++i)
+        Exponentials(tile, first + row + i, computed, scores + i * kTile, largest[row + i],
+                     sums + (row + i) * kBlock, scratch + (row + i) * values, values);
+      Product(Left{scores, kTile, 1}, count, packed_values + key * values, values, values,
+              computed, scratch + row * values, values, true);
+    }
+  }
+  for (int64_t i = 0; i < rows; ++i) {
+    Floats sum;
+    Load(sum, sums + i * kBlock, kBlock);
+    const float total = Sum(sum);
+    const float scale = 1.f / ((total == 0.f ? 1.f : total) * (s.dropout.on ? s.dropout.share : 1.f));
+    for (int64_t j = 0; j < s.values; ++j)
+      y[(first + i) * s.values + j] = scratch[i * values + j] * scale;
+    // Of a query without any key it is infinite: exp(score - lse) is 0 then, as it has to be.
+    lse[first + i] = total == 0.f ? kInfinity : largest[i] + __builtin_logf(total);
+  }
+}
+
+int64_t BackSize(const AttentionSizes& s) {
+  const int64_t size = Padded(s.size), values = Padded(s.values);
+  return s.queries * (size + values + 1)               // q, dy and dy y
+         + kTile * (s.size + s.values)                 // keys and values, transposed
+         + kTile * (2 * size + values) + 2 * kTile * kTile;  // k, dk, dv, weights, dscores
+}
+
+// From the products of queries and keys and of dy and values: the weights as they multiply the
+// values, and the scores' gradients.
+inline void WeightsBack(const Tile& tile, int64_t row, int64_t computed, int64_t columns,
+                        float lse, float delta, float* weights, float* dscores) {
+  const int64_t seen = tile.Seen(row);
+  const Dropout& dropout = tile.sizes.dropout;
+  Floats weight, dscore;
+  for (int64_t j = 0; j < computed; j += kBlock) {
+    Load(weight, weights + j, kBlock);
+    Load(dscore, dscores + j, kBlock);
+    weight = Exp(tile.Score(weight, row, j, seen) - lse);
+    if (dropout.on) {
+      const Ints stays = tile.Stays(row, j);
+      dscore = stays ? dscore / dropout.share : Floats{};
+      dscore = weight * (dscore - delta);
+      weight = stays ? weight / dropout.share : Floats{};
+    } else {
+      dscore = weight * (dscore - delta);
+    }
+    Store(weight, weights + j, kBlock);
+    Store(dscore, dscores + j, kBlock);
+  }
+  for (int64_t j = Padded(computed); j < columns; j += kBlock) {
+    Store(Floats{}, weights + j, kBlock);
+    Store(Floats{}, dscores + j, kBlock);
+  }
+}
+
+void Back(const AttentionSizes& s, const QueriesBack* heads, int64_t groups, const float* k,
+          const float* v, bool skips, int64_t first_tile, int64_t step, float* dk, float* dv, float* dq,
+          float* scratch) {
+  const int64_t size = Padded(s.size), values = Padded(s.values);
+  float* const q = scratch;
+  float* const dy = q + s.queries * size;
+  float* const keys_across = dy + s.queries * values;
+  float* const values_across = keys_across + kTile * s.size;
+  float* const keys = values_across + kTile * s.values;
+  float* const dkeys = keys + kTile * size;
+  float* const dvalues = dkeys + kTile * size;
+  float* const weights = dvalues + kTile * values;
+  float* const dscores = weights + kTile * kTile;
+  float* const delta = dscores + kTile * kTile;
+  for (int64_t group = 0; group < groups; ++group) {
+    const QueriesBack& head = heads[group];
+    Pad(head.there.q, s.queries, s.size, q, size);
+    Pad(head.dy, s.queries, s.values, dy, values);
+    for (int64_t row = 0; row < s.queries; ++row) {
+      Floats sum = {}, one, other;
+      for (int64_t j = 0; j < s.values; j += kBlock) {
+        LoadSome(one, head.dy + row * s.values + j, Smaller(kBlock, s.values - j));
+        LoadSome(other, head.y + row * s.values + j, Smaller(kBlock, s.values - j));
+        sum += one * other;
+      }
+      delta[row] = Sum(sum);
+    }
+    for (int64_t key = first_tile * kTile; key < s.keys; key += step * kTile) {
+      const Tile tile{s, head.there, skips, key};
+      const int64_t count = tile.Keys(), columns = Padded(count);
+      Transpose(k + key * s.size, count, s.size, keys_across);
+      Transpose(v + key * s.values, count, s.values, values_across);
+      Pad(k + key * s.size, count, s.size, keys, size);
+      for (int64_t i = 0; i < count * size; ++i) dkeys[i] = 0.f;
+      for (int64_t i = 0; i < count * values; ++i) dvalues[i] = 0.f;
+      for (int64_t first = 0; first < s.queries; first += kTile) {
+        const int64_t rows = Smaller(kTile, s.queries - first);
+        if (tile.Computed(first + rows - 1) == 0) continue;
+        for (int64_t row = 0; row < rows; row += kRows) {
+          const int64_t together = Smaller(kRows, rows - row), at = first + row;
+          const int64_t computed = tile.Computed(at + together - 1);
+          float *const w = weights + row * kTile, *const ds = dscores + row * kTile;
+          Product(Left{q + at * size, size, 1}, together, keys_across, kTile, Padded(computed),
+                  s.size, w, kTile, false);
+          Product(Left{dy + at * values, values, 1}, together, values_across, kTile,
+                  Padded(computed), s.values, ds, kTile, false);
+          for (int64_t i = 0; i < together; ++i)
+            WeightsBack(tile, at + i, computed, columns, head.lse[at + i], delta[at + i],
+                        w + i * kTile, ds + i * kTile);
+          Product(Left{ds, kTile, 1}, together, keys, size, size, computed,
+                  dq + (group * s.queries + at) * size, size, true);
+        }
+        Product(Left{weights, 1, kTile}, count, dy + first * values, values, values, rows,
+                dvalues, values, true);
+        Product(Left{dscores, 1, kTile}, count, q + first * size, size, size, rows, dkeys, size,
+                true);
+      }
+      for (int64_t i = 0; i < count; ++i) {
+        float *const dk_row = dk + (key + i) * s.size, *const dv_row = dv + (key + i) * s.values;
+        for (int64_t j = 0; j < s.size; ++j)
+          dk_row[j] = (group == 0 ? 0.f : dk_row[j]) + dkeys[i * size + j] * s.factor;
+        for (int64_t j = 0; j < s.values; ++j)
+          dv_row[j] = (group == 0 ? 0.f : dv_row[j]) + dvalues[i * values + j];
+      }
+    }
+  }
+}
+
+bool Finite(const float* x, int64_t count) {
+  Floats check = {}, block;
+  for (int64_t i = 0; i < count; i += kBlock) {
+    LoadSome(block, x + i, Smaller(kBlock, count - i));
+    check += block * 0.f;
+  }
+  return Sum(check) == 0.f;
+}
+
+}  // namespace
+
+extern const AttentionLoops SINGA_ATTENTION_LOOPS;
+const AttentionLoops SINGA_ATTENTION_LOOPS = {PackedSize, Pack,   kTile, AttendSize, Attend,
+                                              Padded,     BackSize, Back, Finite};
+
+}  // namespace singa
