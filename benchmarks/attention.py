@@ -1,8 +1,8 @@
 """Attention beside PyTorch's, measured: ``python -m benchmarks.attention``.
 
-Causal self-attention of shape (2, 8, S, 64), forward and backward: the time of a step, in turns, and
-the memory that it needs above what its process had with the inputs. The same of PyTorch's
-``scaled_dot_product_attention``. The first losses must agree.
+Causal self-attention of shape (2, 8, S, 64), forward and backward: the time of a step, in turns,
+and the memory that it needs above what its process had with the inputs; compiling it is included.
+The same of PyTorch's ``scaled_dot_product_attention``. The first losses must agree.
 """
 
 from __future__ import annotations

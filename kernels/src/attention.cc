@@ -167,7 +167,7 @@ ffi::Error Backward(ffi::ThreadPool pool, Floats q, Floats k, Floats v, ffi::Any
     Expect(*dk, static_cast<int64_t>(k.element_count()));
     Expect(*dv, static_cast<int64_t>(v.element_count()));
     const AttentionLoops& loops = BestAttentionLoops();
-    const int64_t tiles = (s.keys + loops.tile - 1) / loops.tile;
+    const int64_t tiles = (s.keys + loops.key_tile - 1) / loops.key_tile;
     const Attention::Cut cut = attention.CutFor(pool, tiles);
     // Every part of a head's keys adds to the gradients of all its queries.
     const int64_t padded = loops.padded(s.size);

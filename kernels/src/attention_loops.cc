@@ -6,7 +6,9 @@
 namespace singa {
 namespace {
 
-constexpr int64_t kTile = 96;  // queries or keys of a tile; whole groups of rows, whole vectors
+constexpr int64_t kQueries = 96;  // of a tile
+constexpr int64_t kKeys = 128;    // of a tile
+constexpr int64_t kGroup = 24;    // queries of a tile that are taken through all its steps
 constexpr int kRows = 6;       // rows and vectors of a product that are in registers at a time
 constexpr int kPanel = SINGA_VECTOR_BYTES == 64 ? 4 : 2;
 constexpr float kInfinity = __builtin_inff();
@@ -90,16 +92,19 @@ inline Ints Iota() {
   return iota;
 }
 
-inline float Largest(const Floats& x) {
-  float largest = x[0];
-  for (int64_t i = 1; i < kBlock; ++i) largest = x[i] > largest ? x[i] : largest;
-  return largest;
+// All numbers of a register into one, halving their number each time.
+template <typename Join>
+inline __attribute__((always_inline)) float Folded(Floats x, const Join& join) {
+#pragma GCC unroll 4
+  for (int32_t half = kBlock / 2; half > 0; half /= 2)
+    x = join(x, __builtin_shuffle(x, Iota() ^ half));
+  return x[0];
 }
-
+inline float Largest(const Floats& x) {
+  return Folded(x, [](Floats a, Floats b) { return a > b ? a : b; });
+}
 inline float Sum(const Floats& x) {
-  float sum = 0.f;
-  for (int64_t i = 0; i < kBlock; ++i) sum += x[i];
-  return sum;
+  return Folded(x, [](Floats a, Floats b) { return a + b; });
 }
 
 // `rows` rows of `size` numbers each, padded with zeros to `step`.
@@ -110,13 +115,13 @@ void Pad(const float* from, int64_t rows, int64_t size, float* to, int64_t step)
   }
 }
 
-// The columns of a tile of keys or values, (size, kTile), with zeros for rows that are not there.
+// The columns of a tile of keys or values, (size, kKeys), with zeros for rows that are not there.
 void Transpose(const float* from, int64_t rows, int64_t size, float* to) {
   constexpr int64_t kSquare = 16;
   for (int64_t first = 0; first < size; first += kSquare)
-    for (int64_t row = 0; row < kTile; ++row)
+    for (int64_t row = 0; row < kKeys; ++row)
       for (int64_t i = first; i < Smaller(first + kSquare, size); ++i)
-        to[i * kTile + row] = row < rows ? from[row * size + i] : 0.f;
+        to[i * kKeys + row] = row < rows ? from[row * size + i] : 0.f;
 }
 
 // Threefry-2x32 (Salmon et al., 2011), as jax uses it: which of the weights from number `first` on
@@ -152,7 +157,7 @@ struct Tile {
   bool skips;
   int64_t key;
 
-  int64_t Keys() const { return Smaller(kTile, sizes.keys - key); }
+  int64_t Keys() const { return Smaller(kKeys, sizes.keys - key); }
   // How many of the tile's keys query `row` may see, if the mask lets it.
   int64_t Seen(int64_t row) const {
     const int64_t seen = sizes.causal ? row + 1 - key : Keys();
@@ -161,10 +166,18 @@ struct Tile {
   // How many of them are computed for the queries up to `row`.
   int64_t Computed(int64_t row) const { return skips ? Seen(row) : Keys(); }
 
+  // Whether nothing but the factor makes scores of the products with the `seen` keys of a query.
+  bool IsPlain(int64_t seen, int64_t computed) const {
+    return seen >= Up(computed, kBlock) && queries.mask.allowed == nullptr &&
+           queries.mask.added == nullptr && !sizes.dropout.on;
+  }
+
   // Scores of query `row` and keys from column `j` on, from the products of both.
+  template <bool plain>
   inline __attribute__((always_inline)) Floats Score(Floats product, int64_t row, int64_t j,
                                                      int64_t seen) const {
     Floats score = product * sizes.factor;
+    if (plain) return score;
     const Mask& mask = queries.mask;
     const int64_t size = Smaller(kBlock, Keys() - j);
     if (mask.allowed != nullptr) {
@@ -203,28 +216,28 @@ struct Tile {
 };
 
 int64_t PackedSize(const AttentionSizes& s) {
-  return Up(s.keys, kTile) * s.size + s.keys * Padded(s.values);
+  return Up(s.keys, kKeys) * s.size + s.keys * Padded(s.values);
 }
 
 void Pack(const AttentionSizes& s, const float* k, const float* v, float* packed) {
-  for (int64_t key = 0; key < s.keys; key += kTile)
-    Transpose(k + key * s.size, Smaller(kTile, s.keys - key), s.size, packed + key * s.size);
-  Pad(v, s.keys, s.values, packed + Up(s.keys, kTile) * s.size, Padded(s.values));
+  for (int64_t key = 0; key < s.keys; key += kKeys)
+    Transpose(k + key * s.size, Smaller(kKeys, s.keys - key), s.size, packed + key * s.size);
+  Pad(v, s.keys, s.values, packed + Up(s.keys, kKeys) * s.size, Padded(s.values));
 }
 
 int64_t AttendSize(const AttentionSizes& s) {
-  return kTile * Padded(s.values) + kRows * kTile + kTile * kBlock + kTile;
+  return kQueries * (Padded(s.values) + kBlock + 1) + kGroup * kKeys;
 }
 
 // A query's scores of a tile become the exponentials of their distances from the largest score so
 // far; sum and y, which are relative to that, follow it.
-inline void Exponentials(const Tile& tile, int64_t row, int64_t computed, float* scores,
-                         float& largest, float* sum, float* y, int64_t values) {
-  const int64_t seen = tile.Seen(row);
+template <bool plain>
+inline void Exponentials(const Tile& tile, int64_t row, int64_t seen, int64_t computed,
+                         float* scores, float& largest, float* sum, float* y, int64_t values) {
   Floats most = Floats{} - kInfinity, score;
   for (int64_t j = 0; j < computed; j += kBlock) {
     Load(score, scores + j, kBlock);
-    score = tile.Score(score, row, j, seen);
+    score = tile.Score<plain>(score, row, j, seen);
     most = score > most ? score : most;
     Store(score, scores + j, kBlock);
   }
@@ -245,7 +258,7 @@ inline void Exponentials(const Tile& tile, int64_t row, int64_t computed, float*
     Load(score, scores + j, kBlock);
     score = Exp(score - base);
     total += score;
-    if (tile.sizes.dropout.on) score = tile.Stays(row, j) ? score : Floats{};
+    if (!plain && tile.sizes.dropout.on) score = tile.Stays(row, j) ? score : Floats{};
     Store(score, scores + j, kBlock);
   }
   Store(total, sum, kBlock);
@@ -254,25 +267,28 @@ inline void Exponentials(const Tile& tile, int64_t row, int64_t computed, float*
 void Attend(const AttentionSizes& s, const Queries& queries, const float* packed, bool skips,
             int64_t first, int64_t rows, float* y, float* lse, float* scratch) {
   const int64_t values = Padded(s.values);
-  const float* const packed_values = packed + Up(s.keys, kTile) * s.size;
-  float* const sums = scratch + kTile * values;
-  float* const scores = sums + kTile * kBlock;
-  float* const largest = scores + kRows * kTile;
+  const float* const packed_values = packed + Up(s.keys, kKeys) * s.size;
+  float* const sums = scratch + kQueries * values;
+  float* const scores = sums + kQueries * kBlock;
+  float* const largest = scores + kGroup * kKeys;
   for (int64_t i = 0; i < rows * values; ++i) scratch[i] = 0.f;
   for (int64_t i = 0; i < rows * kBlock; ++i) sums[i] = 0.f;
   for (int64_t i = 0; i < rows; ++i) largest[i] = -kInfinity;
-  for (int64_t key = 0; key < s.keys; key += kTile) {
+  for (int64_t key = 0; key < s.keys; key += kKeys) {
     const Tile tile{s, queries, skips, key};
-    for (int64_t row = 0; row < rows; row += kRows) {
-      const int64_t count = Smaller(kRows, rows - row);
+    for (int64_t row = 0; row < rows; row += kGroup) {
+      const int64_t count = Smaller(kGroup, rows - row);
       const int64_t computed = tile.Computed(first + row + count - 1);
       if (computed == 0) continue;
       Product(Left{queries.q + (first + row) * s.size, s.size, 1}, count, packed + key * s.size,
-              kTile, Padded(computed), s.size, scores, kTile, false);
-      for (int64_t i = 0; i < count; ++i)
-        Exponentials(tile, first + row + i, computed, scores + i * kTile, largest[row + i],
-                     sums + (row + i) * kBlock, scratch + (row + i) * values, values);
-      Product(Left{scores, kTile, 1}, count, packed_values + key * values, values, values,
+              kKeys, Padded(computed), s.size, scores, kKeys, false);
+      for (int64_t i = 0; i < count; ++i) {
+        const int64_t at = row + i, seen = tile.Seen(first + at);
+        const auto run = tile.IsPlain(seen, computed) ? Exponentials<true> : Exponentials<false>;
+        run(tile, first + at, seen, computed, scores + i * kKeys, largest[at], sums + at * kBlock,
+            scratch + at * values, values);
+      }
+      Product(Left{scores, kKeys, 1}, count, packed_values + key * values, values, values,
               computed, scratch + row * values, values, true);
     }
   }
@@ -291,22 +307,22 @@ void Attend(const AttentionSizes& s, const Queries& queries, const float* packed
 int64_t BackSize(const AttentionSizes& s) {
   const int64_t size = Padded(s.size), values = Padded(s.values);
   return s.queries * (size + values + 1)               // q, dy and dy y
-         + kTile * (s.size + s.values)                 // keys and values, transposed
-         + kTile * (2 * size + values) + 2 * kTile * kTile;  // k, dk, dv, weights, dscores
+         + kKeys * (s.size + s.values)                 // keys and values, transposed
+         + kKeys * (2 * size + values) + 2 * kQueries * kKeys;  // k, dk, dv, weights, dscores
 }
 
 // From the products of queries and keys and of dy and values: the weights as they multiply the
 // values, and the scores' gradients.
-inline void WeightsBack(const Tile& tile, int64_t row, int64_t computed, int64_t columns,
-                        float lse, float delta, float* weights, float* dscores) {
-  const int64_t seen = tile.Seen(row);
+template <bool plain>
+inline void WeightsBack(const Tile& tile, int64_t row, int64_t seen, int64_t computed,
+                        int64_t columns, float lse, float delta, float* weights, float* dscores) {
   const Dropout& dropout = tile.sizes.dropout;
   Floats weight, dscore;
   for (int64_t j = 0; j < computed; j += kBlock) {
     Load(weight, weights + j, kBlock);
     Load(dscore, dscores + j, kBlock);
-    weight = Exp(tile.Score(weight, row, j, seen) - lse);
-    if (dropout.on) {
+    weight = Exp(tile.Score<plain>(weight, row, j, seen) - lse);
+    if (!plain && dropout.on) {
       const Ints stays = tile.Stays(row, j);
       dscore = stays ? dscore / dropout.share : Floats{};
       dscore = weight * (dscore - delta);
@@ -330,13 +346,13 @@ void Back(const AttentionSizes& s, const QueriesBack* heads, int64_t groups, con
   float* const q = scratch;
   float* const dy = q + s.queries * size;
   float* const keys_across = dy + s.queries * values;
-  float* const values_across = keys_across + kTile * s.size;
-  float* const keys = values_across + kTile * s.values;
-  float* const dkeys = keys + kTile * size;
-  float* const dvalues = dkeys + kTile * size;
-  float* const weights = dvalues + kTile * values;
-  float* const dscores = weights + kTile * kTile;
-  float* const delta = dscores + kTile * kTile;
+  float* const values_across = keys_across + kKeys * s.size;
+  float* const keys = values_across + kKeys * s.values;
+  float* const dkeys = keys + kKeys * size;
+  float* const dvalues = dkeys + kKeys * size;
+  float* const weights = dvalues + kKeys * values;
+  float* const dscores = weights + kQueries * kKeys;
+  float* const delta = dscores + kQueries * kKeys;
   for (int64_t group = 0; group < groups; ++group) {
     const QueriesBack& head = heads[group];
     Pad(head.there.q, s.queries, s.size, q, size);
@@ -350,7 +366,7 @@ void Back(const AttentionSizes& s, const QueriesBack* heads, int64_t groups, con
       }
       delta[row] = Sum(sum);
     }
-    for (int64_t key = first_tile * kTile; key < s.keys; key += step * kTile) {
+    for (int64_t key = first_tile * kKeys; key < s.keys; key += step * kKeys) {
       const Tile tile{s, head.there, skips, key};
       const int64_t count = tile.Keys(), columns = Padded(count);
       Transpose(k + key * s.size, count, s.size, keys_across);
@@ -358,26 +374,29 @@ void Back(const AttentionSizes& s, const QueriesBack* heads, int64_t groups, con
       Pad(k + key * s.size, count, s.size, keys, size);
       for (int64_t i = 0; i < count * size; ++i) dkeys[i] = 0.f;
       for (int64_t i = 0; i < count * values; ++i) dvalues[i] = 0.f;
-      for (int64_t first = 0; first < s.queries; first += kTile) {
-        const int64_t rows = Smaller(kTile, s.queries - first);
+      for (int64_t first = 0; first < s.queries; first += kQueries) {
+        const int64_t rows = Smaller(kQueries, s.queries - first);
         if (tile.Computed(first + rows - 1) == 0) continue;
-        for (int64_t row = 0; row < rows; row += kRows) {
-          const int64_t together = Smaller(kRows, rows - row), at = first + row;
+        for (int64_t row = 0; row < rows; row += kGroup) {
+          const int64_t together = Smaller(kGroup, rows - row), at = first + row;
           const int64_t computed = tile.Computed(at + together - 1);
-          float *const w = weights + row * kTile, *const ds = dscores + row * kTile;
-          Product(Left{q + at * size, size, 1}, together, keys_across, kTile, Padded(computed),
-                  s.size, w, kTile, false);
-          Product(Left{dy + at * values, values, 1}, together, values_across, kTile,
-                  Padded(computed), s.values, ds, kTile, false);
-          for (int64_t i = 0; i < together; ++i)
-            WeightsBack(tile, at + i, computed, columns, head.lse[at + i], delta[at + i],
-                        w + i * kTile, ds + i * kTile);
-          Product(Left{ds, kTile, 1}, together, keys, size, size, computed,
+          float *w = weights + row * kKeys, *ds = dscores + row * kKeys;
+          Product(Left{q + at * size, size, 1}, together, keys_across, kKeys, Padded(computed),
+                  s.size, w, kKeys, false);
+          Product(Left{dy + at * values, values, 1}, together, values_across, kKeys,
+                  Padded(computed), s.values, ds, kKeys, false);
+          for (int64_t i = at; i < at + together; ++i, w += kKeys, ds += kKeys) {
+            const int64_t seen = tile.Seen(i);
+            const auto run = tile.IsPlain(seen, computed) ? WeightsBack<true> : WeightsBack<false>;
+            run(tile, i, seen, computed, columns, head.lse[i], delta[i], w, ds);
+          }
+          ds -= together * kKeys;
+          Product(Left{ds, kKeys, 1}, together, keys, size, size, computed,
                   dq + (group * s.queries + at) * size, size, true);
         }
-        Product(Left{weights, 1, kTile}, count, dy + first * values, values, values, rows,
+        Product(Left{weights, 1, kKeys}, count, dy + first * values, values, values, rows,
                 dvalues, values, true);
-        Product(Left{dscores, 1, kTile}, count, q + first * size, size, size, rows, dkeys, size,
+        Product(Left{dscores, 1, kKeys}, count, q + first * size, size, size, rows, dkeys, size,
                 true);
       }
       for (int64_t i = 0; i < count; ++i) {
@@ -403,7 +422,7 @@ bool Finite(const float* x, int64_t count) {
 }  // namespace
 
 extern const AttentionLoops SINGA_ATTENTION_LOOPS;
-const AttentionLoops SINGA_ATTENTION_LOOPS = {PackedSize, Pack,   kTile, AttendSize, Attend,
-                                              Padded,     BackSize, Back, Finite};
+const AttentionLoops SINGA_ATTENTION_LOOPS = {PackedSize, Pack,   kQueries, AttendSize, Attend,
+                                              kKeys,      Padded, BackSize, Back,       Finite};
 
 }  // namespace singa

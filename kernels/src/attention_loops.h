@@ -52,7 +52,7 @@ struct AttentionLoops {
 
   // y and the logarithms of the sums of the exponentials of a tile of queries; `skips` tells
   // whether keys that a causal mask hides may be left out, and not multiplied by 0.
-  int64_t tile;
+  int64_t tile;  // queries
   int64_t (*attend_size)(const AttentionSizes&);
   void (*attend)(const AttentionSizes&, const Queries&, const float* packed, bool skips,
                  int64_t first, int64_t rows, float* y, float* lse, float* scratch);
@@ -61,6 +61,7 @@ struct AttentionLoops {
   // step-th tile of them from `first` on. dk and dv of these tiles are written. dq, of all these
   // heads with each query padded to padded(size) numbers, grows, and has yet to be multiplied with
   // the factor.
+  int64_t key_tile;
   int64_t (*padded)(int64_t size);
   int64_t (*back_size)(const AttentionSizes&);
   void (*back)(const AttentionSizes&, const QueriesBack*, int64_t groups, const float* k,

@@ -1,8 +1,7 @@
 """The calls of attention and its gradients, which never hold all weights at a time.
 
-Queries are (..., L, E), keys (..., S, E), values (..., S, V); a mask of bools or float32 has as many
-axes. Axes of the mask may be 1; so may the last leading axes of keys and values: these heads of
-queries share them.
+Queries are (..., L, E), keys (..., S, E), values (..., S, V). Axes of a mask, (..., L, S), may be
+1; so may the last leading axes of keys and values: these heads of queries share them.
 """
 
 from __future__ import annotations
@@ -16,9 +15,11 @@ from jax import Array
 
 from singa.engine import native
 
+_TYPE = jnp.float32
+
 
 class Kind(NamedTuple):
-    """What is not an array: the factor of the scores, and whether query i sees keys up to i only."""
+    """The factor of the scores; and whether query i sees the keys up to i only."""
 
     factor: float
     causal: bool
@@ -39,23 +40,28 @@ class Hidden(NamedTuple):
 
 
 def supports(q: Array, k: Array, v: Array, hidden: Hidden) -> bool:
-    """Whether the kernels take these arrays."""
+    """Whether the kernels take these arrays. Those of short types are converted to float32."""
+    shorts = jnp.bfloat16, jnp.float16, jnp.float32
+    if not all(x.dtype in shorts for x in (q, k, v)):
+        return False
     # The numbers of dropout are those of jax only as long as jax counts them in this way.
-    drawn = bool(hidden.key.size)
-    return native.supports(q, k, v) and (not drawn or bool(jax.config.jax_threefry_partitionable))
+    counted = not hidden.key.size or bool(jax.config.jax_threefry_partitionable)
+    return counted and native.supports(*(jax.ShapeDtypeStruct(x.shape, _TYPE) for x in (q, k, v)))
 
 
 def forward(kind: Kind, q: Array, k: Array, v: Array, *hidden: Array) -> tuple[Array, Array]:
-    """The weighted means of the values, (..., L, V); and the logarithms of the scores'
-    exponentials' sums, (..., L): infinity for a query that attends to no key."""
+    """The weighted means of the values, (..., L, V), and the scores in one number, (..., L).
+
+    That is the logarithm of the sum of their exponentials; infinity if there are no keys to see.
+    """
     y, lse = jax.ffi.ffi_call(
         "singa_attention",
         (
-            jax.ShapeDtypeStruct((*q.shape[:-1], v.shape[-1]), q.dtype),
-            jax.ShapeDtypeStruct(q.shape[:-1], q.dtype),
+            jax.ShapeDtypeStruct((*q.shape[:-1], v.shape[-1]), _TYPE),
+            jax.ShapeDtypeStruct(q.shape[:-1], _TYPE),
         ),
         vmap_method="sequential",
-    )(q, k, v, *hidden, factor=np.float32(kind.factor), causal=kind.causal)
+    )(*_given(q, k, v, *hidden), factor=np.float32(kind.factor), causal=kind.causal)
     return y, lse
 
 
@@ -63,9 +69,19 @@ def backward(
     kind: Kind, y: Array, lse: Array, dy: Array, q: Array, k: Array, v: Array, *hidden: Array
 ) -> tuple[Array, Array, Array]:
     """The gradients of q, k and v, from what :func:`forward` returned and the gradient of y."""
+    y, dy = (x.astype(_TYPE) for x in (y, dy))
     dq, dk, dv = jax.ffi.ffi_call(
         "singa_attention_gradient",
-        tuple(jax.ShapeDtypeStruct(x.shape, x.dtype) for x in (q, k, v)),
+        tuple(jax.ShapeDtypeStruct(x.shape, _TYPE) for x in (q, k, v)),
         vmap_method="sequential",
-    )(q, k, v, *hidden, y, lse, dy, factor=np.float32(kind.factor), causal=kind.causal)
+    )(*_given(q, k, v, *hidden), y, lse, dy, factor=np.float32(kind.factor), causal=kind.causal)
     return dq, dk, dv
+
+
+def _given(q: Array, k: Array, v: Array, mask: Array, *more: Array) -> tuple[Array, ...]:
+    """In float32, with a mask of as many axes as the others."""
+    if mask.size:
+        mask = mask.reshape(*[1] * (q.ndim - mask.ndim), *mask.shape)
+    if mask.dtype != jnp.bool_:
+        mask = mask.astype(_TYPE)
+    return *(x.astype(_TYPE) for x in (q, k, v)), mask, *more
