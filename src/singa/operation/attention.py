@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from singa.core.tensor import Tensor, next_key, wrap
 from singa.device import CTensor, bool_, is_float
+from singa.engine.native.attention import Hidden, Kind
 from singa.errors import ArgumentError, DTypeError, ShapeError
 from singa.operation import attention_formulas as formulas
 from singa.operation import checks
@@ -64,7 +65,10 @@ class ScaledDotProductAttention(Operation):
         self.mask = more[0] if self.masked else None
         self.key = more[-1] if len(more) > self.masked else None
         self.check(q, k, v, self.mask)
-        self.y = self.lse = self.weights = self.kept = None
+        self.y: Any = None
+        self.lse: Any = None
+        self.weights: Any = None
+        self.kept: CTensor | None = None
         if not self.need_weights and formulas.takes(q, k, v, self.hidden()):
             y, self.lse = formulas.attend(self.kind(), self.hidden(), q, k, v)
             self.y = y.astype(jnp.result_type(q, v))
@@ -115,15 +119,15 @@ class ScaledDotProductAttention(Operation):
             return weights
         return jnp.where(self.kept, weights / share_kept(self.dropout), 0)
 
-    def kind(self) -> formulas.Kind:
+    def kind(self) -> Kind:
         size = max(self.q.shape[-1], 1)
-        return formulas.Kind(1 / math.sqrt(size) if self.scale is None else self.scale, self.causal)
+        return Kind(1 / math.sqrt(size) if self.scale is None else self.scale, self.causal)
 
-    def hidden(self) -> formulas.Hidden:
+    def hidden(self) -> Hidden:
         mask, key, kept = self.mask, self.key, jnp.zeros(0, jnp.float32)
         if key is not None:
             kept = jnp.stack([1 - self.dropout, share_kept(self.dropout)]).astype(jnp.float32)
-        return formulas.Hidden(
+        return Hidden(
             jnp.zeros(0, jnp.float32) if mask is None else mask,
             jnp.zeros(0, jnp.uint32) if key is None else key,
             kept,

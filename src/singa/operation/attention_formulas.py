@@ -1,10 +1,10 @@
 """Attention and its gradients as functions of arrays: by a native kernel or a formula.
 
 All take the same arrays: q (..., L, E), k (..., S, E) and v (..., S, V), whose leading axes
-broadcast, and what :class:`Hidden` holds. Results are ``y``, the weighted means of the values, (...,
-L, V), and ``lse``, (..., L): the logarithm of the sum of the scores' exponentials, from which the way back
-computes the weights again. It is infinity for a query that attends to no key. Results and sums are
-at least float32.
+broadcast, and what :class:`Hidden` holds. There are two results, both at least float32: ``y``, the
+weighted means of the values, (..., L, V); and ``lse``, (..., L), the logarithm of the sum of the
+scores' exponentials, from which the way back computes the weights again. It is infinity for a query
+that attends to no key.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def attend(kind: Kind, hidden: Hidden, q: CTensor, k: CTensor, v: CTensor) -> An
 def gradients(
     kind: Kind, hidden: Hidden, back: tuple[CTensor, ...], q: CTensor, k: CTensor, v: CTensor
 ) -> Any:
-    """The gradients of q, k and v, in the shapes to which they broadcast, or in their own.
+    """The gradients of q, k and v, of shapes that broadcast with them, and at least float32.
 
     Args:
         back: y, lse and the gradient of y.
@@ -59,7 +59,8 @@ def scores_gradient(
     kind: Kind, hidden: Hidden, back: tuple[CTensor, ...], q: CTensor, k: CTensor, v: CTensor
 ) -> CTensor:
     """The gradient of the scores, (..., L, S)."""
-    return _weights_back(kind, *back, *_aligned(q, k, v), *hidden)[1]
+    y, lse, dy = back
+    return _weights_back(kind, y, lse, dy, *_aligned(q, k, v), *hidden)[1]
 
 
 def _run(
@@ -137,13 +138,21 @@ def of_all(
 
 
 def gradients_of_all(
-    kind: Kind, y: CTensor, lse: CTensor, dy: CTensor, q: CTensor, k: CTensor, *more: CTensor
+    kind: Kind,
+    y: CTensor,
+    lse: CTensor,
+    dy: CTensor,
+    q: CTensor,
+    k: CTensor,
+    v: CTensor,
+    *hidden: CTensor,
 ) -> tuple[CTensor, CTensor, CTensor]:
     """The gradients of q, k and v from the matrix of all weights."""
-    used, dscores = _weights_back(kind, y, lse, dy, q, k, *more)
+    used, dscores = _weights_back(kind, y, lse, dy, q, k, v, *hidden)
     dq = _times(dscores, k) * kind.factor
     dk = _times(dscores, q, transpose_a=True) * kind.factor
-    return dq, dk, _times(used, dy.astype(q.dtype), transpose_a=True)
+    dv = _times(used, dy.astype(q.dtype), transpose_a=True)
+    return dq, _summed(dk, k), _summed(dv, v)
 
 
 def _weights_back(
@@ -154,11 +163,10 @@ def _weights_back(
     q: CTensor,
     k: CTensor,
     v: CTensor,
-    mask: CTensor,
-    key: CTensor,
-    kept: CTensor,
+    *hidden: CTensor,
 ) -> tuple[CTensor, CTensor]:
     """The weights, after the dropout, and the gradients of the scores."""
+    mask, key, kept = hidden
     weights = jnp.exp(scores_of(kind, q, k, mask) - lse[..., None])
     dweights = _dropped(_times(dy, v, transpose_b=True), key, kept)
     return _dropped(weights, key, kept), weights * (dweights - _delta(y, dy))
@@ -167,6 +175,12 @@ def _weights_back(
 def _delta(y: CTensor, dy: CTensor) -> CTensor:
     """The sum of the weights times their gradients, of each query."""
     return (dy.astype(wide(dy.dtype)) * y).sum(-1, keepdims=True)
+
+
+def _summed(gradient: CTensor, like: CTensor) -> CTensor:
+    """Over the heads of queries that share heads of keys or values."""
+    shapes = enumerate(zip(gradient.shape, like.shape, strict=True))
+    return gradient.sum([i for i, (size, own) in shapes if size != own], keepdims=True)
 
 
 def _times(a: CTensor, b: CTensor, **turns: bool) -> CTensor:
@@ -181,11 +195,11 @@ def _dropped(weights: CTensor, key: CTensor, kept: CTensor) -> CTensor:
 
 
 def in_blocks(
-    kind: Kind, q: CTensor, k: CTensor, v: CTensor, mask: CTensor, key: CTensor, kept: CTensor
+    kind: Kind, q: CTensor, k: CTensor, v: CTensor, mask: CTensor, *_: CTensor
 ) -> tuple[CTensor, CTensor]:
     """Block by block of keys, with the largest score and the sums so far; without dropout."""
 
-    def step(state: Any, block: Any) -> tuple[Any, None]:
+    def step(state: Any, block: Any) -> Any:
         largest, total, y = state
         first, keys, values, seen = block
         scores = _block_scores(kind, q, keys, seen, first, k.shape[-2])
@@ -213,8 +227,7 @@ def gradients_in_blocks(
     k: CTensor,
     v: CTensor,
     mask: CTensor,
-    key: CTensor,
-    kept: CTensor,
+    *_: CTensor,
 ) -> tuple[CTensor, CTensor, CTensor]:
     """The gradients of q, k and v, block by block of keys."""
     delta, dy = _delta(y, dy), dy.astype(q.dtype)
@@ -224,8 +237,9 @@ def gradients_in_blocks(
         scores = _block_scores(kind, q, keys, seen, first, k.shape[-2])
         weights = jnp.exp(scores - lse[..., None])
         dscores = weights * (_times(dy, values, transpose_b=True) - delta)
-        dk = _times(dscores, q, transpose_a=True) * kind.factor
-        return dq + _times(dscores, keys), (dk, _times(weights, dy, transpose_a=True))
+        dk = _summed(_times(dscores, q, transpose_a=True) * kind.factor, keys)
+        dv = _summed(_times(weights, dy, transpose_a=True), values)
+        return dq + _times(dscores, keys), (dk, dv)
 
     dq, found = jax.lax.scan(step, jnp.zeros(q.shape, wide(q.dtype)), _blocks(k, v, mask))
     dk, dv = (_joined(each, k.shape[-2]) for each in found)

@@ -45,8 +45,10 @@ def supports(q: Array, k: Array, v: Array, hidden: Hidden) -> bool:
     if not all(x.dtype in shorts for x in (q, k, v)):
         return False
     # The numbers of dropout are those of jax only as long as jax counts them in this way.
-    counted = not hidden.key.size or bool(jax.config.jax_threefry_partitionable)
-    return counted and native.supports(*(jax.ShapeDtypeStruct(x.shape, _TYPE) for x in (q, k, v)))
+    counted: bool = jax.config.jax_threefry_partitionable  # type: ignore[attr-defined]
+    if hidden.key.size and not counted:
+        return False
+    return native.supports(*(jax.ShapeDtypeStruct(x.shape, _TYPE) for x in (q, k, v)))
 
 
 def forward(kind: Kind, q: Array, k: Array, v: Array, *hidden: Array) -> tuple[Array, Array]:
