@@ -144,7 +144,7 @@ ffi::Error Forward(ffi::ThreadPool pool, Floats q, Floats k, Floats v, ffi::AnyB
       const bool skips = s.causal && loops.finite(values, s.keys * s.values);
       for (int64_t i = part; i < groups * tiles; i += cut.parts) {
         const int64_t of_all = head * groups + i / tiles, first = i % tiles * loops.tile;
-        loops.attend(s, attention.Of(of_all), packed, skips, first,
+        loops.attend(s, attention.Of(of_all), packed, values, skips, first,
                      std::min(loops.tile, s.queries - first),
                      y->typed_data() + of_all * s.queries * s.values,
                      lse->typed_data() + of_all * s.queries, packed + packed_size);
@@ -171,17 +171,17 @@ ffi::Error Backward(ffi::ThreadPool pool, Floats q, Floats k, Floats v, ffi::Any
     const Attention::Cut cut = attention.CutFor(pool, tiles);
     // Every part of a head's keys adds to the gradients of all its queries.
     const int64_t padded = loops.padded(s.size);
+    const bool in_place = cut.parts == 1 && padded == s.size;
     std::vector<Scratch> found(static_cast<size_t>(attention.heads * cut.parts));
     const auto finish = [&](int64_t head) {
       float* const to = dq->typed_data() + head * queries * s.size;
-      for (int64_t row = 0; row < queries; ++row)
-        for (int64_t j = 0; j < s.size; ++j) {
-          float sum = 0.f;
-          for (int64_t part = 0; part < cut.parts; ++part)
-            sum += Borrowed(found[head * cut.parts + part])[row * padded + j];
-          to[row * s.size + j] = sum * s.factor;
-        }
-      for (int64_t part = 0; part < cut.parts; ++part) found[head * cut.parts + part] = Scratch();
+      std::fill_n(to, queries * s.size, 0.f);
+      for (int64_t part = head * cut.parts; part < (head + 1) * cut.parts; ++part) {
+        const float* const own = Borrowed(found[part]);
+        for (int64_t row = 0; row < queries; ++row)
+          for (int64_t j = 0; j < s.size; ++j) to[row * s.size + j] += own[row * padded + j];
+        found[part] = Scratch();
+      }
     };
     attention.Share(pool, cut, [&](int64_t head, int64_t part) {
       const float* const keys = k.typed_data() + head * s.keys * s.size;
@@ -199,13 +199,17 @@ ffi::Error Backward(ffi::ThreadPool pool, Floats q, Floats k, Floats v, ffi::Any
                 loops.finite(last.dy, s.queries * s.values);
       }
       const Scratch scratch(static_cast<size_t>(loops.back_size(s)) * sizeof(float));
-      Scratch& dqs = found[head * cut.parts + part];
-      dqs = Scratch(static_cast<size_t>(queries * padded) * sizeof(float));
-      std::fill_n(Borrowed(dqs), queries * padded, 0.f);
+      float* dqs = dq->typed_data() + head * queries * s.size;
+      if (!in_place) {
+        Scratch& own = found[head * cut.parts + part];
+        own = Scratch(static_cast<size_t>(queries * padded) * sizeof(float));
+        dqs = Borrowed(own);
+      }
+      std::fill_n(dqs, queries * padded, 0.f);
       loops.back(s, heads.data(), groups, keys, values, skips, part, cut.parts,
                  dk->typed_data() + head * s.keys * s.size,
-                 dv->typed_data() + head * s.keys * s.values, Borrowed(dqs), Borrowed(scratch));
-      if (cut.parts == 1) finish(head);
+                 dv->typed_data() + head * s.keys * s.values, dqs, Borrowed(scratch));
+      if (cut.parts == 1 && !in_place) finish(head);
     });
     if (cut.parts > 1) Parallel(pool, attention.heads, finish);
   });

@@ -107,21 +107,58 @@ inline float Sum(const Floats& x) {
   return Folded(x, [](Floats a, Floats b) { return a + b; });
 }
 
-// `rows` rows of `size` numbers each, padded with zeros to `step`.
-void Pad(const float* from, int64_t rows, int64_t size, float* to, int64_t step) {
-  for (int64_t row = 0; row < rows; ++row, from += size, to += step) {
-    std::memcpy(to, from, static_cast<size_t>(size) * sizeof *to);
+// `rows` rows of `size` numbers each, padded with zeros to `step`: these, or a copy.
+const float* WithPadding(const float* from, int64_t rows, int64_t size, float* copy,
+                         int64_t step) {
+  if (size == step) return from;
+  for (int64_t row = 0; row < rows; ++row) {
+    float* const to = copy + row * step;
+    std::memcpy(to, from + row * size, static_cast<size_t>(size) * sizeof *to);
     std::memset(to + size, 0, static_cast<size_t>(step - size) * sizeof *to);
+  }
+  return copy;
+}
+
+// Lane j of two registers' halves, as a transposition of blocks of 1, 2, 4, ... lanes needs them.
+template <int half, bool second>
+inline Ints Halves() {
+  Ints lanes;
+  for (int32_t j = 0; j < kBlock; ++j) {
+    const bool of_other = (j & half) != 0;
+    lanes[j] = second ? (of_other ? kBlock + j : j + half) : (of_other ? kBlock + j - half : j);
+  }
+  return lanes;
+}
+
+template <int half>
+inline __attribute__((always_inline)) void TransposeBlocks(Floats (&rows)[kBlock]) {
+  if constexpr (half < kBlock) {
+#pragma GCC unroll 16
+    for (int i = 0; i < kBlock; ++i)
+      if ((i & half) == 0) {
+        const Floats one = rows[i], other = rows[i + half];
+        rows[i] = __builtin_shuffle(one, other, Halves<half, false>());
+        rows[i + half] = __builtin_shuffle(one, other, Halves<half, true>());
+      }
+    TransposeBlocks<2 * half>(rows);
   }
 }
 
-// The columns of a tile of keys or values, (size, kKeys), with zeros for rows that are not there.
+// The columns of a tile of keys or values, (size, kKeys): as many keys as fill whole vectors, with
+// zeros for rows that are not there.
 void Transpose(const float* from, int64_t rows, int64_t size, float* to) {
-  constexpr int64_t kSquare = 16;
-  for (int64_t first = 0; first < size; first += kSquare)
-    for (int64_t row = 0; row < kKeys; ++row)
-      for (int64_t i = first; i < Smaller(first + kSquare, size); ++i)
-        to[i * kKeys + row] = row < rows ? from[row * size + i] : 0.f;
+  for (int64_t row = 0; row < rows; row += kBlock)
+    for (int64_t first = 0; first < size; first += kBlock) {
+      const int64_t width = Smaller(kBlock, size - first);
+      Floats square[kBlock];
+      for (int64_t i = 0; i < kBlock; ++i) {
+        square[i] = Floats{};
+        if (row + i < rows) LoadSome(square[i], from + (row + i) * size + first, width);
+      }
+      TransposeBlocks<1>(square);
+      for (int64_t i = 0; i < width; ++i)
+        Store(square[i], to + (first + i) * kKeys + row, kBlock);
+    }
 }
 
 // Threefry-2x32 (Salmon et al., 2011), as jax uses it: which of the weights from number `first` on
@@ -222,7 +259,7 @@ int64_t PackedSize(const AttentionSizes& s) {
 void Pack(const AttentionSizes& s, const float* k, const float* v, float* packed) {
   for (int64_t key = 0; key < s.keys; key += kKeys)
     Transpose(k + key * s.size, Smaller(kKeys, s.keys - key), s.size, packed + key * s.size);
-  Pad(v, s.keys, s.values, packed + Up(s.keys, kKeys) * s.size, Padded(s.values));
+  WithPadding(v, s.keys, s.values, packed + Up(s.keys, kKeys) * s.size, Padded(s.values));
 }
 
 int64_t AttendSize(const AttentionSizes& s) {
@@ -264,10 +301,10 @@ inline void Exponentials(const Tile& tile, int64_t row, int64_t seen, int64_t co
   Store(total, sum, kBlock);
 }
 
-void Attend(const AttentionSizes& s, const Queries& queries, const float* packed, bool skips,
-            int64_t first, int64_t rows, float* y, float* lse, float* scratch) {
+void Attend(const AttentionSizes& s, const Queries& queries, const float* packed, const float* v,
+            bool skips, int64_t first, int64_t rows, float* y, float* lse, float* scratch) {
   const int64_t values = Padded(s.values);
-  const float* const packed_values = packed + Up(s.keys, kKeys) * s.size;
+  const float* const packed_values = values == s.values ? v : packed + Up(s.keys, kKeys) * s.size;
   float* const sums = scratch + kQueries * values;
   float* const scores = sums + kQueries * kBlock;
   float* const largest = scores + kGroup * kKeys;
@@ -312,11 +349,12 @@ int64_t BackSize(const AttentionSizes& s) {
 }
 
 // From the products of queries and keys and of dy and values: the weights as they multiply the
-// values, and the scores' gradients.
+// values, and the gradients of the former products.
 template <bool plain>
 inline void WeightsBack(const Tile& tile, int64_t row, int64_t seen, int64_t computed,
                         int64_t columns, float lse, float delta, float* weights, float* dscores) {
   const Dropout& dropout = tile.sizes.dropout;
+  const float factor = tile.sizes.factor;
   Floats weight, dscore;
   for (int64_t j = 0; j < computed; j += kBlock) {
     Load(weight, weights + j, kBlock);
@@ -325,10 +363,10 @@ inline void WeightsBack(const Tile& tile, int64_t row, int64_t seen, int64_t com
     if (!plain && dropout.on) {
       const Ints stays = tile.Stays(row, j);
       dscore = stays ? dscore / dropout.share : Floats{};
-      dscore = weight * (dscore - delta);
+      dscore = weight * (dscore - delta) * factor;
       weight = stays ? weight / dropout.share : Floats{};
     } else {
-      dscore = weight * (dscore - delta);
+      dscore = weight * (dscore - delta) * factor;
     }
     Store(weight, weights + j, kBlock);
     Store(dscore, dscores + j, kBlock);
@@ -343,20 +381,20 @@ void Back(const AttentionSizes& s, const QueriesBack* heads, int64_t groups, con
           const float* v, bool skips, int64_t first_tile, int64_t step, float* dk, float* dv, float* dq,
           float* scratch) {
   const int64_t size = Padded(s.size), values = Padded(s.values);
-  float* const q = scratch;
-  float* const dy = q + s.queries * size;
-  float* const keys_across = dy + s.queries * values;
+  float* const padded_q = scratch;
+  float* const padded_dy = padded_q + s.queries * size;
+  float* const keys_across = padded_dy + s.queries * values;
   float* const values_across = keys_across + kKeys * s.size;
-  float* const keys = values_across + kKeys * s.values;
-  float* const dkeys = keys + kKeys * size;
+  float* const padded_keys = values_across + kKeys * s.values;
+  float* const dkeys = padded_keys + kKeys * size;
   float* const dvalues = dkeys + kKeys * size;
   float* const weights = dvalues + kKeys * values;
   float* const dscores = weights + kQueries * kKeys;
   float* const delta = dscores + kQueries * kKeys;
   for (int64_t group = 0; group < groups; ++group) {
     const QueriesBack& head = heads[group];
-    Pad(head.there.q, s.queries, s.size, q, size);
-    Pad(head.dy, s.queries, s.values, dy, values);
+    const float* const q = WithPadding(head.there.q, s.queries, s.size, padded_q, size);
+    const float* const dy = WithPadding(head.dy, s.queries, s.values, padded_dy, values);
     for (int64_t row = 0; row < s.queries; ++row) {
       Floats sum = {}, one, other;
       for (int64_t j = 0; j < s.values; j += kBlock) {
@@ -371,7 +409,8 @@ void Back(const AttentionSizes& s, const QueriesBack* heads, int64_t groups, con
       const int64_t count = tile.Keys(), columns = Padded(count);
       Transpose(k + key * s.size, count, s.size, keys_across);
       Transpose(v + key * s.values, count, s.values, values_across);
-      Pad(k + key * s.size, count, s.size, keys, size);
+      const float* const keys =
+          WithPadding(k + key * s.size, count, s.size, padded_keys, size);
       for (int64_t i = 0; i < count * size; ++i) dkeys[i] = 0.f;
       for (int64_t i = 0; i < count * values; ++i) dvalues[i] = 0.f;
       for (int64_t first = 0; first < s.queries; first += kQueries) {
@@ -402,7 +441,7 @@ void Back(const AttentionSizes& s, const QueriesBack* heads, int64_t groups, con
       for (int64_t i = 0; i < count; ++i) {
         float *const dk_row = dk + (key + i) * s.size, *const dv_row = dv + (key + i) * s.values;
         for (int64_t j = 0; j < s.size; ++j)
-          dk_row[j] = (group == 0 ? 0.f : dk_row[j]) + dkeys[i * size + j] * s.factor;
+          dk_row[j] = (group == 0 ? 0.f : dk_row[j]) + dkeys[i * size + j];
         for (int64_t j = 0; j < s.values; ++j)
           dv_row[j] = (group == 0 ? 0.f : dv_row[j]) + dvalues[i * values + j];
       }

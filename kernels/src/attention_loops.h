@@ -54,13 +54,12 @@ struct AttentionLoops {
   // whether keys that a causal mask hides may be left out, and not multiplied by 0.
   int64_t tile;  // queries
   int64_t (*attend_size)(const AttentionSizes&);
-  void (*attend)(const AttentionSizes&, const Queries&, const float* packed, bool skips,
-                 int64_t first, int64_t rows, float* y, float* lse, float* scratch);
+  void (*attend)(const AttentionSizes&, const Queries&, const float* packed, const float* v,
+                 bool skips, int64_t first, int64_t rows, float* y, float* lse, float* scratch);
 
   // The gradients of a head of keys and values that `groups` heads of queries share, by every
   // step-th tile of them from `first` on. dk and dv of these tiles are written. dq, of all these
-  // heads with each query padded to padded(size) numbers, grows, and has yet to be multiplied with
-  // the factor.
+  // heads with each query padded to padded(size) numbers, grows.
   int64_t key_tile;
   int64_t (*padded)(int64_t size);
   int64_t (*back_size)(const AttentionSizes&);
