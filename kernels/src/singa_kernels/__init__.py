@@ -1,4 +1,4 @@
-"""oneDNN's convolutions and products, pooling, statistics and recurrences, as XLA custom calls.
+"""oneDNN's convolutions and products, pooling, statistics, recurrences and attention for XLA.
 
 This package only loads the library. ``singa.engine.native`` registers what is in it with jax and
 knows its arguments; the two agree if :data:`INTERFACE` is what it expects.
