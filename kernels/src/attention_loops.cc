@@ -6,11 +6,12 @@
 namespace singa {
 namespace {
 
-constexpr int64_t kQueries = 96;  // of a tile
-constexpr int64_t kKeys = 128;    // of a tile
-constexpr int64_t kGroup = 24;    // queries of a tile that are taken through all its steps
-constexpr int kRows = 6;       // rows and vectors of a product that are in registers at a time
-constexpr int kPanel = SINGA_VECTOR_BYTES == 64 ? 4 : 2;
+// A tile of scores. A group of its queries is taken through all steps while their scores are in the
+// first cache.
+constexpr int64_t kQueries = 96, kKeys = 128, kGroup = 24;
+// Rows and vectors of a product that are in registers at a time, of the 32 of AVX-512 or the 16 of
+// the others.
+constexpr int kRows = 6, kPanel = SINGA_VECTOR_BYTES == 64 ? 4 : 2;
 constexpr float kInfinity = __builtin_inff();
 
 inline int64_t Up(int64_t size, int64_t step) { return (size + step - 1) / step * step; }
@@ -119,7 +120,7 @@ const float* WithPadding(const float* from, int64_t rows, int64_t size, float* c
   return copy;
 }
 
-// Lane j of two registers' halves, as a transposition of blocks of 1, 2, 4, ... lanes needs them.
+// Where the lanes of two rows come from when blocks of `half` lanes of both are exchanged.
 template <int half, bool second>
 inline Ints Halves() {
   Ints lanes;
@@ -187,7 +188,7 @@ inline Ints Stay(const Dropout& dropout, uint64_t first) {
   return uniform < dropout.keep;
 }
 
-// One tile of scores: queries [row, row + rows) and keys from `key` on.
+// The scores of the keys from `key` on, as many as a tile has.
 struct Tile {
   const AttentionSizes& sizes;
   const Queries& queries;
@@ -333,7 +334,8 @@ void Attend(const AttentionSizes& s, const Queries& queries, const float* packed
     Floats sum;
     Load(sum, sums + i * kBlock, kBlock);
     const float total = Sum(sum);
-    const float scale = 1.f / ((total == 0.f ? 1.f : total) * (s.dropout.on ? s.dropout.share : 1.f));
+    const float kept = s.dropout.on ? s.dropout.share : 1.f;
+    const float scale = 1.f / ((total == 0.f ? 1.f : total) * kept);
     for (int64_t j = 0; j < s.values; ++j)
       y[(first + i) * s.values + j] = scratch[i * values + j] * scale;
     // Of a query without any key it is infinite: exp(score - lse) is 0 then, as it has to be.
@@ -341,12 +343,31 @@ void Attend(const AttentionSizes& s, const Queries& queries, const float* packed
   }
 }
 
-int64_t BackSize(const AttentionSizes& s) {
-  const int64_t size = Padded(s.size), values = Padded(s.values);
-  return s.queries * (size + values + 1)               // q, dy and dy y
-         + kKeys * (s.size + s.values)                 // keys and values, transposed
-         + kKeys * (2 * size + values) + 2 * kQueries * kKeys;  // k, dk, dv, weights, dscores
-}
+// What the way back needs for the queries of a head, and for a tile of its keys.
+struct Workspace {
+  int64_t size, values;  // padded
+  float *q, *dy;         // padded, if they have to be
+  float* delta;          // dy y of each query
+  float *keys, *dkeys, *dvalues;
+  float *keys_across, *values_across;  // transposed
+  float *weights, *dscores;            // of a tile of queries
+  int64_t used = 0;
+
+  Workspace(const AttentionSizes& s, float* scratch)
+      : size(Padded(s.size)), values(Padded(s.values)) {
+    const auto take = [&](int64_t count) {
+      float* const taken = scratch == nullptr ? nullptr : scratch + used;
+      used += Up(count, kBlock);
+      return taken;
+    };
+    q = take(s.queries * size), dy = take(s.queries * values), delta = take(s.queries);
+    keys = take(kKeys * size), dkeys = take(kKeys * size), dvalues = take(kKeys * values);
+    keys_across = take(kKeys * s.size), values_across = take(kKeys * s.values);
+    weights = take(kQueries * kKeys), dscores = take(kQueries * kKeys);
+  }
+};
+
+int64_t BackSize(const AttentionSizes& s) { return Workspace(s, nullptr).used; }
 
 // From the products of queries and keys and of dy and values: the weights as they multiply the
 // values, and the gradients of the former products.
@@ -377,74 +398,77 @@ inline void WeightsBack(const Tile& tile, int64_t row, int64_t seen, int64_t com
   }
 }
 
-void Back(const AttentionSizes& s, const QueriesBack* heads, int64_t groups, const float* k,
-          const float* v, bool skips, int64_t first_tile, int64_t step, float* dk, float* dv, float* dq,
-          float* scratch) {
-  const int64_t size = Padded(s.size), values = Padded(s.values);
-  float* const padded_q = scratch;
-  float* const padded_dy = padded_q + s.queries * size;
-  float* const keys_across = padded_dy + s.queries * values;
-  float* const values_across = keys_across + kKeys * s.size;
-  float* const padded_keys = values_across + kKeys * s.values;
-  float* const dkeys = padded_keys + kKeys * size;
-  float* const dvalues = dkeys + kKeys * size;
-  float* const weights = dvalues + kKeys * values;
-  float* const dscores = weights + kQueries * kKeys;
-  float* const delta = dscores + kQueries * kKeys;
-  for (int64_t group = 0; group < groups; ++group) {
-    const QueriesBack& head = heads[group];
-    const float* const q = WithPadding(head.there.q, s.queries, s.size, padded_q, size);
-    const float* const dy = WithPadding(head.dy, s.queries, s.values, padded_dy, values);
-    for (int64_t row = 0; row < s.queries; ++row) {
-      Floats sum = {}, one, other;
-      for (int64_t j = 0; j < s.values; j += kBlock) {
-        LoadSome(one, head.dy + row * s.values + j, Smaller(kBlock, s.values - j));
-        LoadSome(other, head.y + row * s.values + j, Smaller(kBlock, s.values - j));
-        sum += one * other;
-      }
-      delta[row] = Sum(sum);
+// dy y of each query: the sum of its weights times their gradients.
+void Deltas(const AttentionSizes& s, const QueriesBack& head, float* delta) {
+  for (int64_t row = 0; row < s.queries; ++row) {
+    Floats sum = {}, one, other;
+    for (int64_t j = 0; j < s.values; j += kBlock) {
+      LoadSome(one, head.dy + row * s.values + j, Smaller(kBlock, s.values - j));
+      LoadSome(other, head.y + row * s.values + j, Smaller(kBlock, s.values - j));
+      sum += one * other;
     }
-    for (int64_t key = first_tile * kKeys; key < s.keys; key += step * kKeys) {
+    delta[row] = Sum(sum);
+  }
+}
+
+// The gradients of a tile of keys and values, in the workspace, and what they add to dq.
+void BackTile(const Tile& tile, const float* lse, const float* q, const float* dy,
+              const float* keys, const Workspace& w, float* dq) {
+  const AttentionSizes& s = tile.sizes;
+  const int64_t count = tile.Keys(), columns = Padded(count);
+  for (int64_t i = 0; i < count * w.size; ++i) w.dkeys[i] = 0.f;
+  for (int64_t i = 0; i < count * w.values; ++i) w.dvalues[i] = 0.f;
+  for (int64_t first = 0; first < s.queries; first += kQueries) {
+    const int64_t rows = Smaller(kQueries, s.queries - first);
+    if (tile.Computed(first + rows - 1) == 0) continue;
+    for (int64_t row = 0; row < rows; row += kGroup) {
+      const int64_t together = Smaller(kGroup, rows - row), at = first + row;
+      const int64_t computed = tile.Computed(at + together - 1);
+      float *const weights = w.weights + row * kKeys, *const dscores = w.dscores + row * kKeys;
+      Product(Left{q + at * w.size, w.size, 1}, together, w.keys_across, kKeys, Padded(computed),
+              s.size, weights, kKeys, false);
+      Product(Left{dy + at * w.values, w.values, 1}, together, w.values_across, kKeys,
+              Padded(computed), s.values, dscores, kKeys, false);
+      for (int64_t i = 0; i < together; ++i) {
+        const int64_t seen = tile.Seen(at + i);
+        const auto run = tile.IsPlain(seen, computed) ? WeightsBack<true> : WeightsBack<false>;
+        run(tile, at + i, seen, computed, columns, lse[at + i], w.delta[at + i],
+            weights + i * kKeys, dscores + i * kKeys);
+      }
+      Product(Left{dscores, kKeys, 1}, together, keys, w.size, w.size, computed, dq + at * w.size,
+              w.size, true);
+    }
+    Product(Left{w.weights, 1, kKeys}, count, dy + first * w.values, w.values, w.values, rows,
+            w.dvalues, w.values, true);
+    Product(Left{w.dscores, 1, kKeys}, count, q + first * w.size, w.size, w.size, rows, w.dkeys,
+            w.size, true);
+  }
+}
+
+// Rows without their padding: put, or added to what is there.
+void Deliver(const float* from, int64_t rows, int64_t step, int64_t size, bool add, float* to) {
+  for (int64_t row = 0; row < rows; ++row, from += step, to += size)
+    for (int64_t j = 0; j < size; ++j) to[j] = (add ? to[j] : 0.f) + from[j];
+}
+
+void Back(const AttentionSizes& s, const QueriesBack* heads, int64_t groups, const float* k,
+          const float* v, bool skips, int64_t first, int64_t step, float* dk, float* dv, float* dq,
+          float* scratch) {
+  const Workspace w(s, scratch);
+  for (int64_t group = 0; group < groups; ++group, dq += s.queries * w.size) {
+    const QueriesBack& head = heads[group];
+    const float* const q = WithPadding(head.there.q, s.queries, s.size, w.q, w.size);
+    const float* const dy = WithPadding(head.dy, s.queries, s.values, w.dy, w.values);
+    Deltas(s, head, w.delta);
+    for (int64_t key = first * kKeys; key < s.keys; key += step * kKeys) {
       const Tile tile{s, head.there, skips, key};
-      const int64_t count = tile.Keys(), columns = Padded(count);
-      Transpose(k + key * s.size, count, s.size, keys_across);
-      Transpose(v + key * s.values, count, s.values, values_across);
-      const float* const keys =
-          WithPadding(k + key * s.size, count, s.size, padded_keys, size);
-      for (int64_t i = 0; i < count * size; ++i) dkeys[i] = 0.f;
-      for (int64_t i = 0; i < count * values; ++i) dvalues[i] = 0.f;
-      for (int64_t first = 0; first < s.queries; first += kQueries) {
-        const int64_t rows = Smaller(kQueries, s.queries - first);
-        if (tile.Computed(first + rows - 1) == 0) continue;
-        for (int64_t row = 0; row < rows; row += kGroup) {
-          const int64_t together = Smaller(kGroup, rows - row), at = first + row;
-          const int64_t computed = tile.Computed(at + together - 1);
-          float *w = weights + row * kKeys, *ds = dscores + row * kKeys;
-          Product(Left{q + at * size, size, 1}, together, keys_across, kKeys, Padded(computed),
-                  s.size, w, kKeys, false);
-          Product(Left{dy + at * values, values, 1}, together, values_across, kKeys,
-                  Padded(computed), s.values, ds, kKeys, false);
-          for (int64_t i = at; i < at + together; ++i, w += kKeys, ds += kKeys) {
-            const int64_t seen = tile.Seen(i);
-            const auto run = tile.IsPlain(seen, computed) ? WeightsBack<true> : WeightsBack<false>;
-            run(tile, i, seen, computed, columns, head.lse[i], delta[i], w, ds);
-          }
-          ds -= together * kKeys;
-          Product(Left{ds, kKeys, 1}, together, keys, size, size, computed,
-                  dq + (group * s.queries + at) * size, size, true);
-        }
-        Product(Left{weights, 1, kKeys}, count, dy + first * values, values, values, rows,
-                dvalues, values, true);
-        Product(Left{dscores, 1, kKeys}, count, q + first * size, size, size, rows, dkeys, size,
-                true);
-      }
-      for (int64_t i = 0; i < count; ++i) {
-        float *const dk_row = dk + (key + i) * s.size, *const dv_row = dv + (key + i) * s.values;
-        for (int64_t j = 0; j < s.size; ++j)
-          dk_row[j] = (group == 0 ? 0.f : dk_row[j]) + dkeys[i * size + j];
-        for (int64_t j = 0; j < s.values; ++j)
-          dv_row[j] = (group == 0 ? 0.f : dv_row[j]) + dvalues[i * values + j];
-      }
+      const int64_t count = tile.Keys(), at = key * s.size, at_values = key * s.values;
+      Transpose(k + at, count, s.size, w.keys_across);
+      Transpose(v + at_values, count, s.values, w.values_across);
+      const float* const keys = WithPadding(k + at, count, s.size, w.keys, w.size);
+      BackTile(tile, head.lse, q, dy, keys, w, dq);
+      Deliver(w.dkeys, count, w.size, s.size, group > 0, dk + at);
+      Deliver(w.dvalues, count, w.values, s.values, group > 0, dv + at_values);
     }
   }
 }
