@@ -20,7 +20,7 @@ namespace {
 
 namespace ffi = xla::ffi;
 using Floats = ffi::Buffer<ffi::F32>;
-using Words = ffi::Buffer<ffi::U32, 1>;
+using Words = ffi::Buffer<ffi::U32>;
 
 float* Borrowed(const Scratch& scratch) { return static_cast<float*>(scratch.get()); }
 
@@ -29,7 +29,7 @@ struct Attention {
   int64_t heads = 1, groups = 1;  // of keys; of queries for each of them
 
   Attention(const Floats& q, const Floats& k, const Floats& v, const ffi::AnyBuffer& mask,
-            const Words& key, const Vector& kept, float factor, bool causal)
+            const Words& key, const Floats& kept, float factor, bool causal)
       : lead_(q.dimensions().begin(), q.dimensions().end()), q_(q.typed_data()), mask_(mask) {
     const auto ks = k.dimensions(), vs = v.dimensions();
     const size_t rank = lead_.size();
@@ -122,7 +122,7 @@ void Expect(const Floats& buffer, int64_t count) {
 }
 
 ffi::Error Forward(ffi::ThreadPool pool, Floats q, Floats k, Floats v, ffi::AnyBuffer mask,
-                   Words key, Vector kept, float factor, bool causal, ffi::Result<Floats> y,
+                   Words key, Floats kept, float factor, bool causal, ffi::Result<Floats> y,
                    ffi::Result<Floats> lse) {
   return Guarded("attention", [&] {
     const Attention attention(q, k, v, mask, key, kept, factor, causal);
@@ -154,7 +154,7 @@ ffi::Error Forward(ffi::ThreadPool pool, Floats q, Floats k, Floats v, ffi::AnyB
 }
 
 ffi::Error Backward(ffi::ThreadPool pool, Floats q, Floats k, Floats v, ffi::AnyBuffer mask,
-                    Words key, Vector kept, Floats y, Floats lse, Floats dy, float factor,
+                    Words key, Floats kept, Floats y, Floats lse, Floats dy, float factor,
                     bool causal, ffi::Result<Floats> dq, ffi::Result<Floats> dk,
                     ffi::Result<Floats> dv) {
   return Guarded("attention's gradient", [&] {
@@ -225,7 +225,7 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(singa_attention, Forward,
                                   .Arg<Floats>()
                                   .Arg<ffi::AnyBuffer>()
                                   .Arg<Words>()
-                                  .Arg<Vector>()
+                                  .Arg<Floats>()
                                   .Attr<float>("factor")
                                   .Attr<bool>("causal")
                                   .Ret<Floats>()
@@ -239,7 +239,7 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(singa_attention_gradient, Backward,
                                   .Arg<Floats>()
                                   .Arg<ffi::AnyBuffer>()
                                   .Arg<Words>()
-                                  .Arg<Vector>()
+                                  .Arg<Floats>()
                                   .Arg<Floats>()
                                   .Arg<Floats>()
                                   .Arg<Floats>()

@@ -62,7 +62,7 @@ def forward(kind: Kind, q: Array, k: Array, v: Array, *hidden: Array) -> tuple[A
             jax.ShapeDtypeStruct((*q.shape[:-1], v.shape[-1]), _TYPE),
             jax.ShapeDtypeStruct(q.shape[:-1], _TYPE),
         ),
-        vmap_method="sequential",
+        vmap_method=_mapped(hidden),
     )(*_given(q, k, v, *hidden), factor=np.float32(kind.factor), causal=kind.causal)
     return y, lse
 
@@ -75,9 +75,14 @@ def backward(
     dq, dk, dv = jax.ffi.ffi_call(
         "singa_attention_gradient",
         tuple(jax.ShapeDtypeStruct(x.shape, _TYPE) for x in (q, k, v)),
-        vmap_method="sequential",
+        vmap_method=_mapped(hidden),
     )(*_given(q, k, v, *hidden), y, lse, dy, factor=np.float32(kind.factor), causal=kind.causal)
     return dq, dk, dv
+
+
+def _mapped(hidden: tuple[Array, ...]) -> str:
+    """How the calls are mapped: at once, but one by one if each has a key of its own."""
+    return "sequential" if Hidden(*hidden).key.size else "broadcast_all"
 
 
 def _given(q: Array, k: Array, v: Array, mask: Array, *more: Array) -> tuple[Array, ...]:
