@@ -80,7 +80,7 @@ class Group:
                 os.kill(process.pid, number)
 
     def end(self, turn: Callable[[float], object] | None = None) -> None:
-        """End all. If one has failed, the others get some time to say so first.
+        """End all. If one has failed, the others that are connected may say so first.
 
         Args:
             turn: waits for as many seconds, and does what there is to do; the hub's if not given.
@@ -88,6 +88,9 @@ class Group:
         turn = turn or self._hub.turn
         until = time.monotonic() + (2 * GRACE if self._hub.failure is not None else 0)
         while time.monotonic() < until and not self.has_ended():
+            running = [rank for rank in range(len(self._processes)) if rank not in self._ended]
+            if not any(self._hub.hears(rank) for rank in running):
+                break
             turn(BEAT / 20)
         for process in self._processes:
             process.kill()

@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import struct
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -121,6 +122,7 @@ class Hub:
         self._done: dict[int, int] = {}  # how many exchanges a rank has made that is done
         self._gone: dict[int, int] = {}  # the status of processes that have ended
         self._doubtful: dict[int, tuple[int, str]] = {}  # beats until it is believed
+        self._is_over = False
         self._beat = time.monotonic()
         self._beats = 0  # since the first rank has connected
 
@@ -137,7 +139,7 @@ class Hub:
         ready = wait([self._server, *self._links, *others], seconds)
         for each in ready:
             if each is self._server:
-                self._links[Connection(self._server.accept()[0].detach())] = None
+                self._accept()
             elif isinstance(each, Connection) and each in self._links:
                 self._read(each)
         now = time.monotonic()
@@ -171,11 +173,21 @@ class Hub:
         elif status and (rank not in self._doubtful or rank in self._done):
             self.fail(rank, status_in_words(status))
 
+    def hears(self, rank: int) -> bool:
+        """Whether a rank is connected."""
+        return rank in self._links.values()
+
     def close(self) -> None:
         """Listen no more."""
         self._server.close()
         for link in self._links:
             link.close()
+
+    def _accept(self) -> None:
+        link, _ = self._server.accept()
+        # Whoever begins a message and does not end it must not keep all others waiting.
+        link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 1, 0))
+        self._links[Connection(link.detach())] = None
 
     # -- what ranks say -----------------------------------------------------------------------
 
@@ -292,7 +304,9 @@ class Hub:
     def _look_for_the_end(self) -> None:
         """Rank 0 ends last: jax's service is in it."""
         others = {rank for rank in self._links.values() if rank}
-        if not others and (self.failure is not None or len(self._done) == self.size):
+        is_over = not others and (self.failure is not None or len(self._done) == self.size)
+        if is_over and not self._is_over:
+            self._is_over = True
             for link, rank in self._links.items():
                 if rank == 0:
                     send(link, over=True)

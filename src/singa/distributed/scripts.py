@@ -149,6 +149,7 @@ class Lines:
                 self._begun[file] = rest
             else:
                 del self._targets[file]
+                file.close()
                 lines += [rest] if rest else []
             for line in lines:
                 target.write(f"{mark}{line.decode(errors='replace')}\n")
@@ -159,10 +160,10 @@ class Lines:
         """Show what there is, and read no more."""
         while self.read(self.files()):
             pass
-        for file, rest in self._begun.items():
-            mark, target = self._targets[file]
-            if rest:
+        for file, (mark, target) in self._targets.items():  # a process of a process has it still
+            if rest := self._begun.get(file):
                 target.write(f"{mark}{rest.decode(errors='replace')}\n")
+            file.close()
 
 
 def _in_short(failure: Failure) -> str:
