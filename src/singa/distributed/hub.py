@@ -121,7 +121,9 @@ class Hub:
         self._made: dict[int, dict[int, int]] = {}  # by rank: checksums by number of exchange
         self._done: dict[int, int] = {}  # how many exchanges a rank has made that is done
         self._gone: dict[int, int] = {}  # the status of processes that have ended
-        self._doubtful: dict[int, tuple[int, str]] = {}  # beats until it is believed
+        self._doubtful: dict[int, str] = {}  # what may be a consequence of something else
+        self._early: dict[int, str] = {}  # what else is known, of ranks that others wait for
+        self._doubts = 0  # beats since there is something of this
         self._is_over = False
         self._beat = time.monotonic()
         self._beats = 0  # since the first rank has connected
@@ -163,14 +165,14 @@ class Hub:
 
     def doubt(self, rank: int, what: str) -> None:
         """A rank has failed, perhaps because of another one of which this hub hears later."""
-        self._doubtful.setdefault(rank, (DOUBT, what))
+        self._doubtful.setdefault(rank, what)
 
     def ended(self, rank: int, status: int) -> None:
         """The process of a rank has ended."""
         self._gone[rank] = status
         if status in CONSEQUENCES:
             self.doubt(rank, status_in_words(status))
-        elif status and (rank not in self._doubtful or rank in self._done):
+        elif status and rank not in self._doubtful:
             self.fail(rank, status_in_words(status))
 
     def hears(self, rank: int) -> bool:
@@ -247,10 +249,10 @@ class Hub:
 
     def _on_beat(self) -> None:
         self._beats += bool(self._hellos)
-        for rank, (beats, what) in list(self._doubtful.items()):
-            self._doubtful[rank] = (beats - 1, what)
-            if beats <= 0:
-                self.fail(rank, what)
+        suspects = self._early or self._doubtful
+        self._doubts += bool(suspects)
+        if self._doubts > DOUBT:
+            self.fail(*next(iter(suspects.items())))
         self._look_for_late_ones()
         if self._sees_processes:
             return
@@ -283,10 +285,9 @@ class Hub:
         for early, count in self._done.items():
             for rank, made in self._made.items():
                 if max(made, default=0) > count:
-                    self.doubt(
-                        early,
+                    self._early[early] = (
                         f"ended after {count} exchanges, and rank {rank} has begun another one: "
-                        "all ranks have to run the same number of steps",
+                        "all ranks have to run the same number of steps"
                     )
 
     def _compare(self, rank: int) -> None:

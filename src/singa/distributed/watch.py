@@ -103,7 +103,7 @@ class Watch:
             text = "".join(traceback.format_exception(error))
             what = f"failed:\n\n{text[-20_000:]}"
         is_consequence = _speaks_of_others(error)
-        self._send(failed=what, certain=not is_consequence)
+        self._report_exchanges(failed=what, certain=not is_consequence)
         self._has_failed.wait((DOUBT + 2) * BEAT if is_consequence else BEAT)
 
     def leave(self) -> None:
@@ -214,7 +214,7 @@ class Watch:
         finally:
             os._exit(1)
 
-    def _report_exchanges(self, **more: int) -> None:
+    def _report_exchanges(self, **more: Any) -> None:
         self._send(made=list(self._recent), **more)
 
     def _send(self, **message: Any) -> None:
