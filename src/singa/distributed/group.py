@@ -12,9 +12,6 @@ from typing import Protocol
 
 from singa.distributed.hub import BEAT, GRACE, Hub
 
-_STOPPED = 8
-"""Beats for which a process may be stopped."""
-
 _END_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl
 
 
@@ -107,8 +104,9 @@ class Group:
             flags = os.WSTOPPED | os.WNOHANG | os.WNOWAIT
             is_stopped = os.waitid(os.P_PID, process.pid, flags) is not None
             self._stopped[rank] = self._stopped.get(rank, 0) + 1 if is_stopped else 0
-            if self._stopped[rank] > _STOPPED:
-                self._hub.fail(rank, f"has been stopped for {_STOPPED} seconds (SIGSTOP)")
+            if self._stopped[rank] * BEAT >= self._hub.patience:
+                seconds = f"{self._hub.patience:g} seconds"
+                self._hub.fail(rank, f"has been stopped for {seconds} (SIGSTOP)")
                 if rank:  # the end of rank 0 would end the others before they can say why
                     process.kill()
 

@@ -31,6 +31,9 @@ DOUBT = 3
 GRACE = 3.0
 """Seconds in which a program may end by itself after another rank has failed."""
 
+PATIENCE = 10.0
+"""Seconds for which a rank may be silent or stopped, if it does not say otherwise."""
+
 MOST = 2**20
 """Bytes of a message."""
 
@@ -175,6 +178,12 @@ class Hub:
         elif status and rank not in self._doubtful:
             self.fail(rank, status_in_words(status))
 
+    @property
+    def patience(self) -> float:
+        """Seconds for which a rank may be silent or stopped."""
+        asked = [float(hello.get("silence") or 0) for hello in self._hellos.values()]
+        return max(asked, default=0) or PATIENCE
+
     def hears(self, rank: int) -> bool:
         """Whether a rank is connected."""
         return rank in self._links.values()
@@ -218,7 +227,7 @@ class Hub:
             self._tell(link)
         elif len(self._hellos) == self.size:
             for each in self._links:
-                silence = None if self._sees_processes else hello.get("silence")
+                silence = None if self._sees_processes else self.patience
                 send(each, coordinator=self._hellos[0].get("coordinator"), silence=silence)
 
     def _hear(self, rank: int, message: dict[str, Any]) -> None:
@@ -260,12 +269,11 @@ class Hub:
         for link, rank in linked:
             send(link, beat=self._beats)
             self._silent[rank] += 1
-            most = float(self._hellos[rank].get("silence") or 0)
-            if rank not in self._done and self._silent[rank] * BEAT > most:
+            if rank not in self._done and self._silent[rank] * BEAT > self.patience:
                 self.fail(
                     rank,
-                    f"has not been heard of for {most:g} seconds: it is stopped, or its machine or "
-                    "the network is down",
+                    f"has not been heard of for {self.patience:g} seconds: it is stopped, or its "
+                    "machine or the network is down",
                 )
 
     def _look_for_late_ones(self) -> None:

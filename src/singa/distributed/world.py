@@ -11,6 +11,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from singa.distributed import watch
+from singa.distributed.hub import PATIENCE
 from singa.errors import ArgumentError, DistributedError
 
 
@@ -94,7 +95,7 @@ def initialize(
     world_size: int | None = None,
     local_rank: int | None = None,
     timeout: int = 300,
-    heartbeat_timeout: float = 10,
+    heartbeat_timeout: float = PATIENCE,
 ) -> World:
     """Connect to the other ranks; returns when all are connected. Call it before making Tensors.
 
@@ -110,10 +111,10 @@ def initialize(
         rank, world_size: the number of this rank, and how many there are.
         local_rank: its number on its machine; rank 0 to ``n`` on the first and so on, if not given.
         timeout: seconds to wait for the others.
-        heartbeat_timeout: seconds without a sign of life after which a rank has failed. It counts
-            where the ranks were not started by :mod:`singa`, which sees its processes. A thread
-            gives the signs: in a single call of C that does not let other threads run, there are
-            none.
+        heartbeat_timeout: seconds after which a rank that is stopped, or of which nothing is heard,
+            has failed. A thread gives the signs of life: there are none in a call of C that lets
+            no other threads run. (``singa launch`` and :func:`launch` need none: they see whether
+            a process is stopped.)
 
     Raises:
         ArgumentError: the numbers are invalid.
