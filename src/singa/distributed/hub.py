@@ -90,7 +90,7 @@ class Hub:
 
     Args:
         size: the number of ranks.
-        host, port: where to listen; 0 for any free port.
+        host, port: where to listen: all of this machine's addresses if empty, any free port if 0.
         sees_processes: whether the ranks are processes of this one. Then the system says how they
             end and whether they are stopped (:meth:`ended`, :meth:`fail`), and no rank is judged by
             its silence.
@@ -116,7 +116,13 @@ class Hub:
         self.size = size
         self.failure: Failure | None = None
         self._sees_processes = sees_processes
-        self._server = socket.create_server((host, port), backlog=max(size, 16))
+        both = not host and socket.has_dualstack_ipv6()
+        self._server = socket.create_server(
+            (host, port),
+            family=socket.AF_INET6 if both else socket.AF_INET,
+            backlog=max(size, 16),
+            dualstack_ipv6=both,
+        )
         self.address = f"{host}:{self._server.getsockname()[1]}"
         self._links: dict[Connection, int | None] = {}  # None: who it is has not been said yet
         self._hellos: dict[int, dict[str, Any]] = {}
@@ -195,7 +201,10 @@ class Hub:
             link.close()
 
     def _accept(self) -> None:
-        link, _ = self._server.accept()
+        try:
+            link, _ = self._server.accept()
+        except OSError:  # it has gone again
+            return
         # Whoever begins a message and does not end it must not keep all others waiting.
         link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 1, 0))
         self._links[Connection(link.detach())] = None
@@ -206,10 +215,15 @@ class Hub:
         message = receive(link)
         if message is None:
             self._lost(link)
-        elif (rank := self._links[link]) is None:
-            self._greet(link, message)
-        else:
-            self._hear(rank, message)
+            return
+        rank = self._links[link]
+        try:
+            if rank is None:
+                self._greet(link, message)
+            else:
+                self._hear(rank, message)
+        except (TypeError, ValueError):  # it speaks another language
+            self._lost(link)
 
     def _greet(self, link: Connection, hello: dict[str, Any]) -> None:
         rank, size = hello.get("rank"), hello.get("size")

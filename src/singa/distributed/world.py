@@ -107,7 +107,8 @@ def initialize(
     :class:`~singa.errors.DistributedError` that says which, and what has happened to it.
 
     Args:
-        address: the address of rank 0, ``host:port``.
+        address: the address of rank 0, ``host:port``. The ranks meet there; for jax, rank 0 listens
+            at another free port.
         rank, world_size: the number of this rank, and how many there are.
         local_rank: its number on its machine; rank 0 to ``n`` on the first and so on, if not given.
         timeout: seconds to wait for the others.
