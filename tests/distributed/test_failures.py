@@ -169,21 +169,44 @@ def test_whoever_comes_after_a_failure_is_told_of_it_and_strangers_are_ignored(h
 # -- processes -------------------------------------------------------------------------------------
 
 
+def scripts(folder: Path, begin: str, own: str, **options: Any) -> Scripts:
+    """Two ranks that begin alike; then rank 1 goes on, and rank 0 waits."""
+    code = f"""
+import os, pathlib, signal, time
+{begin}
+ready = pathlib.Path({str(folder)!r}, "ready")
+if os.environ["RANK"] == "0":
+    ready.touch()
+    time.sleep(60)
+while not ready.exists():
+    time.sleep(0.01)
+{own}
+time.sleep(60)
+"""
+    return Scripts([sys.executable, "-c", code], 2, **options)
+
+
 @pytest.mark.parametrize(
-    ("code", "status", "words"),
+    ("own", "status", "words"),
     [
-        ("import os; os._exit(7)", 7, "rank 1 ended with status 7"),
-        ("import os; os.kill(os.getpid(), 9)", 137, "rank 1 was killed by SIGKILL"),
+        ("os._exit(7)", 7, "rank 1 ended with status 7"),
+        ("os.kill(os.getpid(), 9)", 137, "rank 1 was killed by SIGKILL"),
         ("raise SystemExit(3)", 3, "rank 1 ended with status 3"),
     ],
 )
-def test_the_status_is_that_of_the_first_rank_that_fails(capfd, code, status, words):
-    first = "import os, sys, time; print('one', end=''); sys.stdout.flush()\n"
-    own = f"{first}if os.environ['RANK'] == '1': {code}\ntime.sleep(60)"
-    assert Scripts([sys.executable, "-c", own.replace(": ", ":\n  ", 1)], 2).run() == status
+def test_the_status_is_that_of_the_first_rank_that_fails(tmp_path, capfd, own, status, words):
+    assert scripts(tmp_path, "print('one', end='')", own).run() == status
     out, err = capfd.readouterr()
     assert words in err
     assert sorted(out.splitlines()) == ["[0] one", "[1] one"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_is_handed_on_and_nothing_is_started_again(tmp_path, capfd, number):
+    begin = f"signal.signal({number:d}, lambda *_: (print('asked'), os._exit(7)))"
+    own = f"os.kill(os.getppid(), {number:d})"
+    assert scripts(tmp_path, begin, own, restarts=3).run() == 128 + number
+    assert "[1] asked" in capfd.readouterr().out
 
 
 def test_a_stopped_process_is_named(clock, monkeypatch):

@@ -89,7 +89,8 @@ class Scripts:
                 )
                 group.add(process)
                 lines.add(f"[{rank}] ", process)
-            while not group.has_ended() and hub.failure is None:
+            # Ranks that were asked to end have all the time they need: they may save something.
+            while not group.has_ended() and (hub.failure is None or self._asked):
                 turn(BEAT / 5)
         finally:
             group.end(turn)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
+import threading
 from dataclasses import dataclass
 
 import jax
@@ -160,6 +162,9 @@ def initialize(
         ) from error
     except RuntimeError as error:
         raise DistributedError(f"initialize: the others did not connect: {error}") from error
+    if threading.current_thread() is threading.main_thread():
+        # jax has a handler of its own by now, which does nothing but note the signal.
+        signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM) or signal.SIG_DFL)
     place, size = jax.process_index(), jax.process_count()
     _world = World(place, size, place if local_rank is None else local_rank)
     if size > 1 and not is_known:
