@@ -96,19 +96,25 @@ class Group:
         self.has_ended()
 
     def _look_for_stopped(self) -> None:
-        if not hasattr(os, "waitid"):
-            return
         for rank, process in enumerate(self._processes):
             if rank in self._ended:
                 continue
-            flags = os.WSTOPPED | os.WNOHANG | os.WNOWAIT
-            is_stopped = os.waitid(os.P_PID, process.pid, flags) is not None
-            self._stopped[rank] = self._stopped.get(rank, 0) + 1 if is_stopped else 0
+            self._stopped[rank] = self._stopped.get(rank, 0) + 1 if _is_stopped(process) else 0
             if self._stopped[rank] * BEAT >= self._hub.patience:
                 seconds = f"{self._hub.patience:g} seconds"
                 self._hub.fail(rank, f"has been stopped for {seconds} (SIGSTOP)")
                 if rank:  # the end of rank 0 would end the others before they can say why
                     process.kill()
+
+
+def _is_stopped(process: Process) -> bool:
+    if not hasattr(os, "waitid"):
+        return False
+    flags = os.WSTOPPED | os.WNOHANG | os.WNOWAIT
+    try:
+        return os.waitid(os.P_PID, process.pid, flags) is not None
+    except ChildProcessError:  # it has ended, and another thread has seen it
+        return False
 
 
 def end_with_parent() -> None:
