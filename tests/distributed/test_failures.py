@@ -111,6 +111,16 @@ def test_what_a_rank_says_or_does_not_say_is_told_to_all(hub, clock, message, wo
     assert told == [{"failed": 1, "what": hub.failure.what}]
 
 
+def test_whoever_waits_for_the_others_is_not_silent(hub, clock):
+    zero = Rank(hub, 0)
+    beats(hub, clock, 4)
+    one = Rank(hub, 1)
+    beats(hub, clock, 2)
+    assert hub.failure is None
+    assert {"coordinator": "there:1", "silence": 3} in zero.hear()
+    assert {"coordinator": "there:1", "silence": 3} in one.hear()
+
+
 def test_a_consequence_is_not_blamed_if_the_reason_comes_soon(hub, clock):
     zero, one = Rank(hub, 0), Rank(hub, 1)
     zero.say(failed="failed: Gloo: connection closed", certain=False)

@@ -236,10 +236,10 @@ class Hub:
         elif rank in self._hellos:
             self.fail(rank, "was started twice")
         self._hellos[rank] = hello
-        self._silent[rank] = 0
         if self.failure is not None:
             self._tell(link)
-        elif len(self._hellos) == self.size:
+        elif len(self._hellos) == self.size:  # only from now on they give signs of life
+            self._silent = dict.fromkeys(self._hellos, 0)
             for each in self._links:
                 silence = None if self._sees_processes else self.patience
                 send(each, coordinator=self._hellos[0].get("coordinator"), silence=silence)
@@ -282,6 +282,8 @@ class Hub:
         linked = [(link, rank) for link, rank in self._links.items() if rank is not None]
         for link, rank in linked:
             send(link, beat=self._beats)
+            if rank not in self._silent:
+                continue
             self._silent[rank] += 1
             if rank not in self._done and self._silent[rank] * BEAT > self.patience:
                 self.fail(

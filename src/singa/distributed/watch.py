@@ -289,11 +289,14 @@ def join(address: str, rank: int, size: int, timeout: float, silence: float) -> 
         coordinator = _host(host, int(port), size)
     link = _connect(host.strip("[]"), int(port), timeout)
     send(link, rank=rank, size=size, timeout=timeout, silence=silence, coordinator=coordinator)
-    message = None
-    while message is None or "beat" in message:
-        message = receive(link)
-        if message is None:
-            raise DistributedError("initialize: rank 0, or what has started it, has ended")
+    message: dict[str, Any] | None = {"beat": 0}
+    while message is not None and "beat" in message:
+        is_there = link.poll(None if place else silence)  # who has started us gives no signs
+        message = receive(link) if is_there else None
+    if message is None:
+        raise DistributedError(
+            "initialize: rank 0, or what has started it, has ended or is stopped"
+        )
     if "failed" in message:
         raise DistributedError(f"initialize: {Failure(message['failed'], message['what'])}")
     _watch = Watch(link, rank, message["silence"])
