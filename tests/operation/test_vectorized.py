@@ -37,6 +37,8 @@ def turns(x):
     [
         (vectorized.log1p_of_share, np.log1p, [SHARES]),
         (vectorized.softplus, lambda x: np.logaddexp(x, 0), [NUMBERS]),
+        (vectorized.logaddexp, np.logaddexp, [*np.float32(np.meshgrid(EDGES, abs(EDGES)))]),
+        (vectorized.logaddexp, np.logaddexp, [abs(NUMBERS), RNG.permutation(NUMBERS)]),
         (vectorized.logit, logit, [ODDS]),
         (vectorized.asin, np.arcsin, [SINES]),
         (vectorized.acos, np.arccos, [SINES]),

@@ -53,8 +53,6 @@ class Tanh(Operation):
 
     complex_numbers = "derived"
 
-    complex_numbers = "derived"
-
     def forward(self, x: CTensor) -> CTensor:
         self.y = jnp.tanh(checks.as_float(self, "its input", x))
         return self.y

@@ -60,6 +60,12 @@ def softplus(x: CTensor) -> CTensor:
     return jnp.maximum(x, 0) + log1p_of_share(jnp.exp(-jnp.abs(x)))
 
 
+def logaddexp(a: CTensor, b: CTensor) -> CTensor:
+    """ln(e ** a + e ** b), without overflow."""
+    gap = jnp.where(a == b, 0, a - b)  # of infinities, too
+    return jnp.maximum(a, b) + log1p_of_share(jnp.exp(-jnp.abs(gap)))
+
+
 def logit(x: CTensor) -> CTensor:
     """ln(x / (1 - x)), precise near 1 / 2, too, where it is 0."""
     gap = 2 * x - 1  # exact near 1 / 2
