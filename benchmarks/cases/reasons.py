@@ -35,10 +35,13 @@ _REASONS = {
         "FourierTransform InverseFourierTransform RealFourierTransform InverseRealFourierTransform"
     ),
     "XLA gathers and scatters element by element.": (
-        "Frames Histogram MaskedScatter MaxUnpooling ScatterAdd"
+        "Frames Histogram MaskedScatter MaxUnpooling ScatterAdd SearchSorted"
     ),
-    "All differences are written, and read again for their scale, without which squares overflow.": (
+    "All differences are written, and read again for a scale with which squares do not overflow.": (
         "PairDistances"
+    ),
+    "There is a formula for each range of numbers, and all are computed for all numbers.": (
+        "Digamma LGamma Polygamma"
     ),
     "LAPACK is SciPy's, and its matrices are put into another order and back; PyTorch calls MKL.": (
         "Determinant Inverse LogDeterminant MatrixExponential OrthogonalTriangular SingularValues "
