@@ -13,11 +13,17 @@ from singa.core.watching import local, outside_capture
 from singa.device import Device
 from singa.errors import CaptureError, FormatError, SingaError
 from singa.sonnx.graph import Graph, Node, inner_graphs
-from singa.sonnx.rules.rule import Rule, held, rule_of
+from singa.sonnx.rules.rule import Rule, held, looked_at, rule_of
 from singa.tape import mode
 
 LARGEST_KNOWN = 2**16
 """Results with more elements are computed on the device, even if they are known beforehand."""
+
+MOVING = {
+    "Expand", "Flatten", "Gather", "Identity", "Reshape", "Slice", "Squeeze", "Tile", "Transpose",
+    "Unsqueeze",
+}  # fmt: skip
+"""Operators that only move elements: of strings, they move the places."""
 
 
 def missing_operators(graph: Graph) -> list[Node]:
@@ -93,16 +99,29 @@ class Run:
 
     def _computed(self, node: Node, found: Rule, xs: list[Any]) -> tuple[Any, ...]:
         call = NodeCall(node, self)
+        if node.kind in MOVING and isinstance(xs[0], np.ndarray) and xs[0].dtype.kind in "OSU":
+            places = np.arange(xs[0].size).reshape(xs[0].shape)
+            (moved,) = self._computed(node, found, [places, *xs[1:]])
+            return (xs[0].reshape(-1)[looked_at(moved, str(node))],)
         are_known = all(x is None or isinstance(x, np.ndarray) for x in xs)
-        if not (are_known and found.follows and not inner_graphs(node)):
-            return _as_tuple(found.function(call, *self._inputs(found, xs)))
+        has_graphs = bool(inner_graphs(node))
+        if has_graphs or not (are_known and found.follows):
+            return _as_tuple(found.function(call, *self._inputs(found, xs, has_graphs)))
         with outside_capture():
             ys = _as_tuple(found.function(call, *self._inputs(found, xs)))
             return tuple([_known(y) for y in ys])
 
-    def _inputs(self, found: Rule, xs: list[Any]) -> list[Any]:
+    def _inputs(self, found: Rule, xs: list[Any], are_plain: bool = False) -> list[Any]:
+        """The inputs as a rule wants them.
+
+        Args:
+            found, xs: the rule, and the values.
+            are_plain: whether what is known stays an array: for graphs inside of the node, whose
+                conditions and counters may follow from shapes.
+        """
         return [
-            self._known_input(x) if i in found.known else self._tensor(x) for i, x in enumerate(xs)
+            self._known_input(x) if i in found.known else x if are_plain else self._tensor(x)
+            for i, x in enumerate(xs)
         ]
 
     def _known_input(self, x: Any) -> Any:

@@ -113,6 +113,40 @@ def _scan(call: Call, *xs: Any) -> Any:
     return (*state, *stacked)
 
 
+@rule("Scan", since=8, known=(0,), follows=False)
+def _scan_of_batches(call: Call, lengths: Known | None, *xs: Any) -> Any:
+    """Each sample is scanned for itself; what comes after its end is 0."""
+    body: Graph = call("body")
+    count, xs = call("num_scan_inputs"), tensors(*xs)
+    states, scanned = xs[: len(xs) - count], xs[len(xs) - count :]
+    backwards = call("directions") or [0] * count
+    steps = scanned[0].shape[1]
+    samples = []
+    for number in range(scanned[0].shape[0]):
+        length = steps if lengths is None else int(lengths.reshape(-1)[number])
+        state = [_at_place(x, number) for x in states]
+        rows = [op.unstack(_at_place(x, number), 0)[:length] for x in scanned]
+        rows = [row[::-1] if back else row for row, back in zip(rows, backwards, strict=True)]
+        outputs: list[list[Any]] = []
+        for inputs in zip(*rows, strict=True):
+            results = call.run(body, *state, *inputs)
+            state = results[: len(state)]
+            outputs.append([*tensors(*results[len(state) :])])
+        ends = [op.stack(ys, 0) for ys in zip(*outputs, strict=True)]
+        ends = [op.pad(y, "constant", _after(y, steps - length)) for y in ends]
+        samples.append([*tensors(*state), *ends])
+    return tuple(op.stack(each, 0) for each in zip(*samples, strict=True))
+
+
+def _at_place(x: Tensor, number: int) -> Tensor:
+    return op.squeeze(op.slice(x, [number], [number + 1], [0]), 0)
+
+
+def _after(x: Tensor, more: int) -> list[int]:
+    """The padding of so many rows after the last one."""
+    return [*[0] * x.ndim, more, *[0] * (x.ndim - 1)]
+
+
 def _number(x: Known) -> int:
     return int(x.reshape(-1)[0])
 

@@ -26,12 +26,12 @@ def _constant(call: Call) -> Known:
     return np.asarray(value if value is not None else call("sparse_value"))
 
 
-@rule("Shape")
+@rule("Shape", fixed=(0,))
 def _shape(call: Call, x: Tensor) -> Known:
     return np.array(x.shape[slice(call("start", 0), call("end"))], np.int64)
 
 
-@rule("Size")
+@rule("Size", fixed=(0,))
 def _size(call: Call, x: Tensor) -> Known:
     return np.array(x.size(), np.int64)
 
@@ -150,7 +150,7 @@ def _range(call: Call, start: Known, limit: Known, delta: Known) -> Known:
     return np.arange(start.item(), limit.item(), delta.item()).astype(start.dtype)
 
 
-@rule("EyeLike")
+@rule("EyeLike", fixed=(0,))
 def _eye_like(call: Call, x: Tensor) -> Known:
     kind = call("dtype")
     dtype = x.dtype if kind is None else onnx.helper.tensor_dtype_to_np_dtype(kind)
