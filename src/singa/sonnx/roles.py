@@ -75,16 +75,19 @@ class _Finder:
             outer: the new names of the initial values around it.
             settled: what is around it and does not depend on the inputs' values.
         """
-        names = dict(outer)
+        names = {name: new for name, new in outer.items() if name not in _inputs(graph)}
         is_inner = self._depth > 0
         self._depth += 1
         for name, array in graph.initial.items():
             names[name] = self._added(graph, name, array, is_inner)
+        nodes = []
         for node in graph.nodes:
-            if (array := self._given(node, names)) is not None:
+            given = self._given(node, names)
+            if given is None:
+                nodes.append(node)
+            else:
                 name = node.outputs[0]
-                names[name] = self._added(graph, name, array, is_inner)
-        nodes = [each for each in graph.nodes if not (each.outputs and each.outputs[0] in names)]
+                names[name] = self._added(graph, name, given, is_inner)
         settled = _settled(nodes, settled | names.keys())
         deciding = _deciding(nodes, settled)
         makers = {name: node for node in nodes for name in node.outputs}
@@ -123,9 +126,9 @@ class _Finder:
         if node.domain or len(node.outputs) != 1:
             return None
         if node.kind == "Constant":
-            array = node.attributes.get("value")
-            is_large = isinstance(array, np.ndarray) and array.size > 1
-            return array if is_large and _can_be_learned(array) else None
+            value: Any = node.attributes.get("value")
+            is_large = isinstance(value, np.ndarray) and value.size > 1
+            return value if is_large and _can_be_learned(value) else None
         if node.kind == "Identity" and node.inputs[0] in names:  # of merged tensors
             array = self._all[names[node.inputs[0]]]
             return array if _can_be_learned(array) and _is_uniform(array) else None
@@ -197,6 +200,10 @@ class _Finder:
         self._all.setdefault(name, where[name])
 
 
+def _inputs(graph: Graph) -> set[str]:
+    return {each.name for each in graph.inputs}
+
+
 def _settled(nodes: Sequence[Node], before: Set[str]) -> set[str]:
     """What does not depend on the values of the graph's inputs."""
     found = {"", *before}
@@ -218,7 +225,7 @@ def _deciding(nodes: Sequence[Node], settled: Set[str]) -> set[str]:
         found |= {name for i, name in enumerate(node.inputs) if i in numbers and name in settled}
         is_shape = node.kind in ("Shape", "Size") and not node.domain
         if not is_shape and not found.isdisjoint(node.outputs):
-            found |= settled.intersection(node.inputs)
+            found |= settled & {*node.inputs}
     return found - {""}
 
 

@@ -78,7 +78,7 @@ def _svm_classifier(call: Call, x: Tensor) -> Any:
             scores = formula(_probabilities, margins, a, b, count=count)
     label = labelled(chosen, labels, "SVMClassifier")
     if count == 2 and scores.shape[1] == 1:
-        return label, of_two(scores, kind, positive=False)
+        return label, of_two(scores, kind, positive=kind not in ("NONE", "LOGISTIC"))
     return label, post_transform(scores, kind)
 
 
