@@ -12,6 +12,7 @@ from singa.core.tensor import Tensor
 from singa.core.watching import local, outside_capture
 from singa.device import Device
 from singa.errors import CaptureError, FormatError, SingaError
+from singa.sonnx.bounds import check_sizes
 from singa.sonnx.graph import Graph, Node, inner_graphs
 from singa.sonnx.rules.rule import Rule, held, looked_at, rule_of
 from singa.tape import mode
@@ -86,9 +87,15 @@ class Run:
         xs = [_plain(self._value(name)) if name else None for name in node.inputs]
         try:
             ys = self._computed(node, found, xs)
-        except (SingaError, TypeError, ValueError, IndexError) as error:
+        except SingaError as error:
             error.add_note(f"in the node {node}")
             raise
+        except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RuntimeError,
+                MemoryError, NotImplementedError) as error:  # fmt: skip
+            lines = str(error).splitlines() or [type(error).__name__]
+            made = FormatError(f"{node}: what it is given does not fit: {lines[0]}")
+            made.add_note(f"in the node {node}")
+            raise made from error
         for name, y in zip(node.outputs, ys, strict=False):
             if name:
                 self._values[name] = y
@@ -106,9 +113,13 @@ class Run:
         are_known = all(x is None or isinstance(x, np.ndarray) for x in xs)
         has_graphs = bool(inner_graphs(node))
         if has_graphs or not (are_known and found.follows):
-            return _as_tuple(found.function(call, *self._inputs(found, xs, has_graphs)))
+            inputs = self._inputs(found, xs, has_graphs)
+            check_sizes(node, inputs)
+            return _as_tuple(found.function(call, *inputs))
         with outside_capture():
-            ys = _as_tuple(found.function(call, *self._inputs(found, xs)))
+            inputs = self._inputs(found, xs)
+            check_sizes(node, inputs)
+            ys = _as_tuple(found.function(call, *inputs))
             return tuple([_known(y) for y in ys])
 
     def _inputs(self, found: Rule, xs: list[Any], are_plain: bool = False) -> list[Any]:

@@ -14,6 +14,7 @@ from singa import operation as op
 from singa.core.tensor import Tensor
 from singa.core.watching import local
 from singa.errors import CaptureError, FormatError, ShapeError
+from singa.sonnx.bounds import MOST_STEPS
 from singa.sonnx.graph import Graph
 from singa.sonnx.rules.rule import Call, rule, tensors
 
@@ -61,6 +62,8 @@ def _loop(call: Call, most: Known | None = None, going: Any = None, *carried: An
     body: Graph = call("body")
     state, steps = list(carried), None if most is None else int(most.reshape(-1)[0])
     outputs: list[list[Any]] = [[] for _ in range(len(body.outputs) - 1 - len(state))]
+    if steps is not None and steps > MOST_STEPS and going is None:
+        raise FormatError(f"Loop: {steps} steps are more than {MOST_STEPS}")
     number = 0
     condition: Any = np.array(True) if going is None else going
     while (steps is None or number < steps) and _truth(condition):
@@ -69,15 +72,11 @@ def _loop(call: Call, most: Known | None = None, going: Any = None, *carried: An
         for found, y in zip(outputs, results[len(state) :], strict=True):
             found.append(y)
         number += 1
-        if steps is None and number > MOST_STEPS:
+        if number > MOST_STEPS:
             raise FormatError(f"Loop: it goes on after {MOST_STEPS} steps")
     empty = [each.shape for each in body.outputs[1 + len(state) :]]
     dtypes = [each.dtype for each in body.outputs[1 + len(state) :]]
     return (*state, *map(_stacked, outputs, empty, dtypes))
-
-
-MOST_STEPS = 1_000_000
-"""A loop whose number of steps nothing limits is refused after so many."""
 
 
 def _stacked(ys: list[Any], shape: Any, dtype: Any) -> Any:

@@ -10,6 +10,7 @@ import onnx
 from singa import operation as op
 from singa.core.tensor import Tensor
 from singa.device import CTensor
+from singa.errors import FormatError
 from singa.sonnx.rules.rule import Call, formula, rule
 
 Known = np.ndarray[Any, Any]
@@ -115,6 +116,8 @@ def _parts(call: Call, x: Tensor, parts: list[int] | None) -> tuple[Tensor, ...]
     axis = call("axis", 0)
     if parts is None:
         count = call("num_outputs") or len(call.node.outputs)
+        if count != len(call.node.outputs):
+            raise FormatError(f"Split: {count} parts for {len(call.node.outputs)} outputs")
         size = -(-x.shape[axis] // count)
         parts = [size] * (count - 1)
         parts.append(x.shape[axis] - sum(parts))
