@@ -16,7 +16,7 @@ from singa.sonnx.graph import Graph
 from singa.sonnx.reading import Source, read
 from singa.sonnx.roles import roles_of
 from singa.sonnx.rules.rule import held
-from singa.sonnx.running import Run, missing_operators
+from singa.sonnx.running import Copies, Run, missing_operators
 
 
 class SONNXModel(Model):
@@ -68,6 +68,7 @@ class SONNXModel(Model):
             )
             self.register_states(**{self._attribute(name): made})
         self._constants = dict(roles.constants)
+        self._copies = Copies(self._constants.values())
 
     def _attribute(self, name: str) -> str:
         """The attribute for an initial value: its name, unless something else has it."""
@@ -99,7 +100,7 @@ class SONNXModel(Model):
         for each, x in zip(graph.inputs, xs, strict=False):
             is_number = isinstance(x, (bool, int, float))
             values[each.name] = np.asarray(x, each.dtype) if is_number else self._input(x)
-        return Run(graph, values, self.device, aux_output).outputs(count)
+        return Run(graph, values, self.device, aux_output, self._copies).outputs(count)
 
     def _input(self, x: Any) -> Any:
         if isinstance(x, list):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,26 @@ def missing_operators(graph: Graph) -> list[Node]:
     return [*found.values()]
 
 
+class Copies:
+    """The constants of a model on its device, so that they are copied there once.
+
+    Args:
+        arrays: the constants. All other arrays are copied each time.
+    """
+
+    def __init__(self, arrays: Iterable[np.ndarray[Any, Any]] = ()) -> None:
+        self._arrays = {id(each): each for each in arrays}
+        self._made: dict[int, Tensor] = {}
+
+    def of(self, x: np.ndarray[Any, Any], device: Device) -> Tensor:
+        """An array as a Tensor without a gradient."""
+        if id(x) not in self._arrays:
+            return held(x, device)
+        if id(x) not in self._made:
+            self._made[id(x)] = held(x, device)
+        return self._made[id(x)]
+
+
 class Run:
     """One run of a graph.
 
@@ -45,6 +65,7 @@ class Run:
             or lists of them.
         device: for constants.
         kept: names of results to keep until the end; None: only the outputs.
+        copies: what the runs of a model share.
     """
 
     def __init__(
@@ -53,6 +74,7 @@ class Run:
         values: Mapping[str, Any],
         device: Device,
         kept: Sequence[str] = (),
+        copies: Copies | None = None,
     ) -> None:
         self._graph, self.device = graph, device
         self._values = dict(values)
@@ -60,6 +82,7 @@ class Run:
         self._uses.update(each.name for each in graph.outputs)
         self._uses.update(kept)
         self._kept = [*kept]
+        self._copies = Copies() if copies is None else copies
 
     def outputs(self, count: int | None = None) -> list[Any]:
         """Run the nodes; the values of the outputs, then those that are kept.
@@ -147,14 +170,15 @@ class Run:
 
     def _tensor(self, x: Any) -> Any:
         if isinstance(x, np.ndarray) and x.dtype.kind not in "OSU":
-            return held(x, self.device)
+            # A compiled step has it as a constant, which XLA can compute with.
+            return held(x, self.device) if local.capture else self._copies.of(x, self.device)
         return x
 
     def inside(self, graph: Graph, inputs: Sequence[Any]) -> list[Any]:
         """The outputs of a graph inside a node, which may use the values outside of it."""
         names = [each.name for each in graph.inputs]
         values = {**self._values, **graph.initial, **dict(zip(names, inputs, strict=False))}
-        return Run(graph, values, self.device).outputs()
+        return Run(graph, values, self.device, copies=self._copies).outputs()
 
 
 class NodeCall:
