@@ -129,7 +129,7 @@ class _Finder:
             value: Any = node.attributes.get("value")
             is_large = isinstance(value, np.ndarray) and value.size > 1
             return value if is_large and _can_be_learned(value) else None
-        if node.kind == "Identity" and node.inputs[:1] and node.inputs[0] in names:  # of merged tensors
+        if node.kind == "Identity" and names.keys() & {*node.inputs}:  # of merged tensors
             array = self._all[names[node.inputs[0]]]
             return array if _can_be_learned(array) and _is_uniform(array) else None
         return None

@@ -132,8 +132,8 @@ def _max_pool(call: Call, x: Tensor) -> Any:
 def _average_pool(call: Call, x: Tensor) -> Tensor:
     windows = _windows(call, x)
     if _is_plain(x, windows) and not call("ceil_mode", 0):
-        pads, counts = _flat(windows["pads"]), bool(call("count_include_pad", 0))
-        return _MEANS[x.ndim - 2](x, windows["window"], windows["strides"], pads, False, counts)
+        around, counts = _flat(windows["pads"]), bool(call("count_include_pad", 0))
+        return _MEANS[x.ndim - 2](x, windows["window"], windows["strides"], around, False, counts)
     counted = np.ones((1, 1, *x.shape[2:]), x.dtype)
     if call("count_include_pad", 0):
         # The padding counts, but not what lies beyond it when sizes are rounded up.
@@ -155,7 +155,7 @@ _MEANS = {1: op.avg_pool_1d, 2: op.avg_pool_2d, 3: op.avg_pool_3d}
 def _is_plain(x: Tensor, windows: dict[str, Any]) -> bool:
     """Whether a pooling of this package, which may have a native kernel, has such windows."""
     pads = zip(windows["pads"], windows["window"], strict=True)
-    fits = all(0 <= min(both) and max(both) < size for both, size in pads)
+    fits = all(min(both) >= 0 and max(both) < size for both, size in pads)
     is_pooled = x.ndim - 2 in _LARGEST and is_float(x.dtype) and str(x.dtype) in DTYPES
     return is_pooled and fits and max(windows["dilations"]) == 1 and x.size() > 0
 
