@@ -201,6 +201,8 @@ class Watch:
         seconds, most = 0.0, 3 * GRACE if is_own else GRACE
         while seconds < most:
             if self._is_over.is_set():
+                # jax's service would wait for ranks that cannot say goodbye any more.
+                most = most if is_own else min(most, seconds + BEAT)
                 time.sleep(BEAT)
             elif self._link.poll(BEAT) and receive(self._link) in (None, {"over": True}):
                 self._is_over.set()
