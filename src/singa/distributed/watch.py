@@ -22,7 +22,7 @@ from typing import Any
 from zlib import crc32
 
 from singa.distributed.group import end_with_parent
-from singa.distributed.hub import BEAT, DOUBT, GRACE, Failure, Hub, receive, send
+from singa.distributed.hub import BEAT, DOUBT, GRACE, Failure, Hub, receive, send, status_in_words
 from singa.errors import DistributedError
 
 HUB = "SINGA_HUB"
@@ -98,12 +98,13 @@ class Watch:
             return
         self._is_told.set()
         if isinstance(error, SystemExit):
-            what = f"ended with status {error.code}"
+            code = 0 if error.code is None else error.code
+            what = status_in_words(code if isinstance(code, int) else 1)
         else:
             text = "".join(traceback.format_exception(error))
             what = f"failed:\n\n{text[-20_000:]}"
         is_consequence = _speaks_of_others(error)
-        self._send(failed=what, certain=not is_consequence)
+        self._report_exchanges(failed=what, certain=not is_consequence)
         self._has_failed.wait((DOUBT + 2) * BEAT if is_consequence else BEAT)
 
     def leave(self) -> None:
@@ -124,8 +125,8 @@ class Watch:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         while frame is not None:
-            if frame.f_code in (Watch._on_exception.__code__, Watch.leave.__code__):
-                return  # the program ends already, for a reason that is being told
+            if frame.f_code in _ENDING:
+                return  # the reason is being told already
             frame = frame.f_back
         if self.failure is not None and not self._is_told.is_set():
             raise self.error()
@@ -200,6 +201,8 @@ class Watch:
         seconds, most = 0.0, 3 * GRACE if is_own else GRACE
         while seconds < most:
             if self._is_over.is_set():
+                # jax's service would wait for ranks that cannot say goodbye any more.
+                most = most if is_own else min(most, seconds + BEAT)
                 time.sleep(BEAT)
             elif self._link.poll(BEAT) and receive(self._link) in (None, {"over": True}):
                 self._is_over.set()
@@ -214,12 +217,15 @@ class Watch:
         finally:
             os._exit(1)
 
-    def _report_exchanges(self, **more: int) -> None:
+    def _report_exchanges(self, **more: Any) -> None:
         self._send(made=list(self._recent), **more)
 
     def _send(self, **message: Any) -> None:
         with self._lock:
             send(self._link, **message)
+
+
+_ENDING = tuple(f.__code__ for f in (Watch._on_exception, Watch.report, Watch.leave))
 
 
 def _speaks_of_others(error: BaseException | None) -> bool:
@@ -283,13 +289,22 @@ def join(address: str, rank: int, size: int, timeout: float, silence: float) -> 
         end_with_parent()
     elif rank == 0:
         coordinator = _host(host, int(port), size)
-    link = _connect(host, int(port), timeout)
+    try:
+        link = _connect(host.strip("[]"), int(port), 0 if place else timeout)
+    except OSError as error:
+        what = "what has started this process" if place else f"rank 0 within {timeout:g} seconds"
+        raise DistributedError(
+            f"initialize: did not find {what} at {host}:{port}: {error.strerror}"
+        ) from error
     send(link, rank=rank, size=size, timeout=timeout, silence=silence, coordinator=coordinator)
-    message = None
-    while message is None or "beat" in message:
-        message = receive(link)
-        if message is None:
-            raise DistributedError("initialize: rank 0, or what has started it, has ended")
+    message: dict[str, Any] | None = {"beat": 0}
+    while message is not None and "beat" in message:
+        is_there = link.poll(None if place else silence)  # who has started us gives no signs
+        message = receive(link) if is_there else None
+    if message is None:
+        raise DistributedError(
+            "initialize: rank 0, or what has started it, has ended or is stopped"
+        )
     if "failed" in message:
         raise DistributedError(f"initialize: {Failure(message['failed'], message['what'])}")
     _watch = Watch(link, rank, message["silence"])
@@ -314,10 +329,7 @@ def _connect(host: str, port: int, timeout: float) -> Connection:
     while True:
         try:
             return Connection(socket.create_connection((host, port), timeout=None).detach())
-        except OSError as error:
-            if time.monotonic() > until:
-                raise DistributedError(
-                    f"initialize: rank 0 was not found at {host}:{port} within {timeout:g} "
-                    f"seconds: {error.strerror}"
-                ) from error
+        except OSError:
+            if time.monotonic() >= until:
+                raise
         time.sleep(0.1)
