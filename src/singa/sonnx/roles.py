@@ -25,6 +25,9 @@ ARITHMETIC = {
 MADE_UP = re.compile(r"[_:]\d+$|^\d+$|Constant|^scalar")
 """Names that exporters give to numbers in source code; those of parameters are from the source."""
 
+OF_SOURCE = re.compile(r"Constant|^\d+$|^onnx::")
+"""Names of nodes of the kind Constant that PyTorch's exporter gives to tensors in source code."""
+
 FAR = -1e4
 """Masks that are added to scores have numbers below this one."""
 
@@ -127,8 +130,9 @@ class _Finder:
             return None
         if node.kind == "Constant":
             value: Any = node.attributes.get("value")
-            is_large = isinstance(value, np.ndarray) and value.size > 1
-            return value if is_large and _can_be_learned(value) else None
+            if not isinstance(value, np.ndarray) or OF_SOURCE.search(node.outputs[0]):
+                return None
+            return value if value.size > 1 and _can_be_learned(value) else None
         if node.kind == "Identity" and names.keys() & {*node.inputs}:  # of merged tensors
             array = self._all[names[node.inputs[0]]]
             return array if _can_be_learned(array) and _is_uniform(array) else None
