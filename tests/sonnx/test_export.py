@@ -135,6 +135,22 @@ def test_a_model_trains_on_after_a_round_trip(name, tmp_path):
         )
 
 
+def test_a_model_exports_itself_and_stays_as_it_is(tmp_path):
+    net, x = Convolutional(), Tensor(data=floats(2, 3, 6, 6))
+    net.compile([x])
+    before = {name: state.to_numpy() for name, state in net.get_states().items()}
+    for is_training in (False, True):
+        net.export(tmp_path / "m.onnx", [x], opset=17, dynamic={"n"}, training=is_training)
+        made = sonnx.load(tmp_path / "m.onnx")
+        assert made.opset_import[0].version == 17
+        kinds = [node.op_type for node in made.graph.node]
+        assert ("Dropout" in kinds, kinds[:2]) == (is_training, ["Conv", "BatchNormalization"])
+        assert {each.name for each in made.graph.initializer} >= before.keys()
+        onnx.checker.check_model(made, full_check=True)
+    for name, state in net.get_states().items():
+        np.testing.assert_array_equal(state.to_numpy(), before[name])
+
+
 def test_what_no_operation_has_computed_is_refused():
     x = Tensor(data=floats(2, 3))
     with pytest.raises(FormatError, match="for Add"):
@@ -206,7 +222,7 @@ def test_inputs_and_models_are_what_they_should_be():
     with pytest.raises(ArgumentError, match="list of Tensors"):
         sonnx.to_onnx(x, autograd.relu)
     with pytest.raises(ArgumentError, match="the model"):
-        sonnx.to_onnx([x], [x])
+        sonnx.to_onnx([x], ["x"])
     with pytest.raises(ArgumentError, match="first axis"):
         sonnx.to_onnx([x, Tensor(data=floats(3, 3))], autograd.add, dynamic="batch")
     with pytest.raises(ArgumentError, match="must be Tensors"):

@@ -67,7 +67,10 @@ def settle(runs: Sequence[Written], sizes: Sequence[int], batch_of: str) -> None
     made = _Computed(batch_of)
     known: dict[Any, str] = {}
     renamed: dict[str, str] = {}
+    used = users.keys() | set(first.outputs.values())
     for name, array in [*first.writer.constants.items()]:
+        if name not in used:  # a key for random numbers that are not drawn
+            continue
         arrays = [run.writer.constants[name] for run in runs]
         if all(_equal(array, other) for other in arrays[1:]):
             continue

@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
+from singa.core.journal import Journal
 from singa.core.tensor import Tensor
 from singa.errors import ArgumentError
 from singa.formats.files import writing
@@ -21,6 +22,7 @@ from singa.layer import Layer
 from singa.sonnx.batches import settle
 from singa.sonnx.forms.writer import Array
 from singa.sonnx.forms.writer import Written as Node
+from singa.sonnx.history import recorded
 from singa.sonnx.recording import Recording, input_names, momenta, record
 from singa.sonnx.writing import Written, written
 
@@ -33,35 +35,43 @@ SMALL = 1024
 
 def to_onnx(
     inputs: Sequence[Tensor],
-    outputs: Layer | Callable[..., Any],
+    outputs: Layer | Callable[..., Any] | Tensor | Sequence[Tensor],
     model_name: str = "sonnx",
     *,
     opset: int | None = None,
     dynamic: str | Collection[str] = (),
+    training: bool = False,
 ) -> ModelProto:
     """A model as an ONNX model, for prediction.
 
     Its forward is run in evaluation mode, with these inputs and with others of the same shapes: all
     that depends on the inputs has to be computed by operations. A model that has used its own
-    numbers as constants, or chosen by an ``if``, is refused.
+    numbers as constants, or chosen by an ``if``, is refused. The model itself does not change.
 
     Operations are written as ONNX's own operators where there are some, else by several simple
     ones. An operation of your own may have a method ``to_onnx(self, writer, *xs)``, which returns
     what ``writer.add("Relu", xs[0])`` returns; ``xs`` have a shape and a dtype.
 
+    As in SINGA, the second argument may also be Tensors that were computed from the inputs while
+    ``autograd.training`` was on: the operations since then are written. They are not run again, so
+    that constants are not noticed. Parameters have their present values.
+
     Args:
         inputs: Tensors with the shapes and types of its inputs.
-        outputs: the model, a layer, or a function of Tensors.
+        outputs: the model, a layer, or a function of Tensors; or its results, a list of Tensors.
         model_name: of the graph.
         opset: the version of ONNX's operators, 13 to 28; the lowest that has those needed if None.
         dynamic: the name of the first axis of all inputs, such as ``("batch",)``: its size is open
             then. If there is none, all sizes are those given.
+        training: dropout stays in the graph, for a tool that trains it; batch normalization is
+            written for prediction, with its momentum, in each case.
 
     Returns:
         The model of the package onnx; :func:`save` writes it to a file.
 
     Raises:
-        ArgumentError: the inputs are no Tensors or have no batch, or the opset is not known.
+        ArgumentError: the inputs are no Tensors or have no batch, or the opset is not known; the
+            outputs are Tensors, and what they were computed from is not known.
         FormatError: ONNX has no operators for some operations; or the result depends on something
             that no operation has computed.
 
@@ -70,40 +80,58 @@ def to_onnx(
         >>> made = sonnx.to_onnx([Tensor(shape=(1, 3))], linear, dynamic=("batch",))
         >>> [node.op_type for node in made.graph.node]
         ['Gemm']
+        >>> autograd.training = True
+        >>> x = Tensor(data=[1.0, -1.0])
+        >>> y = autograd.exp(autograd.relu(x))
+        >>> [node.op_type for node in sonnx.to_onnx([x], [y]).graph.node]
+        ['Relu', 'Exp']
     """
-    _check(inputs, outputs)
-    function: Callable[..., Any] = outputs
-    kept: dict[int, float] = {}
-    forward = function
+    batch = _axis_name(dynamic)
+    is_past = not callable(outputs)
+    if is_past and not isinstance(inputs, Tensor):  # SINGA's programs give shapes too
+        inputs = [x for x in inputs if isinstance(x, Tensor)]
+    if isinstance(inputs, Tensor) or not all(isinstance(x, Tensor) for x in inputs) or not inputs:
+        raise ArgumentError("to_onnx: the inputs must be a list of Tensors")
+    if is_past:
+        if batch is not None:
+            raise ArgumentError(
+                "to_onnx: dynamic: the size of a batch can be open if the second argument is the "
+                "model, which is run with several sizes"
+            )
+        recording, names = recorded(inputs, outputs)
+        run = written(recording, names, opset, training=training)
+        return _model(run, [recording], [1], model_name, None)
+    return _of_function(inputs, outputs, model_name, opset, batch, training)
+
+
+def _of_function(
+    inputs: Sequence[Tensor], outputs: Any, model_name: str, opset: int | None, batch: str | None,
+    is_training: bool,
+) -> ModelProto:  # fmt: skip
+    """The model of a layer or a function, which is run with several inputs."""
+    function = forward = outputs
     if isinstance(outputs, Layer):
         # Not the call of a Model, which may train, but that of a layer, which makes its parameters.
         function, forward = partial(Layer.__call__, outputs), outputs.forward
     names = input_names(forward, len(inputs))
-    batch = _axis_name(dynamic)
     samples, sizes = _samples(inputs, batch)
-    record(function, dict(zip(names, inputs, strict=True)))
+    with Journal() as before:
+        known = _names_of_states(outputs, names).values()
+        record(function, dict(zip(names, inputs, strict=True)), restores=False)
+        if [*known] == [*_names_of_states(outputs, names).values()]:  # it has made no parameters
+            before.restore()
     states = _names_of_states(outputs, names)
-    if isinstance(outputs, Layer):
-        kept = momenta(outputs)
+    momentum_of = momenta(outputs) if isinstance(outputs, Layer) else {}
     recordings: list[Recording] = []
     runs: list[Written] = []
     for sample in samples:
-        recordings.append(record(function, dict(zip(names, sample, strict=True))))
+        given = dict(zip(names, sample, strict=True))
+        recordings.append(record(function, given, is_training))
+        recordings[-1].momenta |= momentum_of
         version = runs[0].writer.opset if runs else opset
-        runs.append(written(recordings[-1], states, kept, version, batch is not None))
+        runs.append(written(recordings[-1], states, version, batch is not None, is_training))
     settle(runs, sizes, names[0])
     return _model(runs[0], recordings, sizes, model_name, batch)
-
-
-def _check(inputs: Sequence[Tensor], outputs: Any) -> None:
-    if isinstance(inputs, Tensor) or not all(isinstance(x, Tensor) for x in inputs) or not inputs:
-        raise ArgumentError("to_onnx: the inputs must be a list of Tensors")
-    if not callable(outputs):
-        raise ArgumentError(
-            "to_onnx: the second argument is the model, or a function of the inputs: what a Tensor "
-            "was computed from is known only as far as gradients go, "
-            f"got {type(outputs).__name__}"
-        )
 
 
 def _axis_name(dynamic: str | Collection[str]) -> str | None:
@@ -261,6 +289,7 @@ def export(
     *,
     opset: int | None = None,
     dynamic: str | Collection[str] = (),
+    training: bool = False,
     model_name: str = "sonnx",
 ) -> None:
     """Write a model to an ONNX file: :func:`to_onnx` and :func:`save`.
@@ -271,7 +300,7 @@ def export(
         model: a model, a layer, or a function of Tensors.
         path: of the file.
         inputs: Tensors with the shapes and types of its inputs.
-        opset, dynamic, model_name: see :func:`to_onnx`.
+        opset, dynamic, training, model_name: see :func:`to_onnx`.
 
     Raises:
         ArgumentError, FormatError: see :func:`to_onnx`.
@@ -282,7 +311,8 @@ def export(
         >>> sonnx.load("m.onnx").graph.name
         'sonnx'
     """
-    save(to_onnx(inputs, model, model_name, opset=opset, dynamic=dynamic), path)
+    made = to_onnx(inputs, model, model_name, opset=opset, dynamic=dynamic, training=training)
+    save(made, path)
 
 
 def save(

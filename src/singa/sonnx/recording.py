@@ -8,10 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from singa.core.journal import Journal
 from singa.core.tensor import Tensor
-from singa.device import CTensor
 from singa.errors import ArgumentError
 from singa.layer import Layer
+from singa.operation import BatchNormalization2d, FrozenBatchNormalization2d
+from singa.operation.normalization import RunningAverage
 from singa.tape import Operation, no_grad, training
 
 
@@ -20,8 +22,8 @@ class Called:
     """One call of an operation, with the arrays that it took and gave."""
 
     operation: Operation
-    xs: tuple[CTensor, ...]
-    ys: tuple[CTensor, ...]
+    xs: tuple[Any, ...]
+    ys: tuple[Any, ...]
 
 
 @dataclass
@@ -29,11 +31,32 @@ class Recording:
     """The calls in one run, in order.
 
     Arrays are identified by themselves: a Tensor may get another array, but an array never changes.
+    What has only a shape and a type stands for an array whose values are not needed.
+
+    Attributes:
+        inputs, outputs: arrays by name.
+        calls: in order.
+        momenta: of running means, by the identity of their arrays.
     """
 
-    inputs: dict[str, CTensor]
-    outputs: dict[str, CTensor] = field(default_factory=dict)
+    inputs: dict[str, Any]
+    outputs: dict[str, Any] = field(default_factory=dict)
     calls: list[Called] = field(default_factory=list)
+    momenta: dict[int, float] = field(default_factory=dict)
+    _averages: dict[int, Any] = field(default_factory=dict)
+
+    def average(self, operation: Any, average: Any, value: Any) -> None:
+        """Note the running average of a result of batch normalization."""
+        self.momenta[id(average)] = operation.momentum
+        self._averages.setdefault(id(value), average)
+
+    def settle(self) -> None:
+        """Make batch normalization with running averages that for prediction, which uses them."""
+        for i, call in enumerate(self.calls):
+            averages = [self._averages.get(id(y)) for y in call.ys[1:]]
+            if type(call.operation) is BatchNormalization2d and None not in averages:
+                frozen = FrozenBatchNormalization2d(call.operation.eps)
+                self.calls[i] = Called(frozen, (*call.xs, *averages), call.ys[:1])
 
     def needed(self) -> list[Called]:
         """The calls that the outputs depend on."""
@@ -46,8 +69,18 @@ class Recording:
         return found[::-1]
 
 
-def record(function: Callable[..., Any], inputs: Mapping[str, Tensor]) -> Recording:
-    """Run a function in evaluation mode, without records for gradients, and note its operations.
+def record(
+    function: Callable[..., Any],
+    inputs: Mapping[str, Tensor],
+    is_training: bool = False,
+    restores: bool = True,
+) -> Recording:
+    """Run a function without records for gradients, and note its operations.
+
+    Args:
+        inputs: by name.
+        is_training: whether dropout is called, and batch normalization updates its averages.
+        restores: whether all Tensors and attributes are afterwards what they were.
 
     Raises:
         ArgumentError: it returns something else than Tensors.
@@ -58,17 +91,23 @@ def record(function: Callable[..., Any], inputs: Mapping[str, Tensor]) -> Record
     def note(operation: Operation, xs: Sequence[Tensor], ys: Sequence[Tensor]) -> None:
         if threading.get_ident() == thread:
             arrays = tuple(x.data for x in xs)
+            if isinstance(operation, RunningAverage):
+                recording.average(operation, *arrays)
+                return
             results = tuple(y.data for y in ys)
             recording.calls.append(Called(operation.copy(), arrays, results))
 
-    with training(False), no_grad():
+    with Journal() as before, training(is_training), no_grad():
         handle = Operation.register_forward_hook(note)
         try:
             found = function(*inputs.values())
         finally:
             handle.remove()
-    for name, y in _named(found):
-        recording.outputs[name] = y.data
+        for name, y in _named(found):
+            recording.outputs[name] = y.data
+        if restores:
+            before.restore()
+    recording.settle()
     return recording
 
 

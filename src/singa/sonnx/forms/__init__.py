@@ -73,7 +73,5 @@ OMITTED: dict[type, str] = {
     op.I1: _SPECIAL,
     op.I1e: _SPECIAL,
     op.DrawLogGamma: _RANDOM,
-    op.ChannelDropout: f"{_RANDOM}; in evaluation it is not called",
-    op.Dropout: f"{_RANDOM}; in evaluation it is not called",
 }
 """The operations that cannot be written, with the reason."""

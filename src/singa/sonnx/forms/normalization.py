@@ -52,3 +52,22 @@ def _group(w: Writer, operation: Any, x: Value, scale: Value, *bias: Value) -> s
     y = w.reshape(Value(made, rows.shape, x.dtype), x.shape)
     shape = (x.shape[1], *[1] * (x.ndim - 2))
     return w.add("Add", w.add("Mul", y, w.reshape(scale, shape)), w.reshape(shift, shape))
+
+
+@form(op.Dropout, of=("ratio",))
+def _dropout(w: Writer, operation: Any, x: Value, key: Value) -> str:
+    return _dropped(w, operation, x) if w.training else x
+
+
+@form(op.ChannelDropout, of=("ratio",))
+def _channel_dropout(w: Writer, operation: Any, x: Value, key: Value) -> str:
+    if not w.training:
+        return x
+    shape = x.shape[:2] + (1,) * (x.ndim - 2)
+    ones = w.expand(w.constant(np.ones((1,) * x.ndim, x.dtype)), shape)
+    return w.add("Mul", x, _dropped(w, operation, ones))
+
+
+def _dropped(w: Writer, operation: Any, x: Value) -> Value:
+    ratio = w.constant(np.asarray(operation.ratio, x.dtype))
+    return w.add("Dropout", x, ratio, w.constant(np.asarray(True)))

@@ -68,11 +68,12 @@ class Writer:
     Attributes:
         opset: the version of the set of operators.
         open_sizes: whether sizes may be of a batch whose size is open.
+        training: whether the graph is for training.
         momenta: of running averages, by the name of the running mean.
     """
 
-    def __init__(self, opset: int, open_sizes: bool = False) -> None:
-        self.opset, self.open_sizes = opset, open_sizes
+    def __init__(self, opset: int, open_sizes: bool = False, training: bool = False) -> None:
+        self.opset, self.open_sizes, self.training = opset, open_sizes, training
         self.nodes: list[Written] = []
         self.constants: dict[str, Array] = {}
         self._counts: dict[str, int] = {}
