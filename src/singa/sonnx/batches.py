@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import onnx
 
+from singa.device import is_float
 from singa.errors import FormatError
 from singa.sonnx.forms.writer import Array
 from singa.sonnx.forms.writer import Written as Node
@@ -152,7 +153,7 @@ class _Computed:
     def _linear(self, name: str, arrays: Sequence[Array], sizes: Sequence[int]) -> bool:
         """Nodes for ``base + slope * batch size``, if each run's constant is that."""
         dtype = arrays[0].dtype
-        if dtype.kind not in "iuf":
+        if dtype.kind not in "iu" and not is_float(dtype):
             return False
         wide = [array.astype(np.float64) for array in arrays]
         slope = (wide[1] - wide[0]) / (sizes[1] - sizes[0])
@@ -176,7 +177,7 @@ class _Computed:
 
     def _inverse(self, name: str, arrays: Sequence[Array], sizes: Sequence[int]) -> bool:
         """Nodes for one divided by such a constant, as in a mean over the batch."""
-        if arrays[0].dtype.kind != "f" or any((array == 0).any() for array in arrays):
+        if not is_float(arrays[0].dtype) or any((array == 0).any() for array in arrays):
             return False
         inverse = [np.round(1 / array.astype(np.float64)).astype(array.dtype) for array in arrays]
         if any((inv == 0).any() for inv in inverse):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import onnx
 from onnx import ModelProto, TensorProto, helper, numpy_helper
@@ -22,8 +23,9 @@ from singa.layer import Layer
 from singa.sonnx.batches import settle
 from singa.sonnx.forms.writer import Array
 from singa.sonnx.forms.writer import Written as Node
+from singa.sonnx.graph import say
 from singa.sonnx.history import recorded
-from singa.sonnx.recording import Recording, input_names, momenta, record
+from singa.sonnx.recording import Recording, input_names, momenta, record, unused
 from singa.sonnx.writing import Written, written
 
 LARGEST = 2**31 - 2**20
@@ -116,20 +118,24 @@ def _of_function(
     names = input_names(forward, len(inputs))
     samples, sizes = _samples(inputs, batch)
     with Journal() as before:
-        known = _names_of_states(outputs, names).values()
-        record(function, dict(zip(names, inputs, strict=True)), restores=False)
-        if [*known] == [*_names_of_states(outputs, names).values()]:  # it has made no parameters
+        known = _states(outputs).keys()
+        first = record(function, dict(zip(names, inputs, strict=True)), restores=False)
+        makes = any(x._stores_grad for x in before.survivors())
+        if not makes and known == _states(outputs).keys():
             before.restore()
-    states = _names_of_states(outputs, names)
-    momentum_of = momenta(outputs) if isinstance(outputs, Layer) else {}
     recordings: list[Recording] = []
     runs: list[Written] = []
-    for sample in samples:
-        given = dict(zip(names, sample, strict=True))
-        recordings.append(record(function, given, is_training))
-        recordings[-1].momenta |= momentum_of
-        version = runs[0].writer.opset if runs else opset
-        runs.append(written(recordings[-1], states, version, batch is not None, is_training))
+    with Journal() as before:
+        _unshare(_states(outputs).values())
+        named = _names_of_states(outputs, first, names)
+        for sample in samples:
+            given = dict(zip(names, sample, strict=True))
+            recordings.append(record(function, given, is_training))
+            if isinstance(outputs, Layer):
+                recordings[-1].momenta |= momenta(outputs)
+            version = runs[0].writer.opset if runs else opset
+            runs.append(written(recordings[-1], named, version, batch is not None, is_training))
+        before.restore()
     settle(runs, sizes, names[0])
     return _model(runs[0], recordings, sizes, model_name, batch)
 
@@ -177,13 +183,34 @@ def _changed(array: Array) -> Array:
     return (turned * -0.75 + 0.0625).astype(array.dtype)
 
 
-def _names_of_states(model: Any, taken: Sequence[str]) -> dict[int, str]:
-    """The names of parameters and states, by the identity of their arrays."""
-    if not isinstance(model, Layer):
-        return {}
+def _states(model: Any) -> dict[str, Tensor]:
+    return dict(model.get_states()) if isinstance(model, Layer) else {}
+
+
+def _unshare(states: Iterable[Tensor]) -> None:
+    """Give each Tensor an array of its own: they are told apart by their arrays."""
+    known: set[int] = set()
+    for state in states:
+        if id(state.data) in known:
+            state.data = jax.numpy.copy(state.data)
+        known.add(id(state.data))
+
+
+def _names_of_states(model: Any, first: Recording, taken: Sequence[str]) -> dict[int, str]:
+    """The names of parameters and states, by the identity of their arrays.
+
+    Args:
+        model: whose names are kept.
+        first: a recording, with what else stores gradients.
+        taken: names that are not free.
+    """
     names: dict[int, str] = {}
-    for name, state in model.get_states().items():
-        names.setdefault(id(state.data), f"{name}_" if name in taken else name)
+    used = {*taken}
+    own = {id(state.data): name for name, state in _states(model).items()}
+    for array, name in [*own.items(), *first.parameters.items()]:
+        if array not in names:
+            names[array] = unused(name, used)
+            used.add(names[array])
     return names
 
 
@@ -218,9 +245,12 @@ def _model(
     )  # fmt: skip
     opset = helper.make_opsetid("", run.writer.opset)
     version = helper.find_min_ir_version_for([opset])
-    return helper.make_model(
+    made = helper.make_model(
         graph, opset_imports=[opset], ir_version=version, producer_name="singa"
     )
+    learned = [key for key, array in run.initial.items() if id(array) in first.parameters]
+    say(made, learned, [key for key in run.initial if key not in learned])
+    return made
 
 
 def _prune(run: Written) -> None:

@@ -17,7 +17,7 @@ from singa.core.tensor import Tensor
 from singa.core.watching import local
 from singa.errors import ArgumentError, FormatError
 from singa.operation.normalization import RunningAverage
-from singa.sonnx.recording import Called, Recording
+from singa.sonnx.recording import Called, Recording, unused
 from singa.tape import Operation, mode
 
 SMALL = 2**16
@@ -257,8 +257,11 @@ class _Recorded:
                 f"{call.operation.name}: one of its inputs is no longer there, or has another "
                 "value; keep it, or give the model: to_onnx(inputs, model)"
             )
-        if tensor is not None and (x.follows or tensor.name):
-            self._name(array, tensor.name or "parameter")
+        name = None if tensor is None else tensor.name
+        if x.follows or name:
+            self._name(array, name or "parameter")
+            if x.follows:
+                self._recording.parameters[id(array)] = self._names[id(array)]
         return array
 
     def _result(self, call: Past, number: int) -> Any:
@@ -269,14 +272,9 @@ class _Recorded:
 
     def _name(self, array: Any, wanted: str) -> None:
         """Name an array, once."""
-        if id(array) in self._names:
-            return
-        name, number = wanted, 0
-        while name in self._taken:
-            number += 1
-            name = f"{wanted}_{number}"
-        self._taken.add(name)
-        self._names[id(array)] = name
+        if id(array) not in self._names:
+            name = self._names[id(array)] = unused(wanted, self._taken)
+            self._taken.add(name)
 
 
 def _names(inputs: Sequence[Tensor]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,18 +37,23 @@ class Recording:
         inputs, outputs: arrays by name.
         calls: in order.
         momenta: of running means, by the identity of their arrays.
+        parameters: the names of Tensors that store gradients, in the same way.
     """
 
     inputs: dict[str, Any]
     outputs: dict[str, Any] = field(default_factory=dict)
     calls: list[Called] = field(default_factory=list)
     momenta: dict[int, float] = field(default_factory=dict)
+    parameters: dict[int, str] = field(default_factory=dict)
     _averages: dict[int, Any] = field(default_factory=dict)
+    _updated: dict[int, tuple[Any, Any]] = field(default_factory=dict)
 
-    def average(self, operation: Any, average: Any, value: Any) -> None:
+    def average(self, operation: Any, average: Any, value: Any, updated: Any = None) -> None:
         """Note the running average of a result of batch normalization."""
-        self.momenta[id(average)] = operation.momentum
-        self._averages.setdefault(id(value), average)
+        _, first = self._updated.get(id(average), (None, average))  # it may be used again
+        self._updated[id(updated)] = updated, first
+        self.momenta[id(first)] = operation.momentum
+        self._averages.setdefault(id(value), first)
 
     def settle(self) -> None:
         """Make batch normalization with running averages that for prediction, which uses them."""
@@ -92,9 +97,12 @@ def record(
         if threading.get_ident() == thread:
             arrays = tuple(x.data for x in xs)
             if isinstance(operation, RunningAverage):
-                recording.average(operation, *arrays)
+                recording.average(operation, arrays[0], arrays[1], ys[0].data)
                 return
             results = tuple(y.data for y in ys)
+            for x, array in zip(xs, arrays, strict=True):
+                if x._stores_grad:
+                    recording.parameters.setdefault(id(array), x.name or "parameter")
             recording.calls.append(Called(operation.copy(), arrays, results))
 
     with Journal() as before, training(is_training), no_grad():
@@ -147,6 +155,15 @@ def input_names(function: Callable[..., Any], count: int) -> list[str]:
     names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     names = names[:count]
     return names + [f"input_{i}" for i in range(len(names), count)]
+
+
+def unused(wanted: str, taken: Collection[str]) -> str:
+    """A name that nothing has yet."""
+    name, number = wanted, 0
+    while name in taken:
+        number += 1
+        name = f"{wanted}_{number}"
+    return name
 
 
 def momenta(model: Layer) -> dict[int, float]:

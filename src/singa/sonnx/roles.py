@@ -26,13 +26,15 @@ class Roles:
 
 
 def roles_of(graph: Graph) -> Roles:
-    """Find out which initial values are learned.
+    """Find out which initial values are learned. The file may say it, as ours do.
 
     Floats are parameters unless all of their uses say that they are fixed. Exporters merge equal
     tensors, so that the scale of one normalization may be the running variance of another one: a
     vector or scalar is one parameter for each node that uses it, and a state is always one for
     each node. A matrix that several nodes use is one parameter: it is tied.
     """
+    if graph.said is not None:
+        return _said(graph, *graph.said)
     parameters: dict[str, Array] = {}
     states: dict[str, Array] = {}
     nodes = []
@@ -59,6 +61,17 @@ def roles_of(graph: Graph) -> Roles:
     learned = parameters.keys() | states.keys()
     constants = {name: each for name, each in graph.initial.items() if name not in learned}
     return Roles(replace(graph, nodes=tuple(nodes)), parameters, states, constants)
+
+
+def _said(graph: Graph, parameters: frozenset[str], states: frozenset[str]) -> Roles:
+    """What the file says."""
+    of = {name: array for name, array in graph.initial.items() if str(array.dtype) in DTYPES}
+    return Roles(
+        graph,
+        {name: array for name, array in of.items() if name in parameters and is_float(array.dtype)},
+        {name: array for name, array in of.items() if name in states - parameters},
+        {name: array for name, array in graph.initial.items() if name not in parameters | states},
+    )
 
 
 def _is_learned(array: Array) -> bool:

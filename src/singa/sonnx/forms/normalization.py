@@ -56,7 +56,7 @@ def _group(w: Writer, operation: Any, x: Value, scale: Value, *bias: Value) -> s
 
 @form(op.Dropout, of=("ratio",))
 def _dropout(w: Writer, operation: Any, x: Value, key: Value) -> str:
-    return _dropped(w, operation, x) if w.training else x
+    return dropped(w, operation.ratio, x) if w.training else x
 
 
 @form(op.ChannelDropout, of=("ratio",))
@@ -65,9 +65,10 @@ def _channel_dropout(w: Writer, operation: Any, x: Value, key: Value) -> str:
         return x
     shape = x.shape[:2] + (1,) * (x.ndim - 2)
     ones = w.expand(w.constant(np.ones((1,) * x.ndim, x.dtype)), shape)
-    return w.add("Mul", x, _dropped(w, operation, ones))
+    return w.add("Mul", x, dropped(w, operation.ratio, ones))
 
 
-def _dropped(w: Writer, operation: Any, x: Value) -> Value:
-    ratio = w.constant(np.asarray(operation.ratio, x.dtype))
-    return w.add("Dropout", x, ratio, w.constant(np.asarray(True)))
+def dropped(w: Writer, ratio: float, x: Value) -> Value:
+    """Dropout in training."""
+    made = w.add("Dropout", x, w.constant(np.asarray(ratio, x.dtype)), w.constant(np.asarray(True)))
+    return Value(made, x.shape, x.dtype)

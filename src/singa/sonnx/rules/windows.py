@@ -11,7 +11,7 @@ import numpy as np
 
 from singa import operation as op
 from singa.core.tensor import Tensor
-from singa.device import CTensor
+from singa.device import CTensor, is_float
 from singa.sonnx.rules.rule import Call, formula, rule
 
 Known = np.ndarray[Any, Any]
@@ -118,7 +118,7 @@ def _transposed(
 @rule("MaxPool")
 def _max_pool(call: Call, x: Tensor) -> Any:
     windows = _windows(call, x)
-    least = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
+    least = -np.inf if is_float(x.dtype) else np.iinfo(x.dtype).min
     y = formula(_reduced, x, reduction="max", start=least, **windows)
     if len(call.node.outputs) < 2 or not call.node.outputs[1]:
         return y
