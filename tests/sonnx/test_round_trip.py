@@ -168,3 +168,24 @@ def test_short_floats_round_trip(dtype):
     net.eval()
     assert y.dtype == x.dtype
     np.testing.assert_array_equal(y.to_numpy(), net(x).to_numpy())
+
+
+def test_reports_have_the_names_of_nodes(tmp_path):
+    (make, inputs), target = NETS["images"], floats(3, 2)
+    net = make()
+    net.export(tmp_path / "m.onnx", inputs)
+    body = Back(tmp_path / "m.onnx")
+    rows = {row.path: row for row in body.summary(inputs).rows}
+    assert [(rows[name].kind, rows[name].parameters) for name in ("Conv_0", "Relu_2")] == [
+        ("Conv", 38), ("Relu", 0),
+    ]  # fmt: skip
+    assert rows["BatchNormalization_4"].parameters == 0  # they are those of the first
+    assert body.summary(inputs).total("parameters") == net.summary(inputs).total("parameters")
+    body.set_optimizer(opt.SGD(0.1))
+    body.compile(inputs, use_graph=True)
+    with body.profile() as profile:
+        for _ in range(3):
+            body(*inputs, target)
+    assert {"Conv_0", "BatchNormalization_1", "Gemm_8"} <= {row.layer for row in profile.rows}
+    body.draw_graph(tmp_path / "g.svg")
+    assert "BatchNormalization_4" in (tmp_path / "g.svg").read_text()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -92,6 +94,18 @@ class Run:
                 self._values.pop(name, None)
 
     def _computed(self, node: Node, found: Rule, xs: list[Any]) -> tuple[Any, ...]:
+        if local.calls is None and local.capture is None:
+            return self._ruled(node, found, xs)
+        outer, local.part = local.part, node.name
+        try:
+            if local.calls is None:
+                return self._ruled(node, found, xs)
+            part = Part(node.name, node.kind, partial(self._ruled, node, found))
+            return tuple(local.calls.call(part, (xs,), {}))
+        finally:
+            local.part = outer
+
+    def _ruled(self, node: Node, found: Rule, xs: list[Any]) -> tuple[Any, ...]:
         call = NodeCall(node, self)
         are_known = all(x is None or isinstance(x, np.ndarray) for x in xs)
         if not (are_known and found.follows and not inner_graphs(node)):
@@ -125,6 +139,15 @@ class Run:
         names = [each.name for each in graph.inputs]
         values = {**self._values, **graph.initial, **dict(zip(names, inputs, strict=False))}
         return Run(graph, values, self.device).outputs()
+
+
+@dataclass(frozen=True)
+class Part:
+    """A node as a row of a summary."""
+
+    name: str
+    kind: str
+    forward: Callable[..., Any] = field(compare=False)
 
 
 class NodeCall:
