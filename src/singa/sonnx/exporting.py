@@ -177,7 +177,7 @@ def _of_size(array: Array, count: int) -> Array:
 
 def _changed(array: Array) -> Array:
     """Other values of the same kind: in another order, and floats with the other sign."""
-    turned = np.ascontiguousarray(array.reshape(-1)[::-1].reshape(array.shape))
+    turned = np.ascontiguousarray(array.reshape(-1)[::-1]).reshape(array.shape)
     if array.dtype.kind in "iub":
         return turned
     return (turned * -0.75 + 0.0625).astype(array.dtype)

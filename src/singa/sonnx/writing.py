@@ -12,7 +12,7 @@ from singa.sonnx.forms import OMITTED
 from singa.sonnx.forms.form import form_of
 from singa.sonnx.forms.tracing import NoOperator, write_primitives
 from singa.sonnx.forms.writer import Newer, Unfit, Value, Writer
-from singa.sonnx.recording import Called, Recording
+from singa.sonnx.recording import Called, Recording, unused
 
 OLDEST, NEWEST, USUAL = 13, 28, 22
 """The sets of operators that can be asked for; newer ones than the usual only if they are."""
@@ -29,6 +29,7 @@ class Written:
 
     def __init__(self, recording: Recording, names: Mapping[int, str], writer: Writer) -> None:
         self.writer = writer
+        writer.taken |= {*recording.inputs, *recording.outputs, *names.values()}
         self.initial: dict[str, Any] = {}
         self.outputs: dict[str, str] = {}
         self._names = names
@@ -83,8 +84,12 @@ def written(
         ArgumentError: the set of operators that was asked for is none of those known.
         FormatError: operations that cannot be written; all are named.
     """
-    if opset is not None and not OLDEST <= opset <= NEWEST:
+    is_number = isinstance(opset, int) and not isinstance(opset, bool)
+    if opset is not None and not (is_number and OLDEST <= opset <= NEWEST):
         raise ArgumentError(f"opset: from {OLDEST} to {NEWEST}, got {opset!r}")
+    taken = {*recording.inputs, *names.values()}
+    found = recording.outputs
+    recording.outputs = {unused(name, taken): y for name, y in found.items()}
     version, newest = opset or OLDEST, opset or USUAL
     while True:
         made = Written(recording, names, Writer(version, open_sizes, training))

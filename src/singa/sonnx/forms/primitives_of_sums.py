@@ -63,7 +63,7 @@ def _window_max(
     ends = [int(each[side]) for side in (0, 1) for each in padding[2:]]
     if {*base_dilation} != {1} or not is_of_space or any(map(any, padding[:2])):
         raise NoOperator("the largest of windows that are not those of images")
-    if not 0 <= min(ends) or max(ends) >= min(window_dimensions[2:]):
+    if min(ends) < 0 or max(ends) >= min(window_dimensions[2:]):
         raise NoOperator("the largest of windows with as much padding")
     sizes, steps, gaps = (
         [int(each) for each in given[2:]]
