@@ -11,6 +11,11 @@ from singa.tensor import Tensor
 STEPS = 20
 
 
+@pytest.fixture(autouse=True)
+def _not_in_training_afterwards(monkeypatch):
+    monkeypatch.setattr(autograd, "training", False)
+
+
 class Doubled(autograd.Operation):
     def forward(self, x):
         return 2 * x
