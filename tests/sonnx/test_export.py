@@ -193,6 +193,8 @@ def test_what_no_operation_has_computed_is_refused():
     x = Tensor(data=floats(2, 3))
     with pytest.raises(FormatError, match="for Add"):
         sonnx.to_onnx([x], lambda x: x + Tensor(data=2 * x.to_numpy()))
+    with pytest.raises(FormatError, match=r"for Mul.* random"):
+        sonnx.to_onnx([x], lambda x: x * Tensor(x.shape).gaussian(0.0, 1.0))
     with pytest.raises(FormatError, match="something else"):
         sonnx.to_onnx([x], lambda x: x + 1 if float(x.sum()) > 0 else x - 1)
 

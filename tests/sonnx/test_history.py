@@ -46,6 +46,8 @@ def test_operations_since_the_inputs_are_written_with_the_present_parameters():
     np.testing.assert_allclose(
         found[0], expected @ linear.W.to_numpy() + linear.b.to_numpy(), rtol=1e-5, atol=1e-6
     )
+    copied = sonnx.to_onnx([x], [autograd.relu(x.clone())])
+    np.testing.assert_allclose(outputs(copied, x)[0], np.maximum(x.to_numpy(), 0))
     from_h = sonnx.to_onnx([h], y)  # an input may itself be a result
     assert [node.op_type for node in from_h.graph.node] == ["Gemm"]
 
@@ -83,6 +85,8 @@ def test_what_is_not_known_is_said():
         sonnx.to_onnx([x], [y])
     with pytest.raises(ArgumentError, match="dynamic"):
         sonnx.to_onnx([x], [autograd.relu(x)], dynamic="batch")
+    with pytest.raises(FormatError, match="input 1"):
+        sonnx.to_onnx([x, floats(2)], [autograd.relu(x)])
     y = x.sum() * floats(200, 100)
     gc.collect()
     with pytest.raises(FormatError, match="no longer there"):

@@ -102,8 +102,8 @@ def settle(runs: Sequence[Written], sizes: Sequence[int], batch_of: str) -> None
 def _frozen(name: str, kinds: Sequence[str]) -> str:
     used = ", ".join(Counter(kinds)) or "an output"
     return (
-        f"a constant ({name}, for {used}) depends on the values of the inputs, but no operation "
-        "has computed it"
+        f"a constant ({name}, for {used}) depends on the values of the inputs, or is random: no "
+        "operation has computed it"
     )
 
 

@@ -119,7 +119,7 @@ def _of_function(
     samples, sizes = _samples(inputs, batch)
     with Journal() as before:
         known = _states(outputs).keys()
-        first = record(function, dict(zip(names, inputs, strict=True)), restores=False)
+        first = record(function, dict(zip(names, inputs, strict=True)))
         makes = any(x._stores_grad for x in before.survivors())
         if not makes and known == _states(outputs).keys():
             before.restore()
@@ -128,9 +128,9 @@ def _of_function(
     with Journal() as before:
         _unshare(_states(outputs).values())
         named = _names_of_states(outputs, first, names)
-        for sample in samples:
+        for seed, sample in enumerate(samples):
             given = dict(zip(names, sample, strict=True))
-            recordings.append(record(function, given, is_training))
+            recordings.append(record(function, given, is_training, seed))
             if isinstance(outputs, Layer):
                 recordings[-1].momenta |= momenta(outputs)
             version = runs[0].writer.opset if runs else opset

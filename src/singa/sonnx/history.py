@@ -44,6 +44,10 @@ class Leaf:
         self._kept = data if data.nbytes <= SMALL else None
         self._array = ref(data)
 
+    def has(self, array: Any) -> bool:
+        """Whether its value was this array."""
+        return self._array() is array
+
     def array(self) -> Any:
         """Its value; None if that is no longer there."""
         tensor = self.tensor()
@@ -198,9 +202,11 @@ class _Recorded:
             found = history.of(x)
             if found is not None:
                 self._starts[found[0].number, found[1]] = shape
+        self._kept = {id(shape): id(x) for x, shape in zip(inputs, shapes, strict=True)}
         self._names: dict[int, str] = {}
         self._taken = {*names}
         self._averaged: set[int] = set()
+        self._used: set[int] = set()
         for call in self._calls([end[0] for end in ends if end is not None]):
             self._add(call)
         ids = ["output"] if len(ends) == 1 else [f"output_{i}" for i in range(len(ends))]
@@ -209,7 +215,16 @@ class _Recorded:
             self._recording.outputs[name] = array
 
     def finished(self) -> tuple[Recording, dict[int, str]]:
-        """The recording, and the names of parameters. Running averages are no inputs."""
+        """The recording, and the names of parameters. Running averages are no inputs.
+
+        Raises:
+            FormatError: an input is not used.
+        """
+        for i, x in enumerate(self._inputs):
+            if id(x) not in self._used | self._averaged:
+                raise FormatError(
+                    f"to_onnx: no operation that is known leads from the input {i} to the outputs"
+                )
         given = zip(self._inputs, [*self._recording.inputs], strict=True)
         for name in [name for x, name in given if id(x) in self._averaged]:
             del self._recording.inputs[name]
@@ -235,9 +250,9 @@ class _Recorded:
         xs = tuple(self._array(call, x) for x in call.xs)
         self._recording.calls.append(Called(call.operation, xs, call.ys))
         for number, (leaf, operation) in (call.averages or {}).items():
-            average: Any = leaf.array()
-            self._name(average, "running_average")
-            self._averaged.add(id(leaf.tensor()))
+            average, tensor = leaf.array(), leaf.tensor()
+            self._name(average, (tensor is not None and tensor.name) or "running_average")
+            self._averaged.add(id(tensor))
             self._recording.average(operation, average, call.ys[number])
 
     def _array(self, call: Past, x: Source) -> Any:
@@ -249,7 +264,8 @@ class _Recorded:
             )
         tensor = x.tensor()
         for given, shape in zip(self._inputs, self._given, strict=True):
-            if tensor is given:
+            if tensor is given or (not x.follows and x.has(given.data)):  # or a copy of it
+                self._used.add(id(given))
                 return shape
         array = x.array()
         if array is None:
@@ -265,9 +281,12 @@ class _Recorded:
         return array
 
     def _result(self, call: Past, number: int) -> Any:
-        return self._starts.get((call.number, number), call.ys[number])
+        start = self._starts.get((call.number, number))
+        self._used.add(self._kept.get(id(start), 0))
+        return call.ys[number] if start is None else start
 
     def _input(self, y: Tensor) -> Any:
+        self._used.add(id(y))
         return next(s for x, s in zip(self._inputs, self._given, strict=True) if x is y)
 
     def _name(self, array: Any, wanted: str) -> None:

@@ -78,14 +78,15 @@ def record(
     function: Callable[..., Any],
     inputs: Mapping[str, Tensor],
     is_training: bool = False,
-    restores: bool = True,
+    seed: int | None = None,
 ) -> Recording:
     """Run a function without records for gradients, and note its operations.
 
     Args:
         inputs: by name.
         is_training: whether dropout is called, and batch normalization updates its averages.
-        restores: whether all Tensors and attributes are afterwards what they were.
+        seed: of random numbers; all Tensors and attributes are afterwards what they were. If None,
+            they are left as they are, and nothing is undone.
 
     Raises:
         ArgumentError: it returns something else than Tensors.
@@ -106,6 +107,9 @@ def record(
             recording.calls.append(Called(operation.copy(), arrays, results))
 
     with Journal() as before, training(is_training), no_grad():
+        if seed is not None:
+            for device in {x.device for x in inputs.values()}:
+                device.set_rand_seed(seed)  # what is drawn is to differ from run to run
         handle = Operation.register_forward_hook(note)
         try:
             found = function(*inputs.values())
@@ -113,7 +117,7 @@ def record(
             handle.remove()
         for name, y in _named(found):
             recording.outputs[name] = y.data
-        if restores:
+        if seed is not None:
             before.restore()
     recording.settle()
     return recording

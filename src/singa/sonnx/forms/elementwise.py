@@ -55,7 +55,7 @@ def _round(w: Writer, operation: Any, x: Value) -> str:
 
 @form(op.Identity)
 def _identity(w: Writer, operation: Any, x: Value) -> str:
-    return w.add("Identity", x)
+    return x
 
 
 def _promoted(w: Writer, *xs: Value) -> list[Value]:
