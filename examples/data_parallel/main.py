@@ -4,7 +4,7 @@ import argparse
 
 import numpy as np
 from matplotlib.figure import Figure
-from parallel import WAYS, train
+from parallel import all_ways, train
 
 from singa import distributed
 
@@ -35,8 +35,8 @@ def main():
     chosen = options.epochs, options.batch_size, options.lr, options.seed
     print("one process, then several; each says with how many others it has met")
     runs = {"one process": [train("all gradients", *chosen)]}
-    for way in WAYS:
-        runs[way] = distributed.launch(train, options.ranks, way, *chosen)
+    ranks = distributed.launch(all_ways, options.ranks, *chosen)
+    runs |= {way: [found[way] for found in ranks] for way in ranks[0]}
     curves = {}
     print(f"{'':24}  last loss  accuracy  ranks differ by")
     for way, ranks in runs.items():

@@ -1,9 +1,9 @@
 """Every operation against its oracles: one table, which every test below goes through.
 
 A row has a plain formula in jax.numpy. Forward must equal it; backward must equal ``jax.vjp`` of
-it, and central differences in float64; every float type must be preserved; a compiled step must
-give the same results; and a float32 program may not have 64-bit values. A test fails if an
-operation has no row.
+it, and central differences in float64; second derivatives must equal jax's; every float type must
+be preserved; a compiled step must give the same results; and a float32 program may not have 64-bit
+values. A test fails if an operation has no row.
 """
 
 from functools import cache
@@ -21,9 +21,25 @@ from singa.tensor import Tensor
 
 every_row = pytest.mark.parametrize("name", TABLE)
 compiled_rows = pytest.mark.parametrize("name", [n for n, r in TABLE.items() if r.op.traceable])
-FLOATS = ["float16", "bfloat16", "float32", "float64"]
-FIRST_ROWS = {row.op: name for name, row in reversed(TABLE.items())}
-BY_KERNELS = {name: FLOATS[i % 3] for i, name in enumerate(FIRST_ROWS.values())}
+ROWS_OF = {row.op: [n for n, r in TABLE.items() if r.op is row.op] for row in TABLE.values()}
+HALVES = ["float16", "bfloat16"]
+TYPES = {
+    name: ["float64", "float32", *(HALVES if len(rows) == 1 else [HALVES[i % 2]])]
+    for rows in ROWS_OF.values()
+    for i, name in enumerate(rows)
+}
+"""An operation's rows take turns with the two short types; if it has one row, that takes both."""
+
+BY_KERNELS = {rows[0]: TYPES[rows[0]][1:][i % 2] for i, rows in enumerate([*ROWS_OF.values()][::2])}
+"""Rows of which one more type than float64 is computed by kernels, besides the step."""
+
+TWICE = [name for name, row in TABLE.items() if row.op.traceable and row.twice]
+TWICE_EAGERLY = TWICE[::40]
+"""The others are differentiated twice in the step, which is compiled sooner than five kernels.
+
+The formulas are the same. That each operation's kernels pass on what they store is tested with the
+first derivatives, and what differentiates their backward passes is the same for all.
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -74,18 +90,55 @@ def computed(name, dtype):
     return y, gradients, arrays, output_gradient(y)
 
 
+def directions_of(row):
+    """The gradients' gradients are of their sum with these weights."""
+    rng = np.random.default_rng(11)
+    return [rng.uniform(-1, 1, shape) for shape in row.shapes]
+
+
 @cache
 def derived(name):
-    """The plain formula's output and gradients, in float64; compiled at once, which is faster."""
+    """The plain formula's output, gradients and second derivatives, in float64.
+
+    The latter are those of :func:`twice`. All is one program, which is compiled sooner than three.
+    """
     row, dy = TABLE[name], output_gradient(computed(name, "float64")[0])
-    constants = list(map(jax.device_put, row.constants))
+    constants, directions = list(map(jax.device_put, row.constants)), directions_of(row)
 
-    @jax.jit
-    def plain(*arrays):
+    def slope(dy, *arrays):
         y, pullback = jax.vjp(lambda *xs: row.plain(*xs, *constants), *arrays)
-        return y, pullback(jnp.broadcast_to(dy, y.shape).astype(y.dtype))
+        dxs = pullback(jnp.broadcast_to(dy, y.shape).astype(y.dtype))
+        return sum(jnp.vdot(dx, d) for dx, d in zip(dxs, directions, strict=True)), (y, dxs)
 
-    return plain(*inputs(row, "float64"))
+    def plain(dy, *arrays):
+        if name not in TWICE:
+            return slope(dy, *arrays)[1], None
+        second, first = jax.grad(slope, range(1 + len(arrays)), has_aux=True)(dy, *arrays)
+        return first, second
+
+    (y, dxs), second = jax.jit(plain)(dy, *inputs(row, "float64"))
+    return y, dxs, second
+
+
+class Along(autograd.Operation):
+    """The sum of all elements of the first half of its inputs times those of the second half.
+
+    One program, and one for its backward, where ``(dx * d).sum()`` of each input would be four.
+    """
+
+    def forward(self, *xs):
+        half = len(xs) // 2
+        return sum(jnp.vdot(x, d) for x, d in zip(xs[:half], xs[half:], strict=True))
+
+
+def twice(row, params, args, weight):
+    """The output, the gradients, and the gradients of these times some directions."""
+    y = row.ours(*args)
+    dxs = autograd.grad(y, params, weight, create_graph=True)
+    # The weight, times 0, so that the sum is recorded in any case.
+    constants = [Tensor(data=d) for d in (*directions_of(row), np.zeros(weight.shape))]
+    total = Along()(*dxs, weight, *constants)[0]
+    return y, dxs, autograd.grad(total, [weight, *params])
 
 
 def test_every_operation_has_a_row():
@@ -94,14 +147,14 @@ def test_every_operation_has_a_row():
 
 @every_row
 def test_forward_is_the_plain_formula(name):
-    (y, *_), (expected, _) = computed(name, "float64"), derived(name)
+    (y, *_), (expected, *_) = computed(name, "float64"), derived(name)
     assert y.shape == expected.shape
     np.testing.assert_allclose(y, expected, rtol=1e-12, atol=1e-12)
 
 
 @every_row
 def test_backward_is_what_jax_derives_from_the_plain_formula(name):
-    (_, ours, *_), (_, expected) = computed(name, "float64"), derived(name)
+    (_, ours, *_), (_, expected, _) = computed(name, "float64"), derived(name)
     for g, e in zip(ours, expected, strict=True):
         assert g.shape in (e.shape, ())
         np.testing.assert_allclose(np.broadcast_to(g, e.shape), e, rtol=1e-9, atol=1e-12)
@@ -126,31 +179,37 @@ def test_backward_is_the_slope_of_forward(name):
 
 
 @cache
-def in_one_step(name):
-    """Outputs and gradients of one compiled step: of every float type, see ``of_type``."""
+def in_steps(name):
+    """Outputs, gradients, and second derivatives of compiled steps, by their type."""
     row = TABLE[name]
-    types = [t for t in FLOATS if t != BY_KERNELS.get(name) or t == "float32"]
+    types = [t for t in TYPES[name][1:] if t != BY_KERNELS.get(name) or t == "float32"]
     of_types = [tensors(row, inputs(row, dtype)) for dtype in types]
+    weight = Tensor(data=output_gradient(computed(name, "float64")[0]), stores_grad=True)
 
     def step(of_types):
         return [gradients_of(row, params, args) for params, args in of_types]
 
-    return dict(zip(types, Steps()(step, (of_types,), {}, False), strict=True))
+    def wide(params, args, weight):
+        again = name in TWICE and name not in TWICE_EAGERLY
+        return twice(row, params, args, weight) if again else gradients_of(row, params, args)
+
+    found = dict(zip(types, Steps()(step, (of_types,), {}, False), strict=True))
+    more = Steps()(wide, (*tensors(row, inputs(row, "float64")), weight), {}, False)
+    return {"float64": more, **found}
 
 
 def of_type(name, dtype):
     """Output and gradients of a float type, by kernels or as a part of the step.
 
     A step of all types is compiled sooner than kernels of each. So by kernels there are, besides
-    float64, one type of an operation's first row, a different one in each; and what has no step.
+    float64, one type of every second operation; and what has no step.
     """
     if dtype in ("float64", BY_KERNELS.get(name)) or not TABLE[name].op.traceable:
         return computed(name, dtype)[:2]
-    return in_one_step(name)[dtype]
+    return in_steps(name)[dtype]
 
 
-@pytest.mark.parametrize("dtype", FLOATS)
-@every_row
+@pytest.mark.parametrize(("name", "dtype"), [(n, dtype) for n in TABLE for dtype in TYPES[n]])
 def test_every_float_type_goes_in_and_comes_out(name, dtype):
     y, ours = of_type(name, dtype)
     assert str(y.dtype) == dtype
@@ -164,17 +223,29 @@ def test_every_float_type_goes_in_and_comes_out(name, dtype):
         assert np.isfinite(y.to_numpy().astype(np.float32)).all()
 
 
+@pytest.mark.parametrize("name", TWICE)
+def test_the_gradient_of_a_gradient_is_what_jax_derives_from_the_plain_formula(name):
+    row, (*_, expected) = TABLE[name], derived(name)
+    if name in TWICE_EAGERLY:
+        weight = Tensor(data=output_gradient(computed(name, "float64")[0]), stores_grad=True)
+        *_, found = twice(row, *tensors(row, inputs(row, "float64")), weight)
+    else:
+        *_, found = in_steps(name)["float64"]
+    for ours, e in zip(found, expected, strict=True):
+        np.testing.assert_allclose(ours, e, rtol=1e-8, atol=1e-10)
+
+
 @compiled_rows
 def test_a_compiled_step_gives_the_same(name):
     y, gradients, *_ = computed(name, "float64")
-    result, found = in_one_step(name)["float64"]
+    result, found, *_ = in_steps(name)["float64"]
     np.testing.assert_allclose(result, y, rtol=1e-12, atol=1e-12)
     for one, other in zip(found, gradients, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-12)
     if BY_KERNELS.get(name) == "float32":
         (y, gradients, *_), (result, found) = (
             computed(name, "float32"),
-            in_one_step(name)["float32"],
+            in_steps(name)["float32"],
         )
         np.testing.assert_allclose(result, y, rtol=1e-5, atol=1e-6)
         for one, other in zip(found, gradients, strict=True):
@@ -219,4 +290,4 @@ def test_a_float32_program_has_no_64_bit_values(name):
     ]
     # Python's numbers inside jax's own functions, and the indices of an axis, are no elements.
     wide = {str(a) for a in found if not (a.weak_type or a.dtype.kind == "i") or a.size > 8}
-    assert wide == set()
+    assert row.wide or wide == set()

@@ -1,81 +1,17 @@
-"""The backward pass recorded: derivatives of derivatives, of every operation and of networks."""
+"""The backward pass recorded: derivatives of derivatives, of formulas and of networks.
+
+Those of every operation are in tests/operation/test_table.py.
+"""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from catalogue import TABLE
 from singa import autograd, device, layer, tensor
 from singa.errors import GradientError, ShapeError
 from singa.graph import Steps
 from singa.tensor import Tensor
-
-
-def inputs(row):
-    """Float64 arrays for the row's inputs; no two elements are equal, none is 0."""
-    rng = np.random.default_rng(len(row.shapes))
-    low, high = row.range
-    arrays = []
-    for shape in row.shapes:
-        size = int(np.prod(shape))
-        spread = low + (high - low) * (np.arange(size) + rng.uniform(0.2, 0.8, size)) / size
-        arrays.append(rng.permutation(spread).reshape(shape))
-    return arrays
-
-
-class Along(autograd.Operation):
-    """The sum of all elements of the first half of its inputs times those of the second half.
-
-    One program, and one for its backward, where ``(dx * d).sum()`` of each input would be four.
-    """
-
-    def forward(self, *xs):
-        half = len(xs) // 2
-        return sum(jnp.vdot(x, d) for x, d in zip(xs[:half], xs[half:], strict=True))
-
-
-DIFFERENTIABLE_TWICE = [name for name, row in TABLE.items() if row.op.traceable and row.twice]
-EAGERLY = DIFFERENTIABLE_TWICE[::10]
-"""The others are differentiated in a step, which is compiled sooner than five kernels.
-
-The formulas are the same. That each operation's kernels pass on what they store is tested with the
-first derivatives, and what differentiates their backward passes is the same for all.
-"""
-
-
-@pytest.mark.parametrize("name", DIFFERENTIABLE_TWICE)
-def test_the_gradient_of_a_gradient_is_what_jax_derives_from_the_plain_formula(name):
-    row = TABLE[name]
-    arrays = inputs(row)
-    constants = list(map(jax.device_put, row.constants))
-    shape = jax.eval_shape(lambda *xs: row.plain(*xs, *constants), *arrays).shape
-    rng = np.random.default_rng(7)
-    dy = rng.uniform(-1, 1, shape)
-    directions = [rng.uniform(-1, 1, a.shape) for a in arrays]
-
-    def slope(dy, *arrays):
-        _, pullback = jax.vjp(lambda *xs: row.plain(*xs, *constants), *arrays)
-        return sum(jnp.vdot(dx, d) for dx, d in zip(pullback(dy), directions, strict=True))
-
-    derive = jax.jit(jax.grad(slope, range(1 + len(arrays))))  # at once, which compiles faster
-    expected = derive(dy, *arrays)
-
-    def computed(weight, *xs):
-        with autograd.enable_grad():
-            autograd.training = True
-            y = row.ours(*xs, *(Tensor(data=c) for c in row.constants))
-            autograd.training = False
-            dxs = autograd.grad(y, xs, weight, create_graph=True)
-            # The weight, times 0, so that the sum is recorded in any case.
-            constants = [Tensor(data=d) for d in (*directions, np.zeros(shape))]
-            total = Along()(*dxs, weight, *constants)[0]
-        return autograd.grad(total, [weight, *xs])
-
-    values = tuple(Tensor(data=a, stores_grad=True) for a in (dy, *arrays))
-    found = computed(*values) if name in EAGERLY else Steps()(computed, values, {}, False)
-    for ours, e in zip(found, expected, strict=True):
-        np.testing.assert_allclose(ours, e, rtol=1e-8, atol=1e-10)
 
 
 def test_powers_down_to_a_constant():

@@ -9,7 +9,7 @@ from singa import train
 from singa.train import saving
 from small_trainings import Noisy, samples, states
 
-EPOCHS = 6
+EPOCHS = 4
 
 
 class Tells(train.Callback):
@@ -33,8 +33,7 @@ def fit(net, callbacks=(), **options):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("use_graph", [True, False])
-@pytest.mark.parametrize("savers", [1, 2])
+@pytest.mark.parametrize(("use_graph", "savers"), [(True, 2), (False, 1)])
 def test_what_another_thread_saves_is_the_training_between_two_steps(use_graph, savers, tmp_path):
     expected, tells, saved = Noisy(), Tells(), []
     fit(expected, use_graph=use_graph)
@@ -62,7 +61,7 @@ def test_what_another_thread_saves_is_the_training_between_two_steps(use_graph, 
 
     assert not errors
     assert saved
-    for path in sorted({*saved[:2], *saved[-2:]}):
+    for path in sorted({saved[0], saved[-1]}):
         resumed = Noisy()
         fit(resumed, checkpoint=path, resume=True, use_graph=use_graph)
         for name, value in states(expected).items():

@@ -9,7 +9,9 @@ run there unchanged.
 
 - ``world.py``: which rank this process is, and how it connects to the others.
 - ``exchange.py``: the exchange of arrays.
-- ``launching.py``: ranks on this machine that a program starts itself.
+- ``hub.py``, ``watch.py``: who has failed; what each rank does about it.
+- ``group.py``, ``launching.py``, ``scripts.py``: the processes of ranks on this machine; those that
+  run a function; those that run a script.
 """
 
 from singa.distributed.exchange import AXIS, EXCHANGE, Communicator, broadcast, communicator

@@ -12,9 +12,6 @@ from typing import Protocol
 
 from singa.distributed.hub import BEAT, GRACE, Hub
 
-_STOPPED = 8
-"""Beats for which a process may be stopped."""
-
 _END_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl
 
 
@@ -80,7 +77,7 @@ class Group:
                 os.kill(process.pid, number)
 
     def end(self, turn: Callable[[float], object] | None = None) -> None:
-        """End all. If one has failed, the others get some time to say so first.
+        """End all. If one has failed, the others that are connected may say so first.
 
         Args:
             turn: waits for as many seconds, and does what there is to do; the hub's if not given.
@@ -88,6 +85,9 @@ class Group:
         turn = turn or self._hub.turn
         until = time.monotonic() + (2 * GRACE if self._hub.failure is not None else 0)
         while time.monotonic() < until and not self.has_ended():
+            running = [rank for rank in range(len(self._processes)) if rank not in self._ended]
+            if not any(self._hub.hears(rank) for rank in running):
+                break
             turn(BEAT / 20)
         for process in self._processes:
             process.kill()
@@ -96,18 +96,25 @@ class Group:
         self.has_ended()
 
     def _look_for_stopped(self) -> None:
-        if not hasattr(os, "waitid"):
-            return
         for rank, process in enumerate(self._processes):
             if rank in self._ended:
                 continue
-            flags = os.WSTOPPED | os.WNOHANG | os.WNOWAIT
-            is_stopped = os.waitid(os.P_PID, process.pid, flags) is not None
-            self._stopped[rank] = self._stopped.get(rank, 0) + 1 if is_stopped else 0
-            if self._stopped[rank] > _STOPPED:
-                self._hub.fail(rank, f"has been stopped for {_STOPPED} seconds (SIGSTOP)")
+            self._stopped[rank] = self._stopped.get(rank, 0) + 1 if _is_stopped(process) else 0
+            if self._stopped[rank] * BEAT >= self._hub.patience:
+                seconds = f"{self._hub.patience:g} seconds"
+                self._hub.fail(rank, f"has been stopped for {seconds} (SIGSTOP)")
                 if rank:  # the end of rank 0 would end the others before they can say why
                     process.kill()
+
+
+def _is_stopped(process: Process) -> bool:
+    if not hasattr(os, "waitid"):
+        return False
+    flags = os.WSTOPPED | os.WNOHANG | os.WNOWAIT
+    try:
+        return os.waitid(os.P_PID, process.pid, flags) is not None
+    except ChildProcessError:  # it has ended, and another thread has seen it
+        return False
 
 
 def end_with_parent() -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import struct
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -29,6 +30,9 @@ DOUBT = 3
 
 GRACE = 3.0
 """Seconds in which a program may end by itself after another rank has failed."""
+
+PATIENCE = 10.0
+"""Seconds for which a rank may be silent or stopped, if it does not say otherwise."""
 
 MOST = 2**20
 """Bytes of a message."""
@@ -86,7 +90,7 @@ class Hub:
 
     Args:
         size: the number of ranks.
-        host, port: where to listen; 0 for any free port.
+        host, port: where to listen: all of this machine's addresses if empty, any free port if 0.
         sees_processes: whether the ranks are processes of this one. Then the system says how they
             end and whether they are stopped (:meth:`ended`, :meth:`fail`), and no rank is judged by
             its silence.
@@ -112,7 +116,13 @@ class Hub:
         self.size = size
         self.failure: Failure | None = None
         self._sees_processes = sees_processes
-        self._server = socket.create_server((host, port), backlog=max(size, 16))
+        both = not host and socket.has_dualstack_ipv6()
+        self._server = socket.create_server(
+            (host, port),
+            family=socket.AF_INET6 if both else socket.AF_INET,
+            backlog=max(size, 16),
+            dualstack_ipv6=both,
+        )
         self.address = f"{host}:{self._server.getsockname()[1]}"
         self._links: dict[Connection, int | None] = {}  # None: who it is has not been said yet
         self._hellos: dict[int, dict[str, Any]] = {}
@@ -120,7 +130,10 @@ class Hub:
         self._made: dict[int, dict[int, int]] = {}  # by rank: checksums by number of exchange
         self._done: dict[int, int] = {}  # how many exchanges a rank has made that is done
         self._gone: dict[int, int] = {}  # the status of processes that have ended
-        self._doubtful: dict[int, tuple[int, str]] = {}  # beats until it is believed
+        self._doubtful: dict[int, str] = {}  # what may be a consequence of something else
+        self._early: dict[int, str] = {}  # what else is known, of ranks that others wait for
+        self._doubts = 0  # beats since there is something of this
+        self._is_over = False
         self._beat = time.monotonic()
         self._beats = 0  # since the first rank has connected
 
@@ -137,7 +150,7 @@ class Hub:
         ready = wait([self._server, *self._links, *others], seconds)
         for each in ready:
             if each is self._server:
-                self._links[Connection(self._server.accept()[0].detach())] = None
+                self._accept()
             elif isinstance(each, Connection) and each in self._links:
                 self._read(each)
         now = time.monotonic()
@@ -161,15 +174,25 @@ class Hub:
 
     def doubt(self, rank: int, what: str) -> None:
         """A rank has failed, perhaps because of another one of which this hub hears later."""
-        self._doubtful.setdefault(rank, (DOUBT, what))
+        self._doubtful.setdefault(rank, what)
 
     def ended(self, rank: int, status: int) -> None:
         """The process of a rank has ended."""
         self._gone[rank] = status
         if status in CONSEQUENCES:
             self.doubt(rank, status_in_words(status))
-        elif status and (rank not in self._doubtful or rank in self._done):
+        elif status and rank not in self._doubtful:
             self.fail(rank, status_in_words(status))
+
+    @property
+    def patience(self) -> float:
+        """Seconds for which a rank may be silent or stopped."""
+        asked = [float(hello.get("silence") or 0) for hello in self._hellos.values()]
+        return max(asked, default=0) or PATIENCE
+
+    def hears(self, rank: int) -> bool:
+        """Whether a rank is connected."""
+        return rank in self._links.values()
 
     def close(self) -> None:
         """Listen no more."""
@@ -177,16 +200,30 @@ class Hub:
         for link in self._links:
             link.close()
 
+    def _accept(self) -> None:
+        try:
+            link, _ = self._server.accept()
+        except OSError:  # it has gone again
+            return
+        # Whoever begins a message and does not end it must not keep all others waiting.
+        link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 1, 0))
+        self._links[Connection(link.detach())] = None
+
     # -- what ranks say -----------------------------------------------------------------------
 
     def _read(self, link: Connection) -> None:
         message = receive(link)
         if message is None:
             self._lost(link)
-        elif (rank := self._links[link]) is None:
-            self._greet(link, message)
-        else:
-            self._hear(rank, message)
+            return
+        rank = self._links[link]
+        try:
+            if rank is None:
+                self._greet(link, message)
+            else:
+                self._hear(rank, message)
+        except (TypeError, ValueError):  # it speaks another language
+            self._lost(link)
 
     def _greet(self, link: Connection, hello: dict[str, Any]) -> None:
         rank, size = hello.get("rank"), hello.get("size")
@@ -199,12 +236,12 @@ class Hub:
         elif rank in self._hellos:
             self.fail(rank, "was started twice")
         self._hellos[rank] = hello
-        self._silent[rank] = 0
         if self.failure is not None:
             self._tell(link)
-        elif len(self._hellos) == self.size:
+        elif len(self._hellos) == self.size:  # only from now on they give signs of life
+            self._silent = dict.fromkeys(self._hellos, 0)
             for each in self._links:
-                silence = None if self._sees_processes else hello.get("silence")
+                silence = None if self._sees_processes else self.patience
                 send(each, coordinator=self._hellos[0].get("coordinator"), silence=silence)
 
     def _hear(self, rank: int, message: dict[str, Any]) -> None:
@@ -235,23 +272,24 @@ class Hub:
 
     def _on_beat(self) -> None:
         self._beats += bool(self._hellos)
-        for rank, (beats, what) in list(self._doubtful.items()):
-            self._doubtful[rank] = (beats - 1, what)
-            if beats <= 0:
-                self.fail(rank, what)
+        suspects = self._early or self._doubtful
+        self._doubts += bool(suspects)
+        if self._doubts > DOUBT:
+            self.fail(*next(iter(suspects.items())))
         self._look_for_late_ones()
         if self._sees_processes:
             return
         linked = [(link, rank) for link, rank in self._links.items() if rank is not None]
         for link, rank in linked:
             send(link, beat=self._beats)
+            if rank not in self._silent:
+                continue
             self._silent[rank] += 1
-            most = float(self._hellos[rank].get("silence") or 0)
-            if rank not in self._done and self._silent[rank] * BEAT > most:
+            if rank not in self._done and self._silent[rank] * BEAT > self.patience:
                 self.fail(
                     rank,
-                    f"has not been heard of for {most:g} seconds: it is stopped, or its machine or "
-                    "the network is down",
+                    f"has not been heard of for {self.patience:g} seconds: it is stopped, or its "
+                    "machine or the network is down",
                 )
 
     def _look_for_late_ones(self) -> None:
@@ -271,10 +309,9 @@ class Hub:
         for early, count in self._done.items():
             for rank, made in self._made.items():
                 if max(made, default=0) > count:
-                    self.doubt(
-                        early,
+                    self._early[early] = (
                         f"ended after {count} exchanges, and rank {rank} has begun another one: "
-                        "all ranks have to run the same number of steps",
+                        "all ranks have to run the same number of steps"
                     )
 
     def _compare(self, rank: int) -> None:
@@ -292,7 +329,9 @@ class Hub:
     def _look_for_the_end(self) -> None:
         """Rank 0 ends last: jax's service is in it."""
         others = {rank for rank in self._links.values() if rank}
-        if not others and (self.failure is not None or len(self._done) == self.size):
+        is_over = not others and (self.failure is not None or len(self._done) == self.size)
+        if is_over and not self._is_over:
+            self._is_over = True
             for link, rank in self._links.items():
                 if rank == 0:
                     send(link, over=True)

@@ -89,7 +89,8 @@ class Scripts:
                 )
                 group.add(process)
                 lines.add(f"[{rank}] ", process)
-            while not group.has_ended() and hub.failure is None:
+            # Ranks that were asked to end have all the time they need: they may save something.
+            while not group.has_ended() and (hub.failure is None or self._asked):
                 turn(BEAT / 5)
         finally:
             group.end(turn)
@@ -149,6 +150,7 @@ class Lines:
                 self._begun[file] = rest
             else:
                 del self._targets[file]
+                file.close()
                 lines += [rest] if rest else []
             for line in lines:
                 target.write(f"{mark}{line.decode(errors='replace')}\n")
@@ -159,10 +161,10 @@ class Lines:
         """Show what there is, and read no more."""
         while self.read(self.files()):
             pass
-        for file, rest in self._begun.items():
-            mark, target = self._targets[file]
-            if rest:
+        for file, (mark, target) in self._targets.items():  # a process of a process has it still
+            if rest := self._begun.get(file):
                 target.write(f"{mark}{rest.decode(errors='replace')}\n")
+            file.close()
 
 
 def _in_short(failure: Failure) -> str:

@@ -22,7 +22,7 @@ from typing import Any
 from zlib import crc32
 
 from singa.distributed.group import end_with_parent
-from singa.distributed.hub import BEAT, DOUBT, GRACE, Failure, Hub, receive, send
+from singa.distributed.hub import BEAT, DOUBT, GRACE, Failure, Hub, receive, send, status_in_words
 from singa.errors import DistributedError
 
 HUB = "SINGA_HUB"
@@ -98,12 +98,13 @@ class Watch:
             return
         self._is_told.set()
         if isinstance(error, SystemExit):
-            what = f"ended with status {error.code}"
+            code = 0 if error.code is None else error.code
+            what = status_in_words(code if isinstance(code, int) else 1)
         else:
             text = "".join(traceback.format_exception(error))
             what = f"failed:\n\n{text[-20_000:]}"
         is_consequence = _speaks_of_others(error)
-        self._send(failed=what, certain=not is_consequence)
+        self._report_exchanges(failed=what, certain=not is_consequence)
         self._has_failed.wait((DOUBT + 2) * BEAT if is_consequence else BEAT)
 
     def leave(self) -> None:
@@ -124,8 +125,8 @@ class Watch:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         while frame is not None:
-            if frame.f_code in (Watch._on_exception.__code__, Watch.leave.__code__):
-                return  # the program ends already, for a reason that is being told
+            if frame.f_code in _ENDING:
+                return  # the reason is being told already
             frame = frame.f_back
         if self.failure is not None and not self._is_told.is_set():
             raise self.error()
@@ -214,12 +215,15 @@ class Watch:
         finally:
             os._exit(1)
 
-    def _report_exchanges(self, **more: int) -> None:
+    def _report_exchanges(self, **more: Any) -> None:
         self._send(made=list(self._recent), **more)
 
     def _send(self, **message: Any) -> None:
         with self._lock:
             send(self._link, **message)
+
+
+_ENDING = tuple(f.__code__ for f in (Watch._on_exception, Watch.report, Watch.leave))
 
 
 def _speaks_of_others(error: BaseException | None) -> bool:
@@ -283,13 +287,16 @@ def join(address: str, rank: int, size: int, timeout: float, silence: float) -> 
         end_with_parent()
     elif rank == 0:
         coordinator = _host(host, int(port), size)
-    link = _connect(host, int(port), timeout)
+    link = _connect(host.strip("[]"), int(port), timeout)
     send(link, rank=rank, size=size, timeout=timeout, silence=silence, coordinator=coordinator)
-    message = None
-    while message is None or "beat" in message:
-        message = receive(link)
-        if message is None:
-            raise DistributedError("initialize: rank 0, or what has started it, has ended")
+    message: dict[str, Any] | None = {"beat": 0}
+    while message is not None and "beat" in message:
+        is_there = link.poll(None if place else silence)  # who has started us gives no signs
+        message = receive(link) if is_there else None
+    if message is None:
+        raise DistributedError(
+            "initialize: rank 0, or what has started it, has ended or is stopped"
+        )
     if "failed" in message:
         raise DistributedError(f"initialize: {Failure(message['failed'], message['what'])}")
     _watch = Watch(link, rank, message["silence"])

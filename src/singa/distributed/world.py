@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
+import threading
 from dataclasses import dataclass
 
 import jax
@@ -11,6 +13,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from singa.distributed import watch
+from singa.distributed.hub import PATIENCE
 from singa.errors import ArgumentError, DistributedError
 
 
@@ -94,7 +97,7 @@ def initialize(
     world_size: int | None = None,
     local_rank: int | None = None,
     timeout: int = 300,
-    heartbeat_timeout: float = 10,
+    heartbeat_timeout: float = PATIENCE,
 ) -> World:
     """Connect to the other ranks; returns when all are connected. Call it before making Tensors.
 
@@ -106,14 +109,15 @@ def initialize(
     :class:`~singa.errors.DistributedError` that says which, and what has happened to it.
 
     Args:
-        address: the address of rank 0, ``host:port``.
+        address: the address of rank 0, ``host:port``. The ranks meet there; for jax, rank 0 listens
+            at another free port.
         rank, world_size: the number of this rank, and how many there are.
         local_rank: its number on its machine; rank 0 to ``n`` on the first and so on, if not given.
         timeout: seconds to wait for the others.
-        heartbeat_timeout: seconds without a sign of life after which a rank has failed. It counts
-            where the ranks were not started by :mod:`singa`, which sees its processes. A thread
-            gives the signs: in a single call of C that does not let other threads run, there are
-            none.
+        heartbeat_timeout: seconds after which a rank that is stopped, or of which nothing is heard,
+            has failed. A thread gives the signs of life: there are none in a call of C that lets
+            no other threads run. (``singa launch`` and :func:`launch` need none: they see whether
+            a process is stopped.)
 
     Raises:
         ArgumentError: the numbers are invalid.
@@ -158,6 +162,9 @@ def initialize(
         ) from error
     except RuntimeError as error:
         raise DistributedError(f"initialize: the others did not connect: {error}") from error
+    if threading.current_thread() is threading.main_thread():
+        # jax has a handler of its own by now, which does nothing but note the signal.
+        signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM) or signal.SIG_DFL)
     place, size = jax.process_index(), jax.process_count()
     _world = World(place, size, place if local_rank is None else local_rank)
     if size > 1 and not is_known:

@@ -103,7 +103,12 @@ class Weights:
 
 def _bits(kind: int) -> int:
     """The size of one element of an ONNX type."""
-    name = TensorProto.DataType.Name(kind)
+    try:
+        name = TensorProto.DataType.Name(kind)
+    except ValueError:
+        raise FormatError(f"there is no type of number {kind}") from None
+    if name in ("UNDEFINED", "STRING"):
+        raise FormatError(f"values of the type {name} have no size")
     if name in SHORT:
         return SHORT[name]
     return 8 * np.dtype(onnx.helper.tensor_dtype_to_np_dtype(kind)).itemsize
