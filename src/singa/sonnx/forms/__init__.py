@@ -69,6 +69,7 @@ OMITTED: dict[type, str] = {
     op.BetaInc: _SPECIAL,
     op.Zeta: _SPECIAL,
     op.ErfInv: _SPECIAL,
+    op.Erfcx: _SPECIAL,
     op.I0: _SPECIAL,
     op.I0e: _SPECIAL,
     op.I1: _SPECIAL,
