@@ -2,8 +2,9 @@
 
 A ResNet-18 as exporters write it (normalizations merged into convolutions) and a block of a
 decoder are run compiled here and by ONNX Runtime, on two threads, in turns; their results are
-compared first. Then a file of 100 MB is read, here and by the package onnx. Printed are medians,
-and ONNX Runtime's (or onnx's) divided by ours: more than 1 is faster.
+compared first. Then a file of 100 MB is read, here and by the package onnx. Printed are medians of
+times and of processor times, and ONNX Runtime's (or onnx's) divided by ours: more than 1 is faster.
+ONNX Runtime's threads sleep while they wait, so that their processor time is work.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 import json
 import tempfile
 import time
+from importlib import metadata
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -123,8 +125,12 @@ def decoder(batch: int = 4, steps: int = 128, wide: int = 512, heads: int = 8) -
     return w.model({"x": given}, y), {"x": given}
 
 
-def run(model: Any, inputs: dict[str, Array], rounds: int) -> dict[str, float]:
-    """Seconds of one prediction."""
+Times = dict[str, dict[str, float]]
+"""Seconds, and seconds of processors, of each contender."""
+
+
+def run(model: Any, inputs: dict[str, Array], rounds: int) -> Times:
+    """The times of one prediction."""
     import onnxruntime
 
     from singa.sonnx import SONNXModel
@@ -132,6 +138,7 @@ def run(model: Any, inputs: dict[str, Array], rounds: int) -> dict[str, float]:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = contenders.THREADS
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(
         model.SerializeToString(), options, ["CPUExecutionProvider"]
     )
@@ -143,11 +150,22 @@ def run(model: Any, inputs: dict[str, Array], rounds: int) -> dict[str, float]:
     }
     expected = steps["ONNX Runtime"]()
     np.testing.assert_allclose(steps["singa"](), expected, 2e-3, 2e-4 * np.abs(expected).max())
-    return medians(take_turns({who: run_of(step) for who, step in steps.items()}, rounds))
+    found = medians(take_turns({who: run_of(step) for who, step in steps.items()}, rounds))
+    work = {
+        who: median(processor_time(step) for _ in range(2 * rounds)) for who, step in steps.items()
+    }
+    return {who: {"time": found[who], "processor": work[who]} for who in steps}
 
 
-def reading(rounds: int) -> dict[str, float]:
-    """Seconds until a file of 100 MB is a model."""
+def processor_time(step: Any) -> float:
+    """Seconds of this process's threads together."""
+    start = time.process_time()
+    step()
+    return time.process_time() - start
+
+
+def reading(rounds: int) -> Times:
+    """The times until a file of 100 MB is a model."""
     import onnx
 
     from singa.sonnx import SONNXModel
@@ -157,16 +175,19 @@ def reading(rounds: int) -> dict[str, float]:
     for _ in range(25):
         x = w.add("Relu", w.add("MatMul", x, w.weight(1000, 1000)))
     model = w.model({"x": np.zeros((1, 1000), np.float32)}, x)
-    found: dict[str, list[float]] = {"singa": [], "onnx": []}
+    ways = {"singa": SONNXModel, "onnx": onnx.load}
+    found: dict[str, list[tuple[float, float]]] = {who: [] for who in ways}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "large.onnx"
         path.write_bytes(model.SerializeToString())
         for _ in range(rounds):
-            for who, read in (("onnx", onnx.load), ("singa", SONNXModel)):
-                start = time.perf_counter()
+            for who, read in ways.items():
+                start = time.perf_counter(), time.process_time()
                 read(str(path))
-                found[who].append(time.perf_counter() - start)
-    return {who: median(times) for who, times in found.items()}
+                end = time.perf_counter(), time.process_time()
+                found[who].append((end[0] - start[0], end[1] - start[1]))
+    pairs = {who: [*map(median, zip(*times, strict=True))] for who, times in found.items()}
+    return {who: {"time": seconds, "processor": work} for who, (seconds, work) in pairs.items()}
 
 
 def main() -> None:
@@ -176,6 +197,7 @@ def main() -> None:
     parser.add_argument("--only", choices=["resnet", "decoder", "reading"])
     chosen = parser.parse_args()
     machine.confine("cpu", contenders.THREADS)
+    neighbours = machine.Neighbours()
     cases = {
         "resnet": lambda: run(*resnet(), chosen.rounds),
         "decoder": lambda: run(*decoder(), chosen.rounds),
@@ -185,12 +207,16 @@ def main() -> None:
     for name, case in cases.items():
         if chosen.only in (None, name):
             found[name] = times = case()
-            cells = [
-                f"{who} {1e3 * s:.1f} ms ({s / times['singa']:.2f})" for who, s in times.items()
-            ]
-            print(f"{name}:", ", ".join(cells), flush=True)
+            for kind in ("time", "processor"):
+                cells = [
+                    f"{who} {1e3 * t[kind]:.1f} ms ({t[kind] / times['singa'][kind]:.2f})"
+                    for who, t in times.items()
+                ]
+                print(f"{name}, {kind}:", ", ".join(cells), flush=True)
     if chosen.json:
         about = machine.describe("cpu", contenders.THREADS) | {"rounds": chosen.rounds}
+        about["cores busy with other programs"] = neighbours.busy()
+        about["onnxruntime"] = metadata.version("onnxruntime")
         chosen.json.write_text(json.dumps({"about": about, "results": found}, indent=1) + "\n")
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import jax
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from jax._src import compiler
 from jax._src.interpreters import mlir
 
@@ -80,6 +81,15 @@ def pytest_addoption(parser):
     parser.addoption("--quick", action="store_true", help="run a few quick tests of each module")
 
 
+@settings(max_examples=1, database=None)
+@given(st.none())
+def _draw_once(_):
+    """Hypothesis makes its generator of random numbers, and checks that something refers to it.
+
+    It does not see what is frozen: of a module's dict it would warn, which is an error.
+    """
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_collection():
     """What is imported stays: the collector need not look through it again and again.
@@ -91,6 +101,7 @@ def pytest_collection():
         return (yield)
     finally:
         gc.enable()
+        _draw_once()
         gc.collect()
         gc.freeze()
         gc.set_threshold(20_000, 10)

@@ -85,8 +85,7 @@ class Group:
         turn = turn or self._hub.turn
         until = time.monotonic() + (2 * GRACE if self._hub.failure is not None else 0)
         while time.monotonic() < until and not self.has_ended():
-            running = [rank for rank in range(len(self._processes)) if rank not in self._ended]
-            if not any(self._hub.hears(rank) for rank in running):
+            if not any(self._may_end(rank) for rank in range(len(self._processes))):
                 break
             turn(BEAT / 20)
         for process in self._processes:
@@ -94,6 +93,10 @@ class Group:
         for process in self._processes:
             process.wait()
         self.has_ended()
+
+    def _may_end(self, rank: int) -> bool:
+        """Whether a rank may still end by itself: it runs, and hears of the failure."""
+        return rank not in self._ended and not self._stopped.get(rank) and self._hub.hears(rank)
 
     def _look_for_stopped(self) -> None:
         for rank, process in enumerate(self._processes):

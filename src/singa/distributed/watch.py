@@ -201,6 +201,8 @@ class Watch:
         seconds, most = 0.0, 3 * GRACE if is_own else GRACE
         while seconds < most:
             if self._is_over.is_set():
+                # jax's service would wait for ranks that cannot say goodbye any more.
+                most = most if is_own else min(most, seconds + BEAT)
                 time.sleep(BEAT)
             elif self._link.poll(BEAT) and receive(self._link) in (None, {"over": True}):
                 self._is_over.set()
@@ -287,7 +289,13 @@ def join(address: str, rank: int, size: int, timeout: float, silence: float) -> 
         end_with_parent()
     elif rank == 0:
         coordinator = _host(host, int(port), size)
-    link = _connect(host.strip("[]"), int(port), timeout)
+    try:
+        link = _connect(host.strip("[]"), int(port), 0 if place else timeout)
+    except OSError as error:
+        what = "what has started this process" if place else f"rank 0 within {timeout:g} seconds"
+        raise DistributedError(
+            f"initialize: did not find {what} at {host}:{port}: {error.strerror}"
+        ) from error
     send(link, rank=rank, size=size, timeout=timeout, silence=silence, coordinator=coordinator)
     message: dict[str, Any] | None = {"beat": 0}
     while message is not None and "beat" in message:
@@ -321,10 +329,7 @@ def _connect(host: str, port: int, timeout: float) -> Connection:
     while True:
         try:
             return Connection(socket.create_connection((host, port), timeout=None).detach())
-        except OSError as error:
-            if time.monotonic() > until:
-                raise DistributedError(
-                    f"initialize: rank 0 was not found at {host}:{port} within {timeout:g} "
-                    f"seconds: {error.strerror}"
-                ) from error
+        except OSError:
+            if time.monotonic() >= until:
+                raise
         time.sleep(0.1)

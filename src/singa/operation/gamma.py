@@ -208,6 +208,13 @@ class LogGammaDensity(_OfSeveral):
 
     Of large numbers the terms are much larger than their sum, so they are not computed (Loader,
     Fast and accurate computation of binomial probabilities, 2000).
+
+    Shapes:
+        a, x: any that broadcast. y: the broadcast shape.
+
+    Example:
+        >>> autograd.LogGammaDensity()(Tensor(data=[1.0, 1e6]), Tensor(data=[2.0, 1e6]))[0]
+        Tensor([-2.    , -7.8267], shape=(2,), dtype=float32, device=cpu)
     """
 
     def value(self, a: CTensor, x: CTensor) -> CTensor:

@@ -111,7 +111,8 @@ def write_torch(folder):
     image = torch.randn(2, 3, 16, 16)
     layers = Residual(3, 8, 2), Residual(8, 12, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()
     cache = torch.randn(2, 2, 3, 8)
-    transformer = nn.TransformerEncoderLayer(16, 2, 32, batch_first=True, norm_first=True)
+    attention = nn.TransformerEncoderLayer(16, 2, 32, batch_first=True, norm_first=True)
+    transformer = nn.Sequential(nn.Linear(16, 16), attention)  # alone, its mask would be an input
     cases = {
         "mlp": (nn.Sequential(nn.Linear(12, 16), nn.BatchNorm1d(16), nn.GELU(), nn.Dropout(0.1),
                               nn.Linear(16, 5)), (torch.randn(2, 12),)),
@@ -145,7 +146,9 @@ def write_keras(folder):
     x = layers.Reshape((64, 8))(x)
     x = layers.Add()([x, layers.MultiHeadAttention(2, 4)(x, x)])
     x = layers.GlobalAveragePooling1D()(layers.LayerNormalization()(x))
-    keras.Model(inputs, layers.Dense(5)(x)).export(folder / "keras.onnx", format="onnx")
+    model = keras.Model(inputs, layers.Dense(5)(x))
+    model(np.zeros((1, 16, 16, 3), np.float32))
+    model.export(folder / "keras.onnx", format="onnx")
 
 
 def write_sklearn(folder):
