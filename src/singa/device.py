@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from singa.dtypes import DTYPES as DTYPES
 from singa.dtypes import CTensor as CTensor
@@ -36,6 +38,7 @@ from singa.engine import compilation_cache as compilation_cache
 from singa.engine import compiler as compiler
 from singa.engine import memory as memory
 from singa.errors import ArgumentError, DeviceError, DTypeError
+from singa.placement import Place, in_batches, mesh_of
 
 # float64 and int64 exist only in this mode. Kernels state their dtypes, so that it changes
 # nothing for other types; a test searches every operation for unintended 64-bit values.
@@ -50,14 +53,19 @@ class _Stream(threading.local):
 
 
 class Device:
-    """A device, which holds arrays and runs operations. There is one object per physical device.
+    """A device, which holds arrays and runs operations: one of jax's, or a mesh of several.
+
+    There is one object per physical device. A mesh is made by :func:`create_mesh`.
 
     Each thread has a random stream of its own, so that its numbers do not depend on other threads.
     It begins with the seed that the thread has set, or else with the main thread's. (A compiled
     step always uses the stream of the thread that ran it first.)
 
     Attributes:
-        jax_device: jax's object for the device.
+        jax_device: jax's object for the device; for the first one of a mesh.
+        mesh: jax's object for the mesh; None for a single device.
+        batch: the mesh's axes along which inputs are split.
+        home: where jax puts arrays by default: the device, or the whole array on each of the mesh.
         verbosity: what :meth:`print_time_profiling` will show; 0 for nothing.
         skip_iteration: how many of the first steps are not timed.
         profiler: measures the time (:mod:`singa.report.profiler`); None until a step is timed.
@@ -69,10 +77,17 @@ class Device:
         <Device cpu>
     """
 
-    __slots__ = ("_seed", "_stream", "jax_device", "profiler", "skip_iteration", "verbosity")
+    __slots__ = (
+        "_seed", "_stream", "batch", "home", "jax_device", "mesh", "profiler", "skip_iteration",
+        "verbosity",
+    )  # fmt: skip
 
-    def __init__(self, jax_device: jax.Device) -> None:
+    def __init__(
+        self, jax_device: jax.Device, mesh: Mesh | None = None, batch: tuple[str, ...] = ()
+    ) -> None:
         self.jax_device = jax_device
+        self.mesh, self.batch = mesh, batch
+        self.home: Place = jax_device if mesh is None else NamedSharding(mesh, PartitionSpec())
         self._seed = 0  # the main thread's
         self._stream = _Stream()
         self.verbosity = 0
@@ -81,12 +96,21 @@ class Device:
 
     @property
     def name(self) -> str:
-        """``cpu``, or the platform and number: ``cuda:0``."""
+        """``cpu``, the platform and number, ``cuda:0``, or a mesh's axes: ``cpu[data=4]``."""
         number = _number(self.jax_device)
-        if self.jax_device.platform == "cpu" and number == 0:
-            return "cpu"
         platform = {"gpu": "cuda"}.get(self.jax_device.platform, self.jax_device.platform)
-        return f"{platform}:{number}"
+        if self.mesh is not None:
+            return f"{platform}[{', '.join(f'{n}={size}' for n, size in self.axes.items())}]"
+        return "cpu" if platform == "cpu" and number == 0 else f"{platform}:{number}"
+
+    @property
+    def axes(self) -> dict[str, int]:
+        """The sizes of a mesh's axes, by name; empty for a single device."""
+        return {} if self.mesh is None else dict(self.mesh.shape)
+
+    def place_of_input(self, shape: Sequence[int]) -> Place:
+        """Where an input of this shape goes: its batch axis is split over a mesh, if it divides."""
+        return self.home if self.mesh is None else in_batches(self.mesh, shape, self.batch)
 
     def id(self) -> int:
         """The GPU's number; -1 for the CPU, as in SINGA."""
@@ -124,12 +148,12 @@ class Device:
     def initial_key(self) -> CTensor:
         """The state of a random stream that starts from this thread's seed: uint32 (2,)."""
         with jax.ensure_compile_time_eval():
-            return jax.device_put(jax.random.PRNGKey(self.seed), self.jax_device)
+            return jax.device_put(jax.random.PRNGKey(self.seed), self.home)
 
     def sync(self) -> None:
         """Wait until everything that was started on this device is done."""
         # Programs run in the order in which they were started: wait for one more.
-        jax.device_put(np.zeros((), np.float32), self.jax_device).block_until_ready()
+        jax.device_put(np.zeros((), np.float32), self.home).block_until_ready()
         jax.effects_barrier()
 
     def host(self) -> Device:
@@ -235,7 +259,10 @@ class Device:
         return f"<Device {self.name}>"
 
     def __reduce__(self) -> Any:
-        return device_named, (self.name,)
+        if self.mesh is None:
+            return device_named, (self.name,)
+        numbers = [place.id for place in self.mesh.devices.flat]
+        return _same_mesh, (self.axes, self.jax_device.platform, numbers, self.batch)
 
 
 def _no_graph(call: str, instead: str) -> str:
@@ -384,6 +411,63 @@ def _no_gpu(wanted: str) -> str:
         f"{wanted} asked for, but jax sees no GPU here. "
         "With an NVIDIA GPU and driver, install the extra: pip install 'singa-xla[cuda]'"
     )
+
+
+def create_mesh(
+    axes: Mapping[str, int],
+    devices: Sequence[Device | jax.Device] | None = None,
+    batch: str | Sequence[str] | None = "data",
+) -> Device:
+    """Several devices of this process as one: a grid whose axes have names.
+
+    A Tensor on it is one array, of which each device has a part, or the whole. Inputs, as made by
+    ``Tensor(data=x, device=mesh)``, are split along their first axis over ``batch``, if it can be
+    divided; parameters and other states are whole on each device, until
+    :func:`singa.distributed.shard` spreads them. Where an array is changes no results, except for
+    rounding: batch normalization too sees the whole batch.
+
+    Args:
+        axes: the names and sizes of the axes: ``{"data": 4, "model": 2}`` takes 8 devices.
+        devices: these, in the order of the grid, the last axis first; all GPUs here if not given,
+            or all CPU devices if there is no GPU.
+        batch: the axis, or axes, along which inputs are split; None to have them whole everywhere.
+
+    Raises:
+        ArgumentError: there are fewer devices, or names or sizes are wrong.
+
+    Example:
+        >>> mesh = device.create_mesh({"data": 1})
+        >>> Tensor((4, 2), mesh).device
+        <Device cpu[data=1]>
+    """
+    places = (_gpus() or jax.local_devices(backend="cpu")) if devices is None else devices
+    mesh = mesh_of(axes, [d.jax_device if isinstance(d, Device) else d for d in places])
+    names = () if batch is None else (batch,) if isinstance(batch, str) else tuple(batch)
+    for name in names:
+        if name not in axes:
+            raise ArgumentError(
+                f"create_mesh: batches are to be split along {name!r}, which is none of the axes "
+                f"{', '.join(axes)}; batch= names another one, or is None to leave them whole"
+            )
+    return _mesh_device(mesh, names)
+
+
+@cache
+def _mesh_device(mesh: Mesh, batch: tuple[str, ...]) -> Device:
+    return Device(mesh.devices.flat[0], mesh, batch)
+
+
+def _same_mesh(
+    axes: dict[str, int], platform: str, numbers: list[int], batch: tuple[str, ...]
+) -> Device:
+    """A mesh that was pickled: of the devices with the same numbers."""
+    known = {place.id: place for place in jax.local_devices(backend=platform)}
+    missing = [number for number in numbers if number not in known]
+    if missing:
+        raise DeviceError(
+            f"a mesh of {len(numbers)} devices was stored, and there are {len(known)} here"
+        )
+    return create_mesh(axes, [known[number] for number in numbers], batch or None)
 
 
 def device_named(name: str) -> Device:

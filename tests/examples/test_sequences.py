@@ -1,7 +1,9 @@
 """The examples of sequences, and of learning to learn, run and learn."""
 
+import os
 import re
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 
@@ -108,3 +110,18 @@ def test_data_parallel(run):
     apart = [apart for _, apart in found.values()]
     assert apart[:4] == [0, 0, 0, 0]
     assert apart[4] > 0
+
+
+def test_sharded_gpt(tmp_path):
+    options = "--steps 2 --batch-size 8 --context 4 --width 16 --heads 2 --layers 1"
+    found = subprocess.run(  # a process of its own, with eight devices
+        [sys.executable, str(EXAMPLES / "sharded_gpt" / "main.py"), *options.split()],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert found.returncode == 0, found.stderr[-3000:]
+    assert [path.name for path in tmp_path.iterdir()] == ["sharded_gpt.png"]
+    losses = numbers(r"loss (\d+\.\d+)", found.stdout)
+    assert losses == pytest.approx([losses[0]] * 4, rel=1e-3)
+    whole, parts, columns, both = numbers(r"(\d+\.\d+) MiB of state", found.stdout)
+    assert max(parts, both) < columns < whole

@@ -88,8 +88,8 @@ def test_as_text_it_is_a_table():
 
     assert text.startswith("Memory of one step on cpu\n")
     for field in dataclasses.fields(report):
-        value = getattr(report, field.name)
-        assert isinstance(value, str) or readable(value) in text, field.name
+        if not field.name.startswith("device"):
+            assert readable(getattr(report, field.name)) in text, field.name
     with pytest.raises(dataclasses.FrozenInstanceError):
         report.peak = 0
 

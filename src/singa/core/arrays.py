@@ -26,6 +26,7 @@ from singa.device import (
     is_complex,
 )
 from singa.errors import ArgumentError, DTypeError, ShapeError
+from singa.placement import Place, is_on
 
 _OFTEN = 8  # uploads of one shape, after which its upload is compiled
 _LOOKS = 500  # checks whether an array is ready, before the thread sleeps: about 50 us
@@ -39,14 +40,19 @@ def as_shape(shape: Sequence[int] | int) -> tuple[int, ...]:
     return tuple(int(size) for size in sizes)
 
 
-def as_ctensor(data: Any, device: Device, dtype: DType | None) -> CTensor:
-    """``data`` on a device: a CTensor is not copied where possible, everything else is copied."""
+def as_ctensor(
+    data: Any, device: Device, dtype: DType | None, place: Place | None = None
+) -> CTensor:
+    """``data`` on a device: a CTensor is not copied where possible, everything else is copied.
+
+    ``place`` is where it goes on that device, if it is not there already; its home by default.
+    """
     if isinstance(data, jax.Array):
         as_dtype(data.dtype)
         if dtype is not None and data.dtype != dtype:
             check_real(data.dtype, dtype, "Tensor")
             data = data.astype(dtype)
-        return move(data, device)
+        return move(data, device, place)
     array = np.asarray(data)
     if array.dtype == np.object_:
         what = "a method, which has to be called" if ismethod(data) else type(data).__name__
@@ -66,7 +72,7 @@ def as_ctensor(data: Any, device: Device, dtype: DType | None) -> CTensor:
         dtype = as_dtype(given)
     elif array.dtype.kind not in "biufcV":
         raise DTypeError(f"Tensor: data of type {array.dtype} cannot become {dtype}")
-    return from_host(array, device, dtype)
+    return from_host(array, device, dtype, place)
 
 
 def fits(array: np.ndarray[Any, Any], dtype: DType) -> bool:
@@ -117,8 +123,10 @@ def check_fits(array: np.ndarray[Any, Any], dtype: DType, what: str = "Tensor") 
             )
 
 
-def from_host(array: np.ndarray[Any, Any], device: Device, dtype: DType) -> CTensor:
-    """A copy of a NumPy array on a device, converted to ``dtype``.
+def from_host(
+    array: np.ndarray[Any, Any], device: Device, dtype: DType, place: Place | None = None
+) -> CTensor:
+    """A copy of a NumPy array on a device, at its home or ``place``, converted to ``dtype``.
 
     Raises:
         ArgumentError: the type cannot hold these integers.
@@ -130,7 +138,7 @@ def from_host(array: np.ndarray[Any, Any], device: Device, dtype: DType) -> CTen
     # Copy here, because jax may otherwise use the caller's memory, which the caller may change.
     own = np.array(array, dtype=dtype, order="C", copy=True)
     with concrete():
-        return _upload(own.shape, dtype, device)(own)
+        return _upload(own.shape, dtype, device.home if place is None else place)(own)
 
 
 class _Upload:
@@ -140,10 +148,10 @@ class _Upload:
     first. That is worth it for shapes that are used often, such as those of batches.
     """
 
-    __slots__ = ("_compiled", "_count", "_device")
+    __slots__ = ("_compiled", "_count", "_place")
 
-    def __init__(self, device: jax.Device) -> None:
-        self._device = device
+    def __init__(self, place: Place) -> None:
+        self._place = place
         self._count = 0
         self._compiled: Callable[[Any], CTensor] | None = None
 
@@ -151,10 +159,11 @@ class _Upload:
         if self._compiled is not None:
             return self._compiled(own)
         self._count += 1
-        if self._count == _OFTEN and self._device.platform == "cpu":
-            place = jax.sharding.SingleDeviceSharding(self._device)
+        one = self._place if isinstance(self._place, jax.Device) else None
+        if self._count == _OFTEN and one is not None and one.platform == "cpu":
+            place = jax.sharding.SingleDeviceSharding(one)
             self._compiled = jax.jit(_identity, in_shardings=place, out_shardings=place)
-        return jax.device_put(own, self._device)
+        return jax.device_put(own, self._place)
 
 
 def _identity(array: CTensor) -> CTensor:
@@ -162,15 +171,15 @@ def _identity(array: CTensor) -> CTensor:
 
 
 @lru_cache(maxsize=256)
-def _upload(shape: tuple[int, ...], dtype: DType, device: Device) -> _Upload:
-    return _Upload(device.jax_device)
+def _upload(shape: tuple[int, ...], dtype: DType, place: Place) -> _Upload:
+    return _Upload(place)
 
 
 @lru_cache(maxsize=256)
 def constant(shape: tuple[int, ...], value: float, dtype: DType, device: Device) -> CTensor:
     """An array of this value only. It is made once, and must not be given to a Tensor's state."""
     with jax.ensure_compile_time_eval():
-        return jnp.full(shape, value, dtype, device=device.jax_device)
+        return jnp.full(shape, value, dtype, device=device.home)
 
 
 def on_host(data: CTensor) -> np.ndarray[Any, Any]:
@@ -184,14 +193,12 @@ def on_host(data: CTensor) -> np.ndarray[Any, Any]:
     return np.asarray(data)
 
 
-def move(data: CTensor, device: Device) -> CTensor:
-    """The array on this device; the same array if it is on this device already."""
-    if isinstance(data, jax.core.Tracer):
-        return data
-    if data.committed and data.devices() == {device.jax_device}:
+def move(data: CTensor, device: Device, place: Place | None = None) -> CTensor:
+    """The array on this device, at its home or ``place``; the same array if it is on it already."""
+    if isinstance(data, jax.core.Tracer) or is_on(data, device.home):
         return data
     with concrete():
-        return jax.device_put(data, device.jax_device)
+        return jax.device_put(data, device.home if place is None else place)
 
 
 def converts(given: DType, wanted: DType) -> bool:
@@ -216,4 +223,4 @@ def number_array(value: complex, dtype: DType, device: Device) -> CTensor:
 def _number_array(value: complex, exact: float | str, dtype: DType, device: Device) -> CTensor:
     # ``exact`` is in the key because 0.0 and -0.0 are equal, but have different bits.
     with jax.ensure_compile_time_eval():
-        return jnp.full((), value, dtype, device=device.jax_device)
+        return jnp.full((), value, dtype, device=device.home)

@@ -49,6 +49,7 @@ from singa.device import int32 as int32
 from singa.device import int64 as int64
 from singa.device import uint8 as uint8
 from singa.errors import ArgumentError, DTypeError, ShapeError, warn
+from singa.placement import Place, Split, split_as, split_of
 
 TensorLike: TypeAlias = "Tensor | ArrayLike"
 
@@ -110,10 +111,16 @@ class Tensor(Valued, Recorded):
             if isinstance(shape, list):
                 _not_elements(shape)
             with concrete():
-                self._data = jnp.zeros(as_shape(shape), wanted or float32, device=device.jax_device)
+                sizes = as_shape(shape)
+                is_input = requires_grad and not stores_grad
+                place = _place(device, sizes) if is_input else device.home
+                self._data = jnp.zeros(sizes, wanted or float32, device=place)
         else:
             source = data.data if isinstance(data, Tensor) else data
-            self._data = as_ctensor(source, device, wanted)
+            place = device.home
+            if device.mesh is not None and not stores_grad:
+                place = _place(device, np.shape(source))
+            self._data = as_ctensor(source, device, wanted, place)
             if shape not in ((), None) and as_shape(shape) != self._data.shape:
                 raise ShapeError(f"Tensor: shape {shape} given with data of {self._data.shape}")
         self.device = device
@@ -209,7 +216,9 @@ class Tensor(Valued, Recorded):
             <Device cpu>
         """
         device = as_device(device)
-        self._move(move(self.data, device), device)
+        is_input = self._requires_grad and not self._stores_grad
+        place = _place(device, self.shape) if is_input else device.home
+        self._move(move(self.data, device, place), device)
         return self
 
     def _move(self, value: CTensor, device: Device) -> None:
@@ -261,7 +270,9 @@ class Tensor(Valued, Recorded):
     def __reduce__(self) -> Any:
         # A leaf, as from deepcopy: the record of its computation is not pickled.
         values = self._value("pickle")
-        return _unpickled, (values, self.device, self._requires_grad, self._stores_grad, self.name)
+        split = None if self.device.mesh is None else split_of(self._data)
+        flags = (self._requires_grad, self._stores_grad)
+        return _unpickled, (values, self.device, *flags, self.name, split)
 
     def contiguous(self) -> Tensor:
         """The Tensor itself: the elements of every Tensor are in order.
@@ -304,6 +315,16 @@ def draw(tensor: Tensor, distribution: Any, *parameters: float) -> Tensor:
     return tensor
 
 
+def _place(device: Device, shape: Sequence[int]) -> Place:
+    """Where a new Tensor goes that is no parameter: on a mesh it is split, if it is an input.
+
+    What a step or a layer makes for itself, such as a mask or positions, is a constant.
+    """
+    here = local
+    is_constant = here.making or here.capture is not None or here.journal is not None
+    return device.home if is_constant else device.place_of_input(shape)
+
+
 def _not_elements(shape: list[Any]) -> None:
     """Warn that a list is used as a shape: in PyTorch it would be the elements."""
     if not all(isinstance(size, (int, np.integer)) for size in shape):
@@ -344,9 +365,17 @@ def wrap(
 
 
 def _unpickled(
-    values: np.ndarray[Any, Any], device: Device, requires_grad: bool, stores: bool, name: str
+    values: np.ndarray[Any, Any],
+    device: Device,
+    requires_grad: bool,
+    stores: bool,
+    name: str,
+    split: Split | None = None,
 ) -> Tensor:
-    tensor = wrap(as_ctensor(values, device, None), device, requires_grad)
+    place = None
+    if split is not None and device.mesh is not None:
+        place = split_as(device.mesh, values.shape, split, name or "a Tensor")
+    tensor = wrap(as_ctensor(values, device, None, place), device, requires_grad)
     tensor.name, tensor._stores_grad = name, stores
     return tensor
 

@@ -24,6 +24,7 @@ from singa.core.flags import Flagged
 from singa.core.watching import concrete, local
 from singa.device import CTensor, DType, is_complex, is_float
 from singa.errors import CaptureError, DTypeError, ShapeError
+from singa.placement import Place, as_before, is_on
 
 
 class Count(int):
@@ -76,10 +77,12 @@ class Valued(Flagged):
         if here.journal is not None:
             here.journal.note(self)
         self.creator = None
-        if here.capture is None:
+        if here.capture is not None:
+            here.capture.write(self, value)
+        elif self.device.mesh is None:
             self._data = value
         else:
-            here.capture.write(self, value)
+            self._data = as_before(value, self._data)
 
     @classmethod
     def assign_all(cls, tensors: Sequence[Self], values: Sequence[CTensor]) -> None:
@@ -94,10 +97,12 @@ class Valued(Flagged):
             here.journal.note_all(tensors)
         for tensor, value in zip(tensors, values, strict=True):
             tensor.creator = None
-            if here.capture is None:
+            if here.capture is not None:
+                here.capture.write(tensor, value)
+            elif tensor.device.mesh is None:
                 tensor._data = value
             else:
-                here.capture.write(tensor, value)
+                tensor._data = as_before(value, tensor._data)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -211,7 +216,7 @@ class Valued(Flagged):
         if array.dtype.kind == "f" and self.dtype.kind in "iu" and are_whole(array, self.dtype):
             array = array.astype(self.dtype)
         self.check_fits(array, "copy_from_numpy")
-        self.data = from_host(array, self.device, self.dtype)
+        self.data = from_host(array, self.device, self.dtype, self._place())
         return self
 
     def copy_data(self, t: Self) -> Self:
@@ -228,7 +233,7 @@ class Valued(Flagged):
         if t.shape != self.shape:
             raise ShapeError(f"copy_data: {t.shape} into a Tensor of shape {self.shape}")
         check_real(t.dtype, self.dtype, "copy_data")
-        self.data = move(t.data.astype(self.dtype), self.device)
+        self.data = move(t.data.astype(self.dtype), self.device, self._place())
         return self
 
     def copy_from(self, t: Self | np.ndarray[Any, Any]) -> Self:
@@ -259,9 +264,16 @@ class Valued(Flagged):
             check_fits(number, dtype, "set_value")
         check_real(number.dtype, dtype, "set_value")
         with concrete():
-            value = jnp.full(shape, number, dtype, device=self.device.jax_device)
+            value = jnp.full(shape, number, dtype, device=self._place())
         self.data = value
         return self
+
+    def _place(self) -> Place:
+        """Where its values are: on its device, or spread over a mesh as they are at present."""
+        home = self.device.home
+        if self.device.mesh is None or isinstance(self._data, jax.core.Tracer):
+            return home
+        return self._data.sharding if is_on(self._data, home) else home
 
     # -- reading values -----------------------------------------------------------------------
 

@@ -154,6 +154,7 @@ class _Local(threading.local):
     precision: DType | None = None  # the short type of the block of mixed precision
     anomaly: bool = False  # in a block that searches for NaN and infinity
     recording: bool | None = None  # whether the block records operations; None without a block
+    making: bool = False  # in a block that makes parameters and states, which are no inputs
     still: bool = False  # in a block in which optimizers update nothing
     follows: bool = False  # in a block that records all operations, to see how a loss was computed
 
@@ -183,12 +184,13 @@ def outside_capture() -> Iterator[None]:
     """
     capture, local.capture = local.capture, None
     journal, local.journal = local.journal, None
+    making, local.making = local.making, True
     paused = nullcontext() if local.guard is None else local.guard.paused()
     try:
         with paused, jax.ensure_compile_time_eval():
             yield
     finally:
-        local.capture, local.journal = capture, journal
+        local.capture, local.journal, local.making = capture, journal, making
 
 
 P = ParamSpec("P")

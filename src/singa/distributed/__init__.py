@@ -9,6 +9,7 @@ run there unchanged.
 
 - ``world.py``: which rank this process is, and how it connects to the others.
 - ``exchange.py``: the exchange of arrays.
+- ``spreading.py``: the parameters of one process, in parts on several devices.
 - ``hub.py``, ``watch.py``: who has failed; what each rank does about it.
 - ``group.py``, ``launching.py``, ``scripts.py``: the processes of ranks on this machine; those that
   run a function; those that run a script.
@@ -16,6 +17,13 @@ run there unchanged.
 
 from singa.distributed.exchange import AXIS, EXCHANGE, Communicator, broadcast, communicator
 from singa.distributed.launching import launch
+from singa.distributed.spreading import (
+    fully_sharded,
+    place,
+    placement,
+    shard,
+    tensor_parallel,
+)
 from singa.distributed.world import (
     World,
     announced_size,
@@ -35,9 +43,14 @@ __all__ = [
     "broadcast",
     "communicator",
     "free_address",
+    "fully_sharded",
     "initialize",
     "launch",
     "local_rank",
+    "place",
+    "placement",
     "rank",
+    "shard",
+    "tensor_parallel",
     "world_size",
 ]

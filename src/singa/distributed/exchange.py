@@ -43,6 +43,11 @@ class Communicator:
     """
 
     def __init__(self, device: Device) -> None:
+        if device.mesh is not None:
+            raise DeviceError(
+                f"{device.name} is a mesh, on which a step already is one of all its devices: use "
+                "the optimizer itself, without DistOpt. A communicator exchanges between processes"
+            )
         first: dict[int, Any] = {}
         for place in jax.devices(device.jax_device.platform):
             first.setdefault(place.process_index, place)

@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from singa.engine import native
+
 
 def apart(function: Callable[..., Any], *xs: Array) -> Any:
     """``function(*xs)``, with inputs and outputs that are really computed and kept in memory.
@@ -37,4 +39,8 @@ def apart(function: Callable[..., Any], *xs: Array) -> Any:
 
     if not xs[0].size:
         return function(*xs)
+    if (
+        native.here.spread is not None
+    ):  # the condition would need an element of one device on all of them
+        return barrier(*xs)
     return jax.lax.platform_dependent(*xs, cpu=branch, default=barrier)

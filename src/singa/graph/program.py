@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain, count, repeat, starmap
 from sys import getrefcount
 from typing import Any
@@ -24,6 +24,7 @@ from singa.graph.effects import Given, blank, fill, filler
 from singa.graph.fusing import fuse
 from singa.graph.interrupts import uninterrupted
 from singa.graph.sequence import one_by_one
+from singa.placement import part_bytes
 from singa.tape.kernel import named
 
 # The reference count of an array that only its Tensor holds, in a list of arrays: the references
@@ -94,17 +95,20 @@ class Program:
         self._expected = [_kind(t) for t in (*capture.inputs, *args)]
         self._simple = [effect for effect in capture.effects if effect.is_simple]
         self._others = [effect for effect in capture.effects if not effect.is_simple]
+        self._consts = _on_one_mesh(capture.jaxpr.consts, (*args, *capture.inputs))
         self._direct: Callable[..., Sequence[CTensor]] | None = None
         self._fill_result = filler(capture.result)
         self.arg_names = [arg.name for arg in args]
+        self.arg_bytes = sum(part_bytes(arg._data) for arg in args)  # on each device
         numbered = _numbered(capture.jaxpr)
         opened = _opened(numbered if sequential else fuse(numbered, capture.owners()))
         self.is_compiled_anew = self.is_spent = False
         self._run: Callable[..., Sequence[CTensor]]
         self._function: Callable[..., list[CTensor]] = jaxpr_as_fun(opened)
+        places = self._places_of_results(args)
         if sequential:
             self._function = one_by_one(opened, capture.communicator)
-            self._run = self._evaluate
+            self._run = partial(_put, places, self._evaluate) if places else self._evaluate
             return
         same = next((other for other in similar if other._does_the_same(self)), None)
         if same is not None:
@@ -115,7 +119,8 @@ class Program:
         if capture.communicator is not None:
             step = capture.communicator.mapped(step)
             inputs = capture.communicator.everywhere(inputs)
-        run = jax.jit(named(step, "step"), donate_argnums=donated)
+        options: dict[str, Any] = {"out_shardings": places} if places else {}
+        run = jax.jit(named(step, "step"), donate_argnums=donated, **options)
         self._run = run.lower(*inputs).compile(self._compiler_options())
         memory.return_unused()
         self.is_compiled_anew = True
@@ -250,7 +255,7 @@ class Program:
         return (
             [t._data for t in self._donated_tensors],
             [t._data if isinstance(t, Tensor) else t for t in self._kept_inputs],
-            list(self.capture.jaxpr.consts),
+            list(self._consts),
             [arg._data for arg in args],
         )
 
@@ -285,6 +290,20 @@ class Program:
         outputs = self._function(*[inputs[i] for i in range(len(inputs))], *consts, *args)
         return [*[outputs[i] for i in self._order], *outputs[len(self._order) :]]
 
+    def _places_of_results(self, args: Sequence[Tensor]) -> list[Any]:
+        """On a mesh, where results go: what a Tensor is assigned is spread as it was before."""
+        capture = self.capture
+        if all(t.device.mesh is None for t in (*self._written, *args)):
+            return []
+        targets = [*self._written, *(args[i] for i in capture.written_args)]
+        avals = capture.jaxpr.out_avals
+        new = [*(avals[i] for i in self._order), *avals[len(self._order) :]]
+        places = [
+            t._data.sharding if not _is_traced(t) and t._data.shape == aval.shape else None
+            for t, aval in zip(targets, new, strict=False)
+        ]
+        return [*places, *[None] * (len(new) - len(places))]
+
     def _compiler_options(self) -> dict[str, Any]:
         devices = {device for _, sharding in self._expected for device in sharding.device_set}
         if any(device.platform != "cpu" for device in devices):
@@ -314,6 +333,24 @@ _NOTHING: list[Any] = []
 def _kind(x: Tensor | CTensor) -> tuple[Any, Any]:
     array = x._data if isinstance(x, Tensor) else x
     return jax.typeof(array), array.sharding
+
+
+def _on_one_mesh(arrays: Sequence[Any], those: Iterable[Any]) -> list[Any]:
+    """A step's constants, on each device of the mesh that its Tensors are on, if they are."""
+    homes = [t.device.home for t in those if isinstance(t, Tensor) and t.device.mesh is not None]
+    return [jax.device_put(array, homes[0]) for array in arrays] if homes else list(arrays)
+
+
+def _put(
+    places: Sequence[Any], run: Callable[..., Sequence[CTensor]], *inputs: list[CTensor]
+) -> list[CTensor]:
+    """Results of operations that ran one by one, put where they belong."""
+    results = zip(run(*inputs), places, strict=True)
+    return [result if place is None else jax.device_put(result, place) for result, place in results]
+
+
+def _is_traced(tensor: Tensor) -> bool:
+    return isinstance(tensor._data, jax.core.Tracer)
 
 
 def _opened(closed: ClosedJaxpr) -> ClosedJaxpr:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import wraps
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import jax
@@ -44,10 +44,12 @@ def _initializing(initialize: Callable[..., None]) -> Callable[..., None]:
             before = {t for _, t, _ in self._tensors()}
             initialize(self, *xs, **options)
             self._initialized = True
+            made = {n: t for n, t, is_param in self._tensors() if is_param and t not in before}
             if self._frozen:
-                for _, t, is_param in self._tensors():
-                    if is_param and t not in before:
-                        t.requires_grad = False
+                for t in made.values():
+                    t.requires_grad = False
+            if self._when_made is not None and made:
+                self._when_made(made)
 
     return method
 
@@ -62,6 +64,12 @@ def _initialized_first(forward: Callable[..., Any]) -> Callable[..., Any]:
         return forward(self, *xs, **options)
 
     return method
+
+
+def _called_with_prefix(
+    prefix: str, function: Callable[[dict[str, Tensor]], Any], made: dict[str, Tensor]
+) -> None:
+    function({prefix + name: tensor for name, tensor in made.items()})
 
 
 LayerMeta = type
@@ -98,6 +106,7 @@ class Layer(OlderChecks, Watched):
 
     _initialized = False
     _frozen = False
+    _when_made: Callable[[dict[str, Tensor]], Any] | None = None
     _registered = 0
     _state_names: tuple[str, ...] = ()
 
@@ -222,6 +231,22 @@ class Layer(OlderChecks, Watched):
             layer._frozen = frozen
         for param in self.get_params().values():
             param.requires_grad = not frozen
+
+    def when_made(self, function: Callable[[dict[str, Tensor]], Any]) -> None:
+        """Call a function with the parameters that each layer inside this one makes from now on.
+
+        It gets them by their names here, as soon as they have their initial values.
+
+        Example:
+            >>> net = layer.Sequential(layer.Linear(2), layer.Linear(1))
+            >>> net.when_made(lambda made: print(*made))
+            >>> _ = net(Tensor((1, 3)))
+            0.b 0.W
+            1.b 1.W
+        """
+        for branch in self.tree():
+            prefix = f"{branch.path}." if branch.path else ""
+            branch.layer._when_made = partial(_called_with_prefix, prefix, function)
 
     # -- parameters, states and inner layers --------------------------------------------------
 

@@ -31,6 +31,8 @@ class _AdaptivePooling(Operation):
     The spatial axes are pooled one after the other.
     """
 
+    whole_from = 2
+
     def __init__(self, size: tuple[int, ...]) -> None:
         super().__init__()
         self.size = size

@@ -39,6 +39,7 @@ class _Filters(Operation):
     """
 
     arithmetic = "low"
+    whole_from = 2
 
     def __init__(
         self,
@@ -107,7 +108,7 @@ class _Filters(Operation):
         return formula(*xs)
 
     def _convolve(self, x: CTensor, w: CTensor) -> CTensor:
-        if x.dtype == np.float64:
+        if self._unfolds(x):
             return unfolding.convolution(
                 x, w, self.stride, self.padding, self.dilation, self.groups
             )
@@ -122,7 +123,7 @@ class _Filters(Operation):
         )
 
     def _spread(self, y: CTensor, w: CTensor) -> CTensor:
-        if y.dtype == np.float64:
+        if self._unfolds(y):
             return unfolding.adjoint(lambda x: self._convolve(x, w), self.image, y)
         # Each output is spread over the inputs of its window: a convolution of y, with ``stride``
         # between its elements, and with W mirrored and its input and output channels exchanged
@@ -145,7 +146,7 @@ class _Filters(Operation):
         )
 
     def _correlate(self, x: CTensor, y: CTensor) -> CTensor:
-        if y.dtype == np.float64:
+        if self._unfolds(y):
             return unfolding.adjoint(lambda w: self._convolve(x, w), self.w.shape, y)
         # A convolution of x with y in which batch and channels are exchanged, and stride and
         # dilation too. Negative padding removes the elements that no window has reached.
@@ -161,6 +162,17 @@ class _Filters(Operation):
             dimension_numbers=self._layout("CN", "IO"),
             batch_group_count=self.groups,
         )
+
+    def _unfolds(self, x: CTensor) -> bool:
+        """Whether the convolutions are products of unfolded images, and not those of XLA.
+
+        Those are slow for float64. And XLA 0.10 cannot split convolutions in groups over devices:
+        the filters' gradients were wrong for some shapes, and for others the process was aborted.
+        A convolution in a mapped function becomes one in groups.
+        """
+        spread = native.here.spread
+        in_groups = spread is not None and (self.groups > 1 or spread.is_mapped)
+        return x.dtype == np.float64 or in_groups
 
     def _layout(self, image: str, filters: str) -> tuple[str, str, str]:
         space = "DHW"[-len(self.stride) :]

@@ -26,6 +26,8 @@ __all__ = [
 class _Running(Operation):
     """An operation along an axis."""
 
+    whole_from = 0
+
     def __init__(self, axis: int = 0) -> None:
         super().__init__()
         self.axis = checks.integer(f"{self.name}: axis", axis)

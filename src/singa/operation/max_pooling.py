@@ -124,6 +124,8 @@ class MaxUnpooling(Operation):
     is outside of the image, all of y is NaN. jax derives the gradient.
     """
 
+    whole_from = 2
+
     def __init__(self, size: tuple[int, ...]) -> None:
         super().__init__()
         self.size = size

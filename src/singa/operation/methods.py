@@ -258,8 +258,8 @@ class _Move(Operation):
         self.device = device
 
     def forward(self, x: CTensor) -> CTensor:
-        [self.origin] = x.devices()
-        return jax.device_put(x, self.device.jax_device)
+        self.origin = x.sharding
+        return jax.device_put(x, self.device.place_of_input(x.shape))
 
     def backward(self, dy: CTensor) -> CTensor:
         return jax.device_put(dy, self.origin)

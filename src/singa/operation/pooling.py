@@ -32,6 +32,8 @@ __all__ = [
 class Pooling(Operation):
     """Windows over the spatial axes of (N, C, ...)."""
 
+    whole_from = 2
+
     def __init__(
         self,
         window: tuple[int, ...],

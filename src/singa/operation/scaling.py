@@ -56,6 +56,8 @@ class LocalResponseNormalization(Operation):
     arithmetic = "wide"
     numbers = ("alpha", "beta", "k")
 
+    whole_from = 1
+
     def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
         super().__init__()
         if checks.integer(f"{self.name}: size", size) < 1:

@@ -21,6 +21,8 @@ __all__ = ["Fold", "Unfold", "fold", "unfold"]
 class _Windows(Operation):
     """The base: the windows' sizes, distances and padding."""
 
+    whole_from = 2
+
     def __init__(
         self, kernel_size: Sizes, dilation: Sizes = 1, padding: Sizes = 0, stride: Sizes = 1
     ) -> None:

@@ -9,11 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from singa.core.arrays import converts
+from singa.core.arrays import converts, move
 from singa.core.guard import ABSENT, Cache, Watched, changed
 from singa.core.tensor import Tensor, wrap
 from singa.core.watching import local, outside_capture
 from singa.device import CTensor, Device, DType, int32
+from singa.distributed.spreading import follow
 from singa.errors import CaptureError, DTypeError, ShapeError
 from singa.opt.step import AVERAGE, SUM, TURN, State
 
@@ -105,14 +106,14 @@ class ParameterStates(dict[Tensor, dict[str, Tensor]], Watched):
             self._expect_known_value(param, on)
             with outside_capture():  # made once, with real values
                 made = {
-                    slot: Tensor(data=value, device=param.device, requires_grad=False)
+                    slot: wrap(move(value, param.device), param.device)
                     for slot, value in self._initial(param.data, on).items()
                 }
                 state = self[param] = made | state
         elif param not in self:
             with outside_capture():
                 self[param] = state
-        found = {slot: placed(state[slot], param.device) for slot in slots}
+        found = {slot: _following(state[slot], param) for slot in slots}
         if local.guard is not None:  # the parameter may change its device, be updated, and return
             for tensor in found.values():
                 local.guard.note(tensor, "device")
@@ -185,6 +186,15 @@ def placed(tensor: Tensor, device: Device) -> Tensor:
         with outside_capture():
             tensor.to_device(device)
     return tensor
+
+
+def _following(state: Tensor, param: Tensor) -> Tensor:
+    """The same Tensor on the parameter's device, and spread over a mesh as the parameter is."""
+    state = placed(state, param.device)
+    if param.device.mesh is not None:
+        with outside_capture():
+            follow(state, param)
+    return state
 
 
 def check_fits(what: str, value: Tensor | np.ndarray[Any, Any], kind: Kind | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -9,11 +10,14 @@ from typing import Any
 from singa.core.tensor import Tensor
 from singa.errors import ReportError
 from singa.graph.program import Program
+from singa.placement import part_bytes
 
 
 @dataclass(frozen=True)
 class MemoryReport:
     """The memory that one compiled step needs while it runs, in bytes; ``str()`` gives a table.
+
+    On a mesh it is what each of the devices needs.
 
     Attributes:
         parameters: the parameters that it reads.
@@ -28,6 +32,7 @@ class MemoryReport:
         code: the program itself; 0 if XLA does not say.
         peak: the most that is in use at any one time: all of the above, donated memory once.
         device: where the step runs; empty if it reads no Tensor.
+        devices: the number of devices.
 
     Example:
         >>> from singa.models import MLP
@@ -50,6 +55,7 @@ class MemoryReport:
     code: int
     peak: int
     device: str
+    devices: int = 1
 
     def __str__(self) -> str:
         rows = [
@@ -63,7 +69,8 @@ class MemoryReport:
             ("peak", self.peak, "the most at any one time"),
             ("donated", self.donated, "new values in the memory of the old ones"),
         ]
-        lines = ["Memory of one step" + (f" on {self.device}" if self.device else "")]
+        each = f" on each of the {self.devices} devices of" if self.devices > 1 else " on"
+        lines = ["Memory of one step" + (f"{each} {self.device}" if self.device else "")]
         for name, size, remark in rows:
             lines += ["  " + "-" * 24] if name == "peak" else []
             lines.append(f"  {name:12}{readable(size):>12}  {remark}".rstrip())
@@ -120,9 +127,9 @@ def memory_report(program: Program | None) -> MemoryReport:
     scratch = plan.temp_size_in_bytes
     code = plan.generated_code_size_in_bytes
     return MemoryReport(
-        parameters=_bytes(x._data.aval for x in tensors if x.is_parameter),
-        states=_bytes(x._data.aval for x in tensors if not x.is_parameter),
-        arguments=_bytes(captured.jaxpr.in_avals),
+        parameters=sum(part_bytes(x._data) for x in tensors if x.is_parameter),
+        states=sum(part_bytes(x._data) for x in tensors if not x.is_parameter),
+        arguments=program.arg_bytes,
         constants=_bytes([*arrays, *captured.jaxpr.consts]),
         results=outputs - donated,
         donated=donated,
@@ -132,6 +139,7 @@ def memory_report(program: Program | None) -> MemoryReport:
         # one block, in which arrays that are not needed at the same time share memory.
         peak=inputs + outputs - donated + scratch + code,
         device=next((x.device.name for x in tensors), ""),
+        devices=math.prod(tensors[0].device.axes.values()) if tensors else 1,
     )
 
 

@@ -15,6 +15,7 @@ from singa.core.tensor import Tensor
 from singa.core.watching import local
 from singa.graph import Capture
 from singa.layer import Layer
+from singa.placement import part_bytes
 from singa.report import multiply_adds, readable
 from singa.report.text import aligned
 
@@ -36,6 +37,7 @@ class LayerRow:
         frozen: how many of them are frozen.
         states: the number of elements of its other states.
         bytes: the memory of its parameters and states.
+        device_bytes: what each device holds of it: all of it, or on a mesh a part.
         output_bytes: the memory of its outputs, of all calls together.
         multiply_adds: of its own matrix products and convolutions, of all calls together.
 
@@ -56,6 +58,7 @@ class LayerRow:
     frozen: int = 0
     states: int = 0
     bytes: int = 0
+    device_bytes: int = 0
     output_bytes: int = 0
     multiply_adds: int = 0
 
@@ -68,9 +71,15 @@ class LayerRow:
             "  " * self.depth + title,
             outputs + (f" x{self.calls}" if self.calls > 1 else ""),
             f"{self.parameters:,}{' frozen' if is_frozen else ''}" if self.parameters else "",
-            readable(self.bytes) if self.bytes else "",
+            self._memory(),
             f"{self.multiply_adds:,}" if self.multiply_adds else "",
         )
+
+    def _memory(self) -> str:
+        if not self.bytes:
+            return ""
+        each = f" ({readable(self.device_bytes)} each)" if self.device_bytes != self.bytes else ""
+        return readable(self.bytes) + each
 
 
 class Summary:
@@ -141,6 +150,7 @@ class Summary:
         for name, t in model.get_states().items():
             row = row_of.get(t) or prefixes[max(filter(name.startswith, prefixes), key=len)]
             row.bytes += t.memsize()
+            row.device_bytes += part_bytes(t._data)
             if t.is_parameter:
                 row.parameters += t.size()
                 row.frozen += t.size() * (not t.requires_grad)
@@ -168,11 +178,13 @@ class Summary:
         head, *lines = aligned(table, right=range(2, 5))
         rule = "-" * max(map(len, (head, *lines)))
         frozen = self.total("frozen")
+        total, each = self.total("bytes"), self.total("device_bytes")
+        on_each = f", {readable(each)} on each device" if each != total else ""
         numbers = {
             "parameters": f"{self.total('parameters'):,}"
             + (f", {frozen:,} of them frozen" if frozen else ""),
             "other states": f"{self.total('states'):,}",
-            "memory": f"{readable(self.total('bytes'))} for parameters and states",
+            "memory": f"{readable(total)} for parameters and states{on_each}",
             "multiply-adds": f"{self.total('multiply_adds'):,} in one forward pass",
         }
         return "\n".join(

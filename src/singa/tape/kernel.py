@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 from weakref import ref
 
 import jax
@@ -26,8 +26,9 @@ import numpy as np
 from singa.core.exact import copied
 from singa.core.guard import EagerGuard, guard_of, running
 from singa.device import CTensor, DType, float32, has_gradients
-from singa.engine import memory
+from singa.engine import memory, native
 from singa.errors import DTypeError, GradientError, ShapeError
+from singa.placement import Part, whole_from
 from singa.tape import differentiation
 from singa.tape.arrays_only import arrays_only
 from singa.tape.broadcasting import back_broadcast
@@ -38,6 +39,7 @@ from singa.tape.table import Table, Tracing
 
 Arrays: TypeAlias = tuple[CTensor, ...]
 Recorded: TypeAlias = "tuple[Arrays, dict[ref[Trace], Arrays]]"
+A = TypeVar("A")
 Layout: TypeAlias = tuple[int, ...]
 """For each input's gradient, its index in the list of outputs' gradients and computed arrays."""
 
@@ -81,6 +83,7 @@ class Kernel:
         for name in names:
             del attributes[name]
         attributes.update({name: copied(value) for name, value in attributes.items()})
+        spread = native.here.spread
         guard = guard_of(
             type(operation), attributes, ("forward", "backward", "arithmetic", "complex_numbers")
         )
@@ -92,7 +95,7 @@ class Kernel:
             table.traced(tracings, tracing, hash((identity, is_recorded, avals)))
 
         def infer(given: dict[str, Any], *xs: CTensor) -> dict[Tracing, Arrays]:
-            with running(guard):
+            with running(guard), native.spread(spread):
                 ys = _forward(operation.copy(given), precision, *xs)
             tracing = Tracing()
             traced(tracing, False, xs, ys)
@@ -101,7 +104,7 @@ class Kernel:
         def record(given: dict[str, Any], *xs: CTensor) -> Recorded:
             called = operation.copy(given)
             before = dict(called.__dict__)
-            with running(guard):
+            with running(guard), native.spread(spread):
                 ys = _forward_for_backward(called, precision, xs)
             left = {
                 name: value
@@ -121,6 +124,8 @@ class Kernel:
 def kernel_of(operation: OperationLike, precision: DType | None) -> tuple[Kernel, dict[str, Any]]:
     """The kernel for an operation's configuration, and the attributes that are its arguments."""
     key, given = configuration(operation, precision)
+    if native.here.spread is not None:
+        key = (key, native.here.spread)
     kernel = table.kernels.get(key)
     if kernel is None or (kernel.guard is not None and not kernel.guard.holds_here()):
         kernel = table.kernels[key] = Kernel(operation, precision, tuple(given), hash(key))
@@ -129,11 +134,23 @@ def kernel_of(operation: OperationLike, precision: DType | None) -> tuple[Kernel
 
 def _forward(operation: OperationLike, precision: DType | None, *xs: CTensor) -> Arrays:
     differentiation.refuse_complex(operation, xs)
+    xs = tuple(_whole(operation, xs))
     if precision is None and operation.arithmetic == WIDE:
         return _forward_in_float32(operation, xs)
     xs = converted(xs, precision)
     with _arrays_only(operation):
-        return _as_outputs(operation, operation.forward(*xs))
+        return tuple(_whole(operation, _as_outputs(operation, operation.forward(*xs))))
+
+
+def _whole(operation: OperationLike, arrays: Sequence[A]) -> Sequence[A]:
+    """On a mesh: arrays whose axes are not split that the operation needs as a whole."""
+    spread, first = native.here.spread, operation.whole_from
+    if spread is None or first is None:
+        return arrays
+    return [
+        whole_from(first, array, spread.mesh) if isinstance(array, jax.Array) else array
+        for array in arrays
+    ]
 
 
 def _forward_in_float32(operation: OperationLike, xs: Arrays) -> Arrays:
@@ -141,7 +158,7 @@ def _forward_in_float32(operation: OperationLike, xs: Arrays) -> Arrays:
     plain = operation.copy()
     wide = converted(xs, float32)
     with _arrays_only(operation):
-        ys = _as_outputs(operation, operation.forward(*wide))
+        ys = tuple(_whole(operation, _as_outputs(operation, operation.forward(*wide))))
         if all(x is given for x, given in zip(wide, xs, strict=True)):
             return ys
         likes = jax.eval_shape(lambda *xs: _as_outputs(plain, plain.forward(*xs)), *xs)
@@ -179,8 +196,20 @@ class Trace(Tracing):
     """
 
     __slots__ = (
-        "__weakref__", "_backwards", "_given", "_guard", "_left_on", "_operation", "_places",
-        "_precision", "exist", "has_gradients", "input_avals", "output_avals", "recomputes",
+        "__weakref__",
+        "_backwards",
+        "_given",
+        "_guard",
+        "_left_on",
+        "_operation",
+        "_places",
+        "_precision",
+        "_spread",
+        "exist",
+        "has_gradients",
+        "input_avals",
+        "output_avals",
+        "recomputes",
     )  # fmt: skip
 
     def __init__(
@@ -196,6 +225,7 @@ class Trace(Tracing):
         super().__init__()
         self._operation, self._guard = operation, guard
         self._precision, self._given = precision, tuple(given)
+        self._spread = native.here.spread
         self.recomputes = False
         self.exist: dict[tuple[tuple[int, ...], tuple[bool, ...]], tuple[bool, ...]] = {}
         self.input_avals = tuple(jax.typeof(x) for x in xs)
@@ -241,12 +271,13 @@ class Trace(Tracing):
 
     def after_forward(self, record: RecordLike) -> OperationLike:
         """The operation as forward left it."""
-        return self._left_on(self._operation.copy(), record._saved)
+        return self._left_on(self._operation.copy(), _gathered(record._saved))
 
     def sources(self, record: RecordLike) -> Iterator[tuple[CTensor, int | None, int | None]]:
         """The arrays that backward depends on, and which input or output each of them is."""
         inputs, outputs = len(self.input_avals), len(self.output_avals)
-        given, left = record._saved[: len(self._given)], record._saved[len(self._given) :]
+        saved = _gathered(record._saved)
+        given, left = saved[: len(self._given)], saved[len(self._given) :]
         yield from ((jnp.asarray(x), None, None) for x in given)
         if self.recomputes:
             yield from ((x, i, None) for i, x in enumerate(record._inputs))
@@ -279,26 +310,30 @@ class Trace(Tracing):
         """
         key = (needed, *dys)
         arrived = list(dys.values())
+        saved = record._saved
+        if self._spread is not None:
+            saved = _gathered(saved, arrived[0])
         kernel = self._backwards.get(key)
         if kernel is None:
             kernel = self._compile(tuple(dys), needed)
             table.compiled_backward(self)
-            ((layout, computed),) = jax.eval_shape(kernel, record._saved, arrived).items()
+            ((layout, computed),) = jax.eval_shape(kernel, saved, arrived).items()
             if not computed:
                 kernel = partial(_nothing_but, layout)
             self._backwards[key] = kernel
-        ((layout, computed),) = kernel(record._saved, arrived).items()
+        ((layout, computed),) = kernel(saved, arrived).items()
         arrived += computed
         return [arrived[i] for i in layout]
 
     def _compile(self, given: tuple[int, ...], needed: tuple[bool, ...]) -> Callable[..., Any]:
         configured, guard, left_on = self._operation, self._guard, self._left_on
         input_avals, output_avals = self.input_avals, self.output_avals
+        spread = self._spread
 
         def backward(saved: list[CTensor], dys: list[CTensor]) -> Any:
             operation = left_on(configured.copy(), saved)
             arrived = dict(zip(given, dys, strict=True))
-            with running(guard), _arrays_only(operation):
+            with running(guard), native.spread(spread), _arrays_only(operation):
                 dxs = input_gradients(operation, arrived, input_avals, output_avals, needed)
             # A gradient that is passed on unchanged, or to several inputs, is not returned (again):
             # XLA would copy it.
@@ -314,6 +349,11 @@ class Trace(Tracing):
         return jax.jit(named(backward, f"{type(configured).__name__}_backward"))
 
 
+def _gathered(saved: list[Any], after: CTensor | None = None) -> list[Any]:
+    """What was saved, with parameters whole that are kept in parts along the batch's axes."""
+    return [x.gathered(after) if isinstance(x, Part) else x for x in saved]
+
+
 def _with_what_was_left(
     given: Sequence[str],
     treedef: Any,
@@ -322,7 +362,7 @@ def _with_what_was_left(
     saved: Sequence[Any],
 ) -> OperationLike:
     """The operation, with the given attributes and what forward left on it."""
-    arrays = iter(saved)
+    arrays = iter(_whole(operation, saved))
     attributes = operation.__dict__
     attributes.update((name, next(arrays)) for name in given)
     leaves = [next(arrays) if constant is None else constant for constant in constants]
@@ -356,7 +396,7 @@ def input_gradients(
     )
     if operation.arithmetic == WIDE and differentiation.PULLBACK not in operation.__dict__:
         given = converted(given, float32)  # a backward that jax derives needs the outputs' types
-    dxs = differentiation.backward(operation, given)
+    dxs = differentiation.backward(operation, tuple(_whole(operation, given)))
     if not isinstance(dxs, (tuple, list)):
         dxs = (dxs,)
     if len(dxs) != len(input_avals):
@@ -364,6 +404,7 @@ def input_gradients(
             f"{operation.name}.backward returned {len(dxs)} gradients for {len(input_avals)} "
             "inputs; one is expected for each, None where there is none"
         )
+    dxs = _whole(operation, dxs)
     return [
         _fit(operation, i, dx, aval)
         for i, (dx, aval) in enumerate(zip(dxs, input_avals, strict=True))

@@ -17,6 +17,7 @@ class OperationLike(Protocol):
     arithmetic: str | None
     numbers: tuple[str, ...]
     complex_numbers: str | None
+    whole_from: int | None
 
     @property
     def name(self) -> str: ...

@@ -10,7 +10,9 @@ import jax
 from singa.core.tensor import Tensor, wrap
 from singa.core.watching import FORWARD, calling, local
 from singa.device import CTensor
+from singa.engine import native
 from singa.errors import DeviceError, DTypeError
+from singa.placement import Part, use_of
 from singa.tape import hooks, host
 from singa.tape.differentiation import pulled_back
 from singa.tape.kernel import Arrays, Trace, kernel_of, table
@@ -54,6 +56,8 @@ class Operation:
             short types the result is short too, except in mixed precision, where it stays float32.
             ``"low"``: compute in the short type of mixed precision. None: compute in the types of
             the inputs.
+        whole_from: on a mesh, the first of the axes that are not split, of inputs, outputs and
+            their gradients; None if all may be. For windows over images it is 2.
         complex_numbers: None: complex inputs are refused. ``"own"``: ``backward`` is right for
             them too. ``"derived"``: jax derives the backward for them from ``forward``, and
             ``backward`` is for real inputs only. The gradient by z = x + iy is the derivative by x
@@ -79,6 +83,7 @@ class Operation:
     traceable: bool = True
     arithmetic: str | None = None
     complex_numbers: str | None = None
+    whole_from: int | None = None
     numbers: tuple[str, ...] = ()
 
     _name: str | None
@@ -176,6 +181,8 @@ class Operation:
         try:
             if not self.traceable:
                 ys, can_have = _on_host(self, record, arrays)
+            elif device.mesh is not None:
+                ys, can_have = _on_mesh(self, record, arrays, xs)
             elif record is None:
                 ys = computed(self, arrays)
             else:
@@ -299,6 +306,28 @@ def _recorded(
     if here.segment is not None:
         here.segment.add(record, (kernel, given), arrays, xs)
     return ys, trace.has_gradients
+
+
+def _on_mesh(
+    operation: Operation, record: Record | None, arrays: list[CTensor], xs: Sequence[Tensor]
+) -> tuple[Arrays, tuple[bool, ...]]:
+    """The same for arrays that are spread over several devices: without native kernels."""
+    device = xs[0].device
+    assert device.mesh is not None
+    parts: dict[int, Part] = {}  # by the id of the gathered array
+    for i, x in enumerate(xs):
+        place = use_of(x._data, device.batch) if x._stores_grad else None
+        if place is not None:
+            part = Part(arrays[i], place)
+            arrays[i] = part.gathered()
+            parts[id(arrays[i])] = part
+    with native.spread(native.Spread(device.mesh, is_mapped=native.here.spread is not None)):
+        if record is None:
+            return computed(operation, arrays), ()
+        results = _recorded(record, arrays, xs)
+    if parts:  # the backward pass gathers them again
+        record._saved = [parts.get(id(array), array) for array in record._saved]
+    return results
 
 
 def _on_host(

@@ -12,13 +12,16 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.sharding import Mesh
 
 _INTERFACE = 5  # the version of singa_kernels' interface that this package calls
 
@@ -55,9 +58,41 @@ CHANNELS_LAST = (0, 2, 3, 1)
 element-wise operations between two kernels in this layout too."""
 
 
+class Spread(NamedTuple):
+    """How the arrays of what is traced are spread over several devices.
+
+    Attributes:
+        mesh: the devices.
+        is_mapped: whether this is inside a function that is mapped over arrays.
+    """
+
+    mesh: Mesh
+    is_mapped: bool = False
+
+
+class _Here(threading.local):
+    spread: Spread | None = None
+
+
+here = _Here()
+"""``spread`` is None if the arrays of what is traced now are on one device. XLA can split its own
+operations over several, but no custom calls: then formulas are used, on CPUs too."""
+
+
+@contextmanager
+def spread(how: Spread | None) -> Iterator[None]:
+    """A block in which arrays are spread in this way."""
+    before, here.spread = here.spread, how
+    try:
+        yield
+    finally:
+        here.spread = before
+
+
 def supports(*xs: Array | jax.ShapeDtypeStruct) -> bool:
     """Whether the kernels take arrays of these types and shapes: float32, and not empty."""
-    return available and all(x.dtype == jnp.float32 and x.size for x in xs)
+    is_usable = available and here.spread is None
+    return is_usable and all(x.dtype == jnp.float32 and x.size for x in xs)
 
 
 def run(kernel: Callable[..., Any], formula: Callable[..., Any], *xs: Array) -> Any:

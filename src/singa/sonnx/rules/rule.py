@@ -136,7 +136,7 @@ def held(array: Known, device: Device) -> Tensor:
     if str(array.dtype) in DTYPES:
         return Tensor(data=array, device=device, requires_grad=False)
     with concrete():
-        return wrap(jax.device_put(np.array(array, order="C"), device.jax_device), device)
+        return wrap(jax.device_put(np.array(array, order="C"), device.home), device)
 
 
 def looked_at(x: Any, what: str) -> Known:
