@@ -24,7 +24,7 @@ _REASONS = {
         "Cos Sin Tan FloorDivide Fmod Remainder"
     ),
     "XLA's formula for it is longer than that of the vector library which PyTorch calls.": (
-        "Acos Asin Atanh Gelu Log1p Pow SigmoidFocal Sinh"
+        "Acos Asin Atanh Gelu Log1p Pow SigmoidFocal Sinh SoftMargin"
     ),
     "XLA's sort on CPUs compares pair by pair.": "Sort Quantile",
     "XLA adds in rounds, each over all elements, where PyTorch goes through them once.": (

@@ -108,6 +108,17 @@ def test_fine_tuning(run):
     drawn("fine_tuning.png")
 
 
+def test_onnx_fine_tuning(run):
+    output = run("onnx_fine_tuning", "--epochs", 3, "--images", 2, "--steps", 40)
+
+    accuracies = dict(re.findall(r"each, ([\w ,]+?) *: test accuracy (\d+\.\d+)%", output))
+    assert len(accuracies) == 3
+    frozen = accuracies["the file, frozen, and a new head"]
+    assert float(frozen) > 70  # two answers
+    assert f"wrote answers.onnx: test accuracy {frozen}%" in output
+    drawn("onnx_fine_tuning.png")
+
+
 def test_lora(run):
     sizes = ("--size", 32, "--depth", 1, "--ranks", 2, "--turned", 640)
     output = run("lora", "--epochs", 5, "--tuning-epochs", 8, *sizes)

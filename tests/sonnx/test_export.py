@@ -135,10 +135,66 @@ def test_a_model_trains_on_after_a_round_trip(name, tmp_path):
         )
 
 
+def test_a_model_exports_itself_and_stays_as_it_is(tmp_path):
+    net, x = Convolutional(), Tensor(data=floats(2, 3, 6, 6))
+    net.compile([x])
+    before = {name: state.to_numpy() for name, state in net.get_states().items()}
+    for is_training in (False, True):
+        net.export(tmp_path / "m.onnx", [x], opset=17, dynamic={"n"}, training=is_training)
+        made = sonnx.load(tmp_path / "m.onnx")
+        assert made.opset_import[0].version == 17
+        kinds = [node.op_type for node in made.graph.node]
+        assert ("Dropout" in kinds, kinds[:2]) == (is_training, ["Conv", "BatchNormalization"])
+        assert {each.name for each in made.graph.initializer} >= before.keys()
+        onnx.checker.check_model(made, full_check=True)
+    for name, state in net.get_states().items():
+        np.testing.assert_array_equal(state.to_numpy(), before[name])
+
+
+class Odd(layer.Layer):
+    """Names that are also those of values, a state, one layer twice, arrays that are shared."""
+
+    def __init__(self):
+        super().__init__()
+        self.twice = layer.Linear(3)
+        self.others = {"x/y": layer.Linear(3), "z.w": layer.Linear(3)}
+        self.register_states(constant_0=Tensor(data=np.float32([2, 3, 4]), requires_grad=False))
+        self.output = Tensor(data=np.float32(2), stores_grad=True)
+
+    def forward(self, add_0, output=None):
+        y = self.twice(autograd.relu(self.twice(add_0))) * self.constant_0 + self.output
+        return [self.others["x/y"](y) + self.others["z.w"](y) * 2.0, add_0]
+
+
+def test_odd_models_and_inputs():
+    odd, x = Odd(), floats(2, 3)
+    odd(Tensor(data=x))
+    odd.others["z.w"].W.data = odd.others["x/y"].W.data
+    made = sonnx.to_onnx([Tensor(data=x)], odd, dynamic={"n"})
+    assert len(onnx_parameters(made)) == 7
+    assert {each.name for each in made.graph.initializer} >= odd.get_states().keys()
+    rows = floats(5, 3)
+    for found, wanted in zip(outputs(made, rows), odd(Tensor(data=rows)), strict=True):
+        np.testing.assert_allclose(found, wanted.to_numpy(), rtol=1e-4, atol=1e-5)
+    for array in (np.float32(3), np.zeros((0, 3), np.float32), np.arange(3), np.zeros(2, np.int8)):
+        made = sonnx.to_onnx([Tensor(data=array)], lambda x: [x * 2, x])
+        found = outputs(made, np.asarray(array))
+        np.testing.assert_array_equal(found[0], array * 2)
+        np.testing.assert_array_equal(found[1], array)
+    with pytest.raises(ArgumentError, match="13 to"):
+        sonnx.to_onnx([Tensor(data=x)], odd, opset="13")
+
+
+def onnx_parameters(made):
+    return sonnx.SONNXModel(made).get_params()
+
+
 def test_what_no_operation_has_computed_is_refused():
     x = Tensor(data=floats(2, 3))
     with pytest.raises(FormatError, match="for Add"):
         sonnx.to_onnx([x], lambda x: x + Tensor(data=2 * x.to_numpy()))
+    with pytest.raises(FormatError, match=r"for Mul.* random"):
+        sonnx.to_onnx([x], lambda x: x * Tensor(x.shape).gaussian(0.0, 1.0))
     with pytest.raises(FormatError, match="something else"):
         sonnx.to_onnx([x], lambda x: x + 1 if float(x.sum()) > 0 else x - 1)
 
@@ -206,7 +262,7 @@ def test_inputs_and_models_are_what_they_should_be():
     with pytest.raises(ArgumentError, match="list of Tensors"):
         sonnx.to_onnx(x, autograd.relu)
     with pytest.raises(ArgumentError, match="the model"):
-        sonnx.to_onnx([x], [x])
+        sonnx.to_onnx([x], ["x"])
     with pytest.raises(ArgumentError, match="first axis"):
         sonnx.to_onnx([x, Tensor(data=floats(3, 3))], autograd.add, dynamic="batch")
     with pytest.raises(ArgumentError, match="must be Tensors"):

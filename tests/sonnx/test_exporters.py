@@ -267,6 +267,19 @@ def test_what_decides_about_shapes_stays_known():
     np.testing.assert_allclose(model(x)[0].to_numpy(), expected, 1e-5)
 
 
+@pytest.mark.parametrize("name", ["conv2d_0.b_0", "/norm/Constant_output_0"])
+def test_an_array_that_a_node_gives_is_learned_if_it_is_a_weight(name):
+    proto = onnx.parser.parse_graph(
+        """net (float[2] x) => (float[2] y) {
+        c = Constant <value = float[2] {0.5, 0.25}> ()
+        y = Mul(x, c)
+    }"""
+    )
+    proto.node[0].output[0] = proto.node[1].input[1] = name
+    model = SONNXModel(onnx.helper.make_model(proto))
+    assert [*model.get_params()] == ([] if "Constant" in name else [name])
+
+
 @pytest.mark.parametrize("name", ["scale", "0.gamma", "val_7", "onnx::Mul_3"])
 def test_a_single_number_is_learned_if_its_name_is_from_the_source(name):
     proto = onnx.parser.parse_graph("net (float[2] x) => (float[2] y) { y = Mul(x, s) }")

@@ -45,7 +45,13 @@ def arguments(row):
     return [Tensor(data=each) for each in (*made, *row.constants)]
 
 
-@pytest.mark.parametrize("name", [n for n, row in TABLE.items() if row.op not in OMITTED])
+WRITTEN = [
+    name for name, row in TABLE.items()
+    if row.op not in OMITTED and not issubclass(row.op, operation.Dropout)  # nothing is dropped
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRITTEN)
 def test_an_operation_gives_the_same_numbers_in_onnxruntime(name):
     row, args = TABLE[name], arguments(TABLE[name])
     function = ALONE.get(name, row.ours)

@@ -54,13 +54,14 @@ def info(file: FileArgument, as_json: JsonOption = False) -> None:
     kinds = Counter(f"{n.domain}.{n.kind}".lstrip(".") for n in graph.all_nodes())
     missing = [str(node) for node in sonnx.running.missing_operators(graph)]
     sizes = {name: int(array.size) for name, array in roles.parameters.items()}
+    versions = {node.domain or "ai.onnx": node.version for node in graph.all_nodes()}
     if as_json:
         values = {
             what: [{"name": v.name, "type": str(v.dtype), "shape": v.shape} for v in found]
             for what, found in (("inputs", graph.inputs), ("outputs", graph.outputs))
         }
         numbers = {"parameters": sum(sizes.values()), "operators": kinds, "missing": missing}
-        print_json({"name": graph.name, **values, **numbers})
+        print_json({"name": graph.name, "opsets": versions, **values, **numbers})
         return
     rows = [
         [what, v.name, f"{v.dtype or '?'}{_shape(v.shape)}"]
@@ -69,7 +70,8 @@ def info(file: FileArgument, as_json: JsonOption = False) -> None:
     ]
     typer.echo(columns(rows, left=3))
     typer.echo(f"\n{sum(sizes.values()):,} parameters in {len(sizes)} tensors")
-    typer.echo(f"{len(graph.nodes)} nodes\n")
+    opsets = ", ".join(f"{domain} {version}" for domain, version in versions.items())
+    typer.echo(f"{len(graph.nodes)} nodes of the operators {opsets}\n")
     typer.echo(columns([[kind, str(count)] for kind, count in kinds.most_common()]))
     if missing:
         typer.echo(f"\nnot here: {', '.join(missing)}")
@@ -146,13 +148,14 @@ def export(
     checkpoint: CheckpointArgument,
     file: Annotated[Path, typer.Argument(help="The ONNX file to write.")],
     opset: Annotated[int | None, typer.Option(help="[default: the lowest that it needs]")] = None,
+    training: Annotated[bool, typer.Option("--training", help="Keep dropout in it.")] = False,
 ) -> None:
     """Write the model of a checkpoint as an ONNX file, whose axis of batches has any size."""
     checkpoint = Task.file(checkpoint)
     task = Task.read(checkpoint)
     model = task.load(checkpoint, place("cpu"))
     example = Tensor(data=np.zeros((2, *task.shape), np.float32))
-    _sonnx().export(model, file, [example], opset=opset, dynamic=("batch",))
+    model.export(file, [example], opset=opset, dynamic=("batch",), training=training)
     typer.echo(f"wrote {file}")
 
 

@@ -149,6 +149,7 @@ class _Local(threading.local):
     guard: Reading | None = None  # notes what the running code reads
     segment: Segment | None = None  # of operations that the backward pass will compute again
     calls: Calls | None = None  # the summary that is being made
+    part: str = ""  # the part of a layer that runs, for reports: a node of a graph
     training: bool | None = None  # the mode of the model's step that runs; None outside of steps
     precision: DType | None = None  # the short type of the block of mixed precision
     anomaly: bool = False  # in a block that searches for NaN and infinity

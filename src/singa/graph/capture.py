@@ -41,11 +41,13 @@ class Call(NamedTuple):
         kind: ``forward``, ``backward`` or ``update``.
         owner: the class of the operation or of the optimizer.
         forward: of a backward, the number of the call that it belongs to, if the step has it.
+        part: the part of a layer that has called it, as a node of an imported graph; or empty.
     """
 
     kind: str
     owner: type
     forward: int | None
+    part: str
 
 
 _CALL = "call."
@@ -165,7 +167,7 @@ class Capture(Listener[Tensor]):
             else:
                 forward = self._forward_calls.get(owner)
             owner = owner.operation
-        self.calls.append(Call(kind, type(owner), forward))
+        self.calls.append(Call(kind, type(owner), forward, local.part))
         with jax.named_scope(f"{_CALL}{number}"):
             yield
 

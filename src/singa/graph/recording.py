@@ -41,7 +41,8 @@ class Node:
         name: its class, or the kernel's name: ``Convolution2d``, ``SGD``.
         direction: ``forward``, ``backward``, ``update``, or ``other``.
         number: its number among those of its name, from 1. A backward has that of its forward.
-        layer: the path of the layer whose Tensors it takes; empty if it takes none.
+        layer: the path of the layer whose Tensors it takes, or the node of an imported graph;
+            empty if it takes none.
         inputs: where each input comes from, and which of that operation's outputs it is.
         outputs: shapes and data types, as jax avals.
         forward: of a backward, the operation that it belongs to.
@@ -163,6 +164,7 @@ def _nodes(capture: Capture, equations: Sequence[Any]) -> list[Node]:
                 node.name = call.owner.__name__
                 node.is_rule = call.kind == UPDATE
                 node.forward = None if call.forward is None else of_calls.get(call.forward)
+                node.layer = call.part
             is_walking = is_walking or call.kind == BACKWARD
         nodes.append(node)
     return nodes
@@ -231,7 +233,7 @@ def _find_layers(steps: Sequence[Node]) -> None:
         if step.direction == UPDATE:
             continue
         if step.forward is not None:
-            step.layer = step.forward.layer
+            step.layer = step.layer or step.forward.layer
         for origin, _ in step.inputs:
             if isinstance(origin, Source) and origin.kind in ("parameter", "state"):
                 step.layer = step.layer or origin.name.rpartition(".")[0]

@@ -11,12 +11,12 @@ from singa.core.tensor import Tensor
 from singa.device import CTensor, Device, DType
 from singa.errors import ReportError
 from singa.graph import Recording, Steps
-from singa.model.saved import Saved
+from singa.model.exported import Exported
 from singa.report import MemoryReport, Profile, Profiler, draw, memory_report
 from singa.report.summary import Summary
 
 
-class Reported(Saved):
+class Reported(Exported):
     """The part of a Model that reports what its steps are, and what they cost."""
 
     _profiler: Profiler | None = None

@@ -20,7 +20,6 @@ from singa.operation import checks
 from singa.operation.numerics import direction
 from singa.operation.reduction import Norm
 from singa.tape import Operation, mode, wide
-from singa.tape.operation import computed
 
 __all__ = [
     "BatchNormalization2d", "ClipByNorm", "FrozenBatchNormalization2d", "GroupNormalization",
@@ -345,7 +344,7 @@ def batchnorm_2d(
                 f"BatchNormalization2d: the running mean and variance must be {batch.shape}, "
                 f"got {running.shape}"
             )
-        [running.data] = computed(RunningAverage(momentum, factor), (running.data, batch.data))
+        running.data = RunningAverage(momentum, factor)(running, batch)[0].data
     return y
 
 

@@ -125,13 +125,21 @@ class Summary:
             local.calls = None
         self.rows = []
         by_number: dict[int, LayerRow] = {}
+        row_of: dict[Tensor, LayerRow] = {}
         for branch in model.tree():
             row = LayerRow(branch.path, branch.name, type(branch.layer).__name__, branch.depth)
             self.rows.append(row)
-            call = calls.found.get(branch.layer)
-            if call is not None:
-                by_number[call.number] = row
-                row.calls, row.outputs, row.output_bytes = call.times, call.outputs, call.bytes
+            rows = [(row, calls.found.get(branch.layer))]
+            for part, made in calls.parts(branch.layer):
+                path = ".".join(filter(None, (branch.path, part.name)))
+                self.rows.append(LayerRow(path, part.name, part.kind, branch.depth + 1))
+                rows.append((self.rows[-1], made))
+                for t in made.inputs:
+                    row_of.setdefault(t, self.rows[-1])
+            for row, call in rows:
+                if call is not None:
+                    by_number[call.number] = row
+                    row.calls, row.outputs, row.output_bytes = call.times, call.outputs, call.bytes
         for equation in captured.jaxpr.eqns:
             # The innermost layer of those that belong to the model.
             scopes = str(equation.source_info.name_stack).split("/")
@@ -140,7 +148,7 @@ class Summary:
             row.multiply_adds += multiply_adds(equation)
         prefixes = {f"{row.path}." if row.path else "": row for row in self.rows}
         for name, t in model.get_states().items():
-            row = prefixes[max((p for p in prefixes if name.startswith(p)), key=len)]
+            row = row_of.get(t) or prefixes[max(filter(name.startswith, prefixes), key=len)]
             row.bytes += t.memsize()
             row.device_bytes += part_bytes(t._data)
             if t.is_parameter:
@@ -195,9 +203,15 @@ class Summary:
 
 @dataclass
 class _Call:
-    """A layer's calls; ``number`` is the order of the first calls of layers."""
+    """A layer's calls; ``number`` is the order of the first calls of layers.
+
+    What is called inside of a layer without being one is a part of it, such as a node of a graph:
+    it has a name and a kind, and its inputs are noted.
+    """
 
     number: int
+    owner: Layer | None = None
+    inputs: list[Tensor] = field(default_factory=list)
     times: int = 0
     outputs: list[tuple[int, ...]] = field(default_factory=list)
     bytes: int = 0
@@ -207,12 +221,24 @@ class _Calls:
     """Notes the layers' calls, and marks the equations of each with the layer's number."""
 
     def __init__(self) -> None:
-        self.found: dict[Layer, _Call] = {}
+        self.found: dict[Any, _Call] = {}
+        self._running: list[Layer] = []
 
-    def call(self, layer: Layer, xs: tuple[Any, ...], options: dict[str, Any]) -> Any:
-        call = self.found.setdefault(layer, _Call(len(self.found)))
+    def parts(self, layer: Layer) -> list[tuple[Any, _Call]]:
+        """The parts of a layer, with their calls."""
+        return [(key[1], call) for key, call in self.found.items() if call.owner is layer]
+
+    def call(self, layer: Any, xs: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        is_layer = isinstance(layer, Layer)
+        owner = None if is_layer else self._running[-1]
+        key = layer if is_layer else (owner, layer)
+        call = self.found.setdefault(key, _Call(len(self.found), owner))
+        if not is_layer:
+            call.inputs += [t for t in jax.tree.leaves(xs) if isinstance(t, Tensor)]
+        self._running += [layer] if is_layer else []
         with jax.named_scope(f"{_SCOPE}{call.number}"):
             outputs = layer.forward(*xs, **options)
+        del self._running[len(self._running) - is_layer :]
         tensors = [t for t in jax.tree.leaves(outputs) if isinstance(t, Tensor)]
         call.times += 1
         call.outputs = [t.shape for t in tensors]

@@ -7,7 +7,8 @@
 - ``rules/``: how each operator is computed, a file for each family.
 - ``running.py``: runs a graph.
 - ``network.py``: SONNXModel.
-- ``recording.py``: what a model computes, and ``writing.py``: as nodes.
+- ``recording.py``: what a model computes, ``history.py``: what Tensors were computed from, and
+  ``writing.py``: as nodes.
 - ``forms/``: how each operation is written, a file for each family.
 - ``batches.py``: what depends on the size of the batch.
 - ``exporting.py``: to_onnx, save and export.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from singa.core.tensor import Tensor
 from singa.device import Device, as_device, get_default_device
 from singa.errors import ArgumentError, DeviceError, FormatError
 from singa.sonnx.exporting import to_onnx
-from singa.sonnx.graph import graph_of
+from singa.sonnx.graph import Graph, Node, Value, graph_of
 from singa.sonnx.network import SONNXModel
 from singa.sonnx.reading import Source
 from singa.sonnx.running import Run, missing_operators
@@ -77,7 +78,7 @@ class SingaRep(BackendRep):
 
     Attributes:
         model: the :class:`SONNXModel`.
-        is_graph: whether :meth:`run` takes and returns Tensors whatever it is given.
+        is_graph: whether :meth:`run` returns Tensors whatever it is given, in the present mode.
 
     Example:
         >>> rep = sonnx.prepare(sonnx.to_onnx([Tensor(data=[1.0])], autograd.exp))
@@ -104,15 +105,19 @@ class SingaRep(BackendRep):
         return self.model.get_states()
 
     @property
-    def layers(self) -> list[str]:
-        """The nodes in the order in which they run."""
-        return [str(node) for node in self.model.onnx_graph.nodes]
+    def layers(self) -> list[tuple[Node, Callable[..., Any]]]:
+        """The nodes in the order in which they run, with functions that compute them."""
+        device = self.model.device
+        return [(node, partial(_computed, node, device)) for node in self.model.onnx_graph.nodes]
 
     def run(  # type: ignore[override]  # SINGA's returns a list
         self, inputs: Any, last_layers: int | None = None, aux_output: Sequence[str] = (),
         **kwargs: Any,
     ) -> list[Any]:  # fmt: skip
         """The outputs of the model in evaluation mode, as NumPy arrays; as Tensors if given some.
+
+        If ``is_graph`` is set, they are Tensors, and the mode is the present one: while
+        ``autograd.training`` is on, a backward pass reaches the parameters.
 
         Args:
             inputs: an array or a Tensor, a list of them, or a dict by name.
@@ -131,11 +136,14 @@ class SingaRep(BackendRep):
         if kwargs:
             raise ArgumentError(f"SingaRep.run: there is no option {', '.join(kwargs)}")
         given = self._in_order(inputs)
-        are_tensors = self.is_graph or any(isinstance(x, Tensor) for x in given)
+        are_tensors = any(isinstance(x, Tensor) for x in given)
         device = self.model.device
         xs = [x if isinstance(x, Tensor) else _tensor(x, device) for x in given]
+        forward = partial(self.model.forward, last_layers=last_layers, aux_output=aux_output)
+        if self.is_graph:
+            return forward(*xs)
         with training(False), no_grad():
-            ys = self.model.forward(*xs, last_layers=last_layers, aux_output=aux_output)
+            ys = forward(*xs)
         return ys if are_tensors else [_array(y) for y in ys]
 
     def _in_order(self, inputs: Any) -> list[Any]:
@@ -254,6 +262,14 @@ class SingaFrontend:
     ) -> ModelProto:
         """See :func:`to_onnx`."""
         return to_onnx(inputs, y, model_name)
+
+
+def _computed(node: Node, device: Device, *xs: Any) -> list[Any]:
+    """The outputs of a node, from all of its inputs."""
+    names = [name for name in node.inputs if name]
+    ends = tuple(Value(name, None, None) for name in node.outputs if name)
+    graph = Graph(node.name, (node,), (), ends, {})
+    return Run(graph, dict(zip(names, xs, strict=True)), device).outputs()
 
 
 def prepare(model: Source, device: Device | str | None = "CPU", **kwargs: Any) -> SingaRep:

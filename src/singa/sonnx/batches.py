@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import onnx
 
+from singa.device import is_float
 from singa.errors import FormatError
 from singa.sonnx.forms.writer import Array
 from singa.sonnx.forms.writer import Written as Node
@@ -67,7 +68,10 @@ def settle(runs: Sequence[Written], sizes: Sequence[int], batch_of: str) -> None
     made = _Computed(batch_of)
     known: dict[Any, str] = {}
     renamed: dict[str, str] = {}
+    used = users.keys() | set(first.outputs.values())
     for name, array in [*first.writer.constants.items()]:
+        if name not in used:  # a key for random numbers that are not drawn
+            continue
         arrays = [run.writer.constants[name] for run in runs]
         if all(_equal(array, other) for other in arrays[1:]):
             continue
@@ -98,8 +102,8 @@ def settle(runs: Sequence[Written], sizes: Sequence[int], batch_of: str) -> None
 def _frozen(name: str, kinds: Sequence[str]) -> str:
     used = ", ".join(Counter(kinds)) or "an output"
     return (
-        f"a constant ({name}, for {used}) depends on the values of the inputs, but no operation "
-        "has computed it"
+        f"a constant ({name}, for {used}) depends on the values of the inputs, or is random: no "
+        "operation has computed it"
     )
 
 
@@ -149,7 +153,7 @@ class _Computed:
     def _linear(self, name: str, arrays: Sequence[Array], sizes: Sequence[int]) -> bool:
         """Nodes for ``base + slope * batch size``, if each run's constant is that."""
         dtype = arrays[0].dtype
-        if dtype.kind not in "iuf":
+        if dtype.kind not in "iu" and not is_float(dtype):
             return False
         wide = [array.astype(np.float64) for array in arrays]
         slope = (wide[1] - wide[0]) / (sizes[1] - sizes[0])
@@ -173,7 +177,7 @@ class _Computed:
 
     def _inverse(self, name: str, arrays: Sequence[Array], sizes: Sequence[int]) -> bool:
         """Nodes for one divided by such a constant, as in a mean over the batch."""
-        if arrays[0].dtype.kind != "f" or any((array == 0).any() for array in arrays):
+        if not is_float(arrays[0].dtype) or any((array == 0).any() for array in arrays):
             return False
         inverse = [np.round(1 / array.astype(np.float64)).astype(array.dtype) for array in arrays]
         if any((inv == 0).any() for inv in inverse):

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import onnx
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
+from singa.core.journal import Journal
 from singa.core.tensor import Tensor
 from singa.errors import ArgumentError
 from singa.formats.files import writing
@@ -21,7 +23,9 @@ from singa.layer import Layer
 from singa.sonnx.batches import settle
 from singa.sonnx.forms.writer import Array
 from singa.sonnx.forms.writer import Written as Node
-from singa.sonnx.recording import Recording, input_names, momenta, record
+from singa.sonnx.graph import say
+from singa.sonnx.history import recorded
+from singa.sonnx.recording import Recording, input_names, momenta, record, unused
 from singa.sonnx.writing import Written, written
 
 LARGEST = 2**31 - 2**20
@@ -33,35 +37,43 @@ SMALL = 1024
 
 def to_onnx(
     inputs: Sequence[Tensor],
-    outputs: Layer | Callable[..., Any],
+    outputs: Layer | Callable[..., Any] | Tensor | Sequence[Tensor],
     model_name: str = "sonnx",
     *,
     opset: int | None = None,
     dynamic: str | Collection[str] = (),
+    training: bool = False,
 ) -> ModelProto:
     """A model as an ONNX model, for prediction.
 
     Its forward is run in evaluation mode, with these inputs and with others of the same shapes: all
     that depends on the inputs has to be computed by operations. A model that has used its own
-    numbers as constants, or chosen by an ``if``, is refused.
+    numbers as constants, or chosen by an ``if``, is refused. The model itself does not change.
 
     Operations are written as ONNX's own operators where there are some, else by several simple
     ones. An operation of your own may have a method ``to_onnx(self, writer, *xs)``, which returns
     what ``writer.add("Relu", xs[0])`` returns; ``xs`` have a shape and a dtype.
 
+    As in SINGA, the second argument may also be Tensors that were computed from the inputs while
+    ``autograd.training`` was on: the operations since then are written. They are not run again, so
+    that constants are not noticed. Parameters have their present values.
+
     Args:
         inputs: Tensors with the shapes and types of its inputs.
-        outputs: the model, a layer, or a function of Tensors.
+        outputs: the model, a layer, or a function of Tensors; or its results, a list of Tensors.
         model_name: of the graph.
         opset: the version of ONNX's operators, 13 to 28; the lowest that has those needed if None.
         dynamic: the name of the first axis of all inputs, such as ``("batch",)``: its size is open
             then. If there is none, all sizes are those given.
+        training: dropout stays in the graph, for a tool that trains it; batch normalization is
+            written for prediction, with its momentum, in each case.
 
     Returns:
         The model of the package onnx; :func:`save` writes it to a file.
 
     Raises:
-        ArgumentError: the inputs are no Tensors or have no batch, or the opset is not known.
+        ArgumentError: the inputs are no Tensors or have no batch, or the opset is not known; the
+            outputs are Tensors, and what they were computed from is not known.
         FormatError: ONNX has no operators for some operations; or the result depends on something
             that no operation has computed.
 
@@ -70,40 +82,62 @@ def to_onnx(
         >>> made = sonnx.to_onnx([Tensor(shape=(1, 3))], linear, dynamic=("batch",))
         >>> [node.op_type for node in made.graph.node]
         ['Gemm']
+        >>> autograd.training = True
+        >>> x = Tensor(data=[1.0, -1.0])
+        >>> y = autograd.exp(autograd.relu(x))
+        >>> [node.op_type for node in sonnx.to_onnx([x], [y]).graph.node]
+        ['Relu', 'Exp']
     """
-    _check(inputs, outputs)
-    function: Callable[..., Any] = outputs
-    kept: dict[int, float] = {}
-    forward = function
+    batch = _axis_name(dynamic)
+    is_past = not callable(outputs)
+    if is_past and not isinstance(inputs, Tensor):  # SINGA's programs give shapes too
+        inputs = [x for x in inputs if isinstance(x, Tensor)]
+    if isinstance(inputs, Tensor) or not all(isinstance(x, Tensor) for x in inputs) or not inputs:
+        raise ArgumentError("to_onnx: the inputs must be a list of Tensors")
+    if is_past:
+        if batch is not None:
+            raise ArgumentError(
+                "to_onnx: dynamic: the size of a batch can be open if the second argument is the "
+                "model, which is run with several sizes"
+            )
+        recording, names = recorded(inputs, outputs)
+        run = written(recording, names, opset, training=training)
+        return _model(run, [recording], [1], model_name, None)
+    return _of_function(inputs, outputs, model_name, opset, batch, training)
+
+
+def _of_function(
+    inputs: Sequence[Tensor], outputs: Any, model_name: str, opset: int | None, batch: str | None,
+    is_training: bool,
+) -> ModelProto:  # fmt: skip
+    """The model of a layer or a function, which is run with several inputs."""
+    function = forward = outputs
     if isinstance(outputs, Layer):
         # Not the call of a Model, which may train, but that of a layer, which makes its parameters.
         function, forward = partial(Layer.__call__, outputs), outputs.forward
     names = input_names(forward, len(inputs))
-    batch = _axis_name(dynamic)
     samples, sizes = _samples(inputs, batch)
-    record(function, dict(zip(names, inputs, strict=True)))
-    states = _names_of_states(outputs, names)
-    if isinstance(outputs, Layer):
-        kept = momenta(outputs)
+    with Journal() as before:
+        known = _states(outputs).keys()
+        first = record(function, dict(zip(names, inputs, strict=True)))
+        makes = any(x._stores_grad for x in before.survivors())
+        if not makes and known == _states(outputs).keys():
+            before.restore()
     recordings: list[Recording] = []
     runs: list[Written] = []
-    for sample in samples:
-        recordings.append(record(function, dict(zip(names, sample, strict=True))))
-        version = runs[0].writer.opset if runs else opset
-        runs.append(written(recordings[-1], states, kept, version, batch is not None))
+    with Journal() as before:
+        _unshare(_states(outputs).values())
+        named = _names_of_states(outputs, first, names)
+        for seed, sample in enumerate(samples):
+            given = dict(zip(names, sample, strict=True))
+            recordings.append(record(function, given, is_training, seed))
+            if isinstance(outputs, Layer):
+                recordings[-1].momenta |= momenta(outputs)
+            version = runs[0].writer.opset if runs else opset
+            runs.append(written(recordings[-1], named, version, batch is not None, is_training))
+        before.restore()
     settle(runs, sizes, names[0])
     return _model(runs[0], recordings, sizes, model_name, batch)
-
-
-def _check(inputs: Sequence[Tensor], outputs: Any) -> None:
-    if isinstance(inputs, Tensor) or not all(isinstance(x, Tensor) for x in inputs) or not inputs:
-        raise ArgumentError("to_onnx: the inputs must be a list of Tensors")
-    if not callable(outputs):
-        raise ArgumentError(
-            "to_onnx: the second argument is the model, or a function of the inputs: what a Tensor "
-            "was computed from is known only as far as gradients go, "
-            f"got {type(outputs).__name__}"
-        )
 
 
 def _axis_name(dynamic: str | Collection[str]) -> str | None:
@@ -143,19 +177,40 @@ def _of_size(array: Array, count: int) -> Array:
 
 def _changed(array: Array) -> Array:
     """Other values of the same kind: in another order, and floats with the other sign."""
-    turned = np.ascontiguousarray(array.reshape(-1)[::-1].reshape(array.shape))
+    turned = np.ascontiguousarray(array.reshape(-1)[::-1]).reshape(array.shape)
     if array.dtype.kind in "iub":
         return turned
     return (turned * -0.75 + 0.0625).astype(array.dtype)
 
 
-def _names_of_states(model: Any, taken: Sequence[str]) -> dict[int, str]:
-    """The names of parameters and states, by the identity of their arrays."""
-    if not isinstance(model, Layer):
-        return {}
+def _states(model: Any) -> dict[str, Tensor]:
+    return dict(model.get_states()) if isinstance(model, Layer) else {}
+
+
+def _unshare(states: Iterable[Tensor]) -> None:
+    """Give each Tensor an array of its own: they are told apart by their arrays."""
+    known: set[int] = set()
+    for state in states:
+        if id(state.data) in known:
+            state.data = jax.numpy.copy(state.data)
+        known.add(id(state.data))
+
+
+def _names_of_states(model: Any, first: Recording, taken: Sequence[str]) -> dict[int, str]:
+    """The names of parameters and states, by the identity of their arrays.
+
+    Args:
+        model: whose names are kept.
+        first: a recording, with what else stores gradients.
+        taken: names that are not free.
+    """
     names: dict[int, str] = {}
-    for name, state in model.get_states().items():
-        names.setdefault(id(state.data), f"{name}_" if name in taken else name)
+    used = {*taken}
+    own = {id(state.data): name for name, state in _states(model).items()}
+    for array, name in [*own.items(), *first.parameters.items()]:
+        if array not in names:
+            names[array] = unused(name, used)
+            used.add(names[array])
     return names
 
 
@@ -190,9 +245,12 @@ def _model(
     )  # fmt: skip
     opset = helper.make_opsetid("", run.writer.opset)
     version = helper.find_min_ir_version_for([opset])
-    return helper.make_model(
+    made = helper.make_model(
         graph, opset_imports=[opset], ir_version=version, producer_name="singa"
     )
+    learned = [key for key, array in run.initial.items() if id(array) in first.parameters]
+    say(made, learned, [key for key in run.initial if key not in learned])
+    return made
 
 
 def _prune(run: Written) -> None:
@@ -261,6 +319,7 @@ def export(
     *,
     opset: int | None = None,
     dynamic: str | Collection[str] = (),
+    training: bool = False,
     model_name: str = "sonnx",
 ) -> None:
     """Write a model to an ONNX file: :func:`to_onnx` and :func:`save`.
@@ -271,7 +330,7 @@ def export(
         model: a model, a layer, or a function of Tensors.
         path: of the file.
         inputs: Tensors with the shapes and types of its inputs.
-        opset, dynamic, model_name: see :func:`to_onnx`.
+        opset, dynamic, training, model_name: see :func:`to_onnx`.
 
     Raises:
         ArgumentError, FormatError: see :func:`to_onnx`.
@@ -282,7 +341,8 @@ def export(
         >>> sonnx.load("m.onnx").graph.name
         'sonnx'
     """
-    save(to_onnx(inputs, model, model_name, opset=opset, dynamic=dynamic), path)
+    made = to_onnx(inputs, model, model_name, opset=opset, dynamic=dynamic, training=training)
+    save(made, path)
 
 
 def save(

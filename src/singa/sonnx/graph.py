@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,9 @@ from singa.errors import FormatError, SingaError
 from singa.sonnx.values import Weights
 
 Array = np.ndarray[Any, Any]
+
+PARAMETERS, STATES = "singa.parameters", "singa.states"
+"""The keys under which a file says what its initial values are."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,7 @@ class Graph:
     Attributes:
         inputs: those that are not among the initial values.
         initial: the initial values by name.
+        said: the names of parameters and those of states, if the file says which they are.
     """
 
     name: str
@@ -71,6 +76,7 @@ class Graph:
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
     initial: Mapping[str, Array]
+    said: tuple[frozenset[str], frozenset[str]] | None = None
 
     def used(self) -> set[str]:
         """The names of all values that are used, in graphs inside of it too."""
@@ -105,7 +111,27 @@ def graph_of(model: ModelProto, weights: Weights) -> Graph:
     """The graph of a model, whose functions have been inlined."""
     versions = {each.domain or "": each.version for each in model.opset_import}
     versions.setdefault("", versions.get("ai.onnx", 1))
-    return _graph(model.graph, versions, weights)
+    return replace(_graph(model.graph, versions, weights), said=_said(model))
+
+
+def say(model: ModelProto, parameters: Iterable[str], states: Iterable[str]) -> None:
+    """Write into a model which of its initial values are parameters, and which are states."""
+    for key, names in ((PARAMETERS, parameters), (STATES, states)):
+        model.metadata_props.add(key=key, value=json.dumps([*names]))
+
+
+def _said(model: ModelProto) -> tuple[frozenset[str], frozenset[str]] | None:
+    found = {each.key: each.value for each in model.metadata_props}
+    try:
+        lists = [json.loads(found[key]) for key in (PARAMETERS, STATES)]
+    except (KeyError, ValueError, RecursionError):
+        return None
+    if not all(isinstance(x, list) and all(isinstance(y, str) for y in x) for x in lists):
+        return None
+    parameters, states = map(frozenset, lists)
+    names = {each.name for each in model.graph.initializer}
+    # Another tool may have changed the file: then its initial values are others.
+    return (parameters, states) if parameters | states <= names else None
 
 
 def _graph(proto: GraphProto, versions: Mapping[str, int], weights: Weights) -> Graph:

@@ -25,6 +25,9 @@ ARITHMETIC = {
 MADE_UP = re.compile(r"[_:]\d+$|^\d+$|Constant|^scalar")
 """Names that exporters give to numbers in source code; those of parameters are from the source."""
 
+OF_SOURCE = re.compile(r"Constant|^\d+$|^onnx::")
+"""Names of nodes of the kind Constant that PyTorch's exporter gives to tensors in source code."""
+
 FAR = -1e4
 """Masks that are added to scores have numbers below this one."""
 
@@ -40,7 +43,7 @@ class Roles:
 
 
 def roles_of(graph: Graph) -> Roles:
-    """Find out which initial values are learned.
+    """Find out which initial values are learned. The file may say it, as ours do.
 
     Floats are parameters where a gradient can be wanted: not where all uses say that they are
     fixed, not where they decide about shapes, and not numbers of the source code, or masks.
@@ -51,6 +54,8 @@ def roles_of(graph: Graph) -> Roles:
     that uses it, unless the nodes share a matrix too: then they are the steps of a sequence. All
     other tensors that several nodes use are tied. A state is always one for each node.
     """
+    if graph.said is not None:
+        return _said(graph, *graph.said)
     finder = _Finder()
     made = finder.graph(graph, {}, frozenset())
     return Roles(made, finder.parameters, finder.states, finder.constants)
@@ -127,8 +132,9 @@ class _Finder:
             return None
         if node.kind == "Constant":
             value: Any = node.attributes.get("value")
-            is_large = isinstance(value, np.ndarray) and value.size > 1
-            return value if is_large and _can_be_learned(value) else None
+            if not isinstance(value, np.ndarray) or OF_SOURCE.search(node.outputs[0]):
+                return None
+            return value if value.size > 1 and _can_be_learned(value) else None
         if node.kind == "Identity" and names.keys() & {*node.inputs}:  # of merged tensors
             array = self._all[names[node.inputs[0]]]
             return array if _can_be_learned(array) and _is_uniform(array) else None
@@ -227,6 +233,17 @@ def _deciding(nodes: Sequence[Node], settled: Set[str]) -> set[str]:
         if not is_shape and not found.isdisjoint(node.outputs):
             found |= settled & {*node.inputs}
     return found - {""}
+
+
+def _said(graph: Graph, parameters: frozenset[str], states: frozenset[str]) -> Roles:
+    """What the file says."""
+    of = {name: array for name, array in graph.initial.items() if str(array.dtype) in DTYPES}
+    return Roles(
+        graph,
+        {name: array for name, array in of.items() if name in parameters and is_float(array.dtype)},
+        {name: array for name, array in of.items() if name in states - parameters},
+        {name: array for name, array in graph.initial.items() if name not in parameters | states},
+    )
 
 
 def _can_be_learned(array: Array) -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -128,6 +130,18 @@ class Run:
                 self._values.pop(name, None)
 
     def _computed(self, node: Node, found: Rule, xs: list[Any]) -> tuple[Any, ...]:
+        if local.calls is None and local.capture is None:
+            return self._ruled(node, found, xs)
+        outer, local.part = local.part, node.name
+        try:
+            if local.calls is None:
+                return self._ruled(node, found, xs)
+            part = Part(node.name, node.kind, partial(self._ruled, node, found))
+            return tuple(local.calls.call(part, (xs,), {}))
+        finally:
+            local.part = outer
+
+    def _ruled(self, node: Node, found: Rule, xs: list[Any]) -> tuple[Any, ...]:
         call = NodeCall(node, self)
         if node.kind in MOVING and isinstance(xs[0], np.ndarray) and xs[0].dtype.kind in "OSU":
             places = np.arange(xs[0].size).reshape(xs[0].shape)
@@ -179,6 +193,15 @@ class Run:
         names = [each.name for each in graph.inputs]
         values = {**self._values, **graph.initial, **dict(zip(names, inputs, strict=False))}
         return Run(graph, values, self.device, copies=self._copies).outputs()
+
+
+@dataclass(frozen=True)
+class Part:
+    """A node as a row of a summary."""
+
+    name: str
+    kind: str
+    forward: Callable[..., Any] = field(compare=False)
 
 
 class NodeCall:

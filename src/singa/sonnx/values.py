@@ -15,6 +15,12 @@ from singa.errors import FormatError
 Array = np.ndarray[Any, Any]
 
 
+SHORT = {
+    "INT4": 4, "UINT4": 4, "FLOAT4E2M1": 4, "INT2": 2, "UINT2": 2, "FLOAT6E2M3": 6, "FLOAT6E3M2": 6,
+}  # fmt: skip
+"""The types of which several elements share a byte, with their numbers of bits."""
+
+
 class Weights:
     """Reads the arrays of one model.
 
@@ -103,7 +109,6 @@ def _bits(kind: int) -> int:
         raise FormatError(f"there is no type of number {kind}") from None
     if name in ("UNDEFINED", "STRING"):
         raise FormatError(f"values of the type {name} have no size")
-    short = {"INT4": 4, "UINT4": 4, "FLOAT4E2M1": 4, "INT2": 2, "UINT2": 2}
-    if name in short:
-        return short[name]
+    if name in SHORT:
+        return SHORT[name]
     return 8 * np.dtype(onnx.helper.tensor_dtype_to_np_dtype(kind)).itemsize

@@ -12,7 +12,7 @@ from singa.sonnx.forms import OMITTED
 from singa.sonnx.forms.form import form_of
 from singa.sonnx.forms.tracing import NoOperator, write_primitives
 from singa.sonnx.forms.writer import Newer, Unfit, Value, Writer
-from singa.sonnx.recording import Called, Recording
+from singa.sonnx.recording import Called, Recording, unused
 
 OLDEST, NEWEST, USUAL = 13, 28, 22
 """The sets of operators that can be asked for; newer ones than the usual only if they are."""
@@ -27,10 +27,9 @@ class Written:
         outputs: the name of the value of each output, by the output's name.
     """
 
-    def __init__(
-        self, recording: Recording, names: Mapping[int, str], opset: int, open_sizes: bool
-    ) -> None:
-        self.writer = Writer(opset, open_sizes)
+    def __init__(self, recording: Recording, names: Mapping[int, str], writer: Writer) -> None:
+        self.writer = writer
+        writer.taken |= {*recording.inputs, *recording.outputs, *names.values()}
         self.initial: dict[str, Any] = {}
         self.outputs: dict[str, str] = {}
         self._names = names
@@ -39,13 +38,13 @@ class Written:
         }
         self.missing: dict[str, str] = {}
 
-    def write(self, recording: Recording, momenta: Mapping[int, float], newest: int) -> None:
+    def write(self, recording: Recording, newest: int) -> None:
         """Write all calls that the outputs need.
 
         Args:
             newest: the newest set of operators that may be asked for.
         """
-        for array, momentum in momenta.items():
+        for array, momentum in recording.momenta.items():
             if array in self._names:
                 self.writer.momenta[self._names[array]] = momentum
         for call in recording.needed():
@@ -73,22 +72,29 @@ class Written:
 
 
 def written(
-    recording: Recording, names: Mapping[int, str], momenta: Mapping[int, float],
-    opset: int | None, open_sizes: bool,
-) -> Written:  # fmt: skip
+    recording: Recording,
+    names: Mapping[int, str],
+    opset: int | None,
+    open_sizes: bool = False,
+    training: bool = False,
+) -> Written:
     """Write a recording in the lowest set of operators that has those that its forms use.
 
     Raises:
         ArgumentError: the set of operators that was asked for is none of those known.
         FormatError: operations that cannot be written; all are named.
     """
-    if opset is not None and not OLDEST <= opset <= NEWEST:
+    is_number = isinstance(opset, int) and not isinstance(opset, bool)
+    if opset is not None and not (is_number and OLDEST <= opset <= NEWEST):
         raise ArgumentError(f"opset: from {OLDEST} to {NEWEST}, got {opset!r}")
+    taken = {*recording.inputs, *names.values()}
+    found = recording.outputs
+    recording.outputs = {unused(name, taken): y for name, y in found.items()}
     version, newest = opset or OLDEST, opset or USUAL
     while True:
-        made = Written(recording, names, version, open_sizes)
+        made = Written(recording, names, Writer(version, open_sizes, training))
         try:
-            made.write(recording, momenta, newest)
+            made.write(recording, newest)
         except Newer as error:
             wanted = error.version
             if opset is not None or wanted is None:

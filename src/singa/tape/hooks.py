@@ -134,8 +134,10 @@ def register(kind: dict[type, list[Any]], cls: type, hook: Any, chosen: Any) -> 
     return Handle(hooks, hook, removed)
 
 
-def for_class(kind: dict[type, list[Any]], cls: type) -> list[Any]:
+def for_class(kind: dict[type, list[Any]], cls: type) -> Sequence[Any]:
     """The hooks for a class: its own, and those of its base classes."""
+    if not kind:
+        return ()
     return [hook for above in cls.__mro__ for hook in kind.get(above, ())]
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from singa import operation as op
 from singa.sonnx.forms.form import Form, form
+from singa.sonnx.forms.primitives_of_elements import atan2
 from singa.sonnx.forms.writer import Unfit, Value, Writer
 
 
@@ -55,7 +56,7 @@ def _round(w: Writer, operation: Any, x: Value) -> str:
 
 @form(op.Identity)
 def _identity(w: Writer, operation: Any, x: Value) -> str:
-    return w.add("Identity", x)
+    return x
 
 
 def _promoted(w: Writer, *xs: Value) -> list[Value]:
@@ -172,3 +173,12 @@ def _clipped(w: Writer, x: Value, low: float, high: float) -> str:
         None if np.isinf(bound) else w.constant(np.asarray(bound, x.dtype)) for bound in (low, high)
     ]
     return w.add("Clip", x, *bounds)
+
+
+@form(op.Atan2)
+def _atan2(w: Writer, operation: Any, a: Value, b: Value) -> str:
+    _float(a)
+    if a.dtype != b.dtype:
+        raise Unfit("the inputs are of several types")
+    angle: str = atan2(w, a, b, out=Value("", np.broadcast_shapes(a.shape, b.shape), a.dtype))
+    return angle

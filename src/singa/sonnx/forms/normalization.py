@@ -52,3 +52,23 @@ def _group(w: Writer, operation: Any, x: Value, scale: Value, *bias: Value) -> s
     y = w.reshape(Value(made, rows.shape, x.dtype), x.shape)
     shape = (x.shape[1], *[1] * (x.ndim - 2))
     return w.add("Add", w.add("Mul", y, w.reshape(scale, shape)), w.reshape(shift, shape))
+
+
+@form(op.Dropout, of=("ratio",))
+def _dropout(w: Writer, operation: Any, x: Value, key: Value) -> str:
+    return dropped(w, operation.ratio, x) if w.training else x
+
+
+@form(op.ChannelDropout, of=("ratio",))
+def _channel_dropout(w: Writer, operation: Any, x: Value, key: Value) -> str:
+    if not w.training:
+        return x
+    shape = x.shape[:2] + (1,) * (x.ndim - 2)
+    ones = w.expand(w.constant(np.ones((1,) * x.ndim, x.dtype)), shape)
+    return w.add("Mul", x, dropped(w, operation.ratio, ones))
+
+
+def dropped(w: Writer, ratio: float, x: Value) -> Value:
+    """Dropout in training."""
+    made = w.add("Dropout", x, w.constant(np.asarray(ratio, x.dtype)), w.constant(np.asarray(True)))
+    return Value(made, x.shape, x.dtype)

@@ -176,7 +176,8 @@ def _clamp(w: Writer, low: Value, x: Value, high: Value, *, out: Any, **_: Any) 
 
 
 @primitive("atan2")
-def _atan2(w: Writer, a: Value, b: Value, *, out: Any, **_: Any) -> Any:
+def atan2(w: Writer, a: Value, b: Value, *, out: Any, **_: Any) -> Any:
+    """The angle of a point."""
     zero, half = _scalar(w, 0, a), _scalar(w, math.pi / 2, a)
     is_below = w.add("Less", a, zero)
     on_axis = w.add("Mul", w.add("Sign", a, like=a), half, like=a)

@@ -54,6 +54,24 @@ def _window_sum(
     return x
 
 
+@primitive("reduce_window_max")
+def _window_max(
+    w: Writer, x: Value, *, out: Any, window_dimensions: Any, window_strides: Any, padding: Any,
+    base_dilation: Any, window_dilation: Any, **_: Any,
+) -> Any:  # fmt: skip
+    is_of_space = {*window_dimensions[:2], *window_strides[:2]} == {1} and x.ndim > 2
+    ends = [int(each[side]) for side in (0, 1) for each in padding[2:]]
+    if {*base_dilation} != {1} or not is_of_space or any(map(any, padding[:2])):
+        raise NoOperator("the largest of windows that are not those of images")
+    if min(ends) < 0 or max(ends) >= min(window_dimensions[2:]):
+        raise NoOperator("the largest of windows with as much padding")
+    sizes, steps, gaps = (
+        [int(each) for each in given[2:]]
+        for given in (window_dimensions, window_strides, window_dilation)
+    )
+    return w.add("MaxPool", x, kernel_shape=sizes, strides=steps, dilations=gaps, pads=ends)
+
+
 def _place(kind: str) -> Callable[..., Any]:
     def write(w: Writer, x: Value, *, out: Any, axes: Any, index_dtype: Any, **_: Any) -> Any:
         if x.dtype == np.bool_:

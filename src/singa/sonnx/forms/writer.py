@@ -68,14 +68,17 @@ class Writer:
     Attributes:
         opset: the version of the set of operators.
         open_sizes: whether sizes may be of a batch whose size is open.
+        training: whether the graph is for training.
         momenta: of running averages, by the name of the running mean.
+        taken: names that are not free: those of inputs, outputs and parameters.
     """
 
-    def __init__(self, opset: int, open_sizes: bool = False) -> None:
-        self.opset, self.open_sizes = opset, open_sizes
+    def __init__(self, opset: int, open_sizes: bool = False, training: bool = False) -> None:
+        self.opset, self.open_sizes, self.training = opset, open_sizes, training
         self.nodes: list[Written] = []
         self.constants: dict[str, Array] = {}
         self._counts: dict[str, int] = {}
+        self.taken: set[str] = set()
         self.momenta: dict[str, float] = {}
 
     def mark(self) -> tuple[int, int]:
@@ -90,8 +93,10 @@ class Writer:
 
     def name(self, stem: str) -> str:
         """A name that nothing has yet."""
-        number = self._counts[stem] = self._counts.get(stem, -1) + 1
-        return f"{stem}_{number}"
+        while True:
+            number = self._counts[stem] = self._counts.get(stem, -1) + 1
+            if f"{stem}_{number}" not in self.taken:
+                return f"{stem}_{number}"
 
     def constant(self, value: Any, dtype: Any = None) -> Value:
         """A constant; a list of Python integers becomes int64, as shapes and axes are."""

@@ -129,8 +129,10 @@ def held(array: Known, device: Device) -> Tensor:
     """An array as a Tensor without a gradient, also if its type is one of ONNX's only.
 
     Users cannot make Tensors of unsigned integers, or of types of 8 and fewer bits. Inside of a
-    graph they are values like all others.
+    graph they are values like all others. Floats of 6 bits are in float32.
     """
+    if array.dtype.name.startswith("float6_"):  # XLA does not have them
+        array = array.astype(np.float32)
     if str(array.dtype) in DTYPES:
         return Tensor(data=array, device=device, requires_grad=False)
     with concrete():

@@ -19,6 +19,7 @@ from singa.sonnx.rules.rule import Call, formula, rule
 
 Known = np.ndarray[Any, Any]
 
+OF_SIX_BITS = ("float6_e2m3fn", "float6_e3m2fn")
 POWERS_OF_TWO = np.dtype(ml_dtypes.float8_e8m0fnu)
 """The type of exponents only: of block scales."""
 
@@ -71,6 +72,8 @@ def cast(x: Any, to: np.dtype[Any], saturate: bool = True, rounding: str = "up")
 
 def cast_array(x: CTensor, to: str, saturate: bool = True, rounding: str = "up") -> CTensor:
     """:func:`cast` of an array."""
+    if to in OF_SIX_BITS:
+        return _of_six_bits(x, np.dtype(to))
     dtype = jnp.dtype(to)
     if dtype == POWERS_OF_TWO:
         return _power_of_two(x, saturate, rounding)
@@ -111,6 +114,16 @@ def _short_float(x: CTensor, dtype: Any, saturate: bool) -> CTensor:
     beyond = jnp.abs(x) >= most + half if is_odd else jnp.abs(x) > most + half
     outside = jnp.inf * jnp.sign(x) if dtype == jnp.float8_e5m2 else jnp.full_like(x, jnp.nan)
     return jnp.where(beyond, outside.astype(dtype), y)
+
+
+def _of_six_bits(x: CTensor, dtype: Any) -> CTensor:
+    """The nearest numbers that a type of 6 bits has, in float32: XLA does not have the type."""
+    numbers = np.arange(32, dtype=np.uint8).view(dtype).astype(np.float32)  # from 0 upwards
+    halves = (numbers[1:] + numbers[:-1]) / 2
+    wide = x.astype(jnp.float32)
+    below, above = (jnp.searchsorted(halves, jnp.abs(wide), side=s) for s in ("left", "right"))
+    places = jnp.where(below % 2 == 0, below, above)  # between two, the even one
+    return jnp.copysign(jnp.asarray(numbers)[places], wide)
 
 
 def _power_of_two(x: CTensor, saturate: bool, rounding: str) -> CTensor:

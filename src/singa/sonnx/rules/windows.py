@@ -121,7 +121,7 @@ def _max_pool(call: Call, x: Tensor) -> Any:
     if len(call.node.outputs) == 1 and _is_plain(x, windows):
         pads = _flat(windows["pads"])
         return _LARGEST[x.ndim - 2](x, windows["window"], windows["strides"], pads)
-    least = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
+    least = -np.inf if is_float(x.dtype) else np.iinfo(x.dtype).min
     y = formula(_reduced, x, reduction="max", start=least, **windows)
     if len(call.node.outputs) < 2 or not call.node.outputs[1]:
         return y
