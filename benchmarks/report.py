@@ -21,6 +21,7 @@ class Section:
     Attributes:
         ours: the contender by whose number the others are divided.
         losses: the losses of the first five steps, if there are any.
+        memory: the peak of each process afterwards, in bytes: the device's memory on GPUs.
     """
 
     what: str
@@ -29,6 +30,7 @@ class Section:
     ours: str = COMPILED
     values: dict[str, list[float]] = field(default_factory=dict)
     losses: dict[str, list[float]] = field(default_factory=dict)
+    memory: dict[str, float] = field(default_factory=dict)
 
     def median(self, who: str) -> float:
         return statistics.median(self.values[who])
@@ -50,6 +52,7 @@ class Section:
                     "ratio": self.ratio(who),
                     "all": values,
                     "losses": self.losses.get(who),
+                    "peak memory": self.memory.get(who),
                 }
                 for who, values in self.values.items()
             },
@@ -65,6 +68,11 @@ def sections_of(results: dict[str, Any]) -> list[Section]:
             what, each["title"], units.get(what, "ms"), ours.get(what, COMPILED),
             {who: found["all"] for who, found in each["contenders"].items()},
             {who: found["losses"] for who, found in each["contenders"].items() if found["losses"]},
+            {
+                who: found["peak memory"]
+                for who, found in each["contenders"].items()
+                if found.get("peak memory")
+            },
         )
         for what, each in results.items()
     ]  # fmt: skip
@@ -82,11 +90,12 @@ def verdicts(sections: list[Section], goals: dict[Goal, float]) -> dict[Goal, fl
 
 
 def table(sections: list[Section], goals: dict[Goal, float]) -> Table:
-    shown = Table(title="Training steps: forward, backward, SGD with momentum and weight decay")
+    shown = Table(title="Training steps: forward, backward, SGD with momentum (AdamW for GPT)")
     shown.add_column("what", max_width=24)
     shown.add_column("contender", no_wrap=True)
     shown.add_column("median", justify="right", no_wrap=True)
     shown.add_column("ratio", justify="right", no_wrap=True)
+    shown.add_column("peak MiB", justify="right", no_wrap=True)
     shown.add_column("goal", no_wrap=True)
     reached = verdicts(sections, goals)
     for section in sections:
@@ -98,6 +107,7 @@ def table(sections: list[Section], goals: dict[Goal, float]) -> Table:
                 who,
                 f"{section.median(who) / UNITS[section.unit]:.3f} {section.unit}",
                 "" if ratio is None or who == section.ours else f"{ratio:.2f}",
+                f"{section.memory[who] / UNITS['MiB']:.0f}" if who in section.memory else "",
                 ", ".join(_marks(section, who, goals, reached)),
             )
             title = ""

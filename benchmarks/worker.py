@@ -48,7 +48,7 @@ class Worker:
         return seconds, losses
 
     def peak_memory(self) -> float:
-        """The peak memory of the process, in bytes."""
+        """The peak memory of the process, in bytes; of the GPU, if it computes there."""
         return float(self._ask("memory"))
 
     def _ask(self, what: str) -> Any:
@@ -75,7 +75,12 @@ _ANSWER = "answer: "
 
 
 def peak_memory() -> float:
-    """The peak memory of this process, in bytes."""
+    """The peak memory of this process, in bytes; of the GPU, if it computes there."""
+    torch, jax = sys.modules.get("torch"), sys.modules.get("jax")
+    if torch is not None and torch.cuda.is_initialized():
+        return float(torch.cuda.max_memory_allocated())
+    if torch is None and jax is not None and jax.default_backend() == "gpu":
+        return float(jax.devices()[0].memory_stats()["peak_bytes_in_use"])
     status = Path("/proc/self/status")
     if status.exists():
         # On Linux ru_maxrss includes the process that started this one; this value does not.

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from catalogue.tensors import gradient, param
-from singa import autograd, device, distributions, linalg
+from singa import autograd, device, distributions, linalg, special
 from singa.distributions import (
     Bernoulli,
     Beta,
@@ -30,6 +30,28 @@ INF, NAN = math.inf, math.nan
 FACTOR = np.array([[1.0, 0.0], [0.5, 2.0]])
 OTHER_FACTOR = np.array([[2.0, 0.0], [-0.5, 1.5]])
 COVARIANCE = FACTOR @ FACTOR.T
+
+
+def test_densities_of_large_parameters_keep_their_digits():
+    """The terms of these logarithms are of the size of a million, the logarithms are not."""
+    a, b = np.float32([1e2, 1e4, 1e5]), np.float32([3e2, 2e4, 7e5])
+    x = np.float32(a / (a + b) * (1 + 1 / np.sqrt(a)))
+    many, wide = np.round(a + np.sqrt(a)), [np.float64(each) for each in (a, b, x)]
+    for ours, theirs in (
+        (Beta(a, b).log_prob(x), stats.beta.logpdf(wide[2], wide[0], wide[1])),
+        (
+            Gamma(a, 2.0).log_prob(a / 2 + 1),
+            stats.gamma.logpdf(wide[0] / 2 + 1, wide[0], scale=0.5),
+        ),
+        (Poisson(a).log_prob(many), stats.poisson.logpmf(many.astype(int), wide[0])),
+    ):
+        assert ours.dtype == np.float32
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4)
+    shares = special.betainc(Tensor(data=a), Tensor(data=b), Tensor(data=x))
+    np.testing.assert_allclose(shares, stats.beta.cdf(wide[2], wide[0], wide[1]), rtol=1e-6)
+    at = Tensor(data=np.float32([1e6]), stores_grad=True)
+    slope = autograd.gradients(Gamma(at, 1.0).log_prob(1.001e6))[at]
+    np.testing.assert_allclose(slope, np.log(1.001) + 0.5e-6, rtol=1e-5)
 
 
 @pytest.fixture(autouse=True)

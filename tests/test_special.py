@@ -278,3 +278,14 @@ def test_numbers_and_integers_are_taken_and_others_refused():
         special.erfinv(Tensor(data=[True]))
     with pytest.raises(ArgumentError, match="order"):
         special.polygamma(-1, Tensor((2,)))
+
+
+def test_bessel_functions_are_infinite_at_infinity():
+    x = Tensor(data=[INF, -INF], stores_grad=True)
+    for function, values, slopes in (
+        (special.i0, [INF, INF], [INF, -INF]),
+        (special.i1, [INF, -INF], [INF, INF]),
+    ):
+        y = function(x)
+        assert y.tolist() == values
+        assert autograd.gradients(y.sum())[x].tolist() == slopes

@@ -11,7 +11,8 @@ _REASONS = {
     "PyTorch returns a view. Arrays of XLA have none between programs; within a compiled step it "
     "costs nothing here either.": (
         "Concat Expand Flatten Reshape Slice Split Squeeze Stack Transpose Unsqueeze ReduceSum "
-        "ReduceMean GetItem Unstack Real Imag Complex ViewAsReal ViewAsComplex"
+        "ReduceMean GetItem Unstack Real Imag Complex ViewAsReal ViewAsComplex "
+        "Diagonal"
     ),
     "On its own it has to change the order of the channels, before and after. In a step with "
     "other operations on images this happens once.": (
@@ -20,13 +21,32 @@ _REASONS = {
     ),
     "It is XLA's convolution: the native kernels are for images, over two axes.": "Convolution",
     "XLA has no vector code for it on CPUs, and calls the C library for each element.": (
-        "Acos Asin Atan Cos Sin Tan FloorDivide Remainder"
+        "Cos Sin Tan FloorDivide Fmod Remainder"
     ),
     "XLA's formula for it is longer than that of the vector library which PyTorch calls.": (
-        "Atanh BinaryCrossEntropyWithLogits Gelu Log1p LogSigmoid Pow Sinh SoftPlus"
+        "Acos Asin Atanh Gelu Log1p Pow SigmoidFocal Sinh"
     ),
-    "XLA's sort on CPUs compares pair by pair.": "Sort",
-    "XLA adds in rounds, each over all elements, where PyTorch goes through them once.": "CumSum",
+    "XLA's sort on CPUs compares pair by pair.": "Sort Quantile",
+    "XLA adds in rounds, each over all elements, where PyTorch goes through them once.": (
+        "CumSum CumProd CumMax CumMin"
+    ),
+    "XLA's transforms on CPUs are those of the library DUCC; PyTorch's are MKL's, which take half "
+    "the time.": (
+        "FourierTransform InverseFourierTransform RealFourierTransform InverseRealFourierTransform"
+    ),
+    "XLA gathers and scatters element by element.": (
+        "Frames Histogram MaskedScatter MaxUnpooling ScatterAdd SearchSorted"
+    ),
+    "All differences are written, and read again for a scale with which squares do not overflow.": (
+        "PairDistances"
+    ),
+    "There is a formula for each range of numbers, and all are computed for all numbers.": (
+        "Digamma LGamma Polygamma"
+    ),
+    "LAPACK is SciPy's, and its matrices are put into another order and back; PyTorch calls MKL.": (
+        "Determinant Inverse LogDeterminant MatrixExponential OrthogonalTriangular SingularValues "
+        "Solve SolveTriangular SymmetricEigen"
+    ),
     "XLA reads the data once for each sum in it, PyTorch's kernel once for all of them.": (
         "LayerNormalization GroupNormalization InstanceNormalization SoftMax LogSoftmax "
         "SoftMaxCrossEntropy "

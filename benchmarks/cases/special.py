@@ -28,6 +28,9 @@ def cases() -> dict[type, Case]:
     def their_betaln(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         return torch.lgamma(a) + torch.lgamma(b) - torch.lgamma(a + b)
 
+    def their_density(a: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        return (a - 1) * x.log() - x - torch.lgamma(a)
+
     def their_betainc(*xs: torch.Tensor) -> torch.Tensor:
         return torch.from_numpy(scipy.special.betainc(*[x.detach().numpy() for x in xs]))
 
@@ -41,6 +44,9 @@ def cases() -> dict[type, Case]:
             partial(special.polygamma, 1), partial(theirs.polygamma, 1), one, low=0.5, high=5
         ),
         ops.BetaLn: Case(special.betaln, their_betaln, two, low=0.5, high=5),
+        ops.LogGammaDensity: Case(
+            lambda a, x: ops.LogGammaDensity()(a, x)[0], their_density, two, low=0.5, high=15
+        ),
         # PyTorch has no gradient by the first input of these two.
         ops.GammaInc: Case(special.gammainc, theirs.gammainc, after(2.5), low=0.5, high=5),
         ops.GammaIncC: Case(special.gammaincc, theirs.gammaincc, after(2.5), low=0.5, high=5),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from benchmarks.contenders import DECAY, LR, MOMENTUM, Step
+from benchmarks.contenders import ADAMW_DECAY, ADAMW_LR, DECAY, LR, MOMENTUM, Step
 from benchmarks.workloads import Workload
 from singa import autograd, model, opt
 from singa.device import device_named
@@ -24,10 +24,13 @@ def compiled(workload: Workload, device: str, use_graph: bool = True) -> Step:
     place = device_named(device)
     x, t = Tensor(data=workload.x, device=place), Tensor(data=workload.t, device=place)
     net = workload.code.in_singa()
-    net.compile([x], use_graph=use_graph)
+    net.compile([x], use_graph=use_graph, precision=workload.precision)
     net.set_params({name: workload.params[_common(name)] for name in net.get_params()})
     assert len(net.get_params()) == len(workload.params)
-    net.optimizer = opt.SGD(LR, momentum=MOMENTUM, weight_decay=DECAY)
+    if workload.has_ids:
+        net.optimizer = opt.AdamW(ADAMW_LR, weight_decay=ADAMW_DECAY)
+    else:
+        net.optimizer = opt.SGD(LR, momentum=MOMENTUM, weight_decay=DECAY)
     return lambda: float(net(x, t))
 
 

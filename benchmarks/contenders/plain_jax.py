@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from benchmarks.contenders import DECAY, LR, MOMENTUM, Step
+from benchmarks.contenders import ADAMW_DECAY, ADAMW_LR, DECAY, LR, MOMENTUM, Step
 from benchmarks.workloads import Workload
 
 
@@ -26,15 +26,15 @@ def jitted(workload: Workload, device: str) -> Step:
         p, v, running = state
         (value, stats), g = jax.value_and_grad(loss, has_aux=True)(p, x, t)
         assert value.dtype == jnp.float32  # singa turns 64-bit types on in the whole process
-        v = {k: MOMENTUM * v[k] + g[k] + DECAY * p[k] for k in p}
-        p = {k: p[k] - LR * v[k] for k in p}
+        p, v = update(p, v, g)
         running = {k: 0.9 * running[k] + 0.1 * stats[k] for k in running}
         return (p, v, running), value
 
+    start, update = (_no_moments, _adamw) if workload.has_ids else (_no_velocities, _sgd)
     _, stats = jax.eval_shape(loss, params, x, t)
     state = (
         params,
-        {k: jnp.zeros_like(p) for k, p in params.items()},
+        start(params),
         {k: jnp.zeros(s.shape, s.dtype) for k, s in stats.items()},
     )
 
@@ -44,6 +44,33 @@ def jitted(workload: Workload, device: str) -> Step:
         return float(value)
 
     return run
+
+
+def _no_velocities(params: Any) -> Any:
+    return jax.tree.map(jnp.zeros_like, params)
+
+
+def _sgd(p: Any, v: Any, g: Any) -> Any:
+    v = {k: MOMENTUM * v[k] + g[k] + DECAY * p[k] for k in p}
+    return {k: p[k] - LR * v[k] for k in p}, v
+
+
+def _no_moments(params: Any) -> Any:
+    return _no_velocities(params), _no_velocities(params), jnp.zeros(())
+
+
+def _adamw(p: Any, moments: Any, g: Any) -> Any:
+    m, v, count = moments
+    count = count + 1
+    m = {k: 0.9 * m[k] + 0.1 * g[k] for k in p}
+    v = {k: 0.999 * v[k] + 0.001 * g[k] ** 2 for k in p}
+    m_part, v_part = 1 - 0.9**count, 1 - 0.999**count
+
+    def new(p: jax.Array, m: jax.Array, v: jax.Array) -> jax.Array:
+        step = m / m_part / (jnp.sqrt(v / v_part) + 1e-8)
+        return p - ADAMW_LR * (step + ADAMW_DECAY * p)
+
+    return {k: new(p[k], m[k], v[k]) for k in p}, (m, v, count)
 
 
 # -- what the image models are written with -------------------------------------------------------

@@ -1,38 +1,46 @@
-"""PyTorch as its users write it: torch.nn modules and torch.optim.SGD."""
+"""PyTorch as its users write it: torch.nn modules, torch.optim and torch.autocast."""
 
 from __future__ import annotations
 
 import torch
 
-from benchmarks.contenders import DECAY, LR, MOMENTUM, THREADS, Step
+from benchmarks.contenders import (
+    ADAMW_DECAY,
+    ADAMW_LR,
+    DECAY,
+    LR,
+    MOMENTUM,
+    THREADS,
+    Step,
+)
 from benchmarks.workloads import Workload
 
 
 def eager(workload: Workload, device: str) -> Step:
-    return _step(*prepared(workload, device))
+    return _step(workload, *prepared(workload, device))
 
 
 def channels_last(workload: Workload, device: str) -> Step:
     model, x, t = prepared(workload, device)
-    return _step(*use_channels_last(model, x), t)
+    return _step(workload, *use_channels_last(model, x), t)
 
 
 def compiled(workload: Workload, device: str) -> Step:
     model, x, t = prepared(workload, device)
-    return _step(torch.compile(model), x, t)
+    return _step(workload, torch.compile(model), x, t)
 
 
 def cuda_graph(workload: Workload, device: str) -> Step:
     """The whole step recorded once and replayed, which spares it all of Python's time."""
     model, x, t = prepared(workload, device)
-    sgd = torch.optim.SGD(model.parameters(), LR, momentum=MOMENTUM, weight_decay=DECAY)
+    optimizer = _optimizer(workload, model, capturable=True)
     before = {name: value.clone() for name, value in model.state_dict().items()}
 
     def step() -> torch.Tensor:
-        sgd.zero_grad()
-        loss = torch.nn.functional.cross_entropy(model(x), t)
+        optimizer.zero_grad()
+        loss = _loss(workload, model, x, t)
         loss.backward()
-        sgd.step()
+        optimizer.step()
         return loss.detach()
 
     # As PyTorch's documentation has it: a few steps on another stream before the recording ...
@@ -47,8 +55,9 @@ def cuda_graph(workload: Workload, device: str) -> Step:
         loss = step()
     # ... which are undone here, in place, so that training starts where everybody else's does.
     model.load_state_dict(before)
-    for kept in sgd.state.values():
-        kept["momentum_buffer"].zero_()
+    for kept in optimizer.state.values():
+        for value in kept.values():
+            value.zero_()
 
     def run() -> float:
         graph.replay()
@@ -68,8 +77,10 @@ def prepared(workload: Workload, device: str) -> tuple[torch.nn.Module, torch.Te
     assert own.keys() == workload.params.keys(), own.keys() ^ workload.params.keys()
     with torch.no_grad():
         for name, value in workload.params.items():
-            own[name].copy_(torch.from_numpy(value.T if value.ndim == 2 else value))
+            is_matrix = value.ndim == 2 and not workload.is_table(name)
+            own[name].copy_(torch.from_numpy(value.T if is_matrix else value))
     x, t = torch.from_numpy(workload.x), torch.from_numpy(workload.t).long()
+    x = x.long() if workload.has_ids else x
     return model.to(device).train(), x.to(device), t.to(device)
 
 
@@ -79,14 +90,32 @@ def use_channels_last(
     return model.to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last)
 
 
-def _step(model: torch.nn.Module, x: torch.Tensor, t: torch.Tensor) -> Step:
-    sgd = torch.optim.SGD(model.parameters(), LR, momentum=MOMENTUM, weight_decay=DECAY)
+def _optimizer(
+    workload: Workload, model: torch.nn.Module, capturable: bool = False
+) -> torch.optim.Optimizer:
+    if workload.has_ids:
+        return torch.optim.AdamW(
+            model.parameters(), ADAMW_LR, weight_decay=ADAMW_DECAY, capturable=capturable
+        )
+    return torch.optim.SGD(model.parameters(), LR, momentum=MOMENTUM, weight_decay=DECAY)
+
+
+def _loss(
+    workload: Workload, model: torch.nn.Module, x: torch.Tensor, t: torch.Tensor
+) -> torch.Tensor:
+    mixed = workload.precision != "float32"
+    with torch.autocast(x.device.type, torch.bfloat16, enabled=mixed):
+        return torch.nn.functional.cross_entropy(model(x), t)
+
+
+def _step(workload: Workload, model: torch.nn.Module, x: torch.Tensor, t: torch.Tensor) -> Step:
+    optimizer = _optimizer(workload, model)
 
     def step() -> float:
-        sgd.zero_grad()
-        loss = torch.nn.functional.cross_entropy(model(x), t)
+        optimizer.zero_grad()
+        loss = _loss(workload, model, x, t)
         loss.backward()
-        sgd.step()
+        optimizer.step()
         return loss.item()
 
     return step

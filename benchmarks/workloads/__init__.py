@@ -5,6 +5,9 @@ takes part: ``in_singa``, ``in_torch``, ``in_flax`` and ``in_mlx`` give a model 
 have the names of PARAMS; ``in_jax(p, x, stats)`` gives the logits, and leaves the means and
 variances of its batch norms in ``stats``. Libraries are imported in these functions, so that a
 process that measures one library's memory holds no other.
+
+A file of a language model has a VOCABULARY too: its inputs are ids, each place has a class, and
+the logits are a row for each place. It is trained by AdamW, all others by SGD with momentum.
 """
 
 from __future__ import annotations
@@ -13,30 +16,45 @@ from importlib import import_module
 
 import numpy as np
 
-NAMES = ("mlp", "cnn", "resnet", "lstm", "transformer")
+ON_GPUS_ONLY = ("resnet50",)  # a CPU would need seconds for each step
+NAMES = ("mlp", "cnn", "resnet", "vgg", *ON_GPUS_ONLY, "lstm", "transformer", "gpt")
+PRECISIONS = ("float32", "bfloat16")
 
 
 class Workload:
     """A model with one batch and the initial parameters, the same for every contender.
 
     Attributes:
-        x: the inputs; images are (N, C, H, W).
-        t: the classes (N,).
-        params: matrices are (in, out), filters (out, in, height, width).
+        x: the inputs; images are (N, C, H, W), ids (N, places).
+        t: the classes (N,), or (N * places,) of ids.
+        params: matrices are (in, out), filters (out, in, height, width), tables (ids, width).
+        precision: in which type the step computes; parameters and sums stay float32.
     """
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, name: str, precision: str = "float32") -> None:
+        self.name, self.precision = name, precision
         self.code = import_module(f"benchmarks.workloads.{name}")
         self.title: str = self.code.TITLE
+        if precision != "float32":
+            self.title += f", {precision}"
         rng = np.random.default_rng(0)
-        self.x = rng.standard_normal(self.code.INPUT, np.float32)
-        self.t = rng.integers(0, 10, len(self.x), np.int32)
+        vocabulary = getattr(self.code, "VOCABULARY", None)
+        self.has_ids = vocabulary is not None
+        if self.has_ids:
+            self.x = rng.integers(0, vocabulary, self.code.INPUT, np.int32)
+        else:
+            self.x = rng.standard_normal(self.code.INPUT, np.float32)
+        count = self.x.size if self.has_ids else len(self.x)
+        self.t = rng.integers(0, vocabulary or 10, count, np.int32)
         self.params = {key: _initial(key, shape, rng) for key, shape in self.code.PARAMS.items()}
 
     @property
     def has_images(self) -> bool:
         return self.x.ndim == 4
+
+    def is_table(self, name: str) -> bool:
+        """Whether a parameter has a row for each id or place."""
+        return name in getattr(self.code, "TABLES", ())
 
     def is_written_in(self, library: str) -> bool:
         return hasattr(self.code, f"in_{library}")
@@ -60,5 +78,7 @@ def _initial(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> np.
     if len(shape) == 1:
         # Neither 0 nor 1, so that a scale or bias that somebody forgets changes the loss.
         return 0.1 * values + ("weight" in name)
+    if "embedding" in name:
+        return np.float32(0.02) * values
     fan_in = shape[0] if len(shape) == 2 else shape[1] * shape[2] * shape[3]
     return values / np.float32(np.sqrt(fan_in))

@@ -1,3 +1,4 @@
+#include "attention_loops.h"
 #include "loops.h"
 #include "recurrence_loops.h"
 #include "xla/ffi/api/c_api.h"
@@ -6,9 +7,11 @@ namespace singa {
 
 extern const Loops kBaseline;
 extern const RecurrenceLoops kBaselineRecurrence;
+extern const AttentionLoops kBaselineAttention;
 #ifdef SINGA_X86_64
 extern const Loops kAvx2, kAvx512;
 extern const RecurrenceLoops kAvx2Recurrence, kAvx512Recurrence;
+extern const AttentionLoops kAvx2Attention, kAvx512Attention;
 #endif
 
 namespace {
@@ -16,6 +19,7 @@ namespace {
 struct Tables {
   const Loops& loops;
   const RecurrenceLoops& recurrence;
+  const AttentionLoops& attention;
 };
 
 const Tables& Best() {
@@ -27,10 +31,10 @@ const Tables& Best() {
     if (avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
         __builtin_cpu_supports("avx512vl"))
-      return Tables{kAvx512, kAvx512Recurrence};
-    if (avx2) return Tables{kAvx2, kAvx2Recurrence};
+      return Tables{kAvx512, kAvx512Recurrence, kAvx512Attention};
+    if (avx2) return Tables{kAvx2, kAvx2Recurrence, kAvx2Attention};
 #endif
-    return Tables{kBaseline, kBaselineRecurrence};
+    return Tables{kBaseline, kBaselineRecurrence, kBaselineAttention};
   }();
   return best;
 }
@@ -39,6 +43,7 @@ const Tables& Best() {
 
 const Loops& BestLoops() { return Best().loops; }
 const RecurrenceLoops& BestRecurrenceLoops() { return Best().recurrence; }
+const AttentionLoops& BestAttentionLoops() { return Best().attention; }
 
 }  // namespace singa
 

@@ -7,28 +7,10 @@
 
 #include <type_traits>
 
-#if defined(__AVX2__)
-#include <immintrin.h>
-#endif
-
 namespace singa {
 namespace {
 
 constexpr int64_t kColumns = 64;  // columns of a matrix in registers at a time
-
-// The compiler would widen these one by one.
-inline Ints Widened(const Octets& narrow) {
-#if defined(__AVX512F__)
-  __m128i octets;
-  std::memcpy(&octets, &narrow, sizeof octets);
-  return reinterpret_cast<Ints>(_mm512_cvtepu8_epi32(octets));
-#elif defined(__AVX2__)
-  return reinterpret_cast<Ints>(_mm256_cvtepu8_epi32(
-      _mm_loadl_epi64(reinterpret_cast<const __m128i*>(&narrow))));
-#else
-  return __builtin_convertvector(narrow, Ints);
-#endif
-}
 
 // Calls body(c, size) for all blocks of channels. The body is compiled twice: for whole blocks,
 // where its size is a constant, and for what is left at the end.

@@ -16,26 +16,16 @@ namespace {
 // Sums that are in registers at the same time, of the 32 of AVX-512 or the 16 of the others.
 constexpr int kSums = SINGA_VECTOR_BYTES == 64 ? 24 : 12;
 
-// tanh(x) = e / (e + 2) with e = exp(2 |x|) - 1, and the sign of x. With r what 2 |x| is more or
-// less than n log 2, e = (exp(r) - 1) 2^n + 2^n - 1: small numbers keep all their digits. Within 3
-// units in the last place.
+// tanh(x) = e / (e + 2) with e = exp(2 |x|) - 1, and the sign of x: small numbers keep all their
+// digits. Within 3 units in the last place.
 inline __attribute__((always_inline)) Floats Tanh(Floats x) {
   const Ints sign = reinterpret_cast<Ints>(x) & INT32_MIN;
   Floats y = reinterpret_cast<Floats>(reinterpret_cast<Ints>(x) ^ sign);
   y = y > 10.f ? Floats{} + 10.f : y;  // where it is 1 in float32; a NaN stays one
   y = y + y;
-  // The last bits of a float32 near 1.5 * 2^23 are an integer.
-  constexpr float kShift = 12582912.f;
-  const Floats shifted = y * 1.44269504f + kShift, n = shifted - kShift;
-  const Floats r = y - n * 0.693147181f;
-  // (exp(r) - 1 - r) / r^2, minimax for the relative error of exp(r) - 1: 1.4e-8.
-  constexpr float kCoefficients[] = {0.49999998f, 0.16666543f, 0.0416672f, 0.00836654f,
-                                     0.001388236f};
-  Floats q = Floats{} + kCoefficients[4];
-  for (int i = 4; i-- > 0;) q = q * r + kCoefficients[i];
-  const Floats power =
-      reinterpret_cast<Floats>((reinterpret_cast<Ints>(shifted) << 23) + 0x3f800000);
-  const Floats e = (r * r * q + r) * power + (power - 1.f);
+  Floats less, power;
+  SplitExp(y, less, power);
+  const Floats e = less * power + (power - 1.f);
   const Floats t = e / (e + 2.f);
   return reinterpret_cast<Floats>(reinterpret_cast<Ints>(t) | sign);
 }

@@ -6,6 +6,10 @@
 #include <cstdint>
 #include <cstring>
 
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
 namespace singa {
 namespace {
 
@@ -28,6 +32,42 @@ inline void Load(Block& block, const Number* from, int64_t size) {
 template <typename Block, typename Number>
 inline void Store(const Block& block, Number* to, int64_t size) {
   std::memcpy(to, &block, static_cast<size_t>(size) * sizeof *to);
+}
+
+// The same where mostly there are as many as in a register: the compiler knows that size, too.
+template <typename Block, typename Number>
+inline void LoadSome(Block& block, const Number* from, int64_t size) {
+  size == kBlock ? Load(block, from, kBlock) : Load(block, from, size);
+}
+
+// The compiler would widen these one by one.
+inline Ints Widened(const Octets& narrow) {
+#if defined(__AVX512F__)
+  __m128i octets;
+  std::memcpy(&octets, &narrow, sizeof octets);
+  return reinterpret_cast<Ints>(_mm512_cvtepu8_epi32(octets));
+#elif defined(__AVX2__)
+  return reinterpret_cast<Ints>(_mm256_cvtepu8_epi32(
+      _mm_loadl_epi64(reinterpret_cast<const __m128i*>(&narrow))));
+#else
+  return __builtin_convertvector(narrow, Ints);
+#endif
+}
+
+// exp(x) = less * power + power, with less = exp(r) - 1 and power = 2^n, where r is what x is more
+// or less than n log 2. x must be within the powers that float32 has; NaN gives NaN.
+inline __attribute__((always_inline)) void SplitExp(Floats x, Floats& less, Floats& power) {
+  // The last bits of a float32 near 1.5 * 2^23 are an integer.
+  constexpr float kShift = 12582912.f;
+  const Floats shifted = x * 1.44269504f + kShift, n = shifted - kShift;
+  const Floats r = x - n * 0.693147181f;
+  // (exp(r) - 1 - r) / r^2, minimax for the relative error of exp(r) - 1: 1.4e-8.
+  constexpr float kCoefficients[] = {0.49999998f, 0.16666543f, 0.0416672f, 0.00836654f,
+                                     0.001388236f};
+  Floats q = Floats{} + kCoefficients[4];
+  for (int i = 4; i-- > 0;) q = q * r + kCoefficients[i];
+  less = r * r * q + r;
+  power = reinterpret_cast<Floats>((reinterpret_cast<Ints>(shifted) << 23) + 0x3f800000);
 }
 
 }  // namespace

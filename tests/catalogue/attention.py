@@ -25,6 +25,10 @@ def grouped(q, k, v, bias):
     return ops.cat((y, weights), -1)
 
 
+def plain_causal_groups(q, k, v):
+    return plain(q, *(jnp.repeat(x, q.shape[1] // x.shape[1], 1) for x in (k, v)), causal=True)
+
+
 def plain_grouped(q, k, v, bias):
     k, v = (jnp.repeat(x, q.shape[1] // x.shape[1], 1) for x in (k, v))
     places = jnp.broadcast_to(jnp.eye(k.shape[2], dtype=q.dtype), (*k.shape[:3], k.shape[2]))
@@ -45,6 +49,10 @@ ROWS = {
     ),
     "attention with a bias": Row(
         ops.ScaledDotProductAttention, attention, plain, [*QKV, (2, 2, 3)]
+    ),
+    "attention, grouped": Row(
+        ops.ScaledDotProductAttention, partial(attention, causal=True, enable_gqa=True),
+        plain_causal_groups, [(2, 4, 3, 2), (2, 2, 3, 2), (2, 2, 3, 2)],
     ),
     "attention, grouped, with weights": Row(
         ops.ScaledDotProductAttention, grouped, plain_grouped,

@@ -17,4 +17,5 @@ class Row:
     constants: tuple[Any, ...] = ()  # further inputs, without gradients
     tolerance: float = 1e-6  # of the central differences
     draws: bool = False  # other numbers for each type, with slopes that are not those of a key
+    wide: bool = False  # computed with 64 bits, also in float32
     twice: bool = True  # jax can derive the plain formula's second derivatives

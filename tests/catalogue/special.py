@@ -14,6 +14,14 @@ def plain_betaln(a, b):
     return jax.lax.lgamma(a) + jax.lax.lgamma(b) - jax.lax.lgamma(a + b)
 
 
+def log_gamma_density(a, x):
+    return ops.LogGammaDensity()(a, x)[0]
+
+
+def plain_log_gamma_density(a, x):
+    return (a - 1) * jnp.log(x) - x - jax.lax.lgamma(a)
+
+
 def plain_betainc(x):
     return special.betainc(jnp.full_like(x, 1.5), jnp.full_like(x, 2.5), x)
 
@@ -34,6 +42,12 @@ ROWS = {
         ops.BetaLn, lambda a: ops.betaln(a, 40.0), lambda a: plain_betaln(a, 40.0), [(2, 3)],
         POSITIVE,
     ),
+    "log of a gamma density": Row(
+        ops.LogGammaDensity, log_gamma_density, plain_log_gamma_density, PAIR, POSITIVE
+    ),
+    "log of a gamma density of large numbers": Row(
+        ops.LogGammaDensity, log_gamma_density, plain_log_gamma_density, PAIR, LARGE
+    ),
     "gammainc": Row(
         ops.GammaInc, ops.gammainc, jax.lax.igamma, [(2, 3), (2, 3)], POSITIVE, twice=False
     ),
@@ -41,7 +55,8 @@ ROWS = {
         ops.GammaIncC, ops.gammaincc, jax.lax.igammac, [(2, 3), (2, 3)], POSITIVE, twice=False
     ),
     "betainc": Row(
-        ops.BetaInc, lambda x: ops.betainc(1.5, 2.5, x), plain_betainc, [(2, 3)], PROBABILITY
+        ops.BetaInc, lambda x: ops.betainc(1.5, 2.5, x), plain_betainc, [(2, 3)], PROBABILITY,
+        wide=True,
     ),
     "zeta": Row(
         ops.Zeta, lambda q: ops.zeta(2.5, q), lambda q: special.zeta(2.5, q), [(2, 3)], POSITIVE

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -267,6 +270,26 @@ def fail_on_rank_1() -> None:
     if distributed.rank() == 1:
         raise ValueError("rank 1 has had enough")
     distributed.communicator(get_default_device()).all_reduce([jnp.ones(2)])
+
+
+def kill_rank_1() -> None:
+    if distributed.rank() == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    distributed.communicator(get_default_device()).all_reduce([jnp.ones(2)])
+
+
+def exit_on_rank_1(address: str, rank: str) -> None:
+    """In the order of SINGA's programs: the optimizer first, and then the connection."""
+    sgd = opt.SGD(0.1)
+    sgd = opt.DistOpt(sgd, nccl_id=address, local_rank=int(rank), world_size=2)
+    if sgd.global_rank == 1:
+        os._exit(7)
+    time.sleep(60)
+
+
+def wait_for_ever(folder: str) -> None:
+    (Path(folder) / str(os.getpid())).touch()
+    time.sleep(600)
 
 
 def all_of_it(folder: str) -> dict[str, Any]:

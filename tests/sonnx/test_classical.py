@@ -114,6 +114,37 @@ def test_support_vectors(kernel):
     check("SVMRegressor", [normal(random, 5, 4)], attributes, domain=ML, version=1)
 
 
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("has_probabilities", [False, True])
+def test_support_vectors_of_classes(classes, has_probabilities):
+    random = np.random.default_rng(classes)
+    pairs, vectors = classes * (classes - 1) // 2, 2 * classes
+    attributes = {
+        "kernel_type": "RBF", "kernel_params": [0.3, 0.2, 2.0],
+        "rho": normal(random, pairs).tolist(),
+        "coefficients": normal(random, (classes - 1) * vectors).tolist(),
+        "support_vectors": normal(random, 4 * vectors).tolist(),
+        "vectors_per_class": [1, 3, 2][:classes] if classes == 3 else [1, 3],
+        "classlabels_ints": [7, 5, 9][:classes],
+    }  # fmt: skip
+    if has_probabilities:
+        attributes["prob_a"] = (-1 - random.random(pairs)).tolist()
+        attributes["prob_b"] = normal(random, pairs).tolist()
+    x = normal(random, 6, 4)
+    for transform in ("NONE", "LOGISTIC", "SOFTMAX"):
+        attributes["post_transform"] = transform
+        check("SVMClassifier", [x], attributes, domain=ML, version=1, outputs=2)
+
+
+def test_linear_support_vectors_of_classes():
+    random = np.random.default_rng(0)
+    attributes = {
+        "coefficients": normal(random, 12).tolist(), "classlabels_strings": ["p", "q", "r"],
+        "rho": [0.3], "kernel_type": "LINEAR", "kernel_params": [0.0, 0.0, 0.0],
+    }  # fmt: skip
+    check("SVMClassifier", [normal(random, 6, 4)], attributes, domain=ML, version=1, outputs=2)
+
+
 def test_preparation_of_features():
     random = np.random.default_rng(0)
     x = normal(random, 5, 4)
@@ -143,6 +174,13 @@ def test_labels():
 def test_patterns_that_may_take_too_long(pattern):
     with pytest.raises(FormatError, match="too long"):
         check_pattern(pattern, 100)
+
+
+def test_moving_strings():
+    names = np.array([["a", "b", "c"], ["d", "e", "f"]], object)
+    check("Reshape", [names, np.array([3, 2])])
+    check("Transpose", [names], {"perm": [1, 0]})
+    check("Gather", [names, np.array([2, 0])], {"axis": 1})
 
 
 def test_patterns_that_may_not():

@@ -22,7 +22,6 @@ EXCLUDED = {
     "test_adam": "the same",
     "test_adagrad": "the same",
     "test_gradient_of": "the same: gradients are the tape's",
-    "test_scan_sum": "Scan of version 8, which had an axis of batches",
     "test_image_decoder": "ImageDecoder is not here: image_tool and Pillow read images",
     "test_dft": "up to 2e-6 where 0 is expected: the rounding of another algorithm",
     "test_resize_downsample_scales_linear_align_corners": "its output width is a fraction there",

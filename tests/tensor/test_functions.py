@@ -164,6 +164,9 @@ def test_what_a_tensor_says_of_itself():
     t = Tensor(data=-A)
     assert (t.is_empty(), t.is_transpose(), t.is_dummy()) == (False, False, True)
     assert Tensor((0, 3)).is_empty()
+    kinds = [Tensor(data=[x]) for x in (1.0, 1, 1j, True)]
+    assert [x.is_floating_point() for x in kinds] == [True, False, False, False]
+    assert [x.is_complex() for x in kinds] == [False, False, True, False]
     assert t.contiguous() is t
     assert t.tolist() == (-A).tolist()
     assert t.l1() == 21

@@ -1,4 +1,4 @@
-"""oneDNN's convolutions and products, pooling, statistics and recurrences, as XLA custom calls.
+"""oneDNN's convolutions and products, pooling, statistics, recurrences and attention for XLA.
 
 This package only loads the library. ``singa.engine.native`` registers what is in it with jax and
 knows its arguments; the two agree if :data:`INTERFACE` is what it expects.
@@ -16,10 +16,12 @@ import jax
 
 __version__ = version("singa-xla-kernels")
 
-INTERFACE = 4
+INTERFACE = 5
 """The number of the interface: of the handlers, their arguments and their attributes."""
 
 HANDLERS = (
+    "singa_attention",
+    "singa_attention_gradient",
     "singa_convolution",
     "singa_convolution_input_gradient",
     "singa_convolution_weight_gradient",

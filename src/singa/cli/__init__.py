@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from singa.cli import bench, evaluate, info, onnx, predict, summary, train
+from singa.cli import bench, evaluate, info, launch, onnx, predict, summary, train
 from singa.cli.app import app, examples
 from singa.cli.board import board
 from singa.errors import SingaError
@@ -18,7 +18,7 @@ from singa.errors import SingaError
 __all__ = ["app", "main"]
 
 # Modules that add commands to the app.
-_COMMANDS = (train, evaluate, predict, summary, bench, info, onnx)
+_COMMANDS = (train, evaluate, predict, summary, bench, info, onnx, launch)
 
 app.command(
     epilog=examples(

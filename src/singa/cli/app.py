@@ -132,6 +132,7 @@ def _print_version(wanted: bool) -> None:
         "singa train cnn --epochs 20 --run runs/cnn --report cnn.html",
         "singa evaluate runs/cnn/best.zip",
         "singa predict runs/cnn/best.zip digit.png",
+        "singa launch --ranks 2 train.py",
         "singa info",
     )
 )

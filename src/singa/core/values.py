@@ -22,7 +22,7 @@ from singa.core.arrays import (
 )
 from singa.core.flags import Flagged
 from singa.core.watching import concrete, local
-from singa.device import CTensor, DType
+from singa.device import CTensor, DType, is_complex, is_float
 from singa.errors import CaptureError, DTypeError, ShapeError
 
 
@@ -146,6 +146,24 @@ class Valued(Flagged):
             True
         """
         return not self.size()
+
+    def is_floating_point(self) -> bool:
+        """Whether the elements are of a type of real numbers with fractions.
+
+        Example:
+            >>> Tensor(data=[1.0]).is_floating_point(), Tensor(data=[1]).is_floating_point()
+            (True, False)
+        """
+        return is_float(self.data.dtype)
+
+    def is_complex(self) -> bool:
+        """Whether the elements are of a type of complex numbers.
+
+        Example:
+            >>> Tensor(data=[1j]).is_complex(), Tensor(data=[1.0]).is_complex()
+            (True, False)
+        """
+        return is_complex(self.data.dtype)
 
     # -- writing values -----------------------------------------------------------------------
 

@@ -9,10 +9,10 @@ from singa.core.tensor import Tensor, TensorLike
 from singa.distributions.base import Distribution, parameters, within
 from singa.errors import ArgumentError, ShapeError
 from singa.operation import (
+    LogGammaDensity,
     checks,
     exp,
     floor,
-    lgamma,
     log,
     log_sigmoid,
     log_softmax,
@@ -190,7 +190,7 @@ class Poisson(Distribution):
     def log_prob(self, x: TensorLike) -> Tensor:
         x = self.value(x, self.rate)
         outside = (x < 0) | (x > floor(x))
-        return within(x, outside, 1.0, lambda x: xlogy(x, self.rate) - self.rate - lgamma(x + 1))
+        return within(x, outside, 1.0, lambda x: LogGammaDensity()(x + 1, self.rate)[0])
 
     @property
     def mean(self) -> Tensor:

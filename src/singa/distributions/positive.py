@@ -5,7 +5,7 @@ from __future__ import annotations
 from singa import random
 from singa.core.tensor import Tensor, TensorLike
 from singa.distributions.base import Distribution, parameters, within
-from singa.operation import betaln, checks, digamma, lgamma, log, xlog1py, xlogy
+from singa.operation import LogGammaDensity, betaln, checks, digamma, lgamma, log
 
 
 class Exponential(Distribution):
@@ -50,6 +50,11 @@ class Exponential(Distribution):
         return ratio - log(ratio) - 1
 
 
+def _log_density(a: Tensor, x: Tensor) -> Tensor:
+    """That of the gamma distribution of shape a and rate 1."""
+    return LogGammaDensity()(a, x)[0]
+
+
 class Gamma(Distribution):
     """The gamma distribution: for a whole ``concentration`` the time until so many events.
 
@@ -75,8 +80,7 @@ class Gamma(Distribution):
 
     def log_prob(self, x: TensorLike) -> Tensor:
         a, x = self.concentration, self.value(x, self.rate)
-        factor = a * log(self.rate) - lgamma(a)
-        return within(x, x < 0, 1.0, lambda x: xlogy(a - 1, x) - self.rate * x + factor)
+        return within(x, x < 0, 1.0, lambda x: _log_density(a, self.rate * x) + log(self.rate))
 
     @property
     def mean(self) -> Tensor:
@@ -120,8 +124,12 @@ class Beta(Distribution):
 
     def log_prob(self, x: TensorLike) -> Tensor:
         a, b, x = self.a, self.b, self.value(x, self.a)
-        outside, whole = (x < 0) | (x > 1), betaln(a, b)
-        return within(x, outside, 0.5, lambda x: xlogy(a - 1, x) + xlog1py(b - 1, -x) - whole)
+        n, outside = a + b, (x < 0) | (x > 1)
+        # By densities that stay small: the terms of the density itself grow with a and b.
+        whole = _log_density(n, n) - log(n)
+        return within(
+            x, outside, 0.5, lambda x: _log_density(a, n * x) + _log_density(b, n * (1 - x)) - whole
+        )
 
     @property
     def mean(self) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
 from itertools import chain, count, repeat, starmap
 from sys import getrefcount
 from typing import Any
@@ -15,6 +16,8 @@ from singa.core.guard import ABSENT, Guard, changed, own
 from singa.core.tensor import Tensor
 from singa.core.watching import local
 from singa.device import CTensor
+from singa.distributed import EXCHANGE
+from singa.distributed.watch import exchanging
 from singa.engine import memory
 from singa.graph.capture import Capture, read_tensor, without_calls
 from singa.graph.effects import Given, blank, fill, filler
@@ -256,8 +259,19 @@ class Program:
         communicator = self.capture.communicator
         if communicator is None or self.compiled is None:
             return self._run(*inputs)
+        exchanging(self._exchanged)
         results: Sequence[CTensor] = communicator.here(self._run(*communicator.everywhere(inputs)))
         return results
+
+    @cached_property
+    def _exchanged(self) -> str:
+        """What the ranks exchange in it, for their comparison."""
+        return " ".join(
+            str(x.aval)
+            for eqn in self.capture.jaxpr.jaxpr.eqns
+            if eqn.params.get("name") == EXCHANGE
+            for x in eqn.invars
+        )
 
     def _evaluate(
         self,

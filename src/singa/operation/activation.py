@@ -13,6 +13,8 @@ from singa.device import CTensor
 from singa.errors import ArgumentError
 from singa.operation import checks
 from singa.operation.pointwise import Pointwise, RealFunction
+from singa.operation.vectorized import log1p_of_share
+from singa.operation.vectorized import softplus as softplus_of
 from singa.tape import Operation
 
 __all__ = [
@@ -48,8 +50,6 @@ class Sigmoid(Operation):
 
 class Tanh(Operation):
     """y = tanh(x)."""
-
-    complex_numbers = "derived"
 
     complex_numbers = "derived"
 
@@ -116,14 +116,17 @@ class SoftPlus(Operation):
     def forward(self, x: CTensor) -> CTensor:
         x = checks.as_float(self, "its input", x)
         self.scaled = x * self.beta
-        y = jnp.where(self.scaled > 0, x, 0) + jnp.log1p(jnp.exp(-jnp.abs(self.scaled))) / self.beta
+        y = (
+            jnp.where(self.scaled > 0, x, 0)
+            + log1p_of_share(jnp.exp(-jnp.abs(self.scaled))) / self.beta
+        )
         return jnp.where(self.scaled > self.threshold, x, y)
 
     def backward(self, dy: CTensor) -> CTensor:
         return dy * jnp.where(self.scaled > self.threshold, 1, logistic(self.scaled))
 
 
-class LogSigmoid(RealFunction, formula=jax.nn.log_sigmoid, slope=lambda x: logistic(-x)):
+class LogSigmoid(RealFunction, formula=lambda x: -softplus_of(-x), slope=lambda x: logistic(-x)):
     """y = ln(1 / (1 + e ** -x))."""
 
 

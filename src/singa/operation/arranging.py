@@ -69,8 +69,6 @@ class _Blocks(Operation):
 
     complex_numbers = "own"
 
-    complex_numbers = "own"
-
     def __init__(self, blocksize: int, mode: str = "DCR") -> None:
         super().__init__()
         if not isinstance(blocksize, (int, np.integer)) or blocksize < 1:
@@ -129,8 +127,6 @@ class SpaceToDepth(_Blocks):
 class _Triangle(Operation):
     complex_numbers = "own"
 
-    complex_numbers = "own"
-
     def __init__(self, k: int = 0) -> None:
         super().__init__()
         self.k = checks.integer(f"{self.name}: k", k)
@@ -176,8 +172,6 @@ class Diagonal(Operation):
 
     complex_numbers = "own"
 
-    complex_numbers = "own"
-
     def __init__(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> None:
         super().__init__()
         self.offset = checks.integer(f"{self.name}: offset", offset)
@@ -198,8 +192,6 @@ class Diagonal(Operation):
 
 class Diag(Operation):
     """y = a square matrix with a vector on its k-th diagonal, and zeros elsewhere."""
-
-    complex_numbers = "own"
 
     complex_numbers = "own"
 

@@ -10,7 +10,9 @@ import jax.numpy as jnp
 
 from singa.core.tensor import Tensor, next_key, wrap
 from singa.device import CTensor, bool_, is_float
+from singa.engine.native.attention import Hidden, Kind
 from singa.errors import ArgumentError, DTypeError, ShapeError
+from singa.operation import attention_formulas as formulas
 from singa.operation import checks
 from singa.operation.products import product
 from singa.operation.random import share_kept
@@ -23,7 +25,9 @@ __all__ = ["ScaledDotProductAttention", "scaled_dot_product_attention"]
 class ScaledDotProductAttention(Operation):
     """y = dropout(softmax(scale q k^T + mask)) v, with the softmax over the keys.
 
-    Scores and their softmax are at least float32. Backward needs only the softmax of them.
+    Scores and their softmax are at least float32. If a native kernel takes the inputs, or there are
+    many weights, these are never all there at the same time: forward keeps a number for each query,
+    and backward computes them again. Otherwise backward needs only the weights.
 
     Args:
         causal: query i attends to the keys up to i only.
@@ -57,36 +61,40 @@ class ScaledDotProductAttention(Operation):
     def forward(
         self, q: CTensor, k: CTensor, v: CTensor, *more: CTensor
     ) -> CTensor | tuple[CTensor, CTensor]:
-        mask = more[0] if self.masked else None
-        self.check(q, k, v, mask)
         self.q, self.k, self.v = q, k, v
-        self.factor = 1 / math.sqrt(max(q.shape[-1], 1)) if self.scale is None else self.scale
-        wide = jnp.promote_types(q.dtype, jnp.float32)
-        scores = product(q, k, transpose_b=True, dtype=wide) * self.factor
-        self.bias = None
-        if mask is not None and mask.dtype == bool_:
-            scores = jnp.where(mask, scores, -jnp.inf)
-        elif mask is not None:
-            self.bias = mask
-            scores += mask
-        if self.causal:
-            row, column = (
-                jax.lax.broadcasted_iota(jnp.int32, scores.shape[-2:], axis) for axis in (0, 1)
-            )
-            scores = jnp.where(column <= row, scores, -jnp.inf)
-        # The weights of a query that attends to no key are 0, not NaN.
-        highest = scores.max(-1, keepdims=True, initial=-jnp.inf)
-        exp = jnp.exp(scores - jnp.where(highest == -jnp.inf, 0, highest))
+        self.mask = more[0] if self.masked else None
+        self.key = more[-1] if len(more) > self.masked else None
+        self.check(q, k, v, self.mask)
+        self.y: Any = None
+        self.lse: Any = None
+        self.weights: Any = None
+        self.kept: CTensor | None = None
+        if not self.need_weights and formulas.takes(q, k, v, self.hidden()):
+            y, self.lse = formulas.attend(self.kind(), self.hidden(), q, k, v)
+            self.y = y.astype(jnp.result_type(q, v))
+            return self.y
+        scores = formulas.scores_of(self.kind(), q, k, self.hidden().mask)
+        exp = jnp.exp(scores - formulas.base_of(scores.max(-1, keepdims=True, initial=-jnp.inf)))
         total = exp.sum(-1, keepdims=True)
+        # The weights of a query that attends to no key are 0, not NaN.
         self.weights = (exp / jnp.where(total == 0, 1, total)).astype(q.dtype)
-        self.kept = None
-        if len(more) > self.masked:
+        if self.key is not None:
             keep = jnp.float32(1 - self.dropout)
-            self.kept = jax.random.bernoulli(more[-1], keep, self.weights.shape)
+            self.kept = jax.random.bernoulli(self.key, keep, self.weights.shape)
         used = self.dropped(self.weights)
         return (product(used, v), used) if self.need_weights else product(used, v)
 
     def backward(self, dy: CTensor, *dused: CTensor) -> tuple[CTensor | None, ...]:
+        if self.weights is None:
+            dq, dk, dv, dscores = self.gradients_without_weights(dy)
+        else:
+            dq, dk, dv, dscores = self.gradients(dy, *dused)
+        has_bias = self.mask is not None and self.mask.dtype != bool_
+        mask = () if self.mask is None else (dscores if has_bias else None,)
+        return dq, dk, dv, *mask, *(() if self.key is None else (None,))
+
+    def gradients(self, dy: CTensor, *dused: CTensor) -> tuple[CTensor, ...]:
+        """Those of q, k, v and the scores, from the weights that forward has kept."""
         weights = self.weights
         dv = product(self.dropped(weights), dy, transpose_a=True)
         wide = jnp.promote_types(dy.dtype, jnp.float32)
@@ -95,15 +103,35 @@ class ScaledDotProductAttention(Operation):
             dweights += each
         weighted = weights * self.dropped(dweights)
         dscores = (weighted - weights * weighted.sum(-1, keepdims=True)).astype(dy.dtype)
-        dq = product(dscores, self.k) * self.factor
-        dk = product(dscores, self.q, transpose_a=True) * self.factor
-        mask = () if not self.masked else (None if self.bias is None else dscores,)
-        return dq, dk, dv, *mask, *(() if self.kept is None else (None,))
+        factor = self.kind().factor
+        dq = product(dscores, self.k) * factor
+        dk = product(dscores, self.q, transpose_a=True) * factor
+        return dq, dk, dv, dscores
+
+    def gradients_without_weights(self, dy: CTensor) -> tuple[CTensor, ...]:
+        """The same, from the sums of the scores' exponentials."""
+        given = self.kind(), self.hidden(), (self.y, self.lse, dy), self.q, self.k, self.v
+        # The scores' gradients are as many as the weights: XLA removes them if there is no bias.
+        return *formulas.gradients(*given), formulas.scores_gradient(*given)
 
     def dropped(self, weights: CTensor) -> CTensor:
         if self.kept is None:
             return weights
         return jnp.where(self.kept, weights / share_kept(self.dropout), 0)
+
+    def kind(self) -> Kind:
+        size = max(self.q.shape[-1], 1)
+        return Kind(1 / math.sqrt(size) if self.scale is None else self.scale, self.causal)
+
+    def hidden(self) -> Hidden:
+        mask, key, kept = self.mask, self.key, jnp.zeros(0, jnp.float32)
+        if key is not None:
+            kept = jnp.stack([1 - self.dropout, share_kept(self.dropout)]).astype(jnp.float32)
+        return Hidden(
+            jnp.zeros(0, jnp.float32) if mask is None else mask,
+            jnp.zeros(0, jnp.uint32) if key is None else key,
+            kept,
+        )
 
     def check(self, q: CTensor, k: CTensor, v: CTensor, mask: CTensor | None) -> None:
         for what, x in (("q", q), ("k", k), ("v", v)):

@@ -13,27 +13,28 @@ from jax import lax
 from singa.core.tensor import Tensor
 from singa.device import CTensor
 from singa.operation.numerics import polynomial
-from singa.operation.pointwise import RealFunction
+from singa.operation.pointwise import Formula, RealFunction
 
 __all__ = ["I0", "I1", "I0e", "I1e", "i0", "i0e", "i1", "i1e"]
 
 
-def _grown(scaled: CTensor, x: CTensor) -> CTensor:
+def _grown(scaled: Formula, x: CTensor) -> CTensor:
     """``scaled`` times e ** |x|, in two steps: that factor overflows earlier than the product."""
+    x = jnp.clip(x, -1e4, 1e4)  # the product is infinite long before, and at infinity 0 * inf
     root = jnp.exp(0.5 * jnp.abs(x))
-    return scaled * root * root
+    return scaled(x) * root * root
 
 
 def _i0(x: CTensor) -> CTensor:
-    return _grown(lax.bessel_i0e(x), x)
+    return _grown(lax.bessel_i0e, x)
 
 
 def _i1(x: CTensor) -> CTensor:
-    return _grown(lax.bessel_i1e(x), x)
+    return _grown(lax.bessel_i1e, x)
 
 
 def _i1_slope(x: CTensor) -> CTensor:
-    return _grown(lax.bessel_i0e(x) - _i1e_over(x), x)
+    return _grown(lambda x: lax.bessel_i0e(x) - _i1e_over(x), x)
 
 
 def _i1e_over(x: CTensor) -> CTensor:

@@ -41,8 +41,6 @@ class Where(Operation):
 
     complex_numbers = "own"
 
-    complex_numbers = "own"
-
     def forward(self, a: CTensor, b: CTensor, condition: CTensor) -> CTensor:
         checks.broadcastable(self, a, b, condition)
         self.condition = condition.astype(bool)

@@ -15,6 +15,7 @@ from singa.device import CTensor
 from singa.errors import DTypeError, ShapeError
 from singa.operation import checks
 from singa.operation.numerics import over
+from singa.operation.vectorized import atan2
 from singa.tape import Operation
 
 __all__ = [
@@ -65,14 +66,15 @@ class Angle(_OfComplex):
     """y = the angle of x, in (-pi, pi]; the gradient at 0 is 0, and that of real numbers too."""
 
     def forward(self, x: CTensor) -> CTensor:
-        x = checks.as_float(self, "its input", x)
-        self.size = jnp.abs(x)
-        # Divided twice: the square of the size could overflow, or become 0.
-        self.turned = 1j * over(over(x, self.size), self.size) if _is_complex(x) else None
-        return jnp.angle(x)
+        self.x = x = checks.as_float(self, "its input", x)
+        return atan2(x.imag, x.real)
 
     def backward(self, dy: CTensor) -> CTensor:
-        return jnp.zeros_like(dy) if self.turned is None else dy * self.turned
+        if not _is_complex(self.x):
+            return jnp.zeros_like(dy)
+        size = jnp.abs(self.x)
+        # Divided twice: the square of the size could overflow, or become 0.
+        return dy * 1j * over(over(self.x, size), size)
 
 
 class Polar(Operation):

@@ -33,8 +33,6 @@ class Add(Operation):
 
     complex_numbers = "own"
 
-    complex_numbers = "own"
-
     def forward(self, a: CTensor, b: CTensor) -> CTensor:
         checks.broadcastable(self, a, b)
         return a + b
@@ -45,8 +43,6 @@ class Add(Operation):
 
 class Sub(Operation):
     """y = a - b."""
-
-    complex_numbers = "own"
 
     complex_numbers = "own"
 
@@ -64,8 +60,6 @@ class Mul(Operation):
 
     complex_numbers = "derived"
 
-    complex_numbers = "derived"
-
     def forward(self, a: CTensor, b: CTensor) -> CTensor:
         checks.broadcastable(self, a, b)
         self.a, self.b = a, b
@@ -77,8 +71,6 @@ class Mul(Operation):
 
 class Div(Operation):
     """y = a / b. Integers are divided as float32."""
-
-    complex_numbers = "derived"
 
     complex_numbers = "derived"
 
@@ -138,8 +130,6 @@ class Negative(Operation):
 
     complex_numbers = "own"
 
-    complex_numbers = "own"
-
     def forward(self, x: CTensor) -> CTensor:
         checks.no_bools(self, "~x is the opposite", x)
         return -x
@@ -150,8 +140,6 @@ class Negative(Operation):
 
 class Abs(Operation):
     """y = abs(x); the gradient at 0 is 0."""
-
-    complex_numbers = "derived"
 
     complex_numbers = "derived"
 
@@ -179,8 +167,6 @@ class Identity(Operation):
 
     complex_numbers = "own"
 
-    complex_numbers = "own"
-
     def forward(self, x: CTensor) -> CTensor:
         return x
 
@@ -205,8 +191,6 @@ class Lerp(Operation):
 
 class AddCMul(Operation):
     """y = x + value a b."""
-
-    complex_numbers = "derived"
 
     complex_numbers = "derived"
     numbers = ("value",)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from singa.core.tensor import Tensor, TensorLike
 from singa.device import CTensor
-from singa.operation import checks
+from singa.operation import checks, vectorized
 from singa.operation.numerics import x_log_y
 from singa.operation.pointwise import RealFunction, as_tensors
 from singa.tape import Operation
@@ -63,7 +63,7 @@ class Entr(RealFunction, formula=_entr, slope=lambda x: -jnp.log(x) - 1):
 
 class Logit(
     RealFunction,
-    formula=lambda x: jnp.log(x) - jnp.log1p(-x),
+    formula=vectorized.logit,
     slope=lambda x: 1 / (x * (1 - x)),
 ):
     """y = ln (x / (1 - x))."""

@@ -13,8 +13,8 @@ import jax.numpy as jnp
 from jax import lax
 
 from singa.core.tensor import Tensor
-from singa.device import CTensor
-from singa.operation import checks
+from singa.device import CTensor, float32
+from singa.operation import checks, vectorized
 from singa.operation.numerics import polynomial
 from singa.operation.pointwise import RealFunction
 from singa.tape import Operation, wide
@@ -54,9 +54,18 @@ def _scaled_tail(x: CTensor) -> CTensor:
 
 
 def _erfcx(x: CTensor) -> CTensor:
+    if x.dtype == float32:
+        return vectorized.erfcx(x)
     low = jnp.where(x > 1, 1, x)
     of_low = jnp.exp(low * low) * lax.erfc(low)
     return jnp.where(x > 1, _scaled_tail(jnp.where(x > 1, x, 1)), of_low)
+
+
+def _erfcx_slope(x: CTensor) -> CTensor:
+    if x.dtype == float32:
+        return vectorized.erfcx_slope(x)
+    slope: CTensor = jax.jvp(_erfcx, (x,), (jnp.ones_like(x),))[1]
+    return slope
 
 
 def _ndtr(x: CTensor) -> CTensor:
@@ -96,13 +105,10 @@ class Erfc(
     arithmetic = "wide"
 
 
-class Erfcx(Operation):
+class Erfcx(RealFunction, formula=_erfcx, slope=_erfcx_slope):
     """y = e ** (x²) erfc(x), where erfc(x) alone would be 0."""
 
     arithmetic = "wide"
-
-    def forward(self, x: CTensor) -> CTensor:
-        return _erfcx(checks.as_float(self, "its input", x))
 
 
 class Ndtr(RealFunction, formula=_ndtr, slope=_density):

@@ -16,6 +16,7 @@ from singa.device import CTensor, has_gradients
 from singa.errors import ArgumentError
 from singa.operation import checks
 from singa.operation.pointwise import RealFunction
+from singa.operation.vectorized import logaddexp as logaddexp_of
 from singa.tape import Operation
 
 __all__ = [
@@ -66,8 +67,6 @@ class Pow(Operation):
     """
 
     complex_numbers = "derived"
-
-    complex_numbers = "derived"
     arithmetic = "wide"
 
     def forward(self, a: CTensor, b: CTensor) -> CTensor:
@@ -90,8 +89,6 @@ class Exp(Operation):
     """y = e ** x."""
 
     complex_numbers = "derived"
-
-    complex_numbers = "derived"
     arithmetic = "wide"
 
     def forward(self, x: CTensor) -> CTensor:
@@ -104,8 +101,6 @@ class Exp(Operation):
 
 class Log(RealFunction, formula=jnp.log, slope=lambda x: 1 / x):
     """y = ln x."""
-
-    complex_numbers = "derived"
 
     complex_numbers = "derived"
     arithmetic = "wide"
@@ -147,8 +142,6 @@ class Reciprocal(RealFunction, formula=lambda x: 1 / x, slope=lambda x: -1 / (x 
     """y = 1 / x."""
 
     complex_numbers = "derived"
-
-    complex_numbers = "derived"
     arithmetic = "wide"
 
 
@@ -162,8 +155,6 @@ class Erf(RealFunction, formula=jax.lax.erf, slope=_erf_slope):
 
 class Sqrt(Operation):
     """y = the square root of x."""
-
-    complex_numbers = "derived"
 
     complex_numbers = "derived"
 
@@ -191,20 +182,17 @@ class LogAddExp(Operation):
 
     def forward(self, a: CTensor, b: CTensor) -> CTensor:
         checks.broadcastable(self, a, b)
-        a, b = (checks.as_float(self, "its input", x) for x in (a, b))
-        self.nothing = jnp.isneginf(a) & jnp.isneginf(b)
-        self.difference = jnp.where(a == b, 0, a - b)  # of infinities too
-        return jnp.logaddexp(a, b)
+        self.a, self.b = (checks.as_float(self, "its input", x) for x in (a, b))
+        return logaddexp_of(self.a, self.b)
 
     def backward(self, dy: CTensor) -> tuple[CTensor, CTensor]:
-        dy = jnp.where(self.nothing, 0, dy)
-        return dy * jax.nn.sigmoid(self.difference), dy * jax.nn.sigmoid(-self.difference)
+        dy = jnp.where(jnp.isneginf(self.a) & jnp.isneginf(self.b), 0, dy)
+        gap = jnp.where(self.a == self.b, 0, self.a - self.b)  # of infinities, too
+        return dy * jax.nn.sigmoid(gap), dy * jax.nn.sigmoid(-gap)
 
 
 class Square(Operation):
     """y = x x."""
-
-    complex_numbers = "derived"
 
     complex_numbers = "derived"
 

@@ -54,8 +54,6 @@ class GetItem(_Indexed):
 
     complex_numbers = "own"
 
-    complex_numbers = "own"
-
     def forward(self, x: CTensor, *arrays: CTensor) -> CTensor:
         self.from_shape, self.arrays = x.shape, arrays
         return x.at[self.index(x.shape, arrays)].get(mode="clip")
@@ -88,8 +86,6 @@ class SetItem(_Writing):
 
     complex_numbers = "own"
 
-    complex_numbers = "own"
-
     def forward(self, x: CTensor, value: CTensor, *arrays: CTensor) -> CTensor:
         return self.place(x, value, arrays).set(value.astype(x.dtype), mode="drop")
 
@@ -104,8 +100,6 @@ class SetItem(_Writing):
 
 class AddItem(_Writing):
     """y = x, with value added to y[index], as often as the index has an element."""
-
-    complex_numbers = "own"
 
     complex_numbers = "own"
 

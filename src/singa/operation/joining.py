@@ -30,8 +30,6 @@ class Concat(Operation):
 
     complex_numbers = "own"
 
-    complex_numbers = "own"
-
     def __init__(self, axis: int = 0) -> None:
         super().__init__()
         self.axis = checks.integer(f"{self.name}: axis", axis)
@@ -60,8 +58,6 @@ class Stack(Operation):
 
     complex_numbers = "own"
 
-    complex_numbers = "own"
-
     def __init__(self, axis: int = 0) -> None:
         super().__init__()
         self.axis = checks.integer(f"{self.name}: axis", axis)
@@ -82,8 +78,6 @@ class Unstack(Operation):
 
     complex_numbers = "own"
 
-    complex_numbers = "own"
-
     def __init__(self, axis: int = 0) -> None:
         super().__init__()
         self.axis = checks.integer(f"{self.name}: axis", axis)
@@ -100,8 +94,6 @@ class Unstack(Operation):
 
 class Split(Operation):
     """Pieces of an axis: of the sizes in ``parts``, or ``num_output`` equal ones (ONNX Split)."""
-
-    complex_numbers = "own"
 
     complex_numbers = "own"
 

@@ -27,6 +27,12 @@ def is_large(a: CTensor, x: CTensor) -> CTensor:
     return (a > 200) & (x > 0) & jnp.isfinite(a) & jnp.isfinite(x) & (a.dtype == float32)
 
 
+def deviance(a: CTensor, x: CTensor) -> CTensor:
+    """The product of a and x / a - 1 - ln(x / a): 0 where x is a."""
+    eta = _eta(a, x)
+    return 0.5 * a * eta * eta
+
+
 def _eta(a: CTensor, x: CTensor) -> CTensor:
     """η, of the sign of x - a, with η² / 2 = x / a - 1 - ln(x / a)."""
     mu = (x - a) / a

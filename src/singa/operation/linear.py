@@ -26,8 +26,6 @@ class Matmul(Operation):
     """
 
     complex_numbers = "derived"
-
-    complex_numbers = "derived"
     arithmetic = "low"
 
     def forward(self, a: CTensor, b: CTensor) -> CTensor:
@@ -76,8 +74,6 @@ class Affine(Operation):
     """
 
     complex_numbers = "derived"
-
-    complex_numbers = "derived"
     arithmetic = "low"
 
     def forward(self, x: CTensor, w: CTensor, b: CTensor) -> CTensor:
@@ -100,8 +96,6 @@ class Affine(Operation):
 
 class AddBias(Operation):
     """y = x + b, with b along the last axis of x (axis 0) or along its first (axis 1)."""
-
-    complex_numbers = "own"
 
     complex_numbers = "own"
     arithmetic = "low"
@@ -134,8 +128,6 @@ class AddBias(Operation):
 
 class Gemm(Operation):
     """y = alpha A B + beta C, of matrices, with A and B optionally transposed (ONNX Gemm)."""
-
-    complex_numbers = "derived"
 
     complex_numbers = "derived"
     arithmetic = "low"
@@ -181,8 +173,6 @@ class Einsum(Operation):
     """y = a sum of products, with axes named by letters (Einstein's convention, as in NumPy)."""
 
     complex_numbers = "derived"
-
-    complex_numbers = "derived"
     arithmetic = "low"
 
     def __init__(self, equation: str) -> None:
@@ -201,8 +191,6 @@ class Einsum(Operation):
 
 class Cross(Operation):
     """y = the cross product of vectors of size 3 along an axis, with broadcasting."""
-
-    complex_numbers = "derived"
 
     complex_numbers = "derived"
 

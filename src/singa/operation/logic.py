@@ -61,13 +61,9 @@ class Equal(Predicate, holds=jnp.equal):
 
     complex_numbers = "own"
 
-    complex_numbers = "own"
-
 
 class NotEqual(Predicate, holds=jnp.not_equal):
     """y = a != b."""
-
-    complex_numbers = "own"
 
     complex_numbers = "own"
 
@@ -93,21 +89,15 @@ class IsNaN(Predicate, holds=jnp.isnan):
 
     complex_numbers = "own"
 
-    complex_numbers = "own"
-
 
 class IsInf(Predicate, holds=jnp.isinf):
     """y = whether x is infinite."""
 
     complex_numbers = "own"
 
-    complex_numbers = "own"
-
 
 class IsFinite(Predicate, holds=jnp.isfinite):
     """y = whether x is neither infinite nor NaN."""
-
-    complex_numbers = "own"
 
     complex_numbers = "own"
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
+from jax.nn import sigmoid as logistic
 
 from singa.core.tensor import Tensor
 from singa.device import CTensor
@@ -11,6 +11,7 @@ from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks
 from singa.operation.class_loss import check_class_ids
 from singa.operation.loss import Loss, check
+from singa.operation.vectorized import softplus
 
 __all__ = [
     "Hinge", "HingeEmbedding", "MarginRanking", "MultiMargin", "SoftMargin",
@@ -37,7 +38,12 @@ class SoftMargin(Loss):
 
     def values(self, x: CTensor, t: CTensor) -> CTensor:
         check(self, x, t)
-        return jax.nn.softplus(-(t.astype(x.dtype) * x))
+        self.x, self.t = x, t.astype(x.dtype)
+        return softplus(-self.t * x)
+
+    def backward(self, dy: CTensor) -> tuple[CTensor, CTensor]:
+        dy = self.spread(dy) * -logistic(-self.t * self.x)
+        return dy * self.t, dy * self.x
 
 
 class HingeEmbedding(Loss):

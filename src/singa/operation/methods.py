@@ -251,8 +251,6 @@ class _Move(Operation):
 
     complex_numbers = "own"
 
-    complex_numbers = "own"
-
     traceable = False
 
     def __init__(self, device: Device) -> None:

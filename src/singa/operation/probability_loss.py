@@ -9,6 +9,7 @@ from singa.core.tensor import Tensor
 from singa.device import CTensor
 from singa.operation import checks
 from singa.operation.loss import LEAST_LOG, Loss, check, check_weight, least
+from singa.operation.vectorized import softplus
 
 __all__ = [
     "BinaryCrossEntropy", "BinaryCrossEntropyWithLogits", "KLDivergence", "SigmoidFocal",
@@ -74,9 +75,9 @@ class BinaryCrossEntropyWithLogits(Loss):
     @staticmethod
     def formula(x: CTensor, t: CTensor, *weights: CTensor) -> CTensor:
         if len(weights) < 2:
-            losses = jax.nn.softplus(x) - t * x
+            losses = softplus(x) - t * x
         else:
-            losses = weights[1] * t * jax.nn.softplus(-x) + (1 - t) * jax.nn.softplus(x)
+            losses = weights[1] * t * softplus(-x) + (1 - t) * softplus(x)
         return losses * weights[0] if weights else losses
 
 
@@ -102,7 +103,7 @@ class SigmoidFocal(Loss):
         wrong = t * jax.nn.sigmoid(-x) + (1 - t) * jax.nn.sigmoid(x)
         # Above 0, where a power below 1 has no slope.
         wrong = jnp.maximum(wrong, float(jnp.finfo(x.dtype).tiny))
-        losses = (jax.nn.softplus(x) - t * x) * wrong ** jnp.asarray(self.gamma, x.dtype)
+        losses = (softplus(x) - t * x) * wrong ** jnp.asarray(self.gamma, x.dtype)
         if self.alpha is None:
             return losses
         return losses * (self.alpha * t + (1 - self.alpha) * (1 - t))

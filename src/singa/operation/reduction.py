@@ -81,8 +81,6 @@ class ReduceSum(Reduction):
 
     complex_numbers = "own"
 
-    complex_numbers = "own"
-
     def forward(self, x: CTensor) -> CTensor:
         return x.sum(self.reduces(x), keepdims=self.keepdims, dtype=sum_type(x))
 
@@ -92,8 +90,6 @@ class ReduceSum(Reduction):
 
 class ReduceMean(Reduction):
     """y = the mean over some axes (ONNX ReduceMean). Integers give float32."""
-
-    complex_numbers = "own"
 
     complex_numbers = "own"
 
@@ -111,8 +107,6 @@ class ReduceProd(Reduction):
     The product and its gradient are right even if partial products would overflow or underflow;
     but not those of complex numbers.
     """
-
-    complex_numbers = "derived"
 
     complex_numbers = "derived"
 

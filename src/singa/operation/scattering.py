@@ -29,8 +29,6 @@ class ScatterAdd(Along):
 
     complex_numbers = "own"
 
-    complex_numbers = "own"
-
     def forward(self, x: CTensor, indices: CTensor, updates: CTensor) -> CTensor:
         self.found = _found(self, x, indices, updates)
         dtype = wide(x.dtype)  # as there may be many updates for one element
@@ -158,8 +156,6 @@ def _expect_fitting(operation: Operation, x: CTensor, updates: CTensor) -> None:
 
 class IndexAdd(Along):
     """y = x, with alpha updates[i] added to y[indices[i]] for axis 0, and so on."""
-
-    complex_numbers = "own"
 
     complex_numbers = "own"
     numbers = ("alpha",)

@@ -60,8 +60,6 @@ class SegmentSum(_Segments):
 
     complex_numbers = "own"
 
-    complex_numbers = "own"
-
     def forward(self, x: CTensor, ids: CTensor) -> CTensor:
         self.of_ids(x, ids)
         dtype = wide(x.dtype)
@@ -73,8 +71,6 @@ class SegmentSum(_Segments):
 
 class SegmentMean(_Segments):
     """y[k] = the mean of all x[i] with ids[i] = k; 0 if there is none."""
-
-    complex_numbers = "own"
 
     complex_numbers = "own"
 

@@ -33,8 +33,6 @@ class Slice(Operation):
 
     complex_numbers = "own"
 
-    complex_numbers = "own"
-
     def __init__(
         self,
         starts: Sequence[int],
@@ -84,8 +82,6 @@ class Along(Operation):
 
 class _Gathering(Along):
     """y = x's elements at given indices."""
-
-    complex_numbers = "own"
 
     complex_numbers = "own"
 
@@ -146,8 +142,6 @@ class ScatterElements(Along):
 
     If two updates are for one element, either may be used; this one gets the gradient.
     """
-
-    complex_numbers = "own"
 
     complex_numbers = "own"
 

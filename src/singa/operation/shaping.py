@@ -26,8 +26,6 @@ class _Reshaping(Operation):
 
     complex_numbers = "own"
 
-    complex_numbers = "own"
-
     def backward(self, dy: CTensor) -> CTensor:
         return dy.reshape(self.from_shape)
 
@@ -103,8 +101,6 @@ class Transpose(Operation):
 
     complex_numbers = "own"
 
-    complex_numbers = "own"
-
     def __init__(self, axes: Sequence[int] | None = None) -> None:
         super().__init__()
         self.axes = None if axes is None else checks.integers(f"{self.name}: axes", axes)
@@ -130,8 +126,6 @@ class Expand(Operation):
 
     complex_numbers = "own"
 
-    complex_numbers = "own"
-
     def __init__(self, shape: Sequence[int]) -> None:
         super().__init__()
         self.shape = checks.integers(f"{self.name}: shape", shape)
@@ -152,8 +146,6 @@ class Expand(Operation):
 
 class Cast(Operation):
     """The same values in another data type."""
-
-    complex_numbers = "own"
 
     complex_numbers = "own"
 

@@ -11,9 +11,10 @@ import jax.numpy as jnp
 
 from singa.core.tensor import Tensor, TensorLike, as_tensor
 from singa.device import CTensor
-from singa.operation import checks
+from singa.operation import checks, vectorized
 from singa.operation.numerics import over, polynomial
 from singa.operation.pointwise import RealFunction
+from singa.operation.vectorized import turns
 from singa.tape import Operation
 
 __all__ = [
@@ -37,18 +38,14 @@ class Cos(RealFunction, formula=jnp.cos, slope=lambda x: -jnp.sin(x)):
 
     complex_numbers = "derived"
 
-    complex_numbers = "derived"
-
 
 class Cosh(RealFunction, formula=jnp.cosh, slope=jnp.sinh):
     """y = cosh x."""
 
     complex_numbers = "derived"
 
-    complex_numbers = "derived"
 
-
-class Acos(RealFunction, formula=jnp.acos, slope=lambda x: -_asin_slope(x)):
+class Acos(RealFunction, formula=vectorized.acos, slope=lambda x: -_asin_slope(x)):
     """y = arccos x."""
 
 
@@ -61,18 +58,14 @@ class Sin(RealFunction, formula=jnp.sin, slope=jnp.cos):
 
     complex_numbers = "derived"
 
-    complex_numbers = "derived"
-
 
 class Sinh(RealFunction, formula=jnp.sinh, slope=jnp.cosh):
     """y = sinh x."""
 
     complex_numbers = "derived"
 
-    complex_numbers = "derived"
 
-
-class Asin(RealFunction, formula=jnp.asin, slope=_asin_slope):
+class Asin(RealFunction, formula=vectorized.asin, slope=_asin_slope):
     """y = arcsin x."""
 
 
@@ -85,10 +78,8 @@ class Tan(RealFunction, formula=jnp.tan, slope=lambda x: 1 + jnp.tan(x) ** 2):
 
     complex_numbers = "derived"
 
-    complex_numbers = "derived"
 
-
-class Atan(RealFunction, formula=jnp.atan, slope=lambda x: 1 / (1 + x * x)):
+class Atan(RealFunction, formula=vectorized.atan, slope=lambda x: 1 / (1 + x * x)):
     """y = arctan x."""
 
 
@@ -96,17 +87,9 @@ class Atanh(RealFunction, formula=jnp.atanh, slope=lambda x: 1 / ((1 - x) * (1 +
     """y = artanh x."""
 
 
-def _turns(x: CTensor) -> tuple[CTensor, CTensor]:
-    """sin(pi x) and cos(pi x), which are exact for whole and half numbers."""
-    whole = jnp.round(x)
-    sign = 1 - 2 * jnp.abs(jnp.fmod(whole, 2))
-    rest = (x - whole) * math.pi
-    return sign * jnp.sin(rest), sign * jnp.cos(rest)
-
-
 def _sinc(x: CTensor) -> CTensor:
     used = jnp.where((x == 0) | jnp.isinf(x), 1, x)
-    return jnp.where(x == 0, 1, _turns(used)[0] / (used * math.pi))
+    return jnp.where(x == 0, 1, turns(used)[0] / (used * math.pi))
 
 
 _SINC_SLOPE = [2 * k * (-1) ** k / math.factorial(2 * k + 1) for k in range(7, 0, -1)]
@@ -117,7 +100,8 @@ def _sinc_slope(x: CTensor) -> CTensor:
     is_near = jnp.abs(x) < 0.15
     near, far = jnp.where(is_near, x, 0) * math.pi, jnp.where(is_near | jnp.isinf(x), 1, x)
     of_near = math.pi * near * polynomial(_SINC_SLOPE, near * near)
-    return jnp.where(is_near, of_near, (_turns(far)[1] - _sinc(far)) / far)
+    sine, cosine = turns(far)
+    return jnp.where(is_near, of_near, (cosine - sine / (far * math.pi)) / far)
 
 
 class Sinc(RealFunction, formula=_sinc, slope=_sinc_slope):
@@ -148,7 +132,7 @@ class Atan2(_RightTriangle):
     """y = the angle of the point (b, a), in (-pi, pi]; the gradient at the origin is 0."""
 
     def of(self, a: CTensor, b: CTensor) -> CTensor:
-        return jnp.arctan2(a, b)
+        return vectorized.atan2(a, b)
 
     def backward(self, dy: CTensor) -> tuple[CTensor, CTensor]:
         # Divided twice: the square of the hypotenuse could overflow, or become 0.

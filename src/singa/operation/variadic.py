@@ -26,8 +26,6 @@ class Sum(Operation):
 
     complex_numbers = "own"
 
-    complex_numbers = "own"
-
     def forward(self, *xs: CTensor) -> CTensor:
         return self.total(*xs).astype(jnp.result_type(*xs))
 

@@ -3,6 +3,7 @@
 - ``reading.py``: files, and their arrays in ``values.py``.
 - ``graph.py``: a graph as plain Python objects.
 - ``roles.py``: which initial values are learned.
+- ``bounds.py``: how much a file may ask for.
 - ``rules/``: how each operator is computed, a file for each family.
 - ``running.py``: runs a graph.
 - ``network.py``: SONNXModel.

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto
 
-from singa.errors import FormatError
+from singa.errors import FormatError, SingaError
 from singa.sonnx.values import Weights
 
 Array = np.ndarray[Any, Any]
@@ -94,6 +94,13 @@ def inner_graphs(node: Node) -> list[Graph]:
     return [each for each in node.attributes.values() if isinstance(each, Graph)]
 
 
+DAMAGED = (
+    ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError,
+    ValueError,
+)  # fmt: skip
+"""What Python and the package onnx raise for a file in which something does not fit."""
+
+
 def graph_of(model: ModelProto, weights: Weights) -> Graph:
     """The graph of a model, whose functions have been inlined."""
     versions = {each.domain or "": each.version for each in model.opset_import}
@@ -108,7 +115,15 @@ def _graph(proto: GraphProto, versions: Mapping[str, int], weights: Weights) -> 
     for sparse in proto.sparse_initializer:
         initial[sparse.values.name] = weights.dense(sparse)
     names: dict[str, int] = {}
-    nodes = [_node(each, versions, weights, names) for each in proto.node]
+    nodes = []
+    for each in proto.node:
+        try:
+            nodes.append(_node(each, versions, weights, names))
+        except DAMAGED as error:
+            if isinstance(error, SingaError):
+                raise
+            name = each.name or each.op_type
+            raise FormatError(f"{name}: it cannot be read: {error}") from None
     return Graph(
         proto.name,
         tuple(_sorted(nodes)),

@@ -16,7 +16,7 @@ from singa.sonnx.graph import Graph
 from singa.sonnx.reading import Source, read
 from singa.sonnx.roles import roles_of
 from singa.sonnx.rules.rule import held
-from singa.sonnx.running import Run, missing_operators
+from singa.sonnx.running import Copies, Run, missing_operators
 
 
 class SONNXModel(Model):
@@ -68,6 +68,7 @@ class SONNXModel(Model):
             )
             self.register_states(**{self._attribute(name): made})
         self._constants = dict(roles.constants)
+        self._copies = Copies(self._constants.values())
 
     def _attribute(self, name: str) -> str:
         """The attribute for an initial value: its name, unless something else has it."""
@@ -84,7 +85,8 @@ class SONNXModel(Model):
 
         Args:
             xs: its inputs: Tensors, NumPy arrays, and lists of them for sequences. Strings, and
-                numbers of types that a Tensor does not have, are arrays.
+                numbers of types that a Tensor does not have, are arrays. A Python number is known
+                beforehand, so that branches and shapes may depend on it in a compiled step.
             aux_output: names of further values to return, after the outputs.
             last_layers: of the nodes, run all but the last: -1 is all of them, -2 all but the last
                 one. The outputs are those of the last node that ran.
@@ -95,8 +97,10 @@ class SONNXModel(Model):
         count = None if last_layers is None else _count(graph, last_layers)
         values: dict[str, Any] = {name: getattr(self, a) for name, a in self._initial_names.items()}
         values |= self._constants
-        values |= {each.name: self._input(x) for each, x in zip(graph.inputs, xs, strict=False)}
-        return Run(graph, values, self.device, aux_output).outputs(count)
+        for each, x in zip(graph.inputs, xs, strict=False):
+            is_number = isinstance(x, (bool, int, float))
+            values[each.name] = np.asarray(x, each.dtype) if is_number else self._input(x)
+        return Run(graph, values, self.device, aux_output, self._copies).outputs(count)
 
     def _input(self, x: Any) -> Any:
         if isinstance(x, list):

@@ -11,8 +11,8 @@ import onnx.inliner
 from google.protobuf.message import DecodeError
 from onnx import ModelProto, NodeProto
 
-from singa.errors import DataError, FormatError
-from singa.sonnx.graph import Graph, graph_of
+from singa.errors import DataError, FormatError, SingaError
+from singa.sonnx.graph import DAMAGED, Graph, graph_of
 from singa.sonnx.running import missing_operators
 from singa.sonnx.values import Weights
 
@@ -69,6 +69,16 @@ def read(source: Source) -> Graph:
     else:
         folder = Path(source).parent
         model = load(source)
+    try:
+        return _graph(model, folder)
+    except (*DAMAGED, RuntimeError) as error:
+        if isinstance(error, SingaError):
+            raise
+        lines = str(error).splitlines() or [type(error).__name__]
+        raise FormatError(f"{model.graph.name}: it cannot be read: {lines[0]}") from error
+
+
+def _graph(model: ModelProto, folder: Path | None) -> Graph:
     if model.functions:
         model = onnx.inliner.inline_local_functions(model)
     graph = graph_of(model, Weights(folder))
@@ -96,7 +106,7 @@ def _defined_by_others(graph: Graph) -> list[tuple[str, str]]:
     """The operators without a rule that ONNX defines by other operators."""
     found = []
     for node in missing_operators(graph):
-        if onnx.defs.has(node.kind, node.domain):
+        if 0 < node.version < 2**31 and onnx.defs.has(node.kind, node.domain):
             schema: Any = onnx.defs.get_schema(node.kind, node.version, node.domain)
             if schema.has_function or schema.has_context_dependent_function:
                 found.append((node.domain, node.kind))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,12 +12,19 @@ from singa.core.tensor import Tensor
 from singa.core.watching import local, outside_capture
 from singa.device import Device
 from singa.errors import CaptureError, FormatError, SingaError
+from singa.sonnx.bounds import check_sizes
 from singa.sonnx.graph import Graph, Node, inner_graphs
-from singa.sonnx.rules.rule import Rule, held, rule_of
+from singa.sonnx.rules.rule import Rule, held, looked_at, rule_of
 from singa.tape import mode
 
 LARGEST_KNOWN = 2**16
 """Results with more elements are computed on the device, even if they are known beforehand."""
+
+MOVING = {
+    "Expand", "Flatten", "Gather", "Identity", "Reshape", "Slice", "Squeeze", "Tile", "Transpose",
+    "Unsqueeze",
+}  # fmt: skip
+"""Operators that only move elements: of strings, they move the places."""
 
 
 def missing_operators(graph: Graph) -> list[Node]:
@@ -29,6 +36,26 @@ def missing_operators(graph: Graph) -> list[Node]:
     return [*found.values()]
 
 
+class Copies:
+    """The constants of a model on its device, so that they are copied there once.
+
+    Args:
+        arrays: the constants. All other arrays are copied each time.
+    """
+
+    def __init__(self, arrays: Iterable[np.ndarray[Any, Any]] = ()) -> None:
+        self._arrays = {id(each): each for each in arrays}
+        self._made: dict[int, Tensor] = {}
+
+    def of(self, x: np.ndarray[Any, Any], device: Device) -> Tensor:
+        """An array as a Tensor without a gradient."""
+        if id(x) not in self._arrays:
+            return held(x, device)
+        if id(x) not in self._made:
+            self._made[id(x)] = held(x, device)
+        return self._made[id(x)]
+
+
 class Run:
     """One run of a graph.
 
@@ -38,6 +65,7 @@ class Run:
             or lists of them.
         device: for constants.
         kept: names of results to keep until the end; None: only the outputs.
+        copies: what the runs of a model share.
     """
 
     def __init__(
@@ -46,6 +74,7 @@ class Run:
         values: Mapping[str, Any],
         device: Device,
         kept: Sequence[str] = (),
+        copies: Copies | None = None,
     ) -> None:
         self._graph, self.device = graph, device
         self._values = dict(values)
@@ -53,6 +82,7 @@ class Run:
         self._uses.update(each.name for each in graph.outputs)
         self._uses.update(kept)
         self._kept = [*kept]
+        self._copies = Copies() if copies is None else copies
 
     def outputs(self, count: int | None = None) -> list[Any]:
         """Run the nodes; the values of the outputs, then those that are kept.
@@ -80,9 +110,15 @@ class Run:
         xs = [_plain(self._value(name)) if name else None for name in node.inputs]
         try:
             ys = self._computed(node, found, xs)
-        except (SingaError, TypeError, ValueError, IndexError) as error:
+        except SingaError as error:
             error.add_note(f"in the node {node}")
             raise
+        except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RuntimeError,
+                MemoryError, NotImplementedError) as error:  # fmt: skip
+            lines = str(error).splitlines() or [type(error).__name__]
+            made = FormatError(f"{node}: what it is given does not fit: {lines[0]}")
+            made.add_note(f"in the node {node}")
+            raise made from error
         for name, y in zip(node.outputs, ys, strict=False):
             if name:
                 self._values[name] = y
@@ -93,16 +129,33 @@ class Run:
 
     def _computed(self, node: Node, found: Rule, xs: list[Any]) -> tuple[Any, ...]:
         call = NodeCall(node, self)
+        if node.kind in MOVING and isinstance(xs[0], np.ndarray) and xs[0].dtype.kind in "OSU":
+            places = np.arange(xs[0].size).reshape(xs[0].shape)
+            (moved,) = self._computed(node, found, [places, *xs[1:]])
+            return (xs[0].reshape(-1)[looked_at(moved, str(node))],)
         are_known = all(x is None or isinstance(x, np.ndarray) for x in xs)
-        if not (are_known and found.follows and not inner_graphs(node)):
-            return _as_tuple(found.function(call, *self._inputs(found, xs)))
+        has_graphs = bool(inner_graphs(node))
+        if has_graphs or not (are_known and found.follows):
+            inputs = self._inputs(found, xs, has_graphs)
+            check_sizes(node, inputs)
+            return _as_tuple(found.function(call, *inputs))
         with outside_capture():
-            ys = _as_tuple(found.function(call, *self._inputs(found, xs)))
+            inputs = self._inputs(found, xs)
+            check_sizes(node, inputs)
+            ys = _as_tuple(found.function(call, *inputs))
             return tuple([_known(y) for y in ys])
 
-    def _inputs(self, found: Rule, xs: list[Any]) -> list[Any]:
+    def _inputs(self, found: Rule, xs: list[Any], are_plain: bool = False) -> list[Any]:
+        """The inputs as a rule wants them.
+
+        Args:
+            found, xs: the rule, and the values.
+            are_plain: whether what is known stays an array: for graphs inside of the node, whose
+                conditions and counters may follow from shapes.
+        """
         return [
-            self._known_input(x) if i in found.known else self._tensor(x) for i, x in enumerate(xs)
+            self._known_input(x) if i in found.known else x if are_plain else self._tensor(x)
+            for i, x in enumerate(xs)
         ]
 
     def _known_input(self, x: Any) -> Any:
@@ -117,14 +170,15 @@ class Run:
 
     def _tensor(self, x: Any) -> Any:
         if isinstance(x, np.ndarray) and x.dtype.kind not in "OSU":
-            return held(x, self.device)
+            # A compiled step has it as a constant, which XLA can compute with.
+            return held(x, self.device) if local.capture else self._copies.of(x, self.device)
         return x
 
     def inside(self, graph: Graph, inputs: Sequence[Any]) -> list[Any]:
         """The outputs of a graph inside a node, which may use the values outside of it."""
         names = [each.name for each in graph.inputs]
         values = {**self._values, **graph.initial, **dict(zip(names, inputs, strict=False))}
-        return Run(graph, values, self.device).outputs()
+        return Run(graph, values, self.device, copies=self._copies).outputs()
 
 
 class NodeCall:

@@ -97,7 +97,12 @@ class Weights:
 
 def _bits(kind: int) -> int:
     """The size of one element of an ONNX type."""
-    name = TensorProto.DataType.Name(kind)
+    try:
+        name = TensorProto.DataType.Name(kind)
+    except ValueError:
+        raise FormatError(f"there is no type of number {kind}") from None
+    if name in ("UNDEFINED", "STRING"):
+        raise FormatError(f"values of the type {name} have no size")
     short = {"INT4": 4, "UINT4": 4, "FLOAT4E2M1": 4, "INT2": 2, "UINT2": 2}
     if name in short:
         return short[name]

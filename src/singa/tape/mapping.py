@@ -35,7 +35,9 @@ def vmap(
     to sample. The gradient of a recorded call computes the function again, as :func:`checkpoint`
     does.
 
-    Keep the result and call it many times: its program is compiled for each new kind of call.
+    Keep the result and call it many times: its program is compiled for each new kind of call. It is
+    also compiled again if the function reads another Tensor from outside than before: pass a Tensor
+    that is new in each call as an argument, with ``in_axes`` None for it.
 
     Args:
         function: from Tensors of one sample to a Tensor, or to Tensors in tuples, lists and dicts.

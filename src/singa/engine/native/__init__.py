@@ -1,7 +1,7 @@
 """Native CPU kernels, if their distribution ``singa-xla-kernels`` is installed.
 
 They are XLA custom calls: convolution and products of matrices by oneDNN, pooling, the sums of
-batch normalization, and recurrences.
+batch normalization, recurrences, and attention.
 Nothing depends on them. Every operation also has a formula in ``jax.numpy``, and passes it to
 :func:`run` together with the kernel that may replace it on a CPU.
 
@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-_INTERFACE = 4  # the version of singa_kernels' interface that this package calls
+_INTERFACE = 5  # the version of singa_kernels' interface that this package calls
 
 
 def _load() -> tuple[ctypes.CDLL | None, str]:
@@ -62,10 +62,15 @@ def supports(*xs: Array | jax.ShapeDtypeStruct) -> bool:
 
 def run(kernel: Callable[..., Any], formula: Callable[..., Any], *xs: Array) -> Any:
     """``kernel(*xs)`` on a CPU, ``formula(*xs)`` elsewhere; the derivatives are the formula's."""
-    native = jax.custom_jvp(kernel)
+    return jax.lax.platform_dependent(*xs, cpu=differentiated(kernel, formula), default=formula)
 
-    @native.defjvp
+
+def differentiated(function: Callable[..., Any], formula: Callable[..., Any]) -> Any:
+    """The function, with the derivatives of a formula for the same values."""
+    differentiable = jax.custom_jvp(function)
+
+    @differentiable.defjvp
     def tangents(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> Any:
-        return native(*primals), jax.jvp(formula, primals, tangents)[1]
+        return differentiable(*primals), jax.jvp(formula, primals, tangents)[1]
 
-    return jax.lax.platform_dependent(*xs, cpu=native, default=formula)
+    return differentiable

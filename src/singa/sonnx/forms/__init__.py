@@ -63,6 +63,7 @@ OMITTED: dict[type, str] = {
     op.Digamma: _SPECIAL,
     op.Polygamma: _SPECIAL,
     op.BetaLn: _SPECIAL,
+    op.LogGammaDensity: _SPECIAL,
     op.GammaInc: _SPECIAL,
     op.GammaIncC: _SPECIAL,
     op.BetaInc: _SPECIAL,

@@ -21,6 +21,7 @@ from singa.sonnx.rules import (
     selection,
     shaping,
     signal,
+    support_vectors,
     text,
     types,
     vision,
@@ -30,5 +31,6 @@ from singa.sonnx.rules import (
 __all__ = [
     "attention", "classical", "control", "elementwise", "linear", "logic", "loss",
     "microsoft", "normalization", "quantized", "random", "recurrent", "reduction",
-    "resizing", "selection", "shaping", "signal", "text", "types", "vision", "windows",
+    "resizing", "selection", "shaping", "signal", "support_vectors", "text",
+    "types", "vision", "windows",
 ]  # fmt: skip

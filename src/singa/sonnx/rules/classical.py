@@ -21,13 +21,14 @@ Known = np.ndarray[Any, Any]
 ML = "ai.onnx.ml"
 
 
-def _wide(x: Tensor) -> Tensor:
+def wide(x: Tensor) -> Tensor:
     """As a float of at least 32 bits."""
     dtype = jnp.promote_types(x.dtype, np.float32) if is_float(x.dtype) else np.float32
     return op.cast(x, dtype)
 
 
-def _constant(values: Any, x: Tensor) -> Tensor:
+def constant(values: Any, x: Tensor) -> Tensor:
+    """Numbers of a file, of the type and on the device of x."""
     return held(np.asarray(values, x.dtype), x.device)
 
 
@@ -55,7 +56,7 @@ def _probit(x: CTensor) -> CTensor:
     return jnp.sqrt(jnp.asarray(2, x.dtype)) * jax.lax.erf_inv(2 * x - 1)
 
 
-def _labelled(numbers: Tensor, labels: Sequence[Any], what: str) -> Any:
+def labelled(numbers: Tensor, labels: Sequence[Any], what: str) -> Any:
     """The labels of classes; strings need the values of the numbers."""
     if labels and isinstance(labels[0], str):
         found = looked_at(numbers, what)
@@ -65,20 +66,20 @@ def _labelled(numbers: Tensor, labels: Sequence[Any], what: str) -> Any:
 
 @rule("LinearRegressor", domain=ML)
 def _linear_regressor(call: Call, x: Tensor) -> Tensor:
-    x = _wide(x)
+    x = wide(x)
     return post_transform(_linear(call, x, call("targets", 1)), call("post_transform", "NONE"))
 
 
 def _linear(call: Call, x: Tensor, count: int) -> Tensor:
-    weights = _constant(call("coefficients"), x)
+    weights = constant(call("coefficients"), x)
     y = op.matmul(x, op.transpose(op.reshape(weights, (count, -1)), (1, 0)))
     given = call("intercepts")
-    return op.add(y, _constant(given, x)) if given else y
+    return op.add(y, constant(given, x)) if given else y
 
 
 @rule("LinearClassifier", domain=ML)
 def _linear_classifier(call: Call, x: Tensor) -> Any:
-    x = _wide(x)
+    x = wide(x)
     if x.ndim == 1:
         x = op.unsqueeze(x, 0)
     labels = call("classlabels_ints") or call("classlabels_strings") or []
@@ -87,18 +88,18 @@ def _linear_classifier(call: Call, x: Tensor) -> Any:
     scores = _linear(call, x, count)
     if count > 1:
         chosen = op.argmax(scores, 1)
-        return _labelled(chosen, labels, "LinearClassifier"), post_transform(scores, kind)
+        return labelled(chosen, labels, "LinearClassifier"), post_transform(scores, kind)
     has_both = len(labels) == 2
-    chosen = op.cast(op.reshape(scores > _constant(0, scores), (-1,)), np.int64)
+    chosen = op.cast(op.reshape(scores > constant(0, scores), (-1,)), np.int64)
     if not has_both:
         labels = ["0", "1"] if call("classlabels_strings") else [0, 1]
-    label = _labelled(chosen, labels, "LinearClassifier")
+    label = labelled(chosen, labels, "LinearClassifier")
     if not has_both:
         return label, post_transform(scores, kind)
-    return label, _of_two(scores, kind, positive=kind != "LOGISTIC")
+    return label, of_two(scores, kind, positive=kind != "LOGISTIC")
 
 
-def _of_two(score: Tensor, kind: str, positive: bool) -> Tensor:
+def of_two(score: Tensor, kind: str, positive: bool) -> Tensor:
     """The scores of both classes from that of the one that the file has, as onnxruntime does it.
 
     Args:
@@ -110,38 +111,8 @@ def _of_two(score: Tensor, kind: str, positive: bool) -> Tensor:
         raise FormatError("post_transform: PROBIT is not here for a single score of two classes")
     if kind == "LOGISTIC":
         return op.sigmoid(op.cat([op.negative(score), score], 1))
-    first = _constant(1, score) - score if positive else op.negative(score)
+    first = constant(1, score) - score if positive else op.negative(score)
     return op.cat([first, score], 1)
-
-
-@rule("SVMRegressor", domain=ML)
-def _svm_regressor(call: Call, x: Tensor) -> Tensor:
-    x = _wide(x)
-    weights = op.reshape(_constant(call("coefficients"), x), (-1, 1))
-    count = call("n_supports", 0)
-    if count:
-        vectors = op.reshape(_constant(call("support_vectors"), x), (count, -1))
-        gamma, shift, degree = call("kernel_params") or (0.0, 0.0, 0.0)
-        x = formula(
-            _similarities, x, vectors, kind=call("kernel_type", "LINEAR"), gamma=gamma,
-            shift=shift, degree=degree,
-        )  # fmt: skip
-    y = op.add(op.matmul(x, weights), _constant(call("rho")[:1], x))
-    if call("one_class", 0):
-        return op.where(_constant(1, y), _constant(-1, y), y > _constant(0, y))
-    return post_transform(y, call("post_transform", "NONE"))
-
-
-def _similarities(
-    x: CTensor, vectors: CTensor, kind: str, gamma: float, shift: float, degree: float
-) -> CTensor:
-    """How similar each sample is to each support vector."""
-    if kind == "RBF":
-        return jnp.exp(-gamma * ((x[:, None] - vectors) ** 2).sum(-1))
-    products = jnp.matmul(x, vectors.T, precision=jax.lax.Precision.HIGHEST)
-    if kind == "POLY":
-        return (gamma * products + shift) ** degree
-    return jnp.tanh(gamma * products + shift) if kind == "SIGMOID" else products
 
 
 @rule("TreeEnsembleRegressor", domain=ML)
@@ -154,7 +125,7 @@ def _tree_ensemble_regressor(call: Call, x: Tensor) -> Tensor:
 def _with_base(call: Call, y: Tensor) -> Tensor:
     base = call("base_values_as_tensor")
     base = call("base_values") if base is None else base
-    return y if base is None or not len(base) else op.add(y, _constant(base, y))
+    return y if base is None or not len(base) else op.add(y, constant(base, y))
 
 
 @rule("TreeEnsemble", domain=ML)
@@ -177,18 +148,18 @@ def _tree_ensemble_classifier(call: Call, x: Tensor) -> Any:
     if len(labels) != 2 or len(classes) != 1 or len(base) > 1:
         scores = _with_base(call, scores)
         chosen = op.argmax(scores, 1)
-        label = _labelled(chosen, labels, "TreeEnsembleClassifier")
+        label = labelled(chosen, labels, "TreeEnsembleClassifier")
         return label, _float32(post_transform(scores, kind))
     # The file has the scores of one class only. Positive ones are probabilities.
     score = _with_base(call, op.reduce_sum(scores, (1,), True))
     positive = bool((made.leaves >= 0).all())
-    limit = _constant(0.5 if positive else 0, score)
+    limit = constant(0.5 if positive else 0, score)
     chosen = op.cast(op.reshape(score > limit, (-1,)), np.int64)
-    label = _labelled(chosen, labels, "TreeEnsembleClassifier")
+    label = labelled(chosen, labels, "TreeEnsembleClassifier")
     if classes == {1}:
         both = op.cat([op.sub(score, score), score], 1)
         return label, _float32(post_transform(both, kind))
-    return label, _float32(_of_two(score, kind, positive))
+    return label, _float32(of_two(score, kind, positive))
 
 
 def _float32(x: Tensor) -> Tensor:
@@ -198,7 +169,7 @@ def _float32(x: Tensor) -> Tensor:
 @rule("Scaler", domain=ML)
 def _scaler(call: Call, x: Tensor) -> Tensor:
     x = _float32(x)
-    return op.mul(op.sub(x, _constant(call("offset"), x)), _constant(call("scale"), x))
+    return op.mul(op.sub(x, constant(call("offset"), x)), constant(call("scale"), x))
 
 
 @rule("Normalizer", domain=ML)
@@ -219,7 +190,7 @@ def _normalized(x: CTensor, kind: str) -> CTensor:
 
 @rule("Binarizer", domain=ML)
 def _binarizer(call: Call, x: Tensor) -> Tensor:
-    return op.cast(x > _constant(call("threshold", 0.0), x), x.dtype)
+    return op.cast(x > constant(call("threshold", 0.0), x), x.dtype)
 
 
 @rule("ArrayFeatureExtractor", domain=ML)
@@ -254,8 +225,8 @@ def _imputer(call: Call, x: Tensor) -> Tensor:
     else:
         missing, given = call("replaced_value_int64", 0), call("imputed_value_int64s")
     is_nan = is_float(x.dtype) and np.isnan(missing)
-    here = formula(jnp.isnan, x) if is_nan else op.equal(x, _constant(missing, x))
-    new = op.expand(_constant(given, x), x.shape)
+    here = formula(jnp.isnan, x) if is_nan else op.equal(x, constant(missing, x))
+    new = op.expand(constant(given, x), x.shape)
     return op.where(new, x, op.cast(here, np.bool_))
 
 

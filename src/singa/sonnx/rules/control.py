@@ -14,6 +14,7 @@ from singa import operation as op
 from singa.core.tensor import Tensor
 from singa.core.watching import local
 from singa.errors import CaptureError, FormatError, ShapeError
+from singa.sonnx.bounds import MOST_STEPS
 from singa.sonnx.graph import Graph
 from singa.sonnx.rules.rule import Call, rule, tensors
 
@@ -61,6 +62,8 @@ def _loop(call: Call, most: Known | None = None, going: Any = None, *carried: An
     body: Graph = call("body")
     state, steps = list(carried), None if most is None else int(most.reshape(-1)[0])
     outputs: list[list[Any]] = [[] for _ in range(len(body.outputs) - 1 - len(state))]
+    if steps is not None and steps > MOST_STEPS and going is None:
+        raise FormatError(f"Loop: {steps} steps are more than {MOST_STEPS}")
     number = 0
     condition: Any = np.array(True) if going is None else going
     while (steps is None or number < steps) and _truth(condition):
@@ -69,15 +72,11 @@ def _loop(call: Call, most: Known | None = None, going: Any = None, *carried: An
         for found, y in zip(outputs, results[len(state) :], strict=True):
             found.append(y)
         number += 1
-        if steps is None and number > MOST_STEPS:
+        if number > MOST_STEPS:
             raise FormatError(f"Loop: it goes on after {MOST_STEPS} steps")
     empty = [each.shape for each in body.outputs[1 + len(state) :]]
     dtypes = [each.dtype for each in body.outputs[1 + len(state) :]]
     return (*state, *map(_stacked, outputs, empty, dtypes))
-
-
-MOST_STEPS = 1_000_000
-"""A loop whose number of steps nothing limits is refused after so many."""
 
 
 def _stacked(ys: list[Any], shape: Any, dtype: Any) -> Any:
@@ -111,6 +110,40 @@ def _scan(call: Call, *xs: Any) -> Any:
         for ys, axis, back in zip(outputs, out_axes, reverse, strict=True)
     ]
     return (*state, *stacked)
+
+
+@rule("Scan", since=8, known=(0,), follows=False)
+def _scan_of_batches(call: Call, lengths: Known | None, *xs: Any) -> Any:
+    """Each sample is scanned for itself; what comes after its end is 0."""
+    body: Graph = call("body")
+    count, xs = call("num_scan_inputs"), tensors(*xs)
+    states, scanned = xs[: len(xs) - count], xs[len(xs) - count :]
+    backwards = call("directions") or [0] * count
+    steps = scanned[0].shape[1]
+    samples = []
+    for number in range(scanned[0].shape[0]):
+        length = steps if lengths is None else int(lengths.reshape(-1)[number])
+        state = [_at_place(x, number) for x in states]
+        rows = [op.unstack(_at_place(x, number), 0)[:length] for x in scanned]
+        rows = [row[::-1] if back else row for row, back in zip(rows, backwards, strict=True)]
+        outputs: list[list[Any]] = []
+        for inputs in zip(*rows, strict=True):
+            results = call.run(body, *state, *inputs)
+            state = results[: len(state)]
+            outputs.append([*tensors(*results[len(state) :])])
+        ends = [op.stack(ys, 0) for ys in zip(*outputs, strict=True)]
+        ends = [op.pad(y, "constant", _after(y, steps - length)) for y in ends]
+        samples.append([*tensors(*state), *ends])
+    return tuple(op.stack(each, 0) for each in zip(*samples, strict=True))
+
+
+def _at_place(x: Tensor, number: int) -> Tensor:
+    return op.squeeze(op.slice(x, [number], [number + 1], [0]), 0)
+
+
+def _after(x: Tensor, more: int) -> list[int]:
+    """The padding of so many rows after the last one."""
+    return [*[0] * x.ndim, more, *[0] * (x.ndim - 1)]
 
 
 def _number(x: Known) -> int:

@@ -24,7 +24,7 @@ _OF_BITS: dict[str, Callable[..., object]] = {
 
 
 def _register(kind: str, function: Callable[..., Tensor]) -> None:
-    @rule(kind)
+    @rule(kind, fixed=(0, 1))
     def compared(call: Call, *xs: Any) -> Any:
         if any(isinstance(x, np.ndarray) for x in xs):  # strings, which can only be equal
             return np.equal(*xs).astype(bool)
@@ -56,12 +56,12 @@ def _where(call: Call, condition: Tensor, x: Tensor, y: Tensor) -> Tensor:
     return op.where(x, y, condition)
 
 
-@rule("IsNaN")
+@rule("IsNaN", fixed=(0,))
 def _is_nan(call: Call, x: Tensor) -> Tensor:
     return formula(jnp.isnan, x)
 
 
-@rule("IsInf")
+@rule("IsInf", fixed=(0,))
 def _is_inf(call: Call, x: Tensor) -> Tensor:
     negative, positive = call("detect_negative", 1), call("detect_positive", 1)
     return formula(_infinite, x, negative=bool(negative), positive=bool(positive))

@@ -10,6 +10,7 @@ import onnx
 from singa import operation as op
 from singa.core.tensor import Tensor
 from singa.device import CTensor
+from singa.errors import FormatError
 from singa.sonnx.rules.rule import Call, formula, rule
 
 Known = np.ndarray[Any, Any]
@@ -26,12 +27,12 @@ def _constant(call: Call) -> Known:
     return np.asarray(value if value is not None else call("sparse_value"))
 
 
-@rule("Shape")
+@rule("Shape", fixed=(0,))
 def _shape(call: Call, x: Tensor) -> Known:
     return np.array(x.shape[slice(call("start", 0), call("end"))], np.int64)
 
 
-@rule("Size")
+@rule("Size", fixed=(0,))
 def _size(call: Call, x: Tensor) -> Known:
     return np.array(x.size(), np.int64)
 
@@ -115,6 +116,8 @@ def _parts(call: Call, x: Tensor, parts: list[int] | None) -> tuple[Tensor, ...]
     axis = call("axis", 0)
     if parts is None:
         count = call("num_outputs") or len(call.node.outputs)
+        if count != len(call.node.outputs):
+            raise FormatError(f"Split: {count} parts for {len(call.node.outputs)} outputs")
         size = -(-x.shape[axis] // count)
         parts = [size] * (count - 1)
         parts.append(x.shape[axis] - sum(parts))
@@ -150,7 +153,7 @@ def _range(call: Call, start: Known, limit: Known, delta: Known) -> Known:
     return np.arange(start.item(), limit.item(), delta.item()).astype(start.dtype)
 
 
-@rule("EyeLike")
+@rule("EyeLike", fixed=(0,))
 def _eye_like(call: Call, x: Tensor) -> Known:
     kind = call("dtype")
     dtype = x.dtype if kind is None else onnx.helper.tensor_dtype_to_np_dtype(kind)

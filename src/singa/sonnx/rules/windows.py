@@ -11,7 +11,7 @@ import numpy as np
 
 from singa import operation as op
 from singa.core.tensor import Tensor
-from singa.device import CTensor
+from singa.device import DTYPES, CTensor, is_float
 from singa.sonnx.rules.rule import Call, formula, rule
 
 Known = np.ndarray[Any, Any]
@@ -118,6 +118,9 @@ def _transposed(
 @rule("MaxPool")
 def _max_pool(call: Call, x: Tensor) -> Any:
     windows = _windows(call, x)
+    if len(call.node.outputs) == 1 and _is_plain(x, windows):
+        pads = _flat(windows["pads"])
+        return _LARGEST[x.ndim - 2](x, windows["window"], windows["strides"], pads)
     least = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
     y = formula(_reduced, x, reduction="max", start=least, **windows)
     if len(call.node.outputs) < 2 or not call.node.outputs[1]:
@@ -128,6 +131,9 @@ def _max_pool(call: Call, x: Tensor) -> Any:
 @rule("AveragePool")
 def _average_pool(call: Call, x: Tensor) -> Tensor:
     windows = _windows(call, x)
+    if _is_plain(x, windows) and not call("ceil_mode", 0):
+        around, counts = _flat(windows["pads"]), bool(call("count_include_pad", 0))
+        return _MEANS[x.ndim - 2](x, windows["window"], windows["strides"], around, False, counts)
     counted = np.ones((1, 1, *x.shape[2:]), x.dtype)
     if call("count_include_pad", 0):
         # The padding counts, but not what lies beyond it when sizes are rounded up.
@@ -140,6 +146,18 @@ def _average_pool(call: Call, x: Tensor) -> Tensor:
     return formula(_reduced, x, reduction="add", start=0, **windows) / Tensor(
         data=count.astype(x.dtype), device=x.device, requires_grad=False
     )
+
+
+_LARGEST = {1: op.max_pool_1d, 2: op.max_pool_2d, 3: op.max_pool_3d}
+_MEANS = {1: op.avg_pool_1d, 2: op.avg_pool_2d, 3: op.avg_pool_3d}
+
+
+def _is_plain(x: Tensor, windows: dict[str, Any]) -> bool:
+    """Whether a pooling of this package, which may have a native kernel, has such windows."""
+    pads = zip(windows["pads"], windows["window"], strict=True)
+    fits = all(min(both) >= 0 and max(both) < size for both, size in pads)
+    is_pooled = x.ndim - 2 in _LARGEST and is_float(x.dtype) and str(x.dtype) in DTYPES
+    return is_pooled and fits and max(windows["dilations"]) == 1 and x.size() > 0
 
 
 def _sums(x: Known, windows: dict[str, Any]) -> Known:

@@ -1,0 +1,214 @@
+"""This process among all: its rank, and how the ranks connect."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+from dataclasses import dataclass
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+from singa.distributed import watch
+from singa.distributed.hub import PATIENCE
+from singa.errors import ArgumentError, DistributedError
+
+
+@dataclass(frozen=True)
+class World:
+    """This process among all processes.
+
+    Attributes:
+        rank: the number of this process, from 0.
+        size: the number of processes.
+        local_rank: the number of this process among those on this machine.
+    """
+
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0
+
+
+_A_DAY = 86_400  # seconds
+
+_ALONE = World()
+_world = _ALONE
+
+
+def rank() -> int:
+    """The number of this process, from 0.
+
+    Example:
+        >>> distributed.rank()
+        0
+    """
+    return _world.rank
+
+
+def local_rank() -> int:
+    """The number of this process among those on this machine, and the number of its GPU, if any.
+
+    Example:
+        >>> distributed.local_rank()
+        0
+    """
+    return _world.local_rank
+
+
+def world_size() -> int:
+    """How many processes there are.
+
+    Example:
+        >>> distributed.world_size()
+        1
+    """
+    return _world.size
+
+
+def free_address() -> str:
+    """An address on this machine, ``127.0.0.1:port``, by which its processes can connect.
+
+    Example:
+        >>> distributed.free_address().startswith("127.0.0.1:")
+        True
+    """
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+def announced_size() -> int:
+    """The number of ranks that the environment variables give; 1 if they give none.
+
+    Example:
+        >>> distributed.announced_size()
+        1
+    """
+    names = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
+    return max(int(os.environ.get(name, 1)) for name in names)
+
+
+def initialize(
+    address: str | None = None,
+    rank: int | None = None,
+    world_size: int | None = None,
+    local_rank: int | None = None,
+    timeout: int = 300,
+    heartbeat_timeout: float = PATIENCE,
+) -> World:
+    """Connect to the other ranks; returns when all are connected. Call it before making Tensors.
+
+    Arguments that are not given are read from the environment: from ``MASTER_ADDR``,
+    ``MASTER_PORT``, ``RANK``, ``WORLD_SIZE`` and ``LOCAL_RANK``, as ``torchrun`` and ``singa
+    launch`` set them, or from Slurm, Open MPI, or Kubernetes, by ``jax.distributed``.
+
+    From now on the ranks watch each other. If one fails, all others end with a
+    :class:`~singa.errors.DistributedError` that says which, and what has happened to it.
+
+    Args:
+        address: the address of rank 0, ``host:port``. The ranks meet there; for jax, rank 0 listens
+            at another free port.
+        rank, world_size: the number of this rank, and how many there are.
+        local_rank: its number on its machine; rank 0 to ``n`` on the first and so on, if not given.
+        timeout: seconds to wait for the others.
+        heartbeat_timeout: seconds after which a rank that is stopped, or of which nothing is heard,
+            has failed. A thread gives the signs of life: there are none in a call of C that lets
+            no other threads run. (``singa launch`` and :func:`launch` need none: they see whether
+            a process is stopped.)
+
+    Raises:
+        ArgumentError: the numbers are invalid.
+        DistributedError: it is too late, or the others did not connect.
+    """
+    global _world
+    if _world is not _ALONE:
+        _expect_same(address, rank, world_size)
+        return _world
+    address, rank, world_size = _from_environment(address, rank, world_size)
+    if rank is not None and world_size is not None and not 0 <= rank < world_size:
+        raise ArgumentError(f"initialize: there is no rank {rank} in a world of {world_size}")
+    if local_rank is None:
+        names = ("LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_RANK", "SLURM_LOCALID")
+        found = next((os.environ[name] for name in names if name in os.environ), None)
+        local_rank = None if found is None else int(found)
+    if _has_devices():
+        raise DistributedError(
+            "initialize: too late, because this process has already computed something. Call "
+            "it first in the program, before any Tensor or device is made"
+        )
+    is_known = False
+    if address is not None and rank is not None and world_size is not None:
+        is_known = True
+        if world_size > 1:
+            address = watch.join(address, rank, world_size, timeout, heartbeat_timeout)
+    # Ranks may end one after the other, for they are watched here, and not by jax.
+    jax.config.update("jax_enable_recoverability", True)
+    try:
+        jax.distributed.initialize(
+            address,
+            world_size,
+            rank,
+            None if local_rank is None else [local_rank],
+            initialization_timeout=timeout,
+            heartbeat_timeout_seconds=_A_DAY,
+        )
+    except ValueError as error:
+        raise ArgumentError(
+            "initialize: no address, rank and world size were given, and the environment does not "
+            f"have them: {error}"
+        ) from error
+    except RuntimeError as error:
+        raise DistributedError(f"initialize: the others did not connect: {error}") from error
+    if threading.current_thread() is threading.main_thread():
+        # jax has a handler of its own by now, which does nothing but note the signal.
+        signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM) or signal.SIG_DFL)
+    place, size = jax.process_index(), jax.process_count()
+    _world = World(place, size, place if local_rank is None else local_rank)
+    if size > 1 and not is_known:
+        watch.join(_agreed_address(place), place, size, timeout, heartbeat_timeout)
+    return _world
+
+
+def _from_environment(
+    address: str | None, rank: int | None, world_size: int | None
+) -> tuple[str | None, int | None, int | None]:
+    given = os.environ
+    if "RANK" in given and "WORLD_SIZE" in given and "MASTER_ADDR" in given:
+        port = int(given.get("MASTER_PORT", "29500"))
+        if given.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
+            port += 1  # torchrun itself listens at that port
+        address = address or f"{given['MASTER_ADDR']}:{port}"
+        rank = int(given["RANK"]) if rank is None else rank
+        world_size = int(given["WORLD_SIZE"]) if world_size is None else world_size
+    return address, rank, world_size
+
+
+def _has_devices() -> bool:
+    """Whether jax has made its devices; this is an option that cannot be changed any more then."""
+    name = "jax_num_cpu_devices"
+    number = getattr(jax.config, name)
+    try:
+        jax.config.update(name, number + 1)
+    except RuntimeError:
+        return True
+    jax.config.update(name, number)
+    return False
+
+
+def _agreed_address(rank: int) -> str:
+    """A free port of rank 0, on all ranks, where jax has found the ranks without our help."""
+    own = f"{socket.getfqdn()}:{free_address().rpartition(':')[2]}" if rank == 0 else ""
+    letters = np.frombuffer(own.encode().ljust(256), np.uint8)
+    agreed: bytes = np.asarray(multihost_utils.broadcast_one_to_all(letters)).tobytes()
+    return agreed.decode().strip()
+
+
+def _expect_same(address: str | None, rank: int | None, world_size: int | None) -> None:
+    if rank not in (None, _world.rank) or world_size not in (None, _world.size):
+        raise ArgumentError(
+            f"initialize: this process is already rank {_world.rank} of {_world.size}, "
+            f"and cannot be {rank} of {world_size}"
+        )
