@@ -51,7 +51,7 @@ settings.load_profile("singa")
 UNOPTIMIZED = os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1") != "0"
 jax.config.update("jax_disable_most_optimizations", UNOPTIMIZED)
 FLAGS = {"xla_cpu_parallel_codegen_split_count": (1, 32)}  # here, and for users
-# From jaxlib 0.11 on there are no older emitters, and XLA ends the process if it knows no such flag.
+# From jaxlib 0.11 on there are no older emitters, and XLA ends a process for a flag it lacks.
 if jaxlib.version.__version_info__ < (0, 11):
     FLAGS["xla_cpu_use_fusion_emitters"] = (False, True)
 CHEAP = " ".join(f"--{name}={str(here).lower()}" for name, (here, _) in FLAGS.items())
