@@ -87,7 +87,7 @@ def computed(name, dtype):
     row = TABLE[name]
     arrays = inputs(row, dtype)
     y, gradients = gradients_of(row, *tensors(row, arrays))
-    return y, gradients, arrays, output_gradient(y)
+    return y.detach(), gradients, arrays, output_gradient(y)  # the record would keep the kernels
 
 
 def directions_of(row):
