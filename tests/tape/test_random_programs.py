@@ -1,11 +1,11 @@
-"""Hundreds of random programs have the gradients that jax derives; see random_programs.py."""
+"""A thousand random programs have the gradients that jax derives; see random_programs.py."""
 
 import pytest
 
 from singa import autograd
 from tape.random_programs import MAKES, check, draw
 
-COUNT, CHUNK = 400, 50  # of kinds of steps each is in dozens; more by the module's main
+COUNT, CHUNK = 1000, 100
 
 pytestmark = pytest.mark.usefixtures("many_kernels")
 

@@ -39,8 +39,7 @@ def apart(function: Callable[..., Any], *xs: Array) -> Any:
 
     if not xs[0].size:
         return function(*xs)
-    if (
-        native.here.spread is not None
-    ):  # the condition would need an element of one device on all of them
+    if native.here.spread is not None:
+        # The condition would need an element of one device on all of them.
         return barrier(*xs)
     return jax.lax.platform_dependent(*xs, cpu=branch, default=barrier)
