@@ -57,6 +57,6 @@ nitpick_ignore_regex = [
     ("py:.*", r"Sizes|Axes|Axis|Padding|Initializer|Number|_Numbers|State|Values|Average|Batch"),
     ("py:.*", r"PathLike|Source|Metrics|Meters|Evaluator|Console|Run|Monitored"),
     ("py:.*", r"Rows|Branch|Declared|Edge|Record|Handle|GradientHook|hooks\..*"),
-    ("py:.*", r"singa\.report\.profiler|singa\.core\.values\.Count|Place"),
-    ("py:.*", r"ModelProto|NodeProto|onnx\..*"),
+    ("py:.*", r"singa\.report\.profiler|singa\.core\.values\.Count|Place|Mesh|Rule"),
+    ("py:.*", r"ModelProto|NodeProto|onnx\..*|singa\.sonnx\.graph\..*"),
 ]
