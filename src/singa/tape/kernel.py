@@ -196,19 +196,8 @@ class Trace(Tracing):
     """
 
     __slots__ = (
-        "__weakref__",
-        "_backwards",
-        "_given",
-        "_guard",
-        "_left_on",
-        "_operation",
-        "_places",
-        "_precision",
-        "_spread",
-        "exist",
-        "has_gradients",
-        "input_avals",
-        "output_avals",
+        "__weakref__", "_backwards", "_given", "_guard", "_left_on", "_operation", "_places",
+        "_precision", "_spread", "exist", "has_gradients", "input_avals", "output_avals",
         "recomputes",
     )  # fmt: skip
 
