@@ -372,3 +372,12 @@ def sgd() -> opt.DistOpt:
 def loss() -> Tensor:
     w = Tensor(data=[3.0], stores_grad=True)
     return w * w
+
+
+@pytest.mark.parametrize("name", ["RANK", "WORLD_SIZE", "MASTER_PORT", "LOCAL_RANK"])
+def test_an_environment_variable_that_is_no_integer_is_named(name, monkeypatch):
+    right = {"MASTER_ADDR": "localhost", "MASTER_PORT": "1", "RANK": "0", "WORLD_SIZE": "1"}
+    for each, value in (right | {name: "first"}).items():
+        monkeypatch.setenv(each, value)
+    with pytest.raises(ArgumentError, match=f"variable {name} must be an integer, got 'first'"):
+        distributed.initialize()

@@ -124,7 +124,7 @@ def end_with_parent() -> None:
     """Let the system kill this process when the one that has started it ends (on Linux).
 
     Example:
-        >>> group.end_with_parent()  # doctest: +SKIP
+        >>> group.end_with_parent()  # doctest: +SKIP (it would hold for the process of the tests)
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_END_WITH_PARENT, signal.SIGKILL)

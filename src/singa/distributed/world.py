@@ -88,7 +88,7 @@ def announced_size() -> int:
         1
     """
     names = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
-    return max(int(os.environ.get(name, 1)) for name in names)
+    return max(_from_variable(name) if name in os.environ else 1 for name in names)
 
 
 def initialize(
@@ -132,8 +132,7 @@ def initialize(
         raise ArgumentError(f"initialize: there is no rank {rank} in a world of {world_size}")
     if local_rank is None:
         names = ("LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_RANK", "SLURM_LOCALID")
-        found = next((os.environ[name] for name in names if name in os.environ), None)
-        local_rank = None if found is None else int(found)
+        local_rank = next((_from_variable(name) for name in names if name in os.environ), None)
     if _has_devices():
         raise DistributedError(
             "initialize: too late, because this process has already computed something. Call "
@@ -177,13 +176,28 @@ def _from_environment(
 ) -> tuple[str | None, int | None, int | None]:
     given = os.environ
     if "RANK" in given and "WORLD_SIZE" in given and "MASTER_ADDR" in given:
-        port = int(given.get("MASTER_PORT", "29500"))
+        port = _from_variable("MASTER_PORT") if "MASTER_PORT" in given else 29500
         if given.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
             port += 1  # torchrun itself listens at that port
         address = address or f"{given['MASTER_ADDR']}:{port}"
-        rank = int(given["RANK"]) if rank is None else rank
-        world_size = int(given["WORLD_SIZE"]) if world_size is None else world_size
+        rank = _from_variable("RANK") if rank is None else rank
+        world_size = _from_variable("WORLD_SIZE") if world_size is None else world_size
     return address, rank, world_size
+
+
+def _from_variable(name: str) -> int:
+    """The integer in an environment variable.
+
+    Raises:
+        ArgumentError: it has something else.
+    """
+    try:
+        return int(os.environ[name])
+    except ValueError:
+        raise ArgumentError(
+            f"initialize: the environment variable {name} must be an integer, got "
+            f"{os.environ[name]!r}; unset it if this process is not one of several"
+        ) from None
 
 
 def _has_devices() -> bool:

@@ -45,6 +45,7 @@ def supports(q: Array, k: Array, v: Array, hidden: Hidden) -> bool:
     if not all(x.dtype in shorts for x in (q, k, v)):
         return False
     # The numbers of dropout are those of jax only as long as jax counts them in this way.
+    # (jax makes its options' attributes at run time, so types do not know them.)
     counted: bool = jax.config.jax_threefry_partitionable  # type: ignore[attr-defined]
     if hidden.key.size and not counted:
         return False
