@@ -14,6 +14,7 @@ from singa.core.tensor import Tensor
 from singa.data.batching import BatchMaker, MapDataset, Rows, permutation
 from singa.data.workers import Workers, ahead
 from singa.device import Device
+from singa.distributed import rank, world_size
 from singa.errors import ArgumentError
 
 
@@ -43,6 +44,12 @@ class DataLoader:
         device: the device of a batch's Tensors; if not given, batches are NumPy arrays.
         transform: called for each sample with its fields, and a NumPy ``Generator`` for this
             sample in this epoch; returns the sample to use.
+        shard: whether the ranks of :func:`singa.distributed.initialize` share the samples. Each
+            batch is then divided: ``batch_size`` is that of all ranks together, and a rank gets
+            its part, of the same samples that a single process would have in that batch. All ranks
+            give the same arguments, and take the same number of batches, of which no sample is in
+            two parts, or in none. If a batch does not divide, parts differ by one sample; a last
+            batch of fewer samples than ranks is added to the one before.
 
     Attributes:
         epoch: the number of epochs that have begun; it is the number of the next epoch.
@@ -79,6 +86,7 @@ class DataLoader:
         collate: Callable[[list[Any]], Any] | None = None,
         device: Device | None = None,
         transform: Callable[..., Any] | None = None,
+        shard: bool = False,
     ) -> None:
         self.dataset = dataset
         self.batch_size = _at_least("batch_size", batch_size, 1)
@@ -88,6 +96,7 @@ class DataLoader:
         self.workers = _at_least("workers", workers, 0)
         self.prefetch = _at_least("prefetch", prefetch, 1)
         self.device = device
+        self.shard = bool(shard)
         self.epoch = 0
         self._maker = BatchMaker(dataset, transform, collate, self.seed)
         self._all_workers: WeakSet[Workers] = WeakSet()
@@ -101,7 +110,18 @@ class DataLoader:
     def __len__(self) -> int:
         """The number of batches in one epoch."""
         full, rest = divmod(len(self.dataset), self.batch_size)
-        return full + (rest > 0 and not self.drop_last)
+        fits = rest >= self._parts() or not full  # each rank has some of its samples
+        return full + (rest > 0 and fits and not self.drop_last)
+
+    def sizes(self) -> tuple[int, int]:
+        """The samples of a batch, and of the last one; with ``shard``, those of all ranks together.
+
+        Example:
+            >>> data.DataLoader(data.ArrayDataset(np.arange(10)), 4).sizes()
+            (4, 2)
+        """
+        first, last = (self._span(number) for number in (0, max(len(self) - 1, 0)))
+        return len(first), len(last)
 
     def __iter__(self) -> Iterator[Any]:
         # Not a generator itself: the epoch is counted when it begins, not at its first batch.
@@ -122,8 +142,11 @@ class DataLoader:
             return batches
         return ahead((jax.tree.map(self._on_device, batch) for batch in batches), self.prefetch)
 
-    def example(self) -> Any:
+    def example(self, whole: bool = False) -> Any:
         """A batch of the first samples, as those of epoch 0 are but for the order and the device.
+
+        Args:
+            whole: with ``shard``, as many samples as all ranks together have in a batch.
 
         Example:
             >>> batches = data.DataLoader(data.ArrayDataset(np.arange(10)), 4, shuffle=True)
@@ -131,7 +154,7 @@ class DataLoader:
             >>> x.tolist()
             [0, 1, 2, 3]
         """
-        return self._maker(0, range(min(self.batch_size, len(self.dataset))))
+        return self._maker(0, range(len(self._span(0) if whole else self._part(0))))
 
     def close(self) -> None:
         """End all workers. A running iteration fails; a later one starts new workers.
@@ -153,12 +176,10 @@ class DataLoader:
         self.close()
 
     def _batches_of(self, epoch: int, start: int) -> Iterator[Any]:
-        length, size = len(self.dataset), self.batch_size
+        length = len(self.dataset)
         order: Rows = permutation(length, self.seed, epoch) if self.shuffle else range(length)
-        requests = (
-            (epoch, order[number * size : (number + 1) * size])
-            for number in range(start, len(self))
-        )
+        parts = (self._part(number) for number in range(start, len(self)))
+        requests = ((epoch, order[part.start : part.stop]) for part in parts)
         if not self.workers:
             for request in requests:
                 yield self._maker(*request)
@@ -173,6 +194,30 @@ class DataLoader:
             workers.stop()
             raise
         self._idle = workers
+
+    def _parts(self) -> int:
+        """The number of ranks that share the samples."""
+        parts = world_size() if self.shard else 1
+        if parts > 1 and min(self.batch_size, len(self.dataset)) < parts:
+            raise ArgumentError(
+                f"DataLoader: {len(self.dataset)} samples in batches of {self.batch_size} cannot "
+                f"be shared by {parts} ranks: each needs one or more of every batch"
+            )
+        return parts
+
+    def _span(self, number: int) -> range:
+        """The places, in the order of the epoch, of a batch's samples: of all ranks."""
+        length, first = len(self.dataset), number * self.batch_size
+        is_end = number == len(self) - 1 and not self.drop_last
+        return range(first, length if is_end else min(first + self.batch_size, length))
+
+    def _part(self, number: int) -> range:
+        """This rank's part of it."""
+        span, parts = self._span(number), self._parts()
+        if parts == 1:
+            return span
+        first, end = (len(span) * each // parts for each in (rank(), rank() + 1))
+        return span[first:end]
 
     def _on_device(self, leaf: Any) -> Any:
         if not isinstance(leaf, np.ndarray):

@@ -110,6 +110,7 @@ def save(training: Training, fpath: str | os.PathLike[str], is_over: bool = Fals
     """Write a checkpoint; an existing file is replaced. This waits for the device.
 
     Any thread may do this while another one trains: the checkpoint has the state between two steps.
+    Of several ranks the first one writes; the others do nothing.
 
     Args:
         training: the training.
@@ -120,6 +121,8 @@ def save(training: Training, fpath: str | os.PathLike[str], is_over: bool = Fals
     Raises:
         OSError: it cannot be written.
     """
+    if not training.ranks.is_first:
+        return
     with training.lock:
         training.read()
         text = json.dumps(training.about).encode()
