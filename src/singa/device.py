@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 from typing import Any
 
 import jax
@@ -36,6 +36,7 @@ from singa.dtypes import uint8 as uint8
 # These imports set up the process before the first array is made.
 from singa.engine import compilation_cache as compilation_cache
 from singa.engine import compiler as compiler
+from singa.engine import gpus
 from singa.engine import memory as memory
 from singa.errors import ArgumentError, DeviceError, DTypeError
 from singa.placement import Place, in_batches, mesh_of
@@ -55,7 +56,8 @@ class _Stream(threading.local):
 class Device:
     """A device, which holds arrays and runs operations: one of jax's, or a mesh of several.
 
-    There is one object per physical device. A mesh is made by :func:`create_mesh`.
+    There is one object per physical device. A mesh is made by :func:`create_mesh`. jax starts when
+    a device is first used, not when the object is made: so processes may connect in between.
 
     Each thread has a random stream of its own, so that its numbers do not depend on other threads.
     It begins with the seed that the thread has set, or else with the main thread's. (A compiled
@@ -78,21 +80,35 @@ class Device:
     """
 
     __slots__ = (
-        "_seed", "_stream", "batch", "home", "jax_device", "mesh", "profiler", "skip_iteration",
-        "verbosity",
+        "_find", "_seed", "_stream", "batch", "home", "jax_device", "mesh", "profiler",
+        "skip_iteration", "verbosity",
     )  # fmt: skip
 
+    jax_device: jax.Device
+    home: Place
+
     def __init__(
-        self, jax_device: jax.Device, mesh: Mesh | None = None, batch: tuple[str, ...] = ()
+        self,
+        find: Callable[[], jax.Device],
+        mesh: Mesh | None = None,
+        batch: tuple[str, ...] = (),
     ) -> None:
-        self.jax_device = jax_device
+        self._find = find
         self.mesh, self.batch = mesh, batch
-        self.home: Place = jax_device if mesh is None else NamedSharding(mesh, PartitionSpec())
         self._seed = 0  # the main thread's
         self._stream = _Stream()
         self.verbosity = 0
         self.skip_iteration = 5
         self.profiler: Any = None
+
+    def __getattr__(self, name: str) -> Any:
+        # Called for what is not set yet.
+        if name not in ("jax_device", "home"):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        self.jax_device = self._find()
+        mesh = self.mesh
+        self.home = self.jax_device if mesh is None else NamedSharding(mesh, PartitionSpec())
+        return getattr(self, name)
 
     @property
     def name(self) -> str:
@@ -272,13 +288,28 @@ def _no_graph(call: str, instead: str) -> str:
 timed_devices: set[Device] = set()
 """The devices whose models' steps are timed. The storeys above check it once for each step."""
 
-_device = cache(Device)  # one object per physical device
-
 
 def _number(place: jax.Device) -> int:
     """A device's number on this machine; jax numbers the devices of all processes."""
     number: int | None = place.local_hardware_id
     return place.id if number is None else number
+
+
+@cache
+def _gpu(number: int) -> Device:
+    """The GPU with this number on this machine, which is looked for when it is first used."""
+    return Device(partial(_find_gpu, number))
+
+
+def _find_gpu(number: int) -> jax.Device:
+    for gpu in _gpus():
+        if _number(gpu) == number:
+            return gpu
+    raise DeviceError(_no_gpu(f"GPU {number}"))
+
+
+def _first_cpu() -> jax.Device:
+    return jax.local_devices(backend="cpu")[0]
 
 
 @cache
@@ -354,7 +385,7 @@ def create_cpu_device() -> Device:
         >>> Tensor((2, 3), device.create_cpu_device()).device
         <Device cpu>
     """
-    return _device(jax.local_devices(backend="cpu")[0])
+    return Device(_first_cpu)
 
 
 def create_cuda_gpu() -> Device:
@@ -368,7 +399,7 @@ def create_cuda_gpu() -> Device:
 
 
 def create_cuda_gpu_on(id: int) -> Device:
-    """The GPU with this number. Raises DeviceError if there is none.
+    """The GPU with this number. Raises DeviceError if there is none, now or at its first use.
 
     Example:
         >>> gpus = [device.create_cuda_gpu_on(id) for id in device.get_gpu_ids()]
@@ -387,20 +418,20 @@ def create_cuda_gpus(num: int) -> list[Device]:
         raise ArgumentError(f"create_cuda_gpus: at least 1 GPU must be asked for, got {num}")
     if num > get_num_gpus():
         raise DeviceError(_no_gpu(f"{num} GPUs" if num > 1 else "a GPU"))
-    return [_device(gpu) for gpu in _gpus()[:num]]
+    return [_gpu(_number(gpu)) for gpu in _gpus()[:num]]
 
 
 def create_cuda_gpus_on(ids: list[int]) -> list[Device]:
-    """The GPUs with these numbers. Raises DeviceError if one is missing.
+    """The GPUs with these numbers. Raises DeviceError if one is missing, now or at its first use.
 
     Example:
         >>> gpus = device.create_cuda_gpus_on(device.get_gpu_ids())
     """
-    by_id = {_number(gpu): gpu for gpu in _gpus()}
-    missing = [id for id in ids if id not in by_id]
-    if missing:
-        raise DeviceError(_no_gpu(f"GPU {', '.join(map(str, missing))}"))
-    return [_device(by_id[id]) for id in ids]
+    if not all(map(gpus.is_expected, ids)):
+        missing = [id for id in ids if id not in get_gpu_ids()]
+        if missing:
+            raise DeviceError(_no_gpu(f"GPU {', '.join(map(str, missing))}"))
+    return [*map(_gpu, ids)]
 
 
 def _no_gpu(wanted: str) -> str:
@@ -454,7 +485,7 @@ def create_mesh(
 
 @cache
 def _mesh_device(mesh: Mesh, batch: tuple[str, ...]) -> Device:
-    return Device(mesh.devices.flat[0], mesh, batch)
+    return Device(lambda: mesh.devices.flat[0], mesh, batch)
 
 
 def _same_mesh(
