@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
@@ -39,7 +40,7 @@ from singa.engine import compiler as compiler
 from singa.engine import gpus
 from singa.engine import memory as memory
 from singa.errors import ArgumentError, DeviceError, DTypeError
-from singa.placement import Place, in_batches, mesh_of
+from singa.placement import Place, in_batches, mesh_of, put
 
 # float64 and int64 exist only in this mode. Kernels state their dtypes, so that it changes
 # nothing for other types; a test searches every operation for unintended 64-bit values.
@@ -64,7 +65,7 @@ class Device:
     step always uses the stream of the thread that ran it first.)
 
     Attributes:
-        jax_device: jax's object for the device; for the first one of a mesh.
+        jax_device: jax's object for the device; of a mesh, for the first one of this process.
         mesh: jax's object for the mesh; None for a single device.
         batch: the mesh's axes along which inputs are split.
         home: where jax puts arrays by default: the device, or the whole array on each of the mesh.
@@ -124,6 +125,11 @@ class Device:
         """The sizes of a mesh's axes, by name; empty for a single device."""
         return {} if self.mesh is None else dict(self.mesh.shape)
 
+    @property
+    def spans_processes(self) -> bool:
+        """Whether it is a mesh with devices of several processes."""
+        return self.mesh is not None and bool(self.mesh.is_multi_process)
+
     def place_of_input(self, shape: Sequence[int]) -> Place:
         """Where an input of this shape goes: its batch axis is split over a mesh, if it divides."""
         return self.home if self.mesh is None else in_batches(self.mesh, shape, self.batch)
@@ -164,12 +170,12 @@ class Device:
     def initial_key(self) -> CTensor:
         """The state of a random stream that starts from this thread's seed: uint32 (2,)."""
         with jax.ensure_compile_time_eval():
-            return jax.device_put(jax.random.PRNGKey(self.seed), self.home)
+            return put(jax.random.PRNGKey(self.seed), self.home)
 
     def sync(self) -> None:
         """Wait until everything that was started on this device is done."""
         # Programs run in the order in which they were started: wait for one more.
-        jax.device_put(np.zeros((), np.float32), self.home).block_until_ready()
+        put(np.zeros((), np.float32), self.home).block_until_ready()
         jax.effects_barrier()
 
     def host(self) -> Device:
@@ -449,7 +455,7 @@ def create_mesh(
     devices: Sequence[Device | jax.Device] | None = None,
     batch: str | Sequence[str] | None = "data",
 ) -> Device:
-    """Several devices of this process as one: a grid whose axes have names.
+    """Several devices as one: a grid whose axes have names.
 
     A Tensor on it is one array, of which each device has a part, or the whole. Inputs, as made by
     ``Tensor(data=x, device=mesh)``, are split along their first axis over ``batch``, if it can be
@@ -457,10 +463,15 @@ def create_mesh(
     :func:`singa.distributed.shard` spreads them. Where an array is changes no results, except for
     rounding: batch normalization too sees the whole batch.
 
+    After :func:`singa.distributed.initialize` a mesh as large as all devices of all processes spans
+    them; a smaller one is of this process's devices. On one that spans processes, each of these
+    runs the same operations, and gives the same whole arrays to Tensors, of which it keeps the
+    parts of its devices. A ``DataLoader(..., shard=True, device=mesh)`` makes only these parts.
+
     Args:
         axes: the names and sizes of the axes: ``{"data": 4, "model": 2}`` takes 8 devices.
-        devices: these, in the order of the grid, the last axis first; all GPUs here if not given,
-            or all CPU devices if there is no GPU.
+        devices: these, in the order of the grid, the last axis first; all GPUs if not given, or
+            all CPU devices if there is no GPU.
         batch: the axis, or axes, along which inputs are split; None to have them whole everywhere.
 
     Raises:
@@ -471,8 +482,10 @@ def create_mesh(
         >>> Tensor((4, 2), mesh).device
         <Device cpu[data=1]>
     """
-    places = (_gpus() or jax.local_devices(backend="cpu")) if devices is None else devices
+    places = _for_mesh(axes) if devices is None else devices
     mesh = mesh_of(axes, [d.jax_device if isinstance(d, Device) else d for d in places])
+    if len(mesh.local_devices) == 0:
+        raise ArgumentError("create_mesh: none of these devices is of this process")
     names = () if batch is None else (batch,) if isinstance(batch, str) else tuple(batch)
     for name in names:
         if name not in axes:
@@ -483,16 +496,27 @@ def create_mesh(
     return _mesh_device(mesh, names)
 
 
+def _for_mesh(axes: Mapping[str, int]) -> Sequence[jax.Device]:
+    """The devices of all processes, if these are what the axes need; or else those here."""
+    here = _gpus() or jax.local_devices(backend="cpu")
+    if jax.process_count() == 1:
+        return here
+    everywhere: list[jax.Device] = jax.devices(here[0].platform)
+    sizes = [*axes.values()] if isinstance(axes, Mapping) else []
+    is_all = all(isinstance(size, int) for size in sizes) and math.prod(sizes) == len(everywhere)
+    return everywhere if is_all else here
+
+
 @cache
 def _mesh_device(mesh: Mesh, batch: tuple[str, ...]) -> Device:
-    return Device(lambda: mesh.devices.flat[0], mesh, batch)
+    return Device(lambda: mesh.local_devices[0], mesh, batch)
 
 
 def _same_mesh(
     axes: dict[str, int], platform: str, numbers: list[int], batch: tuple[str, ...]
 ) -> Device:
     """A mesh that was pickled: of the devices with the same numbers."""
-    known = {place.id: place for place in jax.local_devices(backend=platform)}
+    known = {place.id: place for place in jax.devices(platform)}
     missing = [number for number in numbers if number not in known]
     if missing:
         raise DeviceError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 from weakref import WeakSet
 
@@ -13,9 +14,10 @@ import numpy as np
 from singa.core.tensor import Tensor
 from singa.data.batching import BatchMaker, MapDataset, Rows, permutation
 from singa.data.workers import Workers, ahead
-from singa.device import Device
+from singa.device import Device, as_dtype
 from singa.distributed import rank, world_size
 from singa.errors import ArgumentError
+from singa.placement import assembled, rows_here
 
 
 class DataLoader:
@@ -48,8 +50,10 @@ class DataLoader:
             batch is then divided: ``batch_size`` is that of all ranks together, and a rank gets
             its part, of the same samples that a single process would have in that batch. All ranks
             give the same arguments, and take the same number of batches, of which no sample is in
-            two parts, or in none. If a batch does not divide, parts differ by one sample; a last
-            batch of fewer samples than ranks is added to the one before.
+            two parts, or in none. On a mesh of all ranks, ``device``, their parts are one Tensor,
+            and each makes what its devices need. Otherwise, if a batch does not divide, parts
+            differ by one sample; a last batch of fewer samples than ranks is added to the one
+            before.
 
     Attributes:
         epoch: the number of epochs that have begun; it is the number of the next epoch.
@@ -140,7 +144,9 @@ class DataLoader:
         batches = self._batches_of(epoch, start)
         if self.device is None:
             return batches
-        return ahead((jax.tree.map(self._on_device, batch) for batch in batches), self.prefetch)
+        numbers = range(start, len(self))
+        moved = (self._moved(n, batch) for n, batch in zip(numbers, batches, strict=True))
+        return ahead(moved, self.prefetch)
 
     def example(self, whole: bool = False) -> Any:
         """A batch of the first samples, as those of epoch 0 are but for the order and the device.
@@ -197,7 +203,7 @@ class DataLoader:
 
     def _parts(self) -> int:
         """The number of ranks that share the samples."""
-        parts = world_size() if self.shard else 1
+        parts = world_size() if self.shard and not self._is_assembled else 1
         if parts > 1 and min(self.batch_size, len(self.dataset)) < parts:
             raise ArgumentError(
                 f"DataLoader: {len(self.dataset)} samples in batches of {self.batch_size} cannot "
@@ -214,15 +220,35 @@ class DataLoader:
     def _part(self, number: int) -> range:
         """This rank's part of it."""
         span, parts = self._span(number), self._parts()
+        if self.device is not None and self._is_assembled:
+            rows = rows_here(self.device.place_of_input((len(span),)), len(span))
+            return span[rows.start : rows.stop]
         if parts == 1:
             return span
         first, end = (len(span) * each // parts for each in (rank(), rank() + 1))
         return span[first:end]
 
-    def _on_device(self, leaf: Any) -> Any:
+    @property
+    def _is_assembled(self) -> bool:
+        """Whether ranks make parts of one batch on a mesh of all of them."""
+        return self.shard and self.device is not None and self.device.spans_processes
+
+    def _moved(self, number: int, batch: Any) -> Any:
+        """A batch with Tensors on the device in place of arrays."""
+        return jax.tree.map(partial(self._on_device, number), batch)
+
+    def _on_device(self, number: int, leaf: Any) -> Any:
         if not isinstance(leaf, np.ndarray):
             return leaf
-        return Tensor(data=leaf, device=self.device, requires_grad=False)
+        value: Any = leaf
+        if self.device is not None and self._is_assembled and leaf.ndim:
+            span, part = self._span(number), self._part(number)
+            if len(leaf) == len(part):
+                shape = (len(span), *leaf.shape[1:])
+                place = self.device.place_of_input(shape)
+                own = np.array(leaf, as_dtype(leaf.dtype))  # jax may use its memory: a copy
+                value = assembled(own, place, part.start - span.start, shape)
+        return Tensor(data=value, device=self.device, requires_grad=False)
 
 
 def _at_least(name: str, value: int, least: int) -> int:

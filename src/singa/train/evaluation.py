@@ -254,7 +254,7 @@ def evaluate(
     found = as_metrics("evaluate", metrics)
     place = _place("evaluate", model, device)
     loader = feeding.evaluation_loader("evaluate", data, batch_size, place)
-    ranks = Ranks.sharing(loader.shard)
+    ranks = Ranks.sharing(loader.shard and not place.spans_processes)
     return Evaluator("evaluate", model, found).run(loader, place, ranks)
 
 

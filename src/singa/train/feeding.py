@@ -179,7 +179,12 @@ def example(owner: str, loader: DataLoader, device: Device) -> tuple[Batch, int]
     """
     if not len(loader.dataset):
         raise ArgumentError(f"{owner}: there are no samples")
-    batch = as_batch(owner, loader.example(), device)
+    if loader.shard and device.spans_processes and loader.device is not device:
+        raise ArgumentError(
+            f"{owner}: on a mesh of several processes each makes the samples of its devices: give "
+            "the DataLoader device= the mesh, or leave out shard=True to make all in each process"
+        )
+    batch = as_batch(owner, loader.example(whole=device.spans_processes), device)
     # Of the samples of all ranks: another number of them may go on with the training.
     whole = as_batch(owner, loader.example(whole=True), device) if loader.shard else batch
     order = len(loader.dataset), loader.seed, loader.shuffle, loader.drop_last

@@ -198,9 +198,9 @@ def _identity(
 def _same_on_all(ranks: Ranks, epochs: int, feed: Feed, identity: dict[str, Any]) -> dict[str, Any]:
     """The identity of a training, if all ranks have been given the same one."""
     own = []
-    if not feed.loader.shard:
+    if ranks.has_parts and not feed.loader.shard:
         own += ["samples", "checksum"]
-    if feed.validation is not None and not feed.validation.shard:
+    if ranks.has_parts and feed.validation is not None and not feed.validation.shard:
         own += ["validation_samples"]
     facts = {"epochs": epochs, "steps": len(feed.loader), "validation": feed.validation is not None}
     found = ranks.expect_same(facts | identity, own)

@@ -121,8 +121,9 @@ def save(training: Training, fpath: str | os.PathLike[str], is_over: bool = Fals
     Raises:
         OSError: it cannot be written.
     """
-    if not training.ranks.is_first:
-        return
+    ranks = training.ranks
+    if ranks.has_parts and not ranks.is_first:
+        return  # but on a mesh of all ranks all of them gather the states
     with training.lock:
         training.read()
         text = json.dumps(training.about).encode()
@@ -143,7 +144,8 @@ def save(training: Training, fpath: str | os.PathLike[str], is_over: bool = Fals
         states = training.model.states_to_save(aux)
         if is_over:
             states[checkpoint.MODEL] |= {name: t.to_numpy() for name, t in best.items()}
-    checkpoint.write(fpath, states, overwrite=True)
+    if ranks.is_first:
+        checkpoint.write(fpath, states, overwrite=True)
 
 
 def _other_than_now(training: Training) -> dict[str, Tensor]:

@@ -52,6 +52,8 @@ class Ranks:
         are_several = distributed.world_size() > 1
         if are_several and any(isinstance(each, DistOpt) for each in model.optimizers().values()):
             return cls(distributed.world_size(), device, has_parts=True)
+        if device.spans_processes:
+            return cls(distributed.world_size(), create_cpu_device())
         return cls()
 
     @classmethod
