@@ -62,6 +62,8 @@ def test_arrays_are_those_of_one_device(found):
         np.testing.assert_array_equal(seen["moved"], values)
         assert "device=cpu[data=2, model=4]" in text
         assert not seen["small"]
+        assert seen["heard"] == found[0]["arrays"]["heard"]
+        assert seen["heard"][0].startswith("an array float32(3, 2) of the checksum ")
         assert seen["name"] == ("cpu[data=2, model=4]", True)
 
 

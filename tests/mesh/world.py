@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from singa import Tensor, autograd, data, device, distributed, layer, model, opt, train
+from singa import Tensor, autograd, data, device, distributed, layer, model, opt, placement, train
 from singa.errors import ArgumentError, DeviceError
 
 ROWS, FEATURES, HIDDEN, CLASSES = 16, 8, 16, 4
@@ -127,6 +127,13 @@ def arrays() -> dict[str, Any]:
         y = autograd.softmax(x * 2.0 + Tensor(data=np.ones((4, 8), np.float32), device=where))
         drawn.append([x.to_numpy(), y.to_numpy(), y.sum().item(), copy.deepcopy(y).to_numpy()])
     found["drawn"] = drawn
+    heard: list[str] = []
+    placement.exchanges.append(heard.append)
+    for dtype in ("float32", "bfloat16", "bool", "complex64"):
+        Tensor(data=np.ones((3, 0 if dtype == "bool" else 2)), device=mesh, dtype=dtype)
+        Tensor(data=np.float32(3), device=mesh)
+    placement.exchanges.remove(heard.append)
+    found["heard"] = heard
     spread = distributed.place(Tensor(data=samples()[0], device=mesh), ("model", "data"))
     found["spread"] = distributed.placement(spread), spread.to_numpy(), repr(spread)
     found["moved"] = spread.to_device(cpu).to_numpy()
