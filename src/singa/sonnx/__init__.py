@@ -2,6 +2,7 @@
 
 - ``reading.py``: files, and their arrays in ``values.py``.
 - ``graph.py``: a graph as plain Python objects.
+- ``oddities.py``: what other tools would refuse.
 - ``folding.py``: kernels in another layout.
 - ``roles.py``: which initial values are learned.
 - ``bounds.py``: how much a file may ask for.
