@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import _GeneratorContextManager
 
 from singa.core.tensor import Tensor
@@ -12,13 +13,14 @@ class Mode:
     """Two switches; ``recording`` has the value of ``training`` unless it is set separately.
 
     ``training`` is global to the process. While a model's step runs, the model's own setting is
-    used in its thread.
+    used in its thread. ``switched`` are functions that are called when the global one changes.
     """
 
-    __slots__ = ("default",)
+    __slots__ = ("default", "switched")
 
     def __init__(self) -> None:
         self.default = False
+        self.switched: list[Callable[[bool], None]] = []
 
     @property
     def training(self) -> bool:
@@ -28,7 +30,10 @@ class Mode:
 
     @training.setter
     def training(self, value: bool) -> None:
-        self.default = bool(value)
+        before, self.default = self.default, bool(value)
+        if self.default != before:
+            for tell in self.switched:
+                tell(self.default)
 
     @property
     def recording(self) -> bool:
