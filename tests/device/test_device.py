@@ -2,6 +2,7 @@ import os
 import pickle
 import subprocess
 import sys
+from pkgutil import ModuleInfo
 from resource import RUSAGE_SELF, getrusage
 
 import jax
@@ -9,7 +10,7 @@ import jax.numpy as jnp
 import pytest
 
 from singa import device
-from singa.engine import memory
+from singa.engine import gpus, memory
 from singa.errors import ArgumentError, DeviceError, DTypeError
 
 HAS_GPU = device.get_num_gpus() > 0
@@ -61,6 +62,22 @@ def test_gpus_are_found_by_number():
     free, total = device.get_gpu_mem_size(first.id())
     assert 0 <= free <= total
     assert str(first.id()) in device.device_query(first.id(), verbose=True)
+
+
+def test_gpus_are_expected_where_the_driver_has_files_for_them(tmp_path, monkeypatch):
+    for name in ("nvidia0", "nvidia1", "nvidiactl", "nvidia-uvm"):
+        (tmp_path / name).touch()
+    monkeypatch.setattr(gpus, "FILES", tmp_path)
+    monkeypatch.setattr(gpus, "iter_modules", lambda places: [ModuleInfo(None, "xla_cuda12", True)])
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    platforms = jax.config.jax_platforms
+    jax.config.update("jax_platforms", None)
+    try:
+        assert [number for number in range(-1, 4) if gpus.is_expected(number)] == [0, 1]
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+        assert [number for number in range(4) if gpus.is_expected(number)] == [0]
+    finally:
+        jax.config.update("jax_platforms", platforms)
 
 
 def test_unknown_names_numbers_and_types_are_refused_with_words():

@@ -24,7 +24,7 @@ from singa.graph.effects import Given, blank, fill, filler
 from singa.graph.fusing import fuse
 from singa.graph.interrupts import uninterrupted
 from singa.graph.sequence import one_by_one
-from singa.placement import part_bytes
+from singa.placement import part_bytes, put
 from singa.tape.kernel import named
 
 # The reference count of an array that only its Tensor holds, in a list of arrays: the references
@@ -97,6 +97,10 @@ class Program:
         self._others = [effect for effect in capture.effects if not effect.is_simple]
         self._consts = _on_one_mesh(capture.jaxpr.consts, (*args, *capture.inputs))
         self._direct: Callable[..., Sequence[CTensor]] | None = None
+        those = [t for t in (*capture.inputs, *args) if isinstance(t, Tensor)]
+        spans = any(t.device.spans_processes for t in those)
+        # What the ranks compare, where the whole step is one of all of them.
+        self._spans = f"a step on {[t.shape for t in args]}" if spans else ""
         self._fill_result = filler(capture.result)
         self.arg_names = [arg.name for arg in args]
         self.arg_bytes = sum(part_bytes(arg._data) for arg in args)  # on each device
@@ -194,7 +198,7 @@ class Program:
 
     def _compiled_call(self) -> Callable[..., Sequence[CTensor]] | None:
         """Runs the program without Python code, available after its first run; else None."""
-        if self.capture.errors or self.capture.communicator is not None:
+        if self.capture.errors or self.capture.communicator is not None or self._spans:
             return None
         return getattr(self.compiled, "_call", None)
 
@@ -263,6 +267,8 @@ class Program:
         """Run the program; if ranks exchange data in it, all ranks run it together."""
         communicator = self.capture.communicator
         if communicator is None or self.compiled is None:
+            if self._spans:
+                exchanging(self._spans)
             return self._run(*inputs)
         exchanging(self._exchanged)
         results: Sequence[CTensor] = communicator.here(self._run(*communicator.everywhere(inputs)))
@@ -329,7 +335,7 @@ def _kind(x: Tensor | CTensor) -> tuple[Any, Any]:
 def _on_one_mesh(arrays: Sequence[Any], those: Iterable[Any]) -> list[Any]:
     """A step's constants, on each device of the mesh that its Tensors are on, if they are."""
     homes = [t.device.home for t in those if isinstance(t, Tensor) and t.device.mesh is not None]
-    return [jax.device_put(array, homes[0]) for array in arrays] if homes else list(arrays)
+    return [put(array, homes[0]) for array in arrays] if homes else list(arrays)
 
 
 def _put(

@@ -11,7 +11,7 @@ from weakref import ref
 
 import numpy as np
 
-from singa import tensor
+from singa import distributed, tensor
 from singa.core.journal import Journal
 from singa.core.tensor import Tensor, random_key
 from singa.device import get_default_device
@@ -77,6 +77,9 @@ class Saved(Layer):
         was trained with, and ``aux_states``. The file is written completely or not at all. Any
         thread may call this while another one trains: it waits for the end of a step.
 
+        If the model is on a mesh of several processes, all of them call this, because it gathers
+        the parts, and the first one writes the file.
+
         Args:
             fpath: the file's path; SINGA's format, a zip (see :mod:`singa.formats.checkpoint`).
             aux_states: the caller's own Tensors, by name.
@@ -92,7 +95,9 @@ class Saved(Layer):
             >>> mlp.compile([Tensor((32, 1, 8, 8))])
             >>> mlp.save_states("mlp.zip", aux_states={"epoch": Tensor(data=3)})
         """
-        checkpoint.write(fpath, self.states_to_save(aux_states or {}), overwrite)
+        states = self.states_to_save(aux_states or {})
+        if not self._random_key().device.spans_processes or distributed.rank() == 0:
+            checkpoint.write(fpath, states, overwrite)
 
     def states_to_save(self, aux_states: Mapping[str, Tensor]) -> dict[int, dict[str, Any]]:
         """What :meth:`save_states` writes, by its kind in :mod:`singa.formats.checkpoint`.

@@ -110,6 +110,7 @@ def save(training: Training, fpath: str | os.PathLike[str], is_over: bool = Fals
     """Write a checkpoint; an existing file is replaced. This waits for the device.
 
     Any thread may do this while another one trains: the checkpoint has the state between two steps.
+    Of several ranks the first one writes; the others do nothing.
 
     Args:
         training: the training.
@@ -120,6 +121,9 @@ def save(training: Training, fpath: str | os.PathLike[str], is_over: bool = Fals
     Raises:
         OSError: it cannot be written.
     """
+    ranks = training.ranks
+    if ranks.has_parts and not ranks.is_first:
+        return  # but on a mesh of all ranks all of them gather the states
     with training.lock:
         training.read()
         text = json.dumps(training.about).encode()
@@ -140,7 +144,8 @@ def save(training: Training, fpath: str | os.PathLike[str], is_over: bool = Fals
         states = training.model.states_to_save(aux)
         if is_over:
             states[checkpoint.MODEL] |= {name: t.to_numpy() for name, t in best.items()}
-    checkpoint.write(fpath, states, overwrite=True)
+    if ranks.is_first:
+        checkpoint.write(fpath, states, overwrite=True)
 
 
 def _other_than_now(training: Training) -> dict[str, Tensor]:
