@@ -291,6 +291,39 @@ def exchanges() -> None:
 
 
 @check
+def collectives() -> None:
+    """Reports say what the devices exchange: the sums of gradients, the parts of parameters."""
+    net, xs = net_on(LINE)
+    net(*xs)
+    sizes = {name: p.memsize() for name, p in net.get_params().items()}
+    found = net.collectives()
+    assert {(row.kind, row.axes, row.devices) for row in found.rows} == {
+        ("all-reduce", ("data",), 8)
+    }
+    moments = 4 * 16 * 3  # batch norm's: the mean and the variance, and one more
+    total = sum(row.bytes for row in found.rows)
+    assert sum(sizes.values()) < total <= sum(sizes.values()) + 2 * moments
+    assert found.sent == 2 * 7 / 8 * total
+    owners = {key: size for row in found.rows for key, size in row.parts}
+    assert owners["backward", "Affine", 2] in (sizes["fc2.W"], sizes["fc2.b"])
+    columns = distributed.tensor_parallel("model", outputs=["fc1"], inputs=["fc2"])
+    net, xs = net_on(GRID, columns, distributed.fully_sharded())
+    net(*xs)
+    rows = net.collectives().rows
+    gathered = [r for r in rows if any(key and key[1] == "GatherParameter" for key, _ in r.parts)]
+    assert {row.kind for row in gathered} == {"all-gather"}
+    assert {row.axes for row in gathered} == {("data",)}
+    assert sizes["fc1.W"] // 2 in {row.bytes for row in gathered}  # half of the columns
+    assert {row.axes for row in rows} >= {("data",), ("model",)}
+    assert "all-reduce" in str(net.collectives())
+    net.draw_graph("spread.svg")
+    assert re.search(r"all-gather [\d.]+ \w+ over data", Path("spread.svg").read_text())
+    with net.profile(skip=0, limit=1) as profile:
+        net(*xs)
+    assert any("over model" in each for row in profile.rows for each in row.exchanges)
+
+
+@check
 def constants() -> None:
     """What a step or a layer makes for itself is whole on each device."""
     found = []
