@@ -166,6 +166,10 @@ class CheckpointWarning(UserWarning):
     """A part of a checkpoint was ignored: the optimizer here keeps no such state."""
 
 
+class MeshWarning(UserWarning):
+    """A batch that cannot be split over a mesh: each of the devices computes all of it."""
+
+
 class RecompilationWarning(UserWarning):
     """A step that is compiled again and again, and so runs slower than it would eagerly."""
 

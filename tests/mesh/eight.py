@@ -22,8 +22,20 @@ import numpy as np
 import pytest
 
 from layer.test_table import ROWS
-from singa import Tensor, autograd, data, device, distributed, layer, model, models, opt, train
-from singa.errors import ArgumentError, DeviceError
+from singa import (
+    Tensor,
+    autograd,
+    data,
+    device,
+    distributed,
+    layer,
+    model,
+    models,
+    opt,
+    sonnx,
+    train,
+)
+from singa.errors import ArgumentError, DeviceError, MeshWarning
 
 CPU = device.get_default_device()
 LINE = device.create_mesh({"data": 8})
@@ -376,6 +388,70 @@ def before_the_parameters_are_made() -> None:
     found = losses(net, [x, Tensor(data=Y, device=LINE)])
     other, xs = net_on(LINE, distributed.fully_sharded())
     assert (shards(other), losses(other, xs)) == (shards(net), found)
+    for run in (lambda net: net.compile([x]), lambda net: net.forward(x)):
+        net = Net()
+        distributed.shard(net, {"fc1.W": (None, "data"), "fc3.*": ("data",)})
+        with pytest.raises(ArgumentError, match=re.escape("no parameter matches 'fc3.*'")):
+            run(net)
+
+
+@check
+def undivided_batches() -> None:
+    """A batch that the mesh does not divide is computed as a whole by each device, with a word."""
+    expected = net_on(CPU)[0](*[Tensor(data=array[:12]) for array in (X, Y)])[1]
+    net, _ = net_on(LINE)
+    some = [Tensor(data=array[:12], device=LINE) for array in (X, Y)]
+    with pytest.warns(MeshWarning, match="a batch of 12 cannot be split into 8 equal parts along"):
+        same(net(*some)[1], expected)
+    net(*[Tensor(data=array[:20], device=LINE) for array in (X, Y)])  # once for each model
+
+
+@check
+def lbfgs() -> None:
+    """It runs eagerly; its history is spread as the parameters are."""
+    found = []
+    for where, rules in ((CPU, ()), (GRID, (drawn(3),))):
+        net, xs = net_on(where, *rules)
+        net.dropout.ratio = 0.0
+        lbfgs = opt.LBFGS(line_search_fn="strong_wolfe", max_iter=3, history_size=3)
+
+        def loss(net: Net = net, xs: list[Tensor] = xs) -> Tensor:
+            return autograd.softmax_cross_entropy(net.forward(xs[0]), xs[1])
+
+        found.append([lbfgs.step(loss).item() for _ in range(2)])
+    same(found[1], found[0], 1e-3)
+    for name, p in net.get_params().items():
+        history = lbfgs.get_states({p: name for name, p in net.get_params().items()})
+        assert distributed.placement(history[f"{name}:steps"])[1:] == distributed.placement(p)
+
+
+@check
+def onnx_files() -> None:
+    """A spread model is exported as a whole one; what is read trains on a mesh, in parts."""
+    net, xs = net_on(GRID, drawn(7))
+    net.eval()
+    expected = net(xs[0]).to_numpy()
+    net.export("spread.onnx", xs[:1])
+    found = []
+    for where in (CPU, GRID):
+
+        class Read(sonnx.SONNXModel):
+            def train_one_batch(self, x: Tensor, y: Tensor) -> Tensor:
+                loss = autograd.softmax_cross_entropy(self.forward(x)[0], y)
+                self.optimizer(loss)
+                return loss
+
+        read, xs = Read("spread.onnx", where), [Tensor(data=each, device=where) for each in (X, Y)]
+        read.set_optimizer(opt.SGD(0.1, momentum=0.9))
+        read.compile(xs[:1], is_train=False, use_graph=True)
+        if where is GRID:
+            distributed.shard(read, drawn(8))
+        before = shards(read)
+        same(read(xs[0])[0], expected)
+        read.train()
+        found.append([read(*xs).item() for _ in range(3)])
+        assert shards(read) == before
+    same(found[1], found[0])
 
 
 @check
