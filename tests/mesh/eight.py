@@ -527,6 +527,51 @@ def moves() -> None:
 
 
 @check
+def statistics_of_parts() -> None:
+    """Batch norm by each device's own statistics is that of the parts, one by one."""
+    images = np.random.default_rng(2).normal(size=(16, 3, 2, 2)).astype(np.float32)
+    weights = np.random.default_rng(3).normal(size=images.shape).astype(np.float32)
+    autograd.training = True
+
+    def run(xs: np.ndarray, ws: np.ndarray, where: Any, options: Any) -> list[np.ndarray]:
+        norm, x = layer.BatchNorm2d(**options), Tensor(data=xs, device=where, stores_grad=True)
+        y = norm(x)
+        grads = autograd.grad((y * Tensor(data=ws, device=where)).sum(), [x, norm.scale, norm.bias])
+        return [t.to_numpy() for t in (y, *grads, norm.running_mean, norm.running_var)]
+
+    for where, count in ((LINE, 8), (GRID, 4)):
+        options = {"unbiased": where is GRID}
+        parts = [
+            run(x, w, CPU, options)
+            for x, w in zip(np.split(images, count), np.split(weights, count), strict=True)
+        ]
+        y, dx, dscale, dbias, mean, var = zip(*parts, strict=True)
+        expected = [np.concatenate(y), np.concatenate(dx), sum(dscale), sum(dbias)]
+        expected += [sum(mean) / count, sum(var) / count]
+        found = run(images, weights, where, {**options, "synchronized": False})
+        for one, other in zip(found, expected, strict=True):
+            same(one, other)
+    assert not np.allclose(run(images, weights, LINE, {})[0], expected[0], atol=0.1)
+
+
+@check
+def exchanges_of_batch_norm() -> None:
+    """The statistics of parts need no exchange, before those of the gradients."""
+    for synchronized in (True, False):
+        net, xs = Net(), [Tensor(data=X, device=LINE), Tensor(data=Y, device=LINE)]
+        net.norm = layer.BatchNorm1d(synchronized=synchronized)
+        net.compile(xs[:1], use_graph=True)
+        net(*xs)
+        sums = [key for row in net.collectives().rows for key, _ in row.parts if key]
+        between = ("backward", "BatchNormalization2d", 1)
+        exchanged = [r for r in net.collectives().rows if any(key == between for key, _ in r.parts)]
+        assert ("forward", "BatchNormalization2d", 1) in sums
+        # If it is synchronized, dx waits for the sums; else they go with the other gradients.
+        assert (len(net.collectives().rows) >= 4) == synchronized, str(net.collectives())
+        assert exchanged
+
+
+@check
 def fit() -> None:
     histories = []
     for where in (CPU, LINE):
