@@ -3,6 +3,7 @@
 - ``checkpoint.py``: the checkpoint, from which a training is resumed.
 - ``weights.py``: weights for other people and libraries.
 - ``files.py``: writing a file completely or not at all.
+- ``background.py``: writing files while the program goes on.
 - ``process.py``: whether the process that has written something is still there.
 - ``reading.py``, ``archive.py``: reading untrusted files and archives with limits.
 

@@ -19,8 +19,9 @@ import io
 import json
 import os
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
@@ -94,6 +95,18 @@ def write(
         ...     reader.kinds
         {'W': Kind(state_type=0, shape=(3, 2), dtype=dtype('float32'))}
     """
+    prepared(fpath, states, overwrite)()
+
+
+def prepared(
+    fpath: str | os.PathLike[str], states: Mapping[int, Mapping[str, Array]], overwrite: bool
+) -> Callable[[], None]:
+    """The same with all checks now; what is returned writes the file, in any thread.
+
+    Example:
+        >>> states = {checkpoint.MODEL: {"W": np.ones((3, 2), np.float32)}}
+        >>> checkpoint.prepared("w.zip", states, overwrite=False)()
+    """
     target = Path(fpath)
     if target.exists() and not overwrite:
         raise FileExistsError(f"{target} exists; save_states(..., overwrite=True) replaces it")
@@ -110,6 +123,15 @@ def write(
             }
             stored = array.view(np.uint16) if array.dtype == bfloat16 else array
             archives.setdefault(_FILES[state_type], {})[name] = stored
+    return partial(_write, target.absolute(), archives, attributes, overwrite)
+
+
+def _write(
+    target: Path,
+    archives: Mapping[str, Mapping[str, Array]],
+    attributes: Mapping[str, Any],
+    overwrite: bool,
+) -> None:
     with writing(target, overwrite) as file, zipfile.ZipFile(file, "w") as archive:
         for member, arrays in archives.items():
             with archive.open(member, "w", force_zip64=True) as out:

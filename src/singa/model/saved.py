@@ -17,6 +17,7 @@ from singa.core.tensor import Tensor, random_key
 from singa.device import get_default_device
 from singa.errors import CheckpointError
 from singa.formats import checkpoint
+from singa.formats.background import Background
 from singa.layer import Layer
 from singa.opt import DistOpt, Optimizer, stored
 
@@ -27,10 +28,12 @@ class Saved(Layer):
     _stream: Tensor | None = None  # the random stream of the thread that trains
     _first: ref[Tensor] | None = None
     _lock: threading.RLock  # held while a step runs, and while its results are read
+    _writer: Background
 
     def __new__(cls, *args: Any, **options: Any) -> Self:
         model = super().__new__(cls)
         object.__setattr__(model, "_lock", threading.RLock())
+        object.__setattr__(model, "_writer", Background())
         return model
 
     def between_steps(self) -> AbstractContextManager[Any]:
@@ -70,6 +73,7 @@ class Saved(Layer):
         fpath: str | os.PathLike[str],
         aux_states: Mapping[str, Tensor] | None = None,
         overwrite: bool = False,
+        background: bool = False,
     ) -> None:
         """Write a checkpoint: all that is needed to resume training, or to use the model.
 
@@ -77,14 +81,22 @@ class Saved(Layer):
         was trained with, and ``aux_states``. The file is written completely or not at all. Any
         thread may call this while another one trains: it waits for the end of a step.
 
+        In the background only the file is written: its values are copied before this returns, into
+        as much memory as they take. Until :meth:`wait_until_saved` returns, there is the old file
+        or none. The next save waits for it, and so do :meth:`load_states` and the end of the
+        process. An error is raised there; when the process ends it is printed.
+
         Args:
             fpath: the file's path; SINGA's format, a zip (see :mod:`singa.formats.checkpoint`).
             aux_states: the caller's own Tensors, by name.
             overwrite: whether an existing file may be replaced.
+            background: whether to return before the file is written.
 
         Raises:
             FileExistsError: it exists and ``overwrite`` is false.
             CheckpointError: an aux state has the name of one of the model's.
+            OSError: it cannot be written, or the file before that was written in the background;
+                then this one is not written.
 
         Example:
             >>> from singa.models import MLP
@@ -92,7 +104,27 @@ class Saved(Layer):
             >>> mlp.compile([Tensor((32, 1, 8, 8))])
             >>> mlp.save_states("mlp.zip", aux_states={"epoch": Tensor(data=3)})
         """
-        checkpoint.write(fpath, self.states_to_save(aux_states or {}), overwrite)
+        self._writer.wait()
+        write = checkpoint.prepared(fpath, self.states_to_save(aux_states or {}), overwrite)
+        if background:
+            self._writer.run(write, os.fspath(fpath))
+        else:
+            write()
+
+    def wait_until_saved(self) -> None:
+        """Wait until the file that is written in the background is there.
+
+        Raises:
+            OSError: it cannot be written.
+
+        Example:
+            >>> from singa.models import MLP
+            >>> mlp = MLP()
+            >>> mlp.compile([Tensor((32, 1, 8, 8))])
+            >>> mlp.save_states("mlp.zip", background=True)
+            >>> mlp.wait_until_saved()
+        """
+        self._writer.wait()
 
     def states_to_save(self, aux_states: Mapping[str, Tensor]) -> dict[int, dict[str, Any]]:
         """What :meth:`save_states` writes, by its kind in :mod:`singa.formats.checkpoint`.
@@ -135,6 +167,7 @@ class Saved(Layer):
             >>> bool((new(x).to_numpy() == old(x).to_numpy()).all())
             True
         """
+        self._writer.wait()
         states = self.get_states()
         if not states:
             raise CheckpointError(
