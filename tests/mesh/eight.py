@@ -6,6 +6,7 @@ Each function of :data:`CHECKS` compares training on a mesh with training on one
 from __future__ import annotations
 
 import copy
+import importlib.util
 import os
 import pickle
 import re
@@ -35,7 +36,13 @@ from singa import (
     sonnx,
     train,
 )
-from singa.errors import ArgumentError, DeviceError, MeshWarning
+from singa.errors import (
+    ArgumentError,
+    CheckpointError,
+    DependencyError,
+    DeviceError,
+    MeshWarning,
+)
 
 CPU = device.get_default_device()
 LINE = device.create_mesh({"data": 8})
@@ -500,6 +507,61 @@ def checkpoints() -> None:
         assert shards(other) == before
         for state, param in pairs_of(other):
             assert distributed.placement(state) == distributed.placement(param)
+
+
+def kept(net: model.Model) -> dict[str, np.ndarray]:
+    """All that a checkpoint has."""
+    states = net.states_to_save({})
+    return {name: array for arrays in states.values() for name, array in arrays.items()}
+
+
+@check
+def checkpoints_in_parts() -> None:
+    """Written by orbax, of all optimizers; bit for bit onto other meshes, and one device."""
+    if importlib.util.find_spec("orbax") is None:
+        net, _ = net_on(GRID)
+        with pytest.raises(DependencyError, match=re.escape("pip install 'singa-xla[orbax]'")):
+            net.save_states("parts", sharded=True)
+        return
+    net = optimized(GRID, drawn(2))
+    rng = np.random.default_rng(0)
+    expected = kept(net)
+    aux = {"epoch": Tensor(data=3), "mask": Tensor(data=X, device=GRID)}
+    net.save_states("parts", aux, sharded=True, background=True)
+    for _ in range(2):  # goes on, and writes over its arrays
+        net(Tensor(data=rng.normal(size=(8, 16)).astype(np.float32), device=GRID))
+    net.wait_until_saved()
+    for where, rules in ((CPU, None), (LINE, distributed.fully_sharded()), (GRID, drawn(9))):
+        other = Optimizers()
+        x = Tensor(data=np.ones((8, 16), np.float32), device=where)
+        other.compile([x], use_graph=True)
+        if rules:
+            distributed.shard(other, rules)
+        before = shards(other)
+        found = other.load_states("parts")
+        assert (found["epoch"].item(), found["mask"].shape) == (3, X.shape)
+        assert shards(other) == before
+        found = kept(other)
+        assert found.keys() == expected.keys()
+        for name, array in expected.items():
+            np.testing.assert_array_equal(found[name], array, err_msg=name)
+        names = {p: name for name, p in other.get_params().items()}
+        states = other.all["Adam"].get_states(names)
+        for name, split in before.items():
+            if f"{name}:mean" in states:
+                assert distributed.placement(states[f"{name}:mean"]) == split
+        other(x)
+    net.load_states("parts")  # as it was: others use it too
+    net.save_states("parts", sharded=True, overwrite=True)
+    assert sorted(path.name for path in Path().glob("*parts*")) == ["parts"]
+    refused = [
+        (lambda: net.save_states("parts", sharded=True), FileExistsError, "overwrite=True"),
+        (lambda: net_on(GRID)[0].load_states("parts"), CheckpointError, "of another model"),
+        (lambda: net.load_states("."), CheckpointError, "not a checkpoint"),
+    ]
+    for call, kind, words in refused:
+        with pytest.raises(kind, match=words):
+            call()
 
 
 @check

@@ -205,22 +205,7 @@ class Reader:
         Raises:
             CheckpointError: arrays are missing, are not expected or do not fit; it lists them.
         """
-        found = self.named(state_type)
-        problems = []
-        for title, names in (
-            ("missing", [name for name in wanted if name not in found]),
-            ("unexpected", [name for name in found if name not in wanted]),
-        ):
-            if names:
-                more = f" and {len(names) - 8} more" if len(names) > 8 else ""
-                problems.append(f"{title}: {', '.join(names[:8])}{more}")
-        problems += [
-            f"{name} is {found[name].dtype}{list(found[name].shape)}, not {dtype}{list(shape)}"
-            for name, (shape, dtype) in wanted.items()
-            if name in found and (found[name].shape, found[name].dtype) != (shape, dtype)
-        ][:8]
-        if problems:
-            raise self._error(f"the checkpoint is of another model: {'; '.join(problems)}")
+        expect_same(self.path, self.named(state_type), wanted)
         self._expected.add(state_type)
 
     def read(self, *state_types: int) -> dict[str, Array]:
@@ -294,6 +279,39 @@ class Reader:
 
     def _error(self, problem: str) -> CheckpointError:
         return CheckpointError(f"{self.path}: {problem[:_MOST_WORDS]}")
+
+
+def expect_same(
+    path: Path,
+    found: Mapping[str, Kind],
+    wanted: Mapping[str, tuple[tuple[int, ...], DType]],
+) -> None:
+    """Check that the arrays in a checkpoint are these: by name, shape and data type.
+
+    Raises:
+        CheckpointError: arrays are missing, are not expected or do not fit; it lists them.
+
+    Example:
+        >>> from pathlib import Path
+        >>> found = {"W": checkpoint.Kind(checkpoint.MODEL, (3, 2), tensor.float32)}
+        >>> checkpoint.expect_same(Path("w.zip"), found, {"W": ((3, 2), tensor.float32)})
+    """
+    problems = []
+    for title, names in (
+        ("missing", [name for name in wanted if name not in found]),
+        ("unexpected", [name for name in found if name not in wanted]),
+    ):
+        if names:
+            more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+            problems.append(f"{title}: {', '.join(names[:8])}{more}")
+    problems += [
+        f"{name} is {found[name].dtype}{list(found[name].shape)}, not {dtype}{list(shape)}"
+        for name, (shape, dtype) in wanted.items()
+        if name in found and (found[name].shape, found[name].dtype) != (shape, dtype)
+    ][:8]
+    if problems:
+        words = f"the checkpoint is of another model: {'; '.join(problems)}"
+        raise CheckpointError(f"{path}: {words[:_MOST_WORDS]}")
 
 
 def _checked(name: str) -> str:
