@@ -170,6 +170,10 @@ class FormatWarning(UserWarning):
     """A model file of another library that other tools would refuse; its meaning is plain."""
 
 
+class MeshWarning(UserWarning):
+    """A batch that cannot be split over a mesh: each of the devices computes all of it."""
+
+
 class RecompilationWarning(UserWarning):
     """A step that is compiled again and again, and so runs slower than it would eagerly."""
 

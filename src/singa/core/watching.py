@@ -106,6 +106,8 @@ class Listener(Generic[T]):
 class Exchange(Protocol):
     """Exchanges data between ranks: a :class:`singa.distributed.Communicator`."""
 
+    mesh: Any
+
     def run(self, function: Callable[..., Any], *args: Any) -> Any: ...
 
     def mapped(self, function: Callable[..., Any]) -> Callable[..., Any]: ...

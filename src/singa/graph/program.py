@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
+from jax.sharding import Mesh
 
 from singa.core.guard import ABSENT, Guard, changed, own
 from singa.core.tensor import Tensor
@@ -250,6 +251,14 @@ class Program:
     def compiled(self) -> Any:
         """The compiled program, a ``jax.stages.Compiled``; None if operations run one by one."""
         return self._run if isinstance(self._run, jax.stages.Compiled) else None
+
+    @property
+    def mesh(self) -> Mesh | None:
+        """The mesh that it runs on, or that of the ranks that exchange in it; None for neither."""
+        if self.capture.communicator is not None:
+            return self.capture.communicator.mesh
+        meshes = (getattr(sharding, "mesh", None) for _, sharding in self._expected)
+        return next((mesh for mesh in meshes if mesh is not None), None)
 
     def fits(self, args: Sequence[Tensor]) -> bool:
         """Whether the state still has the shapes, types and devices that were captured."""

@@ -73,7 +73,9 @@ class Model(Reported):
     graph_mode = False
     sequential = False
     precision: DType | None = None
-    _unread = frozenset({"_steps", "_profiler", "_stream", "_first", "_lock", "_example"})
+    _unread = frozenset(
+        {"_steps", "_profiler", "_stream", "_first", "_lock", "_writer", "_example"}
+    )
 
     def compile(
         self,
@@ -279,7 +281,7 @@ class Model(Reported):
 
     def __getstate__(self) -> dict[str, Any]:
         # Compiled steps refer to this model's own Tensors: a copy compiles its own.
-        own = ("_steps", "_profiler", "_lock", "_stream", "_first")
+        own = ("_steps", "_profiler", "_lock", "_writer", "_stream", "_first")
         return {name: v for name, v in vars(self).items() if name not in own}
 
     @property
