@@ -10,7 +10,9 @@ ROWS = {
     "sub": Row(ops.Sub, ops.sub, jnp.subtract, [(2, 1), (1, 3)]),
     "mul": Row(ops.Mul, ops.mul, jnp.multiply, [(3,), (2, 1, 3)]),
     "div": Row(ops.Div, ops.div, jnp.divide, [(2, 3), (2, 1)], POSITIVE),
-    "floor_divide": Row(ops.FloorDivide, ops.floor_divide, jnp.floor_divide, [(2, 3), (3,)], wide=True),
+    "floor_divide": Row(
+        ops.FloorDivide, ops.floor_divide, jnp.floor_divide, [(2, 3), (3,)], wide=True
+    ),
     "remainder": Row(
         ops.Remainder, ops.remainder, jnp.remainder, [(2, 3), (3,)], POSITIVE, wide=True
     ),

@@ -245,7 +245,8 @@ def test_a_tensor_that_an_operation_makes_may_be_used_and_returned():
             return Tensor(data=x) * 3.0
 
         def backward(self, dy):  # as SINGA's examples write it
-            dx = Tensor(self.x.shape, dtype=self.x.dtype).copy_from_numpy(np.full(self.x.shape, 3.0))
+            dx = Tensor(self.x.shape, dtype=self.x.dtype)
+            dx.copy_from_numpy(np.full(self.x.shape, 3.0))
             dx *= dy
             return dx
 

@@ -13,7 +13,7 @@ from singa.engine import native
 
 
 def again(x: Array) -> Array:
-    """x itself, but XLA does not know it: what a backward computes from it is computed again.
+    """The same x, but XLA does not know that: what is computed from it is computed again.
 
     If a forward and a backward pass in one program compute the same exponentials, XLA computes them
     once and keeps each of them in memory. For a GELU that was three arrays of its input's size, and

@@ -46,7 +46,7 @@ class NegativeLogLikelihood(Loss):
             raise ArgumentError(
                 f"{self.name}: label_smoothing must be from 0 to 1, got {label_smoothing!r}"
             )
-        self.label_smoothing = float(label_smoothing)
+        self.label_smoothing = float(label_smoothing) or None  # None is known while it is traced
         self.ignore_index = None
         if ignore_index is not None:
             self.ignore_index = checks.integer(f"{self.name}: ignore_index", ignore_index)
@@ -76,10 +76,24 @@ class NegativeLogLikelihood(Loss):
             )
         self.t, self.weight = t, weight
         self.log_p = self.log_probabilities(x)
+        if self.by_id and self.label_smoothing is None:
+            return self.of_targets()
         labels = self.labels()
         # A class with target 0 may have probability 0: 0 times -inf is 0 here.
         terms = -jnp.where(labels == 0, 0, labels * self.log_p)
         return terms.sum(-1) if self.reduction == "none" else terms
+
+    def of_targets(self) -> CTensor:
+        """The loss of each row, for class ids: only the logarithms of these classes are read."""
+        classes = self.log_p.shape[-1]
+        found = jnp.take_along_axis(self.log_p, self.t[..., None], -1, mode="clip")[..., 0]
+        if self.weight:
+            weight = self.weight[0].astype(found.dtype).at[self.t].get(mode="clip")
+            found = jnp.where(weight == 0, 0, weight * found)
+        found = jnp.where((self.t >= 0) & (self.t < classes), found, jnp.nan)
+        if self.ignore_index is not None:
+            found = jnp.where(checks.equal(self.t, self.ignore_index), 0, found)
+        return -found
 
     def reduced(self, values: CTensor, count: Any = None) -> CTensor:
         return super().reduced(values, self.rows())
@@ -96,7 +110,8 @@ class NegativeLogLikelihood(Loss):
     def gradients(self, dy: CTensor) -> tuple[CTensor, CTensor]:
         """The gradients of the logarithms and of the targets."""
         dy = -self.spread(dy)
-        return dy * self.labels(), self.weighted(dy * (1 - self.label_smoothing) * self.log_p)
+        share = 1 if self.label_smoothing is None else 1 - self.label_smoothing
+        return dy * self.labels(), self.weighted(dy * share * self.log_p)
 
     def log_probabilities(self, x: CTensor) -> CTensor:
         return x
@@ -110,7 +125,8 @@ class NegativeLogLikelihood(Loss):
             labels = jnp.where(is_class[..., None], one_hot, jnp.asarray(jnp.nan, dtype))
         else:
             labels = self.t.astype(dtype)
-        labels = labels * (1 - self.label_smoothing) + self.label_smoothing / classes
+        if self.label_smoothing is not None:
+            labels = labels * (1 - self.label_smoothing) + self.label_smoothing / classes
         if self.ignore_index is not None:
             labels = jnp.where(checks.equal(self.t, self.ignore_index)[..., None], 0, labels)
         return self.weighted(labels)

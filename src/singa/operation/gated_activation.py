@@ -10,8 +10,8 @@ from jax.nn import sigmoid as logistic
 
 from singa.core.tensor import Tensor
 from singa.device import CTensor
-from singa.errors import ArgumentError, ShapeError
 from singa.engine.fusion import again
+from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks, vectorized
 from singa.operation.pointwise import Pointwise
 from singa.tape import Operation
@@ -37,9 +37,7 @@ def _silu_slope(x: CTensor) -> CTensor:
     return gate + x * gate * (1 - gate)
 
 
-class SiLU(
-    Pointwise, formula=lambda x: x * logistic(x), slope=lambda x: _silu_slope(again(x))
-):
+class SiLU(Pointwise, formula=lambda x: x * logistic(x), slope=lambda x: _silu_slope(again(x))):
     """y = x sigmoid(x), also known as swish."""
 
 

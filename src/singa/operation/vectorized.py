@@ -53,7 +53,7 @@ _COSINE = (2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2)
 
 _HIGH = 13493037704 / 2**33
 _LOW = 6.077100506506192e-11
-"""Their sum is pi / 2. The product of the first, of 34 bits, and a whole number below 2¹⁹ is exact."""
+"""Their sum is pi / 2. Products of the first, of 34 bits, and whole numbers below 2¹⁹ are exact."""
 
 
 def _on_cpus(formula: Callable[..., Any]) -> Callable[..., Any]:
@@ -221,9 +221,7 @@ def _if_near(
     limit: float, quick: Callable[..., CTensor], formula: Callable[..., CTensor]
 ) -> Callable[..., CTensor]:
     """The quick function, unless there are numbers beyond the limit."""
-    return _on_cpus(formula)(
-        lambda x: jax.lax.cond((jnp.abs(x) < limit).all(), quick, formula, x)
-    )
+    return _on_cpus(formula)(lambda x: jax.lax.cond((jnp.abs(x) < limit).all(), quick, formula, x))
 
 
 def _tangent(x: CTensor) -> CTensor:
@@ -247,7 +245,7 @@ tan = _if_near(2**19, _tangent, jnp.tan)
 
 @_on_cpus(jnp.fmod)
 def fmod(a: CTensor, b: CTensor) -> CTensor:
-    """a - b trunc(a / b), which is exact."""
+    """The rest of a / b rounded towards 0, of a's sign. It is exact."""
     a, b = jnp.broadcast_arrays(a, b)
     wide, divisor = a.astype(float64), b.astype(float64)
     quotient = wide / divisor
@@ -265,7 +263,7 @@ def _near_fmod(a: CTensor, b: CTensor) -> CTensor:
 
 
 def remainder(a: CTensor, b: CTensor) -> CTensor:
-    """a - b floor(a / b), of b's sign."""
+    """The rest of a / b rounded down, of b's sign."""
     if a.dtype != float32 or b.dtype != float32:
         return jnp.remainder(a, b)
     rest = fmod(a, b)
