@@ -13,13 +13,13 @@ from singa.engine import native
 
 
 def again(x: Array) -> Array:
-    """The same x, but XLA does not know that: what is computed from it is computed again.
+    """``x``, from which a backward pass computes what the forward pass had computed from it, too.
 
-    If a forward and a backward pass in one program compute the same exponentials, XLA computes them
-    once and keeps each of them in memory. For a GELU that was three arrays of its input's size, and
-    four loops instead of one, which took three times as long as to compute all of it twice.
+    In one program XLA would find both computations, do them once and keep all their intermediate
+    results in memory until the backward pass. That is slower than to compute them again, in one loop
+    that reads nothing but ``x``: five arrays for each GELU of a transformer instead of two.
     """
-    return x * jax.lax.optimization_barrier(jnp.ones((), x.dtype))
+    return jax.lax.optimization_barrier(x)
 
 
 def apart(function: Callable[..., Any], *xs: Array) -> Any:
