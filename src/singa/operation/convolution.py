@@ -18,7 +18,7 @@ from singa.operation import checks, unfolding, windows
 from singa.operation.checks import Sizes
 from singa.operation.joining import pad
 from singa.operation.windows import LETTERS, Padding, as_padding, named_padding, same_padding
-from singa.tape import Operation
+from singa.tape import Operation, wide
 
 __all__ = [
     "Convolution", "Convolution2d", "ConvolutionTranspose", "conv1d", "conv2d", "conv3d",
@@ -77,12 +77,13 @@ class _Filters(Operation):
     def correlate(self, x: CTensor, y: CTensor, bias: bool) -> tuple[CTensor, CTensor]:
         """The adjoints in w and in the bias, for images x; (0,) if there is no bias.
 
-        Both are one native kernel.
+        Both are one native kernel, and in at least float32.
         """
         dw, db = self._either(
             lambda x, y: kernels.weight_gradient(x, y, self.w.shape, bias, self._window),
             lambda x, y: (
-                self._correlate(x, y), self.summed(y) if bias else jnp.zeros(0, y.dtype)
+                self._correlate(x, y).astype(wide(y.dtype)),
+                self.summed(y).astype(wide(y.dtype)) if bias else jnp.zeros(0, wide(y.dtype)),
             ),
             x, y,
         )  # fmt: skip
