@@ -8,7 +8,6 @@
 #include <dnnl.hpp>
 
 #include <algorithm>
-#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -18,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "convolution.h"
 #include "images.h"
 #include "loops.h"
 #include "onednn.h"
@@ -30,22 +30,6 @@ namespace {
 namespace ffi = xla::ffi;
 using dnnl::memory;
 using tag = memory::format_tag;
-
-enum class Kind : int64_t { kForward, kInputGradient, kWeightGradient };
-
-// Everything that a primitive depends on. Plain numbers: it is compared and hashed as such.
-struct Geometry {
-  int64_t kind, n, c, h, w, o, kh, kw, oh, ow, groups;
-  int64_t stride[2], before[2], after[2], dilation[2];
-  int64_t bias, is_short;
-
-  static constexpr int kNumbers = 21;
-  std::array<int64_t, kNumbers> Numbers() const {
-    return {kind, n, c, h, w, o, kh, kw, oh, ow, groups, stride[0], stride[1], before[0],
-            before[1], after[0], after[1], dilation[0], dilation[1], bias,
-            is_short};
-  }
-};
 
 void Validate(const Geometry& g) {
   for (int64_t size : {g.n, g.c, g.h, g.w, g.o, g.kh, g.kw, g.oh, g.ow, g.groups})
@@ -313,6 +297,9 @@ ffi::Error WeightGradient(ffi::ThreadPool pool, Some x, Some dy, Numbers window,
     Require(IsShort(dy) == IsShort(x), "the types differ");
     Require(!bias || static_cast<int64_t>(db->element_count()) == g.o,
             "the bias has a wrong size");
+    if (UnfoldsForWeights(g))
+      return UnfoldedWeightGradient(pool, g, Data<Bfloat16>(x), Data<Bfloat16>(dy),
+                                    dw->typed_data(), bias ? db->typed_data() : nullptr);
     const Parts parts(g, pool, g.n);
     const int64_t x_step = parts.size * g.c * g.h * g.w, y_step = parts.size * g.o * g.oh * g.ow;
     const int64_t count = static_cast<int64_t>(dw->element_count());

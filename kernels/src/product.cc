@@ -1,14 +1,15 @@
 // Products of matrices, and of batches of them, by oneDNN, as an XLA custom call.
 //
-// y = a b for each matrix of a batch: a is (..., M, K), b (..., K, N), y (..., M, N), all float32
-// or all bfloat16 with sums of float32; a or b may be given transposed. Whole matrices, or slices of the result's rows or columns, are
-// shared out among XLA's threads, each of which runs oneDNN on its part, sequentially.
+// y = a b for each matrix of a batch: a is (..., M, K), b (..., K, N), y (..., M, N). All are float32;
+// or a and b are bfloat16, y either, and the sums float32. a or b may be given transposed. Whole
+// matrices, or slices of the result's rows or columns, are shared out among XLA's threads, each of
+// which runs oneDNN on its part, sequentially.
 
 #include <dnnl.h>
 
 #include <algorithm>
-#include <array>
 #include <cstdint>
+#include <cstring>
 #include <stdexcept>
 #include <utility>
 
@@ -16,6 +17,7 @@
 #include "onednn.h"
 #include "parallel.h"
 #include "scratch.h"
+#include "short_product.h"
 
 namespace singa {
 namespace {
@@ -50,16 +52,8 @@ struct Cut {
   }
 };
 
-// One product, on one thread. A step is the distance between the rows of a matrix as it is given.
-struct Factors {
-  int64_t m, n, k, transpose_a, transpose_b, step_a, step_b, step_y;
-
-  std::array<int64_t, 8> Numbers() const {
-    return {m, n, k, transpose_a, transpose_b, step_a, step_b, step_y};
-  }
-};
-
-void Multiply(const Factors& f, const float* a, const float* b, float* y) {
+void Multiply(const Factors& f, const float* a, const float* b, void* to) {
+  auto* y = static_cast<float*>(to);
   const dnnl_status_t status =
       dnnl_sgemm(f.transpose_a ? 'T' : 'N', f.transpose_b ? 'T' : 'N', f.m, f.n, f.k, 1.f, a,
                  f.step_a, b, f.step_b, 0.f, y, f.step_y);
@@ -71,7 +65,7 @@ class ShortProduct {
   explicit ShortProduct(const Factors& f)
       : a_(Matrix(f.m, f.k, f.step_a, f.transpose_a)),
         b_(Matrix(f.k, f.n, f.step_b, f.transpose_b)),
-        y_(Matrix(f.m, f.n, f.step_y, false)) {
+        y_(Matrix(f.m, f.n, f.step_y, false, f.is_wide)) {
     dnnl::primitive_attr attributes;
     attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
     const dnnl::matmul::primitive_desc description(Engine(), a_, b_, y_, attributes);
@@ -79,9 +73,9 @@ class ShortProduct {
     primitive_ = dnnl::matmul(description);
   }
 
-  void Run(const Bfloat16* a, const Bfloat16* b, Bfloat16* y) const {
-    const auto at = [](const memory::desc& what, const Bfloat16* where) {
-      return memory(what, Engine(), const_cast<Bfloat16*>(where));
+  void Run(const Bfloat16* a, const Bfloat16* b, void* y) const {
+    const auto at = [](const memory::desc& what, const void* where) {
+      return memory(what, Engine(), const_cast<void*>(where));
     };
     const Scratch own(scratchpad_.get_size());
     primitive_.execute(Stream(), {{DNNL_ARG_SRC, at(a_, a)},
@@ -92,24 +86,26 @@ class ShortProduct {
   }
 
  private:
-  static memory::desc Matrix(int64_t rows, int64_t columns, int64_t step, bool transposed) {
+  static memory::desc Matrix(int64_t rows, int64_t columns, int64_t step, bool transposed,
+                             bool is_wide = false) {
     const memory::dims size{rows, columns}, steps{transposed ? 1 : step, transposed ? step : 1};
-    return memory::desc(size, memory::data_type::bf16, steps);
+    return memory::desc(size, is_wide ? memory::data_type::f32 : memory::data_type::bf16, steps);
   }
 
   memory::desc a_, b_, y_, scratchpad_;
   dnnl::matmul primitive_;
 };
 
-void Multiply(const Factors& f, const Bfloat16* a, const Bfloat16* b, Bfloat16* y) {
-  Cached<ShortProduct>(f)->Run(a, b, y);
+void Multiply(const Factors& f, const Bfloat16* a, const Bfloat16* b, void* y) {
+  MultiplyShort(f, a, b, y);
 }
 
 template <typename Number>
 void Multiply(ffi::ThreadPool& pool, const Some& all_a, const Some& all_b, bool transpose_a,
               bool transpose_b, const Some& all_y) {
   const auto *a = Data<Number>(all_a), *b = Data<Number>(all_b);
-  auto* y = Data<Number>(all_y);
+  const bool is_wide = !IsShort(all_y);
+  Require(is_wide || IsShort(all_a), "the result is of a shorter type");
   const Shape left(all_a.dimensions(), transpose_a), right(all_b.dimensions(), transpose_b),
       result(all_y.dimensions(), false);
   Require(left.columns == right.rows, "the matrices do not fit together");
@@ -119,7 +115,7 @@ void Multiply(ffi::ThreadPool& pool, const Some& all_a, const Some& all_b, bool 
   const int64_t m = result.rows, n = result.columns, k = left.columns;
   const int64_t work = result.batch * m * n * k;
   if (work == 0) {
-    std::fill_n(y, all_y.element_count(), Number{});
+    std::memset(all_y.untyped_data(), 0, all_y.size_bytes());
     return;
   }
   constexpr int64_t kMultipliedInOneElementsTime = sizeof(Number) == sizeof(float) ? 24 : 96;
@@ -139,10 +135,11 @@ void Multiply(ffi::ThreadPool& pool, const Some& all_a, const Some& all_b, bool 
                           transpose_b,
                           transpose_a ? m : k,
                           transpose_b ? k : n,
-                          n};
+                          n,
+                          is_wide};
     Multiply(factors, a + batch * m * k + (transpose_a ? row : row * k),
              b + batch * k * n + (transpose_b ? column * k : column),
-             y + batch * m * n + row * n + column);
+             Place(all_y, batch * m * n + row * n + column));
   };
   Parallel(pool, (tasks + together - 1) / together, [&](int64_t part) {
     const OneThread one_thread;
@@ -161,6 +158,10 @@ ffi::Error Product(ffi::ThreadPool pool, Some a, Some b, bool transpose_a, bool 
 }
 
 }  // namespace
+
+void MultiplyShort(const Factors& factors, const Bfloat16* a, const Bfloat16* b, void* y) {
+  Cached<ShortProduct>(factors)->Run(a, b, y);
+}
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(singa_product, Product,
                               ffi::Ffi::Bind()

@@ -113,10 +113,14 @@ def taken(*xs: Array, multiplied: bool = False) -> tuple[Array, ...]:
     bfloat16 too, if it is ``multiplied`` and the processor has no instructions for that: without
     them products of float32 are faster.
     """
-    stays = {jnp.dtype(jnp.bfloat16)} if multiplies_bfloat16 or not multiplied else set()
-    return tuple(
-        x.astype(jnp.float32) if x.dtype in SHORT and x.dtype not in stays else x for x in xs
-    )
+    if xs[0].dtype == jnp.bfloat16 and (multiplies_bfloat16 or not multiplied):
+        return xs
+    return widened(*xs)
+
+
+def widened(*xs: Array) -> tuple[Array, ...]:
+    """The arrays, those of short types as float32."""
+    return tuple(x.astype(jnp.float32) if x.dtype in SHORT else x for x in xs)
 
 
 def run(kernel: Callable[..., Any], formula: Callable[..., Any], *xs: Array) -> Any:
