@@ -15,7 +15,7 @@ __all__ = [
     "ArgumentError", "BoundsError", "CaptureError", "CheckpointError", "CheckpointWarning",
     "DTypeError", "DataError", "DependencyError", "DeviceError", "DistributedError",
     "GradientError", "NumericalError", "RecompilationWarning", "ReportError", "ShapeError",
-    "SingaError", "WorkerError",
+    "SingaError", "SlowPrecisionWarning", "WorkerError",
 ]  # fmt: skip
 
 
@@ -168,6 +168,10 @@ class CheckpointWarning(UserWarning):
 
 class RecompilationWarning(UserWarning):
     """A step that is compiled again and again, and so runs slower than it would eagerly."""
+
+
+class SlowPrecisionWarning(UserWarning):
+    """A short type that saves no time on this processor."""
 
 
 def warn(message: str, category: type[Warning]) -> None:

@@ -136,7 +136,9 @@ def test_the_weights_gradient_is_the_same_on_every_run():
     window = convolution.Window((1, 1), ((1, 1), (1, 1)), (1, 1), 1)
     for size in (4, 16):
         x, dy = (array(6, 64, size, size, seed=i).astype(SHORT[0]) for i in (0, 1))
-        run = jax.jit(lambda x, dy: convolution.weight_gradient(x, dy, (64, 64, 3, 3), True, window))
+        run = jax.jit(
+            lambda x, dy: convolution.weight_gradient(x, dy, (64, 64, 3, 3), True, window)
+        )
         first = run(x, dy)
         for again in (run(x, dy) for _ in range(3)):
             jax.tree.map(np.testing.assert_array_equal, again, first)

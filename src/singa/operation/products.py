@@ -40,8 +40,9 @@ def product(
         or not kernels.supports(a, b, transpose_b)
     ):
         return formula(a, b)
-    turns = {"transpose_a": transpose_a, "transpose_b": transpose_b}
-    kernel = partial(kernels.product, **turns, wide=is_wide)
+    kernel = partial(
+        kernels.product, transpose_a=transpose_a, transpose_b=transpose_b, wide=is_wide
+    )
     if a.shape[:-2] == b.shape[:-2]:
         y: CTensor = native.run(kernel, formula, a, b)
         return y
