@@ -15,6 +15,7 @@ from oracles import assert_gradients
 from singa import autograd, device, layer, model, opt
 from singa.tensor import Tensor
 
+pytestmark = pytest.mark.row_by_row("row")
 CPU = device.get_default_device()
 
 

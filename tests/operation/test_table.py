@@ -19,6 +19,7 @@ from singa.device import DTYPES, real_type
 from singa.graph import Capture, Steps
 from singa.tensor import Tensor
 
+pytestmark = pytest.mark.row_by_row("name")
 every_row = pytest.mark.parametrize("name", TABLE)
 compiled_rows = pytest.mark.parametrize("name", [n for n, r in TABLE.items() if r.op.traceable])
 ROWS_OF = {row.op: [n for n, r in TABLE.items() if r.op is row.op] for row in TABLE.values()}

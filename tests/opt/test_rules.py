@@ -9,6 +9,8 @@ import pytest
 from singa import autograd, model, opt
 from singa.tensor import Tensor
 
+pytestmark = pytest.mark.row_by_row("name")
+
 STEPS = 50
 SHAPES = [(4, 3), (5,), (), (2, 3, 2)]
 
