@@ -210,7 +210,7 @@ def test_slopes_at_the_ends_of_a_bend():
 # -- windows and orders ----------------------------------------------------------------------------
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     st.lists(st.sampled_from([-INF, -INF, 0.0, 1.0, NAN, INF]), min_size=9, max_size=9),
     st.tuples(*[st.integers(0, 1)] * 4),
