@@ -37,6 +37,7 @@ from singa.dtypes import uint8 as uint8
 # These imports set up the process before the first array is made.
 from singa.engine import compilation_cache as compilation_cache
 from singa.engine import compiler as compiler
+from singa.engine import dispatch as dispatch
 from singa.engine import gpus
 from singa.engine import memory as memory
 from singa.errors import ArgumentError, DeviceError, DTypeError

@@ -218,6 +218,20 @@ def whole_from(first: int, array: Any, mesh: Mesh) -> Any:
     return jax.lax.with_sharding_constraint(array, NamedSharding(mesh, spec))
 
 
+def as_parameter(shape: Sequence[int], param: Any) -> Place | None:
+    """Where a state of this shape goes that is split as its parameter; None if it has another one.
+
+    It may have further axes before those of the parameter, which are not split.
+    """
+    before = len(shape) - param.ndim
+    if before < 0 or tuple(shape[before:]) != param.shape:
+        return None
+    if not isinstance(param.sharding, NamedSharding):
+        return param.sharding
+    split = [()] * before + [*split_of(param)]
+    return NamedSharding(param.sharding.mesh, PartitionSpec(*[names or None for names in split]))
+
+
 class Part:
     """A parameter of which each device has a part, and which is gathered for each use.
 

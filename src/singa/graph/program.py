@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
+from jax.sharding import Mesh
 
 from singa.core.guard import ABSENT, Guard, changed, own
 from singa.core.tensor import Tensor
@@ -125,7 +126,7 @@ class Program:
             inputs = capture.communicator.everywhere(inputs)
         options: dict[str, Any] = {"out_shardings": places} if places else {}
         run = jax.jit(named(step, "step"), donate_argnums=donated, **options)
-        self._run = self._compiled(run.lower(*inputs))
+        self._run = run.lower(*inputs).compile()
         memory.return_unused()
         self.is_compiled_anew = True
 
@@ -251,6 +252,14 @@ class Program:
         """The compiled program, a ``jax.stages.Compiled``; None if operations run one by one."""
         return self._run if isinstance(self._run, jax.stages.Compiled) else None
 
+    @property
+    def mesh(self) -> Mesh | None:
+        """The mesh that it runs on, or that of the ranks that exchange in it; None for neither."""
+        if self.capture.communicator is not None:
+            return self.capture.communicator.mesh
+        meshes = (getattr(sharding, "mesh", None) for _, sharding in self._expected)
+        return next((mesh for mesh in meshes if mesh is not None), None)
+
     def fits(self, args: Sequence[Tensor]) -> bool:
         """Whether the state still has the shapes, types and devices that were captured."""
         return [_kind(t) for t in (*self.capture.inputs, *args)] == self._expected
@@ -309,15 +318,6 @@ class Program:
             for t, aval in zip(targets, new, strict=False)
         ]
         return [*places, *[None] * (len(new) - len(places))]
-
-    def _compiled(self, lowered: jax.stages.Lowered) -> jax.stages.Compiled:
-        devices = {device for _, sharding in self._expected for device in sharding.device_set}
-        if any(device.platform != "cpu" for device in devices):
-            return lowered.compile()
-        jaxpr: Any = self.capture.jaxpr.jaxpr
-        eqns = [eqn for eqn in jaxpr.eqns if eqn.primitive is not read_tensor]
-        values = [var.aval for eqn in eqns for var in eqn.outvars]
-        return memory.compiled(lowered, [v.size * v.dtype.itemsize for v in values])
 
     def _does_the_same(self, other: Program) -> bool:
         return (
