@@ -2,7 +2,8 @@
 //
 // Images are (N, C, H, W) and lie in memory as (N, H, W, C); weights are (O, C / groups, KH, KW)
 // and lie as written. All are float32. The images of a batch are shared out among XLA's threads;
-// each thread runs oneDNN on its part, sequentially.
+// each thread runs oneDNN on its part, sequentially. Some are computed by Winograd's algorithm instead,
+// which is in winograd.cc.
 
 #include <dnnl.hpp>
 
@@ -20,6 +21,7 @@
 #include <utility>
 #include <vector>
 
+#include "convolution.h"
 #include "images.h"
 #include "loops.h"
 #include "parallel.h"
@@ -31,21 +33,6 @@ namespace {
 namespace ffi = xla::ffi;
 using dnnl::memory;
 using tag = memory::format_tag;
-
-enum class Kind : int64_t { kForward, kInputGradient, kWeightGradient };
-
-// Everything that a primitive depends on. Plain numbers: it is compared and hashed as such.
-struct Geometry {
-  int64_t kind, n, c, h, w, o, kh, kw, oh, ow, groups;
-  int64_t stride[2], before[2], after[2], dilation[2];
-  int64_t bias;
-
-  static constexpr int kNumbers = 20;
-  std::array<int64_t, kNumbers> Key() const {
-    return {kind, n, c, h, w, o, kh, kw, oh, ow, groups, stride[0], stride[1], before[0],
-            before[1], after[0], after[1], dilation[0], dilation[1], bias};
-  }
-};
 
 void Validate(const Geometry& g) {
   for (int64_t size : {g.n, g.c, g.h, g.w, g.o, g.kh, g.kw, g.oh, g.ow, g.groups})
@@ -294,12 +281,16 @@ class OrderedWeights {
 };
 
 ffi::Error Forward(ffi::ThreadPool pool, Image x, Image w, Vector b, Numbers window, bool relu,
-                   ffi::Result<Image> y) {
+                   int64_t winograd, ffi::Result<Image> y) {
   return Guarded("convolution", [&] {
     const bool bias = b.element_count() > 0;
     const Geometry g = GeometryOf(Kind::kForward, x.dimensions(), w.dimensions(),
                                   y->dimensions(), window, bias);
     Require(!bias || static_cast<int64_t>(b.element_count()) == g.o, "the bias has a wrong size");
+    if (TakesWinograd(g, winograd) &&
+        WinogradForward(pool, g, x.typed_data(), w.typed_data(), bias ? b.typed_data() : nullptr,
+                        relu, y->typed_data()))
+      return;
     const int64_t image = g.o * g.oh * g.ow;
     const Parts parts(g, pool, relu ? kCached / image : g.n);
     const OrderedWeights weights(parts, w.typed_data());
@@ -319,10 +310,13 @@ ffi::Error Forward(ffi::ThreadPool pool, Image x, Image w, Vector b, Numbers win
 }
 
 ffi::Error InputGradient(ffi::ThreadPool pool, Image dy, Image w, Numbers window,
-                         ffi::Result<Image> dx) {
+                         int64_t winograd, ffi::Result<Image> dx) {
   return Guarded("convolution", [&] {
     const Geometry g = GeometryOf(Kind::kInputGradient, dx->dimensions(), w.dimensions(),
                                   dy.dimensions(), window, false);
+    if (TakesWinograd(g, winograd) &&
+        WinogradInputGradient(pool, g, dy.typed_data(), w.typed_data(), dx->typed_data()))
+      return;
     const Parts parts(g, pool, g.n);
     const OrderedWeights weights(parts, w.typed_data());
     const int64_t x_step = parts.size * g.c * g.h * g.w, y_step = parts.size * g.o * g.oh * g.ow;
@@ -335,13 +329,17 @@ ffi::Error InputGradient(ffi::ThreadPool pool, Image dy, Image w, Numbers window
 }
 
 ffi::Error WeightGradient(ffi::ThreadPool pool, Image x, Image dy, Numbers window,
-                          ffi::Result<Image> dw, ffi::Result<Vector> db) {
+                          int64_t winograd, ffi::Result<Image> dw, ffi::Result<Vector> db) {
   return Guarded("convolution", [&] {
     const bool bias = db->element_count() > 0;
     const Geometry g = GeometryOf(Kind::kWeightGradient, x.dimensions(), dw->dimensions(),
                                   dy.dimensions(), window, bias);
     Require(!bias || static_cast<int64_t>(db->element_count()) == g.o,
             "the bias has a wrong size");
+    if (TakesWinograd(g, winograd) &&
+        WinogradWeightGradient(pool, g, x.typed_data(), dy.typed_data(), dw->typed_data(),
+                               bias ? db->typed_data() : nullptr))
+      return;
     const Parts parts(g, pool, g.n);
     const int64_t x_step = parts.size * g.c * g.h * g.w, y_step = parts.size * g.o * g.oh * g.ow;
     const int64_t count = static_cast<int64_t>(dw->element_count());
@@ -399,6 +397,7 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(singa_convolution, Forward,
                                   .Arg<Vector>()
                                   .Attr<Numbers>("window")
                                   .Attr<bool>("relu")
+                                  .Attr<int64_t>("winograd")
                                   .Ret<Image>());
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(singa_convolution_input_gradient, InputGradient,
@@ -407,6 +406,7 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(singa_convolution_input_gradient, InputGradient,
                                   .Arg<Image>()
                                   .Arg<Image>()
                                   .Attr<Numbers>("window")
+                                  .Attr<int64_t>("winograd")
                                   .Ret<Image>());
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(singa_convolution_weight_gradient, WeightGradient,
@@ -415,6 +415,7 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(singa_convolution_weight_gradient, WeightGradient,
                                   .Arg<Image>()
                                   .Arg<Image>()
                                   .Attr<Numbers>("window")
+                                  .Attr<int64_t>("winograd")
                                   .Ret<Image>()
                                   .Ret<Vector>());
 

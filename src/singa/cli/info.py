@@ -41,6 +41,7 @@ def collect() -> dict[str, Any]:
         "x64": bool(jax.config.read("jax_enable_x64")),
         "allocator": memory.status,
         "native kernels": native.status,
+        "Winograd's convolutions": native.winograd_status(),
         "compilation cache": compilation_cache.status,
         "data": {name: _folder(name) for name in data.NAMES},
     }

@@ -1,6 +1,7 @@
 """The calls of oneDNN's convolution and its gradients. Images (N, C, H, W), weights (O, I, KH, KW).
 
-Each image of a batch, or each part of a batch, is convolved by one thread of XLA's pool.
+Each image of a batch, or each part of a batch, is convolved by one thread of XLA's pool. Windows of
+3x3 are computed by Winograd's algorithm where that is faster.
 """
 
 from __future__ import annotations
@@ -48,6 +49,18 @@ class Window(NamedTuple):
         return (x[0], w[0], *size)
 
 
+class Winograd(IntEnum):
+    """When a convolution is computed by Winograd's algorithm; other windows than 3x3 never are."""
+
+    NEVER = 0
+    WHERE_FASTER = 1
+    WHERE_POSSIBLE = 2
+
+
+def _winograd() -> int:
+    return int(Winograd.NEVER if native.here.exact else Winograd.WHERE_FASTER)
+
+
 class _Kind(IntEnum):
     FORWARD = 0
     INPUT_GRADIENT = 1
@@ -83,7 +96,14 @@ def convolution(x: Array, w: Array, b: Array | None, window: Window) -> Array:
         input_layouts=[_LAST, None, None],
         output_layouts=_LAST,
         vmap_method="sequential",
-    )(x, w, jnp.zeros(0, x.dtype) if b is None else b, window=window.numbers(), relu=False)
+    )(
+        x,
+        w,
+        jnp.zeros(0, x.dtype) if b is None else b,
+        window=window.numbers(),
+        relu=False,
+        winograd=_winograd(),
+    )
 
 
 def input_gradient(dy: Array, w: Array, x: Shape, window: Window) -> Array:
@@ -94,7 +114,7 @@ def input_gradient(dy: Array, w: Array, x: Shape, window: Window) -> Array:
         input_layouts=[_LAST, None],
         output_layouts=_LAST,
         vmap_method="sequential",
-    )(dy, w, window=window.numbers())
+    )(dy, w, window=window.numbers(), winograd=_winograd())
 
 
 def weight_gradient(
@@ -109,5 +129,5 @@ def weight_gradient(
         ),
         input_layouts=[_LAST, _LAST],
         vmap_method="sequential",
-    )(x, dy, window=window.numbers())
+    )(x, dy, window=window.numbers(), winograd=_winograd())
     return dw, db
