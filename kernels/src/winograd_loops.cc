@@ -198,14 +198,15 @@ inline void LoadTaps(const Filters& filters, const float* from, int64_t count,
 
 void FilterValues(const Filters& filters, Span outputs, Span channels, float* values) {
   const int64_t step = FilterStep(channels.count);
-  for (int64_t o = 0; o < kOutputs; o += kBlock) {
+  for (int64_t o = 0; o < Lines(outputs.count) * 16; o += kBlock) {
     const int64_t count = Smaller(kBlock, outputs.count - o);
     const float* from = filters.begin + (outputs.first + o) * filters.output_step +
                         channels.first * filters.channel_step;
     float* to = values + o;
     for (int64_t c = 0; c < channels.count; ++c, from += filters.channel_step, to += kOutputs) {
       Floats taps[3][3] = {};
-      if (count == kBlock && from + (kBlock - 1) * filters.output_step + 2 * kBlock <= filters.end)
+      const float* const last = from + (kBlock - 1) * filters.output_step + Up(kTaps, kBlock);
+      if (count == kBlock && last <= filters.end)
         LoadTaps<true>(filters, from, count, taps);
       else if (count > 0)
         LoadTaps<false>(filters, from, count, taps);
@@ -218,7 +219,7 @@ void FilterValues(const Filters& filters, Span outputs, Span channels, float* va
 }
 
 void MultiplyPoints(const float* inputs, int64_t channels, int64_t tiles, Span part,
-                    const float* filters, bool add, float* products) {
+                    const float* filters, int64_t outputs, bool add, float* products) {
   const int64_t step = TileStep(channels), products_step = TileStep(kOutputs);
   for (int64_t point = 0; point < kPoints; ++point) {
     const float* const from = inputs + point * PointStep(channels) + part.first;
@@ -228,7 +229,7 @@ void MultiplyPoints(const float* inputs, int64_t channels, int64_t tiles, Span p
       for (int64_t i = tile + kRows; i < Smaller(tiles, tile + 2 * kRows); ++i)
         for (int64_t c = 0; c < part.count; c += 16) __builtin_prefetch(from + i * step + c);
       Product(Left{from + tile * step, step, 1}, Smaller(kRows, tiles - tile),
-              filters + point * FilterStep(part.count), kOutputs, kOutputs, part.count,
+              filters + point * FilterStep(part.count), kOutputs, Lines(outputs) * 16, part.count,
               to + tile * products_step, products_step, add);
     }
   }

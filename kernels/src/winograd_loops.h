@@ -49,14 +49,14 @@ struct Span {
 };
 
 struct WinogradLoops {
-  // Values of filters, with zeros for outputs that are not there.
+  // Values of filters, with zeros for outputs that are not there up to a whole vector.
   void (*filters)(const Filters&, Span outputs, Span channels, float* values);
   // Values of tiles of what a convolution reads, for some of the channels.
   void (*inputs)(const Tiling&, const float* x, Span tiles, Span channels, float* values);
   // Products for each point, of a part of the tiles' channels with the filters' channels. They are
   // put into (tile, point, kOutputs), or added to what is there.
   void (*multiply)(const float* inputs, int64_t channels, int64_t tiles, Span part,
-                   const float* filters, bool add, float* products);
+                   const float* filters, int64_t outputs, bool add, float* products);
   // The pixels of tiles from the products, with a bias unless it is null, and a ReLU. Whether all
   // were finite before that.
   bool (*outputs)(const Tiling&, const float* products, Span tiles, Span outputs,

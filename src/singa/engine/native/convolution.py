@@ -57,7 +57,8 @@ class Winograd(IntEnum):
     WHERE_POSSIBLE = 2
 
 
-def _winograd() -> int:
+def wanted() -> int:
+    """What :class:`Winograd` has for the block that runs."""
     return int(Winograd.NEVER if native.here.exact else Winograd.WHERE_FASTER)
 
 
@@ -102,7 +103,7 @@ def convolution(x: Array, w: Array, b: Array | None, window: Window) -> Array:
         jnp.zeros(0, x.dtype) if b is None else b,
         window=window.numbers(),
         relu=False,
-        winograd=_winograd(),
+        winograd=wanted(),
     )
 
 
@@ -114,7 +115,7 @@ def input_gradient(dy: Array, w: Array, x: Shape, window: Window) -> Array:
         input_layouts=[_LAST, None],
         output_layouts=_LAST,
         vmap_method="sequential",
-    )(dy, w, window=window.numbers(), winograd=_winograd())
+    )(dy, w, window=window.numbers(), winograd=wanted())
 
 
 def weight_gradient(
@@ -129,5 +130,5 @@ def weight_gradient(
         ),
         input_layouts=[_LAST, _LAST],
         vmap_method="sequential",
-    )(x, dy, window=window.numbers(), winograd=_winograd())
+    )(x, dy, window=window.numbers(), winograd=wanted())
     return dw, db
