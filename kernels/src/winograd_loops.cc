@@ -218,19 +218,33 @@ void FilterValues(const Filters& filters, Span outputs, Span channels, float* va
   }
 }
 
+// What will be read soon from places that the processor does not foresee.
+inline void Prefetch(const float* from, int64_t rows, int64_t step, int64_t columns) {
+  for (int64_t i = 0; i < rows; ++i, from += step)
+    for (int64_t j = 0; j < columns; j += 16) __builtin_prefetch(from + j);
+}
+
 void MultiplyPoints(const float* inputs, int64_t channels, int64_t tiles, Span part,
                     const float* filters, int64_t outputs, bool add, float* products) {
   const int64_t step = TileStep(channels), products_step = TileStep(kOutputs);
-  for (int64_t point = 0; point < kPoints; ++point) {
+  const int64_t filter_step = FilterStep(part.count);
+  // Few channels' filters are in the second cache already.
+  const int64_t share =
+      channels > kDepth ? part.count * kOutputs * kRows / Up(tiles, kRows) : 0;
+  for (int64_t point = 0; point < kPoints; ++point, filters += filter_step) {
     const float* const from = inputs + point * PointStep(channels) + part.first;
     float* const to = products + point * PointStep(kOutputs);
     for (int64_t tile = 0; tile < tiles; tile += kRows) {
-      // The next rows are far away: the processor does not foresee them.
-      for (int64_t i = tile + kRows; i < Smaller(tiles, tile + 2 * kRows); ++i)
-        for (int64_t c = 0; c < part.count; c += 16) __builtin_prefetch(from + i * step + c);
-      Product(Left{from + tile * step, step, 1}, Smaller(kRows, tiles - tile),
-              filters + point * FilterStep(part.count), kOutputs, Lines(outputs) * 16, part.count,
-              to + tile * products_step, products_step, add);
+      const int64_t next = tile + kRows;
+      if (next < tiles)
+        Prefetch(from + next * step, Smaller(kRows, tiles - next), step, part.count);
+      else
+        Prefetch(from + PointStep(channels), Smaller(kRows, tiles), step, part.count);
+      // A part of the next point's filters, into the second cache.
+      const float* const ahead = filters + filter_step + tile / kRows * share;
+      for (int64_t i = 0; i < share; i += 16) __builtin_prefetch(ahead + i, 0, 2);
+      Product(Left{from + tile * step, step, 1}, Smaller(kRows, tiles - tile), filters, kOutputs,
+              Lines(outputs) * 16, part.count, to + tile * products_step, products_step, add);
     }
   }
 }

@@ -1,4 +1,4 @@
-"""Winograd's convolutions against NumPy's in float64, and beside those of oneDNN, which are exact."""
+"""Winograd's convolutions against NumPy in float64, and beside those of oneDNN, which are exact."""
 
 import os
 import subprocess
