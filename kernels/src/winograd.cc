@@ -102,7 +102,7 @@ bool Convolve(ffi::ThreadPool& pool, const Tiling& t, const Filters& filters, co
   const int64_t slices = std::min(panels, Ceiling(threads, blocks));
   if (blocks > 1) values.ComputeAll(pool);
 
-  std::atomic<bool> finite{true};
+  std::atomic<bool> usual{true};
   Parallel(pool, blocks * slices, [&](int64_t task) {
     const Span block = Part(tiles, blocks, task / slices);
     const Span slice = Part(panels, slices, task % slices);
@@ -115,11 +115,11 @@ bool Convolve(ffi::ThreadPool& pool, const Tiling& t, const Filters& filters, co
       for (int64_t part = 0; part < values.parts(); ++part)
         loops.multiply(v, t.channels, block.count, values.Channels(part),
                        values.Get(panel, part, room), values.Outputs(panel).count, part > 0, m);
-      if (!loops.outputs(t, m, block, values.Outputs(panel), bias, relu, y)) finite = false;
-      if (!finite) return;
+      if (!loops.outputs(t, m, block, values.Outputs(panel), bias, relu, y)) usual = false;
+      if (!usual) return;
     }
   });
-  return finite;
+  return usual;
 }
 
 // The filters' gradient over some of the tiles, for a panel of outputs and one of channels.
@@ -167,7 +167,8 @@ bool TakesWinograd(const Geometry& g, int64_t wanted) {
   if (wanted == static_cast<int64_t>(Winograd::kNever)) return false;
   if (g.kh != 3 || g.kw != 3 || g.groups != 1) return false;
   for (int i = 0; i < 2; ++i)
-    if (g.stride[i] != 1 || g.dilation[i] != 1) return false;
+    // With more padding tiles would read what no result is computed from.
+    if (g.stride[i] != 1 || g.dilation[i] != 1 || g.before[i] > 2 || g.after[i] > 2) return false;
   if (wanted == static_cast<int64_t>(Winograd::kWherePossible)) return true;
   return Faster(g);
 }
@@ -197,7 +198,7 @@ bool WinogradWeightGradient(ffi::ThreadPool& pool, const Geometry& g, const floa
     return part == 0 ? dw : Floats(more) + (part - 1) * stride;
   };
   const auto bias_sum = [&](int64_t part) { return part == 0 ? db : weight_sum(part) + count; };
-  std::atomic<bool> finite{true};
+  std::atomic<bool> usual{true};
   Parallel(pool, pairs * parts, [&](int64_t task) {
     const int64_t part = task % parts, pair = task / parts;
     const Span outputs = From(pair / across * kOutputs, kOutputs, g.o);
@@ -206,12 +207,12 @@ bool WinogradWeightGradient(ffi::ThreadPool& pool, const Geometry& g, const floa
     float sums[kOutputs] = {};
     if (!Correlate(t, x, dy, Part(tiles, parts, part), outputs, channels, weight_sum(part),
                    sums_bias ? sums : nullptr))
-      finite = false;
+      usual = false;
     if (sums_bias)
       std::memcpy(bias_sum(part) + outputs.first, sums,
                   static_cast<size_t>(outputs.count) * sizeof(float));
   });
-  if (!finite) return false;
+  if (!usual) return false;
   // Summed in the parts' order, whichever thread was first: the result is always the same.
   const int64_t slices = Slices(pool, count, count * parts);
   Parallel(pool, parts > 1 ? slices : 0, [&](int64_t i) {

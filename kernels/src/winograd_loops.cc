@@ -257,18 +257,28 @@ void Correlate(const float* gradients, int64_t outputs, const float* inputs, int
             products + point * FilterStep(kOutputs), kOutputs, add);
 }
 
-// Whether all numbers that were added to it, multiplied by 0, were finite.
-inline bool AllFinite(const Floats& check) {
-  float sum = 0;
-  for (int64_t i = 0; i < kBlock; ++i) sum += check[i];
-  return sum == 0.f;
-}
+// The largest of numbers without their signs; NaN is the largest of all. Compared as integers.
+struct Largest {
+  Ints bits = {};
+
+  inline __attribute__((always_inline)) void Add(const Floats& x) {
+    const Ints now = reinterpret_cast<Ints>(x) & 0x7fffffff;
+    bits = now > bits ? now : bits;
+  }
+  bool IsUsual() const {
+    int32_t most;
+    std::memcpy(&most, &kMostUsual, sizeof most);
+    bool usual = true;
+    for (int64_t i = 0; i < kBlock; ++i) usual = usual && bits[i] <= most;
+    return usual;
+  }
+};
 
 // The pixels of a tile, as far as they are inside: `whole` if all are. `full` as above.
 template <bool whole, bool full>
 inline void Untransform(const float* products, int64_t count, int64_t rows, int64_t columns,
                         const Floats& bias, bool relu, float* to, int64_t row_step, int64_t step,
-                        Floats& check) {
+                        Largest& largest) {
   BothWays<kSide, kTile>(
       [](const Floats(&m)[kSide], Floats(&v)[kTile]) { FromPoints<kTile>(m, v); },
       [&](int i, int j) {
@@ -279,7 +289,7 @@ inline void Untransform(const float* products, int64_t count, int64_t rows, int6
       [&](int i, int j, Floats pixel) {
         if (!whole && (i >= rows || j >= columns)) return;
         pixel += bias;
-        check += pixel * 0.f;
+        largest.Add(pixel);
         if (relu) pixel = pixel < 0.f ? Floats{} : pixel;
         Store(pixel, to + i * row_step + j * step, full ? kBlock : count);
       });
@@ -287,7 +297,7 @@ inline void Untransform(const float* products, int64_t count, int64_t rows, int6
 
 bool Outputs(const Tiling& t, const float* products, Span tiles, Span outputs, const float* bias,
              bool relu, float* y) {
-  Floats check = {};
+  Largest largest;
   for (int64_t i = 0; i < tiles.count; ++i, products += TileStep(kOutputs)) {
     const Place place(t, tiles.first + i);
     const int64_t row = place.row * kTile, column = place.column * kTile;
@@ -301,14 +311,14 @@ bool Outputs(const Tiling& t, const float* products, Span tiles, Span outputs, c
                        : rows == kTile && columns == kTile ? Untransform<true, true>
                                                               : Untransform<false, true>;
       run(products + o, count, rows, columns, added, relu, first + outputs.first + o,
-          t.ow * t.outputs, t.outputs, check);
+          t.ow * t.outputs, t.outputs, largest);
     }
   }
-  return AllFinite(check);
+  return largest.IsUsual();
 }
 
 bool Weights(const float* products, Span outputs, Span channels, int64_t all_channels, float* dw) {
-  Floats check = {};
+  Largest largest;
   for (int64_t o = 0; o < outputs.count; ++o)
     for (int64_t c = 0; c < channels.count; c += kBlock) {
       const int64_t count = Smaller(kBlock, channels.count - c);
@@ -321,7 +331,7 @@ bool Weights(const float* products, Span outputs, Span channels, int64_t all_cha
             Load(m, products + (i * kSide + j) * FilterStep(kOutputs) + o * kOutputs + c, kBlock);
             return m;
           },
-          [&](int i, int j, const Floats& tap) { taps[i * 3 + j] = tap, check += tap * 0.f; });
+          [&](int i, int j, const Floats& tap) { taps[i * 3 + j] = tap, largest.Add(tap); });
       for (int64_t first = 0; first < kTaps; first += kBlock) {
         Floats square[kBlock] = {};
         for (int64_t i = 0; i < Smaller(kBlock, kTaps - first); ++i) square[i] = taps[first + i];
@@ -330,7 +340,7 @@ bool Weights(const float* products, Span outputs, Span channels, int64_t all_cha
           Store(square[i], to + i * kTaps + first, Smaller(kBlock, kTaps - first));
       }
     }
-  return AllFinite(check);
+  return largest.IsUsual();
 }
 
 }  // namespace

@@ -18,7 +18,7 @@ constexpr int64_t kTile = 4;  // pixels of a tile's side
 constexpr int64_t kOutputs = 64, kDepth = 128;
 
 // How images (N, H, W, channels) are cut into the tiles of images (N, OH, OW, outputs). `top` and
-// `left` are the rows and columns of zeros before the image; there may be less than none.
+// `left` are the rows and columns of zeros before the image.
 struct Tiling {
   int64_t n, channels, h, w, outputs, oh, ow, top, left;
 
@@ -44,6 +44,10 @@ constexpr int64_t TileStep(int64_t numbers) { return (kPoints * PointStep(number
 // The same for filters, whose values are (point, channel, kOutputs).
 constexpr int64_t FilterStep(int64_t channels) { return channels * kOutputs + 16; }
 
+// NaN, infinities, and results beyond this are not usual: there would be no digits left in results
+// next to them, which the same tile's 6x6 pixels make.
+constexpr float kMostUsual = 1048576.f;
+
 struct Span {
   int64_t first, count;
 };
@@ -58,7 +62,7 @@ struct WinogradLoops {
   void (*multiply)(const float* inputs, int64_t channels, int64_t tiles, Span part,
                    const float* filters, int64_t outputs, bool add, float* products);
   // The pixels of tiles from the products, with a bias unless it is null, and a ReLU. Whether all
-  // were finite before that.
+  // were usual before that.
   bool (*outputs)(const Tiling&, const float* products, Span tiles, Span outputs,
                   const float* bias, bool relu, float* y);
 
@@ -68,7 +72,7 @@ struct WinogradLoops {
   // Products for each point: (point, output, channel), up to kOutputs of both, summed over tiles.
   void (*correlate)(const float* gradients, int64_t outputs, const float* inputs, int64_t channels,
                     int64_t tiles, bool add, float* products);
-  // The filters' gradients (O, channels, 3, 3) from the products. Whether all are finite.
+  // The filters' gradients (O, channels, 3, 3) from the products. Whether all are usual.
   bool (*weights)(const float* products, Span outputs, Span channels, int64_t all_channels,
                   float* dw);
 };

@@ -333,11 +333,12 @@ def exact_convolutions() -> _GeneratorContextManager[None]:
     """A block, or with ``@exact_convolutions()`` a function, without Winograd's algorithm.
 
     The native kernels compute large float32 convolutions with windows of 3x3 and stride 1 by it on
-    CPUs, and their gradients: that takes about half the time, and the rounding errors are four
-    times as large on average. They are relative to the largest of the 6x6 pixels that a tile of
-    the result is computed from, so that a result near a much larger one has fewer digits. In the
-    block each product of a pixel and a filter's number is computed, and rounded, on its own. A
-    backward pass is exact where its forward pass was. The block is for the calling thread; the
+    CPUs, and their gradients: that takes about half the time, and the rounding errors are up to
+    twice as large, of filters' gradients seven times. They are relative to the largest number of
+    the 6x6 pixels that a tile of the result is computed from: results next to much larger pixels
+    have fewer digits. (If there are results beyond 2^20, NaN or infinities, all are exact.) In the
+    block each product of a pixel and a filter's number is computed on its
+    own. A backward pass is exact if its forward pass was. The block is for the calling thread; the
     environment variable ``SINGA_WINOGRAD=0`` is for the whole process.
 
     Example:

@@ -67,7 +67,7 @@ channels = st.sampled_from([1, 2, 3, 8, 15, 17, 33, 64, 66, 130])
 @settings(max_examples=15)
 @given(
     n=st.integers(1, 4), c=channels, o=channels, image=st.tuples(*[st.integers(1, 13)] * 2),
-    padding=st.tuples(*[st.tuples(*[st.integers(0, 3)] * 2)] * 2),
+    padding=st.tuples(*[st.tuples(*[st.integers(0, 2)] * 2)] * 2),
 )  # fmt: skip
 def test_drawn_shapes_against_float64(n, c, o, image, padding, monkeypatch):
     assume(all(size + sum(pads) >= 3 for size, pads in zip(image, padding, strict=True)))
@@ -82,23 +82,20 @@ def test_drawn_shapes_against_float64(n, c, o, image, padding, monkeypatch):
             assert error <= most * np.abs(other).max() + 1e-6
 
 
-def test_what_is_not_finite_reaches_the_same_results(monkeypatch):
+def test_what_is_not_finite_or_large_reaches_only_what_it_should(monkeypatch):
     window = Window((1, 1), ((1, 1), (0, 2)), (1, 1), 1)
     shapes = (2, 3, 9, 10), (5, 3, 3, 3), (5,), (2, 5, 9, 10)
     computed = both_ways(window, *shapes[:2], monkeypatch)
+    dependents = {0: (0, 2), 1: (0, 1), 3: (1, 2, 3)}  # of x: y and dw, ...
     draw = np.random.default_rng(0)
-    for value in (np.nan, np.inf, -np.inf, 3e38, -1e38):
-        for changed in (0, 1, 3):
+    for value in (np.nan, np.inf, -np.inf, 3e38, -1e38, 1e20, 1e9):
+        for changed, results in dependents.items():
             arrays = [array(*shape, seed=i) for i, shape in enumerate(shapes)]
-            arrays[changed][tuple(draw.integers(0, shapes[changed]))] = value
+            place = tuple(map(int, draw.integers(0, shapes[changed])))
+            arrays[changed][place] = value
             exact, fast = computed(*arrays)
-            for one, other in zip(fast, exact, strict=True):
-                one, other = np.asarray(one), np.asarray(other)
-                usual = np.isfinite(other)
-                np.testing.assert_array_equal(one[~usual], other[~usual])
-                assert usual.all() or (one == other)[usual].all()  # all of it is computed directly
-                scale = float(np.abs(other[usual]).max())
-                np.testing.assert_allclose(one[usual], other[usual], rtol=1e-4, atol=1e-5 * scale)
+            for i in results:  # all of it is computed directly
+                np.testing.assert_array_equal(fast[i], exact[i], err_msg=f"{value} at {place}")
 
 
 def made():
