@@ -337,9 +337,9 @@ def exact_convolutions() -> _GeneratorContextManager[None]:
     twice as large, of filters' gradients seven times. They are relative to the largest number of
     the 6x6 pixels that a tile of the result is computed from: results next to much larger pixels
     have fewer digits. (If there are results beyond 2^20, NaN or infinities, all are exact.) In the
-    block each product of a pixel and a filter's number is computed on its
-    own. A backward pass is exact if its forward pass was. The block is for the calling thread; the
-    environment variable ``SINGA_WINOGRAD=0`` is for the whole process.
+    block each product of a pixel and a filter's number is computed on its own. A backward pass is
+    exact if its forward pass was. The block is for the calling thread; the environment variable
+    ``SINGA_WINOGRAD=0`` is for the whole process.
 
     Example:
         >>> x, w = Tensor((1, 64, 8, 8)), Tensor((64, 64, 3, 3))
