@@ -144,7 +144,7 @@ bool Correlate(const Tiling& t, const float* x, const float* dy, Span tiles, Spa
 // By numbers of multiplications, as which transforms count where they take as long: measured on a
 // Xeon with AVX-512.
 bool Faster(const Geometry& g) {
-  constexpr int64_t kTransform = 20, kFilter = 12, kMargin = 125;
+  constexpr int64_t kTransform = 30, kFilter = 12, kMargin = 125;
   const bool forward = g.kind == static_cast<int64_t>(Kind::kForward);
   const bool weights = g.kind == static_cast<int64_t>(Kind::kWeightGradient);
   const auto tiles_of = [](int64_t h, int64_t w) { return Ceiling(h, kTile) * Ceiling(w, kTile); };
