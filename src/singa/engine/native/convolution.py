@@ -20,6 +20,7 @@ from singa.engine import native
 
 Pair = tuple[int, int]
 Shape = tuple[int, ...]
+_Like = Array | jax.ShapeDtypeStruct
 
 _LAST = native.CHANNELS_LAST
 
@@ -68,7 +69,7 @@ class _Kind(IntEnum):
     WEIGHT_GRADIENT = 2
 
 
-def supports(x: Array | jax.ShapeDtypeStruct, w: Array, window: Window) -> bool:
+def supports(x: _Like, w: _Like, window: Window) -> bool:
     """Whether oneDNN has optimized code for this convolution and both its gradients."""
     return native.supports(x, w) and all(
         "ref" not in implementation(kind, x.shape, w.shape, window) for kind in _Kind
