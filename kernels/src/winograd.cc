@@ -8,9 +8,9 @@
 #include <atomic>
 #include <cstring>
 
-#include "convolution.h"
 #include "parallel.h"
 #include "scratch.h"
+#include "winograd.h"
 #include "winograd_loops.h"
 
 namespace singa {
@@ -165,7 +165,7 @@ Tiling TilingOf(const Geometry& g) {
 
 bool TakesWinograd(const Geometry& g, int64_t wanted) {
   if (wanted == static_cast<int64_t>(Winograd::kNever)) return false;
-  if (g.kh != 3 || g.kw != 3 || g.groups != 1) return false;
+  if (g.kh != 3 || g.kw != 3 || g.groups != 1 || g.is_short) return false;
   for (int i = 0; i < 2; ++i)
     // With more padding tiles would read what no result is computed from.
     if (g.stride[i] != 1 || g.dilation[i] != 1 || g.before[i] > 2 || g.after[i] > 2) return false;

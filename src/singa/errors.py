@@ -14,8 +14,8 @@ from types import FrameType
 __all__ = [
     "ArgumentError", "BoundsError", "CaptureError", "CheckpointError", "CheckpointWarning",
     "DTypeError", "DataError", "DependencyError", "DeviceError", "DistributedError",
-    "FormatWarning", "GradientError", "NumericalError", "RecompilationWarning", "ReportError",
-    "ShapeError", "SingaError", "WorkerError",
+    "FormatWarning", "GradientError", "MeshWarning", "NumericalError", "RecompilationWarning",
+    "ReportError", "ShapeError", "SingaError", "SlowPrecisionWarning", "WorkerError",
 ]  # fmt: skip
 
 
@@ -176,6 +176,10 @@ class MeshWarning(UserWarning):
 
 class RecompilationWarning(UserWarning):
     """A step that is compiled again and again, and so runs slower than it would eagerly."""
+
+
+class SlowPrecisionWarning(UserWarning):
+    """A short type that saves no time on this processor."""
 
 
 def warn(message: str, category: type[Warning]) -> None:

@@ -94,7 +94,8 @@ class Model(Reported):
             is_train: see :meth:`train`.
             use_graph, sequential: see :meth:`graph`.
             precision: ``"bfloat16"`` or ``"float16"`` for mixed precision, see
-                :func:`singa.autograd.mixed_precision`. The parameters stay float32.
+                :func:`singa.autograd.mixed_precision`. The parameters stay float32. On CPUs that
+                have no instructions for the type, a SlowPrecisionWarning says how slow it is.
 
         Raises:
             DTypeError: the inputs are not a list of Tensors; the precision is not a type.
@@ -112,6 +113,8 @@ class Model(Reported):
         if isinstance(inputs, Tensor) or not all(isinstance(x, Tensor) for x in inputs):
             raise DTypeError("Model.compile: a list of Tensors is expected: compile([tx])")
         self.precision = tape.as_precision(precision)
+        if inputs:
+            tape.warn_where_slow(self.precision, inputs[0].device)
         blocks = vars(local)
         before = blocks.copy()
         try:
