@@ -84,7 +84,7 @@ class Kernel:
         for name in names:
             del attributes[name]
         attributes.update({name: copied(value) for name, value in attributes.items()})
-        spread = native.here.spread
+        spread, exact = native.here.spread, native.here.exact
         guard = guard_of(
             type(operation), attributes, ("forward", "backward", "arithmetic", "complex_numbers")
         )
@@ -96,7 +96,7 @@ class Kernel:
             table.traced(tracings, tracing, hash((identity, is_recorded, avals)))
 
         def infer(given: dict[str, Any], *xs: CTensor) -> dict[Tracing, Arrays]:
-            with running(guard), native.spread(spread):
+            with running(guard), native.spread(spread), native.exact(exact):
                 ys = _forward(operation.copy(given), precision, *xs)
             tracing = Tracing()
             traced(tracing, False, xs, ys)
@@ -105,7 +105,7 @@ class Kernel:
         def record(given: dict[str, Any], *xs: CTensor) -> Recorded:
             called = operation.copy(given)
             before = dict(called.__dict__)
-            with running(guard), native.spread(spread):
+            with running(guard), native.spread(spread), native.exact(exact):
                 ys = _forward_for_backward(called, precision, xs)
             left = {
                 name: value
@@ -125,8 +125,8 @@ class Kernel:
 def kernel_of(operation: OperationLike, precision: DType | None) -> tuple[Kernel, dict[str, Any]]:
     """The kernel for an operation's configuration, and the attributes that are its arguments."""
     key, given = configuration(operation, precision)
-    if native.here.spread is not None:
-        key = (key, native.here.spread)
+    if native.here.spread is not None or native.here.exact:
+        key = (key, native.here.spread, native.here.exact)
     kernel = table.kernels.get(key)
     if kernel is None or (kernel.guard is not None and not kernel.guard.holds_here()):
         kernel = table.kernels[key] = Kernel(operation, precision, tuple(given), hash(key))
@@ -197,9 +197,9 @@ class Trace(Tracing):
     """
 
     __slots__ = (
-        "__weakref__", "_backwards", "_given", "_guard", "_left_on", "_operation", "_places",
-        "_precision", "_spread", "exist", "has_gradients", "input_avals", "output_avals",
-        "recomputes",
+        "__weakref__", "_backwards", "_exact", "_given", "_guard", "_left_on", "_operation",
+        "_places", "_precision", "_spread", "exist", "has_gradients", "input_avals",
+        "output_avals", "recomputes",
     )  # fmt: skip
 
     def __init__(
@@ -215,7 +215,7 @@ class Trace(Tracing):
         super().__init__()
         self._operation, self._guard = operation, guard
         self._precision, self._given = precision, tuple(given)
-        self._spread = native.here.spread
+        self._spread, self._exact = native.here.spread, native.here.exact
         self.recomputes = False
         self.exist: dict[tuple[tuple[int, ...], tuple[bool, ...]], tuple[bool, ...]] = {}
         self.input_avals = tuple(jax.typeof(x) for x in xs)
@@ -323,12 +323,17 @@ class Trace(Tracing):
     def _compile(self, given: tuple[int, ...], needed: tuple[bool, ...]) -> Callable[..., Any]:
         configured, guard, left_on = self._operation, self._guard, self._left_on
         input_avals, output_avals = self.input_avals, self.output_avals
-        spread = self._spread
+        spread, exact = self._spread, self._exact
 
         def backward(saved: list[CTensor], dys: list[CTensor]) -> Any:
             operation = left_on(configured.copy(), saved)
             arrived = dict(zip(given, dys, strict=True))
-            with running(guard), native.spread(spread), _arrays_only(operation):
+            with (
+                running(guard),
+                native.spread(spread),
+                native.exact(exact),
+                _arrays_only(operation),
+            ):
                 dxs = input_gradients(operation, arrived, input_avals, output_avals, needed)
             # A gradient that is passed on unchanged, or to several inputs, is not returned (again):
             # XLA would copy it.
