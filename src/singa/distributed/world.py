@@ -137,7 +137,7 @@ def initialize(
     if _has_devices():
         raise DistributedError(
             "initialize: too late, because this process has already computed something. Call "
-            "it first in the program, before any Tensor or device is made"
+            "it first in the program, before any Tensor is made"
         )
     is_known = False
     if address is not None and rank is not None and world_size is not None:

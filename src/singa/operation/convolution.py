@@ -18,7 +18,7 @@ from singa.operation import checks, unfolding, windows
 from singa.operation.checks import Sizes
 from singa.operation.joining import pad
 from singa.operation.windows import LETTERS, Padding, as_padding, named_padding, same_padding
-from singa.tape import Operation
+from singa.tape import Operation, wide
 
 __all__ = [
     "Convolution", "Convolution2d", "ConvolutionTranspose", "conv1d", "conv2d", "conv3d",
@@ -77,7 +77,7 @@ class _Filters(Operation):
     def correlate(self, x: CTensor, y: CTensor, bias: bool) -> tuple[CTensor, CTensor]:
         """The adjoints in w and in the bias, for images x; (0,) if there is no bias.
 
-        Both are one native kernel.
+        Both are one native kernel, and in at least float32.
         """
 
         def kernel(x: CTensor, y: CTensor) -> tuple[CTensor, CTensor]:
@@ -86,7 +86,8 @@ class _Filters(Operation):
             return dw.reshape(self.w.shape), db
 
         def formula(x: CTensor, y: CTensor) -> tuple[CTensor, CTensor]:
-            return self._correlate(x, y), self.summed(y) if bias else jnp.zeros(0, y.dtype)
+            dw, db = self._correlate(x, y), self.summed(y) if bias else jnp.zeros(0, y.dtype)
+            return dw.astype(wide(y.dtype)), db.astype(wide(y.dtype))
 
         dw, db = self._either(kernel, formula, x, y)
         return dw, db

@@ -37,7 +37,7 @@ def _silu_slope(x: CTensor) -> CTensor:
     return gate + x * gate * (1 - gate)
 
 
-class SiLU(Pointwise, formula=lambda x: x * logistic(x), slope=lambda x: _silu_slope(again(x))):
+class SiLU(Pointwise, formula=lambda x: x * logistic(x), slope=_silu_slope):
     """y = x sigmoid(x), also known as swish."""
 
 
