@@ -50,8 +50,8 @@ _REASONS = {
         "SoftMaxCrossEntropy "
         "CrossEntropy CosineEmbedding Triplet Contrastive Huber"
     ),
-    "The largest element is found first, and all are divided by a scale with which no partial result "
-    "overflows or becomes 0.": "ClipByNorm Norm Normalize ReduceProd",
+    "The largest element is found first, and all are divided by a scale with which no partial "
+    "result overflows or becomes 0.": "ClipByNorm Norm Normalize ReduceProd",
     "PyTorch goes through the keys block by block, and never has all weights at once (flash "
     "attention); here they are written, read for each sum over them, and kept for the way back.": (
         "ScaledDotProductAttention"
