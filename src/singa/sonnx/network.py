@@ -100,15 +100,16 @@ class SONNXModel(Model):
         values |= self._constants
         for each, x in zip(graph.inputs, xs, strict=False):
             is_number = isinstance(x, (bool, int, float))
-            values[each.name] = np.asarray(x, each.dtype) if is_number else self._input(x)
+            values[each.name] = np.asarray(x, each.dtype) if is_number else self._held(x)
         ys = Run(graph, values, self.device, aux_output, self._copies).outputs(count)
         if count is None:
             warn_of_shapes(graph, [*map(_shape, xs)], [*map(_shape, ys)])
-        return ys
+        return self._held(ys)
 
-    def _input(self, x: Any) -> Any:
+    def _held(self, x: Any) -> Any:
+        """Arrays as Tensors, also results that follow from shapes; strings are arrays."""
         if isinstance(x, list):
-            return [self._input(each) for each in x]
+            return [self._held(each) for each in x]
         is_numeric = isinstance(x, np.ndarray) and x.dtype.kind not in "OSUT"
         return held(x, self.device) if is_numeric else x
 
