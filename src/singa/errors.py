@@ -14,8 +14,8 @@ from types import FrameType
 __all__ = [
     "ArgumentError", "BoundsError", "CaptureError", "CheckpointError", "CheckpointWarning",
     "DTypeError", "DataError", "DependencyError", "DeviceError", "DistributedError",
-    "FormatWarning", "GradientError", "NumericalError", "RecompilationWarning", "ReportError",
-    "ShapeError", "SingaError", "WorkerError",
+    "FormatWarning", "GradientError", "MeshWarning", "NumericalError", "RecompilationWarning",
+    "ReportError", "ShapeError", "SingaError", "SlowPrecisionWarning", "WorkerError",
 ]  # fmt: skip
 
 
@@ -170,8 +170,16 @@ class FormatWarning(UserWarning):
     """A model file of another library that other tools would refuse; its meaning is plain."""
 
 
+class MeshWarning(UserWarning):
+    """A batch that cannot be split over a mesh: each of the devices computes all of it."""
+
+
 class RecompilationWarning(UserWarning):
     """A step that is compiled again and again, and so runs slower than it would eagerly."""
+
+
+class SlowPrecisionWarning(UserWarning):
+    """A short type that saves no time on this processor."""
 
 
 def warn(message: str, category: type[Warning]) -> None:

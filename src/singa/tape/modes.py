@@ -7,7 +7,6 @@ from contextlib import _GeneratorContextManager
 
 from singa.core.tensor import Tensor
 from singa.core.watching import local, within
-from singa.device import DType
 
 
 class Mode:
@@ -58,25 +57,6 @@ def is_tracked(*xs: Tensor) -> bool:
 def training(value: bool) -> _GeneratorContextManager[None]:
     """A block in which ``mode.training`` is ``value`` in this thread."""
     return within("training", bool(value))
-
-
-class StepModes:
-    """A block in which a model's step runs: its own mode, and its own precision.
-
-    Not a generator: entering and leaving one would take a tenth of a small step's time.
-    """
-
-    __slots__ = ("_before", "_modes")
-
-    def __init__(self, training: bool, precision: DType | None) -> None:
-        self._modes = training, precision
-
-    def __enter__(self) -> None:
-        self._before = local.training, local.precision
-        local.training, local.precision = self._modes
-
-    def __exit__(self, *_: object) -> None:
-        local.training, local.precision = self._before
 
 
 def no_grad() -> _GeneratorContextManager[None]:
