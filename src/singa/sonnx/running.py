@@ -69,6 +69,7 @@ class Run:
         kept: names of results to keep until the end; None: only the outputs.
         copies: what the runs of a model share.
         budget: of the run that this one is a part of.
+        fixed_statistics: whether batch normalization uses the means and variances of the file.
     """
 
     def __init__(
@@ -79,9 +80,11 @@ class Run:
         kept: Sequence[str] = (),
         copies: Copies | None = None,
         budget: Budget | None = None,
+        fixed_statistics: bool = False,
     ) -> None:
         self._graph, self.device = graph, device
         self.budget = Budget(values) if budget is None else budget
+        self.fixed_statistics = fixed_statistics
         self._values = dict(values)
         self._uses = Counter(name for node in graph.nodes for name in _all_inputs(node))
         self._uses.update(each.name for each in graph.outputs)
@@ -197,7 +200,10 @@ class Run:
         """The outputs of a graph inside a node, which may use the values outside of it."""
         names = [each.name for each in graph.inputs]
         values = {**self._values, **graph.initial, **dict(zip(names, inputs, strict=False))}
-        return Run(graph, values, self.device, copies=self._copies, budget=self.budget).outputs()
+        return Run(
+            graph, values, self.device, copies=self._copies, budget=self.budget,
+            fixed_statistics=self.fixed_statistics,
+        ).outputs()  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -225,6 +231,10 @@ class NodeCall:
     @property
     def training(self) -> bool:
         return mode.training
+
+    @property
+    def fixed_statistics(self) -> bool:
+        return self._run.fixed_statistics
 
     @property
     def device(self) -> Device:
