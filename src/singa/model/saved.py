@@ -12,7 +12,7 @@ from weakref import ref
 import jax
 import numpy as np
 
-from singa import tensor
+from singa import distributed, tensor
 from singa.core.journal import Journal
 from singa.core.tensor import Tensor, random_key
 from singa.device import get_default_device
@@ -85,6 +85,9 @@ class Saved(Layer):
         was trained with, and ``aux_states``. The file is written completely or not at all. Any
         thread may call this while another one trains: it waits for the end of a step.
 
+        If the model is on a mesh of several processes, all of them call this, because it gathers
+        the parts, and the first one writes the file.
+
         In the background only the file is written: its values are copied before this returns, into
         as much memory as they take. Until :meth:`wait_until_saved` returns, there is the old file
         or none. The next save waits for it, and so do :meth:`load_states` and the end of the
@@ -118,7 +121,10 @@ class Saved(Layer):
                 states = self._states_by_kind(aux_states or {}, _parts)
                 write = parts.write(fpath, states, overwrite)
         else:
-            write = checkpoint.prepared(fpath, self.states_to_save(aux_states or {}), overwrite)
+            states = self.states_to_save(aux_states or {})
+            if self._random_key().device.spans_processes and distributed.rank() != 0:
+                return
+            write = checkpoint.prepared(fpath, states, overwrite)
         if background:
             self._writer.run(write, os.fspath(fpath))
         else:

@@ -71,19 +71,24 @@ class _PerChannel(Operation):
         return sums if self.parts == 1 else sums.sum(0)
 
     def moments(self, x: CTensor) -> tuple[CTensor, CTensor]:
-        """The mean and the biased variance of each channel."""
+        """The mean and the biased variance of each channel, in at least float32."""
+        x = _wide(x)
         count = x.size // x.shape[1] // self.parts
         mean = self.summed(x) / count
         centered = x - self.along(mean)
         return mean, self.summed(centered * centered) / count
 
     def products(self, dy: CTensor, x: CTensor, mean: CTensor) -> tuple[CTensor, CTensor]:
-        """The sums of dy and of dy (x - mean) over each channel."""
+        """The sums of dy and of dy (x - mean) over each channel, in at least float32."""
+        dy, x, mean = map(_wide, (dy, x, mean))
         return self.summed(dy), self.summed(dy * (x - self.along(mean)))
 
     def either(self, kernel: Callable[..., Any], formula: Callable[..., Any], *xs: CTensor) -> Any:
-        """A native kernel for images, or the formula."""
-        if xs[0].ndim == 4 and self.parts == 1 and native.supports(*xs):
+        """A native kernel for images, or the formula; vectors are in at least float32."""
+        images, vectors = [x for x in xs if x.ndim == 4], [x for x in xs if x.ndim == 1]
+        if self.parts > 1 or not images or not native.supports(*images, short=True):
+            return formula(*xs)
+        if all(map(native.supports, vectors)):
             return native.run(kernel, formula, *xs)
         return formula(*xs)
 
@@ -115,7 +120,7 @@ class BatchNormalization2d(_PerChannel):
         # Statistics of half-precision activations are computed in float32.
         wide = _wide(x)
         self.x, self.scale = x, scale
-        self.mean, var = self.either(statistics.moments, self.moments, wide)
+        self.mean, var = self.either(statistics.moments, self.moments, x)
         self.rstd = jax.lax.rsqrt(var + self.eps)
         y = (wide - self.along(self.mean)) * self.along(self.rstd * scale) + self.along(bias)
         mean, var = (self.over_parts(each) / self.parts for each in (self.mean, var))
@@ -124,13 +129,12 @@ class BatchNormalization2d(_PerChannel):
     def backward(
         self, dy: CTensor, dmean: CTensor, dvar: CTensor
     ) -> tuple[CTensor, CTensor, CTensor]:
-        dy = dy.astype(self.rstd.dtype)
-        wide = self.x.astype(self.rstd.dtype)
-        dbias, product = self.either(statistics.products, self.products, dy, wide, self.mean)
+        given = (dy, self.x) if dy.dtype == self.x.dtype else (_wide(dy), _wide(self.x))
+        dbias, product = self.either(statistics.products, self.products, *given, self.mean)
         dscale = product * self.rstd
         count = self.x.size // self.x.shape[1] // self.parts
         # A change of one x also changes the mean and the variance of all the others of its part.
-        inner = dy - self.along(dbias / count) - self.normalized * self.along(dscale / count)
+        inner = _wide(dy) - self.along(dbias / count) - self.normalized * self.along(dscale / count)
         dx = self.along(self.scale * self.rstd) * inner
         return dx, self.over_parts(dscale), self.over_parts(dbias)
 
@@ -148,8 +152,9 @@ class FrozenBatchNormalization2d(_PerChannel):
 
     def backward(self, dy: CTensor) -> tuple[CTensor | None, ...]:
         dx = dy * self.along(self.scale * self.rstd)
-        xs = [_wide(x) for x in (dy, self.x, self.mean)]
-        dbias, product = self.either(statistics.products, self.products, *xs)
+        given = (dy, self.x) if dy.dtype == self.x.dtype else (_wide(dy), _wide(self.x))
+        mean = _wide(self.mean)
+        dbias, product = self.either(statistics.products, self.products, *given, mean)
         return dx, product * self.rstd, dbias, None, None
 
 

@@ -128,6 +128,7 @@ def save(training: Training, fpath: str | os.PathLike[str], is_over: bool = Fals
     """Write a checkpoint; an existing file is replaced. This waits for the device.
 
     Any thread may do this while another one trains: the checkpoint has the state between two steps.
+    Of several ranks the first one writes; the others do nothing.
 
     Args:
         training: the training.
@@ -145,6 +146,9 @@ def prepared(
     training: Training, fpath: str | os.PathLike[str], is_over: bool = False
 ) -> Callable[[], None]:
     """The same for the present state; what is returned writes the file, in any thread."""
+    ranks = training.ranks
+    if ranks.has_parts and not ranks.is_first:
+        return _nothing  # but on a mesh of all ranks all of them gather the states
     with training.lock:
         training.read()
         text = json.dumps(training.about).encode()
@@ -165,7 +169,11 @@ def prepared(
         states = training.model.states_to_save(aux)
         if is_over:
             states[checkpoint.MODEL] |= {name: t.to_numpy() for name, t in best.items()}
-    return checkpoint.prepared(fpath, states, overwrite=True)
+    return checkpoint.prepared(fpath, states, overwrite=True) if ranks.is_first else _nothing
+
+
+def _nothing() -> None:
+    """What a rank writes whose files another one writes."""
 
 
 def _other_than_now(training: Training) -> dict[str, Tensor]:
