@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib.util
 import pickle
 from pathlib import Path
 from typing import Any
@@ -107,8 +108,21 @@ def checkpoints(folder: Path) -> dict[str, Any]:
         again.load_states(folder / "net.zip")
         found[name] = values(again), states_of(again)
         found[f"{name} goes on"] = again(*batch)[1].item()
+    if importlib.util.find_spec("orbax") is not None:
+        in_parts(folder / "parts", net)
     found["goes on"] = net(*batch_on(mesh))[1].item()
     return found
+
+
+def in_parts(folder: Path, net: Net) -> None:
+    """Each process writes and reads the parts that its devices hold."""
+    expected = values(net), states_of(net)
+    net.save_states(folder, {"epoch": Tensor(data=3)}, sharded=True, background=True)
+    net.wait_until_saved()
+    for where, rules in ((meshes()["finer"], RULES), (device.get_default_device(), ())):
+        again, _ = compiled(where, True, *rules)
+        assert again.load_states(folder)["epoch"].item() == 3
+        np.testing.assert_equal((values(again), states_of(again)), expected)
 
 
 def states_of(net: Net) -> dict[str, np.ndarray]:
