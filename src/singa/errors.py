@@ -14,8 +14,8 @@ from types import FrameType
 __all__ = [
     "ArgumentError", "BoundsError", "CaptureError", "CheckpointError", "CheckpointWarning",
     "DTypeError", "DataError", "DependencyError", "DeviceError", "DistributedError",
-    "GradientError", "NumericalError", "RecompilationWarning", "ReportError", "ShapeError",
-    "SingaError", "SlowPrecisionWarning", "WorkerError",
+    "FormatWarning", "GradientError", "MeshWarning", "NumericalError", "RecompilationWarning",
+    "ReportError", "ShapeError", "SingaError", "SlowPrecisionWarning", "WorkerError",
 ]  # fmt: skip
 
 
@@ -164,6 +164,14 @@ class DependencyError(SingaError, ImportError):
 
 class CheckpointWarning(UserWarning):
     """A part of a checkpoint was ignored: the optimizer here keeps no such state."""
+
+
+class FormatWarning(UserWarning):
+    """A model file of another library that other tools would refuse; its meaning is plain."""
+
+
+class MeshWarning(UserWarning):
+    """A batch that cannot be split over a mesh: each of the devices computes all of it."""
 
 
 class RecompilationWarning(UserWarning):

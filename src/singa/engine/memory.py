@@ -4,8 +4,8 @@ XLA's CPU client allocates a program's scratch memory with ``malloc`` and frees 
 call. glibc makes a new ``mmap`` each time, so every step has the page faults again: 15 to 18 ms of
 a 38 ms convolutional step. Raising glibc's thresholds keeps the pages.
 
-That does not help for blocks of more than 64 MiB: only the main thread has a larger heap, and glibc
-uses ``mmap`` for blocks that do not fit. So XLA is told to make its blocks smaller than that.
+Blocks of more than 64 MiB fit into the main thread's heap only, and programs run there: see
+``dispatch.py``. For other threads glibc uses ``mmap`` each time.
 
 Without glibc nothing is changed; ``SINGA_MALLOC=0`` in the environment turns it off.
 """
@@ -15,7 +15,6 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
-from collections.abc import Sequence
 
 # Parameter numbers of mallopt(3), from <malloc.h>.
 _M_TRIM_THRESHOLD = -1
@@ -30,7 +29,6 @@ _SETTINGS = (
 
 _ON = "on (glibc mallopt)"
 _MUCH = 128 * 2**20  # bytes of arrays of new shapes, after which free pages are returned
-_LARGEST = 60 * 2**20  # bytes of a block that fits into a thread's heap
 
 
 def keep_scratch_mapped() -> str:
@@ -45,21 +43,6 @@ def keep_scratch_mapped() -> str:
         return "off (no mallopt)"
     accepted = [mallopt(parameter, value) == 1 for parameter, value in _SETTINGS]
     return _ON if all(accepted) else "refused by mallopt"
-
-
-def compiler_options(arrays: Sequence[int]) -> dict[str, int]:
-    """XLA's option for the size of its blocks of memory.
-
-    A program with several blocks is not cached on disk, and XLA complains about arrays that are
-    larger than a block. So there is no option if one block is enough, or if an array is larger
-    than a block.
-
-    Args:
-        arrays: the sizes in bytes of the intermediate values of a program for a CPU.
-    """
-    if status != _ON or sum(arrays) <= _LARGEST or max(arrays) > _LARGEST:
-        return {}
-    return {"xla_multiheap_size_constraint_per_heap": _LARGEST}
 
 
 def return_unused() -> None:

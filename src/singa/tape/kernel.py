@@ -25,9 +25,10 @@ import numpy as np
 
 from singa.core.exact import copied
 from singa.core.guard import EagerGuard, guard_of, running
+from singa.core.tensor import Tensor
 from singa.device import CTensor, DType, float32, has_gradients
 from singa.engine import memory, native
-from singa.errors import DTypeError, GradientError, ShapeError
+from singa.errors import CaptureError, DTypeError, GradientError, ShapeError
 from singa.placement import Part, whole_from
 from singa.tape import differentiation
 from singa.tape.arrays_only import arrays_only
@@ -227,6 +228,11 @@ class Trace(Tracing):
         self._places: list[int] = []
         constants: list[Any] = []  # the other leaves, with None where an array goes
         for leaf in leaves:
+            if isinstance(leaf, Tensor):
+                raise CaptureError(
+                    f"{operation.name}.forward leaves a Tensor for backward: its array is "
+                    "expected, `.data`"
+                )
             if not isinstance(leaf, jax.core.Tracer):
                 constants.append(leaf)
                 continue
@@ -388,6 +394,7 @@ def input_gradients(
     dxs = differentiation.backward(operation, tuple(_whole(operation, given)))
     if not isinstance(dxs, (tuple, list)):
         dxs = (dxs,)
+    dxs = _arrays(dxs)
     if len(dxs) != len(input_avals):
         raise GradientError(
             f"{operation.name}.backward returned {len(dxs)} gradients for {len(input_avals)} "
@@ -423,6 +430,7 @@ def _fit(operation: OperationLike, i: int, dx: Any, aval: Any) -> CTensor | None
 def _as_outputs(operation: OperationLike, ys: Any) -> Arrays:
     if not isinstance(ys, (tuple, list)):
         ys = (ys,)
+    ys = _arrays(ys)
     for y in ys:
         if not isinstance(y, (jax.Array, np.ndarray)):
             raise DTypeError(
@@ -430,6 +438,11 @@ def _as_outputs(operation: OperationLike, ys: Any) -> Arrays:
                 "them, is expected"
             )
     return tuple(map(jnp.asarray, ys))
+
+
+def _arrays(values: Sequence[Any]) -> list[Any]:
+    """The values, with the arrays of Tensors that a kernel has made, as SINGA's operations do."""
+    return [value.data if isinstance(value, Tensor) else value for value in values]
 
 
 def _arrays_only(operation: OperationLike) -> AbstractContextManager[None]:

@@ -19,6 +19,7 @@ from singa.engine import native
 
 Pair = tuple[int, int]
 Shape = tuple[int, ...]
+_Like = Array | jax.ShapeDtypeStruct
 
 _LAST = native.CHANNELS_LAST
 
@@ -54,7 +55,7 @@ class _Kind(IntEnum):
     WEIGHT_GRADIENT = 2
 
 
-def supports(x: Array | jax.ShapeDtypeStruct, w: Array, window: Window) -> bool:
+def supports(x: _Like, w: _Like, window: Window) -> bool:
     """Whether oneDNN has optimized code for this convolution and both its gradients."""
     if not native.supports(x, w, short=True):
         return False
