@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from singa.core.arrays import check_real, constant
 from singa.core.tensor import ArrayLike, Tensor, wrap
-from singa.core.watching import BACKWARD
+from singa.core.watching import BACKWARD, local
 from singa.device import CTensor, Device, DType, is_complex
 from singa.errors import DTypeError, GradientError, ShapeError
 from singa.tape import hooks
@@ -18,8 +18,9 @@ from singa.tape.differentiation import OWN
 from singa.tape.gradient import recorded_gradients
 from singa.tape.modes import enable_grad, mode
 from singa.tape.operation import Operation, computed
-from singa.tape.precision import wide
 from singa.tape.record import Edge, Record
+from singa.tape.stretch import FEWEST, Stretch, stretches
+from singa.tape.sums import SUM, added
 
 _NONE: dict[int, Tensor] = {}
 _NO_HOOKS: hooks.ByOutput = {}
@@ -59,6 +60,15 @@ def backward(
     return _walk(y, start.data, _computed)
 
 
+def pairs(
+    y: Tensor, dy: Tensor | ArrayLike | None = None, create_graph: bool = False
+) -> list[tuple[Tensor, Tensor]]:
+    """The pairs that :func:`backward` yields, faster: nobody looks between two of them."""
+    if create_graph:
+        return [*backward(y, dy, create_graph)]
+    return [*_walk(y, _initial_gradient("backward", y, dy).data, _computed, at_once=True)]
+
+
 class _Gradients(dict[Tensor, Tensor]):
     """Gradients by Tensor, and by its id. It holds the Tensors, so that their ids stay theirs."""
 
@@ -85,7 +95,7 @@ def gradients(
         >>> autograd.gradients((w * w).sum())[w]
         Tensor([2., 4.], shape=(2,), dtype=float32, device=cpu)
     """
-    return _Gradients(backward(y, dy, create_graph))
+    return _Gradients(pairs(y, dy, create_graph))
 
 
 @overload
@@ -145,7 +155,7 @@ def grad(
     if create_graph:
         walk = _walk(y, start, _recorded, wanted)
     else:
-        walk = _walk(y, start.data, _computed, wanted)
+        walk = _walk(y, start.data, _computed, wanted, at_once=True)
     found = {_identity(x): dx for x, dx in walk}
     dxs = [found[_identity(x)] if _identity(x) in found else _zeros_like(x) for x in wanted]
     return dxs[0] if isinstance(xs, Tensor) else dxs
@@ -206,28 +216,9 @@ class _Arithmetic(NamedTuple, Generic[G]):
     from_tensor: Callable[[Tensor], G]
 
 
-class GradientSum(Operation):
-    """The sum of two gradients of the same value, computed and returned in at least 32 bits."""
-
-    complex_numbers = OWN
-
-    def forward(self, a: CTensor, b: CTensor) -> CTensor:
-        return a.astype(wide(a.dtype)) + b.astype(wide(b.dtype))
-
-    def backward(self, dy: CTensor) -> tuple[CTensor, CTensor]:
-        return dy, dy
-
-
-_SUM = GradientSum()
-
-
-def _sum(a: CTensor, b: CTensor) -> CTensor:
-    return computed(_SUM, (a, b), BACKWARD)[0]
-
-
 def _recorded_sum(a: Tensor, b: Tensor) -> Tensor:
     with enable_grad():
-        return _SUM(a, b)[0]
+        return SUM(a, b)[0]
 
 
 class GradientConversion(Operation):
@@ -256,7 +247,7 @@ def _recorded_conversion(dx: Tensor, dtype: DType) -> Tensor:
 
 
 _computed: _Arithmetic[CTensor] = _Arithmetic(
-    Record.input_gradients, _sum, _converted, wrap, lambda dx: dx.data
+    Record.input_gradients, added, _converted, wrap, lambda dx: dx.data
 )
 _recorded: _Arithmetic[Tensor] = _Arithmetic(
     recorded_gradients, _recorded_sum, _recorded_conversion, lambda dx, _: dx, lambda dx: dx
@@ -264,9 +255,16 @@ _recorded: _Arithmetic[Tensor] = _Arithmetic(
 
 
 def _walk(
-    y: Tensor, dy: G, arithmetic: _Arithmetic[G], wanted: Sequence[Tensor] | None = None
+    y: Tensor,
+    dy: G,
+    arithmetic: _Arithmetic[G],
+    wanted: Sequence[Tensor] | None = None,
+    at_once: bool = False,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield the gradients of the wanted Tensors; if None, of all Tensors with stores_grad."""
+    """Yield the gradients of the wanted Tensors; if None, of all Tensors with stores_grad.
+
+    ``at_once`` says that nothing runs between the gradients that are yielded.
+    """
     if y.creator is None:
         yield y, _of_leaf(y, arithmetic.as_tensor(dy, y.device))
         return
@@ -278,55 +276,81 @@ def _walk(
     leaf_gradients: dict[Tensor, G] = {}
     # Sums of short gradients are computed in 32 bits; when complete, convert them to these types.
     narrow: dict[Record, dict[int, DType]] = {}
-    ready = [y.creator]
+
+    def completed(leaf: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        leaf_uses[leaf] -= 1
+        if not leaf_uses[leaf] and leaf in leaf_gradients:
+            total = leaf_gradients.pop(leaf)
+            if total.dtype != leaf._data.dtype:
+                total = astype(total, leaf.dtype)
+            yield leaf, _of_leaf(leaf, as_tensor(total, leaf.device))
+
+    order = _in_order(y.creator, edges, uses)
+    unseen = not (hooks_of or hooks.backward or stored or local.capture or y.device.mesh)
+    parts = stretches(order) if at_once and unseen else [order]
+    for part in parts:
+        if at_once and unseen and len(part) >= FEWEST:
+            stretch = Stretch(part, edges, arrived, leaf_gradients)
+            if stretch.run():
+                for leaf in stretch.leaves:
+                    yield from completed(leaf)
+                continue
+        for record in part:
+            dys = arrived.pop(record, None)
+            if dys and narrow and record in narrow:
+                for index, dtype in narrow.pop(record).items():
+                    dys[index] = astype(dys[index], dtype)
+            if hooks_of and dys:
+                _look_at(record, dys, arithmetic, y.device)
+            if stored and dys:
+                for index, kept in stored.get(record, _NONE).items():
+                    if index in dys:
+                        yield kept, as_tensor(dys[index], kept.device)
+            src, needed = record.src, record._needed
+            if edges:
+                src = edges[record]
+                needed = tuple([edge is not None for edge in src])
+            found = input_gradients(record, dys, needed) if dys and any(needed) else None
+            if hooks.backward and found is not None and dys:
+                _tell(record, found, dys, lambda g: None if g is None else as_tensor(g, y.device))
+            dxs = repeat(None) if found is None else iter(found)
+            for edge in src:
+                if edge is None:
+                    continue
+                creator, index, tensor = edge
+                dx = next(dxs)
+                if creator is not None:
+                    if dx is not None:
+                        into = arrived.setdefault(creator, {})
+                        if index not in into:
+                            into[index] = dx
+                        else:
+                            into[index] = add(into[index], dx)
+                            if dx.dtype.itemsize < 4:
+                                narrow.setdefault(creator, {})[index] = dx.dtype
+                else:
+                    assert tensor is not None  # a leaf has an edge because it stores its gradient
+                    if dx is not None:
+                        sofar = leaf_gradients.get(tensor)
+                        leaf_gradients[tensor] = dx if sofar is None else add(sofar, dx)
+                    yield from completed(tensor)
+
+
+def _in_order(
+    last: Record, edges: Mapping[Record, tuple[Edge, ...]], uses: dict[Record, int]
+) -> list[Record]:
+    """The records in the order of the backward pass: each one after all that use it."""
+    order, ready = [], [last]
     while ready:
         record = ready.pop()
-        dys = arrived.pop(record, None)
-        if dys and narrow and record in narrow:
-            for index, dtype in narrow.pop(record).items():
-                dys[index] = astype(dys[index], dtype)
-        if hooks_of and dys:
-            _look_at(record, dys, arithmetic, y.device)
-        if stored and dys:
-            for index, kept in stored.get(record, _NONE).items():
-                if index in dys:
-                    yield kept, as_tensor(dys[index], kept.device)
-        src, needed = record.src, record._needed
-        if edges:
-            src = edges[record]
-            needed = tuple([edge is not None for edge in src])
-        found = input_gradients(record, dys, needed) if dys and any(needed) else None
-        if hooks.backward and found is not None and dys:
-            _tell(record, found, dys, lambda g: None if g is None else as_tensor(g, y.device))
-        dxs = repeat(None) if found is None else iter(found)
-        for edge in src:
-            if edge is None:
-                continue
-            creator, index, tensor = edge
-            dx = next(dxs)
-            if creator is not None:
-                if dx is not None:
-                    into = arrived.setdefault(creator, {})
-                    if index not in into:
-                        into[index] = dx
-                    else:
-                        into[index] = add(into[index], dx)
-                        if dx.dtype.itemsize < 4:
-                            narrow.setdefault(creator, {})[index] = dx.dtype
+        order.append(record)
+        for edge in edges[record] if edges else record.src:
+            if edge is not None and edge[0] is not None:
+                creator = edge[0]
                 uses[creator] -= 1
                 if not uses[creator]:
                     ready.append(creator)
-            else:
-                assert tensor is not None  # a leaf has an edge because it stores its gradient
-                if dx is not None:
-                    sofar = leaf_gradients.get(tensor)
-                    leaf_gradients[tensor] = dx if sofar is None else add(sofar, dx)
-                leaf_uses[tensor] -= 1
-                if not leaf_uses[tensor] and tensor in leaf_gradients:
-                    total = leaf_gradients.pop(tensor)
-                    if total.dtype != tensor._data.dtype:
-                        total = astype(total, tensor.dtype)
-                    yield tensor, _of_leaf(tensor, as_tensor(total, tensor.device))
+    return order
 
 
 def _of_leaf(leaf: Tensor, gradient: Tensor) -> Tensor:

@@ -56,6 +56,8 @@ class HostTrace:
 
     __slots__ = ("_outputs", "has_gradients", "input_avals", "output_avals")
 
+    is_small = False
+
     def __init__(self, xs: Sequence[CTensor], ys: Arrays) -> None:
         self.input_avals = tuple(jax.typeof(x) for x in xs)
         self.output_avals = tuple(jax.typeof(y) for y in ys)

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
+from itertools import count
 from typing import Any, TypeAlias, TypeVar
 from weakref import ref
 
@@ -44,6 +45,10 @@ Layout: TypeAlias = tuple[int, ...]
 """For each input's gradient, its index in the list of outputs' gradients and computed arrays."""
 
 table = Table()
+_numbers = count()
+
+SMALL = 2**18
+"""The largest size of an operation's inputs and outputs, in bytes, that is called small."""
 
 
 class Kernel:
@@ -191,14 +196,16 @@ class Trace(Tracing):
         recomputes: whether derivatives of backward need the inputs, because backward uses values
             that forward has computed and that are not outputs.
         has_gradients: of each output, whether it can have a gradient.
+        number: of this trace only.
+        is_small: whether its backward is a part of longer programs; see ``stretch.py``.
         exist: which inputs' gradients a recorded backward gives; by which outputs' gradients are
             given and which inputs' gradients are needed.
     """
 
     __slots__ = (
         "__weakref__", "_backwards", "_given", "_guard", "_left_on", "_operation", "_places",
-        "_precision", "_spread", "exist", "has_gradients", "input_avals", "output_avals",
-        "recomputes",
+        "_precision", "_spread", "exist", "has_gradients", "input_avals", "is_small", "number",
+        "output_avals", "recomputes",
     )  # fmt: skip
 
     def __init__(
@@ -220,6 +227,9 @@ class Trace(Tracing):
         self.input_avals = tuple(jax.typeof(x) for x in xs)
         self.output_avals = tuple(jax.typeof(y) for y in ys)
         self.has_gradients = tuple(has_gradients(y.dtype) for y in ys)
+        self.number = next(_numbers)
+        avals = *self.input_avals, *self.output_avals
+        self.is_small = self._spread is None and _are_small(avals)
         self._backwards: dict[Any, Callable[..., dict[Layout, list[CTensor]]]] = {}
         leaves, treedef = jax.tree.flatten(left)
         # For each array among the leaves: where it is in (*inputs, *outputs, *given, *residuals).
@@ -239,6 +249,11 @@ class Trace(Tracing):
         # The compiled functions refer to this, not to the trace: the trace refers to them.
         self._left_on: Callable[[OperationLike, Sequence[Any]], OperationLike]
         self._left_on = partial(_with_what_was_left, self._given, treedef, constants)
+
+    @property
+    def saves(self) -> int:
+        """The number of arrays that a record saves."""
+        return len(self._given) + len(self._places)
 
     def residuals(self, left: dict[str, Any], xs: Arrays, ys: Arrays) -> Arrays:
         """The arrays that forward has to return besides its outputs."""
@@ -297,11 +312,17 @@ class Trace(Tracing):
         ``dys`` holds the outputs' gradients by the outputs' numbers. If an output was not used,
         its gradient is missing; the kernel makes the zeros, where they cost nothing.
         """
-        key = (needed, *dys)
-        arrived = list(dys.values())
         saved = record._saved
         if self._spread is not None:
-            saved = _gathered(saved, arrived[0])
+            saved = _gathered(saved, next(iter(dys.values())))
+        return self.gradients(saved, dys, needed)
+
+    def gradients(
+        self, saved: list[CTensor], dys: dict[int, CTensor], needed: tuple[bool, ...]
+    ) -> Sequence[CTensor | None]:
+        """:meth:`backward` from what a record has saved."""
+        key = (needed, *dys)
+        arrived = list(dys.values())
         kernel = self._backwards.get(key)
         if kernel is None:
             kernel = self._compile(tuple(dys), needed)
@@ -336,6 +357,14 @@ class Trace(Tracing):
             return {tuple(layout): known[len(dys) :]}
 
         return jax.jit(named(backward, f"{type(configured).__name__}_backward"))
+
+
+def _are_small(avals: Sequence[Any]) -> bool:
+    """Whether a call takes longer than the computation, and gradients are summed as they are."""
+    size = sum(aval.size * aval.dtype.itemsize for aval in avals)
+    return size <= SMALL and all(
+        aval.dtype.itemsize >= 4 for aval in avals if has_gradients(aval.dtype)
+    )
 
 
 def _gathered(saved: list[Any], after: CTensor | None = None) -> list[Any]:
