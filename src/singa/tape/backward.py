@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import repeat
 from typing import Generic, NamedTuple, TypeVar, overload
 
@@ -18,9 +18,10 @@ from singa.tape.differentiation import OWN
 from singa.tape.gradient import recorded_gradients
 from singa.tape.modes import enable_grad, mode
 from singa.tape.operation import Operation, computed
-from singa.tape.record import Edge, Record
+from singa.tape.order import in_order, ways_back
+from singa.tape.precision import wide
+from singa.tape.record import Record
 from singa.tape.stretch import FEWEST, Stretch, stretches
-from singa.tape.sums import SUM, added
 
 _NONE: dict[int, Tensor] = {}
 _NO_HOOKS: hooks.ByOutput = {}
@@ -216,9 +217,28 @@ class _Arithmetic(NamedTuple, Generic[G]):
     from_tensor: Callable[[Tensor], G]
 
 
+class GradientSum(Operation):
+    """The sum of two gradients of the same value, computed and returned in at least 32 bits."""
+
+    complex_numbers = OWN
+
+    def forward(self, a: CTensor, b: CTensor) -> CTensor:
+        return a.astype(wide(a.dtype)) + b.astype(wide(b.dtype))
+
+    def backward(self, dy: CTensor) -> tuple[CTensor, CTensor]:
+        return dy, dy
+
+
+_SUM = GradientSum()
+
+
+def _sum(a: CTensor, b: CTensor) -> CTensor:
+    return computed(_SUM, (a, b), BACKWARD)[0]
+
+
 def _recorded_sum(a: Tensor, b: Tensor) -> Tensor:
     with enable_grad():
-        return SUM(a, b)[0]
+        return _SUM(a, b)[0]
 
 
 class GradientConversion(Operation):
@@ -247,7 +267,7 @@ def _recorded_conversion(dx: Tensor, dtype: DType) -> Tensor:
 
 
 _computed: _Arithmetic[CTensor] = _Arithmetic(
-    Record.input_gradients, added, _converted, wrap, lambda dx: dx.data
+    Record.input_gradients, _sum, _converted, wrap, lambda dx: dx.data
 )
 _recorded: _Arithmetic[Tensor] = _Arithmetic(
     recorded_gradients, _recorded_sum, _recorded_conversion, lambda dx, _: dx, lambda dx: dx
@@ -263,37 +283,40 @@ def _walk(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the gradients of the wanted Tensors; if None, of all Tensors with stores_grad.
 
-    ``at_once`` says that nothing runs between the gradients that are yielded.
+    ``at_once`` says that the caller takes all of them before it does anything else.
     """
     if y.creator is None:
         yield y, _of_leaf(y, arithmetic.as_tensor(dy, y.device))
         return
     input_gradients, add, astype, as_tensor, _ = arithmetic
     hooks_of = hooks.of_gradients
-    edges, uses, leaf_uses, stored = _ways_back(y, wanted)
+    edges, uses, leaf_uses, stored = ways_back(y, wanted)
     # The gradients so far: for each record by output, and for each leaf.
     arrived: dict[Record, dict[int, G]] = {y.creator: {y.output_index: dy}}
     leaf_gradients: dict[Tensor, G] = {}
     # Sums of short gradients are computed in 32 bits; when complete, convert them to these types.
     narrow: dict[Record, dict[int, DType]] = {}
 
-    def completed(leaf: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    def used(leaf: Tensor) -> Tensor | None:
+        """Count a use of a leaf; the gradient of this leaf if it was the last one."""
         leaf_uses[leaf] -= 1
-        if not leaf_uses[leaf] and leaf in leaf_gradients:
-            total = leaf_gradients.pop(leaf)
-            if total.dtype != leaf._data.dtype:
-                total = astype(total, leaf.dtype)
-            yield leaf, _of_leaf(leaf, as_tensor(total, leaf.device))
+        if leaf_uses[leaf] or leaf not in leaf_gradients:
+            return None
+        total = leaf_gradients.pop(leaf)
+        if total.dtype != leaf._data.dtype:
+            total = astype(total, leaf.dtype)
+        return _of_leaf(leaf, as_tensor(total, leaf.device))
 
-    order = _in_order(y.creator, edges, uses)
-    unseen = not (hooks_of or hooks.backward or stored or local.capture or y.device.mesh)
-    parts = stretches(order) if at_once and unseen else [order]
-    for part in parts:
-        if at_once and unseen and len(part) >= FEWEST:
+    order = in_order(y.creator, edges, uses)
+    # Nobody can tell that several backwards are one program.
+    at_once = at_once and not (stored or hooks_of or hooks.backward) and _is_plain(y.device)
+    for part in stretches(order) if at_once else [order]:
+        if at_once and len(part) >= FEWEST:
             stretch = Stretch(part, edges, arrived, leaf_gradients)
             if stretch.run():
                 for leaf in stretch.leaves:
-                    yield from completed(leaf)
+                    if (gradient := used(leaf)) is not None:
+                        yield leaf, gradient
                 continue
         for record in part:
             dys = arrived.pop(record, None)
@@ -306,10 +329,8 @@ def _walk(
                 for index, kept in stored.get(record, _NONE).items():
                     if index in dys:
                         yield kept, as_tensor(dys[index], kept.device)
-            src, needed = record.src, record._needed
-            if edges:
-                src = edges[record]
-                needed = tuple([edge is not None for edge in src])
+            src = edges[record] if edges else record.src
+            needed = tuple([edge is not None for edge in src])
             found = input_gradients(record, dys, needed) if dys and any(needed) else None
             if hooks.backward and found is not None and dys:
                 _tell(record, found, dys, lambda g: None if g is None else as_tensor(g, y.device))
@@ -333,24 +354,14 @@ def _walk(
                     if dx is not None:
                         sofar = leaf_gradients.get(tensor)
                         leaf_gradients[tensor] = dx if sofar is None else add(sofar, dx)
-                    yield from completed(tensor)
+                    if (gradient := used(tensor)) is not None:
+                        yield tensor, gradient
 
 
-def _in_order(
-    last: Record, edges: Mapping[Record, tuple[Edge, ...]], uses: dict[Record, int]
-) -> list[Record]:
-    """The records in the order of the backward pass: each one after all that use it."""
-    order, ready = [], [last]
-    while ready:
-        record = ready.pop()
-        order.append(record)
-        for edge in edges[record] if edges else record.src:
-            if edge is not None and edge[0] is not None:
-                creator = edge[0]
-                uses[creator] -= 1
-                if not uses[creator]:
-                    ready.append(creator)
-    return order
+def _is_plain(device: Device) -> bool:
+    """Whether what runs here runs now, on a single CPU: it is neither captured nor mapped."""
+    is_cpu = device.mesh is None and device.jax_device.platform == "cpu"
+    return is_cpu and local.capture is None
 
 
 def _of_leaf(leaf: Tensor, gradient: Tensor) -> Tensor:
@@ -377,78 +388,3 @@ def _tell(
     """Call the backward hooks of this operation's class."""
     for hook in hooks.for_class(hooks.backward, type(record.operation)):
         hook(record, [*map(as_tensor, dxs)], [*map(as_tensor, dys.values())])
-
-
-def _ways_back(
-    y: Tensor, wanted: Sequence[Tensor] | None
-) -> tuple[
-    dict[Record, tuple[Edge, ...]],
-    dict[Record, int],
-    dict[Tensor, int],
-    dict[Record, dict[int, Tensor]],
-]:
-    """The edges to the wanted Tensors (empty if all edges are used), and :func:`_count_uses`."""
-    edges = {} if wanted is None else _edges_to(y.creator, wanted)
-    uses, leaf_uses, stored = _count_uses(y.creator, edges)
-    for x in [y] if wanted is None else wanted:
-        if x.creator in uses and (wanted is not None or x.stores_grad):
-            stored.setdefault(x.creator, {})[x.output_index] = x
-    return edges, uses, leaf_uses, stored
-
-
-def _edges_to(last: Record, wanted: Sequence[Tensor]) -> dict[Record, tuple[Edge, ...]]:
-    """The edges of each record that ``last`` depends on; None if one leads to no wanted Tensor."""
-    results = {(x.creator, x.output_index) for x in wanted if x.creator is not None}
-    leaves = set(wanted)  # all of them, because results of another step are leaves in this step
-    edges: dict[Record, tuple[Edge, ...]] = {}
-    stack = [(last, False)]
-    while stack:
-        record, inputs_are_done = stack.pop()
-        if inputs_are_done:
-            edges[record] = tuple(
-                edge
-                if edge is not None
-                and (
-                    edge[2] in leaves
-                    if edge[0] is None
-                    else edge[:2] in results or any(edges[edge[0]])
-                )
-                else None
-                for edge in record.src
-            )
-        elif record not in edges:
-            edges[record] = ()  # replaced when its inputs are done
-            stack.append((record, True))
-            stack += [(edge[0], False) for edge in record.src if edge and edge[0] is not None]
-    return edges
-
-
-def _count_uses(
-    last: Record, edges: Mapping[Record, tuple[Edge, ...]]
-) -> tuple[dict[Record, int], dict[Tensor, int], dict[Record, dict[int, Tensor]]]:
-    """How often ``last`` and what it depends on use each record and each leaf.
-
-    Also the intermediate Tensors whose gradients are yielded, by creator and output.
-    """
-    uses: dict[Record, int] = {last: 0}
-    leaf_uses: dict[Tensor, int] = {}
-    stored: dict[Record, dict[int, Tensor]] = {}
-    stack = [last]
-    while stack:
-        record = stack.pop()
-        for edge in edges[record] if edges else record.src:
-            if edge is None:
-                continue
-            creator, index, tensor = edge
-            if creator is None:
-                assert tensor is not None
-                leaf_uses[tensor] = leaf_uses.get(tensor, 0) + 1
-                continue
-            if tensor is not None:
-                stored.setdefault(creator, {})[index] = tensor
-            if creator in uses:
-                uses[creator] += 1
-            else:
-                uses[creator] = 1
-                stack.append(creator)
-    return uses, leaf_uses, stored

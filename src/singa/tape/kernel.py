@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from itertools import count
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 from weakref import ref
 
 import jax
@@ -28,26 +28,25 @@ from singa.core.exact import copied
 from singa.core.guard import EagerGuard, guard_of, running
 from singa.device import CTensor, DType, float32, has_gradients
 from singa.engine import memory, native
-from singa.errors import DTypeError, GradientError, ShapeError
-from singa.placement import Part, whole_from
+from singa.errors import DTypeError
+from singa.placement import Part
 from singa.tape import differentiation
 from singa.tape.arrays_only import arrays_only
-from singa.tape.broadcasting import back_broadcast
 from singa.tape.configuration import configuration
 from singa.tape.likes import OperationLike, RecordLike
 from singa.tape.precision import WIDE, converted
+from singa.tape.returned import input_gradients, whole
 from singa.tape.table import Table, Tracing
 
 Arrays: TypeAlias = tuple[CTensor, ...]
 Recorded: TypeAlias = "tuple[Arrays, dict[ref[Trace], Arrays]]"
-A = TypeVar("A")
 Layout: TypeAlias = tuple[int, ...]
 """For each input's gradient, its index in the list of outputs' gradients and computed arrays."""
 
 table = Table()
 _numbers = count()
 
-SMALL = 2**18
+SMALL = 2**20
 """The largest size of an operation's inputs and outputs, in bytes, that is called small."""
 
 
@@ -139,23 +138,12 @@ def kernel_of(operation: OperationLike, precision: DType | None) -> tuple[Kernel
 
 def _forward(operation: OperationLike, precision: DType | None, *xs: CTensor) -> Arrays:
     differentiation.refuse_complex(operation, xs)
-    xs = tuple(_whole(operation, xs))
+    xs = tuple(whole(operation, xs))
     if precision is None and operation.arithmetic == WIDE:
         return _forward_in_float32(operation, xs)
     xs = converted(xs, precision)
     with _arrays_only(operation):
-        return tuple(_whole(operation, _as_outputs(operation, operation.forward(*xs))))
-
-
-def _whole(operation: OperationLike, arrays: Sequence[A]) -> Sequence[A]:
-    """On a mesh: arrays whose axes are not split that the operation needs as a whole."""
-    spread, first = native.here.spread, operation.whole_from
-    if spread is None or first is None:
-        return arrays
-    return [
-        whole_from(first, array, spread.mesh) if isinstance(array, jax.Array) else array
-        for array in arrays
-    ]
+        return tuple(whole(operation, _as_outputs(operation, operation.forward(*xs))))
 
 
 def _forward_in_float32(operation: OperationLike, xs: Arrays) -> Arrays:
@@ -163,7 +151,7 @@ def _forward_in_float32(operation: OperationLike, xs: Arrays) -> Arrays:
     plain = operation.copy()
     wide = converted(xs, float32)
     with _arrays_only(operation):
-        ys = tuple(_whole(operation, _as_outputs(operation, operation.forward(*wide))))
+        ys = tuple(whole(operation, _as_outputs(operation, operation.forward(*wide))))
         if all(x is given for x, given in zip(wide, xs, strict=True)):
             return ys
         likes = jax.eval_shape(lambda *xs: _as_outputs(plain, plain.forward(*xs)), *xs)
@@ -270,8 +258,12 @@ class Trace(Tracing):
         self, given: dict[str, Any], xs: Sequence[CTensor], ys: Arrays, residuals: Arrays
     ) -> list[Any]:
         """The arrays that backward takes: the given attributes, and what forward left."""
-        known = (*xs, *ys, *given.values(), *residuals)
-        return [*given.values(), *[known[place] for place in self._places]]
+        if not given:
+            known = (*xs, *ys, *residuals)
+            return [known[place] for place in self._places]
+        values = given.values()
+        known = (*xs, *ys, *values, *residuals)
+        return [*values, *[known[place] for place in self._places]]
 
     def after_forward(self, record: RecordLike) -> OperationLike:
         """The operation as forward left it."""
@@ -312,28 +304,32 @@ class Trace(Tracing):
         ``dys`` holds the outputs' gradients by the outputs' numbers. If an output was not used,
         its gradient is missing; the kernel makes the zeros, where they cost nothing.
         """
+        arrived = list(dys.values())
         saved = record._saved
         if self._spread is not None:
-            saved = _gathered(saved, next(iter(dys.values())))
-        return self.gradients(saved, dys, needed)
+            saved = _gathered(saved, arrived[0])
+        ((layout, computed),) = self.kernel(saved, dys, needed)(saved, arrived).items()
+        arrived += computed
+        return [arrived[i] for i in layout]
 
-    def gradients(
+    def kernel(
         self, saved: list[CTensor], dys: dict[int, CTensor], needed: tuple[bool, ...]
-    ) -> Sequence[CTensor | None]:
-        """:meth:`backward` from what a record has saved."""
+    ) -> Callable[..., dict[Layout, list[CTensor]]]:
+        """The compiled :meth:`backward`, a function of the saved arrays and the given gradients.
+
+        It returns the arrays that it has computed. The key says, for each needed input, where its
+        gradient is among the given gradients and these.
+        """
         key = (needed, *dys)
-        arrived = list(dys.values())
         kernel = self._backwards.get(key)
         if kernel is None:
             kernel = self._compile(tuple(dys), needed)
             table.compiled_backward(self)
-            ((layout, computed),) = jax.eval_shape(kernel, saved, arrived).items()
+            ((layout, computed),) = jax.eval_shape(kernel, saved, list(dys.values())).items()
             if not computed:
                 kernel = partial(_nothing_but, layout)
             self._backwards[key] = kernel
-        ((layout, computed),) = kernel(saved, arrived).items()
-        arrived += computed
-        return [arrived[i] for i in layout]
+        return kernel
 
     def _compile(self, given: tuple[int, ...], needed: tuple[bool, ...]) -> Callable[..., Any]:
         configured, guard, left_on = self._operation, self._guard, self._left_on
@@ -380,7 +376,7 @@ def _with_what_was_left(
     saved: Sequence[Any],
 ) -> OperationLike:
     """The operation, with the given attributes and what forward left on it."""
-    arrays = iter(_whole(operation, saved))
+    arrays = iter(whole(operation, saved))
     attributes = operation.__dict__
     attributes.update((name, next(arrays)) for name in given)
     leaves = [next(arrays) if constant is None else constant for constant in constants]
@@ -391,62 +387,6 @@ def _with_what_was_left(
 def _nothing_but(layout: Layout, *_: Any) -> dict[Layout, list[CTensor]]:
     """A backward that computes nothing."""
     return {layout: []}
-
-
-def input_gradients(
-    operation: OperationLike,
-    dys: dict[int, CTensor],
-    input_avals: Sequence[Any],
-    output_avals: Sequence[Any],
-    needed: Sequence[bool],
-) -> list[CTensor | None]:
-    """Call ``operation.backward``, and check and convert its results for the needed inputs.
-
-    ``dys`` holds the outputs' gradients by number; those that are missing are zeros.
-
-    This is the only place where gradients are summed over the axes along which an input was
-    broadcast, and converted to the input's data type; operations need not do it. The gradient of a
-    real input of a complex result is the real part.
-    """
-    given = tuple(
-        dys[i] if i in dys else jnp.zeros(aval.shape, aval.dtype)
-        for i, aval in enumerate(output_avals)
-    )
-    if operation.arithmetic == WIDE and differentiation.PULLBACK not in operation.__dict__:
-        given = converted(given, float32)  # a backward that jax derives needs the outputs' types
-    dxs = differentiation.backward(operation, tuple(_whole(operation, given)))
-    if not isinstance(dxs, (tuple, list)):
-        dxs = (dxs,)
-    if len(dxs) != len(input_avals):
-        raise GradientError(
-            f"{operation.name}.backward returned {len(dxs)} gradients for {len(input_avals)} "
-            "inputs; one is expected for each, None where there is none"
-        )
-    dxs = _whole(operation, dxs)
-    return [
-        _fit(operation, i, dx, aval)
-        for i, (dx, aval) in enumerate(zip(dxs, input_avals, strict=True))
-        if needed[i]
-    ]
-
-
-def _fit(operation: OperationLike, i: int, dx: Any, aval: Any) -> CTensor | None:
-    if dx is None or not has_gradients(aval.dtype):
-        return None
-    if not isinstance(dx, (jax.Array, np.ndarray)):
-        raise GradientError(
-            f"{operation.name}.backward returned {type(dx).__name__} as the gradient of input {i}; "
-            "a CTensor or None is expected"
-        )
-    try:
-        fitted: Any = back_broadcast(dx.shape, aval.shape, dx)  # type: ignore[arg-type]
-    except ShapeError:
-        raise GradientError(
-            f"{operation.name}.backward returned a gradient of shape {dx.shape} for input {i}, "
-            f"which is of shape {aval.shape}"
-        ) from None
-    # Without a conversion return the same object: gradients that are passed on are found by that.
-    return fitted if fitted.dtype == aval.dtype else differentiation.as_gradient(fitted, aval.dtype)
 
 
 def _as_outputs(operation: OperationLike, ys: Any) -> Arrays:
