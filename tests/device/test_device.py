@@ -81,16 +81,31 @@ def test_the_allocator_can_be_left_alone():
     assert said.strip() == "off (SINGA_MALLOC=0)"
 
 
-def test_large_programs_get_their_memory_in_blocks(monkeypatch):
+class Lowered:
+    """Stands for a program that XLA compiles; it returns the options."""
+
+    def compile(self, options=None):
+        os.write(2, b"W1 heap.cc:2] Alloc buffer size 3 larger than the per-heap size limit 2\n")
+        return options
+
+
+def test_large_programs_get_their_memory_in_blocks(monkeypatch, capfd):
     megabyte = 2**20
+    blocks = {"xla_multiheap_size_constraint_per_heap": 60 * megabyte}
     monkeypatch.setattr(memory, "status", "on (glibc mallopt)")
-    assert memory.compiler_options([10 * megabyte] * 3) == {}
-    assert memory.compiler_options([10 * megabyte] * 30) == {
-        "xla_multiheap_size_constraint_per_heap": 60 * megabyte
-    }
-    assert memory.compiler_options([100 * megabyte] * 30) == {}
+    assert memory.compiled(Lowered(), [10 * megabyte] * 3) is None
+    assert memory.compiled(Lowered(), [10 * megabyte] * 30) == blocks
+    assert "size limit" in capfd.readouterr().err
+    assert memory.compiled(Lowered(), [100 * megabyte] * 30) == blocks
+    assert capfd.readouterr().err == ""
     monkeypatch.setattr(memory, "status", "off (SINGA_MALLOC=0)")
-    assert memory.compiler_options([10 * megabyte] * 30) == {}
+    assert memory.compiled(Lowered(), [10 * megabyte] * 30) is None
+
+
+def test_only_the_lines_about_large_arrays_are_left_out(capfd):
+    with memory._without_lines(b"larger than"):
+        os.write(2, b"first\nthis is larger than that\nlast")
+    assert capfd.readouterr().err == "first\nlast"
 
 
 def _cache_status(**environment):

@@ -5,7 +5,8 @@ call. glibc makes a new ``mmap`` each time, so every step has the page faults ag
 a 38 ms convolutional step. Raising glibc's thresholds keeps the pages.
 
 That does not help for blocks of more than 64 MiB: only the main thread has a larger heap, and glibc
-uses ``mmap`` for blocks that do not fit. So XLA is told to make its blocks smaller than that.
+uses ``mmap`` for blocks that do not fit. So XLA is told to make its blocks smaller than that, except
+for single arrays that are larger.
 
 Without glibc nothing is changed; ``SINGA_MALLOC=0`` in the environment turns it off.
 """
@@ -15,7 +16,12 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import jax
 
 # Parameter numbers of mallopt(3), from <malloc.h>.
 _M_TRIM_THRESHOLD = -1
@@ -47,19 +53,43 @@ def keep_scratch_mapped() -> str:
     return _ON if all(accepted) else "refused by mallopt"
 
 
-def compiler_options(arrays: Sequence[int]) -> dict[str, int]:
-    """XLA's option for the size of its blocks of memory.
+def compiled(lowered: jax.stages.Lowered, arrays: Sequence[int]) -> jax.stages.Compiled:
+    """The program for a CPU, whose scratch memory is in blocks that stay mapped.
 
-    A program with several blocks is not cached on disk, and XLA complains about arrays that are
-    larger than a block. So there is no option if one block is enough, or if an array is larger
-    than a block.
+    XLA does not cache a program with several blocks on disk. So it is told nothing if one block is
+    enough.
 
     Args:
-        arrays: the sizes in bytes of the intermediate values of a program for a CPU.
+        arrays: the sizes in bytes of the program's intermediate values.
     """
-    if status != _ON or sum(arrays) <= _LARGEST or max(arrays) > _LARGEST:
-        return {}
-    return {"xla_multiheap_size_constraint_per_heap": _LARGEST}
+    if status != _ON or sum(arrays) <= _LARGEST:
+        return lowered.compile()
+    options: dict[str, Any] = {"xla_multiheap_size_constraint_per_heap": _LARGEST}
+    if max(arrays) <= _LARGEST:
+        return lowered.compile(options)
+    with _without_lines(b"larger than the per-heap size limit"):
+        return lowered.compile(options)
+
+
+@contextmanager
+def _without_lines(about: bytes) -> Iterator[None]:
+    """Leave out lines of the process' standard error; the others are written at the end.
+
+    XLA writes dozens of warnings for each array that is larger than a block, and has no option
+    against that. Such an array just has a block of its own.
+    """
+    with tempfile.TemporaryFile() as kept:
+        error = os.dup(2)
+        os.dup2(kept.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(error, 2)
+            os.close(error)
+            kept.seek(0)
+            for line in kept:
+                if about not in line:
+                    os.write(2, line)
 
 
 def return_unused() -> None:

@@ -121,7 +121,7 @@ class Program:
             inputs = capture.communicator.everywhere(inputs)
         options: dict[str, Any] = {"out_shardings": places} if places else {}
         run = jax.jit(named(step, "step"), donate_argnums=donated, **options)
-        self._run = run.lower(*inputs).compile(self._compiler_options())
+        self._run = self._compiled(run.lower(*inputs))
         memory.return_unused()
         self.is_compiled_anew = True
 
@@ -304,14 +304,14 @@ class Program:
         ]
         return [*places, *[None] * (len(new) - len(places))]
 
-    def _compiler_options(self) -> dict[str, Any]:
+    def _compiled(self, lowered: jax.stages.Lowered) -> jax.stages.Compiled:
         devices = {device for _, sharding in self._expected for device in sharding.device_set}
         if any(device.platform != "cpu" for device in devices):
-            return {}
+            return lowered.compile()
         jaxpr: Any = self.capture.jaxpr.jaxpr
         eqns = [eqn for eqn in jaxpr.eqns if eqn.primitive is not read_tensor]
         values = [var.aval for eqn in eqns for var in eqn.outvars]
-        return dict(memory.compiler_options([v.size * v.dtype.itemsize for v in values]))
+        return memory.compiled(lowered, [v.size * v.dtype.itemsize for v in values])
 
     def _does_the_same(self, other: Program) -> bool:
         return (

@@ -10,6 +10,7 @@ from jax.nn import sigmoid as logistic
 
 from singa.core.tensor import Tensor
 from singa.device import CTensor
+from singa.engine.fusion import again
 from singa.errors import ArgumentError
 from singa.operation import checks
 from singa.operation.pointwise import Pointwise, RealFunction
@@ -162,7 +163,8 @@ class Elu(Operation):
 
     def backward(self, dy: CTensor) -> CTensor:
         # Use where, not a product: if x is large, e ** x is infinite.
-        return jnp.where(self.x > 0, dy, dy * self.alpha * jnp.exp(self.x))
+        x = again(self.x)
+        return jnp.where(x > 0, dy, dy * self.alpha * jnp.exp(x))
 
 
 class SeLU(Elu):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import jax
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 
 from singa.core.tensor import Tensor
 from singa.device import CTensor
+from singa.engine.fusion import again
 from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks
 from singa.operation.loss import LEAST_LOG, Loss, least
@@ -46,7 +48,7 @@ class NegativeLogLikelihood(Loss):
             raise ArgumentError(
                 f"{self.name}: label_smoothing must be from 0 to 1, got {label_smoothing!r}"
             )
-        self.label_smoothing = float(label_smoothing)
+        self.label_smoothing = float(label_smoothing) or None
         self.ignore_index = None
         if ignore_index is not None:
             self.ignore_index = checks.integer(f"{self.name}: ignore_index", ignore_index)
@@ -74,12 +76,21 @@ class NegativeLogLikelihood(Loss):
                 f"{self.name}: weight must be ({x.shape[-1]},), one for each class, got "
                 f"{weight[0].shape}"
             )
-        self.t, self.weight = t, weight
+        self.t, self.weight, self.classes, self.dtype = t, weight, x.shape[-1], x.dtype
+        if self.is_one_class:
+            return self.terms(self.factors(), self.log_probability(x, self.ids()))
         self.log_p = self.log_probabilities(x)
-        labels = self.labels()
-        # A class with target 0 may have probability 0: 0 times -inf is 0 here.
-        terms = -jnp.where(labels == 0, 0, labels * self.log_p)
+        terms = self.terms(self.labels(), self.log_p)
         return terms.sum(-1) if self.reduction == "none" else terms
+
+    @property
+    def is_one_class(self) -> bool:
+        """Whether each target is one class alone: then one logarithm of a row is enough."""
+        return self.by_id and self.label_smoothing is None
+
+    def terms(self, labels: CTensor, log_p: CTensor) -> CTensor:
+        # A class with target 0 may have probability 0: 0 times -inf is 0 here.
+        return -jnp.where(labels == 0, 0, labels * log_p)
 
     def reduced(self, values: CTensor, count: Any = None) -> CTensor:
         return super().reduced(values, self.rows())
@@ -93,24 +104,63 @@ class NegativeLogLikelihood(Loss):
     def backward(self, dy: CTensor) -> tuple[CTensor | None, ...]:
         return *self.gradients(dy), *[None for _ in self.weight]
 
-    def gradients(self, dy: CTensor) -> tuple[CTensor, CTensor]:
-        """The gradients of the logarithms and of the targets."""
+    def gradients(self, dy: CTensor) -> tuple[CTensor, CTensor | None]:
+        """The gradients of x and of the targets."""
         dy = -self.spread(dy)
-        return dy * self.labels(), self.weighted(dy * (1 - self.label_smoothing) * self.log_p)
+        if self.is_one_class:
+            return self.slopes(*self.at_classes(dy)), None
+        dlog_p = dy * self.labels()
+        dx = self.slopes(dlog_p, dlog_p.sum(-1, keepdims=True))
+        if self.by_id:
+            return dx, None
+        hardness = 1 if self.label_smoothing is None else 1 - self.label_smoothing
+        return dx, self.weighted(dy * hardness * self.log_p)
 
     def log_probabilities(self, x: CTensor) -> CTensor:
+        """The logarithm of each class' probability: of x's shape."""
         return x
+
+    def log_probability(self, x: CTensor, ids: CTensor) -> CTensor:
+        """The logarithms of the probabilities of one class in each row: of ids' shape."""
+        return self.log_probabilities(at(x, ids))
+
+    def slopes(self, dlog_p: CTensor, total: CTensor) -> CTensor:
+        """The gradient of x, for that of the logarithms and its sum over the classes."""
+        return dlog_p
+
+    def ids(self) -> CTensor:
+        return jnp.clip(self.t, 0, self.classes - 1).astype(jnp.int32)
+
+    def factors(self) -> CTensor:
+        """The factor of the logarithm of each row's class: its weight, NaN if it is no class."""
+        is_class = (self.t >= 0) & (self.t < self.classes)
+        factors = jnp.where(is_class, 1, jnp.asarray(jnp.nan, self.dtype))
+        if self.weight:
+            factors = factors * self.weight[0].astype(self.dtype)[self.ids()]
+        if self.ignore_index is not None:
+            factors = jnp.where(checks.equal(self.t, self.ignore_index), 0, factors)
+        return factors
+
+    def at_classes(self, dy: CTensor) -> tuple[CTensor, CTensor]:
+        """The gradient of all logarithms, and its sum over the classes.
+
+        If the target is no class, it is NaN for all of the row.
+        """
+        total = (dy[..., 0] if dy.ndim else dy) * self.factors()
+        total = total[..., None]
+        is_class = jnp.arange(self.classes, dtype=jnp.int32) == self.ids()[..., None]
+        return jnp.where(is_class | jnp.isnan(total), total, 0), total
 
     def labels(self) -> CTensor:
         """The factor of each class' logarithm: the target, smoothed and weighted."""
-        classes, dtype = self.log_p.shape[-1], self.log_p.dtype
         if self.by_id:
-            is_class = (self.t >= 0) & (self.t < classes)
-            one_hot = jax.nn.one_hot(self.t, classes, dtype=dtype)
-            labels = jnp.where(is_class[..., None], one_hot, jnp.asarray(jnp.nan, dtype))
+            is_class = (self.t >= 0) & (self.t < self.classes)
+            one_hot = jax.nn.one_hot(self.t, self.classes, dtype=self.dtype)
+            labels = jnp.where(is_class[..., None], one_hot, jnp.asarray(jnp.nan, self.dtype))
         else:
-            labels = self.t.astype(dtype)
-        labels = labels * (1 - self.label_smoothing) + self.label_smoothing / classes
+            labels = self.t.astype(self.dtype)
+        if self.label_smoothing is not None:
+            labels = labels * (1 - self.label_smoothing) + self.label_smoothing / self.classes
         if self.ignore_index is not None:
             labels = jnp.where(checks.equal(self.t, self.ignore_index)[..., None], 0, labels)
         return self.weighted(labels)
@@ -120,27 +170,35 @@ class NegativeLogLikelihood(Loss):
 
     def rows(self) -> CTensor | int:
         """The number of rows; for class ids the sum of the weights of rows that are not ignored."""
-        rows = self.log_p.size // self.log_p.shape[-1]
         if not self.by_id or (self.ignore_index is None and not self.weight):
-            return rows
+            return math.prod(self.t.shape if self.by_id else self.t.shape[:-1])
         weights = jnp.ones_like(self.t)
         if self.weight:
             weights = self.weight[0].at[self.t].get(mode="clip")
         if self.ignore_index is not None:
             weights = jnp.where(checks.equal(self.t, self.ignore_index), 0, weights)
-        return weights.sum(dtype=self.log_p.dtype)
+        return weights.sum(dtype=self.dtype)
 
 
 class SoftMaxCrossEntropy(NegativeLogLikelihood):
     """y = -mean over the batch of sum(t log softmax(x)), with NegativeLogLikelihood's targets."""
 
     def log_probabilities(self, x: CTensor) -> CTensor:
-        return jax.nn.log_softmax(x, -1)
+        self.normalize(x)
+        return x - self.most - self.log_sum
 
-    def gradients(self, dy: CTensor) -> tuple[CTensor, CTensor]:
-        dlog_p, dt = super().gradients(dy)
+    def log_probability(self, x: CTensor, ids: CTensor) -> CTensor:
+        self.normalize(x)
+        return at(x, ids) - self.most[..., 0] - self.log_sum[..., 0]
+
+    def normalize(self, x: CTensor) -> None:
+        self.x = x
+        self.most = jax.lax.stop_gradient(x.max(-1, keepdims=True))
+        self.log_sum = jnp.log(jnp.exp(x - self.most).sum(-1, keepdims=True))
+
+    def slopes(self, dlog_p: CTensor, total: CTensor) -> CTensor:
         # Soft labels need not sum to 1.
-        return dlog_p - jnp.exp(self.log_p) * dlog_p.sum(-1, keepdims=True), dt
+        return dlog_p - jnp.exp(again(self.x) - self.most - self.log_sum) * total
 
 
 class CrossEntropy(NegativeLogLikelihood):
@@ -150,13 +208,20 @@ class CrossEntropy(NegativeLogLikelihood):
     loss is finite for x = 0.
     """
 
-    def log_probabilities(self, x: CTensor) -> CTensor:
+    def values(self, x: CTensor, t: CTensor, *weight: CTensor) -> CTensor:
         self.x = x
+        return super().values(x, t, *weight)
+
+    def log_probabilities(self, x: CTensor) -> CTensor:
         return jnp.maximum(jnp.log(x), LEAST_LOG)
 
-    def gradients(self, dy: CTensor) -> tuple[CTensor, CTensor]:
-        dlog_p, dt = super().gradients(dy)
-        return dlog_p / jnp.maximum(self.x, least(self.x)), dt
+    def slopes(self, dlog_p: CTensor, total: CTensor) -> CTensor:
+        return dlog_p / jnp.maximum(self.x, least(self.x))
+
+
+def at(x: CTensor, ids: CTensor) -> CTensor:
+    """The element of each row of ``x`` that has the number ``ids``."""
+    return jnp.take_along_axis(x, ids[..., None], -1, mode="clip")[..., 0]
 
 
 def softmax_cross_entropy(

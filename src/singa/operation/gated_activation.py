@@ -10,6 +10,7 @@ from jax.nn import sigmoid as logistic
 
 from singa.core.tensor import Tensor
 from singa.device import CTensor
+from singa.engine.fusion import again
 from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks
 from singa.operation.pointwise import Pointwise
@@ -74,8 +75,9 @@ class Gelu(Operation):
         return x * self.gate(x)[0]
 
     def backward(self, dy: CTensor) -> CTensor:
-        gate, slope = self.gate(self.x)
-        return dy * (gate + self.x * slope)
+        x = again(self.x)
+        gate, slope = self.gate(x)
+        return dy * (gate + x * slope)
 
     def gate(self, x: CTensor) -> tuple[CTensor, CTensor]:
         """The probability and its derivative."""

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, TypeAlias
 
 from singa.core.tensor import Tensor, TensorLike, as_tensor
 from singa.device import CTensor
+from singa.engine.fusion import again
 from singa.operation import checks
 from singa.tape import Operation
 
@@ -35,7 +36,7 @@ class Pointwise(Operation):
         return type(self).formula(x)
 
     def backward(self, dy: CTensor) -> CTensor:
-        return dy * type(self).slope(self.x)
+        return dy * type(self).slope(again(self.x))
 
 
 class RealFunction(Pointwise):
