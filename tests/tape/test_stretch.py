@@ -1,7 +1,7 @@
 """Several backwards in one compiled program give what single ones give, bit for bit.
 
-``autograd.backward`` yields each gradient when it is complete, so it calls the backwards one by one;
-``autograd.gradients`` may call a program for a stretch of them.
+``autograd.backward`` yields each gradient when it is complete, so it calls the backwards one by
+one; ``autograd.gradients`` may call a program for a stretch of them.
 """
 
 import jax.numpy as jnp

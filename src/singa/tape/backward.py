@@ -21,7 +21,7 @@ from singa.tape.operation import Operation, computed
 from singa.tape.order import in_order, ways_back
 from singa.tape.precision import wide
 from singa.tape.record import Record
-from singa.tape.stretch import FEWEST, Stretch, stretches
+from singa.tape.stretch import run, stretches
 
 _NONE: dict[int, Tensor] = {}
 _NO_HOOKS: hooks.ByOutput = {}
@@ -286,10 +286,9 @@ def _walk(
     ``at_once`` says that the caller takes all of them before it does anything else.
     """
     if y.creator is None:
-        yield y, _of_leaf(y, arithmetic.as_tensor(dy, y.device))
+        yield y, _of_leaf(y, dy, arithmetic)
         return
     input_gradients, add, astype, as_tensor, _ = arithmetic
-    hooks_of = hooks.of_gradients
     edges, uses, leaf_uses, stored = ways_back(y, wanted)
     # The gradients so far: for each record by output, and for each leaf.
     arrived: dict[Record, dict[int, G]] = {y.creator: {y.output_index: dy}}
@@ -302,28 +301,23 @@ def _walk(
         leaf_uses[leaf] -= 1
         if leaf_uses[leaf] or leaf not in leaf_gradients:
             return None
-        total = leaf_gradients.pop(leaf)
-        if total.dtype != leaf._data.dtype:
-            total = astype(total, leaf.dtype)
-        return _of_leaf(leaf, as_tensor(total, leaf.device))
+        return _of_leaf(leaf, leaf_gradients.pop(leaf), arithmetic)
 
     order = in_order(y.creator, edges, uses)
-    # Nobody can tell that several backwards are one program.
-    at_once = at_once and not (stored or hooks_of or hooks.backward) and _is_plain(y.device)
+    at_once = at_once and not stored and _may_be_programs(y.device)
     for part in stretches(order) if at_once else [order]:
-        if at_once and len(part) >= FEWEST:
-            stretch = Stretch(part, edges, arrived, leaf_gradients)
-            if stretch.run():
-                for leaf in stretch.leaves:
-                    if (gradient := used(leaf)) is not None:
-                        yield leaf, gradient
-                continue
+        leaves = run(part, edges, arrived, leaf_gradients) if at_once else None
+        if leaves is not None:
+            for leaf in leaves:
+                if (gradient := used(leaf)) is not None:
+                    yield leaf, gradient
+            continue
         for record in part:
             dys = arrived.pop(record, None)
             if dys and narrow and record in narrow:
                 for index, dtype in narrow.pop(record).items():
                     dys[index] = astype(dys[index], dtype)
-            if hooks_of and dys:
+            if hooks.of_gradients and dys:
                 _look_at(record, dys, arithmetic, y.device)
             if stored and dys:
                 for index, kept in stored.get(record, _NONE).items():
@@ -358,14 +352,17 @@ def _walk(
                         yield tensor, gradient
 
 
-def _is_plain(device: Device) -> bool:
-    """Whether what runs here runs now, on a single CPU: it is neither captured nor mapped."""
-    is_cpu = device.mesh is None and device.jax_device.platform == "cpu"
-    return is_cpu and local.capture is None
+def _may_be_programs(device: Device) -> bool:
+    """Whether several backwards may be one program: nobody looks, and it runs now, on one CPU."""
+    nobody_looks = not hooks.of_gradients and not hooks.backward and local.capture is None
+    return nobody_looks and device.mesh is None and device.jax_device.platform == "cpu"
 
 
-def _of_leaf(leaf: Tensor, gradient: Tensor) -> Tensor:
+def _of_leaf(leaf: Tensor, total: G, arithmetic: _Arithmetic[G]) -> Tensor:
     """A leaf's gradient, after its hooks have seen it and may have replaced it."""
+    if total.dtype != leaf._data.dtype:
+        total = arithmetic.astype(total, leaf.dtype)
+    gradient = arithmetic.as_tensor(total, leaf.device)
     hooks.looked_for(id(leaf))
     of_leaf = hooks.of_gradients.get(id(leaf))
     return gradient if of_leaf is None else hooks.hooked(of_leaf.get(0, ()), gradient)

@@ -123,6 +123,23 @@ def _apart(kernel: Callable[..., Any], *args: Any) -> Any:
     return jax.tree.unflatten(jax.tree.structure(traced.out_info), results)
 
 
+def run(
+    records: Sequence[Record],
+    edges: Mapping[Record, tuple[Edge, ...]],
+    arrived: dict[Record, dict[int, Any]],
+    of_leaves: dict[Tensor, Any],
+) -> list[Tensor] | None:
+    """Compute the gradients of a stretch, and put them where they belong; see :class:`Stretch`.
+
+    Returns:
+        The leaves that its edges lead to, in order. None if it has no program, and nothing is done.
+    """
+    if len(records) < FEWEST:
+        return None
+    stretch = Stretch(records, edges, arrived, of_leaves)
+    return stretch.leaves if stretch.run() else None
+
+
 class Stretch:
     """A stretch in a backward pass.
 
