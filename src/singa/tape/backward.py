@@ -21,7 +21,7 @@ from singa.tape.operation import Operation, computed
 from singa.tape.order import in_order, ways_back
 from singa.tape.precision import wide
 from singa.tape.record import Record
-from singa.tape.stretch import run, stretches
+from singa.tape.stretch import FEWEST, run, stretches
 
 _NONE: dict[int, Tensor] = {}
 _NO_HOOKS: hooks.ByOutput = {}
@@ -182,25 +182,27 @@ def _initial_gradient(what: str, y: Tensor, dy: Tensor | ArrayLike | None) -> Te
             else "autograd.training was False, or it was in a block of no_grad"
         )
         raise GradientError(f"{what}: nothing was recorded for this Tensor: {why}")
+    value = y.data
+    shape, dtype = value.shape, value.dtype
     if dy is None:
-        if y.size() != 1:
+        if value.size != 1:
             raise GradientError(
-                f"{what}: y is of shape {y.shape}; without dy a scalar is needed "
+                f"{what}: y is of shape {shape}; without dy a scalar is needed "
                 "(reduce_sum or reduce_mean makes one)"
             )
-        if is_complex(y.dtype):
+        if is_complex(dtype):
             raise GradientError(
-                f"{what}: y is complex ({y.dtype}); without dy a real scalar is needed, such as "
+                f"{what}: y is complex ({dtype}); without dy a real scalar is needed, such as "
                 "its real part or its absolute value"
             )
-        return wrap(constant(y.shape, 1, y.dtype, y.device), y.device)
+        return wrap(constant(shape, 1, dtype, y.device), y.device)
     given = dy.data if isinstance(dy, Tensor) else jnp.asarray(dy)
-    if given.shape != y.shape and not (isinstance(dy, (int, float)) and y.size() == 1):
-        raise ShapeError(f"{what}: dy is of shape {given.shape}, y of {y.shape}")
-    if isinstance(dy, Tensor) and dy.dtype == y.dtype:
+    if given.shape != shape and not (isinstance(dy, (int, float)) and value.size == 1):
+        raise ShapeError(f"{what}: dy is of shape {given.shape}, y of {shape}")
+    if isinstance(dy, Tensor) and given.dtype == dtype:
         return dy
-    check_real(given.dtype, y.dtype, f"{what}: dy")
-    return wrap(jnp.broadcast_to(given, y.shape).astype(y.dtype), y.device)
+    check_real(given.dtype, dtype, f"{what}: dy")
+    return wrap(jnp.broadcast_to(given, shape).astype(dtype), y.device)
 
 
 G = TypeVar("G", CTensor, Tensor)
@@ -295,22 +297,15 @@ def _walk(
     leaf_gradients: dict[Tensor, G] = {}
     # Sums of short gradients are computed in 32 bits; when complete, convert them to these types.
     narrow: dict[Record, dict[int, DType]] = {}
-
-    def used(leaf: Tensor) -> Tensor | None:
-        """Count a use of a leaf; the gradient of this leaf if it was the last one."""
-        leaf_uses[leaf] -= 1
-        if leaf_uses[leaf] or leaf not in leaf_gradients:
-            return None
-        return _of_leaf(leaf, leaf_gradients.pop(leaf), arithmetic)
-
     order = in_order(y.creator, edges, uses)
-    at_once = at_once and not stored and _may_be_programs(y.device)
+    at_once = at_once and len(order) >= FEWEST and not stored and _may_be_programs(y.device)
     for part in stretches(order) if at_once else [order]:
         leaves = run(part, edges, arrived, leaf_gradients) if at_once else None
         if leaves is not None:
             for leaf in leaves:
-                if (gradient := used(leaf)) is not None:
-                    yield leaf, gradient
+                leaf_uses[leaf] -= 1
+                if not leaf_uses[leaf] and leaf in leaf_gradients:
+                    yield leaf, _of_leaf(leaf, leaf_gradients.pop(leaf), arithmetic)
             continue
         for record in part:
             dys = arrived.pop(record, None)
@@ -348,8 +343,9 @@ def _walk(
                     if dx is not None:
                         sofar = leaf_gradients.get(tensor)
                         leaf_gradients[tensor] = dx if sofar is None else add(sofar, dx)
-                    if (gradient := used(tensor)) is not None:
-                        yield tensor, gradient
+                    leaf_uses[tensor] -= 1
+                    if not leaf_uses[tensor] and tensor in leaf_gradients:
+                        yield tensor, _of_leaf(tensor, leaf_gradients.pop(tensor), arithmetic)
 
 
 def _may_be_programs(device: Device) -> bool:

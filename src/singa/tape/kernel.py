@@ -308,7 +308,8 @@ class Trace(Tracing):
         saved = record._saved
         if self._spread is not None:
             saved = _gathered(saved, arrived[0])
-        ((layout, computed),) = self.kernel(saved, dys, needed)(saved, arrived).items()
+        kernel = self._backwards.get((needed, *dys)) or self.kernel(saved, dys, needed)
+        ((layout, computed),) = kernel(saved, arrived).items()
         arrived += computed
         return [arrived[i] for i in layout]
 
