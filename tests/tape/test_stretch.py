@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from singa import Tensor, autograd, opt
+from singa import Tensor, autograd, opt, report
 from singa.tape import stretch
 from singa.tape.kernel import table
 from tape.random_programs import draw, in_singa
@@ -121,6 +121,17 @@ def test_hooks_are_called(at_once):
     assert seen == ["Mul", "Mul"]
 
 
+def test_a_profile_has_each_backward(at_once):
+    w = Tensor(data=np.linspace(-1, 1, 11, dtype=np.float32), stores_grad=True)
+    before = len(programs())
+    profiler = report.Profiler(skip=0, limit=1)
+    y = chain(w, 5)
+    profiler.run(lambda: autograd.gradients(y)[w], args=y, state=list, compiled=None)
+    rows = {(row.name, row.direction) for row in profiler.finish().rows}
+    assert len(programs()) == before
+    assert ("Tanh", "backward") in rows, rows
+
+
 def test_short_types_are_summed_wide_as_before(at_once):
     w = Tensor(data=jnp.full(3, 0.1, jnp.bfloat16), stores_grad=True)
     y = sum([w * float(i) for i in range(1, 9)], start=w).sum()
@@ -135,3 +146,23 @@ def test_optimizers_take_the_same_steps(at_once):
         one(chain(a, 4))
         other.update_all(autograd.backward(chain(b, 4)))
     np.testing.assert_array_equal(a.to_numpy(), b.to_numpy())
+
+
+def test_behind_what_runs_on_the_host_each_record_is_alone(at_once):
+    class Shifted(autograd.Operation):
+        traceable = False
+
+        def forward(self, x):
+            return np.asarray(x) + 1.0
+
+        def backward(self, dy):
+            return np.asarray(dy)
+
+    w = Tensor(data=np.linspace(-1, 1, 6), stores_grad=True)
+    y = autograd.tanh(Shifted()(chain(w, 3) * w)[0]).sum()
+    order = [y.creator]
+    while order[-1].src[0][0] is not None:
+        order.append(order[-1].src[0][0])
+    sizes = [len(records) for records in stretch.stretches(order)]
+    assert sizes == [2, 1] + [1] * (len(order) - 3)
+    same([*autograd.gradients(y).items()], [*autograd.backward(y)])

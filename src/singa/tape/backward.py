@@ -350,8 +350,8 @@ def _walk(
 
 def _may_be_programs(device: Device) -> bool:
     """Whether several backwards may be one program: nobody looks, and it runs now, on one CPU."""
-    nobody_looks = not hooks.of_gradients and not hooks.backward and local.capture is None
-    return nobody_looks and device.mesh is None and device.jax_device.platform == "cpu"
+    is_seen = hooks.of_gradients or hooks.backward or local.capture is not None or local.singly
+    return not is_seen and device.mesh is None and device.jax_device.platform == "cpu"
 
 
 def _of_leaf(leaf: Tensor, total: G, arithmetic: _Arithmetic[G]) -> Tensor:

@@ -23,6 +23,7 @@ from jax.extend.core import jaxpr_as_fun
 
 from singa.core.tensor import Tensor
 from singa.device import CTensor
+from singa.tape.host import HostTrace
 from singa.tape.kernel import Trace, table
 from singa.tape.record import Edge, Record
 from singa.tape.table import Tracing
@@ -51,10 +52,15 @@ _times: dict[int, int] = {}
 
 
 def stretches(order: Sequence[Record]) -> Iterator[list[Record]]:
-    """The records in stretches. One whose trace is not small is alone."""
+    """The records in stretches. One whose trace is not small is alone.
+
+    So are all after one that runs on the host: it may have moved its input from another device.
+    """
     stretch: list[Record] = []
+    is_moved = False
     for record in order:
-        is_small = record._trace.is_small
+        is_moved = is_moved or isinstance(record._trace, HostTrace)
+        is_small = record._trace.is_small and not is_moved
         if stretch and (not is_small or len(stretch) == MOST):
             yield stretch
             stretch = []
