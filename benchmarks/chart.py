@@ -14,7 +14,12 @@ LONGEST = 6.0  # bars beyond this are cut, with an arrow
 BAR, TITLE = 0.25, 0.45  # inches
 
 
-def draw(sections: list[Section], file: Path, note: str) -> None:
+def draw(
+    sections: list[Section],
+    file: Path,
+    note: str,
+    heading: str = "Times as long as singa, compiled",
+) -> None:
     """Horizontal bars in two columns; bars that end right of the line take longer than ours."""
     import matplotlib
 
@@ -38,7 +43,7 @@ def draw(sections: list[Section], file: Path, note: str) -> None:
                 _panel(figure.add_axes(_relative(box, figure, len(columns))), section)
                 top -= TITLE + size
         height = figure.get_figheight()
-        figure.text(0.5, 1 - 0.25 / height, "Times as long as singa, compiled", ha="center",
+        figure.text(0.5, 1 - 0.25 / height, heading, ha="center",
                     weight="bold", size=12)  # fmt: skip
         figure.text(0.5, 0.12 / height, note, ha="center", size=8)
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -20,13 +20,13 @@ def confine(device: str, threads: int) -> None:
     if device == "cpu":
         os.environ["JAX_PLATFORMS"] = "cpu"
         if hasattr(os, "sched_setaffinity"):
-            os.sched_setaffinity(0, _cores(threads))
+            os.sched_setaffinity(0, cores(threads))
     else:
         # Otherwise jax would allocate most of the GPU's memory.
         os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
 
 
-def _cores(count: int) -> set[int]:
+def cores(count: int) -> set[int]:
     """``count`` processors, on different cores if there are enough."""
     allowed = sorted(os.sched_getaffinity(0))
     siblings: dict[str, int] = {}

@@ -89,8 +89,12 @@ def verdicts(sections: list[Section], goals: dict[Goal, float]) -> dict[Goal, fl
     return found
 
 
-def table(sections: list[Section], goals: dict[Goal, float]) -> Table:
-    shown = Table(title="Training steps: forward, backward, SGD with momentum (AdamW for GPT)")
+def table(
+    sections: list[Section],
+    goals: dict[Goal, float],
+    title: str = "Training steps: forward, backward, SGD with momentum (AdamW for GPT)",
+) -> Table:
+    shown = Table(title=title)
     shown.add_column("what", max_width=24)
     shown.add_column("contender", no_wrap=True)
     shown.add_column("median", justify="right", no_wrap=True)
@@ -99,18 +103,18 @@ def table(sections: list[Section], goals: dict[Goal, float]) -> Table:
     shown.add_column("goal", no_wrap=True)
     reached = verdicts(sections, goals)
     for section in sections:
-        title = section.title
+        what = section.title
         for who in section.values:
             ratio = section.ratio(who)
             shown.add_row(
-                title,
+                what,
                 who,
                 f"{section.median(who) / UNITS[section.unit]:.3f} {section.unit}",
                 "" if ratio is None or who == section.ours else f"{ratio:.2f}",
                 f"{section.memory[who] / UNITS['MiB']:.0f}" if who in section.memory else "",
                 ", ".join(_marks(section, who, goals, reached)),
             )
-            title = ""
+            what = ""
         shown.add_section()
     return shown
 

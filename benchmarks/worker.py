@@ -47,14 +47,25 @@ class Worker:
         seconds, losses = self._ask(f"run {count}")
         return seconds, losses
 
+    def begin(self, count: int) -> None:
+        """Begin ``count`` steps; :meth:`answer` waits for them."""
+        self._send(f"run {count}")
+
     def peak_memory(self) -> float:
         """The peak memory of the process, in bytes; of the GPU, if it computes there."""
         return float(self._ask("memory"))
 
     def _ask(self, what: str) -> Any:
+        self._send(what)
+        return self.answer()
+
+    def _send(self, what: str) -> None:
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
         print(what, file=self._process.stdin, flush=True)
+
+    def answer(self) -> Any:
+        """The answer to what was asked last: of steps, their mean seconds and their losses."""
+        assert self._process.stdout is not None
         # A library may print other lines; the answer has a mark.
         for line in self._process.stdout:
             if line.startswith(_ANSWER):
@@ -64,9 +75,13 @@ class Worker:
     def __enter__(self) -> Worker:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Let the process end; leaving the block waits for that."""
         assert self._process.stdin is not None
         self._process.stdin.close()
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
         self._process.wait()
         self._empty.cleanup()
 

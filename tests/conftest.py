@@ -113,8 +113,22 @@ def pytest_collection():
         memory.return_unused()
 
 
+def _place(item, modules, rows):
+    """Where a test stands: in its module's place, and there in that of its row, if it has one."""
+    module = modules.setdefault(item.path, len(modules))
+    mark = item.get_closest_marker("row_by_row")
+    row = item.callspec.params.get(mark.args[0]) if mark and hasattr(item, "callspec") else None
+    return module, rows.setdefault((module, row), len(rows)) if row is not None else -1
+
+
 def pytest_collection_modifyitems(config, items):
-    """With --quick, three tests of each module are left, far apart, and none that is slow."""
+    """Tests of a table run row by row: the kernels of a row are kept until its last test.
+
+    Where two workers share a table, neither compiles for rows of the other one. With --quick,
+    three tests of each module are left, far apart, and none that is slow.
+    """
+    modules, rows = {}, {}
+    items.sort(key=lambda item: _place(item, modules, rows))
     if not config.getoption("quick"):
         return
     modules = {}

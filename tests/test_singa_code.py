@@ -203,8 +203,23 @@ def test_functions_that_change_their_argument_take_a_tensor():
     assert (t == 7).all()
     singa_wrap.CopyDataToFrom(t, Tensor(data=[1, 2]), 2, 1)
     assert t.to_numpy().tolist() == [[7, 1, 2], [7, 7, 7]]
-    with pytest.raises(DTypeError, match=r"leave out the `\.data`"):
-        singa_wrap.Gaussian(0.0, 1.0, t.data)
+
+
+def test_an_array_stands_for_the_tensor_that_has_it():
+    t = Tensor((2, 3))
+    singa_wrap.Uniform(1.0, 2.0, t.data)
+    assert ((t >= 1) & (t < 2)).all()
+    before = t.to_numpy()
+    sgd = opt.DistOpt(opt.SGD(0.1))
+    assert sgd.all_reduce(t.data) is t  # there is only one rank
+    np.testing.assert_array_equal(t, before)
+    other = t.deepcopy()
+    with pytest.raises(DTypeError, match=r"2 Tensors have this one: leave out the `\.data`"):
+        sgd.all_reduce(t.data)
+    del other
+    assert sgd.fused_all_reduce([t.data]) == [t]
+    with pytest.raises(DTypeError, match="no Tensor has this one"):
+        sgd.all_reduce(jnp.ones(2))
 
 
 @pytest.mark.parametrize(

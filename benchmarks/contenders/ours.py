@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from benchmarks.contenders import ADAMW_DECAY, ADAMW_LR, DECAY, LR, MOMENTUM, Step
 from benchmarks.workloads import Workload
 from singa import autograd, model, opt
-from singa.device import device_named
+from singa.device import Device, device_named
 from singa.tensor import Tensor
 
 
@@ -20,8 +21,22 @@ class Trained(model.Model):
         return loss
 
 
-def compiled(workload: Workload, device: str, use_graph: bool = True) -> Step:
-    place = device_named(device)
+def compiled(
+    workload: Workload,
+    device: str | Device,
+    use_graph: bool = True,
+    wrap: Callable[[opt.Optimizer], opt.Optimizer | opt.DistOpt] = lambda optimizer: optimizer,
+) -> Step:
+    net, x, t = prepared(workload, device, use_graph)
+    net.optimizer = wrap(net.optimizer)
+    return lambda: float(net(x, t))
+
+
+def prepared(
+    workload: Workload, device: str | Device, use_graph: bool = True
+) -> tuple[Trained, Tensor, Tensor]:
+    """The model with the workload's parameters and its optimizer, and the batch."""
+    place = device_named(device) if isinstance(device, str) else device
     x, t = Tensor(data=workload.x, device=place), Tensor(data=workload.t, device=place)
     net = workload.code.in_singa()
     net.compile([x], use_graph=use_graph, precision=workload.precision)
@@ -31,7 +46,7 @@ def compiled(workload: Workload, device: str, use_graph: bool = True) -> Step:
         net.optimizer = opt.AdamW(ADAMW_LR, weight_decay=ADAMW_DECAY)
     else:
         net.optimizer = opt.SGD(LR, momentum=MOMENTUM, weight_decay=DECAY)
-    return lambda: float(net(x, t))
+    return net, x, t
 
 
 eager = partial(compiled, use_graph=False)

@@ -17,17 +17,17 @@ from benchmarks.workloads import Workload
 
 
 def eager(workload: Workload, device: str) -> Step:
-    return _step(workload, *prepared(workload, device))
+    return step_of(workload, *prepared(workload, device))
 
 
 def channels_last(workload: Workload, device: str) -> Step:
     model, x, t = prepared(workload, device)
-    return _step(workload, *use_channels_last(model, x), t)
+    return step_of(workload, *use_channels_last(model, x), t)
 
 
 def compiled(workload: Workload, device: str) -> Step:
     model, x, t = prepared(workload, device)
-    return _step(workload, torch.compile(model), x, t)
+    return step_of(workload, torch.compile(model), x, t)
 
 
 def cuda_graph(workload: Workload, device: str) -> Step:
@@ -108,7 +108,9 @@ def _loss(
         return torch.nn.functional.cross_entropy(model(x), t)
 
 
-def _step(workload: Workload, model: torch.nn.Module, x: torch.Tensor, t: torch.Tensor) -> Step:
+def step_of(workload: Workload, model: torch.nn.Module, x: torch.Tensor, t: torch.Tensor) -> Step:
+    """The training step of a prepared model."""
+    """The training step of a prepared model."""
     optimizer = _optimizer(workload, model)
 
     def step() -> float:

@@ -1,27 +1,26 @@
 // oneDNN's two-dimensional convolution and its two gradients, as XLA custom calls.
 //
 // Images are (N, C, H, W) and lie in memory as (N, H, W, C); weights are (O, C / groups, KH, KW)
-// and lie as written. All are float32. The images of a batch are shared out among XLA's threads;
-// each thread runs oneDNN on its part, sequentially.
+// and lie as written. All are float32, or images, weights and bias are bfloat16; sums and the
+// gradients of weights and bias are always float32. The images of a batch are shared out among XLA's
+// threads; each thread runs oneDNN on its part, sequentially.
 
 #include <dnnl.hpp>
 
 #include <algorithm>
-#include <array>
 #include <cstdio>
 #include <cstdlib>
-#include <list>
-#include <map>
 #include <memory>
-#include <mutex>
 #include <stdexcept>
 #include <string>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
+#include "convolution.h"
 #include "images.h"
 #include "loops.h"
+#include "onednn.h"
 #include "parallel.h"
 #include "scratch.h"
 
@@ -31,21 +30,6 @@ namespace {
 namespace ffi = xla::ffi;
 using dnnl::memory;
 using tag = memory::format_tag;
-
-enum class Kind : int64_t { kForward, kInputGradient, kWeightGradient };
-
-// Everything that a primitive depends on. Plain numbers: it is compared and hashed as such.
-struct Geometry {
-  int64_t kind, n, c, h, w, o, kh, kw, oh, ow, groups;
-  int64_t stride[2], before[2], after[2], dilation[2];
-  int64_t bias;
-
-  static constexpr int kNumbers = 20;
-  std::array<int64_t, kNumbers> Key() const {
-    return {kind, n, c, h, w, o, kh, kw, oh, ow, groups, stride[0], stride[1], before[0],
-            before[1], after[0], after[1], dilation[0], dilation[1], bias};
-  }
-};
 
 void Validate(const Geometry& g) {
   for (int64_t size : {g.n, g.c, g.h, g.w, g.o, g.kh, g.kw, g.oh, g.ow, g.groups})
@@ -62,16 +46,6 @@ void Validate(const Geometry& g) {
   }
 }
 
-const dnnl::engine& Engine() {
-  static const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
-  return engine;
-}
-
-dnnl::stream& Stream() {
-  thread_local dnnl::stream stream(Engine());
-  return stream;
-}
-
 // One convolution of fixed geometry, on one thread.
 class Convolution {
  public:
@@ -81,12 +55,17 @@ class Convolution {
     const memory::dims w = g.groups == 1
                                ? memory::dims{g.o, g.c, g.kh, g.kw}
                                : memory::dims{g.groups, g.o / g.groups, g.c / g.groups, g.kh, g.kw};
-    const auto f32 = memory::data_type::f32;
-    x_ = memory::desc(x, f32, tag::nhwc);
-    y_ = memory::desc(y, f32, tag::nhwc);
-    bias_ = g.bias ? memory::desc(bias, f32, tag::x) : memory::desc();
-    given_w_ = memory::desc(w, f32, g.groups == 1 ? tag::oihw : tag::goihw);
-    const memory::desc any_w(w, f32, tag::any);
+    const auto f32 = memory::data_type::f32, type = g.is_short ? memory::data_type::bf16 : f32;
+    const bool is_sum = g.kind == static_cast<int64_t>(Kind::kWeightGradient);
+    const auto type_w = is_sum ? f32 : type;
+    x_ = memory::desc(x, type, tag::nhwc);
+    y_ = memory::desc(y, type, tag::nhwc);
+    bias_ = g.bias ? memory::desc(bias, type_w, tag::x) : memory::desc();
+    given_w_ = memory::desc(w, type_w, g.groups == 1 ? tag::oihw : tag::goihw);
+    const memory::desc any_w(w, type_w, tag::any);
+    // What a gradient's primitive is told of the forward pass: there all are of one type.
+    const memory::desc forward_w(w, type, tag::any),
+        forward_bias = g.bias ? memory::desc(bias, type, tag::x) : memory::desc();
     const memory::dims stride{g.stride[0], g.stride[1]}, before{g.before[0], g.before[1]},
         after{g.after[0], g.after[1]}, dilation{g.dilation[0] - 1, g.dilation[1] - 1};
     const auto algorithm = dnnl::algorithm::convolution_direct;
@@ -97,7 +76,7 @@ class Convolution {
         Engine(),
         g.kind == static_cast<int64_t>(Kind::kForward) ? dnnl::prop_kind::forward_inference
                                                        : dnnl::prop_kind::forward_training,
-        algorithm, x_, any_w, bias_, y_, stride, dilation, before, after,
+        algorithm, x_, forward_w, forward_bias, y_, stride, dilation, before, after,
         g.kind == static_cast<int64_t>(Kind::kForward) ? attributes : dnnl::primitive_attr());
     switch (static_cast<Kind>(g.kind)) {
       case Kind::kForward:
@@ -187,40 +166,6 @@ class Convolution {
   std::string implementation_;
 };
 
-// The primitives that were used last. Making one takes a while: oneDNN generates its code.
-class Cache {
- public:
-  std::shared_ptr<const Convolution> Get(const Geometry& g) {
-    const auto key = g.Key();
-    std::lock_guard<std::mutex> lock(mutex_);
-    if (auto found = places_.find(key); found != places_.end()) {
-      entries_.splice(entries_.begin(), entries_, found->second);
-      return found->second->second;
-    }
-    auto made = std::make_shared<const Convolution>(g);
-    entries_.emplace_front(key, made);
-    places_[key] = entries_.begin();
-    if (entries_.size() > kCapacity) {
-      places_.erase(entries_.back().first);
-      entries_.pop_back();
-    }
-    return made;
-  }
-
- private:
-  static constexpr size_t kCapacity = 1024;
-  using Key = std::array<int64_t, Geometry::kNumbers>;
-  using Entry = std::pair<Key, std::shared_ptr<const Convolution>>;
-  std::mutex mutex_;
-  std::list<Entry> entries_;  // the most recently used first
-  std::map<Key, std::list<Entry>::iterator> places_;
-};
-
-std::shared_ptr<const Convolution> Cached(const Geometry& g) {
-  static Cache* cache = new Cache;  // never destroyed: threads may outlive main
-  return cache->Get(g);
-}
-
 // So many numbers of a part's results are still in the cache when the convolution is done.
 constexpr int64_t kCached = 1 << 18;
 
@@ -237,9 +182,9 @@ struct Parts {
     count = (n + size - 1) / size;
     last = n - (count - 1) * size;
     g.n = size;
-    convolution = Cached(g);
+    convolution = Cached<Convolution>(g);
     g.n = last;
-    last_convolution = last == size ? convolution : Cached(g);
+    last_convolution = last == size ? convolution : Cached<Convolution>(g);
   }
 
   const Convolution& operator[](int64_t part) const {
@@ -248,7 +193,8 @@ struct Parts {
 };
 
 Geometry GeometryOf(Kind kind, ffi::Span<const int64_t> x, ffi::Span<const int64_t> w,
-                    ffi::Span<const int64_t> y, Numbers window, bool bias) {
+                    ffi::Span<const int64_t> y, Numbers window, bool bias, bool is_short) {
+  Require(x.size() == 4 && w.size() == 4 && y.size() == 4, "images and filters have four axes");
   Require(window.size() == 9, "the attribute `window` must have 9 numbers");
   Geometry g{};
   g.kind = static_cast<int64_t>(kind);
@@ -263,6 +209,7 @@ Geometry GeometryOf(Kind kind, ffi::Span<const int64_t> x, ffi::Span<const int64
   }
   g.groups = window[8];
   g.bias = bias;
+  g.is_short = is_short;
   Validate(g);
   Require(y[0] == g.n && y[1] == g.o && w[1] == g.c / g.groups, "the shapes do not fit together");
   return g;
@@ -271,7 +218,7 @@ Geometry GeometryOf(Kind kind, ffi::Span<const int64_t> x, ffi::Span<const int64
 // The weights as the parts want them: at most two orders, because there are at most two sizes.
 class OrderedWeights {
  public:
-  OrderedWeights(const Parts& parts, const float* given) {
+  OrderedWeights(const Parts& parts, const void* given) {
     first_ = Order(*parts.convolution, given, first_memory_);
     last_ = parts.last_convolution == parts.convolution
                 ? first_
@@ -282,7 +229,7 @@ class OrderedWeights {
   }
 
  private:
-  static const void* Order(const Convolution& convolution, const float* given, Scratch& memory) {
+  static const void* Order(const Convolution& convolution, const void* given, Scratch& memory) {
     if (!convolution.reorders()) return given;
     memory = Scratch(convolution.weight_bytes());
     convolution.Reorder(given, memory.get());
@@ -293,55 +240,66 @@ class OrderedWeights {
   const void *first_, *last_;
 };
 
-ffi::Error Forward(ffi::ThreadPool pool, Image x, Image w, Vector b, Numbers window, bool relu,
-                   ffi::Result<Image> y) {
+ffi::Error Forward(ffi::ThreadPool pool, Some x, Some w, Some b, Numbers window, bool relu,
+                   ffi::Result<Some> y) {
   return Guarded("convolution", [&] {
     const bool bias = b.element_count() > 0;
     const Geometry g = GeometryOf(Kind::kForward, x.dimensions(), w.dimensions(),
-                                  y->dimensions(), window, bias);
+                                  y->dimensions(), window, bias, IsShort(x));
+    for (const Some& other : {w, b, *y})
+      Require(IsShort(other) == IsShort(x), "the types differ");
     Require(!bias || static_cast<int64_t>(b.element_count()) == g.o, "the bias has a wrong size");
     const int64_t image = g.o * g.oh * g.ow;
     const Parts parts(g, pool, relu ? kCached / image : g.n);
-    const OrderedWeights weights(parts, w.typed_data());
+    const OrderedWeights weights(parts, w.untyped_data());
     const int64_t x_step = parts.size * g.c * g.h * g.w, y_step = parts.size * image;
     Parallel(pool, parts.count, [&](int64_t part) {
       std::vector<std::pair<int, const void*>> arguments{
-          {DNNL_ARG_SRC, x.typed_data() + part * x_step},
+          {DNNL_ARG_SRC, Place(x, part * x_step)},
           {DNNL_ARG_WEIGHTS, weights.For(parts, part)},
-          {DNNL_ARG_DST, y->typed_data() + part * y_step}};
-      if (bias) arguments.emplace_back(DNNL_ARG_BIAS, b.typed_data());
+          {DNNL_ARG_DST, Place(*y, part * y_step)}};
+      if (bias) arguments.emplace_back(DNNL_ARG_BIAS, b.untyped_data());
       parts[part].Run(arguments);
       // oneDNN has a ReLU of its own, of which NaN comes out as 0.
       const int64_t images = part == parts.count - 1 ? parts.last : parts.size;
-      if (relu) BestLoops().rectify(y->typed_data() + part * y_step, images * image);
+      if (!relu) return;
+      WithTypeOf(*y, [&](auto number) {
+        using Number = decltype(number);
+        BestLoops().Of<Number>().rectify(Data<Number>(*y) + part * y_step, images * image);
+      });
     });
   });
 }
 
-ffi::Error InputGradient(ffi::ThreadPool pool, Image dy, Image w, Numbers window,
-                         ffi::Result<Image> dx) {
+ffi::Error InputGradient(ffi::ThreadPool pool, Some dy, Some w, Numbers window,
+                         ffi::Result<Some> dx) {
   return Guarded("convolution", [&] {
     const Geometry g = GeometryOf(Kind::kInputGradient, dx->dimensions(), w.dimensions(),
-                                  dy.dimensions(), window, false);
+                                  dy.dimensions(), window, false, IsShort(dy));
+    Require(IsShort(w) == IsShort(dy) && IsShort(*dx) == IsShort(dy), "the types differ");
     const Parts parts(g, pool, g.n);
-    const OrderedWeights weights(parts, w.typed_data());
+    const OrderedWeights weights(parts, w.untyped_data());
     const int64_t x_step = parts.size * g.c * g.h * g.w, y_step = parts.size * g.o * g.oh * g.ow;
     Parallel(pool, parts.count, [&](int64_t part) {
-      parts[part].Run({{DNNL_ARG_DIFF_DST, dy.typed_data() + part * y_step},
+      parts[part].Run({{DNNL_ARG_DIFF_DST, Place(dy, part * y_step)},
                        {DNNL_ARG_WEIGHTS, weights.For(parts, part)},
-                       {DNNL_ARG_DIFF_SRC, dx->typed_data() + part * x_step}});
+                       {DNNL_ARG_DIFF_SRC, Place(*dx, part * x_step)}});
     });
   });
 }
 
-ffi::Error WeightGradient(ffi::ThreadPool pool, Image x, Image dy, Numbers window,
+ffi::Error WeightGradient(ffi::ThreadPool pool, Some x, Some dy, Numbers window,
                           ffi::Result<Image> dw, ffi::Result<Vector> db) {
   return Guarded("convolution", [&] {
     const bool bias = db->element_count() > 0;
     const Geometry g = GeometryOf(Kind::kWeightGradient, x.dimensions(), dw->dimensions(),
-                                  dy.dimensions(), window, bias);
+                                  dy.dimensions(), window, bias, IsShort(x));
+    Require(IsShort(dy) == IsShort(x), "the types differ");
     Require(!bias || static_cast<int64_t>(db->element_count()) == g.o,
             "the bias has a wrong size");
+    if (UnfoldsForWeights(g))
+      return UnfoldedWeightGradient(pool, g, Data<Bfloat16>(x), Data<Bfloat16>(dy),
+                                    dw->typed_data(), bias ? db->typed_data() : nullptr);
     const Parts parts(g, pool, g.n);
     const int64_t x_step = parts.size * g.c * g.h * g.w, y_step = parts.size * g.o * g.oh * g.ow;
     const int64_t count = static_cast<int64_t>(dw->element_count());
@@ -363,8 +321,8 @@ ffi::Error WeightGradient(ffi::ThreadPool pool, Image x, Image dy, Numbers windo
         target = own.get();
       }
       std::vector<std::pair<int, const void*>> arguments{
-          {DNNL_ARG_SRC, x.typed_data() + part * x_step},
-          {DNNL_ARG_DIFF_DST, dy.typed_data() + part * y_step},
+          {DNNL_ARG_SRC, Place(x, part * x_step)},
+          {DNNL_ARG_DIFF_DST, Place(dy, part * y_step)},
           {DNNL_ARG_DIFF_WEIGHTS, target}};
       if (bias) arguments.emplace_back(DNNL_ARG_DIFF_BIAS, bias_sum(part));
       convolution.Run(arguments);
@@ -394,32 +352,33 @@ ffi::Error WeightGradient(ffi::ThreadPool pool, Image x, Image dy, Numbers windo
 XLA_FFI_DEFINE_HANDLER_SYMBOL(singa_convolution, Forward,
                               ffi::Ffi::Bind()
                                   .Ctx<ffi::ThreadPool>()
-                                  .Arg<Image>()
-                                  .Arg<Image>()
-                                  .Arg<Vector>()
+                                  .Arg<Some>()
+                                  .Arg<Some>()
+                                  .Arg<Some>()
                                   .Attr<Numbers>("window")
                                   .Attr<bool>("relu")
-                                  .Ret<Image>());
+                                  .Ret<Some>());
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(singa_convolution_input_gradient, InputGradient,
                               ffi::Ffi::Bind()
                                   .Ctx<ffi::ThreadPool>()
-                                  .Arg<Image>()
-                                  .Arg<Image>()
+                                  .Arg<Some>()
+                                  .Arg<Some>()
                                   .Attr<Numbers>("window")
-                                  .Ret<Image>());
+                                  .Ret<Some>());
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(singa_convolution_weight_gradient, WeightGradient,
                               ffi::Ffi::Bind()
                                   .Ctx<ffi::ThreadPool>()
-                                  .Arg<Image>()
-                                  .Arg<Image>()
+                                  .Arg<Some>()
+                                  .Arg<Some>()
                                   .Attr<Numbers>("window")
                                   .Ret<Image>()
                                   .Ret<Vector>());
 
 // The name of oneDNN's implementation of a convolution of one image, into `name`; false and the
-// reason if there is none. `numbers` are kind, n, c, h, w, o, kh, kw, oh, ow and the window.
+// reason if there is none. `numbers` are kind, n, c, h, w, o, kh, kw, oh, ow, the window,
+// and whether the numbers are short.
 extern "C" bool singa_convolution_implementation(const int64_t* numbers, char* name,
                                                  int64_t capacity) {
   const auto tell = [&](const std::string& text) {
@@ -436,8 +395,9 @@ extern "C" bool singa_convolution_implementation(const int64_t* numbers, char* n
       g.dilation[i] = numbers[16 + i];
     }
     g.groups = numbers[18];
+    g.is_short = numbers[19];
     Validate(g);
-    tell(Cached(g)->implementation());
+    tell(Cached<Convolution>(g)->implementation());
     return true;
   } catch (const std::exception& error) {
     tell(error.what());

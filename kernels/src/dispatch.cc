@@ -1,3 +1,5 @@
+#include <dnnl.h>
+
 #include "attention_loops.h"
 #include "loops.h"
 #include "recurrence_loops.h"
@@ -52,3 +54,10 @@ extern "C" const char* singa_instruction_set() { return singa::BestLoops().instr
 
 // The version of XLA's foreign function interface that the handlers are compiled for.
 extern "C" int singa_ffi_version() { return 1000 * XLA_FFI_API_MAJOR + XLA_FFI_API_MINOR; }
+
+// Whether the processor multiplies bfloat16 and adds the products up as float32 in one instruction:
+// AVX-512-BF16, AMX and what came later.
+extern "C" bool singa_multiplies_bfloat16() {
+  const int isa = dnnl_get_effective_cpu_isa();
+  return (isa & dnnl_cpu_isa_avx512_core_bf16) == dnnl_cpu_isa_avx512_core_bf16;
+}

@@ -23,8 +23,8 @@ inline __attribute__((always_inline)) void OverBlocks(int64_t channels, const Bo
 
 // The largest elements of the windows of one row. Without `careful` it only tells whether all that
 // it saw was finite; NaNs it gets wrong then.
-template <bool careful>
-inline bool LargestOfRow(const Pooling& p, const float* image, int64_t i, float* y, uint8_t* arg) {
+template <bool careful, typename Number>
+inline bool LargestOfRow(const Pooling& p, const Number* image, int64_t i, Number* y, uint8_t* arg) {
   const Range rows = p.seen[0][i];
   const int64_t top = i * p.stride[0] - p.before[0];
   Floats check = {};
@@ -60,18 +60,20 @@ inline bool LargestOfRow(const Pooling& p, const float* image, int64_t i, float*
   return sum == 0.f;
 }
 
-void Largest(const Pooling& given, const float* x, float* y, uint8_t* arg, int64_t begin,
+template <typename Number>
+void Largest(const Pooling& given, const Number* x, Number* y, uint8_t* arg, int64_t begin,
              int64_t end) {
   const Pooling p = given;  // what is written through pointers cannot change it
   for (int64_t row = begin; row < end; ++row) {
-    const float* image = x + row / p.oh * p.h * p.w * p.c;
+    const Number* image = x + row / p.oh * p.h * p.w * p.c;
     const int64_t i = row % p.oh, out = row * p.ow * p.c;
     if (!LargestOfRow<false>(p, image, i, y + out, arg + out))
       LargestOfRow<true>(p, image, i, y + out, arg + out);
   }
 }
 
-void Spread(const Pooling& given, const float* dy, const uint8_t* arg, float* dx, int64_t begin,
+template <typename Number>
+void Spread(const Pooling& given, const Number* dy, const uint8_t* arg, Number* dx, int64_t begin,
             int64_t end) {
   const Pooling p = given;
   for (int64_t row = begin; row < end; ++row) {
@@ -99,10 +101,11 @@ void Spread(const Pooling& given, const float* dy, const uint8_t* arg, float* dx
   }
 }
 
-void Mean(const Pooling& given, const float* x, float* y, int64_t begin, int64_t end) {
+template <typename Number>
+void Mean(const Pooling& given, const Number* x, Number* y, int64_t begin, int64_t end) {
   const Pooling p = given;
   for (int64_t row = begin; row < end; ++row) {
-    const float* image = x + row / p.oh * p.h * p.w * p.c;
+    const Number* image = x + row / p.oh * p.h * p.w * p.c;
     const Range rows = p.seen[0][row % p.oh];
     for (int64_t j = 0; j < p.ow; ++j) {
       const Range columns = p.seen[1][j];
@@ -121,11 +124,12 @@ void Mean(const Pooling& given, const float* x, float* y, int64_t begin, int64_t
   }
 }
 
-void Share(const Pooling& given, const float* dy, float* dx, int64_t begin, int64_t end) {
+template <typename Number>
+void Share(const Pooling& given, const Number* dy, Number* dx, int64_t begin, int64_t end) {
   const Pooling p = given;
   const auto size_of = [](const Range& range) { return range.last - range.first; };
   for (int64_t row = begin; row < end; ++row) {
-    const float* image = dy + row / p.h * p.oh * p.ow * p.c;
+    const Number* image = dy + row / p.h * p.oh * p.ow * p.c;
     const Range rows = p.seeing[0][row % p.h];
     for (int64_t j = 0; j < p.w; ++j) {
       const Range columns = p.seeing[1][j];
@@ -143,7 +147,8 @@ void Share(const Pooling& given, const float* dy, float* dx, int64_t begin, int6
 }
 
 // Both passes subtract something near the mean first, so that no digits are lost far from zero.
-void Moments(const float* x, int64_t channels, int64_t begin, int64_t end, float* mean,
+template <typename Number>
+void Moments(const Number* x, int64_t channels, int64_t begin, int64_t end, float* mean,
              float* squares) {
   const float count = static_cast<float>(end - begin);
   for (int64_t c = 0; c < channels; c += kColumns) {
@@ -151,14 +156,14 @@ void Moments(const float* x, int64_t channels, int64_t begin, int64_t end, float
     float sum[kColumns] = {}, square[kColumns] = {}, center[kColumns] = {};
     const auto over_rows = [&](const auto& add) __attribute__((always_inline)) {
       for (int64_t r = begin; r < end; ++r) {
-        const float* row = x + r * channels + c;
+        const Number* row = x + r * channels + c;
         if (size == kColumns)
-          for (int64_t k = 0; k < kColumns; ++k) add(k, row[k] - center[k]);
+          for (int64_t k = 0; k < kColumns; ++k) add(k, Wide(row[k]) - center[k]);
         else
-          for (int64_t k = 0; k < size; ++k) add(k, row[k] - center[k]);
+          for (int64_t k = 0; k < size; ++k) add(k, Wide(row[k]) - center[k]);
       }
     };
-    for (int64_t k = 0; k < size; ++k) center[k] = x[begin * channels + c + k];
+    for (int64_t k = 0; k < size; ++k) center[k] = Wide(x[begin * channels + c + k]);
     over_rows([&](int64_t k, float far) { sum[k] += far; });
     for (int64_t k = 0; k < size; ++k) center[k] += sum[k] / count;
     over_rows([&](int64_t k, float far) { square[k] += far * far; });
@@ -167,23 +172,24 @@ void Moments(const float* x, int64_t channels, int64_t begin, int64_t end, float
 }
 
 // The sums of dy and of dy * (x - mean), of rows [begin, end).
-void Products(const float* dy, const float* x, const float* mean, int64_t channels, int64_t begin,
+template <typename Number>
+void Products(const Number* dy, const Number* x, const float* mean, int64_t channels, int64_t begin,
               int64_t end, float* sums, float* products) {
   for (int64_t c = 0; c < channels; c += kColumns) {
     const int64_t size = Smaller(kColumns, channels - c);
     float sum[kColumns] = {}, product[kColumns] = {}, center[kColumns];
     for (int64_t k = 0; k < size; ++k) center[k] = mean[c + k];
     for (int64_t r = begin; r < end; ++r) {
-      const float *one = dy + r * channels + c, *other = x + r * channels + c;
+      const Number *one = dy + r * channels + c, *other = x + r * channels + c;
       if (size == kColumns)
         for (int64_t k = 0; k < kColumns; ++k) {
-          sum[k] += one[k];
-          product[k] += one[k] * (other[k] - center[k]);
+          sum[k] += Wide(one[k]);
+          product[k] += Wide(one[k]) * (Wide(other[k]) - center[k]);
         }
       else
         for (int64_t k = 0; k < size; ++k) {
-          sum[k] += one[k];
-          product[k] += one[k] * (other[k] - center[k]);
+          sum[k] += Wide(one[k]);
+          product[k] += Wide(one[k]) * (Wide(other[k]) - center[k]);
         }
     }
     for (int64_t k = 0; k < size; ++k) sums[c + k] = sum[k], products[c + k] = product[k];
@@ -195,10 +201,21 @@ void Rectify(float* y, int64_t count) {
   for (int64_t i = 0; i < count; ++i) y[i] = y[i] <= 0 ? 0 : y[i];
 }
 
+// Those from -0 to minus infinity follow each other.
+void Rectify(Bfloat16* y, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) {
+    const uint16_t bits = y[i].bits;
+    y[i].bits = static_cast<uint16_t>(bits - 0x8000) <= 0x7f80 ? 0 : bits;
+  }
+}
+
+template <typename Number>
+constexpr LoopsOf<Number> kOf = {Largest<Number>, Spread<Number>,  Mean<Number>,    Share<Number>,
+                                 Rectify,         Moments<Number>, Products<Number>};
+
 }  // namespace
 
 extern const Loops SINGA_LOOPS;
-const Loops SINGA_LOOPS = {SINGA_INSTRUCTION_SET, Largest, Spread,  Mean,
-                           Share,                 Rectify, Moments, Products};
+const Loops SINGA_LOOPS = {SINGA_INSTRUCTION_SET, kOf<float>, kOf<Bfloat16>};
 
 }  // namespace singa

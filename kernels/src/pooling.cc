@@ -14,6 +14,7 @@ namespace ffi = xla::ffi;
 
 Pooling Checked(ffi::Span<const int64_t> x, ffi::Span<const int64_t> y, Numbers numbers,
                 std::vector<Range>& ranges) {
+  Require(x.size() == 4 && y.size() == 4, "images have four axes");
   Require(numbers.size() == 8, "the attribute `window` must have 8 numbers");
   Pooling p{};
   p.n = x[0], p.c = x[1], p.h = x[2], p.w = x[3], p.oh = y[2], p.ow = y[3];
@@ -55,53 +56,72 @@ void OverRows(ffi::ThreadPool& pool, int64_t rows, int64_t elements, const Walk&
   });
 }
 
-ffi::Error Maximum(ffi::ThreadPool pool, Image x, Numbers window, ffi::Result<Image> y,
+ffi::Error Maximum(ffi::ThreadPool pool, Some x, Numbers window, ffi::Result<Some> y,
                    ffi::Result<Bytes> arg) {
   return Guarded("maximum pooling", [&] {
     std::vector<Range> ranges;
     const Pooling p = Checked(x.dimensions(), y->dimensions(), window, ranges);
     Require(p.window[0] * p.window[1] <= 256, "the window is too large");
     Require(arg->element_count() == y->element_count(), "the arg-max has a wrong size");
-    OverRows(pool, p.n * p.oh, y->element_count() * p.window[0] * p.window[1],
-             [&](int64_t begin, int64_t end) {
-               BestLoops().largest(p, x.typed_data(), y->typed_data(), arg->typed_data(), begin, end);
-             });
+    WithTypeOf(x, [&](auto number) {
+      using Number = decltype(number);
+      const auto* from = Data<Number>(x);
+      auto* to = Data<Number>(*y);
+      OverRows(pool, p.n * p.oh, y->element_count() * p.window[0] * p.window[1],
+               [&](int64_t begin, int64_t end) {
+                 BestLoops().Of<Number>().largest(p, from, to, arg->typed_data(), begin, end);
+               });
+    });
   });
 }
 
-ffi::Error MaximumGradient(ffi::ThreadPool pool, Image dy, Bytes arg, Numbers window,
-                           ffi::Result<Image> dx) {
+ffi::Error MaximumGradient(ffi::ThreadPool pool, Some dy, Bytes arg, Numbers window,
+                           ffi::Result<Some> dx) {
   return Guarded("maximum pooling's gradient", [&] {
     std::vector<Range> ranges;
     const Pooling p = Checked(dx->dimensions(), dy.dimensions(), window, ranges);
     Require(arg.element_count() == dy.element_count(), "the arg-max has a wrong size");
-    OverRows(pool, p.n * p.h, dy.element_count() * p.window[0] * p.window[1],
-             [&](int64_t begin, int64_t end) {
-               BestLoops().spread(p, dy.typed_data(), arg.typed_data(), dx->typed_data(), begin, end);
-             });
+    WithTypeOf(dy, [&](auto number) {
+      using Number = decltype(number);
+      const auto* from = Data<Number>(dy);
+      auto* to = Data<Number>(*dx);
+      OverRows(pool, p.n * p.h, dy.element_count() * p.window[0] * p.window[1],
+               [&](int64_t begin, int64_t end) {
+                 BestLoops().Of<Number>().spread(p, from, arg.typed_data(), to, begin, end);
+               });
+    });
   });
 }
 
-ffi::Error Average(ffi::ThreadPool pool, Image x, Numbers window, ffi::Result<Image> y) {
+ffi::Error Average(ffi::ThreadPool pool, Some x, Numbers window, ffi::Result<Some> y) {
   return Guarded("average pooling", [&] {
     std::vector<Range> ranges;
     const Pooling p = Checked(x.dimensions(), y->dimensions(), window, ranges);
-    OverRows(pool, p.n * p.oh, y->element_count() * p.window[0] * p.window[1],
-             [&](int64_t begin, int64_t end) {
-               BestLoops().mean(p, x.typed_data(), y->typed_data(), begin, end);
-             });
+    WithTypeOf(x, [&](auto number) {
+      using Number = decltype(number);
+      const auto* from = Data<Number>(x);
+      auto* to = Data<Number>(*y);
+      OverRows(pool, p.n * p.oh, y->element_count() * p.window[0] * p.window[1],
+               [&](int64_t begin, int64_t end) {
+                 BestLoops().Of<Number>().mean(p, from, to, begin, end);
+               });
+    });
   });
 }
 
-ffi::Error AverageGradient(ffi::ThreadPool pool, Image dy, Numbers window,
-                           ffi::Result<Image> dx) {
+ffi::Error AverageGradient(ffi::ThreadPool pool, Some dy, Numbers window, ffi::Result<Some> dx) {
   return Guarded("average pooling's gradient", [&] {
     std::vector<Range> ranges;
     const Pooling p = Checked(dx->dimensions(), dy.dimensions(), window, ranges);
-    OverRows(pool, p.n * p.h, dy.element_count() * p.window[0] * p.window[1],
-             [&](int64_t begin, int64_t end) {
-               BestLoops().share(p, dy.typed_data(), dx->typed_data(), begin, end);
-             });
+    WithTypeOf(dy, [&](auto number) {
+      using Number = decltype(number);
+      const auto* from = Data<Number>(dy);
+      auto* to = Data<Number>(*dx);
+      OverRows(pool, p.n * p.h, dy.element_count() * p.window[0] * p.window[1],
+               [&](int64_t begin, int64_t end) {
+                 BestLoops().Of<Number>().share(p, from, to, begin, end);
+               });
+    });
   });
 }
 
@@ -110,31 +130,31 @@ ffi::Error AverageGradient(ffi::ThreadPool pool, Image dy, Numbers window,
 XLA_FFI_DEFINE_HANDLER_SYMBOL(singa_max_pooling, Maximum,
                               ffi::Ffi::Bind()
                                   .Ctx<ffi::ThreadPool>()
-                                  .Arg<Image>()
+                                  .Arg<Some>()
                                   .Attr<Numbers>("window")
-                                  .Ret<Image>()
+                                  .Ret<Some>()
                                   .Ret<Bytes>());
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(singa_max_pooling_gradient, MaximumGradient,
                               ffi::Ffi::Bind()
                                   .Ctx<ffi::ThreadPool>()
-                                  .Arg<Image>()
+                                  .Arg<Some>()
                                   .Arg<Bytes>()
                                   .Attr<Numbers>("window")
-                                  .Ret<Image>());
+                                  .Ret<Some>());
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(singa_average_pooling, Average,
                               ffi::Ffi::Bind()
                                   .Ctx<ffi::ThreadPool>()
-                                  .Arg<Image>()
+                                  .Arg<Some>()
                                   .Attr<Numbers>("window")
-                                  .Ret<Image>());
+                                  .Ret<Some>());
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(singa_average_pooling_gradient, AverageGradient,
                               ffi::Ffi::Bind()
                                   .Ctx<ffi::ThreadPool>()
-                                  .Arg<Image>()
+                                  .Arg<Some>()
                                   .Attr<Numbers>("window")
-                                  .Ret<Image>());
+                                  .Ret<Some>());
 
 }  // namespace singa

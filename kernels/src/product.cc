@@ -1,29 +1,34 @@
 // Products of matrices, and of batches of them, by oneDNN, as an XLA custom call.
 //
-// y = a b for each matrix of a batch: a is (..., M, K), b (..., K, N), y (..., M, N), all float32;
-// a or b may be given transposed. Whole matrices, or slices of the result's rows or columns, are
-// shared out among XLA's threads, each of which runs oneDNN on its part, sequentially.
+// y = a b for each matrix of a batch: a is (..., M, K), b (..., K, N), y (..., M, N). All are float32;
+// or a and b are bfloat16, y either, and the sums float32. a or b may be given transposed. Whole
+// matrices, or slices of the result's rows or columns, are shared out among XLA's threads, each of
+// which runs oneDNN on its part, sequentially.
 
 #include <dnnl.h>
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <stdexcept>
 #include <utility>
 
 #include "images.h"
+#include "onednn.h"
 #include "parallel.h"
+#include "scratch.h"
+#include "short_product.h"
 
 namespace singa {
 namespace {
 
 namespace ffi = xla::ffi;
-using Matrices = ffi::Buffer<ffi::F32>;
+using dnnl::memory;
 
 struct Shape {
   int64_t batch = 1, rows, columns;
 
-  Shape(Matrices::Dimensions dimensions, bool transposed) {
+  Shape(Some::Dimensions dimensions, bool transposed) {
     const size_t rank = dimensions.size();
     Require(rank >= 2, "a matrix has two axes");
     for (size_t i = 0; i + 2 < rank; ++i) batch *= dimensions[i];
@@ -47,59 +52,124 @@ struct Cut {
   }
 };
 
-ffi::Error Product(ffi::ThreadPool pool, Matrices a, Matrices b, bool transpose_a,
-                   bool transpose_b, ffi::Result<Matrices> y) {
-  return Guarded("product", [&] {
-    const Shape left(a.dimensions(), transpose_a), right(b.dimensions(), transpose_b),
-        result(y->dimensions(), false);
-    Require(left.columns == right.rows, "the matrices do not fit together");
-    Require(result.rows == left.rows && result.columns == right.columns,
-            "the result is of another size");
-    Require(left.batch == right.batch && left.batch == result.batch, "the batches differ");
-    const int64_t m = result.rows, n = result.columns, k = left.columns;
-    const int64_t work = result.batch * m * n * k;
-    if (work == 0) {
-      std::fill_n(y->typed_data(), y->element_count(), 0.f);
-      return;
-    }
-    constexpr int64_t kMultipliedInOneElementsTime = 24;
-    // More slices than threads: a thread that has to be woken up comes late.
-    const int64_t slices = Slices(pool, work, work / kMultipliedInOneElementsTime);
-    const int64_t wanted = slices > 1 ? 2 * slices : 1;
-    const Cut cut(m, n, std::max<int64_t>(1, wanted / result.batch));
-    const int64_t tasks = result.batch * cut.count;
-    const int64_t together = std::max<int64_t>(1, tasks / wanted);
-    const auto run = [&](int64_t task) {
-      const int64_t batch = task / cut.count, first = task % cut.count * cut.step;
-      const int64_t rows = cut.by_rows ? std::min(cut.step, m - first) : m;
-      const int64_t columns = cut.by_rows ? n : std::min(cut.step, n - first);
-      const int64_t row = cut.by_rows ? first : 0, column = cut.by_rows ? 0 : first;
-      const int64_t lda = transpose_a ? m : k, ldb = transpose_b ? k : n;
-      const float* from_a = a.typed_data() + batch * m * k + (transpose_a ? row : row * k);
-      const float* from_b = b.typed_data() + batch * k * n + (transpose_b ? column * k : column);
-      float* to = y->typed_data() + batch * m * n + row * n + column;
-      const dnnl_status_t status =
-          dnnl_sgemm(transpose_a ? 'T' : 'N', transpose_b ? 'T' : 'N', rows, columns, k, 1.f,
-                     from_a, lda, from_b, ldb, 0.f, to, n);
-      if (status != dnnl_success) throw std::runtime_error("oneDNN has refused it");
+void Multiply(const Factors& f, const float* a, const float* b, void* to) {
+  auto* y = static_cast<float*>(to);
+  const dnnl_status_t status =
+      dnnl_sgemm(f.transpose_a ? 'T' : 'N', f.transpose_b ? 'T' : 'N', f.m, f.n, f.k, 1.f, a,
+                 f.step_a, b, f.step_b, 0.f, y, f.step_y);
+  if (status != dnnl_success) throw std::runtime_error("oneDNN has refused it");
+}
+
+class ShortProduct {
+ public:
+  explicit ShortProduct(const Factors& f)
+      : a_(Matrix(f.m, f.k, f.step_a, f.transpose_a)),
+        b_(Matrix(f.k, f.n, f.step_b, f.transpose_b)),
+        y_(Matrix(f.m, f.n, f.step_y, false, f.is_wide)) {
+    dnnl::primitive_attr attributes;
+    attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+    const dnnl::matmul::primitive_desc description(Engine(), a_, b_, y_, attributes);
+    scratchpad_ = description.scratchpad_desc();
+    primitive_ = dnnl::matmul(description);
+  }
+
+  void Run(const Bfloat16* a, const Bfloat16* b, void* y) const {
+    const auto at = [](const memory::desc& what, const void* where) {
+      return memory(what, Engine(), const_cast<void*>(where));
     };
-    Parallel(pool, (tasks + together - 1) / together, [&](int64_t part) {
-      const OneThread one_thread;
-      const int64_t end = std::min(tasks, (part + 1) * together);
-      for (int64_t task = part * together; task < end; ++task) run(task);
+    const Scratch own(scratchpad_.get_size());
+    primitive_.execute(Stream(), {{DNNL_ARG_SRC, at(a_, a)},
+                                  {DNNL_ARG_WEIGHTS, at(b_, b)},
+                                  {DNNL_ARG_DST, at(y_, y)},
+                                  {DNNL_ARG_SCRATCHPAD,
+                                   memory(scratchpad_, Engine(), own.get())}});
+  }
+
+ private:
+  static memory::desc Matrix(int64_t rows, int64_t columns, int64_t step, bool transposed,
+                             bool is_wide = false) {
+    const memory::dims size{rows, columns}, steps{transposed ? 1 : step, transposed ? step : 1};
+    return memory::desc(size, is_wide ? memory::data_type::f32 : memory::data_type::bf16, steps);
+  }
+
+  memory::desc a_, b_, y_, scratchpad_;
+  dnnl::matmul primitive_;
+};
+
+void Multiply(const Factors& f, const Bfloat16* a, const Bfloat16* b, void* y) {
+  MultiplyShort(f, a, b, y);
+}
+
+template <typename Number>
+void Multiply(ffi::ThreadPool& pool, const Some& all_a, const Some& all_b, bool transpose_a,
+              bool transpose_b, const Some& all_y) {
+  const auto *a = Data<Number>(all_a), *b = Data<Number>(all_b);
+  const bool is_wide = !IsShort(all_y);
+  Require(is_wide || IsShort(all_a), "the result is of a shorter type");
+  const Shape left(all_a.dimensions(), transpose_a), right(all_b.dimensions(), transpose_b),
+      result(all_y.dimensions(), false);
+  Require(left.columns == right.rows, "the matrices do not fit together");
+  Require(result.rows == left.rows && result.columns == right.columns,
+          "the result is of another size");
+  Require(left.batch == right.batch && left.batch == result.batch, "the batches differ");
+  const int64_t m = result.rows, n = result.columns, k = left.columns;
+  const int64_t work = result.batch * m * n * k;
+  if (work == 0) {
+    std::memset(all_y.untyped_data(), 0, all_y.size_bytes());
+    return;
+  }
+  constexpr int64_t kMultipliedInOneElementsTime = sizeof(Number) == sizeof(float) ? 24 : 96;
+  // More slices than threads: a thread that has to be woken up comes late.
+  const int64_t slices = Slices(pool, work, work / kMultipliedInOneElementsTime);
+  const int64_t wanted = slices > 1 ? 2 * slices : 1;
+  const Cut cut(m, n, std::max<int64_t>(1, wanted / result.batch));
+  const int64_t tasks = result.batch * cut.count;
+  const int64_t together = std::max<int64_t>(1, tasks / wanted);
+  const auto run = [&](int64_t task) {
+    const int64_t batch = task / cut.count, first = task % cut.count * cut.step;
+    const int64_t row = cut.by_rows ? first : 0, column = cut.by_rows ? 0 : first;
+    const Factors factors{cut.by_rows ? std::min(cut.step, m - first) : m,
+                          cut.by_rows ? n : std::min(cut.step, n - first),
+                          k,
+                          transpose_a,
+                          transpose_b,
+                          transpose_a ? m : k,
+                          transpose_b ? k : n,
+                          n,
+                          is_wide};
+    Multiply(factors, a + batch * m * k + (transpose_a ? row : row * k),
+             b + batch * k * n + (transpose_b ? column * k : column),
+             Place(all_y, batch * m * n + row * n + column));
+  };
+  Parallel(pool, (tasks + together - 1) / together, [&](int64_t part) {
+    const OneThread one_thread;
+    const int64_t end = std::min(tasks, (part + 1) * together);
+    for (int64_t task = part * together; task < end; ++task) run(task);
+  });
+}
+
+ffi::Error Product(ffi::ThreadPool pool, Some a, Some b, bool transpose_a, bool transpose_b,
+                   ffi::Result<Some> y) {
+  return Guarded("product", [&] {
+    WithTypeOf(a, [&](auto number) {
+      Multiply<decltype(number)>(pool, a, b, transpose_a, transpose_b, *y);
     });
   });
 }
 
 }  // namespace
 
+void MultiplyShort(const Factors& factors, const Bfloat16* a, const Bfloat16* b, void* y) {
+  Cached<ShortProduct>(factors)->Run(a, b, y);
+}
+
 XLA_FFI_DEFINE_HANDLER_SYMBOL(singa_product, Product,
                               ffi::Ffi::Bind()
                                   .Ctx<ffi::ThreadPool>()
-                                  .Arg<Matrices>()
-                                  .Arg<Matrices>()
+                                  .Arg<Some>()
+                                  .Arg<Some>()
                                   .Attr<bool>("transpose_a")
                                   .Attr<bool>("transpose_b")
-                                  .Ret<Matrices>());
+                                  .Ret<Some>());
 
 }  // namespace singa

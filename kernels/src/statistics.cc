@@ -21,6 +21,7 @@ struct Rows {
   int64_t count, channels, chunk, chunks;
 
   explicit Rows(ffi::Span<const int64_t> x) {
+    Require(x.size() == 4, "images have four axes");
     channels = x[1];
     count = x[0] * x[2] * x[3];
     Require(count > 0 && channels > 0, "the batch is empty");
@@ -40,7 +41,7 @@ void OverChunks(ffi::ThreadPool& pool, const Rows& rows, const Visit& visit) {
   });
 }
 
-ffi::Error ChannelMoments(ffi::ThreadPool pool, Image x, ffi::Result<Vector> mean,
+ffi::Error ChannelMoments(ffi::ThreadPool pool, Some x, ffi::Result<Vector> mean,
                           ffi::Result<Vector> variance) {
   return Guarded("channel moments", [&] {
     const Rows rows(x.dimensions());
@@ -49,9 +50,12 @@ ffi::Error ChannelMoments(ffi::ThreadPool pool, Image x, ffi::Result<Vector> mea
                 static_cast<int64_t>(variance->element_count()) == channels,
             "the results have a wrong size");
     std::vector<float> means(rows.chunks * channels), squares(rows.chunks * channels);
-    OverChunks(pool, rows, [&](int64_t i) {
-      BestLoops().moments(x.typed_data(), channels, rows.Begin(i), rows.End(i), &means[i * channels],
-              &squares[i * channels]);
+    WithTypeOf(x, [&](auto number) {
+      using Number = decltype(number);
+      OverChunks(pool, rows, [&](int64_t i) {
+        BestLoops().Of<Number>().moments(Data<Number>(x), channels, rows.Begin(i), rows.End(i),
+                                         &means[i * channels], &squares[i * channels]);
+      });
     });
     // Chan, Golub and LeVeque's formula for the moments of a union.
     std::vector<double> total(channels, 0.), square(channels, 0.);
@@ -72,7 +76,7 @@ ffi::Error ChannelMoments(ffi::ThreadPool pool, Image x, ffi::Result<Vector> mea
   });
 }
 
-ffi::Error ChannelProducts(ffi::ThreadPool pool, Image dy, Image x, Vector mean,
+ffi::Error ChannelProducts(ffi::ThreadPool pool, Some dy, Some x, Vector mean,
                            ffi::Result<Vector> sum, ffi::Result<Vector> product) {
   return Guarded("channel products", [&] {
     const Rows rows(x.dimensions());
@@ -81,9 +85,13 @@ ffi::Error ChannelProducts(ffi::ThreadPool pool, Image dy, Image x, Vector mean,
     for (size_t size : {mean.element_count(), sum->element_count(), product->element_count()})
       Require(static_cast<int64_t>(size) == channels, "a vector has a wrong size");
     std::vector<float> sums(rows.chunks * channels), products(rows.chunks * channels);
-    OverChunks(pool, rows, [&](int64_t i) {
-      BestLoops().products(dy.typed_data(), x.typed_data(), mean.typed_data(), channels, rows.Begin(i),
-               rows.End(i), &sums[i * channels], &products[i * channels]);
+    WithTypeOf(x, [&](auto number) {
+      using Number = decltype(number);
+      OverChunks(pool, rows, [&](int64_t i) {
+        BestLoops().Of<Number>().products(Data<Number>(dy), Data<Number>(x), mean.typed_data(),
+                                          channels, rows.Begin(i), rows.End(i),
+                                          &sums[i * channels], &products[i * channels]);
+      });
     });
     std::vector<double> total(channels, 0.), weighted(channels, 0.);
     for (int64_t i = 0; i < rows.chunks; ++i)
@@ -103,15 +111,15 @@ ffi::Error ChannelProducts(ffi::ThreadPool pool, Image dy, Image x, Vector mean,
 XLA_FFI_DEFINE_HANDLER_SYMBOL(singa_channel_moments, ChannelMoments,
                               ffi::Ffi::Bind()
                                   .Ctx<ffi::ThreadPool>()
-                                  .Arg<Image>()
+                                  .Arg<Some>()
                                   .Ret<Vector>()
                                   .Ret<Vector>());
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(singa_channel_products, ChannelProducts,
                               ffi::Ffi::Bind()
                                   .Ctx<ffi::ThreadPool>()
-                                  .Arg<Image>()
-                                  .Arg<Image>()
+                                  .Arg<Some>()
+                                  .Arg<Some>()
                                   .Arg<Vector>()
                                   .Ret<Vector>()
                                   .Ret<Vector>());

@@ -10,6 +10,8 @@
 #include <immintrin.h>
 #endif
 
+#include "bfloat16.h"
+
 namespace singa {
 namespace {
 
@@ -17,6 +19,7 @@ constexpr int64_t kBlock = SINGA_VECTOR_BYTES / 4;  // numbers in a register
 
 typedef float Floats __attribute__((vector_size(kBlock * 4)));
 typedef int32_t Ints __attribute__((vector_size(kBlock * 4)));
+typedef uint16_t Shorts __attribute__((vector_size(kBlock * 2)));
 typedef uint8_t Octets __attribute__((vector_size(kBlock)));
 
 inline int64_t Smaller(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -52,6 +55,44 @@ inline Ints Widened(const Octets& narrow) {
 #else
   return __builtin_convertvector(narrow, Ints);
 #endif
+}
+
+inline Ints Widened(const Shorts& narrow) {
+#if defined(__AVX512F__)
+  __m256i shorts;
+  std::memcpy(&shorts, &narrow, sizeof shorts);
+  return reinterpret_cast<Ints>(_mm512_cvtepu16_epi32(shorts));
+#elif defined(__AVX2__)
+  __m128i shorts;
+  std::memcpy(&shorts, &narrow, sizeof shorts);
+  return reinterpret_cast<Ints>(_mm256_cvtepu16_epi32(shorts));
+#else
+  return __builtin_convertvector(narrow, Ints);
+#endif
+}
+
+// Bfloat16 to and from memory, as float32 in a register. The nearest one is stored, of two the even
+// one; NaN stays NaN.
+inline void Load(Floats& block, const Bfloat16* from, int64_t size) {
+  Shorts narrow = {};
+  std::memcpy(&narrow, from, static_cast<size_t>(size) * sizeof *from);
+  block = reinterpret_cast<Floats>(Widened(narrow) << 16);
+}
+
+inline void Store(const Floats& block, Bfloat16* to, int64_t size) {
+  const Ints bits = reinterpret_cast<const Ints&>(block), cut = bits >> 16;
+  const Ints nearest = (bits + 0x7fff + (cut & 1)) >> 16;
+  const Shorts narrow = __builtin_convertvector(block == block ? nearest : cut | 0x40, Shorts);
+  std::memcpy(to, &narrow, static_cast<size_t>(size) * sizeof *to);
+}
+
+// One number as float32.
+inline float Wide(float x) { return x; }
+inline float Wide(Bfloat16 x) {
+  const uint32_t bits = static_cast<uint32_t>(x.bits) << 16;
+  float wide;
+  std::memcpy(&wide, &bits, sizeof wide);
+  return wide;
 }
 
 // exp(x) = less * power + power, with less = exp(r) - 1 and power = 2^n, where r is what x is more

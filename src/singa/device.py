@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import threading
-from collections.abc import Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 from typing import Any
 
 import jax
@@ -36,9 +37,11 @@ from singa.dtypes import uint8 as uint8
 # These imports set up the process before the first array is made.
 from singa.engine import compilation_cache as compilation_cache
 from singa.engine import compiler as compiler
+from singa.engine import dispatch as dispatch
+from singa.engine import gpus
 from singa.engine import memory as memory
 from singa.errors import ArgumentError, DeviceError, DTypeError
-from singa.placement import Place, in_batches, mesh_of
+from singa.placement import Place, in_batches, mesh_of, put
 
 # float64 and int64 exist only in this mode. Kernels state their dtypes, so that it changes
 # nothing for other types; a test searches every operation for unintended 64-bit values.
@@ -55,14 +58,15 @@ class _Stream(threading.local):
 class Device:
     """A device, which holds arrays and runs operations: one of jax's, or a mesh of several.
 
-    There is one object per physical device. A mesh is made by :func:`create_mesh`.
+    There is one object per physical device. A mesh is made by :func:`create_mesh`. jax starts when
+    a device is first used, not when the object is made: so processes may connect in between.
 
     Each thread has a random stream of its own, so that its numbers do not depend on other threads.
     It begins with the seed that the thread has set, or else with the main thread's. (A compiled
     step always uses the stream of the thread that ran it first.)
 
     Attributes:
-        jax_device: jax's object for the device; for the first one of a mesh.
+        jax_device: jax's object for the device; of a mesh, for the first one of this process.
         mesh: jax's object for the mesh; None for a single device.
         batch: the mesh's axes along which inputs are split.
         home: where jax puts arrays by default: the device, or the whole array on each of the mesh.
@@ -78,21 +82,35 @@ class Device:
     """
 
     __slots__ = (
-        "_seed", "_stream", "batch", "home", "jax_device", "mesh", "profiler", "skip_iteration",
-        "verbosity",
+        "_find", "_seed", "_stream", "batch", "home", "jax_device", "mesh", "profiler",
+        "skip_iteration", "verbosity",
     )  # fmt: skip
 
+    jax_device: jax.Device
+    home: Place
+
     def __init__(
-        self, jax_device: jax.Device, mesh: Mesh | None = None, batch: tuple[str, ...] = ()
+        self,
+        find: Callable[[], jax.Device],
+        mesh: Mesh | None = None,
+        batch: tuple[str, ...] = (),
     ) -> None:
-        self.jax_device = jax_device
+        self._find = find
         self.mesh, self.batch = mesh, batch
-        self.home: Place = jax_device if mesh is None else NamedSharding(mesh, PartitionSpec())
         self._seed = 0  # the main thread's
         self._stream = _Stream()
         self.verbosity = 0
         self.skip_iteration = 5
         self.profiler: Any = None
+
+    def __getattr__(self, name: str) -> Any:
+        # Called for what is not set yet.
+        if name not in ("jax_device", "home"):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        self.jax_device = self._find()
+        mesh = self.mesh
+        self.home = self.jax_device if mesh is None else NamedSharding(mesh, PartitionSpec())
+        return getattr(self, name)
 
     @property
     def name(self) -> str:
@@ -107,6 +125,11 @@ class Device:
     def axes(self) -> dict[str, int]:
         """The sizes of a mesh's axes, by name; empty for a single device."""
         return {} if self.mesh is None else dict(self.mesh.shape)
+
+    @property
+    def spans_processes(self) -> bool:
+        """Whether it is a mesh with devices of several processes."""
+        return self.mesh is not None and bool(self.mesh.is_multi_process)
 
     def place_of_input(self, shape: Sequence[int]) -> Place:
         """Where an input of this shape goes: its batch axis is split over a mesh, if it divides."""
@@ -148,12 +171,12 @@ class Device:
     def initial_key(self) -> CTensor:
         """The state of a random stream that starts from this thread's seed: uint32 (2,)."""
         with jax.ensure_compile_time_eval():
-            return jax.device_put(jax.random.PRNGKey(self.seed), self.home)
+            return put(jax.random.PRNGKey(self.seed), self.home)
 
     def sync(self) -> None:
         """Wait until everything that was started on this device is done."""
         # Programs run in the order in which they were started: wait for one more.
-        jax.device_put(np.zeros((), np.float32), self.home).block_until_ready()
+        put(np.zeros((), np.float32), self.home).block_until_ready()
         jax.effects_barrier()
 
     def host(self) -> Device:
@@ -272,13 +295,28 @@ def _no_graph(call: str, instead: str) -> str:
 timed_devices: set[Device] = set()
 """The devices whose models' steps are timed. The storeys above check it once for each step."""
 
-_device = cache(Device)  # one object per physical device
-
 
 def _number(place: jax.Device) -> int:
     """A device's number on this machine; jax numbers the devices of all processes."""
     number: int | None = place.local_hardware_id
     return place.id if number is None else number
+
+
+@cache
+def _gpu(number: int) -> Device:
+    """The GPU with this number on this machine, which is looked for when it is first used."""
+    return Device(partial(_find_gpu, number))
+
+
+def _find_gpu(number: int) -> jax.Device:
+    for gpu in _gpus():
+        if _number(gpu) == number:
+            return gpu
+    raise DeviceError(_no_gpu(f"GPU {number}"))
+
+
+def _first_cpu() -> jax.Device:
+    return jax.local_devices(backend="cpu")[0]
 
 
 @cache
@@ -354,7 +392,7 @@ def create_cpu_device() -> Device:
         >>> Tensor((2, 3), device.create_cpu_device()).device
         <Device cpu>
     """
-    return _device(jax.local_devices(backend="cpu")[0])
+    return Device(_first_cpu)
 
 
 def create_cuda_gpu() -> Device:
@@ -368,7 +406,7 @@ def create_cuda_gpu() -> Device:
 
 
 def create_cuda_gpu_on(id: int) -> Device:
-    """The GPU with this number. Raises DeviceError if there is none.
+    """The GPU with this number. Raises DeviceError if there is none, now or at its first use.
 
     Example:
         >>> gpus = [device.create_cuda_gpu_on(id) for id in device.get_gpu_ids()]
@@ -387,20 +425,20 @@ def create_cuda_gpus(num: int) -> list[Device]:
         raise ArgumentError(f"create_cuda_gpus: at least 1 GPU must be asked for, got {num}")
     if num > get_num_gpus():
         raise DeviceError(_no_gpu(f"{num} GPUs" if num > 1 else "a GPU"))
-    return [_device(gpu) for gpu in _gpus()[:num]]
+    return [_gpu(_number(gpu)) for gpu in _gpus()[:num]]
 
 
 def create_cuda_gpus_on(ids: list[int]) -> list[Device]:
-    """The GPUs with these numbers. Raises DeviceError if one is missing.
+    """The GPUs with these numbers. Raises DeviceError if one is missing, now or at its first use.
 
     Example:
         >>> gpus = device.create_cuda_gpus_on(device.get_gpu_ids())
     """
-    by_id = {_number(gpu): gpu for gpu in _gpus()}
-    missing = [id for id in ids if id not in by_id]
-    if missing:
-        raise DeviceError(_no_gpu(f"GPU {', '.join(map(str, missing))}"))
-    return [_device(by_id[id]) for id in ids]
+    if not all(map(gpus.is_expected, ids)):
+        missing = [id for id in ids if id not in get_gpu_ids()]
+        if missing:
+            raise DeviceError(_no_gpu(f"GPU {', '.join(map(str, missing))}"))
+    return [*map(_gpu, ids)]
 
 
 def _no_gpu(wanted: str) -> str:
@@ -418,7 +456,7 @@ def create_mesh(
     devices: Sequence[Device | jax.Device] | None = None,
     batch: str | Sequence[str] | None = "data",
 ) -> Device:
-    """Several devices of this process as one: a grid whose axes have names.
+    """Several devices as one: a grid whose axes have names.
 
     A Tensor on it is one array, of which each device has a part, or the whole. Inputs, as made by
     ``Tensor(data=x, device=mesh)``, are split along their first axis over ``batch``, if it can be
@@ -426,10 +464,15 @@ def create_mesh(
     :func:`singa.distributed.shard` spreads them. Where an array is changes no results, except for
     rounding: batch normalization too sees the whole batch.
 
+    After :func:`singa.distributed.initialize` a mesh as large as all devices of all processes spans
+    them; a smaller one is of this process's devices. On one that spans processes, each of these
+    runs the same operations, and gives the same whole arrays to Tensors, of which it keeps the
+    parts of its devices. A ``DataLoader(..., shard=True, device=mesh)`` makes only these parts.
+
     Args:
         axes: the names and sizes of the axes: ``{"data": 4, "model": 2}`` takes 8 devices.
-        devices: these, in the order of the grid, the last axis first; all GPUs here if not given,
-            or all CPU devices if there is no GPU.
+        devices: these, in the order of the grid, the last axis first; all GPUs if not given, or
+            all CPU devices if there is no GPU.
         batch: the axis, or axes, along which inputs are split; None to have them whole everywhere.
 
     Raises:
@@ -440,8 +483,10 @@ def create_mesh(
         >>> Tensor((4, 2), mesh).device
         <Device cpu[data=1]>
     """
-    places = (_gpus() or jax.local_devices(backend="cpu")) if devices is None else devices
+    places = _for_mesh(axes) if devices is None else devices
     mesh = mesh_of(axes, [d.jax_device if isinstance(d, Device) else d for d in places])
+    if len(mesh.local_devices) == 0:
+        raise ArgumentError("create_mesh: none of these devices is of this process")
     names = () if batch is None else (batch,) if isinstance(batch, str) else tuple(batch)
     for name in names:
         if name not in axes:
@@ -452,16 +497,27 @@ def create_mesh(
     return _mesh_device(mesh, names)
 
 
+def _for_mesh(axes: Mapping[str, int]) -> Sequence[jax.Device]:
+    """The devices of all processes, if these are what the axes need; or else those here."""
+    here = _gpus() or jax.local_devices(backend="cpu")
+    if jax.process_count() == 1:
+        return here
+    everywhere: list[jax.Device] = jax.devices(here[0].platform)
+    sizes = [*axes.values()] if isinstance(axes, Mapping) else []
+    is_all = all(isinstance(size, int) for size in sizes) and math.prod(sizes) == len(everywhere)
+    return everywhere if is_all else here
+
+
 @cache
 def _mesh_device(mesh: Mesh, batch: tuple[str, ...]) -> Device:
-    return Device(mesh.devices.flat[0], mesh, batch)
+    return Device(lambda: mesh.local_devices[0], mesh, batch)
 
 
 def _same_mesh(
     axes: dict[str, int], platform: str, numbers: list[int], batch: tuple[str, ...]
 ) -> Device:
     """A mesh that was pickled: of the devices with the same numbers."""
-    known = {place.id: place for place in jax.local_devices(backend=platform)}
+    known = {place.id: place for place in jax.devices(platform)}
     missing = [number for number in numbers if number not in known]
     if missing:
         raise DeviceError(

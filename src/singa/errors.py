@@ -14,8 +14,8 @@ from types import FrameType
 __all__ = [
     "ArgumentError", "BoundsError", "CaptureError", "CheckpointError", "CheckpointWarning",
     "DTypeError", "DataError", "DependencyError", "DeviceError", "DistributedError",
-    "GradientError", "NumericalError", "RecompilationWarning", "ReportError", "ShapeError",
-    "SingaError", "WorkerError",
+    "FormatWarning", "GradientError", "MeshWarning", "NumericalError", "RecompilationWarning",
+    "ReportError", "ShapeError", "SingaError", "SlowPrecisionWarning", "WorkerError",
 ]  # fmt: skip
 
 
@@ -166,8 +166,20 @@ class CheckpointWarning(UserWarning):
     """A part of a checkpoint was ignored: the optimizer here keeps no such state."""
 
 
+class FormatWarning(UserWarning):
+    """A model file of another library that other tools would refuse; its meaning is plain."""
+
+
+class MeshWarning(UserWarning):
+    """A batch that cannot be split over a mesh: each of the devices computes all of it."""
+
+
 class RecompilationWarning(UserWarning):
     """A step that is compiled again and again, and so runs slower than it would eagerly."""
+
+
+class SlowPrecisionWarning(UserWarning):
+    """A short type that saves no time on this processor."""
 
 
 def warn(message: str, category: type[Warning]) -> None:

@@ -9,7 +9,8 @@ fast they are computed, but not the numbers.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any, TypeAlias
 
 import jax
@@ -129,6 +130,67 @@ def is_on(array: Any, place: Place) -> bool:
     return bool(array.committed and sharding.device_set == place.device_set and mesh == place.mesh)
 
 
+exchanges: list[Callable[[str], None]] = []
+"""Called before processes exchange something outside of a step, with what it is."""
+
+
+def put(array: Any, place: Place) -> Any:
+    """An array on a device or a mesh.
+
+    If other processes have devices of the mesh, all of them have to give the same array, of which
+    each takes the parts of its devices. Nothing is sent, unless the array is on such a mesh now.
+    """
+    if isinstance(array, jax.core.Tracer):
+        return jax.device_put(array, place)
+    if isinstance(array, jax.Array) and not array.is_fully_addressable:
+        if getattr(place, "mesh", None) == getattr(array.sharding, "mesh", 0):
+            return jax.device_put(array, place)
+        array = gathered(array)
+    if isinstance(place, jax.Device) or place.is_fully_addressable:
+        return jax.device_put(array, place)
+    return assembled(np.asarray(array), place, 0, np.shape(array))
+
+
+def assembled(part: Any, place: Place, first: int, shape: Sequence[int]) -> Any:
+    """An array on a mesh of several processes, of which each gives the rows that it has.
+
+    Args:
+        part: the rows of this process: at least those that its devices have.
+        place: the placement of the whole.
+        first: the number of its first row in the whole array.
+        shape: of the whole array.
+    """
+
+    def shard(index: Any) -> Any:
+        if not index:
+            return part
+        rows = index[0].indices(shape[0])
+        return part[(slice(rows[0] - first, rows[1] - first), *index[1:])]
+
+    return jax.make_array_from_callback(tuple(shape), place, shard)
+
+
+def rows_here(place: Place, count: int) -> range:
+    """Of an array with so many rows, those that this process's devices have in this placement."""
+    found = place.addressable_devices_indices_map((count,)).values()
+    rows = [index[0].indices(count) for index in found]
+    return range(min(each[0] for each in rows), max(each[1] for each in rows))
+
+
+def gathered(array: Any) -> np.ndarray[Any, Any]:
+    """The values of a whole array; if a part is with other processes, all have to ask for it."""
+    if not (array.is_fully_addressable or array.is_fully_replicated):
+        for exchange in exchanges:
+            exchange(f"the values of {array.dtype}{array.shape}")
+        array = _everywhere(array.sharding.mesh)(array)
+    return np.asarray(array)
+
+
+@cache
+def _everywhere(mesh: Mesh) -> Callable[[Any], Any]:
+    return jax.jit(lambda array: array, out_shardings=NamedSharding(mesh, PartitionSpec()))
+
+
 def as_before(value: Any, before: Any) -> Any:
     """``value`` in the placement of the array that it replaces, if that is on the same mesh."""
     place, now = before.sharding, value.sharding
@@ -145,6 +207,20 @@ def whole_from(first: int, array: Any, mesh: Mesh) -> Any:
     free = [PartitionSpec.UNCONSTRAINED] * first
     spec = PartitionSpec(*free, *[None] * (array.ndim - first))
     return jax.lax.with_sharding_constraint(array, NamedSharding(mesh, spec))
+
+
+def as_parameter(shape: Sequence[int], param: Any) -> Place | None:
+    """Where a state of this shape goes that is split as its parameter; None if it has another one.
+
+    It may have further axes before those of the parameter, which are not split.
+    """
+    before = len(shape) - param.ndim
+    if before < 0 or tuple(shape[before:]) != param.shape:
+        return None
+    if not isinstance(param.sharding, NamedSharding):
+        return param.sharding
+    split = [()] * before + [*split_of(param)]
+    return NamedSharding(param.sharding.mesh, PartitionSpec(*[names or None for names in split]))
 
 
 class Part:

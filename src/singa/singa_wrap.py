@@ -20,10 +20,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from singa import device, distributed
+from singa.core.holding import changeable
 from singa.core.tensor import Tensor
 from singa.device import CTensor
 from singa.device import Device as Device
-from singa.errors import DTypeError
 
 __all__ = ["FUNCTIONS", "NcclIdHolder", "Platform"]
 
@@ -144,12 +144,8 @@ def _changing(name: str, change: Callable[..., Any], place: int) -> Callable[...
     """SINGA's function of this name, which changes the argument at this place."""
 
     def function(*args: Any) -> None:
-        if not isinstance(args[place], Tensor):
-            raise DTypeError(
-                f"{name}: a Tensor is expected, whose values are replaced; got "
-                f"{type(args[place]).__name__}. A CTensor cannot be modified: leave out the `.data`"
-            )
-        change(*args)
+        changed = changeable(args[place], name)
+        change(*args[:place], changed, *args[place + 1 :])
 
     return function
 

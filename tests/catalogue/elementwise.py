@@ -10,9 +10,13 @@ ROWS = {
     "sub": Row(ops.Sub, ops.sub, jnp.subtract, [(2, 1), (1, 3)]),
     "mul": Row(ops.Mul, ops.mul, jnp.multiply, [(3,), (2, 1, 3)]),
     "div": Row(ops.Div, ops.div, jnp.divide, [(2, 3), (2, 1)], POSITIVE),
-    "floor_divide": Row(ops.FloorDivide, ops.floor_divide, jnp.floor_divide, [(2, 3), (3,)]),
-    "remainder": Row(ops.Remainder, ops.remainder, jnp.remainder, [(2, 3), (3,)], POSITIVE),
-    "fmod": Row(ops.Fmod, ops.fmod, jnp.fmod, [(2, 3), (3,)]),
+    "floor_divide": Row(
+        ops.FloorDivide, ops.floor_divide, jnp.floor_divide, [(2, 3), (3,)], wide=True
+    ),
+    "remainder": Row(
+        ops.Remainder, ops.remainder, jnp.remainder, [(2, 3), (3,)], POSITIVE, wide=True
+    ),
+    "fmod": Row(ops.Fmod, ops.fmod, jnp.fmod, [(2, 3), (3,)], wide=True),
     "negative": Row(ops.Negative, ops.negative, jnp.negative, [(2, 3)]),
     "abs": Row(ops.Abs, ops.abs, jnp.abs, [(2, 3)]),
     "sign": Row(ops.Sign, ops.sign, jnp.sign, [(2, 3)]),

@@ -14,6 +14,10 @@ def plain_norm(x, scale, bias):
     return (x - mean) / jnp.sqrt(var + 1e-5) * scale[wide] + bias[wide]
 
 
+def in_halves(x, scale, bias):
+    return jnp.concatenate([plain_norm(half, scale, bias) for half in jnp.split(x, 2)])
+
+
 def plain_frozen(x, scale, bias):
     wide = (slice(None),) + (None,) * (x.ndim - 2)
     return x / jnp.sqrt(2 + 1e-5) * scale[wide] + bias[wide]
@@ -57,6 +61,10 @@ ROWS = {
     "batchnorm_2d of volumes": Row(
         ops.BatchNormalization2d, lambda *xs: ops.BatchNormalization2d(1e-5)(*xs)[0], plain_norm,
         [(2, 2, 2, 2, 3), (2,), (2,)],
+    ),
+    "batchnorm_2d of parts": Row(
+        ops.BatchNormalization2d, lambda *xs: ops.BatchNormalization2d(1e-5, 2)(*xs)[0], in_halves,
+        [(6, 3, 2), (3,), (3,)],
     ),
     "batchnorm_2d of volumes frozen": Row(
         ops.FrozenBatchNormalization2d, frozen, plain_frozen, [(2, 3, 2, 2, 2), (3,), (3,)]

@@ -14,10 +14,11 @@ NAMES = {
 
 ROWS = {
     name.lower(): Row(
-        getattr(ops, name), getattr(ops, name.lower()), getattr(jnp, plain), [(2, 3)], where
+        getattr(ops, name), getattr(ops, name.lower()), getattr(jnp, plain), [(2, 3)], where,
+        wide=plain in ("sin", "cos", "tan"),
     )
     for name, (plain, where) in NAMES.items()
-}
+}  # fmt: skip
 ROWS |= {
     "atan2": Row(ops.Atan2, ops.atan2, jnp.arctan2, [(2, 3), (3,)]),
     "hypot": Row(ops.Hypot, ops.hypot, jnp.hypot, [(2, 3), (2, 1)]),

@@ -8,7 +8,7 @@ import numpy as np
 
 import singa as package
 from singa import data
-from singa.engine import compilation_cache, memory, native
+from singa.engine import compilation_cache, dispatch, memory, native
 
 
 def test_json(singa):
@@ -22,6 +22,7 @@ def test_json(singa):
     assert "cpu" in found["devices"]
     assert found["x64"] is True
     assert found["allocator"] == memory.status
+    assert found["programs run"] == dispatch.status
     assert found["compilation cache"] == compilation_cache.status
     assert found["native kernels"] == native.status
     assert found["data"].keys() == {*data.NAMES}

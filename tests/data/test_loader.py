@@ -1,12 +1,14 @@
 """DataLoader: which samples are in which batch, and how batches are made; see test_workers too."""
 
+from itertools import chain
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from singa import device
-from singa.data import ArrayDataset, DataLoader, collate
+from singa.data import ArrayDataset, DataLoader, collate, loader, random_split
 from singa.data.batching import permutation
 from singa.errors import ArgumentError, ShapeError
 from singa.tensor import Tensor
@@ -64,6 +66,49 @@ def test_an_epoch_has_every_sample_once(length, batch_size, shuffle, seed, drop_
     seen = order(epoch)
     assert len(seen) == sum(sizes)
     assert len(set(seen)) == len(seen)
+
+
+@given(
+    ranks=st.integers(2, 5),
+    length=st.integers(5, 40),
+    batch_size=st.integers(5, 20),
+    shuffle=st.booleans(),
+    drop_last=st.booleans(),
+    epoch=st.integers(0, 3),
+)
+def test_ranks_share_the_batches_of_a_single_process(
+    ranks, length, batch_size, shuffle, drop_last, epoch
+):
+    drop_last &= length >= batch_size
+    options = (batch_size, shuffle, 7, drop_last)
+    dataset = random_split(numbered(length + 3), [length, 3])[0]
+    alone = [labels.tolist() for _, labels in DataLoader(dataset, *options).batches_of(epoch)]
+    parts = []
+    for rank in range(ranks):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(loader, "rank", lambda rank=rank: rank)
+            patch.setattr(loader, "world_size", lambda: ranks)
+            own = DataLoader(dataset, *options, shard=True)
+            parts.append([labels.tolist() for _, labels in own.batches_of(epoch)])
+            assert len(parts[-1]) == len(own)
+            assert len(own.example()[1]) == len(parts[-1][0])
+            assert own.sizes()[0] == len(own.example(whole=True)[1])
+            later = [labels.tolist() for _, labels in own.batches_of(epoch, 1)]
+            assert later == parts[-1][1:]
+    together = [[*chain(*batch)] for batch in zip(*parts, strict=True)]
+    if len(alone) > 1 and len(alone[-1]) < ranks:  # it does not suffice for all ranks
+        alone[-2:] = [alone[-2] + alone[-1]]
+    assert together == alone
+    for batch in zip(*parts, strict=True):
+        sizes = [*map(len, batch)]
+        assert min(sizes) >= max(max(sizes) - 1, 1)
+
+
+def test_fewer_samples_than_ranks_are_refused(monkeypatch):
+    monkeypatch.setattr(loader, "world_size", lambda: 5)
+    message = "4 samples in batches of 3 cannot be shared by 5 ranks: each needs one or more"
+    with pytest.raises(ArgumentError, match=message):
+        list(DataLoader(numbered(4), 3, shard=True))
 
 
 def test_without_shuffling_the_order_stays():

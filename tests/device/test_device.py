@@ -2,11 +2,15 @@ import os
 import pickle
 import subprocess
 import sys
+from pkgutil import ModuleInfo
+from resource import RUSAGE_SELF, getrusage
 
+import jax
+import jax.numpy as jnp
 import pytest
 
 from singa import device
-from singa.engine import memory
+from singa.engine import gpus, memory
 from singa.errors import ArgumentError, DeviceError, DTypeError
 
 HAS_GPU = device.get_num_gpus() > 0
@@ -60,6 +64,22 @@ def test_gpus_are_found_by_number():
     assert str(first.id()) in device.device_query(first.id(), verbose=True)
 
 
+def test_gpus_are_expected_where_the_driver_has_files_for_them(tmp_path, monkeypatch):
+    for name in ("nvidia0", "nvidia1", "nvidiactl", "nvidia-uvm"):
+        (tmp_path / name).touch()
+    monkeypatch.setattr(gpus, "FILES", tmp_path)
+    monkeypatch.setattr(gpus, "iter_modules", lambda places: [ModuleInfo(None, "xla_cuda12", True)])
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    platforms = jax.config.jax_platforms
+    jax.config.update("jax_platforms", None)
+    try:
+        assert [number for number in range(-1, 4) if gpus.is_expected(number)] == [0, 1]
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+        assert [number for number in range(4) if gpus.is_expected(number)] == [0]
+    finally:
+        jax.config.update("jax_platforms", platforms)
+
+
 def test_unknown_names_numbers_and_types_are_refused_with_words():
     with pytest.raises(DeviceError, match="no device is named 'tpu'; cpu, cuda or cuda:N"):
         device.device_named("tpu")
@@ -73,39 +93,28 @@ def test_unknown_names_numbers_and_types_are_refused_with_words():
         device.as_dtype("int128")
 
 
-def test_the_allocator_can_be_left_alone():
-    script = "from singa.engine import memory; print(memory.status)"
-    environment = {**os.environ, "SINGA_MALLOC": "0"}
+def test_the_allocator_and_threads_can_be_left_alone():
+    script = (
+        "from singa.engine import dispatch, memory; import jax\n"
+        "print(memory.status, dispatch.status, jax.config.read('jax_cpu_enable_async_dispatch'))"
+    )
+    environment = {**os.environ, "SINGA_MALLOC": "0", "SINGA_ASYNC": "1"}
     run = [sys.executable, "-c", script]
     said = subprocess.run(run, env=environment, capture_output=True, text=True, check=True).stdout
-    assert said.strip() == "off (SINGA_MALLOC=0)"
+    assert said.strip() == "off (SINGA_MALLOC=0) in another thread (SINGA_ASYNC=1) True"
 
 
-class Lowered:
-    """Stands for a program that XLA compiles; it returns the options."""
+@pytest.mark.skipif(not memory.status.startswith("on"), reason="for glibc")
+def test_a_large_program_needs_no_new_memory():
+    def step(x):
+        return sum(jnp.sort(jnp.roll(x, i, 1), 1)[:, ::-1] * x for i in range(6)).sum()
 
-    def compile(self, options=None):
-        os.write(2, b"W1 heap.cc:2] Alloc buffer size 3 larger than the per-heap size limit 2\n")
-        return options
-
-
-def test_large_programs_get_their_memory_in_blocks(monkeypatch, capfd):
-    megabyte = 2**20
-    blocks = {"xla_multiheap_size_constraint_per_heap": 60 * megabyte}
-    monkeypatch.setattr(memory, "status", "on (glibc mallopt)")
-    assert memory.compiled(Lowered(), [10 * megabyte] * 3) is None
-    assert memory.compiled(Lowered(), [10 * megabyte] * 30) == blocks
-    assert "size limit" in capfd.readouterr().err
-    assert memory.compiled(Lowered(), [100 * megabyte] * 30) == blocks
-    assert capfd.readouterr().err == ""
-    monkeypatch.setattr(memory, "status", "off (SINGA_MALLOC=0)")
-    assert memory.compiled(Lowered(), [10 * megabyte] * 30) is None
-
-
-def test_only_the_lines_about_large_arrays_are_left_out(capfd):
-    with memory._without_lines(b"larger than"):
-        os.write(2, b"first\nthis is larger than that\nlast")
-    assert capfd.readouterr().err == "first\nlast"
+    step, x = jax.jit(step), jnp.ones((4096, 2048))  # 32 MiB, and several of that size inside
+    for _ in range(3):
+        step(x).block_until_ready()
+    before = getrusage(RUSAGE_SELF).ru_minflt
+    step(x).block_until_ready()
+    assert getrusage(RUSAGE_SELF).ru_minflt - before < 2000  # pages; 32 MiB are 8,192
 
 
 def _cache_status(**environment):

@@ -279,9 +279,12 @@ def kill_rank_1() -> None:
 
 
 def exit_on_rank_1(address: str, rank: str) -> None:
-    """In the order of SINGA's programs: the optimizer first, and then the connection."""
-    sgd = opt.SGD(0.1)
+    """In the order of SINGA's programs: the device and the optimizer before the connection."""
+    dev = get_default_device()
+    dev.SetRandSeed(0)
+    sgd = opt.SGD(0.1, momentum=0.9)
     sgd = opt.DistOpt(sgd, nccl_id=address, local_rank=int(rank), world_size=2)
+    assert sgd.all_reduce(Tensor((2,), dev).set_value(1.0)).to_numpy().tolist() == [2, 2]
     if sgd.global_rank == 1:
         os._exit(7)
     time.sleep(60)

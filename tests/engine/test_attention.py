@@ -121,7 +121,7 @@ def inputs(draw):
 
 @ways
 @pytest.mark.slow
-@settings(max_examples=12)
+@settings(max_examples=6)
 @given(drawn=inputs())
 def test_it_is_the_formula(way, drawn, monkeypatch):
     causal, scale, xs = drawn

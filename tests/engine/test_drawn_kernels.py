@@ -21,7 +21,7 @@ from singa.operation import (
     MaxPooling2d,
 )
 
-few = settings(max_examples=30)
+few = settings(max_examples=12)
 # Around the widths of vector registers, and the number of threads.
 channels = st.sampled_from([1, 2, 3, 4, 8, 15, 16, 17, 33])
 sizes = st.integers(1, 9)
@@ -54,7 +54,7 @@ def convolutions(draw):
 
 @built
 @pytest.mark.slow
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(drawn=convolutions())
 def test_convolution(drawn, monkeypatch):
     configuration, arrays = drawn
@@ -66,7 +66,7 @@ def test_convolution(drawn, monkeypatch):
 
 @built
 @pytest.mark.slow
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(drawn=convolutions())
 def test_transposed_convolution(drawn, monkeypatch):
     (strides, padding, dilations, groups), (x, w, *_) = drawn

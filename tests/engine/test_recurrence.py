@@ -80,7 +80,7 @@ def agree(ones, others, rtol=2e-5):
 
 @pytest.mark.slow
 @every_cell
-@settings(max_examples=5)
+@settings(max_examples=3)
 @given(drawn=st.data())
 def test_values_and_gradients(cell, drawn):
     draw = drawn.draw

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from singa import model, tensor
+from singa.core.watching import local
 from singa.tensor import Tensor
 
 pytestmark = pytest.mark.usefixtures("optimized")
@@ -52,6 +53,7 @@ def interrupted(count, seed, sequential=False):
     for _ in range(2):  # the second time the latest Tensor is one that a step has made
         net(x)
     came, waiting, over = [0], threading.Event(), threading.Event()
+    blocks = vars(local).copy()
 
     def interrupt():
         sent, when = 0, 0.0
@@ -76,6 +78,7 @@ def interrupted(count, seed, sequential=False):
                 came[0] += 1
                 numbers = net.numbers()  # raises if an array was given away and is in no Tensor
                 assert len(numbers) == 1, f"after {came[0]} interrupts: {numbers}"
+                assert vars(local) == blocks, f"after {came[0]} interrupts a block goes on"
     finally:
         over.set()
         waiting.set()

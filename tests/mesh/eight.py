@@ -6,6 +6,7 @@ Each function of :data:`CHECKS` compares training on a mesh with training on one
 from __future__ import annotations
 
 import copy
+import importlib.util
 import os
 import pickle
 import re
@@ -22,8 +23,26 @@ import numpy as np
 import pytest
 
 from layer.test_table import ROWS
-from singa import Tensor, autograd, data, device, distributed, layer, model, models, opt, train
-from singa.errors import ArgumentError, DeviceError
+from singa import (
+    Tensor,
+    autograd,
+    data,
+    device,
+    distributed,
+    layer,
+    model,
+    models,
+    opt,
+    sonnx,
+    train,
+)
+from singa.errors import (
+    ArgumentError,
+    CheckpointError,
+    DependencyError,
+    DeviceError,
+    MeshWarning,
+)
 
 CPU = device.get_default_device()
 LINE = device.create_mesh({"data": 8})
@@ -291,6 +310,39 @@ def exchanges() -> None:
 
 
 @check
+def collectives() -> None:
+    """Reports say what the devices exchange: the sums of gradients, the parts of parameters."""
+    net, xs = net_on(LINE)
+    net(*xs)
+    sizes = {name: p.memsize() for name, p in net.get_params().items()}
+    found = net.collectives()
+    assert {(row.kind, row.axes, row.devices) for row in found.rows} == {
+        ("all-reduce", ("data",), 8)
+    }
+    moments = 4 * 16 * 3  # batch norm's: the mean and the variance, and one more
+    total = sum(row.bytes for row in found.rows)
+    assert sum(sizes.values()) < total <= sum(sizes.values()) + 2 * moments
+    assert found.sent == 2 * 7 / 8 * total
+    owners = {key: size for row in found.rows for key, size in row.parts}
+    assert owners["backward", "Affine", 2] in (sizes["fc2.W"], sizes["fc2.b"])
+    columns = distributed.tensor_parallel("model", outputs=["fc1"], inputs=["fc2"])
+    net, xs = net_on(GRID, columns, distributed.fully_sharded())
+    net(*xs)
+    rows = net.collectives().rows
+    gathered = [r for r in rows if any(key and key[1] == "GatherParameter" for key, _ in r.parts)]
+    assert {row.kind for row in gathered} == {"all-gather"}
+    assert {row.axes for row in gathered} == {("data",)}
+    assert sizes["fc1.W"] // 2 in {row.bytes for row in gathered}  # half of the columns
+    assert {row.axes for row in rows} >= {("data",), ("model",)}
+    assert "all-reduce" in str(net.collectives())
+    net.draw_graph("spread.svg")
+    assert re.search(r"all-gather [\d.]+ \w+ over data", Path("spread.svg").read_text())
+    with net.profile(skip=0, limit=1) as profile:
+        net(*xs)
+    assert any("over model" in each for row in profile.rows for each in row.exchanges)
+
+
+@check
 def constants() -> None:
     """What a step or a layer makes for itself is whole on each device."""
     found = []
@@ -343,6 +395,70 @@ def before_the_parameters_are_made() -> None:
     found = losses(net, [x, Tensor(data=Y, device=LINE)])
     other, xs = net_on(LINE, distributed.fully_sharded())
     assert (shards(other), losses(other, xs)) == (shards(net), found)
+    for run in (lambda net: net.compile([x]), lambda net: net.forward(x)):
+        net = Net()
+        distributed.shard(net, {"fc1.W": (None, "data"), "fc3.*": ("data",)})
+        with pytest.raises(ArgumentError, match=re.escape("no parameter matches 'fc3.*'")):
+            run(net)
+
+
+@check
+def undivided_batches() -> None:
+    """A batch that the mesh does not divide is computed as a whole by each device, with a word."""
+    expected = net_on(CPU)[0](*[Tensor(data=array[:12]) for array in (X, Y)])[1]
+    net, _ = net_on(LINE)
+    some = [Tensor(data=array[:12], device=LINE) for array in (X, Y)]
+    with pytest.warns(MeshWarning, match="a batch of 12 cannot be split into 8 equal parts along"):
+        same(net(*some)[1], expected)
+    net(*[Tensor(data=array[:20], device=LINE) for array in (X, Y)])  # once for each model
+
+
+@check
+def lbfgs() -> None:
+    """It runs eagerly; its history is spread as the parameters are."""
+    found = []
+    for where, rules in ((CPU, ()), (GRID, (drawn(3),))):
+        net, xs = net_on(where, *rules)
+        net.dropout.ratio = 0.0
+        lbfgs = opt.LBFGS(line_search_fn="strong_wolfe", max_iter=3, history_size=3)
+
+        def loss(net: Net = net, xs: list[Tensor] = xs) -> Tensor:
+            return autograd.softmax_cross_entropy(net.forward(xs[0]), xs[1])
+
+        found.append([lbfgs.step(loss).item() for _ in range(2)])
+    same(found[1], found[0], 1e-3)
+    for name, p in net.get_params().items():
+        history = lbfgs.get_states({p: name for name, p in net.get_params().items()})
+        assert distributed.placement(history[f"{name}:steps"])[1:] == distributed.placement(p)
+
+
+@check
+def onnx_files() -> None:
+    """A spread model is exported as a whole one; what is read trains on a mesh, in parts."""
+    net, xs = net_on(GRID, drawn(7))
+    net.eval()
+    expected = net(xs[0]).to_numpy()
+    net.export("spread.onnx", xs[:1])
+    found = []
+    for where in (CPU, GRID):
+
+        class Read(sonnx.SONNXModel):
+            def train_one_batch(self, x: Tensor, y: Tensor) -> Tensor:
+                loss = autograd.softmax_cross_entropy(self.forward(x)[0], y)
+                self.optimizer(loss)
+                return loss
+
+        read, xs = Read("spread.onnx", where), [Tensor(data=each, device=where) for each in (X, Y)]
+        read.set_optimizer(opt.SGD(0.1, momentum=0.9))
+        read.compile(xs[:1], is_train=False, use_graph=True)
+        if where is GRID:
+            distributed.shard(read, drawn(8))
+        before = shards(read)
+        same(read(xs[0])[0], expected)
+        read.train()
+        found.append([read(*xs).item() for _ in range(3)])
+        assert shards(read) == before
+    same(found[1], found[0])
 
 
 @check
@@ -393,6 +509,61 @@ def checkpoints() -> None:
             assert distributed.placement(state) == distributed.placement(param)
 
 
+def kept(net: model.Model) -> dict[str, np.ndarray]:
+    """All that a checkpoint has."""
+    states = net.states_to_save({})
+    return {name: array for arrays in states.values() for name, array in arrays.items()}
+
+
+@check
+def checkpoints_in_parts() -> None:
+    """Written by orbax, of all optimizers; bit for bit onto other meshes, and one device."""
+    if importlib.util.find_spec("orbax") is None:
+        net, _ = net_on(GRID)
+        with pytest.raises(DependencyError, match=re.escape("pip install 'singa-xla[orbax]'")):
+            net.save_states("parts", sharded=True)
+        return
+    net = optimized(GRID, drawn(2))
+    rng = np.random.default_rng(0)
+    expected = kept(net)
+    aux = {"epoch": Tensor(data=3), "mask": Tensor(data=X, device=GRID)}
+    net.save_states("parts", aux, sharded=True, background=True)
+    for _ in range(2):  # goes on, and writes over its arrays
+        net(Tensor(data=rng.normal(size=(8, 16)).astype(np.float32), device=GRID))
+    net.wait_until_saved()
+    for where, rules in ((CPU, None), (LINE, distributed.fully_sharded()), (GRID, drawn(9))):
+        other = Optimizers()
+        x = Tensor(data=np.ones((8, 16), np.float32), device=where)
+        other.compile([x], use_graph=True)
+        if rules:
+            distributed.shard(other, rules)
+        before = shards(other)
+        found = other.load_states("parts")
+        assert (found["epoch"].item(), found["mask"].shape) == (3, X.shape)
+        assert shards(other) == before
+        found = kept(other)
+        assert found.keys() == expected.keys()
+        for name, array in expected.items():
+            np.testing.assert_array_equal(found[name], array, err_msg=name)
+        names = {p: name for name, p in other.get_params().items()}
+        states = other.all["Adam"].get_states(names)
+        for name, split in before.items():
+            if f"{name}:mean" in states:
+                assert distributed.placement(states[f"{name}:mean"]) == split
+        other(x)
+    net.load_states("parts")  # as it was: others use it too
+    net.save_states("parts", sharded=True, overwrite=True)
+    assert sorted(path.name for path in Path().glob("*parts*")) == ["parts"]
+    refused = [
+        (lambda: net.save_states("parts", sharded=True), FileExistsError, "overwrite=True"),
+        (lambda: net_on(GRID)[0].load_states("parts"), CheckpointError, "of another model"),
+        (lambda: net.load_states("."), CheckpointError, "not a checkpoint"),
+    ]
+    for call, kind, words in refused:
+        with pytest.raises(kind, match=words):
+            call()
+
+
 @check
 def copies() -> None:
     net, xs = net_on(GRID, drawn(6))
@@ -415,6 +586,51 @@ def moves() -> None:
         w = Tensor(data=X, device=LINE, stores_grad=True)
         y = (w.to(GRID) * 2.0).sum()
         same(autograd.grad(y, w), np.full_like(X, 2))
+
+
+@check
+def statistics_of_parts() -> None:
+    """Batch norm by each device's own statistics is that of the parts, one by one."""
+    images = np.random.default_rng(2).normal(size=(16, 3, 2, 2)).astype(np.float32)
+    weights = np.random.default_rng(3).normal(size=images.shape).astype(np.float32)
+    autograd.training = True
+
+    def run(xs: np.ndarray, ws: np.ndarray, where: Any, options: Any) -> list[np.ndarray]:
+        norm, x = layer.BatchNorm2d(**options), Tensor(data=xs, device=where, stores_grad=True)
+        y = norm(x)
+        grads = autograd.grad((y * Tensor(data=ws, device=where)).sum(), [x, norm.scale, norm.bias])
+        return [t.to_numpy() for t in (y, *grads, norm.running_mean, norm.running_var)]
+
+    for where, count in ((LINE, 8), (GRID, 4)):
+        options = {"unbiased": where is GRID}
+        parts = [
+            run(x, w, CPU, options)
+            for x, w in zip(np.split(images, count), np.split(weights, count), strict=True)
+        ]
+        y, dx, dscale, dbias, mean, var = zip(*parts, strict=True)
+        expected = [np.concatenate(y), np.concatenate(dx), sum(dscale), sum(dbias)]
+        expected += [sum(mean) / count, sum(var) / count]
+        found = run(images, weights, where, {**options, "synchronized": False})
+        for one, other in zip(found, expected, strict=True):
+            same(one, other)
+    assert not np.allclose(run(images, weights, LINE, {})[0], expected[0], atol=0.1)
+
+
+@check
+def exchanges_of_batch_norm() -> None:
+    """The statistics of parts need no exchange, before those of the gradients."""
+    for synchronized in (True, False):
+        net, xs = Net(), [Tensor(data=X, device=LINE), Tensor(data=Y, device=LINE)]
+        net.norm = layer.BatchNorm1d(synchronized=synchronized)
+        net.compile(xs[:1], use_graph=True)
+        net(*xs)
+        sums = [key for row in net.collectives().rows for key, _ in row.parts if key]
+        between = ("backward", "BatchNormalization2d", 1)
+        exchanged = [r for r in net.collectives().rows if any(key == between for key, _ in r.parts)]
+        assert ("forward", "BatchNormalization2d", 1) in sums
+        # If it is synchronized, dx waits for the sums; else they go with the other gradients.
+        assert (len(net.collectives().rows) >= 4) == synchronized, str(net.collectives())
+        assert exchanged
 
 
 @check

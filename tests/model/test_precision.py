@@ -1,10 +1,14 @@
 """Mixed precision: the type in which each operation computes, and loss scaling for float16."""
 
+import warnings
+
 import numpy as np
 import pytest
 
 from singa import autograd, device, layer, model, opt, tensor
-from singa.errors import ArgumentError, DTypeError
+from singa.engine import native
+from singa.errors import ArgumentError, DTypeError, SlowPrecisionWarning
+from singa.tape.precision import _warn, as_precision, warn_where_slow
 from singa.tensor import Tensor
 
 CPU = device.get_default_device()
@@ -275,3 +279,27 @@ def test_inputs_of_a_short_type_make_a_model_of_that_type(dtype, graph):
     losses = [net(x, y)[1].item() for _ in range(12)]
     assert {p.dtype for p in net.get_params().values()} == {np.dtype(dtype)}
     assert losses[-1] < losses[0] / 4
+
+
+@pytest.mark.parametrize(
+    ("precision", "instructions", "kernels", "words"),
+    [
+        ("float32", False, False, None),
+        ("bfloat16", True, True, None),
+        ("bfloat16", False, True, "1.0 to 1.2 times"),
+        ("float16", True, True, "1.0 to 1.2 times"),
+        ("bfloat16", False, False, "up to 6 times"),
+    ],
+)
+def test_that_it_saves_no_time_is_said_once(
+    precision, instructions, kernels, words, monkeypatch, recwarn
+):
+    monkeypatch.setattr(native, "multiplies_bfloat16", instructions)
+    monkeypatch.setattr(native, "available", kernels)
+    _warn.cache_clear()
+    warnings.simplefilter("always")
+    for _ in range(2):
+        warn_where_slow(as_precision(precision), CPU)
+    assert [w.category for w in recwarn] == [SlowPrecisionWarning] * (words is not None)
+    assert words is None or words in str(recwarn[0].message)
+    _warn.cache_clear()

@@ -260,7 +260,7 @@ def indices(draw):
     return shape, tuple(parts)
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(indices())
 def test_indexing_is_numpys(drawn):
     shape, index = drawn

@@ -19,21 +19,24 @@ from singa.device import DTYPES, real_type
 from singa.graph import Capture, Steps
 from singa.tensor import Tensor
 
+pytestmark = pytest.mark.row_by_row("name")
 every_row = pytest.mark.parametrize("name", TABLE)
 compiled_rows = pytest.mark.parametrize("name", [n for n, r in TABLE.items() if r.op.traceable])
 ROWS_OF = {row.op: [n for n, r in TABLE.items() if r.op is row.op] for row in TABLE.values()}
 HALVES = ["float16", "bfloat16"]
 TYPES = {
-    name: ["float64", "float32", *(HALVES if len(rows) == 1 else [HALVES[i % 2]])]
-    for rows in ROWS_OF.values()
-    for i, name in enumerate(rows)
+    name: ["float64", "float32", *([HALVES[i // 4 % 2]] if name == rows[0] else [])]
+    for i, rows in enumerate(ROWS_OF.values())
+    for name in rows
 }
-"""An operation's rows take turns with the two short types; if it has one row, that takes both."""
+"""Operations take turns with the two short types, in the first of their rows."""
 
 BY_KERNELS = {rows[0]: TYPES[rows[0]][1:][i % 2] for i, rows in enumerate([*ROWS_OF.values()][::2])}
 """Rows of which one more type than float64 is computed by kernels, besides the step."""
 
-TWICE = [name for name, row in TABLE.items() if row.op.traceable and row.twice]
+FIRST = {rows[0] for rows in ROWS_OF.values()}
+TWICE = [n for n, row in TABLE.items() if n in FIRST and row.op.traceable and row.twice]
+"""The first row of each operation: the others differ from it in what both derivatives take over."""
 TWICE_EAGERLY = TWICE[::40]
 """The others are differentiated twice in the step, which is compiled sooner than five kernels.
 

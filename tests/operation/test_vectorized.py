@@ -14,6 +14,9 @@ NUMBERS = np.float32([*EDGES, *RNG.normal(size=500), *SIZES, *-SIZES])
 SHARES = np.float32([0, 1, *RNG.uniform(0, 1, 500), *10.0 ** RNG.uniform(-30, 0, 500)])
 SINES = np.float32([*EDGES, *SHARES, *-SHARES, *(1 - SHARES)])
 NEAR_HALF = np.float32(0.5 + 10.0 ** RNG.uniform(-7, -1, 200) * RNG.choice([-1, 1], 200))
+QUARTERS = np.arange(-1000, 1000) * np.pi / 2
+ANGLES = np.float32([*RNG.uniform(-5e5, 5e5, 1000), *QUARTERS, *RNG.normal(size=500), 0, np.nan])
+WHOLE = np.float32([*np.arange(-300, 300), 0.5, np.inf, -np.inf, np.nan, 1e5])
 ODDS = np.float32([-0.0, -1, 2, np.inf, np.nan, *SHARES, *NEAR_HALF])
 
 
@@ -48,6 +51,15 @@ def turns(x):
         (vectorized.erfcx, special.erfcx, [NUMBERS]),
         (vectorized.erfcx_slope, erfcx_slope, [NUMBERS[~(abs(NUMBERS) > 100)]]),
         (lambda x: jax.numpy.stack(vectorized.turns(x)), turns, [NUMBERS[abs(NUMBERS) < 1e6]]),
+        (vectorized.sin, np.sin, [ANGLES]),
+        (vectorized.cos, np.cos, [ANGLES]),
+        (vectorized.tan, np.tan, [ANGLES]),
+        (vectorized.sin, np.sin, [NUMBERS]),  # some of them are beyond the range of the polynomials
+        (vectorized.fmod, np.fmod, [*np.float32(np.meshgrid(EDGES, EDGES))]),
+        (vectorized.fmod, np.fmod, [ANGLES, RNG.permutation(ANGLES)]),
+        (vectorized.remainder, np.mod, [WHOLE, RNG.permutation(WHOLE)]),
+        (vectorized.floor_divide, np.floor_divide, [WHOLE, RNG.permutation(WHOLE)]),
+        (lambda x: vectorized.normal(x)[0], special.ndtr, [NUMBERS[abs(NUMBERS) < 2]]),
     ],
 )
 def test_the_last_places_are_right_and_so_are_zeros_infinities_and_nan(function, oracle, xs):
@@ -64,7 +76,7 @@ def test_the_last_places_are_right_and_so_are_zeros_infinities_and_nan(function,
     same = (ours == expected) | np.isnan(expected)
     assert (error[~same] / place[~same]).max(initial=0) <= 6
     zeros = (expected == 0) & (np.abs(ours) == 0)
-    if oracle in (np.arctan, np.arctan2):
+    if oracle in (np.arctan, np.arctan2, np.sin, np.tan, np.fmod):
         np.testing.assert_array_equal(np.signbit(ours[zeros]), np.signbit(expected[zeros]))
 
 

@@ -54,6 +54,7 @@ def both(
     given = {f"x{i}": x for i, x in enumerate(inputs) if x is not None and i not in fixed}
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
+    options.intra_op_num_threads = 1  # a quantized LSTM rounds the rows of each thread together
     session = onnxruntime.InferenceSession(
         model.SerializeToString(), options, ["CPUExecutionProvider"]
     )

@@ -1,10 +1,12 @@
-"""Loops of older files, beside onnxruntime."""
+"""Loops of older files, beside onnxruntime, and loops in loops."""
 
 import numpy as np
 import onnx.parser
 import onnxruntime
+import pytest
 
-from singa.sonnx import SONNXModel
+from singa.errors import FormatError
+from singa.sonnx import SONNXModel, bounds
 from singa.tensor import Tensor
 
 OF_BATCHES = """<ir_version: 3, opset_import: ["" : 8]>
@@ -34,3 +36,34 @@ def test_scan_of_a_batch():
     ours = SONNXModel(model).forward(*(Tensor(data=x, requires_grad=False) for x in xs))
     for a, b in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(a.to_numpy(), b, 1e-6)
+
+
+NESTED = """<ir_version: 8, opset_import: ["" : 18]>
+net (float[1] x) => (float[1] y) {
+    five = Constant <value = int64 {5}> ()
+    yes = Constant <value = bool {1}> ()
+    y = Loop (five, yes, x) <
+        body = outer (int64 i, bool c, float[1] a) => (bool d, float[1] b) {
+            d = Identity(c)
+            b = Loop (five, c, a) <
+                body = inner (int64 j, bool e, float[1] p) => (bool f, float[1] q) {
+                    f = Identity(e)
+                    q = Add(p, p)
+                }
+            >
+        }
+    >
+}"""
+
+
+@pytest.mark.parametrize("most", [29, 30])
+def test_the_steps_of_loops_in_loops_are_bounded_together(most, monkeypatch):
+    monkeypatch.setattr(bounds, "MOST_STEPS_IN_ALL", most)
+    model = SONNXModel(onnx.parser.parse_model(NESTED))
+    x = Tensor(data=np.ones(1, np.float32), requires_grad=False)
+    for _ in range(2):  # each run counts for itself
+        if most < 30:
+            with pytest.raises(FormatError, match="all loops together take over 29 steps"):
+                model.forward(x)
+        else:
+            assert model.forward(x)[0].item() == 2**25

@@ -8,8 +8,9 @@ import numpy as np
 import onnx
 import onnx.parser
 import pytest
+from onnxruntime import InferenceSession
 
-from singa import autograd, opt
+from singa import autograd, opt, sonnx
 from singa.sonnx import SONNXModel
 from singa.tensor import Tensor
 
@@ -29,6 +30,8 @@ GRADIENTS = {
         "bi": (1.36623, 2.74825, 0.54367),
     },
 }  # fmt: skip
+TURNED = {"val_0": (1, 0), "const_0": (2, 3, 1, 0)}
+"""Axes of parameters that are not in the layout of the network's source."""
 ONES, ZEROS = np.ones(4, np.float32), np.zeros(4, np.float32)
 
 
@@ -65,7 +68,7 @@ def check_gradients(case, model, x, names):
         found = {id(p): g.to_numpy() for p, g in autograd.backward(loss)}
     for name, p in model.get_params().items():
         theirs = GRADIENTS[case][names[name]]
-        ours = found[id(p)].T if name == "val_0" else found[id(p)]
+        ours = found[id(p)].transpose(TURNED.get(name, [*range(p.ndim)]))
         ours = (ours.sum(), np.abs(ours).sum(), ours.reshape(-1)[1])
         np.testing.assert_allclose(ours, theirs, 1e-4, 2e-5, err_msg=name)
 
@@ -143,6 +146,52 @@ def test_kernels_of_keras_behind_a_transpose():
         initial,
     )
     check_gradients("keras", model, wave(2, 4, 4, 3), {"const_0": "k", "const_1": "b"})
+    assert model.get_params()["const_0"].shape == (2, 3, 3, 3)
+    assert [node.kind for node in model.onnx_graph.nodes[:3]] == ["Transpose", "Conv", "Transpose"]
+
+
+def test_kernels_of_keras_are_turned_once_and_exported_as_they_are():
+    """A depthwise kernel is reshaped too; a kernel that has another use stays."""
+    initial = {
+        "deep": wave(2, 3, 2, 1), "shape": number([0, 3, 1, -1], np.int64),
+        "more": wave(2, 1, 2, 2, at=1.0), "pads": number([0, 0, 0, 0, 0, 0, 1, 1], np.int64),
+    }  # fmt: skip
+    text = """net (float[2, 2, 4, 5] x) => (float[2, 2, 3, 3] y, float[2, 2, 2, 1] z) {
+        reshaped = Reshape(deep, shape)
+        d = Transpose <perm = [3, 2, 0, 1]> (reshaped)
+        c = Conv <group = 2> (x, d)
+        wide = Pad(c, pads)
+        m = Transpose <perm = [0, 1, 3, 2]> (more)
+        e = Conv <group = 2> (wide, m)
+        y = Relu(e)
+        z = Transpose <perm = [0, 3, 2, 1]> (more)
+    }"""
+    model = read(text, initial, Trained)
+    kinds = [node.kind for node in model.onnx_graph.nodes]
+    assert kinds == ["Conv", "Pad", "Transpose", "Conv", "Relu", "Transpose"]
+    assert model.get_params()["deep"].shape == (2, 1, 2, 3)
+    proto = onnx.parser.parse_model(f'<ir_version: 10, opset_import: ["" : 20]> {text}')
+    proto.graph.initializer.extend(
+        [onnx.numpy_helper.from_array(array, name) for name, array in initial.items()]
+    )
+    x = Tensor(data=wave(2, 2, 4, 5))
+    expected = onnx_results(proto, x)
+    model.set_optimizer(opt.SGD(0.1))
+    for _ in range(2):
+        made = sonnx.to_onnx([x], model)
+        assert [i.dims for i in made.graph.initializer if i.name == "deep"] == [[2, 1, 2, 3]]
+        for ours, theirs, e in zip(model.forward(x), onnx_results(made, x), expected, strict=True):
+            np.testing.assert_allclose(ours.to_numpy(), theirs, 1e-5, 1e-6)
+            np.testing.assert_allclose(theirs, e, 1e-5, 1e-6)
+        model.compile([x], is_train=True, use_graph=True)
+        model(x, Tensor(data=wave(2, 2, 3, 3, at=2.0)))
+        expected = [y.to_numpy() for y in model.forward(x)]
+
+
+def onnx_results(proto, x):
+    """The outputs of onnxruntime."""
+    session = InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
+    return session.run(None, {"x": x.to_numpy()})
 
 
 def test_steps_of_a_sequence_share_a_bias():

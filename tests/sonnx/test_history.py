@@ -10,6 +10,7 @@ from onnxruntime import InferenceSession
 from singa import autograd, layer, opt, sonnx
 from singa.errors import ArgumentError, FormatError
 from singa.sonnx.history import history
+from singa.tape import operation
 from singa.tensor import Tensor
 
 RNG = np.random.default_rng(0)
@@ -102,3 +103,16 @@ def test_nothing_is_kept_when_the_results_are_gone():
     del y
     gc.collect()
     assert len(history._made) == before
+
+
+def test_calls_are_not_noted_unless_training_was_turned_on():
+    noted = autograd.Operation.__call__
+    autograd.training = False
+    assert autograd.Operation.__call__ is operation._call
+    x = Tensor(data=[1.0], stores_grad=True)
+    with autograd.enable_grad():
+        y = x * 2
+    assert history.of(y) is None
+    autograd.training = True
+    assert autograd.Operation.__call__ is noted
+    assert history.of(x * 2) is not None

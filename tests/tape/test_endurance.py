@@ -49,41 +49,27 @@ def resident():
 
 
 def growth(use_graph):
-    """By how many bytes the process grows in 9,000 steps, after 1,000."""
+    """By how many bytes the process grows in 4,000 steps, after 1,000."""
     net, x, t = made(16, use_graph)
     for _ in range(1000):
         net(x, t)
     before = resident()
-    for _ in range(9000):
+    for _ in range(4000):
         loss = net(x, t)
     assert np.isfinite(loss.item())
     return resident() - before
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux's /proc")
-@pytest.mark.parametrize("use_graph", [False, True])
-def test_ten_thousand_steps_do_not_make_the_process_grow(use_graph):
+def test_thousands_of_steps_do_not_make_the_process_grow():
     # In a process of its own: what other tests have left there is freed at any time.
-    code = f"from tape.test_endurance import growth; print(growth({use_graph}))"
+    code = "from tape.test_endurance import growth; print(growth(False), growth(True))"
     tests = Path(__file__).parent.parent
     found = subprocess.run(
         [sys.executable, "-c", code], cwd=tests, check=True, capture_output=True, text=True
     )
-    assert int(found.stdout) < 2**23  # less than a kilobyte for each step
-
-
-def test_a_chain_of_a_hundred_thousand_operations():
-    a = Tensor(data=np.ones(2), stores_grad=True)
-    autograd.training = True
-    try:
-        y = a
-        for _ in range(100_000):
-            y = y + 1e-5
-        assert autograd.gradients(y, np.ones(2))[a].to_numpy().tolist() == [1, 1]
-        np.testing.assert_allclose(y, [2, 2])
-    finally:
-        autograd.training = False
-    del y  # a recursive deallocation would be the end of the process
+    eager, compiled = map(int, found.stdout.split())
+    assert max(eager, compiled) < 2**22  # a kilobyte for each step
 
 
 def test_the_record_of_a_step_is_freed_without_the_collector():
@@ -101,7 +87,7 @@ def test_the_record_of_a_step_is_freed_without_the_collector():
     assert after == before
 
 
-STEPS = 500
+STEPS = 200
 
 
 def trained(width, use_graph, seed):

@@ -19,7 +19,7 @@ NATIVE = "conv", "pool", "norm", "lstm", "gru", "rnn", "attention", "embedding"
 ROWS = [
     name
     for i, (name, row) in enumerate(TABLE.items())
-    if row.op.traceable and (i % 24 == 0 or (i % 4 == 0 and any(word in name for word in NATIVE)))
+    if row.op.traceable and (i % 48 == 0 or (i % 8 == 0 and any(word in name for word in NATIVE)))
 ]
 
 

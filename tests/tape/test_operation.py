@@ -238,6 +238,34 @@ def test_a_tensor_inside_an_operation_is_refused_because_it_would_be_frozen():
         Peeks()(param(1.0))
 
 
+def test_a_tensor_that_an_operation_makes_may_be_used_and_returned():
+    class TensorsInside(autograd.Operation):
+        def forward(self, x):
+            self.x = x
+            return Tensor(data=x) * 3.0
+
+        def backward(self, dy):  # as SINGA's examples write it
+            dx = Tensor(self.x.shape, dtype=self.x.dtype)
+            dx.copy_from_numpy(np.full(self.x.shape, 3.0))
+            dx *= dy
+            return dx
+
+    class Leaves(autograd.Operation):
+        def forward(self, x):
+            self.kept = Tensor(data=x)
+            return x
+
+        def backward(self, dy):
+            return dy
+
+    x = param(1.0, 2.0)
+    y = TensorsInside()(x)[0]
+    np.testing.assert_array_equal(y, [3, 6])
+    np.testing.assert_array_equal(gradient(y, x), [3, 3])
+    with pytest.raises(CaptureError, match=r"leaves a Tensor for backward: its array is expected"):
+        Leaves()(x)
+
+
 def test_an_error_names_the_operation_and_its_inputs():
     class Fails(autograd.Operation):
         def forward(self, x):

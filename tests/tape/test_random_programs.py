@@ -1,11 +1,11 @@
-"""A thousand random programs have the gradients that jax derives; see random_programs.py."""
+"""Hundreds of random programs have the gradients that jax derives; see random_programs.py."""
 
 import pytest
 
 from singa import autograd
 from tape.random_programs import MAKES, check, draw
 
-COUNT, CHUNK = 1000, 100
+COUNT, CHUNK = 400, 100
 
 pytestmark = pytest.mark.usefixtures("many_kernels")
 

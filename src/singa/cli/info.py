@@ -12,7 +12,7 @@ import typer
 import singa
 from singa import data, device
 from singa.cli.app import JsonOption, app, examples, print_json
-from singa.engine import compilation_cache, memory, native
+from singa.engine import compilation_cache, dispatch, memory, native
 from singa.errors import DataError
 from singa.report.text import aligned
 
@@ -40,6 +40,7 @@ def collect() -> dict[str, Any]:
         "devices": {d.name: d.jax_device.device_kind for d in devices},
         "x64": bool(jax.config.read("jax_enable_x64")),
         "allocator": memory.status,
+        "programs run": dispatch.status,
         "native kernels": native.status,
         "compilation cache": compilation_cache.status,
         "data": {name: _folder(name) for name in data.NAMES},

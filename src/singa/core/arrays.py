@@ -26,7 +26,7 @@ from singa.device import (
     is_complex,
 )
 from singa.errors import ArgumentError, DTypeError, ShapeError
-from singa.placement import Place, is_on
+from singa.placement import Place, gathered, is_on, put
 
 _OFTEN = 8  # uploads of one shape, after which its upload is compiled
 _LOOKS = 500  # checks whether an array is ready, before the thread sleeps: about 50 us
@@ -163,7 +163,7 @@ class _Upload:
         if self._count == _OFTEN and one is not None and one.platform == "cpu":
             place = jax.sharding.SingleDeviceSharding(one)
             self._compiled = jax.jit(_identity, in_shardings=place, out_shardings=place)
-        return jax.device_put(own, self._place)
+        return put(own, self._place)
 
 
 def _identity(array: CTensor) -> CTensor:
@@ -185,12 +185,13 @@ def constant(shape: tuple[int, ...], value: float, dtype: DType, device: Device)
 def on_host(data: CTensor) -> np.ndarray[Any, Any]:
     """The values as a NumPy array, read-only; they are not copied if they are on the CPU."""
     # To wake a sleeping thread takes 10 to 20 us, more than a small step. So poll first.
+    # Where other processes have a part of it, all have to read it.
     array: Any = data  # jax's abstract type does not mention this method
     is_ready = array.is_ready
     for _ in range(_LOOKS):
         if is_ready():
             break
-    return np.asarray(data)
+    return gathered(data)
 
 
 def move(data: CTensor, device: Device, place: Place | None = None) -> CTensor:
@@ -198,7 +199,7 @@ def move(data: CTensor, device: Device, place: Place | None = None) -> CTensor:
     if isinstance(data, jax.core.Tracer) or is_on(data, device.home):
         return data
     with concrete():
-        return jax.device_put(data, device.home if place is None else place)
+        return put(data, device.home if place is None else place)
 
 
 def converts(given: DType, wanted: DType) -> bool:

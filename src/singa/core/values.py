@@ -394,13 +394,13 @@ class Valued(Flagged):
     def __repr__(self) -> str:
         if self._has_no_value:
             return f"Tensor(<computed in the step being compiled>, {self._about()})"
-        values = np.array2string(np.asarray(self._data), prefix="Tensor(", separator=", ")
+        values = np.array2string(on_host(self._data), prefix="Tensor(", separator=", ")
         return f"Tensor({values}, {self._about()})"
 
     def _repr_html_(self) -> str | None:
         if self._has_no_value:
             return None  # Jupyter then shows the text of __repr__
-        return notebook.array(np.asarray(self._data), f"Tensor {self._about()}")
+        return notebook.array(on_host(self._data), f"Tensor {self._about()}")
 
     def _about(self) -> str:
         about = f"shape={self.shape}, dtype={self.dtype}, device={self.device.name}"

@@ -106,6 +106,8 @@ class Listener(Generic[T]):
 class Exchange(Protocol):
     """Exchanges data between ranks: a :class:`singa.distributed.Communicator`."""
 
+    mesh: Any
+
     def run(self, function: Callable[..., Any], *args: Any) -> Any: ...
 
     def mapped(self, function: Callable[..., Any]) -> Callable[..., Any]: ...
@@ -142,7 +144,11 @@ class Calls(Protocol):
 
 
 class _Local(threading.local):
-    """The state of one thread."""
+    """The state of one thread: of the blocks in which its code runs.
+
+    ``vars(local)`` has all of it, so that a step can put it back in one call of C code. An
+    interrupt may hit the very beginning of any ``__exit__``, which then does nothing.
+    """
 
     capture: Listener[Any] | None = None  # the step that is being captured
     journal: Listener[Any] | None = None  # of the step, eager or in capture, that may be undone
@@ -158,6 +164,9 @@ class _Local(threading.local):
     still: bool = False  # in a block in which optimizers update nothing
     singly: bool = False  # in a block that times each backward by itself
     follows: bool = False  # in a block that records all operations, to see how a loss was computed
+
+    def __init__(self) -> None:
+        vars(self).update({name: getattr(self, name) for name in _Local.__annotations__})
 
 
 local = _Local()

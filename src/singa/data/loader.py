@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 from weakref import WeakSet
 
@@ -13,8 +14,10 @@ import numpy as np
 from singa.core.tensor import Tensor
 from singa.data.batching import BatchMaker, MapDataset, Rows, permutation
 from singa.data.workers import Workers, ahead
-from singa.device import Device
+from singa.device import Device, as_dtype
+from singa.distributed import rank, world_size
 from singa.errors import ArgumentError
+from singa.placement import assembled, rows_here
 
 
 class DataLoader:
@@ -43,6 +46,14 @@ class DataLoader:
         device: the device of a batch's Tensors; if not given, batches are NumPy arrays.
         transform: called for each sample with its fields, and a NumPy ``Generator`` for this
             sample in this epoch; returns the sample to use.
+        shard: whether the ranks of :func:`singa.distributed.initialize` share the samples. Each
+            batch is then divided: ``batch_size`` is that of all ranks together, and a rank gets
+            its part, of the same samples that a single process would have in that batch. All ranks
+            give the same arguments, and take the same number of batches, of which no sample is in
+            two parts, or in none. On a mesh of all ranks, ``device``, their parts are one Tensor,
+            and each makes what its devices need. Otherwise, if a batch does not divide, parts
+            differ by one sample; a last batch of fewer samples than ranks is added to the one
+            before.
 
     Attributes:
         epoch: the number of epochs that have begun; it is the number of the next epoch.
@@ -79,6 +90,7 @@ class DataLoader:
         collate: Callable[[list[Any]], Any] | None = None,
         device: Device | None = None,
         transform: Callable[..., Any] | None = None,
+        shard: bool = False,
     ) -> None:
         self.dataset = dataset
         self.batch_size = _at_least("batch_size", batch_size, 1)
@@ -88,6 +100,7 @@ class DataLoader:
         self.workers = _at_least("workers", workers, 0)
         self.prefetch = _at_least("prefetch", prefetch, 1)
         self.device = device
+        self.shard = bool(shard)
         self.epoch = 0
         self._maker = BatchMaker(dataset, transform, collate, self.seed)
         self._all_workers: WeakSet[Workers] = WeakSet()
@@ -101,7 +114,18 @@ class DataLoader:
     def __len__(self) -> int:
         """The number of batches in one epoch."""
         full, rest = divmod(len(self.dataset), self.batch_size)
-        return full + (rest > 0 and not self.drop_last)
+        fits = rest >= self._parts() or not full  # each rank has some of its samples
+        return full + (rest > 0 and fits and not self.drop_last)
+
+    def sizes(self) -> tuple[int, int]:
+        """The samples of a batch, and of the last one; with ``shard``, those of all ranks together.
+
+        Example:
+            >>> data.DataLoader(data.ArrayDataset(np.arange(10)), 4).sizes()
+            (4, 2)
+        """
+        first, last = (self._span(number) for number in (0, max(len(self) - 1, 0)))
+        return len(first), len(last)
 
     def __iter__(self) -> Iterator[Any]:
         # Not a generator itself: the epoch is counted when it begins, not at its first batch.
@@ -120,10 +144,15 @@ class DataLoader:
         batches = self._batches_of(epoch, start)
         if self.device is None:
             return batches
-        return ahead((jax.tree.map(self._on_device, batch) for batch in batches), self.prefetch)
+        numbers = range(start, len(self))
+        moved = (self._moved(n, batch) for n, batch in zip(numbers, batches, strict=True))
+        return ahead(moved, self.prefetch)
 
-    def example(self) -> Any:
+    def example(self, whole: bool = False) -> Any:
         """A batch of the first samples, as those of epoch 0 are but for the order and the device.
+
+        Args:
+            whole: with ``shard``, as many samples as all ranks together have in a batch.
 
         Example:
             >>> batches = data.DataLoader(data.ArrayDataset(np.arange(10)), 4, shuffle=True)
@@ -131,7 +160,7 @@ class DataLoader:
             >>> x.tolist()
             [0, 1, 2, 3]
         """
-        return self._maker(0, range(min(self.batch_size, len(self.dataset))))
+        return self._maker(0, range(len(self._span(0) if whole else self._part(0))))
 
     def close(self) -> None:
         """End all workers. A running iteration fails; a later one starts new workers.
@@ -153,12 +182,10 @@ class DataLoader:
         self.close()
 
     def _batches_of(self, epoch: int, start: int) -> Iterator[Any]:
-        length, size = len(self.dataset), self.batch_size
+        length = len(self.dataset)
         order: Rows = permutation(length, self.seed, epoch) if self.shuffle else range(length)
-        requests = (
-            (epoch, order[number * size : (number + 1) * size])
-            for number in range(start, len(self))
-        )
+        parts = (self._part(number) for number in range(start, len(self)))
+        requests = ((epoch, order[part.start : part.stop]) for part in parts)
         if not self.workers:
             for request in requests:
                 yield self._maker(*request)
@@ -174,10 +201,54 @@ class DataLoader:
             raise
         self._idle = workers
 
-    def _on_device(self, leaf: Any) -> Any:
+    def _parts(self) -> int:
+        """The number of ranks that share the samples."""
+        parts = world_size() if self.shard and not self._is_assembled else 1
+        if parts > 1 and min(self.batch_size, len(self.dataset)) < parts:
+            raise ArgumentError(
+                f"DataLoader: {len(self.dataset)} samples in batches of {self.batch_size} cannot "
+                f"be shared by {parts} ranks: each needs one or more of every batch"
+            )
+        return parts
+
+    def _span(self, number: int) -> range:
+        """The places, in the order of the epoch, of a batch's samples: of all ranks."""
+        length, first = len(self.dataset), number * self.batch_size
+        is_end = number == len(self) - 1 and not self.drop_last
+        return range(first, length if is_end else min(first + self.batch_size, length))
+
+    def _part(self, number: int) -> range:
+        """This rank's part of it."""
+        span, parts = self._span(number), self._parts()
+        if self.device is not None and self._is_assembled:
+            rows = rows_here(self.device.place_of_input((len(span),)), len(span))
+            return span[rows.start : rows.stop]
+        if parts == 1:
+            return span
+        first, end = (len(span) * each // parts for each in (rank(), rank() + 1))
+        return span[first:end]
+
+    @property
+    def _is_assembled(self) -> bool:
+        """Whether ranks make parts of one batch on a mesh of all of them."""
+        return self.shard and self.device is not None and self.device.spans_processes
+
+    def _moved(self, number: int, batch: Any) -> Any:
+        """A batch with Tensors on the device in place of arrays."""
+        return jax.tree.map(partial(self._on_device, number), batch)
+
+    def _on_device(self, number: int, leaf: Any) -> Any:
         if not isinstance(leaf, np.ndarray):
             return leaf
-        return Tensor(data=leaf, device=self.device, requires_grad=False)
+        value: Any = leaf
+        if self.device is not None and self._is_assembled and leaf.ndim:
+            span, part = self._span(number), self._part(number)
+            if len(leaf) == len(part):
+                shape = (len(span), *leaf.shape[1:])
+                place = self.device.place_of_input(shape)
+                own = np.array(leaf, as_dtype(leaf.dtype))  # jax may use its memory: a copy
+                value = assembled(own, place, part.start - span.start, shape)
+        return Tensor(data=value, device=self.device, requires_grad=False)
 
 
 def _at_least(name: str, value: int, least: int) -> int:

@@ -60,7 +60,9 @@ def launch(function: Callable[..., T], world_size: int, *args: Any) -> list[T]:
             theirs.close()
             group.add(Spawned(process))
             ends[ours] = rank
-        while hub.failure is None and not group.has_ended():
+        have_ended = False
+        while hub.failure is None and not have_ended:
+            have_ended = group.has_ended()  # before the last turn: results may still be in pipes
             for end in hub.turn(BEAT / 5, list(ends)):
                 with suppress(EOFError):  # its process has ended, and the group sees how
                     results[ends.pop(end)] = end.recv()

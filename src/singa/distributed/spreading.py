@@ -107,8 +107,8 @@ def shard(model: Any, *rules: Rule) -> None:
     are whole on each device.
 
     The optimizer's state is spread as its parameter. If the model has no parameters yet, each layer
-    spreads its own as soon as it has made them: so a model can be larger than one device. (Patterns
-    that match no parameter cannot be refused then.)
+    spreads its own as soon as it has made them: so a model can be larger than one device. A pattern
+    that matches none is refused when all have been made.
 
     Args:
         model: a Layer, usually a Model.
@@ -128,7 +128,7 @@ def shard(model: Any, *rules: Rule) -> None:
     """
     params = model.get_params()
     if not params:
-        model.when_made(partial(_spread, rules))
+        model.when_made(partial(_spread, rules), partial(_expect_matches, rules))
         return
     _expect_matches(rules, params)
     _spread(rules, params)

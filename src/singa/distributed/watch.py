@@ -21,6 +21,7 @@ from types import FrameType, TracebackType
 from typing import Any
 from zlib import crc32
 
+from singa import placement
 from singa.distributed.group import end_with_parent
 from singa.distributed.hub import BEAT, DOUBT, GRACE, Failure, Hub, receive, send, status_in_words
 from singa.errors import DistributedError
@@ -308,6 +309,7 @@ def join(address: str, rank: int, size: int, timeout: float, silence: float) -> 
     if "failed" in message:
         raise DistributedError(f"initialize: {Failure(message['failed'], message['what'])}")
     _watch = Watch(link, rank, message["silence"])
+    placement.exchanges.append(exchanging)
     return str(message["coordinator"])
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from singa.distributed import watch
 from singa.distributed.hub import PATIENCE
@@ -136,7 +137,7 @@ def initialize(
     if _has_devices():
         raise DistributedError(
             "initialize: too late, because this process has already computed something. Call "
-            "it first in the program, before any Tensor or device is made"
+            "it first in the program, before any Tensor is made"
         )
     is_known = False
     if address is not None and rank is not None and world_size is not None:
@@ -168,7 +169,28 @@ def initialize(
     _world = World(place, size, place if local_rank is None else local_rank)
     if size > 1 and not is_known:
         watch.join(_agreed_address(place), place, size, timeout, heartbeat_timeout)
+    _first_exchange()
     return _world
+
+
+def _first_exchange() -> None:
+    """Exchange something while the ranks are together, which they are now.
+
+    Gloo connects the ranks' CPUs when they first exchange something, and gives up after 30 seconds.
+    A rank that loads its data for longer would end them all. Later exchanges wait for any time.
+    """
+    first = {device.process_index: device for device in reversed(jax.devices())}
+    if len(first) == 1 or first[0].platform != "cpu":
+        return
+    mesh = Mesh(np.array([first[each] for each in sorted(first)]), ("rank",))
+    whole = PartitionSpec()
+    one = jax.device_put(np.int32(1), first[jax.process_index()])
+    ones = jax.make_array_from_single_device_arrays((), NamedSharding(mesh, whole), [one])
+    count = jax.shard_map(
+        lambda x: jax.lax.psum(x, "rank"), mesh=mesh, in_specs=whole, out_specs=whole,
+        check_vma=False,
+    )  # fmt: skip
+    jax.block_until_ready(jax.jit(count)(ones))
 
 
 def _from_environment(

@@ -3,6 +3,7 @@
 - ``compiler.py``: the flags that XLA is started with.
 - ``compilation_cache.py``: compiled programs on disk.
 - ``memory.py``: the memory allocator of the process.
+- ``dispatch.py``: on which thread programs run.
 - ``fusion.py``: keeps XLA from computing something twice.
 - ``native/``: kernels of our own for CPUs, if they are installed.
 

@@ -15,9 +15,9 @@ from singa.engine import native
 def again(x: Array) -> Array:
     """``x``, from which a backward pass computes what the forward pass had computed from it, too.
 
-    In one program XLA would find both computations, do them once and keep all their intermediate
-    results in memory until the backward pass. That is slower than to compute them again, in one loop
-    that reads nothing but ``x``: five arrays for each GELU of a transformer instead of two.
+    In one program XLA would find both computations, do them once, and keep all intermediate results
+    until the backward pass. To compute them again, in one loop that reads nothing but ``x``, is
+    faster: two arrays for each GELU of a transformer instead of five.
     """
     return jax.lax.optimization_barrier(x)
 

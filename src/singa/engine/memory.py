@@ -4,9 +4,8 @@ XLA's CPU client allocates a program's scratch memory with ``malloc`` and frees 
 call. glibc makes a new ``mmap`` each time, so every step has the page faults again: 15 to 18 ms of
 a 38 ms convolutional step. Raising glibc's thresholds keeps the pages.
 
-That does not help for blocks of more than 64 MiB: only the main thread has a larger heap, and glibc
-uses ``mmap`` for blocks that do not fit. So XLA is told to make its blocks smaller than that, except
-for single arrays that are larger.
+Blocks of more than 64 MiB fit into the main thread's heap only, and programs run there: see
+``dispatch.py``. For other threads glibc uses ``mmap`` each time.
 
 Without glibc nothing is changed; ``SINGA_MALLOC=0`` in the environment turns it off.
 """
@@ -16,12 +15,6 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
-
-import jax
 
 # Parameter numbers of mallopt(3), from <malloc.h>.
 _M_TRIM_THRESHOLD = -1
@@ -36,7 +29,6 @@ _SETTINGS = (
 
 _ON = "on (glibc mallopt)"
 _MUCH = 128 * 2**20  # bytes of arrays of new shapes, after which free pages are returned
-_LARGEST = 60 * 2**20  # bytes of a block that fits into a thread's heap
 
 
 def keep_scratch_mapped() -> str:
@@ -51,45 +43,6 @@ def keep_scratch_mapped() -> str:
         return "off (no mallopt)"
     accepted = [mallopt(parameter, value) == 1 for parameter, value in _SETTINGS]
     return _ON if all(accepted) else "refused by mallopt"
-
-
-def compiled(lowered: jax.stages.Lowered, arrays: Sequence[int]) -> jax.stages.Compiled:
-    """The program for a CPU, whose scratch memory is in blocks that stay mapped.
-
-    XLA does not cache a program with several blocks on disk. So it is told nothing if one block is
-    enough.
-
-    Args:
-        arrays: the sizes in bytes of the program's intermediate values.
-    """
-    if status != _ON or sum(arrays) <= _LARGEST:
-        return lowered.compile()
-    options: dict[str, Any] = {"xla_multiheap_size_constraint_per_heap": _LARGEST}
-    if max(arrays) <= _LARGEST:
-        return lowered.compile(options)
-    with _without_lines(b"larger than the per-heap size limit"):
-        return lowered.compile(options)
-
-
-@contextmanager
-def _without_lines(about: bytes) -> Iterator[None]:
-    """Leave out lines of the process' standard error; the others are written at the end.
-
-    XLA writes dozens of warnings for each array that is larger than a block, and has no option
-    against that. Such an array just has a block of its own.
-    """
-    with tempfile.TemporaryFile() as kept:
-        error = os.dup(2)
-        os.dup2(kept.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(error, 2)
-            os.close(error)
-            kept.seek(0)
-            for line in kept:
-                if about not in line:
-                    os.write(2, line)
 
 
 def return_unused() -> None:

@@ -19,8 +19,9 @@ import io
 import json
 import os
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
@@ -94,6 +95,18 @@ def write(
         ...     reader.kinds
         {'W': Kind(state_type=0, shape=(3, 2), dtype=dtype('float32'))}
     """
+    prepared(fpath, states, overwrite)()
+
+
+def prepared(
+    fpath: str | os.PathLike[str], states: Mapping[int, Mapping[str, Array]], overwrite: bool
+) -> Callable[[], None]:
+    """The same with all checks now; what is returned writes the file, in any thread.
+
+    Example:
+        >>> states = {checkpoint.MODEL: {"W": np.ones((3, 2), np.float32)}}
+        >>> checkpoint.prepared("w.zip", states, overwrite=False)()
+    """
     target = Path(fpath)
     if target.exists() and not overwrite:
         raise FileExistsError(f"{target} exists; save_states(..., overwrite=True) replaces it")
@@ -110,6 +123,15 @@ def write(
             }
             stored = array.view(np.uint16) if array.dtype == bfloat16 else array
             archives.setdefault(_FILES[state_type], {})[name] = stored
+    return partial(_write, target.absolute(), archives, attributes, overwrite)
+
+
+def _write(
+    target: Path,
+    archives: Mapping[str, Mapping[str, Array]],
+    attributes: Mapping[str, Any],
+    overwrite: bool,
+) -> None:
     with writing(target, overwrite) as file, zipfile.ZipFile(file, "w") as archive:
         for member, arrays in archives.items():
             with archive.open(member, "w", force_zip64=True) as out:
@@ -183,22 +205,7 @@ class Reader:
         Raises:
             CheckpointError: arrays are missing, are not expected or do not fit; it lists them.
         """
-        found = self.named(state_type)
-        problems = []
-        for title, names in (
-            ("missing", [name for name in wanted if name not in found]),
-            ("unexpected", [name for name in found if name not in wanted]),
-        ):
-            if names:
-                more = f" and {len(names) - 8} more" if len(names) > 8 else ""
-                problems.append(f"{title}: {', '.join(names[:8])}{more}")
-        problems += [
-            f"{name} is {found[name].dtype}{list(found[name].shape)}, not {dtype}{list(shape)}"
-            for name, (shape, dtype) in wanted.items()
-            if name in found and (found[name].shape, found[name].dtype) != (shape, dtype)
-        ][:8]
-        if problems:
-            raise self._error(f"the checkpoint is of another model: {'; '.join(problems)}")
+        expect_same(self.path, self.named(state_type), wanted)
         self._expected.add(state_type)
 
     def read(self, *state_types: int) -> dict[str, Array]:
@@ -272,6 +279,39 @@ class Reader:
 
     def _error(self, problem: str) -> CheckpointError:
         return CheckpointError(f"{self.path}: {problem[:_MOST_WORDS]}")
+
+
+def expect_same(
+    path: Path,
+    found: Mapping[str, Kind],
+    wanted: Mapping[str, tuple[tuple[int, ...], DType]],
+) -> None:
+    """Check that the arrays in a checkpoint are these: by name, shape and data type.
+
+    Raises:
+        CheckpointError: arrays are missing, are not expected or do not fit; it lists them.
+
+    Example:
+        >>> from pathlib import Path
+        >>> found = {"W": checkpoint.Kind(checkpoint.MODEL, (3, 2), tensor.float32)}
+        >>> checkpoint.expect_same(Path("w.zip"), found, {"W": ((3, 2), tensor.float32)})
+    """
+    problems = []
+    for title, names in (
+        ("missing", [name for name in wanted if name not in found]),
+        ("unexpected", [name for name in found if name not in wanted]),
+    ):
+        if names:
+            more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+            problems.append(f"{title}: {', '.join(names[:8])}{more}")
+    problems += [
+        f"{name} is {found[name].dtype}{list(found[name].shape)}, not {dtype}{list(shape)}"
+        for name, (shape, dtype) in wanted.items()
+        if name in found and (found[name].shape, found[name].dtype) != (shape, dtype)
+    ][:8]
+    if problems:
+        words = f"the checkpoint is of another model: {'; '.join(problems)}"
+        raise CheckpointError(f"{path}: {words[:_MOST_WORDS]}")
 
 
 def _checked(name: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
+from jax.sharding import Mesh
 
 from singa.core.guard import ABSENT, Guard, changed, own
 from singa.core.tensor import Tensor
@@ -24,7 +25,7 @@ from singa.graph.effects import Given, blank, fill, filler
 from singa.graph.fusing import fuse
 from singa.graph.interrupts import uninterrupted
 from singa.graph.sequence import one_by_one
-from singa.placement import part_bytes
+from singa.placement import part_bytes, put
 from singa.tape.kernel import named
 
 # The reference count of an array that only its Tensor holds, in a list of arrays: the references
@@ -97,6 +98,10 @@ class Program:
         self._others = [effect for effect in capture.effects if not effect.is_simple]
         self._consts = _on_one_mesh(capture.jaxpr.consts, (*args, *capture.inputs))
         self._direct: Callable[..., Sequence[CTensor]] | None = None
+        those = [t for t in (*capture.inputs, *args) if isinstance(t, Tensor)]
+        spans = any(t.device.spans_processes for t in those)
+        # What the ranks compare, where the whole step is one of all of them.
+        self._spans = f"a step on {[t.shape for t in args]}" if spans else ""
         self._fill_result = filler(capture.result)
         self.arg_names = [arg.name for arg in args]
         self.arg_bytes = sum(part_bytes(arg._data) for arg in args)  # on each device
@@ -121,7 +126,7 @@ class Program:
             inputs = capture.communicator.everywhere(inputs)
         options: dict[str, Any] = {"out_shardings": places} if places else {}
         run = jax.jit(named(step, "step"), donate_argnums=donated, **options)
-        self._run = self._compiled(run.lower(*inputs))
+        self._run = run.lower(*inputs).compile()
         memory.return_unused()
         self.is_compiled_anew = True
 
@@ -194,7 +199,7 @@ class Program:
 
     def _compiled_call(self) -> Callable[..., Sequence[CTensor]] | None:
         """Runs the program without Python code, available after its first run; else None."""
-        if self.capture.errors or self.capture.communicator is not None:
+        if self.capture.errors or self.capture.communicator is not None or self._spans:
             return None
         return getattr(self.compiled, "_call", None)
 
@@ -247,6 +252,14 @@ class Program:
         """The compiled program, a ``jax.stages.Compiled``; None if operations run one by one."""
         return self._run if isinstance(self._run, jax.stages.Compiled) else None
 
+    @property
+    def mesh(self) -> Mesh | None:
+        """The mesh that it runs on, or that of the ranks that exchange in it; None for neither."""
+        if self.capture.communicator is not None:
+            return self.capture.communicator.mesh
+        meshes = (getattr(sharding, "mesh", None) for _, sharding in self._expected)
+        return next((mesh for mesh in meshes if mesh is not None), None)
+
     def fits(self, args: Sequence[Tensor]) -> bool:
         """Whether the state still has the shapes, types and devices that were captured."""
         return [_kind(t) for t in (*self.capture.inputs, *args)] == self._expected
@@ -263,6 +276,8 @@ class Program:
         """Run the program; if ranks exchange data in it, all ranks run it together."""
         communicator = self.capture.communicator
         if communicator is None or self.compiled is None:
+            if self._spans:
+                exchanging(self._spans)
             return self._run(*inputs)
         exchanging(self._exchanged)
         results: Sequence[CTensor] = communicator.here(self._run(*communicator.everywhere(inputs)))
@@ -304,15 +319,6 @@ class Program:
         ]
         return [*places, *[None] * (len(new) - len(places))]
 
-    def _compiled(self, lowered: jax.stages.Lowered) -> jax.stages.Compiled:
-        devices = {device for _, sharding in self._expected for device in sharding.device_set}
-        if any(device.platform != "cpu" for device in devices):
-            return lowered.compile()
-        jaxpr: Any = self.capture.jaxpr.jaxpr
-        eqns = [eqn for eqn in jaxpr.eqns if eqn.primitive is not read_tensor]
-        values = [var.aval for eqn in eqns for var in eqn.outvars]
-        return memory.compiled(lowered, [v.size * v.dtype.itemsize for v in values])
-
     def _does_the_same(self, other: Program) -> bool:
         return (
             self._expected == other._expected
@@ -338,7 +344,7 @@ def _kind(x: Tensor | CTensor) -> tuple[Any, Any]:
 def _on_one_mesh(arrays: Sequence[Any], those: Iterable[Any]) -> list[Any]:
     """A step's constants, on each device of the mesh that its Tensors are on, if they are."""
     homes = [t.device.home for t in those if isinstance(t, Tensor) and t.device.mesh is not None]
-    return [jax.device_put(array, homes[0]) for array in arrays] if homes else list(arrays)
+    return [put(array, homes[0]) for array in arrays] if homes else list(arrays)
 
 
 def _put(

@@ -17,6 +17,10 @@ from singa.graph.capture import Capture, call_of, read_tensor
 
 OTHER = "other"
 
+# How an operation gets the whole of a parameter of which each device has a part; see
+# singa.placement.Part. It is not the main part of the operation's call.
+_GATHERING = {"sharding_constraint": "GatherParameter", "optimization_barrier": "WaitForGradient"}
+
 
 @dataclass(eq=False)
 class Source:
@@ -159,7 +163,9 @@ def _nodes(capture: Capture, equations: Sequence[Any]) -> list[Node]:
             call = calls[number]
             if call.kind != FORWARD or number in walked:
                 node.direction = call.kind
-            if number not in of_calls:  # the main part of the call; there may be others
+            if equation.primitive.name in _GATHERING:
+                node.layer = call.part
+            elif number not in of_calls:  # the main part of the call; there may be others
                 of_calls[number] = node
                 node.name = call.owner.__name__
                 node.is_rule = call.kind == UPDATE
@@ -172,6 +178,8 @@ def _nodes(capture: Capture, equations: Sequence[Any]) -> list[Node]:
 
 def _kernel_name(equation: Any) -> str:
     name: str = equation.primitive.name
+    if name in _GATHERING:
+        return _GATHERING[name]
     return str(equation.params["name"]) if name in ("jit", "pjit") else name
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -16,8 +17,9 @@ from singa.core.guard import Part, kind_of
 from singa.core.guard.contents import identical
 from singa.core.tensor import Tensor
 from singa.core.watching import local
-from singa.errors import CaptureError, RecompilationWarning, warn
+from singa.errors import CaptureError, MeshWarning, RecompilationWarning, warn
 from singa.graph.program import Program
+from singa.placement import split_of
 from singa.tape import mode
 
 MOST_PROGRAMS = 32
@@ -161,6 +163,8 @@ class Steps:
                 f"eager step each time; the last time because {self._what_changed(call.key)}",
                 RecompilationWarning,
             )
+        if self.captures == 1 and call.tensors:  # later batches may be the last ones of an epoch
+            _warn_of_undivided(call.tensors[0])
         program = Program(call.step(), call.tensors, call.sequential, programs, call.plain_values())
         self.compilations += program.is_compiled_anew
         self._states.add(program.states())
@@ -248,6 +252,21 @@ class _Call:
             return result
 
         return run
+
+
+def _warn_of_undivided(batch: Tensor) -> None:
+    """Warn if each device of a mesh has a whole batch, because it cannot be split."""
+    device = batch.device
+    if device.mesh is None or not batch.ndim or any(split_of(batch._data)):
+        return
+    parts = math.prod(device.axes[name] for name in device.batch)
+    if batch.shape[0] % parts:
+        warn(
+            f"a batch of {batch.shape[0]} cannot be split into {parts} equal parts along "
+            f"{' and '.join(map(repr, device.batch))} of {device.name}: each device computes all "
+            f"of it. Use batches whose size {parts} divides, and drop_last=True",
+            MeshWarning,
+        )
 
 
 _LEAVES = 3  # the index in a key at which the arguments begin

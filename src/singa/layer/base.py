@@ -59,9 +59,12 @@ def _initialized_first(forward: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(forward)
     def method(self: Layer, *xs: Any, **options: Any) -> Any:
-        if not self._initialized:
-            self._initialize(xs, options)
-        return forward(self, *xs, **options)
+        if self._initialized:
+            return forward(self, *xs, **options)
+        self._initialize(xs, options)
+        outputs = forward(self, *xs, **options)
+        self._is_made()
+        return outputs
 
     return method
 
@@ -107,6 +110,7 @@ class Layer(OlderChecks, Watched):
     _initialized = False
     _frozen = False
     _when_made: Callable[[dict[str, Tensor]], Any] | None = None
+    _at_last: Callable[[dict[str, Tensor]], Any] | None = None
     _registered = 0
     _state_names: tuple[str, ...] = ()
 
@@ -127,11 +131,15 @@ class Layer(OlderChecks, Watched):
 
     def __call__(self, *xs: Any, **options: Any) -> Any:
         try:
-            if not self._initialized:
+            is_first = not self._initialized
+            if is_first:
                 self._initialize(xs, options)
             if local.calls is not None:
                 return local.calls.call(self, xs, options)
-            return self.forward(*xs, **options)
+            outputs = self.forward(*xs, **options)
+            if is_first:
+                self._is_made()
+            return outputs
         except (AttributeError, TypeError) as error:
             if not xs or not _are_numbers(xs[0]):
                 raise
@@ -232,10 +240,24 @@ class Layer(OlderChecks, Watched):
         for param in self.get_params().values():
             param.requires_grad = not frozen
 
-    def when_made(self, function: Callable[[dict[str, Tensor]], Any]) -> None:
+    def _is_made(self) -> None:
+        """The first call is over: the layers inside have made their parameters, too."""
+        at_last, self._at_last = self._at_last, None
+        if at_last is not None:
+            at_last(self.get_params())
+
+    def when_made(
+        self,
+        function: Callable[[dict[str, Tensor]], Any],
+        at_last: Callable[[dict[str, Tensor]], Any] | None = None,
+    ) -> None:
         """Call a function with the parameters that each layer inside this one makes from now on.
 
         It gets them by their names here, as soon as they have their initial values.
+
+        Args:
+            function: takes the parameters of one layer.
+            at_last: takes all of them, after this layer's first call.
 
         Example:
             >>> net = layer.Sequential(layer.Linear(2), layer.Linear(1))
@@ -244,6 +266,7 @@ class Layer(OlderChecks, Watched):
             0.b 0.W
             1.b 1.W
         """
+        self._at_last = at_last
         for branch in self.tree():
             prefix = f"{branch.path}." if branch.path else ""
             branch.layer._when_made = partial(_called_with_prefix, prefix, function)

@@ -30,6 +30,7 @@ class _BatchNorm(Layer):
         affine: bool = True,
         track_running_stats: bool = True,
         unbiased: bool = False,
+        synchronized: bool = True,
     ) -> None:
         name = type(self).__name__
         given = by_position(name, args, (), ("channels", "momentum"), momentum=momentum)
@@ -42,6 +43,7 @@ class _BatchNorm(Layer):
         self.affine = bool(affine)
         self.track_running_stats = bool(track_running_stats)
         self.unbiased = bool(unbiased)
+        self.synchronized = bool(synchronized)
         if not affine:
             self.scale = self.bias = None
         if not track_running_stats:
@@ -67,7 +69,9 @@ class _BatchNorm(Layer):
 
     def forward(self, x: Tensor) -> Tensor:
         parameters, running = (self.scale, self.bias), (self.running_mean, self.running_var)
-        return batchnorm_2d(x, *parameters, *running, self.momentum, self.eps, self.unbiased)
+        return batchnorm_2d(
+            x, *parameters, *running, self.momentum, self.eps, self.unbiased, self.synchronized
+        )
 
 
 class BatchNorm2d(_BatchNorm):
@@ -84,6 +88,10 @@ class BatchNorm2d(_BatchNorm):
         track_running_stats: whether there are running values; without them the batch's own are
             used in evaluation too.
         unbiased: the running variance is of the unbiased variance, as in PyTorch.
+        synchronized: on a mesh, whether the mean and the variance are those of the whole batch, as
+            of PyTorch's ``SyncBatchNorm``. If not, each device uses those of its own part, which
+            needs no exchange; the running values are of their averages over all parts. (Ranks that
+            exchange by ``DistOpt`` use their own in any case.)
 
     Shapes:
         x, y: (N, C, H, W) or (N, C).

@@ -73,7 +73,9 @@ class Model(Reported):
     graph_mode = False
     sequential = False
     precision: DType | None = None
-    _unread = frozenset({"_steps", "_profiler", "_stream", "_first", "_lock", "_example"})
+    _unread = frozenset(
+        {"_steps", "_profiler", "_stream", "_first", "_lock", "_writer", "_example"}
+    )
 
     def compile(
         self,
@@ -92,7 +94,8 @@ class Model(Reported):
             is_train: see :meth:`train`.
             use_graph, sequential: see :meth:`graph`.
             precision: ``"bfloat16"`` or ``"float16"`` for mixed precision, see
-                :func:`singa.autograd.mixed_precision`. The parameters stay float32.
+                :func:`singa.autograd.mixed_precision`. The parameters stay float32. On CPUs that
+                have no instructions for the type, a SlowPrecisionWarning says how slow it is.
 
         Raises:
             DTypeError: the inputs are not a list of Tensors; the precision is not a type.
@@ -110,15 +113,21 @@ class Model(Reported):
         if isinstance(inputs, Tensor) or not all(isinstance(x, Tensor) for x in inputs):
             raise DTypeError("Model.compile: a list of Tensors is expected: compile([tx])")
         self.precision = tape.as_precision(precision)
-        with tape.StepModes(bool(is_train), self.precision):
-            try:
-                Capture(partial(Layer.__call__, self), inputs, Guard())
-            except CaptureError:
-                if use_graph:
-                    raise
-                with Journal() as states:  # an operation in it runs on the host with real values
-                    Layer.__call__(self, *inputs)
-                    states.restore()
+        if inputs:
+            tape.warn_where_slow(self.precision, inputs[0].device)
+        blocks = vars(local)
+        before = blocks.copy()
+        try:
+            local.training, local.precision = bool(is_train), self.precision
+            Capture(partial(Layer.__call__, self), inputs, Guard())
+        except CaptureError:
+            if use_graph:
+                raise
+            with Journal() as states:  # an operation in it runs on the host with real values
+                Layer.__call__(self, *inputs)
+                states.restore()
+        finally:
+            blocks.update(before)
         for name, state in self.get_states().items():
             if state.name is None:
                 state.name = name
@@ -236,8 +245,11 @@ class Model(Reported):
         given = args
         if measures:
             function, given = self._measured_batch, (*measures, *args)
-        with self._lock, tape.StepModes(self.training, self.precision):
+        blocks = vars(local)
+        before = blocks.copy()
+        with self._lock:
             try:
+                local.training, local.precision = self.training, self.precision
                 if self.graph_mode:
                     steps = self._steps
                     captures = steps.captures
@@ -250,6 +262,8 @@ class Model(Reported):
             except TypeError as error:
                 self._explain(error, args, options)
                 raise
+            finally:
+                blocks.update(before)  # all blocks inside have ended, even if interrupted
             if is_new and self.training:
                 # A compiled step always uses the stream of the thread that has captured it.
                 self._stream = self._random_key()
@@ -270,7 +284,7 @@ class Model(Reported):
 
     def __getstate__(self) -> dict[str, Any]:
         # Compiled steps refer to this model's own Tensors: a copy compiles its own.
-        own = ("_steps", "_profiler", "_lock", "_stream", "_first")
+        own = ("_steps", "_profiler", "_lock", "_writer", "_stream", "_first")
         return {name: v for name, v in vars(self).items() if name not in own}
 
     @property

@@ -12,7 +12,15 @@ from singa.device import CTensor, Device, DType
 from singa.errors import ReportError
 from singa.graph import Recording, Steps
 from singa.model.exported import Exported
-from singa.report import MemoryReport, Profile, Profiler, draw, memory_report
+from singa.report import (
+    Collectives,
+    MemoryReport,
+    Profile,
+    Profiler,
+    collectives,
+    draw,
+    memory_report,
+)
 from singa.report.summary import Summary
 
 
@@ -71,6 +79,25 @@ class Reported(Exported):
         """
         return memory_report(self._steps.last)
 
+    def collectives(self) -> Collectives:
+        """What the devices of a mesh exchange in the last compiled step: kinds, bytes, axes.
+
+        ``print`` shows it as a table. It is read from the compiled program. With ``DistOpt`` it is
+        what the ranks exchange.
+
+        Raises:
+            ReportError: no step has been compiled yet.
+
+        Example:
+            >>> from singa.models import MLP
+            >>> mlp, mesh = MLP(), device.create_mesh({"data": 1})
+            >>> mlp.compile([Tensor((32, 1, 8, 8), mesh)], is_train=False, use_graph=True)
+            >>> _ = mlp(Tensor((32, 1, 8, 8), mesh))
+            >>> mlp.collectives().rows  # this mesh has one device
+            []
+        """
+        return collectives(self._steps.last)
+
     @contextmanager
     def profile(self, skip: int = 2, limit: int = 100) -> Iterator[Profile]:
         """Measure the time of this model's calls in a ``with`` block, operation by operation.
@@ -126,8 +153,9 @@ class Reported(Exported):
         """Draw the captured step that ran last, as a self-contained SVG.
 
         Operations are in the order of their dependencies: forward on the left and downwards,
-        backward beside it and upwards, the update on the right. The file is written completely or
-        not at all; an existing file is replaced.
+        backward beside it and upwards, the update on the right. On a mesh, operations say what the
+        devices exchange for them. The file is written completely or not at all; an existing file is
+        replaced.
 
         Args:
             fpath: the file's path; the name ends in ``.svg``.
@@ -153,7 +181,8 @@ class Reported(Exported):
             )
         recording = Recording(program.capture, self._tensor_names(), program.arg_names)
         what = "A training step" if recording.is_training else "The forward pass"
-        draw(fpath, recording, f"{what} of {type(self).__name__}", profile)
+        exchanged = None if program.compiled is None else collectives(program)
+        draw(fpath, recording, f"{what} of {type(self).__name__}", profile, exchanged)
 
     def _tensor_names(self) -> dict[Tensor, str]:
         names = {t: name for name, t in {**self._training_states(), **self.get_states()}.items()}

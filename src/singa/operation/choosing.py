@@ -70,16 +70,16 @@ class NanToNum(Operation):
         if checks.are_integers(x):
             return x
         checks.float_input(self, "its input", x)
-        self.finite = jnp.isfinite(x)
+        self.x = x
         limits = jnp.finfo(x.dtype)
         above = limits.max if self.posinf is None else self.posinf
         below = limits.min if self.neginf is None else self.neginf
         infinite = jnp.where(x > 0, jnp.asarray(above, x.dtype), jnp.asarray(below, x.dtype))
         number = jnp.where(jnp.isnan(x), jnp.asarray(self.nan, x.dtype), infinite)
-        return jnp.where(self.finite, x, number)
+        return jnp.where(jnp.isfinite(x), x, number)
 
     def backward(self, dy: CTensor) -> CTensor:
-        return jnp.where(self.finite, dy, 0)
+        return jnp.where(jnp.isfinite(self.x), dy, 0)
 
 
 def clip(x: Tensor, min: float | Tensor | None = None, max: float | Tensor | None = None) -> Tensor:

@@ -18,7 +18,7 @@ from singa.operation import checks, unfolding, windows
 from singa.operation.checks import Sizes
 from singa.operation.joining import pad
 from singa.operation.windows import LETTERS, Padding, as_padding, named_padding, same_padding
-from singa.tape import Operation
+from singa.tape import Operation, wide
 
 __all__ = [
     "Convolution", "Convolution2d", "ConvolutionTranspose", "conv1d", "conv2d", "conv3d",
@@ -35,7 +35,7 @@ class _Filters(Operation):
 
     After an operation has set ``w``, the filters ``(O, C / groups, *kernel)``, and ``image``, the
     images' shape ``(N, C, *space)``, it can use all three, for any number of spatial axes. For two
-    spatial axes there may be native kernels.
+    there may be native kernels; a sequence is an image of one row for them.
     """
 
     arithmetic = "low"
@@ -56,36 +56,40 @@ class _Filters(Operation):
 
     def convolve(self, x: CTensor, w: CTensor, b: CTensor | None) -> CTensor:
         """The convolution of x, plus a bias (O,): ``(N, O, *space)``."""
+
+        def kernel(x: CTensor, w: CTensor, b: CTensor | None = None) -> CTensor:
+            y = kernels.convolution(_image(x), _image(w), b, self._window)
+            return y if x.ndim == 4 else y[:, :, 0]
+
         if b is None:
-            return self._either(
-                lambda x, w: kernels.convolution(x, w, None, self._window), self._convolve, x, w
-            )
-        return self._either(
-            lambda x, w, b: kernels.convolution(x, w, b, self._window),
-            lambda x, w, b: self._convolve(x, w) + self.along(b),
-            x, w, b,
-        )  # fmt: skip
+            return self._either(kernel, self._convolve, x, w)
+        return self._either(kernel, lambda x, w, b: self._convolve(x, w) + self.along(b), x, w, b)
 
     def spread(self, y: CTensor, w: CTensor) -> CTensor:
         """The adjoint in the image: each element of y, spread over its window by the filters."""
-        return self._either(
-            lambda y, w: kernels.input_gradient(y, w, self.image, self._window),
-            self._spread,
-            y, w,
-        )  # fmt: skip
+
+        def kernel(y: CTensor, w: CTensor) -> CTensor:
+            dx = kernels.input_gradient(_image(y), _image(w), _rows(self.image), self._window)
+            return dx.reshape(self.image)
+
+        return self._either(kernel, self._spread, y, w)
 
     def correlate(self, x: CTensor, y: CTensor, bias: bool) -> tuple[CTensor, CTensor]:
         """The adjoints in w and in the bias, for images x; (0,) if there is no bias.
 
-        Both are one native kernel.
+        Both are one native kernel, and in at least float32.
         """
-        dw, db = self._either(
-            lambda x, y: kernels.weight_gradient(x, y, self.w.shape, bias, self._window),
-            lambda x, y: (
-                self._correlate(x, y), self.summed(y) if bias else jnp.zeros(0, y.dtype)
-            ),
-            x, y,
-        )  # fmt: skip
+
+        def kernel(x: CTensor, y: CTensor) -> tuple[CTensor, CTensor]:
+            shape = _rows(self.w.shape)
+            dw, db = kernels.weight_gradient(_image(x), _image(y), shape, bias, self._window)
+            return dw.reshape(self.w.shape), db
+
+        def formula(x: CTensor, y: CTensor) -> tuple[CTensor, CTensor]:
+            dw, db = self._correlate(x, y), self.summed(y) if bias else jnp.zeros(0, y.dtype)
+            return dw.astype(wide(y.dtype)), db.astype(wide(y.dtype))
+
+        dw, db = self._either(kernel, formula, x, y)
         return dw, db
 
     def along(self, b: CTensor) -> CTensor:
@@ -98,13 +102,17 @@ class _Filters(Operation):
 
     @property
     def _window(self) -> kernels.Window:
-        (sh, sw), (dh, dw), (rows, columns) = self.stride, self.dilation, self.padding
+        sh, sw = (1, *self.stride)[-2:]
+        dh, dw = (1, *self.dilation)[-2:]
+        rows, columns = ((0, 0), *self.padding)[-2:]
         return kernels.Window((sh, sw), (rows, columns), (dh, dw), self.groups)
 
     def _either(self, kernel: Callable[..., Any], formula: Callable[..., Any], *xs: CTensor) -> Any:
-        image = jax.ShapeDtypeStruct(self.image, self.w.dtype)
-        if len(self.stride) == 2 and kernels.supports(image, self.w, self._window):
-            return native.run(kernel, formula, *xs)
+        if len(self.stride) <= 2:
+            dtype = self.w.dtype
+            image, w = (jax.ShapeDtypeStruct(_rows(x), dtype) for x in (self.image, self.w.shape))
+            if kernels.supports(image, w, self._window):
+                return native.run(kernel, formula, *xs)
         return formula(*xs)
 
     def _convolve(self, x: CTensor, w: CTensor) -> CTensor:
@@ -202,6 +210,15 @@ class _Filters(Operation):
     def _check_bias(self, b: CTensor | None, outputs: int) -> None:
         if b is not None and b.shape != (outputs,):
             raise ShapeError(f"{self.name}: the bias must be {(outputs,)}, got {b.shape}")
+
+
+def _rows(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """That of images, for sequences too, which are images of one row."""
+    return shape if len(shape) == 4 else (*shape[:2], 1, *shape[2:])
+
+
+def _image(x: CTensor) -> CTensor:
+    return x.reshape(_rows(x.shape))
 
 
 class Convolution(_Filters):

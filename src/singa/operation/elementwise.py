@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from singa.core.tensor import Tensor, TensorLike, as_tensor
 from singa.device import CTensor, float32, has_gradients
 from singa.errors import ArgumentError
-from singa.operation import checks
+from singa.operation import checks, vectorized
 from singa.tape import Operation
 
 __all__ = [
@@ -92,7 +92,9 @@ class FloorDivide(Operation):
 
     def forward(self, a: CTensor, b: CTensor) -> CTensor:
         checks.broadcastable(self, a, b)
-        return jnp.where(b == 0, 0, a // b) if checks.are_integers(a, b) else a // b
+        if checks.are_integers(a, b):
+            return jnp.where(b == 0, 0, a // b)
+        return vectorized.floor_divide(a, b)
 
     def backward(self, dy: CTensor) -> tuple[CTensor, CTensor]:
         return jnp.zeros_like(dy), jnp.zeros_like(dy)
@@ -104,10 +106,12 @@ class Remainder(Operation):
     def forward(self, a: CTensor, b: CTensor) -> CTensor:
         checks.broadcastable(self, a, b)
         self.a, self.b = a, b
-        return jnp.where(b == 0, 0, a % b) if checks.are_integers(a, b) else a % b
+        if checks.are_integers(a, b):
+            return jnp.where(b == 0, 0, a % b)
+        return vectorized.remainder(a, b)
 
     def backward(self, dy: CTensor) -> tuple[CTensor, CTensor]:
-        return dy, -dy * (self.a // self.b)
+        return dy, -dy * vectorized.floor_divide(self.a, self.b)
 
 
 class Fmod(Operation):
@@ -119,7 +123,7 @@ class Fmod(Operation):
         self.a, self.b = a, b
         if checks.are_integers(a, b):
             return jnp.where(b == 0, 0, jnp.fmod(a, jnp.where(b == 0, 1, b)))
-        return jnp.fmod(a, b)
+        return vectorized.fmod(a, b)
 
     def backward(self, dy: CTensor) -> tuple[CTensor, CTensor]:
         return dy, -dy * jnp.trunc(self.a / self.b)
@@ -181,12 +185,13 @@ class Lerp(Operation):
         checks.broadcastable(self, a, b, weight)
         for x in (a, b):
             checks.float_input(self, "its input", x)
-        self.weight, self.difference = weight, b - a
-        near = a + weight * self.difference
-        return jnp.where(weight < 0.5, near, b - self.difference * (1 - weight))
+        self.a, self.b, self.weight = a, b, weight
+        difference = b - a
+        near = a + weight * difference
+        return jnp.where(weight < 0.5, near, b - difference * (1 - weight))
 
     def backward(self, dy: CTensor) -> tuple[CTensor, CTensor, CTensor]:
-        return dy * (1 - self.weight), dy * self.weight, dy * self.difference
+        return dy * (1 - self.weight), dy * self.weight, dy * (self.b - self.a)
 
 
 class AddCMul(Operation):
@@ -216,12 +221,12 @@ class AddCDiv(AddCMul):
     def forward(self, x: CTensor, a: CTensor, b: CTensor) -> CTensor:
         checks.broadcastable(self, x, a, b)
         checks.float_input(self, "its input", x)
-        self.b, self.ratio = b, a / b
-        return x + self.value * self.ratio
+        self.a, self.b = a, b
+        return x + self.value * (a / b)
 
     def backward(self, dy: CTensor) -> tuple[CTensor, CTensor, CTensor]:
         da = dy * self.value / self.b
-        return dy, da, -da * self.ratio
+        return dy, da, -da * (self.a / self.b)
 
 
 def add(a: Tensor, b: TensorLike) -> Tensor:

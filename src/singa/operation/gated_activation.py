@@ -12,7 +12,7 @@ from singa.core.tensor import Tensor
 from singa.device import CTensor
 from singa.engine.fusion import again
 from singa.errors import ArgumentError, ShapeError
-from singa.operation import checks
+from singa.operation import checks, vectorized
 from singa.operation.pointwise import Pointwise
 from singa.tape import Operation
 
@@ -82,8 +82,8 @@ class Gelu(Operation):
     def gate(self, x: CTensor) -> tuple[CTensor, CTensor]:
         """The probability and its derivative."""
         if self.approximate == "none":
-            density = jnp.exp(-x * x / 2) / math.sqrt(2 * math.pi)
-            return jax.lax.erfc(-x / math.sqrt(2)) / 2, density
+            share, density = vectorized.normal(x)
+            return share, density
         # Beyond 30 it is 0 or 1 in all types, and the powers would overflow.
         x = jnp.clip(x, -30, 30)
         scale = 2 * math.sqrt(2 / math.pi)

@@ -110,7 +110,7 @@ class MaxPooling(Pooling):
             for axis in reversed(range(2, dy.ndim)):
                 here = self.unview(here, axis, offsets[axis - 2])
             dx += here
-        return dx
+        return dx.astype(dy.dtype)
 
 
 class MaxPooling2d(MaxPooling):

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
 
-import jax
 import numpy as np
 
 from singa.core.arrays import check_real
@@ -35,6 +34,7 @@ from singa.operation import (
     shaping,
     statistics,
 )
+from singa.placement import put
 from singa.tape import Operation
 from singa.tape.hooks import register_hook
 from singa.tape.modes import is_tracked
@@ -259,10 +259,10 @@ class _Move(Operation):
 
     def forward(self, x: CTensor) -> CTensor:
         self.origin = x.sharding
-        return jax.device_put(x, self.device.place_of_input(x.shape))
+        return put(x, self.device.place_of_input(x.shape))
 
     def backward(self, dy: CTensor) -> CTensor:
-        return jax.device_put(dy, self.origin)
+        return put(dy, self.origin)
 
 
 def _to(self: Tensor, target: Any) -> Tensor:

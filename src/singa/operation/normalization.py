@@ -31,6 +31,9 @@ __all__ = [
 class _PerChannel(Operation):
     """Base of both forms: x is (N, C) or (N, C, *space), all other inputs are (C,)."""
 
+    parts = 1
+    """Into how many equal parts the batch is divided, each with statistics of its own."""
+
     def __init__(self, eps: float) -> None:
         super().__init__()
         self.eps = checks.number(f"{self.name}: eps", eps)
@@ -50,27 +53,42 @@ class _PerChannel(Operation):
                 )
 
     def along(self, vector: CTensor) -> CTensor:
-        """(C,) in a shape that broadcasts with x."""
+        """(C,), or (parts, C) with a row for each part, in a shape that broadcasts with x."""
+        if vector.ndim == 2:
+            each = (self.parts, self.x.shape[0] // self.parts, *vector.shape[1:])
+            vector = jnp.broadcast_to(vector[:, None], each).reshape(-1, *vector.shape[1:])
         return vector.reshape(vector.shape + (1,) * (self.x.ndim - 2))
 
     def summed(self, values: CTensor) -> CTensor:
-        """The sum over all axes except the channels': (C,)."""
-        return values.sum(tuple(axis for axis in range(values.ndim) if axis != 1))
+        """The sum over all axes except the channels': (C,), or (parts, C)."""
+        if self.parts == 1:
+            return values.sum(tuple(axis for axis in range(values.ndim) if axis != 1))
+        values = values.reshape(self.parts, -1, *values.shape[1:])
+        return values.sum((1, *range(3, values.ndim)))
+
+    def over_parts(self, sums: CTensor) -> CTensor:
+        """The sum over the parts: (C,)."""
+        return sums if self.parts == 1 else sums.sum(0)
 
     def moments(self, x: CTensor) -> tuple[CTensor, CTensor]:
-        """The mean and the biased variance of each channel."""
-        count = x.size // x.shape[1]
+        """The mean and the biased variance of each channel, in at least float32."""
+        x = _wide(x)
+        count = x.size // x.shape[1] // self.parts
         mean = self.summed(x) / count
         centered = x - self.along(mean)
         return mean, self.summed(centered * centered) / count
 
     def products(self, dy: CTensor, x: CTensor, mean: CTensor) -> tuple[CTensor, CTensor]:
-        """The sums of dy and of dy (x - mean) over each channel."""
+        """The sums of dy and of dy (x - mean) over each channel, in at least float32."""
+        dy, x, mean = map(_wide, (dy, x, mean))
         return self.summed(dy), self.summed(dy * (x - self.along(mean)))
 
     def either(self, kernel: Callable[..., Any], formula: Callable[..., Any], *xs: CTensor) -> Any:
-        """A native kernel for images, or the formula."""
-        if xs[0].ndim == 4 and native.supports(*xs):
+        """A native kernel for images, or the formula; vectors are in at least float32."""
+        images, vectors = [x for x in xs if x.ndim == 4], [x for x in xs if x.ndim == 1]
+        if self.parts > 1 or not images or not native.supports(*images, short=True):
+            return formula(*xs)
+        if all(map(native.supports, vectors)):
             return native.run(kernel, formula, *xs)
         return formula(*xs)
 
@@ -82,8 +100,13 @@ class _PerChannel(Operation):
 class BatchNormalization2d(_PerChannel):
     """y = scale (x - mean) / sqrt(var + eps) + bias, with the batch's own mean and variance.
 
-    Also returns these two, (C,) each; no gradient flows through them.
+    Also returns these two, (C,) each; no gradient flows through them. If the batch is divided into
+    parts, each is normalized by its own, and their averages over the parts are returned.
     """
+
+    def __init__(self, eps: float, parts: int = 1) -> None:
+        super().__init__(eps)
+        self.parts = checks.integer(f"{self.name}: parts", parts)
 
     def forward(
         self, x: CTensor, scale: CTensor, bias: CTensor
@@ -92,25 +115,28 @@ class BatchNormalization2d(_PerChannel):
         count = x.size // max(x.shape[1], 1)
         if not count:
             raise ShapeError(f"{self.name}: an empty batch has no mean, got shape {x.shape}")
+        if self.parts < 1 or x.shape[0] % self.parts:
+            raise ShapeError(f"{self.name}: a batch of {x.shape[0]} in {self.parts} equal parts")
         # Statistics of half-precision activations are computed in float32.
         wide = _wide(x)
         self.x, self.scale = x, scale
-        self.mean, var = self.either(statistics.moments, self.moments, wide)
+        self.mean, var = self.either(statistics.moments, self.moments, x)
         self.rstd = jax.lax.rsqrt(var + self.eps)
         y = (wide - self.along(self.mean)) * self.along(self.rstd * scale) + self.along(bias)
-        return y.astype(x.dtype), self.mean, var
+        mean, var = (self.over_parts(each) / self.parts for each in (self.mean, var))
+        return y.astype(x.dtype), mean, var
 
     def backward(
         self, dy: CTensor, dmean: CTensor, dvar: CTensor
     ) -> tuple[CTensor, CTensor, CTensor]:
-        dy = dy.astype(self.rstd.dtype)
-        wide = self.x.astype(self.rstd.dtype)
-        dbias, product = self.either(statistics.products, self.products, dy, wide, self.mean)
+        given = (dy, self.x) if dy.dtype == self.x.dtype else (_wide(dy), _wide(self.x))
+        dbias, product = self.either(statistics.products, self.products, *given, self.mean)
         dscale = product * self.rstd
-        count = self.x.size // self.x.shape[1]
-        # A change of one x also changes the mean and the variance of all the others.
-        inner = dy - self.along(dbias / count) - self.normalized * self.along(dscale / count)
-        return self.along(self.scale * self.rstd) * inner, dscale, dbias
+        count = self.x.size // self.x.shape[1] // self.parts
+        # A change of one x also changes the mean and the variance of all the others of its part.
+        inner = _wide(dy) - self.along(dbias / count) - self.normalized * self.along(dscale / count)
+        dx = self.along(self.scale * self.rstd) * inner
+        return dx, self.over_parts(dscale), self.over_parts(dbias)
 
 
 class FrozenBatchNormalization2d(_PerChannel):
@@ -126,8 +152,9 @@ class FrozenBatchNormalization2d(_PerChannel):
 
     def backward(self, dy: CTensor) -> tuple[CTensor | None, ...]:
         dx = dy * self.along(self.scale * self.rstd)
-        xs = [_wide(x) for x in (dy, self.x, self.mean)]
-        dbias, product = self.either(statistics.products, self.products, *xs)
+        given = (dy, self.x) if dy.dtype == self.x.dtype else (_wide(dy), _wide(self.x))
+        mean = _wide(self.mean)
+        dbias, product = self.either(statistics.products, self.products, *given, mean)
         return dx, product * self.rstd, dbias, None, None
 
 
@@ -297,6 +324,7 @@ def batchnorm_2d(
     momentum: float = 0.9,
     eps: float = 1e-5,
     unbiased: bool = False,
+    synchronized: bool = True,
 ) -> Tensor:
     """Normalize each channel, then scale and shift it (ONNX BatchNormalization).
 
@@ -312,6 +340,9 @@ def batchnorm_2d(
         eps: added to the variance.
         unbiased: the running variance is of the batch's unbiased variance, as in PyTorch: its sum
             of squares is divided by one less than the number of values.
+        synchronized: on a mesh, whether the mean and the variance are those of the whole batch. If
+            not, each device uses those of its own part, and the running ones are the averages of
+            all parts'. A batch that the mesh does not divide is whole on each device.
 
     Example:
         >>> scale, bias = tensor.ones(1), tensor.zeros(1)
@@ -325,6 +356,7 @@ def batchnorm_2d(
     """
     momentum = checks.number("BatchNormalization2d: momentum", momentum)
     channels = x.shape[1:2]
+    parts = 1 if synchronized else _parts(x)
     scale = filled(channels, x, 1) if scale is None else scale
     bias = filled(channels, x, 0) if bias is None else bias
     if running_mean is None or running_var is None:
@@ -332,11 +364,11 @@ def batchnorm_2d(
             raise ArgumentError(
                 "BatchNormalization2d: running_mean needs running_var, and the other way round"
             )
-        return BatchNormalization2d(eps)(x, scale, bias)[0]
+        return BatchNormalization2d(eps, parts)(x, scale, bias)[0]
     if not mode.training:
         return FrozenBatchNormalization2d(eps)(x, scale, bias, running_mean, running_var)[0]
-    y, mean, var = BatchNormalization2d(eps)(x, scale, bias)
-    count = math.prod(x.shape) // x.shape[1]
+    y, mean, var = BatchNormalization2d(eps, parts)(x, scale, bias)
+    count = math.prod(x.shape) // x.shape[1] // parts
     more = count / max(count - 1, 1) if unbiased else 1.0
     for running, batch, factor in ((running_mean, mean, 1.0), (running_var, var, more)):
         if running.shape != batch.shape:
@@ -351,6 +383,12 @@ def batchnorm_2d(
 def filled(shape: tuple[int, ...], x: Tensor, value: float) -> Tensor:
     """A constant of this shape, of the type and on the device of ``x``."""
     return wrap(constant(shape, value, x.dtype, x.device), x.device)
+
+
+def _parts(x: Tensor) -> int:
+    """Into how many parts a batch is split by the mesh that it is on."""
+    count = math.prod(x.device.axes[name] for name in x.device.batch)
+    return count if x.shape[0] % count == 0 else 1
 
 
 class RunningAverage(Operation):

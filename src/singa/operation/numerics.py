@@ -16,8 +16,11 @@ _Scaled: TypeAlias = tuple[CTensor, CTensor]
 number times 2 to the power of its exponent."""
 
 
-_CHUNK = 32
-"""The most numbers that are multiplied at once: the product of more could overflow."""
+_CHUNK = 16
+"""The most numbers that are multiplied at once: the product of more than 32 could overflow.
+
+Half of that takes a quarter of the time for the products of all others.
+"""
 
 
 def direction(x: CTensor, axes: int | Sequence[int]) -> tuple[CTensor, CTensor]:

@@ -98,7 +98,7 @@ class Pooling(Operation):
 
     def has_kernel(self, x: CTensor) -> bool:
         """Whether a native kernel pools images like these."""
-        return len(self.window) == 2 and max(self.dilation) == 1 and native.supports(x)
+        return len(self.window) == 2 and max(self.dilation) == 1 and native.supports(x, short=True)
 
     def pad(self, x: CTensor, axis: int, value: float) -> CTensor:
         pads = [(0, 0)] * x.ndim
@@ -168,14 +168,15 @@ class AveragePooling(Pooling):
 
     def share(self, dy: CTensor) -> CTensor:
         """The gradient of each window's mean, shared equally by the window's elements."""
-        dy = dy.astype(wide(dy.dtype))
+        dtype = dy.dtype
+        dy = dy.astype(wide(dtype))
         dx = dy / self.counts(dy.shape[2:], dy.dtype)
         for axis in range(2, dy.ndim):
             dx = sum(
                 (self.unview(dx, axis, i) for i in range(1, self.window[axis - 2])),
                 start=self.unview(dx, axis, 0),
             )
-        return dx
+        return dx.astype(dtype)
 
     def counts(self, outputs: Sequence[int], dtype: np.dtype) -> CTensor:
         """The number of elements of each window that are counted: (H', W')."""

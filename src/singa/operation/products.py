@@ -33,10 +33,16 @@ def product(
     """
     dtype = dtype or of_integers(a, b)
     formula = partial(_formula, transpose_a=transpose_a, transpose_b=transpose_b, dtype=dtype)
-    is_short = dtype is not None and dtype != a.dtype
-    if min(a.ndim, b.ndim) < 2 or is_short or not kernels.supports(a, b, transpose_b):
+    is_wide = dtype is not None and dtype != a.dtype
+    if (
+        min(a.ndim, b.ndim) < 2
+        or (is_wide and dtype != jnp.float32)
+        or not kernels.supports(a, b, transpose_b)
+    ):
         return formula(a, b)
-    kernel = partial(kernels.product, transpose_a=transpose_a, transpose_b=transpose_b)
+    kernel = partial(
+        kernels.product, transpose_a=transpose_a, transpose_b=transpose_b, wide=is_wide
+    )
     if a.shape[:-2] == b.shape[:-2]:
         y: CTensor = native.run(kernel, formula, a, b)
         return y

@@ -130,12 +130,11 @@ class _Extreme(Reduction):
         axes = self.reduces(x)
         if not self.count():
             raise ShapeError(f"{self.name}: there is nothing along axes {axes} of {x.shape}")
-        y = self.chosen(x, axes)
-        self.hits = x == y
-        return y if self.keepdims else y.squeeze(axes)
+        self.x, self.y = x, self.chosen(x, axes)
+        return self.y if self.keepdims else self.y.squeeze(axes)
 
     def backward(self, dy: CTensor) -> CTensor:
-        hits = self.hits.astype(dy.dtype)
+        hits = (self.x == self.y).astype(dy.dtype)
         return self.expand(dy) * hits / hits.sum(self.reduced, keepdims=True)
 
 

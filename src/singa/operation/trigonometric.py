@@ -33,7 +33,7 @@ def _acosh_slope(x: CTensor) -> CTensor:
     return 1 / (jnp.sqrt(x - 1) * jnp.sqrt(x + 1))
 
 
-class Cos(RealFunction, formula=jnp.cos, slope=lambda x: -jnp.sin(x)):
+class Cos(RealFunction, formula=vectorized.cos, slope=lambda x: -vectorized.sin(x)):
     """y = cos x."""
 
     complex_numbers = "derived"
@@ -53,7 +53,7 @@ class Acosh(RealFunction, formula=jnp.acosh, slope=_acosh_slope):
     """y = arcosh x."""
 
 
-class Sin(RealFunction, formula=jnp.sin, slope=jnp.cos):
+class Sin(RealFunction, formula=vectorized.sin, slope=vectorized.cos):
     """y = sin x."""
 
     complex_numbers = "derived"
@@ -73,7 +73,7 @@ class Asinh(RealFunction, formula=jnp.asinh, slope=lambda x: 1 / jnp.hypot(x, jn
     """y = arsinh x."""
 
 
-class Tan(RealFunction, formula=jnp.tan, slope=lambda x: 1 + jnp.tan(x) ** 2):
+class Tan(RealFunction, formula=vectorized.tan, slope=lambda x: 1 + vectorized.tan(x) ** 2):
     """y = tan x."""
 
     complex_numbers = "derived"

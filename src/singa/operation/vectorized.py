@@ -8,10 +8,15 @@ The coefficients are fitted to have the smallest relative error in the range tha
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
 
+import jax
 import jax.numpy as jnp
 
-from singa.device import CTensor, float32
+from singa.device import CTensor, float32, float64
+from singa.engine import native
 from singa.operation.numerics import polynomial
 
 # Each is a function of z, which is the square of the argument.
@@ -40,6 +45,30 @@ _ERFCX_SLOPE = (
     -0.002108867415, -0.06081422334, -0.002669756517, 0.2642315276, -0.2023986962, -0.5962336442,
     1.182853375, -0.1831664362, -2.669911517,
 )  # fmt: skip
+
+# Functions of r², for r up to pi / 4.
+_SINE = (-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1)  # (sin(r) / r - 1) / r²
+_COSINE = (2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2)
+"""That of (cos(r) - 1 + r² / 2) / r⁴. Both are from S. Moshier's Cephes library."""
+
+_HIGH = 13493037704 / 2**33
+_LOW = 6.077100506506192e-11
+"""Their sum is pi / 2. Products of the first, of 34 bits, and whole numbers below 2¹⁹ are exact."""
+
+
+def _on_cpus(formula: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorate a function of float32: other types, devices and derivatives are the formula's."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
+        def chosen(*xs: CTensor) -> Any:
+            if any(x.dtype != float32 for x in xs):
+                return formula(*xs)
+            return native.run(function, formula, *xs)
+
+        return chosen
+
+    return decorate
 
 
 def log1p_of_share(x: CTensor) -> CTensor:
@@ -155,9 +184,114 @@ def _exp_of_square(x: CTensor) -> CTensor:
 def turns(x: CTensor) -> tuple[CTensor, CTensor]:
     """sin(pi x) and cos(pi x). Those that are 0, 1 or -1 are exact in float32."""
     whole = jnp.round(x)
-    sign, rest = 1 - 2 * jnp.abs(jnp.fmod(whole, 2)), x - whole
+    sign, rest = 1 - 2 * _modulo(whole, 2), x - whole
     if x.dtype != float32:
         return sign * jnp.sin(rest * math.pi), sign * jnp.cos(rest * math.pi)
     square = rest * rest
     cosine = (0.5 - rest) * (0.5 + rest) * polynomial(_COS, square)
     return sign * rest * polynomial(_SIN, square), sign * cosine
+
+
+def _modulo(whole: CTensor, size: int) -> CTensor:
+    """The remainder of whole numbers; its formula in general is far slower."""
+    return whole - size * jnp.floor(whole * (1 / size))
+
+
+def _sine_or_cosine(x: CTensor, shift: int) -> CTensor:
+    """The sine of x + shift pi / 2."""
+    whole, rest = _quarters(x)
+    square = rest * rest
+    sine = rest * (1 + square * polynomial(_SINE, square))
+    cosine = 1 - square * (0.5 - square * polynomial(_COSINE, square))
+    place = _modulo(whole + shift, 4)
+    y = jnp.where((place == 1) | (place == 3), cosine, sine)
+    return jnp.where(place > 1, -y, y)
+
+
+def _quarters(x: CTensor) -> tuple[CTensor, CTensor]:
+    """The nearest whole number of quarter turns, and the rest of the angle."""
+    whole = jnp.round(x * (2 / math.pi))
+    whole = jnp.where(whole == 0, 0, whole)  # no -0, with which a rest of -0 would be 0
+    wide = whole.astype(float64)
+    rest = (x.astype(float64) - wide * _HIGH) - wide * _LOW
+    return whole, rest.astype(float32)
+
+
+def _if_near(
+    limit: float, quick: Callable[..., CTensor], formula: Callable[..., CTensor]
+) -> Callable[..., CTensor]:
+    """The quick function, unless there are numbers beyond the limit."""
+    return _on_cpus(formula)(lambda x: jax.lax.cond((jnp.abs(x) < limit).all(), quick, formula, x))
+
+
+def _tangent(x: CTensor) -> CTensor:
+    whole, rest = _quarters(x)
+    square = rest * rest
+    sine = rest * (1 + square * polynomial(_SINE, square))
+    cosine = 1 - square * (0.5 - square * polynomial(_COSINE, square))
+    is_odd = _modulo(whole, 2) == 1
+    return jnp.where(is_odd, -cosine, sine) / jnp.where(is_odd, sine, cosine)
+
+
+sin = _if_near(2**19, lambda x: _sine_or_cosine(x, 0), jnp.sin)
+"""The sine of x."""
+
+cos = _if_near(2**19, lambda x: _sine_or_cosine(x, 1), jnp.cos)
+"""The cosine of x."""
+
+tan = _if_near(2**19, _tangent, jnp.tan)
+"""The tangent of x."""
+
+
+@_on_cpus(jnp.fmod)
+def fmod(a: CTensor, b: CTensor) -> CTensor:
+    """The rest of a / b rounded towards 0, of a's sign. It is exact."""
+    a, b = jnp.broadcast_arrays(a, b)
+    wide, divisor = a.astype(float64), b.astype(float64)
+    quotient = wide / divisor
+    is_far = (jnp.abs(quotient) >= 2**29) & jnp.isfinite(quotient)
+    return jax.lax.cond(is_far.any(), jnp.fmod, _near_fmod, a, b)
+
+
+def _near_fmod(a: CTensor, b: CTensor) -> CTensor:
+    """In float64 products of a float32 and a whole number of 29 bits are exact."""
+    wide, divisor = jnp.abs(a).astype(float64), jnp.abs(b).astype(float64)
+    rest = wide - jnp.floor(wide / divisor) * divisor
+    rest = jnp.where(rest < 0, rest + divisor, rest)  # the quotient was rounded up
+    rest = jnp.where(jnp.isinf(divisor), wide + 0 * wide, rest)
+    return jnp.copysign(rest.astype(float32), a)
+
+
+def remainder(a: CTensor, b: CTensor) -> CTensor:
+    """The rest of a / b rounded down, of b's sign."""
+    if a.dtype != float32 or b.dtype != float32:
+        return jnp.remainder(a, b)
+    rest = fmod(a, b)
+    return jnp.where((rest != 0) & ((rest < 0) != (b < 0)), rest + b, rest)
+
+
+def floor_divide(a: CTensor, b: CTensor) -> CTensor:
+    """The largest whole number not above a / b."""
+    if a.dtype != float32 or b.dtype != float32:
+        return a // b
+    rest = fmod(a, b)
+    quotient = jnp.where(b == 0, a, a - rest) / b
+    is_below = (rest != 0) & ((rest < 0) != (b < 0))
+    return jax.lax.round(jnp.where(is_below, quotient - 1, quotient))
+
+
+def _normal(x: CTensor) -> tuple[CTensor, CTensor]:
+    density = jnp.exp(-x * x / 2) / math.sqrt(2 * math.pi)
+    return jax.lax.erfc(x * -math.sqrt(0.5)) / 2, density
+
+
+@_on_cpus(_normal)
+def normal(x: CTensor) -> tuple[CTensor, CTensor]:
+    """The share below x in the standard normal distribution, and the distribution's density."""
+    size = jnp.abs(x) * math.sqrt(0.5)
+    size = jnp.minimum(size, 20)  # beyond, the share is 0
+    place, share = size + 2, 1 + 2 * size
+    both = 1 / (place * share)  # one division instead of two
+    bell = jnp.exp(-size * size)
+    tail = 0.5 * bell * (place * both) * polynomial(_ERFCX, (size - 2) * (share * both))
+    return jnp.where(x < 0, tail, 1 - tail), bell * (1 / math.sqrt(2 * math.pi))

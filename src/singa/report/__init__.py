@@ -4,6 +4,7 @@
 - ``memory.py``: the memory that a compiled step needs.
 - ``profile.py``, ``profiler.py``: the time of each operation, and how it is measured;
   ``trace.py`` reads what jax's profiler recorded, ``hlo.py`` finds the operation of each entry.
+- ``collectives.py``: what the devices of a mesh exchange in a step.
 - ``work.py``: the number of multiplications and additions.
 - ``drawing.py``: a drawing of the graph; ``scene.py`` has its contents, ``placement.py`` their
   positions, with the help of ``layout.py`` and ``svg.py``.
@@ -11,6 +12,7 @@
 Imports :mod:`singa.graph`, and all that :mod:`singa.graph` may import.
 """
 
+from singa.report.collectives import Collectives, collectives
 from singa.report.drawing import draw
 from singa.report.memory import MemoryReport, memory_report, readable
 from singa.report.profile import Profile
@@ -18,9 +20,11 @@ from singa.report.profiler import Profiler, device_profiler
 from singa.report.work import multiply_adds
 
 __all__ = [
+    "Collectives",
     "MemoryReport",
     "Profile",
     "Profiler",
+    "collectives",
     "device_profiler",
     "draw",
     "memory_report",

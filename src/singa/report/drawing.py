@@ -8,6 +8,7 @@ from pathlib import Path
 from singa.errors import ArgumentError
 from singa.formats.files import writing
 from singa.graph.recording import BACKWARD, FORWARD, UPDATE, Node, Recording
+from singa.report.collectives import Collectives
 from singa.report.placement import HEADER, MARGIN, PILL_PITCH, Placement
 from singa.report.profile import Profile, titles
 from singa.report.scene import DETAIL_SIZE, NAME_SIZE, STUB, Box, Pill, Scene, shape
@@ -31,7 +32,11 @@ _HOT = ((255, 250, 235), (254, 196, 110), (236, 100, 60))  # no time, some, most
 
 
 def draw(
-    fpath: str | os.PathLike[str], recording: Recording, title: str, profile: Profile | None = None
+    fpath: str | os.PathLike[str],
+    recording: Recording,
+    title: str,
+    profile: Profile | None = None,
+    exchanged: Collectives | None = None,
 ) -> None:
     """Write an SVG, completely or not at all; an existing file is replaced.
 
@@ -40,6 +45,7 @@ def draw(
         recording: the step.
         title: the title above the drawing.
         profile: colours the operations by their time.
+        exchanged: what the devices of a mesh exchange in the step.
 
     Raises:
         ArgumentError: the name does not end in ``.svg``.
@@ -56,14 +62,20 @@ def draw(
         )
     if profile is not None:
         profile.per_step()  # raises if it is not complete
-    text = _Painter(recording, title, profile).paint()
+    text = _Painter(recording, title, profile, exchanged).paint()
     with writing(fpath) as file:
         file.write(text.encode())
 
 
 class _Painter:
-    def __init__(self, recording: Recording, title: str, profile: Profile | None) -> None:
-        self._scene = Scene(recording, profile)
+    def __init__(
+        self,
+        recording: Recording,
+        title: str,
+        profile: Profile | None,
+        exchanged: Collectives | None,
+    ) -> None:
+        self._scene = Scene(recording, profile, exchanged)
         self._placement = Placement(self._scene)
         self._canvas = Canvas()
         self._title = title

@@ -21,7 +21,8 @@ _CALLED = re.compile(
     r"|(?:branch_computations|called_computations)=\{([^}]*)\}"
 )
 _OP_NAME = re.compile(r'op_name="([^"]*)"')
-_PLACE = re.compile(r"(?:^|/)op\.(\d+)(?=/|$)")
+# Collectives of several operations are one, with their names as "(op.2/dot:op.3/add)".
+_PLACE = re.compile(r"(?:^|[/(:])op\.(\d+)(?=[/:)]|$)")
 
 # Opcodes that contain other instructions, which are timed themselves.
 _CONTAINERS = {"while", "conditional", "call", "async-start"}
@@ -34,12 +35,26 @@ _IDLE = {
 
 
 @dataclass
-class _Instruction:
+class Instruction:
+    """An instruction of a program.
+
+    Attributes:
+        name: its own, in the program.
+        opcode: what it does: ``dot``, ``fusion``, ``all-reduce``, ...
+        result: the type of its result: ``f32[2,3]{1,0}``, or several in parentheses.
+        operands: the names of the instructions whose results it takes.
+        called: the names of the computations that it runs.
+        attributes: all that stands after the operands.
+        places: the number of its operation, and of others that were fused into it.
+    """
+
     name: str
     opcode: str
+    result: str
     operands: list[str]
     called: list[str]
-    places: list[int]  # the number of its operation, and of others that were fused into it
+    attributes: str
+    places: list[int]
 
     @property
     def place(self) -> int | None:
@@ -74,10 +89,10 @@ class Instructions:
 
     def __init__(self, text: str) -> None:
         self.module = text.split(None, 2)[1].rstrip(",")
-        self.instructions: dict[str, _Instruction] = {}
-        self.members: dict[str, list[_Instruction]] = {}
-        self.roots: dict[str, _Instruction] = {}
-        members: list[_Instruction] = []
+        self.instructions: dict[str, Instruction] = {}
+        self.members: dict[str, list[Instruction]] = {}
+        self.roots: dict[str, Instruction] = {}
+        members: list[Instruction] = []
         computation = ""
         for line in text.splitlines():
             if found := _INSTRUCTION.match(line):
@@ -122,7 +137,7 @@ class Instructions:
             }
         return Work(operation, frozenset(included - {operation}), instruction.opcode in _CONTAINERS)
 
-    def _flow(self, instruction: _Instruction) -> Iterable[tuple[str, str]]:
+    def _flow(self, instruction: Instruction) -> Iterable[tuple[str, str]]:
         inner = [name for name in instruction.called if name in self.roots]
         operands = [name for name in instruction.operands if name in self.instructions]
         if not inner or instruction.opcode in ("reduce", "reduce-window", "scatter", "sort"):
@@ -151,7 +166,7 @@ class Instructions:
         return None
 
 
-def _parse(name: str, definition: str) -> _Instruction:
+def _parse(name: str, definition: str) -> Instruction:
     """An instruction from ``type opcode(operands), attributes``."""
     start = _after(definition, 0) if definition.startswith("(") else definition.index(" ")
     rest = definition[start:].lstrip()
@@ -164,7 +179,7 @@ def _parse(name: str, definition: str) -> _Instruction:
         called += [one] if one else [n.strip().lstrip("%") for n in many.split(",")]
     op_name = _OP_NAME.search(attributes)
     places = [int(place) for place in _PLACE.findall(op_name[1])] if op_name else []
-    return _Instruction(name, opcode, operands, called, places)
+    return Instruction(name, opcode, definition[:start], operands, called, attributes, places)
 
 
 def _after(text: str, start: int) -> int:

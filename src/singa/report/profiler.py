@@ -22,6 +22,7 @@ from singa.errors import ArgumentError, ReportError
 from singa.graph.program import Program
 from singa.graph.recording import OTHER, Key, Node, Recording, numbers_of
 from singa.graph.step import Steps
+from singa.report.collectives import found_in
 from singa.report.hlo import Instructions, Work
 from singa.report.profile import Profile, Row, summary, titles
 from singa.report.trace import Event, Window, read, runs, time_by
@@ -216,6 +217,7 @@ class _Total:
     nanoseconds: float = 0.0
     includes: set[Key] = field(default_factory=set)
     part_of: set[Key] = field(default_factory=set)
+    exchanges: dict[str, None] = field(default_factory=dict)
 
 
 class _Compiled:
@@ -225,6 +227,7 @@ class _Compiled:
         self.nodes = Recording(program.capture).nodes
         self._instructions = Instructions(program.compiled.as_text())
         self._work: dict[str, Work] = {}
+        self._exchanged = found_in(program.mesh, self.nodes, self._instructions)
 
     def work(self, event: Event) -> Work:
         name = event.instruction
@@ -241,7 +244,9 @@ class _Compiled:
         return self.nodes[operation].key
 
     def relate(self, totals: dict[Key, _Total]) -> None:
-        """Note which operations are computed in the loops of others."""
+        """Note what is exchanged, and which operations are computed in the loops of others."""
+        for node in self.nodes:
+            totals[node.key].exchanges |= dict.fromkeys(self._exchanged.of(node.key))
         alone = {work.operation for work in self._work.values()}
         for work in self._work.values():
             if work.operation is None:
@@ -280,6 +285,7 @@ def _fill(profile: Profile, steps: list[tuple[_Step, Window]]) -> None:
                 total.nanoseconds / whole if whole else 0.0,
                 tuple(names[key] for key in totals if key in total.includes),
                 tuple(names[key] for key in totals if key in total.part_of),
+                tuple(total.exchanges),
             )
         )
     profile.iterations = len(steps)

@@ -7,12 +7,13 @@ operation's own row. An update is to the right of all rows that it gets gradient
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
 from typing import Any
 
 from singa.graph.recording import BACKWARD, FORWARD, UPDATE, Node, Recording, Source
+from singa.report.collectives import Collectives
 from singa.report.layout import layers
 from singa.report.profile import Profile
 from singa.report.svg import text_width
@@ -119,7 +120,13 @@ class Scene:
         state: the state of updates, one pill for all of a kind.
     """
 
-    def __init__(self, recording: Recording, profile: Profile | None) -> None:
+    def __init__(
+        self,
+        recording: Recording,
+        profile: Profile | None,
+        exchanged: Collectives | None = None,
+    ) -> None:
+        self._exchanged = exchanged
         self._several = {node.name for node in recording.nodes if node.number > 1}
         self._assigned = {(name, origin) for name, (origin, _) in recording.assigned}
         self.boxes: dict[str, list[Box]] = {FORWARD: [], BACKWARD: [], UPDATE: [], "setup": []}
@@ -164,6 +171,7 @@ class Scene:
                 is_fused = any(row.part_of and not row.seconds for row in found)
                 time = f"{box.seconds * 1e3:.3f} ms\u2002{share:.1%}"
                 box.lines.append("fused into others" if is_fused else time)
+            box.lines += self._exchanges(nodes)
             sizes = [NAME_SIZE] + [DETAIL_SIZE] * (len(box.lines) - 1)
             widths = [
                 text_width(t, s, s == NAME_SIZE) for t, s in zip(box.lines, sizes, strict=True)
@@ -175,6 +183,12 @@ class Scene:
             if isinstance(origin, Node):
                 pill = Pill("result", f"result {number}", shape(origin.outputs[index]))
                 self._box[origin].pills.append(pill)
+
+    def _exchanges(self, nodes: Sequence[Node]) -> list[str]:
+        """What the devices of a mesh exchange for operations."""
+        if self._exchanged is None:
+            return []
+        return list(dict.fromkeys(t for node in nodes for t in self._exchanged.of(node.key)))
 
     def _label(self, box: Box) -> None:
         node = box.node

@@ -2,6 +2,8 @@
 
 - ``reading.py``: files, and their arrays in ``values.py``.
 - ``graph.py``: a graph as plain Python objects.
+- ``oddities.py``: what other tools would refuse.
+- ``folding.py``: kernels in another layout.
 - ``roles.py``: which initial values are learned.
 - ``bounds.py``: how much a file may ask for.
 - ``rules/``: how each operator is computed, a file for each family.

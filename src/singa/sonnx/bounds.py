@@ -17,10 +17,30 @@ MOST_ELEMENTS = 2**28
 MOST_STEPS = 10_000
 """No loop goes on for longer."""
 
+MOST_STEPS_IN_ALL = 100_000
+"""All loops of one run of a model together, loops in loops too, take no more steps."""
+
 WIDEST = 2**16
 """No window is wider, and no step of one is."""
 
 Attributes = Mapping[str, Any]
+
+
+class Steps:
+    """Counts the steps of all loops in one run of a model."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def add(self, node: Node) -> None:
+        """Count one more.
+
+        Raises:
+            FormatError: there are too many.
+        """
+        self._count += 1
+        if self._count > MOST_STEPS_IN_ALL:
+            raise FormatError(f"{node}: all loops together take over {MOST_STEPS_IN_ALL} steps")
 
 
 def check_sizes(node: Node, xs: Sequence[Any]) -> None:

@@ -25,6 +25,7 @@ from singa.sonnx.forms.writer import Array
 from singa.sonnx.forms.writer import Written as Node
 from singa.sonnx.graph import say
 from singa.sonnx.history import recorded
+from singa.sonnx.network import SONNXModel
 from singa.sonnx.recording import Recording, input_names, momenta, record, unused
 from singa.sonnx.writing import Written, written
 
@@ -116,6 +117,9 @@ def _of_function(
         # Not the call of a Model, which may train, but that of a layer, which makes its parameters.
         function, forward = partial(Layer.__call__, outputs), outputs.forward
     names = input_names(forward, len(inputs))
+    if isinstance(outputs, SONNXModel) and type(outputs).forward is SONNXModel.forward:
+        names[:] = [each.name for each in outputs.onnx_graph.inputs][: len(names)]
+        function = partial(_results_by_name, outputs)
     samples, sizes = _samples(inputs, batch)
     with Journal() as before:
         known = _states(outputs).keys()
@@ -138,6 +142,12 @@ def _of_function(
         before.restore()
     settle(runs, sizes, names[0])
     return _model(runs[0], recordings, sizes, model_name, batch)
+
+
+def _results_by_name(model: SONNXModel, *xs: Tensor) -> dict[str, Any]:
+    """The results of a model that was read, by their names in its file."""
+    names = [each.name for each in model.onnx_graph.outputs]
+    return dict(zip(names, Layer.__call__(model, *xs), strict=True))
 
 
 def _axis_name(dynamic: str | Collection[str]) -> str | None:

@@ -232,12 +232,13 @@ def _sorted(nodes: Sequence[Node]) -> list[Node]:
                 raise FormatError(f"{node}: it depends on its own result")
             under_way.add(node.name)
             stack.append((node, True))
-            needed = [makers[name] for name in _all_inputs(node) if name in makers]
+            needed = [makers[name] for name in all_inputs(node) if name in makers]
             stack += [(each, False) for each in reversed(needed) if each.name not in done]
     return order
 
 
-def _all_inputs(node: Node) -> list[str]:
+def all_inputs(node: Node) -> list[str]:
+    """The names of the values that a node uses, in the graphs inside of it too."""
     names = list(node.inputs)
     for graph in inner_graphs(node):
         names += graph.used()

@@ -1,15 +1,17 @@
 """What Tensors were computed from: for ``to_onnx(inputs, [y])``, which gets no function to run.
 
-Operations that are called in training, outside of steps, are noted as long as their results are
-referenced. Arrays are not kept, except small ones.
+Operations that are called outside of steps while ``autograd.training`` is on are noted as long as
+their results are referenced. Arrays are not kept, except small ones. Otherwise nothing is noted,
+and calls cost what they cost without this module.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import count
+from math import prod
 from typing import Any, TypeAlias
-from weakref import ref
+from weakref import finalize, ref
 
 from jax.core import Tracer
 
@@ -19,9 +21,10 @@ from singa.errors import ArgumentError, FormatError
 from singa.operation.normalization import RunningAverage
 from singa.sonnx.recording import Called, Recording, unused
 from singa.tape import Operation, mode
+from singa.tape.operation import note_calls
 
-SMALL = 2**16
-"""Constants of at most as many bytes are kept, also if nothing else refers to them."""
+SMALL = 2**14
+"""Constants of at most as many elements are kept, also if nothing else refers to them."""
 
 DEEPEST = 10_000
 """A result is not followed further back than over so many operations."""
@@ -41,7 +44,7 @@ class Leaf:
         self.tensor = ref(x)
         self.follows = follows
         data: Any = x._data
-        self._kept = data if data.nbytes <= SMALL else None
+        self._kept = data if prod(data.aval.shape) <= SMALL else None
         self._array = ref(data)
 
     def has(self, array: Any) -> bool:
@@ -109,10 +112,11 @@ class History:
 
     def __init__(self) -> None:
         self._made: dict[int, Made] = {}
+        self._parameters: dict[int, Leaf] = {}
         self._numbers = count()
 
     def note(self, operation: Operation, xs: Sequence[Tensor], ys: Sequence[Tensor]) -> None:
-        """Note a call: a hook of operations."""
+        """Note a call of an operation."""
         if not mode.recording or local.capture is not None or local.journal is not None:
             return
         if not ys or isinstance(ys[0]._data, Tracer):
@@ -148,7 +152,12 @@ class History:
 
     def _source(self, x: Tensor) -> Source:
         if x._stores_grad:  # a parameter, also if it was assigned what operations have computed
-            return Leaf(x, True)
+            leaf = self._parameters.get(id(x))
+            if leaf is None or leaf.tensor() is not x or not leaf.has(x._data):
+                if leaf is None:
+                    finalize(x, self._parameters.pop, id(x), None)
+                leaf = self._parameters[id(x)] = Leaf(x, True)
+            return leaf
         made = self._made.get(id(x._data))
         return Leaf(x) if made is None else made.source
 
@@ -159,7 +168,14 @@ class History:
 
 
 history = History()
-Operation.register_forward_hook(history.note)
+
+
+def _switch(is_on: bool) -> None:
+    note_calls(history.note if is_on else None)
+
+
+mode.switched.append(_switch)
+_switch(mode.default)
 
 
 def recorded(inputs: Sequence[Tensor], outputs: Any) -> tuple[Recording, dict[int, str]]:

@@ -13,6 +13,7 @@ from singa.device import Device, as_device, get_default_device
 from singa.errors import ArgumentError, FormatError
 from singa.model import Model
 from singa.sonnx.graph import Graph
+from singa.sonnx.oddities import warn_of_shapes
 from singa.sonnx.reading import Source, read
 from singa.sonnx.roles import roles_of
 from singa.sonnx.rules.rule import held
@@ -100,13 +101,22 @@ class SONNXModel(Model):
         for each, x in zip(graph.inputs, xs, strict=False):
             is_number = isinstance(x, (bool, int, float))
             values[each.name] = np.asarray(x, each.dtype) if is_number else self._input(x)
-        return Run(graph, values, self.device, aux_output, self._copies).outputs(count)
+        ys = Run(graph, values, self.device, aux_output, self._copies).outputs(count)
+        if count is None:
+            warn_of_shapes(graph, [*map(_shape, xs)], [*map(_shape, ys)])
+        return ys
 
     def _input(self, x: Any) -> Any:
         if isinstance(x, list):
             return [self._input(each) for each in x]
         is_numeric = isinstance(x, np.ndarray) and x.dtype.kind not in "OSUT"
         return held(x, self.device) if is_numeric else x
+
+
+def _shape(x: Any) -> tuple[int, ...] | None:
+    """The shape of an array or a Tensor; None for numbers and lists."""
+    shape = getattr(x, "shape", None)
+    return shape if isinstance(shape, tuple) else None
 
 
 def _count(graph: Graph, last_layers: int) -> int:

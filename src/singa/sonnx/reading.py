@@ -13,6 +13,7 @@ from onnx import ModelProto, NodeProto
 
 from singa.errors import DataError, FormatError, SingaError
 from singa.sonnx.graph import DAMAGED, Graph, graph_of
+from singa.sonnx.oddities import check_names, warn_of_oddities
 from singa.sonnx.running import missing_operators
 from singa.sonnx.values import Weights
 
@@ -70,12 +71,15 @@ def read(source: Source) -> Graph:
         folder = Path(source).parent
         model = load(source)
     try:
-        return _graph(model, folder)
+        graph = _graph(model, folder)
+        check_names(graph)
     except (*DAMAGED, RuntimeError) as error:
         if isinstance(error, SingaError):
             raise
         lines = str(error).splitlines() or [type(error).__name__]
         raise FormatError(f"{model.graph.name}: it cannot be read: {lines[0]}") from error
+    warn_of_oddities(model)
+    return graph
 
 
 def _graph(model: ModelProto, folder: Path | None) -> Graph:
@@ -106,7 +110,8 @@ def _defined_by_others(graph: Graph) -> list[tuple[str, str]]:
     """The operators without a rule that ONNX defines by other operators."""
     found = []
     for node in missing_operators(graph):
-        if 0 < node.version < 2**31 and onnx.defs.has(node.kind, node.domain):
+        known = 0 < node.version < 2**31
+        if known and onnx.defs.has(node.kind, node.version, node.domain):
             schema: Any = onnx.defs.get_schema(node.kind, node.version, node.domain)
             if schema.has_function or schema.has_context_dependent_function:
                 found.append((node.domain, node.kind))

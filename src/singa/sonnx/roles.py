@@ -11,6 +11,7 @@ import numpy as np
 from onnx.helper import tensor_dtype_to_np_dtype
 
 from singa.device import DTYPES, is_float
+from singa.sonnx.folding import folded
 from singa.sonnx.graph import Graph, Node, inner_graphs
 from singa.sonnx.rules.rule import rule_of
 
@@ -80,6 +81,7 @@ class _Finder:
             outer: the new names of the initial values around it.
             settled: what is around it and does not depend on the inputs' values.
         """
+        graph = folded(graph)
         names = {name: new for name, new in outer.items() if name not in _inputs(graph)}
         is_inner = self._depth > 0
         self._depth += 1

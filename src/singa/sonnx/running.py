@@ -14,7 +14,7 @@ from singa.core.tensor import Tensor
 from singa.core.watching import local, outside_capture
 from singa.device import Device
 from singa.errors import CaptureError, FormatError, SingaError
-from singa.sonnx.bounds import check_sizes
+from singa.sonnx.bounds import Steps, check_sizes
 from singa.sonnx.graph import Graph, Node, inner_graphs
 from singa.sonnx.rules.rule import Rule, held, looked_at, rule_of
 from singa.tape import mode
@@ -68,6 +68,7 @@ class Run:
         device: for constants.
         kept: names of results to keep until the end; None: only the outputs.
         copies: what the runs of a model share.
+        steps: of the loops around this one.
     """
 
     def __init__(
@@ -77,8 +78,10 @@ class Run:
         device: Device,
         kept: Sequence[str] = (),
         copies: Copies | None = None,
+        steps: Steps | None = None,
     ) -> None:
         self._graph, self.device = graph, device
+        self.steps = Steps() if steps is None else steps
         self._values = dict(values)
         self._uses = Counter(name for node in graph.nodes for name in _all_inputs(node))
         self._uses.update(each.name for each in graph.outputs)
@@ -192,7 +195,7 @@ class Run:
         """The outputs of a graph inside a node, which may use the values outside of it."""
         names = [each.name for each in graph.inputs]
         values = {**self._values, **graph.initial, **dict(zip(names, inputs, strict=False))}
-        return Run(graph, values, self.device, copies=self._copies).outputs()
+        return Run(graph, values, self.device, copies=self._copies, steps=self.steps).outputs()
 
 
 @dataclass(frozen=True)
@@ -226,6 +229,10 @@ class NodeCall:
         return self._run.device
 
     def run(self, graph: Graph, *inputs: Any) -> list[Any]:
+        return self._run.inside(graph, inputs)
+
+    def step(self, graph: Graph, *inputs: Any) -> list[Any]:
+        self._run.steps.add(self.node)
         return self._run.inside(graph, inputs)
 
 

@@ -34,13 +34,14 @@ from singa.tape.checkpointing import checkpoint
 from singa.tape.derivatives import hessian, hvp, jacobian, jvp, vjp
 from singa.tape.jax_functions import FromJax, from_jax, to_jax
 from singa.tape.mapping import per_sample_gradients, vmap
-from singa.tape.modes import StepModes, enable_grad, mode, no_grad, training
+from singa.tape.modes import enable_grad, mode, no_grad, training
 from singa.tape.operation import Operation
-from singa.tape.precision import as_precision, mixed_precision, wide
+from singa.tape.precision import as_precision, mixed_precision, warn_where_slow, wide
 
 __all__ = [
-    "FromJax", "Operation", "StepModes", "as_precision", "axis_helper", "back_broadcast",
+    "FromJax", "Operation", "as_precision", "axis_helper", "back_broadcast",
     "backward", "check_gradients", "checkpoint", "ctensor2numpy", "detect_anomaly", "enable_grad",
     "from_jax", "grad", "gradients", "hessian", "hvp", "jacobian", "jvp", "mixed_precision",
-    "mode", "no_grad", "per_sample_gradients", "to_jax", "training", "vjp", "vmap", "wide",
+    "mode", "no_grad", "per_sample_gradients", "to_jax", "training", "vjp", "vmap",
+    "warn_where_slow", "wide",
 ]  # fmt: skip

@@ -26,16 +26,17 @@ import numpy as np
 
 from singa.core.exact import copied
 from singa.core.guard import EagerGuard, guard_of, running
+from singa.core.tensor import Tensor
 from singa.device import CTensor, DType, float32, has_gradients
 from singa.engine import memory, native
-from singa.errors import DTypeError
+from singa.errors import CaptureError, DTypeError
 from singa.placement import Part
 from singa.tape import differentiation
 from singa.tape.arrays_only import arrays_only
 from singa.tape.configuration import configuration
 from singa.tape.likes import OperationLike, RecordLike
 from singa.tape.precision import WIDE, converted
-from singa.tape.returned import input_gradients, whole
+from singa.tape.returned import arrays_of, input_gradients, whole
 from singa.tape.table import Table, Tracing
 
 Arrays: TypeAlias = tuple[CTensor, ...]
@@ -225,6 +226,11 @@ class Trace(Tracing):
         self._places: list[int] = []
         constants: list[Any] = []  # the other leaves, with None where an array goes
         for leaf in leaves:
+            if isinstance(leaf, Tensor):
+                raise CaptureError(
+                    f"{operation.name}.forward leaves a Tensor for backward: its array is "
+                    "expected, `.data`"
+                )
             if not isinstance(leaf, jax.core.Tracer):
                 constants.append(leaf)
                 continue
@@ -393,6 +399,7 @@ def _nothing_but(layout: Layout, *_: Any) -> dict[Layout, list[CTensor]]:
 def _as_outputs(operation: OperationLike, ys: Any) -> Arrays:
     if not isinstance(ys, (tuple, list)):
         ys = (ys,)
+    ys = arrays_of(ys)
     for y in ys:
         if not isinstance(y, (jax.Array, np.ndarray)):
             raise DTypeError(

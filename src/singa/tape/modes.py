@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import _GeneratorContextManager
 
 from singa.core.tensor import Tensor
 from singa.core.watching import local, within
-from singa.device import DType
 
 
 class Mode:
     """Two switches; ``recording`` has the value of ``training`` unless it is set separately.
 
     ``training`` is global to the process. While a model's step runs, the model's own setting is
-    used in its thread.
+    used in its thread. ``switched`` are functions that are called when the global one changes.
     """
 
-    __slots__ = ("default",)
+    __slots__ = ("default", "switched")
 
     def __init__(self) -> None:
         self.default = False
+        self.switched: list[Callable[[bool], None]] = []
 
     @property
     def training(self) -> bool:
@@ -29,7 +30,10 @@ class Mode:
 
     @training.setter
     def training(self, value: bool) -> None:
-        self.default = bool(value)
+        before, self.default = self.default, bool(value)
+        if self.default != before:
+            for tell in self.switched:
+                tell(self.default)
 
     @property
     def recording(self) -> bool:
@@ -53,25 +57,6 @@ def is_tracked(*xs: Tensor) -> bool:
 def training(value: bool) -> _GeneratorContextManager[None]:
     """A block in which ``mode.training`` is ``value`` in this thread."""
     return within("training", bool(value))
-
-
-class StepModes:
-    """A block in which a model's step runs: its own mode, and its own precision.
-
-    Not a generator: entering and leaving one would take a tenth of a small step's time.
-    """
-
-    __slots__ = ("_before", "_modes")
-
-    def __init__(self, training: bool, precision: DType | None) -> None:
-        self._modes = training, precision
-
-    def __enter__(self) -> None:
-        self._before = local.training, local.precision
-        local.training, local.precision = self._modes
-
-    def __exit__(self, *_: object) -> None:
-        local.training, local.precision = self._before
 
 
 def no_grad() -> _GeneratorContextManager[None]:

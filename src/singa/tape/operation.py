@@ -258,12 +258,34 @@ def _call_with_hooks(self: Operation, *xs: Tensor) -> tuple[Tensor, ...]:
     ys = _call(self, *xs)
     for after in hooks.for_class(hooks.after, type(self)):
         after(self, xs, ys)
+    for note in _notes:
+        note(self, xs, ys)
     return ys
+
+
+def _call_with_note(self: Operation, *xs: Tensor) -> tuple[Tensor, ...]:
+    ys = _call(self, *xs)
+    for note in _notes:
+        note(self, xs, ys)
+    return ys
+
+
+_notes: list[hooks.PostHook] = []
+
+
+def note_calls(note: hooks.PostHook | None) -> None:
+    """Call ``note(operation, xs, ys)`` after each call of an operation; None: no longer.
+
+    It is no hook: it changes nothing, and so compiled steps do not depend on it.
+    """
+    _notes[:] = [] if note is None else [note]
+    _choose_call()
 
 
 def _choose_call() -> None:
     """Calls look for hooks only as long as there are any."""
-    call = _call_with_hooks if hooks.before or hooks.after else _call
+    noted = _call_with_note if _notes else _call
+    call = _call_with_hooks if hooks.before or hooks.after else noted
     Operation.__call__ = call  # type: ignore[method-assign]
 
 

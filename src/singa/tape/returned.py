@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from singa.core.tensor import Tensor
 from singa.device import CTensor, float32, has_gradients
 from singa.engine import native
 from singa.errors import GradientError, ShapeError
@@ -56,6 +57,7 @@ def input_gradients(
     dxs = differentiation.backward(operation, tuple(whole(operation, given)))
     if not isinstance(dxs, (tuple, list)):
         dxs = (dxs,)
+    dxs = arrays_of(dxs)
     if len(dxs) != len(input_avals):
         raise GradientError(
             f"{operation.name}.backward returned {len(dxs)} gradients for {len(input_avals)} "
@@ -86,3 +88,8 @@ def _fit(operation: OperationLike, i: int, dx: Any, aval: Any) -> CTensor | None
         ) from None
     # Without a conversion return the same object: gradients that are passed on are found by that.
     return fitted if fitted.dtype == aval.dtype else differentiation.as_gradient(fitted, aval.dtype)
+
+
+def arrays_of(values: Sequence[Any]) -> list[Any]:
+    """The values, with the arrays of Tensors that a kernel has made, as SINGA's operations do."""
+    return [value.data if isinstance(value, Tensor) else value for value in values]

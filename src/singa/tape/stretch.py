@@ -24,7 +24,7 @@ from jax.extend.core import jaxpr_as_fun
 from singa.core.tensor import Tensor
 from singa.device import CTensor
 from singa.tape.host import HostTrace
-from singa.tape.kernel import Trace, table
+from singa.tape.kernel import Trace, named, table
 from singa.tape.record import Edge, Record
 from singa.tape.table import Tracing
 
@@ -90,7 +90,7 @@ class Program:
         tracing = Tracing()
         self.tracings: list[Tracing] = []
         table.traced(self.tracings, tracing, hash(form))
-        self.run = jax.jit(partial(_run, form, traces))
+        self.run = jax.jit(named(partial(_run, form, traces), "Backwards"))
 
 
 def _run(

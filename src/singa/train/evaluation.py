@@ -22,6 +22,7 @@ from singa.model import Model
 from singa.train import feeding
 from singa.train.feeding import Batch, Source
 from singa.train.measuring import Meters, Metrics, as_metrics, numbers
+from singa.train.together import ALONE, Ranks
 
 
 def results(returned: Any) -> tuple[Any, dict[str, Tensor]]:
@@ -91,22 +92,29 @@ class Evaluator:
                     raise
                 # An operation runs on the host: its errors are raised when it runs.
 
-    def run(self, loader: Any, device: Device) -> dict[str, float]:
+    def run(self, loader: Any, device: Device, ranks: Ranks = ALONE) -> dict[str, float]:
         """The mean loss, the metrics and other scalars, of all the loader's batches.
 
-        A batch counts by what its loss is the mean of, or else by its samples.
+        A batch counts by what its loss is the mean of, or else by its samples. If ranks have parts
+        of the data, the results are those of all parts together.
         """
         self._meters.reset()
         values, counts = [], []
         with self._mode():
             for batch in feeding.batches(self._owner, loader, 0, 0, device):
-                found, weights = self._step(batch)
+                found, weighed = self._step(batch)
                 values.append({name: t.data for name, t in found.items()})
-                counts.append(arrays(weights))
+                counts.append(arrays(weighed))
         if not values:
             raise ArgumentError(f"{self._owner}: there is nothing to evaluate on")
-        means = weighted_means(numbers(values), numbers(counts))
-        return {"loss": means.pop("loss"), **self._meters.values(), **means}
+        rows, weights = numbers(values), numbers(counts)
+        means = weighted_means(rows, weights)
+        if ranks.has_parts:
+            own = [sum(row[name] for row in weights) for name in means]
+            merged = ranks.means([*means.values()], own)[0].tolist()
+            means = dict(zip(means, merged, strict=True))
+            self._meters.merge(ranks)
+        return {"loss": means.pop("loss"), **self._meters.values(ranks), **means}
 
     @contextmanager
     def _mode(self) -> Iterator[None]:
@@ -228,6 +236,8 @@ def evaluate(
         model: a compiled model, for example by :func:`singa.train.fit`. The loss is that of
             ``evaluate_one_batch``, or of ``train_one_batch`` with optimizers that update nothing.
         data: as for :func:`singa.train.fit`; the test images of a :class:`singa.data.Dataset`.
+            Each rank evaluates all that it is given; of a ``DataLoader(..., shard=True)`` all ranks
+            evaluate a part each, and return the results of the whole.
         metrics: as for :func:`singa.train.fit`.
         batch_size: samples at a time; 64 if not given.
         device: the device of the batches; that of the model's parameters if not given.
@@ -244,7 +254,8 @@ def evaluate(
     found = as_metrics("evaluate", metrics)
     place = _place("evaluate", model, device)
     loader = feeding.evaluation_loader("evaluate", data, batch_size, place)
-    return Evaluator("evaluate", model, found).run(loader, place)
+    ranks = Ranks.sharing(loader.shard and not place.spans_processes)
+    return Evaluator("evaluate", model, found).run(loader, place, ranks)
 
 
 def predict(

@@ -18,6 +18,7 @@ from singa.data import ArrayDataset, DataLoader, Dataset, MapDataset, Subset, ra
 from singa.device import Device
 from singa.errors import ArgumentError, DTypeError
 from singa.model import Model
+from singa.train.together import ALONE, Ranks
 
 Source: TypeAlias = "DataLoader | Dataset | MapDataset | npt.ArrayLike | tuple[npt.ArrayLike, ...]"
 """Data for training or evaluation; see :func:`singa.train.fit`."""
@@ -28,28 +29,53 @@ _BATCH_SIZE = 64
 
 
 def training_loader(
-    owner: str, source: Source, batch_size: int | None, seed: int, device: Device
+    owner: str,
+    source: Source,
+    batch_size: int | None,
+    seed: int,
+    device: Device,
+    ranks: Ranks = ALONE,
 ) -> DataLoader:
-    """Shuffled batches of one size; a loader is used unchanged."""
+    """Shuffled batches of one size, which ranks share; a loader is used unchanged."""
     if isinstance(source, Dataset):
         source = source.train
     if isinstance(source, DataLoader):
-        return _unchanged(owner, source, batch_size)
+        return _in_equal_parts(owner, _unchanged(owner, source, batch_size), ranks)
     dataset = as_dataset(owner, source)
     size = _size(owner, dataset, batch_size)
-    return DataLoader(dataset, size, shuffle=True, seed=seed, drop_last=True, device=device)
+    if batch_size is None and size > ranks.size:
+        size -= size % ranks.size
+    shard = ranks.size > 1
+    loader = DataLoader(
+        dataset, size, shuffle=True, seed=seed, drop_last=True, device=device, shard=shard
+    )
+    return _in_equal_parts(owner, loader, ranks)
+
+
+def _in_equal_parts(owner: str, loader: DataLoader, ranks: Ranks) -> DataLoader:
+    """The loader, if all ranks have equal parts of its batches: their gradients count the same."""
+    if not (loader.shard and ranks.has_parts):
+        return loader
+    for size, what in zip(loader.sizes(), ("batches", "the last batch"), strict=True):
+        if size % ranks.size:
+            raise ArgumentError(
+                f"{owner}: {ranks.size} ranks train together, each on an equal part of a batch, "
+                f"and {what} of {size} samples cannot be divided by {ranks.size}: choose another "
+                "batch_size; for a loader, drop_last=True leaves out a short last batch"
+            )
+    return loader
 
 
 def evaluation_loader(
-    owner: str, source: Source, batch_size: int | None, device: Device
+    owner: str, source: Source, batch_size: int | None, device: Device, shard: bool = False
 ) -> DataLoader:
-    """Batches of all samples, in order; a loader is used unchanged."""
+    """Batches of all samples, in order, which ranks may share; a loader is used unchanged."""
     if isinstance(source, Dataset):
         source = source.test
     if isinstance(source, DataLoader):
         return _unchanged(owner, source, batch_size)
     dataset = as_dataset(owner, source)
-    return DataLoader(dataset, _size(owner, dataset, batch_size), device=device)
+    return DataLoader(dataset, _size(owner, dataset, batch_size), device=device, shard=shard)
 
 
 @dataclass(frozen=True)
@@ -77,17 +103,19 @@ class Feed:
         batch_size: int | None,
         seed: int,
         device: Device,
+        ranks: Ranks = ALONE,
     ) -> Feed:
         """Make it from the arguments of :func:`singa.train.fit`."""
         if isinstance(validation, (float, np.floating)):
             data, validation = _split(owner, data, float(validation), seed)
         if validation is None and isinstance(data, Dataset):
             validation = data.test
-        loader = training_loader(owner, data, batch_size, seed, device)
+        loader = training_loader(owner, data, batch_size, seed, device, ranks)
         validating = None
         if validation is not None:
             size = None if isinstance(validation, DataLoader) else loader.batch_size
-            validating = evaluation_loader(owner, validation, size, device)
+            is_shared = ranks.size > 1
+            validating = evaluation_loader(owner, validation, size, device, is_shared)
         return cls(loader, validating, *example(owner, loader, device))
 
 
@@ -151,10 +179,17 @@ def example(owner: str, loader: DataLoader, device: Device) -> tuple[Batch, int]
     """
     if not len(loader.dataset):
         raise ArgumentError(f"{owner}: there are no samples")
-    batch = as_batch(owner, loader.example(), device)
+    if loader.shard and device.spans_processes and loader.device is not device:
+        raise ArgumentError(
+            f"{owner}: on a mesh of several processes each makes the samples of its devices: give "
+            "the DataLoader device= the mesh, or leave out shard=True to make all in each process"
+        )
+    batch = as_batch(owner, loader.example(whole=device.spans_processes), device)
+    # Of the samples of all ranks: another number of them may go on with the training.
+    whole = as_batch(owner, loader.example(whole=True), device) if loader.shard else batch
     order = len(loader.dataset), loader.seed, loader.shuffle, loader.drop_last
     checksum = zlib.crc32(repr(order).encode())
-    for field in batch:
+    for field in whole:
         checksum = zlib.crc32(field.to_numpy().tobytes(), checksum)
     return batch, checksum
 

@@ -28,6 +28,7 @@ from singa.train.progress import ProgressBar
 from singa.train.run import RunFolder
 from singa.train.saving import Checkpoint
 from singa.train.stopping import EarlyStopping
+from singa.train.together import Ranks
 from singa.train.training import Callback, Training
 
 
@@ -70,6 +71,11 @@ def fit(
     SIGTERM ends a training after the present step, and its checkpoint is saved; a second one ends
     it at once.
 
+    If the optimizer is a :class:`singa.opt.DistOpt`, all ranks call this with the same arguments.
+    They share each batch in equal parts, so that the numbers are those of a single process, up to
+    rounding; the results and all decisions are of all parts together. The first rank writes the
+    files and shows the progress.
+
     Args:
         model: ``train_one_batch`` takes the fields of a batch, updates the parameters, and returns
             ``(out, loss)``, the loss alone, or a dict: ``{"out": out, "loss": loss}`` and further
@@ -85,7 +91,8 @@ def fit(
             that of the model's ``evaluate_one_batch``, or of ``train_one_batch`` in evaluation
             mode, in which its optimizers update nothing. Or a share of ``data``, such as 0.1: these
             samples, chosen by the seed (:func:`singa.data.random_split`), are not trained on.
-        batch_size: samples per step; 64 if not given, or all if there are fewer.
+        batch_size: samples per step, of all ranks together; 64 if not given, or all if there are
+            fewer.
         metrics: metrics of ``out`` and the batch's last field: names such as ``"accuracy"``,
             objects of :mod:`singa.metric`, or a dict that gives them other names.
         callbacks: callbacks that are called during the training.
@@ -121,17 +128,21 @@ def fit(
         CheckpointError: the checkpoint is of another model, data set, seed or batch size.
         DependencyError: an optional package is needed that is not installed.
     """
-    outputs = Outputs(checkpoint, resume, early_stopping, run, report, csv, tensorboard, progress)
     with ExitStack() as stack:
         if not isinstance(model, Model):
             raise DTypeError(f"fit: a Model is expected, got {type(model).__name__}")
         epochs = _epochs(epochs)
         measures = as_metrics("fit", metrics)
+        place = device or devices.get_default_device()
+        ranks = Ranks.of(model, place)
+        outputs = Outputs(
+            checkpoint, resume, early_stopping, run, report, csv, tensorboard, progress,
+            writes=ranks.is_first,
+        )  # fmt: skip
         folder, start, told = outputs.prepare(callbacks, type(model).__name__, stack)
         further = _as_json(about)
-        place = device or devices.get_default_device()
-        feed = Feed.of("fit", data, validation, batch_size, seed, place)
-        own = _identity(model, seed, feed, measures)
+        feed = Feed.of("fit", data, validation, batch_size, seed, place, ranks)
+        own = _same_on_all(ranks, epochs, feed, _identity(model, seed, feed, measures))
         if start is not None:
             saving.check(start, own)
         with _undone_if_it_fails(place):
@@ -154,15 +165,16 @@ def fit(
                 evaluator,
                 place,
                 seed,
-                len_of(feed.batch),
+                len_of(feed.batch) * (ranks.size if ranks.has_parts else 1),
                 further | own | {"precision": str(model.precision or "float32")},
                 folder,
                 stop_at_nan,
+                ranks,
             )
             _let_monitors_decide(training, told)
             if start is not None:
                 saving.load(training, start)
-        return training.train(told)
+        return training.train([each for each in told if ranks.is_first or each.on_every_rank])
 
 
 def _identity(
@@ -181,6 +193,18 @@ def _identity(
         "inputs": [[list(field.shape), str(field.dtype)] for field in feed.batch],
         "checksum": feed.checksum,
     }
+
+
+def _same_on_all(ranks: Ranks, epochs: int, feed: Feed, identity: dict[str, Any]) -> dict[str, Any]:
+    """The identity of a training, if all ranks have been given the same one."""
+    own = []
+    if ranks.has_parts and not feed.loader.shard:
+        own += ["samples", "checksum"]
+    if ranks.has_parts and feed.validation is not None and not feed.validation.shard:
+        own += ["validation_samples"]
+    facts = {"epochs": epochs, "steps": len(feed.loader), "validation": feed.validation is not None}
+    found = ranks.expect_same(facts | identity, own)
+    return {name: fact for name, fact in found.items() if name not in facts}
 
 
 def _let_monitors_decide(training: Training, callbacks: Iterable[Callback]) -> None:

@@ -26,6 +26,8 @@ class CsvLog(Callback):
         fpath: the file. It is written completely or not at all; an existing file is replaced.
     """
 
+    on_every_rank = False
+
     def __init__(self, fpath: str | os.PathLike[str]) -> None:
         self.path = Path(fpath)
 
@@ -54,6 +56,8 @@ class TensorBoardLog(Callback):
         DependencyError: the package tensorboardX is not installed; it is the extra
             ``tensorboard``.
     """
+
+    on_every_rank = False
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         if find_spec("tensorboardX") is None:

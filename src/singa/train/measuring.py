@@ -16,6 +16,7 @@ from singa.errors import ArgumentError, CheckpointError, DTypeError
 from singa.graph import Steps
 from singa.metric import Metric
 from singa.metric.naming import KINDS, name_of
+from singa.train.together import ALONE, Ranks
 
 Metrics: TypeAlias = "str | Metric | Iterable[str | Metric] | Mapping[str, str | Metric]"
 """Metrics by name or as objects; or a mapping from names to metrics."""
@@ -108,9 +109,23 @@ class Meters:
         self.count(out, target)
         return {name: each(out, target) for name, each in self.metrics.items()}
 
-    def values(self) -> dict[str, float]:
-        """The metrics of all batches so far. This waits for the device."""
-        return {name: float(each.value) for name, each in self.metrics.items()}
+    def values(self, ranks: Ranks = ALONE) -> dict[str, float]:
+        """The metrics of all batches so far. This waits for the device.
+
+        Args:
+            ranks: those whose counts the first one has, after :meth:`merge`.
+        """
+        own = [float(each.value) for each in self.metrics.values()]
+        found = ranks.of_first(own) if ranks.has_parts else own
+        return dict(zip(self.metrics, found, strict=True))
+
+    def merge(self, ranks: Ranks) -> None:
+        """Where ranks count parts of the data: give the first one the counts of all."""
+        states = self.states()
+        if ranks.has_parts and states:
+            found = ranks.totals({name: state.to_numpy() for name, state in states.items()})
+            for name, state in states.items():
+                state.copy_from_numpy(found[name] * ranks.is_first)
 
     def reset(self) -> None:
         """Start again without batches."""

@@ -37,7 +37,10 @@ class Prepared(NamedTuple):
 
 @dataclass(frozen=True)
 class Outputs:
-    """The outputs that the user wants. The attributes are arguments of :func:`singa.train.fit`."""
+    """The outputs that the user wants. The attributes are arguments of :func:`singa.train.fit`.
+
+    Of several ranks the first one writes the files, and so it alone checks that it can.
+    """
 
     checkpoint: PathLike | Checkpoint | None
     resume: bool | PathLike
@@ -47,6 +50,7 @@ class Outputs:
     csv: PathLike | None
     tensorboard: PathLike | None
     progress: bool | ProgressBar
+    writes: bool = True
 
     def prepare(self, callbacks: Iterable[Callback], name: str, stack: ExitStack) -> Prepared:
         """Check the outputs; nothing is written yet.
@@ -80,19 +84,19 @@ class Outputs:
         if run is None:
             return None
         folder = run if isinstance(run, RunFolder) else RunFolder(run)
-        folder.report = page or folder.report
+        folder.report, folder.is_written = page or folder.report, self.writes
         is_its_own = self.resume is True or (
             self.resume is not False and Path(self.resume).resolve().parent == folder.path.resolve()
         )
         is_new = not folder.path.exists() or (
             folder.path.is_dir() and not any(folder.path.iterdir())
         )
-        if not is_new and not is_its_own:
+        if self.writes and not is_new and not is_its_own:
             raise ArgumentError(
                 f"fit: run: {folder.path} exists; name another folder, or go on with resume=True"
             )
         if folder.report is not None and folder.report.parent != folder.path:
-            _check_new("report", folder.report, resume=True)
+            self._check_new("report", folder.report, resume=True)
         return folder
 
     def _page(self) -> Path | None:
@@ -117,8 +121,8 @@ class Outputs:
         is_same = self.resume is True or (
             self.resume is not False and Path(self.resume) == saver.path
         )
-        _check_new("checkpoint", saver.path, is_same)
-        _check_new("checkpoint's best", saver.best, self._is_resumed)
+        self._check_new("checkpoint", saver.path, is_same)
+        self._check_new("checkpoint's best", saver.best, self._is_resumed)
         return saver
 
     def _start(self, saver: Checkpoint | None, folder: RunFolder | None) -> Path | None:
@@ -137,7 +141,7 @@ class Outputs:
         """The callbacks that show or log the progress of the training."""
         logs: list[Callback] = []
         if self.csv is not None:
-            _check_new("csv", self.csv, self._is_resumed)
+            self._check_new("csv", self.csv, self._is_resumed)
             logs.append(CsvLog(self.csv))
         if self.tensorboard is not None:
             logs.append(TensorBoardLog(self.tensorboard))
@@ -164,6 +168,22 @@ class Outputs:
                 each.monitor = stopping.monitor
         return [stopping, *savers]
 
+    def _check_new(self, what: str, fpath: PathLike | None, resume: bool) -> None:
+        """Refuse an existing file, or one that cannot be made, before the training begins.
+
+        Raises:
+            ArgumentError: the file exists and no training is resumed; or its folder does not exist.
+        """
+        if fpath is None or not self.writes:
+            return
+        path = Path(fpath)
+        if path.exists() and not resume:
+            raise ArgumentError(
+                f"fit: {what}: {path} exists; name another one, or go on from it with resume=True"
+            )
+        if not path.parent.is_dir():
+            raise ArgumentError(f"fit: {what}: there is no folder {path.parent}")
+
 
 def _checked(callbacks: Iterable[Callback]) -> list[Callback]:
     found = list(callbacks)
@@ -171,20 +191,3 @@ def _checked(callbacks: Iterable[Callback]) -> list[Callback]:
         if not isinstance(callback, Callback):
             raise DTypeError(f"fit: a callback is a train.Callback, not {callback!r}")
     return found
-
-
-def _check_new(what: str, fpath: PathLike | None, resume: bool) -> None:
-    """Refuse an existing file, or one that cannot be made, before the training begins.
-
-    Raises:
-        ArgumentError: the file exists and no training is resumed; or its folder does not exist.
-    """
-    if fpath is None:
-        return
-    path = Path(fpath)
-    if path.exists() and not resume:
-        raise ArgumentError(
-            f"fit: {what}: {path} exists; name another one, or go on from it with resume=True"
-        )
-    if not path.parent.is_dir():
-        raise ArgumentError(f"fit: {what}: there is no folder {path.parent}")

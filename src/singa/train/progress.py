@@ -43,6 +43,8 @@ class ProgressBar(Callback):
         console: where to print. On a terminal there is a bar as well.
     """
 
+    on_every_rank = False
+
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console()
         self._refreshed = 0.0

@@ -65,7 +65,10 @@ class RunFolder(Callback):
 
     Attributes:
         path: the folder.
+        is_written: False on all ranks but the first, where nothing is written.
     """
+
+    on_every_rank = False
 
     def __init__(
         self,
@@ -77,6 +80,7 @@ class RunFolder(Callback):
         self.path = Path(folder)
         self.report = None if report is None else Path(report)
         self.profile = profile
+        self.is_written = True
         self._about: dict[str, Any] = {}
         self._profiling: ExitStack | None = None
         self._profile: Profile | None = None
@@ -104,8 +108,10 @@ class RunFolder(Callback):
         if not title.isprintable() or set(title) & _NOT_IN_NAMES or not 0 < len(title) <= 100:
             raise ArgumentError(f"add_image: {title!r} cannot be a part of a file's name")
         folder = self.path / "samples"
-        folder.mkdir(exist_ok=True)
         path = folder / f"{epoch:04}-{title}.png"
+        if not self.is_written:
+            return path
+        folder.mkdir(exist_ok=True)
         with writing(path) as file:
             if hasattr(picture, "savefig"):
                 picture.savefig(file, format="png")

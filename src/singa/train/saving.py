@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from singa.core.tensor import Tensor, wrap
 from singa.device import CTensor, float64, uint8
 from singa.errors import ArgumentError, CheckpointError, DataError
 from singa.formats import checkpoint
+from singa.formats.background import Background
 from singa.formats.reading import parse_json
 from singa.formats.table import Table
 from singa.model import Model
@@ -59,6 +60,9 @@ class Checkpoint(Callback):
             :class:`singa.train.Monitor`. If not given, that of early stopping, if there is one;
             or else the validation's loss, or the loss if there is no validation.
         every: the number of epochs between two saves. The last epoch is saved in any case.
+        background: whether files are written while the training goes on, as by
+            :meth:`singa.model.Model.save_states`. The training ends when they are there. An error
+            is raised by the next save, or at the end.
 
     Raises:
         ArgumentError: ``every`` is less than 1.
@@ -71,6 +75,7 @@ class Checkpoint(Callback):
         best: str | os.PathLike[str] | None = None,
         monitor: str | Monitor | None = None,
         every: int = 1,
+        background: bool = False,
     ) -> None:
         if every < 1:
             raise ArgumentError(f"Checkpoint: every is {every}, at least 1 is expected")
@@ -79,6 +84,8 @@ class Checkpoint(Callback):
         self.monitor = monitor if isinstance(monitor, Monitor) else Monitor(monitor)
         self.is_monitor_given = monitor is not None
         self.every = every
+        self.background = bool(background)
+        self._writers = Background(), Background()  # of the file, and of that of the best epoch
         self._saved = -1  # the step of the last save
 
     def on_train_begin(self, training: Training) -> None:
@@ -91,7 +98,7 @@ class Checkpoint(Callback):
         if training.epoch % self.every == 0:
             self._save(training)
         if self.best is not None and self.monitor.best(training) == training.epoch:
-            save(training, self.best)
+            self._write(1, training, self.best)
 
     def on_train_end(self, training: Training) -> None:
         # Not after a failure or a second Ctrl-C: they may have come in the middle of a step.
@@ -100,16 +107,28 @@ class Checkpoint(Callback):
         is_other = is_over and bool(_other_than_now(training))
         if (is_over or training.is_interrupted) and (self._saved != training.step or is_other):
             self._save(training, is_over)
+        for writer in self._writers:
+            writer.wait()
 
     def _save(self, training: Training, is_over: bool = False) -> None:
-        save(training, self.path, is_over)
+        self._write(0, training, self.path, is_over)
         self._saved = training.step
+
+    def _write(self, which: int, training: Training, path: Path, is_over: bool = False) -> None:
+        writer = self._writers[which]
+        writer.wait()
+        write = prepared(training, path, is_over)
+        if self.background:
+            writer.run(write, str(path))
+        else:
+            write()
 
 
 def save(training: Training, fpath: str | os.PathLike[str], is_over: bool = False) -> None:
     """Write a checkpoint; an existing file is replaced. This waits for the device.
 
     Any thread may do this while another one trains: the checkpoint has the state between two steps.
+    Of several ranks the first one writes; the others do nothing.
 
     Args:
         training: the training.
@@ -120,6 +139,16 @@ def save(training: Training, fpath: str | os.PathLike[str], is_over: bool = Fals
     Raises:
         OSError: it cannot be written.
     """
+    prepared(training, fpath, is_over)()
+
+
+def prepared(
+    training: Training, fpath: str | os.PathLike[str], is_over: bool = False
+) -> Callable[[], None]:
+    """The same for the present state; what is returned writes the file, in any thread."""
+    ranks = training.ranks
+    if ranks.has_parts and not ranks.is_first:
+        return _nothing  # but on a mesh of all ranks all of them gather the states
     with training.lock:
         training.read()
         text = json.dumps(training.about).encode()
@@ -140,7 +169,11 @@ def save(training: Training, fpath: str | os.PathLike[str], is_over: bool = Fals
         states = training.model.states_to_save(aux)
         if is_over:
             states[checkpoint.MODEL] |= {name: t.to_numpy() for name, t in best.items()}
-    checkpoint.write(fpath, states, overwrite=True)
+    return checkpoint.prepared(fpath, states, overwrite=True) if ranks.is_first else _nothing
+
+
+def _nothing() -> None:
+    """What a rank writes whose files another one writes."""
 
 
 def _other_than_now(training: Training) -> dict[str, Tensor]:

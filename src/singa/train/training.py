@@ -17,6 +17,7 @@ import numpy.typing as npt
 from singa.core.tensor import Tensor
 from singa.data import DataLoader
 from singa.device import CTensor, Device
+from singa.distributed import broadcast
 from singa.errors import warn
 from singa.metric.naming import is_measure
 from singa.model import Model
@@ -34,6 +35,7 @@ from singa.train.feeding import Batch
 from singa.train.history import History
 from singa.train.measuring import Meters, numbers
 from singa.train.monitor import Monitor
+from singa.train.together import ALONE, Questions, Ranks
 
 Values = dict[str, Any]
 
@@ -48,11 +50,20 @@ class Callback:
     A callback should take values of earlier epochs from ``training.history``, because a resumed
     training restores it; the callback's own attributes are not restored.
 
+    Where several ranks train together, each calls its callbacks. The history of epochs is the same
+    on all of them.
+
+    Attributes:
+        on_every_rank: set it to False in a class whose callbacks write files or print: then the
+            first rank alone calls them. They must not compute together with the other ranks.
+
     >>> class Halve(Callback):
     ...     def on_epoch_end(self, training):
     ...         optimizer = training.model.optimizer
     ...         optimizer.lr = optimizer.lr_value.item() / 2
     """
+
+    on_every_rank: bool = True
 
     def on_train_begin(self, training: Training) -> None:
         """Before the first step, after the checkpoint of a resumed training was read."""
@@ -108,6 +119,7 @@ class Training:
         stop_at_nan: whether the training ends when the loss is NaN or infinite.
         is_diverged: whether it has ended because of that. Nothing is saved then.
         is_interrupted: whether Ctrl-C or SIGTERM has ended it after a step.
+        ranks: the ranks that train together.
         best_states: the model's states after the best epoch, if early stopping restores them.
         restoring: the callback that keeps and restores these: the last one with ``restore_best``.
         monitors: by the quantity's name, monitors that define the best epoch instead of the
@@ -130,6 +142,7 @@ class Training:
         about: dict[str, Any],
         run: Run | None,
         stop_at_nan: bool = True,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.model = model
         self.epochs = epochs
@@ -155,7 +168,11 @@ class Training:
         self._counts: list[dict[str, float]] = []
         self._began = 0.0
         self._samples = 0
-        self._is_stopping = False
+        self.ranks = ranks
+        self._questions = Questions(ranks)
+        self._is_stopping = self._was_interrupted = False  # as this rank wants it
+        self._reason = ""
+        self._merged = 0  # the number of rows of the history's steps that are of all ranks
 
     # -- its progress -------------------------------------------------------------------------
 
@@ -180,9 +197,28 @@ class Training:
         return self._samples / max(time.perf_counter() - self._began, 1e-9)
 
     def stop(self, reason: str) -> None:
-        """End the training after the present step, or the present epoch if its steps are done."""
-        self.history.stopped = self.history.stopped or reason
+        """End the training after the present step, or the present epoch if its steps are done.
+
+        Of several ranks one is enough: all end after the same step, a fraction of a second later.
+        """
+        self._reason = self._reason or reason
         self._is_stopping = True
+        if self.ranks.size == 1:
+            self.history.stopped = self._reason
+
+    def interrupt(self, reason: str) -> None:
+        """:meth:`stop`, without the end of the epoch."""
+        self.is_interrupted = self.ranks.size == 1
+        self._was_interrupted = True
+        self.stop(reason)
+
+    def _agree(self) -> bool:
+        """Whether the training ends now: decided by all ranks together."""
+        is_end, self.is_interrupted, reason = self.ranks.agree(
+            self._is_stopping, self._was_interrupted, self._reason
+        )
+        self.history.stopped = reason
+        return is_end
 
     def read(self, wait: bool = True) -> None:
         """Add the results of steps to the history.
@@ -247,6 +283,9 @@ class Training:
             {name: float(weights[name][i]) if name in weights else self._size for name in names}
             for i in range(self.step - self.epoch * len(self.loader))
         ]
+        self._merged = self.history.steps.rows
+        if not self.ranks.is_first and self.ranks.has_parts:
+            self.meters.reset()  # the file has the counts of all ranks, which the first one goes on
         self._find_best()
 
     @property
@@ -284,9 +323,11 @@ class Training:
                     callback.on_train_begin(self)
                     ends.callback(callback.on_train_end, self)
                 steps = _overridden(callbacks, "on_step_end")
-                while self.epoch < self.epochs and not self._is_stopping:
+                while self.epoch < self.epochs and not self._agree():
                     self._train_epoch(callbacks, steps)
-                self.read()
+                with self.lock:
+                    self.read()
+                    self._merge()
         finally:
             self.model.eval()
         return self.history
@@ -309,7 +350,8 @@ class Training:
                 done += 1
                 for on_step_end in steps:
                     on_step_end(self)
-                if self._is_stopping:
+                if self._questions.is_end(self._is_stopping):
+                    self._agree()
                     break
         finally:
             batches.close()
@@ -344,7 +386,7 @@ class Training:
             self.batch = batch
             out, values = results(self.returned)
             measured = self.meters.update(out, batch[-1])
-            self._samples += len_of(batch)
+            self._samples += len_of(batch) * (self.ranks.size if self.ranks.has_parts else 1)
             loss = values.pop("loss")
             row = {"loss": loss.data, **rates, **_arrays(measured), **_arrays(values)}
             self._unread.append((row, dict.fromkeys(row, len_of(batch)) | arrays(counts)))
@@ -357,9 +399,35 @@ class Training:
             for i, (name, optimizer) in enumerate(found)
         }
 
+    def _merge(self) -> None:
+        """Give all ranks the numbers of all, where each has those of its part of the data."""
+        if not self.ranks.has_parts:
+            return
+        self.meters.merge(self.ranks)
+        share_states(self.model)
+        steps, first = self.history.steps, self._merged
+        new = steps.rows - first
+        if not new:
+            return
+        counts = self._counts[-new:]
+        names = list(counts[0])
+        means, totals = self.ranks.means(
+            [steps[name][first:] for name in names],
+            [[count[name] for count in counts] for name in names],
+        )
+        for name, column, total in zip(names, means.tolist(), totals.tolist(), strict=True):
+            if not name.startswith("lr"):
+                steps[name][first:] = column
+            for count, each in zip(counts, total, strict=True):
+                count[name] = each
+        self._merged = steps.rows
+
     def _end_epoch(self) -> None:
         self.read()
-        seconds, speed = time.perf_counter() - self._began, self.samples_per_second
+        self._merge()
+        seconds, speed = self.ranks.of_first(
+            [time.perf_counter() - self._began, self.samples_per_second]
+        )
         last = self.history.steps.row(-1)
         means = self.means()
         row = {
@@ -370,9 +438,9 @@ class Training:
             **{name: value for name, value in last.items() if name.startswith("lr")},
             "loss": means.pop("loss"),
         }
-        row |= means | self.meters.values()
+        row |= means | self.meters.values(self.ranks)
         if self.validation is not None:
-            found = self.evaluator.run(self.validation, self.device)
+            found = self.evaluator.run(self.validation, self.device, self.ranks)
             row |= {f"val_{name}": value for name, value in found.items()}
         self.history.epochs.append(row)
         self._find_best()
@@ -393,6 +461,16 @@ class Training:
             history.status = DIVERGED
         else:
             history.status = "interrupted" if self.is_interrupted else "completed"
+
+
+def share_states(model: Model) -> None:
+    """Give all ranks the first one's states that are no parameters, such as running means.
+
+    Each rank computes them from its own part of the data. What the others have in between has no
+    effect: so a training that was resumed from the first rank's file is the same.
+    """
+    params = set(model.get_params().values())
+    broadcast(state for state in model.get_states().values() if state not in params)
 
 
 _SIGNALS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
@@ -428,8 +506,7 @@ def _interrupts(training: Training) -> Iterator[None]:
     previous: dict[int, Any] = {}
 
     def interrupt(signum: int, frame: FrameType | None) -> None:
-        training.is_interrupted = True
-        training.stop(f"interrupted by {_SIGNALS[signal.Signals(signum)]}")
+        training.interrupt(f"interrupted by {_SIGNALS[signal.Signals(signum)]}")
         signal.signal(signum, previous[signum])
 
     try:

@@ -13,7 +13,7 @@ from enum import Enum
 from functools import cache, partial
 from itertools import chain
 from operator import attrgetter, itemgetter
-from types import BuiltinFunctionType, CellType, FunctionType, MappingProxyType, SimpleNamespace
+from types import BuiltinFunctionType, CellType, MappingProxyType, SimpleNamespace
 from typing import Any
 
 import jax
@@ -228,7 +228,8 @@ CELL = Kind(
 )
 ATTRIBUTES = Kind(_attributes, _set_attributes, lambda x: _look_into_dict(own(x)), _bare)
 SLOTS = Kind(_slots, _set_slots, lambda x: [(_slots, x)], _bare, is_fixed=True)
-FUNCTION = Kind(lambda x: _function(x), None, lambda x: [(_function, x)], is_fixed=True)
+_function = attrgetter("__code__", "__defaults__", "__kwdefaults__")
+FUNCTION = Kind(_function, None, lambda x: [(_function, x)], is_fixed=True)
 IN_DICT = Kind(_read_attributes, _set_read_attributes, tells=True)  # of something Watched
 AND_ATTRIBUTES = {kind: _with_attributes(kind) for kind in (LIST, DICT, SET, SLOTS)}
 VIEW = Kind(lambda x: _elements(x), None, lambda x: [(_elements, x)])  # of a dict
@@ -259,10 +260,6 @@ def _set_cell(cell: CellType, contents: tuple[Any, ...]) -> None:
         del cell.cell_contents
     else:
         cell.cell_contents = contents[0]
-
-
-def _function(function: FunctionType) -> tuple[Any, ...]:
-    return function.__code__, function.__defaults__, function.__kwdefaults__
 
 
 @cache

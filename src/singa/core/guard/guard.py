@@ -177,7 +177,8 @@ class Guard(Notes):
                 return False
         except (AttributeError, KeyError, ValueError):  # an element no longer exists
             return False
-        return all(part.kind.contents(part.source) == part.expected for part in self._slow)
+        slow = self._slow
+        return not slow or all(part.kind.contents(part.source) == part.expected for part in slow)
 
     def _look(self, is_free: Callable[[Any], bool] | None) -> bool:
         comparison = Comparison(self._parts, is_free)

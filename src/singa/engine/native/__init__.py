@@ -23,7 +23,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.sharding import Mesh
 
-_INTERFACE = 5  # the version of singa_kernels' interface that this package calls
+_INTERFACE = 7  # the version of singa_kernels' interface that this package calls
 
 
 def _load() -> tuple[ctypes.CDLL | None, str]:
@@ -52,6 +52,8 @@ def _load() -> tuple[ctypes.CDLL | None, str]:
 
 handle, status = _load()
 available = handle is not None
+multiplies_bfloat16 = handle is not None and bool(handle.singa_multiplies_bfloat16())
+"""Whether the processor has instructions for products of bfloat16 with sums of float32."""
 
 CHANNELS_LAST = (0, 2, 3, 1)
 """The memory layout of the kernels' images (N, C, H, W). XLA converts to it, and computes the
@@ -89,10 +91,36 @@ def spread(how: Spread | None) -> Iterator[None]:
         here.spread = before
 
 
-def supports(*xs: Array | jax.ShapeDtypeStruct) -> bool:
-    """Whether the kernels take arrays of these types and shapes: float32, and not empty."""
-    is_usable = available and here.spread is None
-    return is_usable and all(x.dtype == jnp.float32 and x.size for x in xs)
+SHORT = (jnp.bfloat16, jnp.float16)
+
+
+def supports(*xs: Array | jax.ShapeDtypeStruct, short: bool = False) -> bool:
+    """Whether the kernels take arrays of these types and shapes: float32, and not empty.
+
+    With ``short`` also arrays of one short type, after :func:`taken`.
+    """
+    if not available or here.spread is not None or not all(x.size for x in xs):
+        return False
+    dtype = xs[0].dtype
+    is_known = dtype == jnp.float32 or (short and dtype in SHORT)
+    return is_known and all(x.dtype == dtype for x in xs)
+
+
+def taken(*xs: Array, multiplied: bool = False) -> tuple[Array, ...]:
+    """The arrays in a type that the kernels of bfloat16 and float32 compute with.
+
+    Other short types are converted to float32, where each of their numbers is the same; and
+    bfloat16 too, if it is ``multiplied`` and the processor has no instructions for that: without
+    them products of float32 are faster.
+    """
+    if xs[0].dtype == jnp.bfloat16 and (multiplies_bfloat16 or not multiplied):
+        return xs
+    return widened(*xs)
+
+
+def widened(*xs: Array) -> tuple[Array, ...]:
+    """The arrays, those of short types as float32."""
+    return tuple(x.astype(jnp.float32) if x.dtype in SHORT else x for x in xs)
 
 
 def run(kernel: Callable[..., Any], formula: Callable[..., Any], *xs: Array) -> Any:

@@ -19,6 +19,7 @@ from singa.engine import native
 
 Pair = tuple[int, int]
 Shape = tuple[int, ...]
+_Like = Array | jax.ShapeDtypeStruct
 
 _LAST = native.CHANNELS_LAST
 
@@ -54,20 +55,27 @@ class _Kind(IntEnum):
     WEIGHT_GRADIENT = 2
 
 
-def supports(x: Array | jax.ShapeDtypeStruct, w: Array, window: Window) -> bool:
+def supports(x: _Like, w: _Like, window: Window) -> bool:
     """Whether oneDNN has optimized code for this convolution and both its gradients."""
-    return native.supports(x, w) and all(
-        "ref" not in implementation(kind, x.shape, w.shape, window) for kind in _Kind
+    if not native.supports(x, w, short=True):
+        return False
+    is_short = x.dtype == jnp.bfloat16 and native.multiplies_bfloat16
+    return all(
+        "ref" not in implementation(kind, x.shape, w.shape, window, is_short) for kind in _Kind
     )
 
 
 @cache
-def implementation(kind: int, x: Shape, w: Shape, window: Window) -> str:
-    """The name that oneDNN gives its code for a convolution; "ref" and the reason if none."""
+def implementation(kind: int, x: Shape, w: Shape, window: Window, is_short: bool = False) -> str:
+    """The name that oneDNN gives its code for a convolution; "ref" and the reason if none.
+
+    Of float32, or of bfloat16 if it ``is_short``.
+    """
     assert native.handle is not None
     y = window.outputs(x, w)
     # One image is enough: the choice does not depend on the batch's size.
-    numbers = np.array([kind, 1, *x[1:], w[0], *w[2:], *y[2:], *window.numbers()], np.int64)
+    sizes = [kind, 1, *x[1:], w[0], *w[2:], *y[2:]]
+    numbers = np.array([*sizes, *window.numbers(), is_short], np.int64)
     name = ctypes.create_string_buffer(200)
     found = native.handle.singa_convolution_implementation(
         numbers.ctypes.data_as(ctypes.c_void_p), name, ctypes.c_int64(len(name))
@@ -77,35 +85,45 @@ def implementation(kind: int, x: Shape, w: Shape, window: Window) -> str:
 
 def convolution(x: Array, w: Array, b: Array | None, window: Window) -> Array:
     """(N, O, H', W'), with the bias (O,) added if there is one."""
-    return jax.ffi.ffi_call(
+    dtype = x.dtype
+    x, w, b = native.taken(x, w, jnp.zeros(0, dtype) if b is None else b, multiplied=True)
+    y: Array = jax.ffi.ffi_call(
         "singa_convolution",
         jax.ShapeDtypeStruct(window.outputs(x.shape, w.shape), x.dtype),
         input_layouts=[_LAST, None, None],
         output_layouts=_LAST,
         vmap_method="sequential",
-    )(x, w, jnp.zeros(0, x.dtype) if b is None else b, window=window.numbers(), relu=False)
+    )(x, w, b, window=window.numbers(), relu=False)
+    return y.astype(dtype)
 
 
 def input_gradient(dy: Array, w: Array, x: Shape, window: Window) -> Array:
     """The gradient of the images, which are of shape ``x``."""
-    return jax.ffi.ffi_call(
+    dtype = dy.dtype
+    dy, w = native.taken(dy, w, multiplied=True)
+    dx: Array = jax.ffi.ffi_call(
         "singa_convolution_input_gradient",
         jax.ShapeDtypeStruct(x, dy.dtype),
         input_layouts=[_LAST, None],
         output_layouts=_LAST,
         vmap_method="sequential",
     )(dy, w, window=window.numbers())
+    return dx.astype(dtype)
 
 
 def weight_gradient(
     x: Array, dy: Array, w: Shape, bias: bool, window: Window
 ) -> tuple[Array, Array]:
-    """The gradients of the filters, which are of shape ``w``, and of the bias; (0,) if none."""
+    """The gradients of the filters, which are of shape ``w``, and of the bias; (0,) if none.
+
+    They are float32: those of short types too, as nothing is gained by rounding them.
+    """
+    x, dy = native.taken(x, dy, multiplied=True)
     dw, db = jax.ffi.ffi_call(
         "singa_convolution_weight_gradient",
         (
-            jax.ShapeDtypeStruct(w, x.dtype),
-            jax.ShapeDtypeStruct((w[0] if bias else 0,), x.dtype),
+            jax.ShapeDtypeStruct(w, jnp.float32),
+            jax.ShapeDtypeStruct((w[0] if bias else 0,), jnp.float32),
         ),
         input_layouts=[_LAST, _LAST],
         vmap_method="sequential",

@@ -38,7 +38,8 @@ class Window(NamedTuple):
 
 def maximum(x: Array, window: Window) -> tuple[Array, Array]:
     """The largest element of each window, and its place in the window, row by row: uint8."""
-    shape = window.outputs(x.shape)
+    shape, dtype = window.outputs(x.shape), x.dtype
+    (x,) = native.taken(x)
     y, arg = jax.ffi.ffi_call(
         "singa_max_pooling",
         (jax.ShapeDtypeStruct(shape, x.dtype), jax.ShapeDtypeStruct(shape, jnp.uint8)),
@@ -46,37 +47,46 @@ def maximum(x: Array, window: Window) -> tuple[Array, Array]:
         output_layouts=[_LAST, _LAST],
         vmap_method="sequential",
     )(x, window=window.numbers())
-    return y, arg
+    return y.astype(dtype), arg
 
 
 def maximum_gradient(dy: Array, arg: Array, x: Shape, window: Window) -> Array:
     """The gradient of the images, which are of shape ``x``."""
-    return jax.ffi.ffi_call(
+    dtype = dy.dtype
+    (dy,) = native.taken(dy)
+    dx: Array = jax.ffi.ffi_call(
         "singa_max_pooling_gradient",
         jax.ShapeDtypeStruct(x, dy.dtype),
         input_layouts=[_LAST, _LAST],
         output_layouts=_LAST,
         vmap_method="sequential",
     )(dy, arg, window=window.numbers())
+    return dx.astype(dtype)
 
 
 def average(x: Array, window: Window) -> Array:
     """The mean of each window, without the padding."""
-    return jax.ffi.ffi_call(
+    dtype = x.dtype
+    (x,) = native.taken(x)
+    y: Array = jax.ffi.ffi_call(
         "singa_average_pooling",
         jax.ShapeDtypeStruct(window.outputs(x.shape), x.dtype),
         input_layouts=[_LAST],
         output_layouts=_LAST,
         vmap_method="sequential",
     )(x, window=window.numbers())
+    return y.astype(dtype)
 
 
 def average_gradient(dy: Array, x: Shape, window: Window) -> Array:
     """The gradient of the images, which are of shape ``x``."""
-    return jax.ffi.ffi_call(
+    dtype = dy.dtype
+    (dy,) = native.taken(dy)
+    dx: Array = jax.ffi.ffi_call(
         "singa_average_pooling_gradient",
         jax.ShapeDtypeStruct(x, dy.dtype),
         input_layouts=[_LAST],
         output_layouts=_LAST,
         vmap_method="sequential",
     )(dy, window=window.numbers())
+    return dx.astype(dtype)

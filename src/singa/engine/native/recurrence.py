@@ -23,10 +23,13 @@ _KEPT = {"gru": 4, "lstm": 4}
 def supports(projected: Array, w_hh: Array) -> bool:
     """Whether the kernels take a recurrence of these sums and weights.
 
+    They compute with float32. Of short types only what comes in and goes out is rounded, and not
+    the state from one step to the next.
+
     For a single sequence XLA's products of matrices and vectors are faster, because they use
     several threads.
     """
-    return native.supports(projected, w_hh) and projected.shape[1] > 1
+    return native.supports(projected, w_hh, short=True) and projected.shape[1] > 1
 
 
 def forward(
@@ -54,7 +57,7 @@ def forward(
     """
     *first, lengths = rest
     steps, batch, hidden = *projected.shape[:2], len(w_hh)
-    like = projected.dtype
+    dtype, like = projected.dtype, jnp.float32
     h, c, kept = jax.ffi.ffi_call(
         "singa_recurrence",
         (
@@ -64,10 +67,10 @@ def forward(
         ),
         vmap_method="sequential",
     )(
-        projected, w_hh, b_ih, b_hh, *_two(first), lengths,
+        *native.widened(projected, w_hh, b_ih, b_hh, *_two(first)), lengths,
         cell=np.int64(_NUMBERS[cell]), reverse=reverse,
     )  # fmt: skip
-    return tuple(each for each in (h, c, kept) if each.size)
+    return tuple(each.astype(dtype) for each in (h, c, kept) if each.size)
 
 
 def backward(
@@ -87,13 +90,13 @@ def backward(
     """
     count = 2 if cell == "lstm" else 1
     last, first, there = rest[:count], rest[count : 2 * count], rest[2 * count : -1]
-    steps, batch, hidden = dy.shape
+    (steps, batch, hidden), dtype = dy.shape, dy.dtype
     none = jnp.zeros((0, batch, hidden), dy.dtype)
     kept = there[count] if cell in _KEPT else none
-    sums = jax.ShapeDtypeStruct((steps, batch, w_hh.shape[1]), dy.dtype)
-    no_sums = jax.ShapeDtypeStruct((0, batch, w_hh.shape[1]), dy.dtype)
-    state = jax.ShapeDtypeStruct((batch, hidden), dy.dtype)
-    no_state = jax.ShapeDtypeStruct((0, hidden), dy.dtype)
+    sums = jax.ShapeDtypeStruct((steps, batch, w_hh.shape[1]), jnp.float32)
+    no_sums = jax.ShapeDtypeStruct((0, batch, w_hh.shape[1]), jnp.float32)
+    state = jax.ShapeDtypeStruct((batch, hidden), jnp.float32)
+    no_state = jax.ShapeDtypeStruct((0, hidden), jnp.float32)
     da, da_hidden, *dfirst = jax.ffi.ffi_call(
         "singa_recurrence_gradient",
         (
@@ -102,10 +105,14 @@ def backward(
         ),
         vmap_method="sequential",
     )(
-        dy, *_two(last), w_hh, *_two(first),
-        there[0], there[1] if count == 2 else none, kept, rest[-1],
+        *native.widened(
+            dy, *_two(last), w_hh, *_two(first),
+            there[0], there[1] if count == 2 else none, kept,
+        ),
+        rest[-1],
         cell=np.int64(_NUMBERS[cell]), reverse=reverse,
     )  # fmt: skip
+    da, da_hidden, *dfirst = (each.astype(dtype) for each in (da, da_hidden, *dfirst))
     return (da, da_hidden) if cell == "gru" else (da,), tuple(dfirst[:count])
 
 

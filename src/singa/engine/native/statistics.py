@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import jax
+import jax.numpy as jnp
 from jax import Array
 
 from singa.engine import native
@@ -11,8 +12,9 @@ _LAST = native.CHANNELS_LAST
 
 
 def moments(x: Array) -> tuple[Array, Array]:
-    """The mean and the (biased) variance of each channel: (C,) each."""
-    vector = jax.ShapeDtypeStruct(x.shape[1:2], x.dtype)
+    """The mean and the (biased) variance of each channel: (C,) each, float32."""
+    (x,) = native.taken(x)
+    vector = jax.ShapeDtypeStruct(x.shape[1:2], jnp.float32)
     mean, var = jax.ffi.ffi_call(
         "singa_channel_moments",
         (vector, vector),
@@ -23,8 +25,9 @@ def moments(x: Array) -> tuple[Array, Array]:
 
 
 def products(dy: Array, x: Array, mean: Array) -> tuple[Array, Array]:
-    """The sums of dy and of dy (x - mean) over each channel: (C,) each."""
-    vector = jax.ShapeDtypeStruct(x.shape[1:2], x.dtype)
+    """The sums of dy and of dy (x - mean) over each channel: (C,) each, float32 as the mean."""
+    dy, x = native.taken(dy, x)
+    vector = jax.ShapeDtypeStruct(x.shape[1:2], jnp.float32)
     total, product = jax.ffi.ffi_call(
         "singa_channel_products",
         (vector, vector),

@@ -12,6 +12,7 @@ from singa.sonnx.rules import (
     logic,
     loss,
     microsoft,
+    microsoft_quantized,
     normalization,
     quantized,
     random,
@@ -30,7 +31,7 @@ from singa.sonnx.rules import (
 
 __all__ = [
     "attention", "classical", "control", "elementwise", "linear", "logic", "loss",
-    "microsoft", "normalization", "quantized", "random", "recurrent", "reduction",
-    "resizing", "selection", "shaping", "signal", "support_vectors", "text",
+    "microsoft", "microsoft_quantized", "normalization", "quantized", "random", "recurrent",
+    "reduction", "resizing", "selection", "shaping", "signal", "support_vectors", "text",
     "types", "vision", "windows",
 ]  # fmt: skip

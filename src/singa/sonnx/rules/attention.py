@@ -163,15 +163,23 @@ def _attended_with_scores(
 def _rotary(
     call: Call, x: Tensor, cos: Tensor, sin: Tensor, places: Tensor | None = None
 ) -> Tensor:
+    size, interleaved = call("rotary_embedding_dim", 0), bool(call("interleaved", 0))
+    return rotary(x, cos, sin, places, call("num_heads", 0), size, interleaved)
+
+
+def rotary(
+    x: Tensor, cos: Tensor, sin: Tensor, places: Tensor | None, heads: int, size: int,
+    interleaved: bool,
+) -> Tensor:  # fmt: skip
+    """Rotary embeddings of x, (batch, steps, heads x size) or (batch, heads, steps, size)."""
     is_packed = x.ndim == 3
     shape = x.shape
     if is_packed:
-        x = op.reshape(x, (*shape[:2], call("num_heads"), -1))
+        x = op.reshape(x, (*shape[:2], heads, -1))
     inputs = (x, cos, sin) if places is None else (x, cos, sin, places)
     y = formula(
-        _rotated, *inputs, heads_axis=2 if is_packed else 1,
-        size=call("rotary_embedding_dim", 0) or x.shape[-1],
-        interleaved=bool(call("interleaved", 0)),
+        _rotated, *inputs, heads_axis=2 if is_packed else 1, size=size or x.shape[-1],
+        interleaved=interleaved,
     )  # fmt: skip
     return op.reshape(y, shape)
 

@@ -67,7 +67,7 @@ def _loop(call: Call, most: Known | None = None, going: Any = None, *carried: An
     number = 0
     condition: Any = np.array(True) if going is None else going
     while (steps is None or number < steps) and _truth(condition):
-        condition, *results = call.run(body, np.array(number, np.int64), condition, *state)
+        condition, *results = call.step(body, np.array(number, np.int64), condition, *state)
         state = results[: len(state)]
         for found, y in zip(outputs, results[len(state) :], strict=True):
             found.append(y)
@@ -99,7 +99,7 @@ def _scan(call: Call, *xs: Any) -> Any:
         rows.append(parts[::-1] if is_backwards else parts)
     outputs: list[list[Any]] = [[] for _ in range(len(body.outputs) - len(state))]
     for inputs in zip(*rows, strict=True):
-        results = call.run(body, *state, *inputs)
+        results = call.step(body, *state, *inputs)
         state = results[: len(state)]
         for found, y in zip(outputs, results[len(state) :], strict=True):
             found.append(y)
@@ -128,7 +128,7 @@ def _scan_of_batches(call: Call, lengths: Known | None, *xs: Any) -> Any:
         rows = [row[::-1] if back else row for row, back in zip(rows, backwards, strict=True)]
         outputs: list[list[Any]] = []
         for inputs in zip(*rows, strict=True):
-            results = call.run(body, *state, *inputs)
+            results = call.step(body, *state, *inputs)
             state = results[: len(state)]
             outputs.append([*tensors(*results[len(state) :])])
         ends = [op.stack(ys, 0) for ys in zip(*outputs, strict=True)]

@@ -12,6 +12,7 @@ from singa import operation as op
 from singa.core.tensor import Tensor
 from singa.device import CTensor
 from singa.errors import FormatError
+from singa.sonnx.rules.attention import rotary
 from singa.sonnx.rules.rule import Call, formula, held, rule
 from singa.sonnx.rules.windows import conv
 
@@ -64,7 +65,7 @@ def _fused_gemm(call: Call, a: Tensor, b: Tensor, c: Any = None) -> Tensor:
     return _activated(y, call("activation"), [v for v in map(call, names) if v is not None])
 
 
-@rule("FusedMatMul", domain=MS)
+@rule("FusedMatMul", "TransposeMatMul", domain=MS)
 def _fused_matmul(call: Call, a: Tensor, b: Tensor) -> Tensor:
     a = _transposed(a, call("transA", 0), call("transBatchA", 0))
     b = _transposed(b, call("transB", 0), call("transBatchB", 0))
@@ -152,10 +153,11 @@ def _wants(call: Call, number: int) -> bool:
 
 
 @rule("EmbedLayerNormalization", domain=MS)
-def _embed_layer_norm(
+def embedded(
     call: Call, ids: Tensor, segments: Any, words: Tensor, places: Tensor, parts: Any,
     scale: Tensor, shift: Tensor, mask: Any = None, numbers: Any = None,
 ) -> tuple[Any, ...]:  # fmt: skip
+    """The normalized sum of embeddings, the lengths, and the sum itself."""
     if numbers is None:
         found = op.slice(places, [0], [ids.shape[1]], [0])
     else:
@@ -182,25 +184,81 @@ def _attention(
 ) -> Any:  # fmt: skip
     if call("do_rotary", 0) or call("past_present_share_buffer", 0) or past_length is not None:
         raise FormatError("Attention: rotations, and a shared buffer, are not here")
-    heads = call("num_heads")
     sizes = call("qkv_hidden_sizes") or [weight.shape[1] // 3] * 3
     qkv = op.matmul(x, weight)
     qkv = qkv if bias is None else op.add(qkv, bias)
-    batch, length = x.shape[:2]
-    q, k, v = (
-        op.transpose(op.reshape(part, (batch, length, heads, -1)), (0, 2, 1, 3))
-        for part in op.split(qkv, -1, sizes)
-    )
+    return attended(call, op.split(qkv, -1, sizes), mask, past, more)
+
+
+def attended(call: Call, qkv: Any, mask: Any, past: Any = None, more: Any = None) -> Any:
+    """The attention of queries, keys and values, and perhaps its cache.
+
+    Args:
+        call: of the node, whose attributes are those of Attention.
+        qkv: the three, (batch, steps, heads x size).
+        mask: of the keys; None for none.
+        past: keys and values of the steps before, stacked; None for none.
+        more: what is added to the scores.
+    """
+    q, k, v = (_of_heads(part, call("num_heads")) for part in qkv)
     before = 0
     if past is not None:
         old_k, old_v = op.unstack(past, 0)
         before = old_k.shape[2]
         k, v = op.cat([old_k, k], 2), op.cat([old_v, v], 2)
-    added = _added(call, mask, length, before, k)
+    y = _attention_of_heads(call, (q, k, v), before, mask, more)
+    return (y, op.stack([k, v], 0)) if _wants(call, 1) else y
+
+
+def _of_heads(x: Tensor, heads: int) -> Tensor:
+    return op.transpose(op.reshape(x, (*x.shape[:2], heads, -1)), (0, 2, 1, 3))
+
+
+def _attention_of_heads(call: Call, qkv: Any, before: int, mask: Any, more: Any) -> Tensor:
+    q, k, v = qkv
+    added = _added(call, mask, q.shape[2], before, k)
     added = added if more is None else more if added is None else op.add(added, more)
     y = op.scaled_dot_product_attention(q, k, v, added, scale=call("scale") or None)
-    y = op.reshape(op.transpose(y, (0, 2, 1, 3)), (batch, length, -1))
-    return (y, op.stack([k, v], 0)) if _wants(call, 1) else y
+    return op.reshape(op.transpose(y, (0, 2, 1, 3)), (y.shape[0], y.shape[2], -1))
+
+
+@rule("MultiHeadAttention", domain=MS)
+def _multi_head_attention(
+    call: Call, q: Tensor, k: Any = None, v: Any = None, bias: Any = None, mask: Any = None,
+    more: Any = None, past_k: Any = None, past_v: Any = None, *further: Any,
+) -> Any:  # fmt: skip
+    heads = call("num_heads")
+    if q.ndim != 3 or k is None or v is None or any(x is not None for x in further):
+        raise FormatError("MultiHeadAttention: packed inputs, and beams, are not here")
+    given = [q, k, v]
+    if bias is not None:
+        wide = q.shape[2]
+        parts = op.split(bias, 0, [wide, wide, bias.shape[0] - 2 * wide])
+        given = [op.add(x, b) if x.ndim == 3 else x for x, b in zip(given, parts, strict=True)]
+    q, k, v = (x if x.ndim == 4 else _of_heads(x, heads) for x in given)
+    before = 0
+    if past_k is not None:
+        before = past_k.shape[2]
+        k, v = op.cat([past_k, k], 2), op.cat([past_v, v], 2)
+    y = _attention_of_heads(call, (q, k, v), before, mask, more)
+    return (y, k, v) if _wants(call, 1) else y
+
+
+@rule("RotaryEmbedding", domain=MS, fixed=(2, 3))
+def _rotary(call: Call, x: Tensor, places: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    if call("is_packed_batching", 0) or call("scale", 1.0) != 1:
+        raise FormatError("RotaryEmbedding: packed batches, and a scale, are not here")
+    steps, size = x.shape[-2], call("rotary_embedding_dim", 0) or 2 * cos.shape[1]
+    places = formula(_all_places, places, batch=x.shape[0], steps=steps)
+    heads = call("num_heads", 0) or x.shape[-1] // (2 * cos.shape[1])
+    return rotary(x, cos, sin, places, heads, size, bool(call("interleaved", 0)))
+
+
+def _all_places(places: CTensor, batch: int, steps: int) -> CTensor:
+    """The places (batch, steps), of which the first one may be given."""
+    if places.size == 1:
+        places = places.reshape(1, 1) + jnp.arange(steps, dtype=places.dtype)
+    return jnp.broadcast_to(places, (batch, steps))
 
 
 def _added(call: Call, mask: Any, length: int, before: int, k: Tensor) -> Tensor | None:

@@ -33,22 +33,24 @@ def spread(scale: CTensor, shape: tuple[int, ...], axis: int, block: int) -> CTe
 
 
 @rule("QuantizeLinear", fixed=(1, 2))
-def _quantize_linear(call: Call, x: Tensor, scale: Tensor, zero: Any = None) -> Tensor:
+def quantize_linear(call: Call, x: Tensor, scale: Tensor, zero: Any = None) -> Tensor:
+    """Floats as integers, or as short floats."""
     given = call("output_dtype", 0)
     to = zero.dtype if zero is not None else dtype_of(given) if given else np.dtype(np.uint8)
     precision = call("precision", 0)
     values = [x, scale] if zero is None else [x, scale, zero]
     return formula(
-        _quantized, *values, to=str(to), axis=call("axis", 1), block=call("block_size", 0),
+        quantized, *values, to=str(to), axis=call("axis", 1), block=call("block_size", 0),
         saturate=bool(call("saturate", 1)),
         precision=str(dtype_of(precision)) if precision else None,
     )  # fmt: skip
 
 
-def _quantized(
+def quantized(
     x: CTensor, scale: CTensor, zero: CTensor | None = None, *, to: str, axis: int, block: int,
     saturate: bool, precision: str | None,
 ) -> CTensor:  # fmt: skip
+    """The integers for an array; the scale and the zero point are spread along an axis."""
     scale = spread(scale, x.shape, axis, block)
     kind = precision or jnp.promote_types(jnp.promote_types(x.dtype, scale.dtype), jnp.float16)
     # A true division: XLA would multiply by the inverse of one scale, which may round otherwise.
@@ -75,19 +77,31 @@ def rounded(x: CTensor, zero: CTensor | None, to: str) -> CTensor:
     return jnp.clip(whole, int(ends.min), int(ends.max)).astype(jnp.dtype(to))
 
 
+def in_bytes(x: CTensor) -> tuple[CTensor, CTensor, CTensor]:
+    """An array in bytes, with the scale and the zero point that span its range and 0."""
+    low, high = jnp.minimum(x.min(), 0), jnp.maximum(x.max(), 0)
+    scale = jnp.where(high > low, (high - low) / 255, 1).astype(x.dtype)
+    zero = jnp.clip(jnp.rint(-low / scale), 0, 255)
+    divisor = jax.lax.optimization_barrier(jnp.broadcast_to(scale, x.shape))
+    whole = jnp.clip(jnp.rint(x / divisor) + zero, 0, 255)
+    return whole.astype(jnp.uint8), scale, zero.astype(jnp.uint8)
+
+
 @rule("DequantizeLinear", fixed=(1, 2))
-def _dequantize_linear(call: Call, x: Tensor, scale: Tensor, zero: Any = None) -> Tensor:
+def dequantize_linear(call: Call, x: Tensor, scale: Tensor, zero: Any = None) -> Tensor:
+    """The floats that integers stand for."""
     given = call("output_dtype", 0)
     values = [x, scale] if zero is None else [x, scale, zero]
     return formula(
-        _dequantized, *values, to=str(dtype_of(given) if given else scale.dtype),
+        dequantized, *values, to=str(dtype_of(given) if given else scale.dtype),
         axis=call("axis", 1), block=call("block_size", 0),
     )  # fmt: skip
 
 
-def _dequantized(
+def dequantized(
     x: CTensor, scale: CTensor, zero: CTensor | None = None, *, to: str, axis: int, block: int
 ) -> CTensor:
+    """The floats for an array of integers."""
     if zero is None:
         moved = x.astype(jnp.float32)
     else:
@@ -111,12 +125,12 @@ def _or_zero(zero: Any, like: Tensor) -> Tensor:
 
 def _integer_product(a: CTensor, b: CTensor, zero_a: CTensor, zero_b: CTensor) -> CTensor:
     """The product in int32. A vector of zero points is for rows of a, or for columns of b."""
-    moved_a = a.astype(jnp.int32) - _of_rows(zero_a, a).astype(jnp.int32)
+    moved_a = a.astype(jnp.int32) - of_rows(zero_a, a).astype(jnp.int32)
     moved_b = b.astype(jnp.int32) - zero_b.astype(jnp.int32)
     return jnp.matmul(moved_a, moved_b, preferred_element_type=jnp.int32)
 
 
-def _of_rows(each: CTensor, a: CTensor) -> CTensor:
+def of_rows(each: CTensor, a: CTensor) -> CTensor:
     """A number for each row of a matrix, in the shape to compute with."""
     return each[:, None] if each.ndim == 1 and each.size > 1 and a.ndim > 1 else each
 
@@ -131,9 +145,9 @@ def _quantized_product(
     scale: CTensor, zero: CTensor,
 ) -> CTensor:  # fmt: skip
     total = _integer_product(a, b, zero_a, zero_b).astype(jnp.float32)
-    factor = _of_rows(scale_a, a) * scale_b / _of_rows(scale, a)
+    factor = of_rows(scale_a, a) * scale_b / of_rows(scale, a)
     y = total * factor.astype(jnp.float32)
-    return rounded(y, _of_rows(zero, a), str(zero.dtype))
+    return rounded(y, of_rows(zero, a), str(zero.dtype))
 
 
 @rule("ConvInteger", fixed=(2, 3))
@@ -169,10 +183,11 @@ def _integer_conv(
 
 
 @rule("QLinearConv", fixed=(1, 2, 4, 5, 6, 7))
-def _qlinear_conv(
+def qlinear_conv(
     call: Call, x: Tensor, scale_x: Tensor, zero_x: Tensor, w: Tensor, scale_w: Tensor,
     zero_w: Tensor, scale: Tensor, zero: Tensor, bias: Any = None,
 ) -> Tensor:  # fmt: skip
+    """A convolution of integers, as integers again."""
     values = [x, scale_x, zero_x, w, scale_w, zero_w, scale, zero]
     return formula(
         _quantized_conv, *values, *([] if bias is None else [bias]), **_windows(call, x, w)

@@ -17,6 +17,7 @@ from singa import operation as op
 from singa.core.tensor import Tensor
 from singa.device import CTensor
 from singa.errors import FormatError
+from singa.sonnx.rules.quantized import in_bytes
 from singa.sonnx.rules.rule import Call, formula, held, rule
 
 Activation: TypeAlias = "tuple[str, float, float]"
@@ -103,6 +104,30 @@ def _lstm(
         return _looped(call, _lstm_loop, inputs, functions, reverse, coupled=coupled)
 
     return _layer(call, x, [w, r, b, p], [h, c], usual, of)
+
+
+def quantized_lstm(
+    call: Call, x: Tensor, w: Tensor, r: Tensor, b: Any, lengths: Any, h: Any, c: Any, p: Any
+) -> tuple[Tensor, ...]:
+    """An LSTM that rounds its inputs, and the state before each product, to 8 bits.
+
+    The rows of the batch are rounded together, as onnxruntime does with one thread; with several,
+    it rounds the rows of each thread together.
+    """
+    coupled = bool(call("input_forget", 0))
+
+    def of(
+        x: Tensor, reverse: bool, functions: list[Activation], w: Tensor, r: Tensor, b: Any,
+        p: Any, h: Any, c: Any,
+    ) -> tuple[Tensor, ...]:  # fmt: skip
+        x, *inputs = _complete(x, w, r, b, lengths, h, c)
+        ends = inputs[3]
+        x = formula(_turned, x, ends) if reverse else x
+        inputs = [x, *inputs, *(() if p is None else (p,))]
+        y, *last = _looped(call, _lstm_loop, inputs, functions, False, coupled=coupled, rounds=True)
+        return formula(_turned, y, ends) if reverse else y, *last
+
+    return _layer(call, x, [w, r, b, p], [h, c], ["sigmoid", "tanh", "tanh"], of)
 
 
 def _layer(
@@ -261,16 +286,20 @@ def _gru_loop(
 def _lstm_loop(
     x: CTensor, w: CTensor, r: CTensor, b: CTensor, lengths: CTensor, h: CTensor, c: CTensor,
     *peepholes: CTensor, functions: Sequence[Activation], clip: float | None, reverse: bool,
-    coupled: bool,
+    coupled: bool, rounds: bool = False,
 ) -> tuple[CTensor, ...]:  # fmt: skip
     """Computes c' = f c + i g and h' = o h(c'), with the gates i, o, f, c in the weights."""
     f, g = _activated(functions[:2], clip)
     (last,) = _activated(functions[2:], None)  # as other runtimes, which clip sums only
     pi, po, pf = jnp.split(peepholes[0], 3) if peepholes else (0, 0, 0)
     bias = sum(jnp.split(b, 2))
+    if rounds:
+        is_inside = jnp.arange(len(x), dtype=lengths.dtype) < lengths.max()
+        x = _in_8_bits(jnp.where(is_inside[:, None, None], x, 0))
 
     def step(state: tuple[CTensor, ...], a: CTensor) -> tuple[CTensor, ...]:
         h, c = state
+        h = _in_8_bits(h) if rounds else h
         i, o, forget, new = jnp.split(a + h @ r.T, 4, -1)
         i = f(i + pi * c)
         kept = 1 - i if coupled else f(forget + pf * c)
@@ -278,6 +307,19 @@ def _lstm_loop(
         return f(o + po * c) * last(c), c
 
     return _scanned(step, (h, c), x, w, bias, lengths, reverse)
+
+
+def _turned(x: CTensor, lengths: CTensor) -> CTensor:
+    """Sequences (steps, batch, size) backwards, each within its length."""
+    number = jnp.arange(len(x), dtype=lengths.dtype)[:, None]
+    places = jnp.where(number < lengths, lengths - 1 - number, number)
+    return jnp.take_along_axis(x, places[..., None], 0)
+
+
+def _in_8_bits(x: CTensor) -> CTensor:
+    """The values that are left of an array in 8 bits, which span its range."""
+    whole, scale, zero = in_bytes(x)
+    return (whole.astype(x.dtype) - zero.astype(x.dtype)) * scale
 
 
 def _scanned(

@@ -48,6 +48,10 @@ class Call(Protocol):
         """The outputs of a graph inside the node."""
         ...
 
+    def step(self, graph: Graph, *inputs: Any) -> list[Any]:
+        """The same for a step of a loop: all steps of a model's run are counted."""
+        ...
+
 
 Function = Callable[..., Any]
 

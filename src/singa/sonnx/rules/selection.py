@@ -156,6 +156,7 @@ def _unique(call: Call, x: Known) -> Any:
     return values, first.astype(np.int64), inverse.astype(np.int64), counts.astype(np.int64)
 
 
+@rule("Trilu", known=(1,), domain="com.microsoft")  # onnxruntime's, from before ONNX had it
 @rule("Trilu", known=(1,))
 def _trilu(call: Call, x: Tensor, k: Known | None = None) -> Tensor:
     number = 0 if k is None else int(k.reshape(-1)[0])

@@ -116,7 +116,8 @@ def _transposed(
 
 
 @rule("MaxPool")
-def _max_pool(call: Call, x: Tensor) -> Any:
+def max_pool(call: Call, x: Tensor) -> Any:
+    """The largest element of each window, and perhaps its place."""
     windows = _windows(call, x)
     if len(call.node.outputs) == 1 and _is_plain(x, windows):
         pads = _flat(windows["pads"])
@@ -129,7 +130,8 @@ def _max_pool(call: Call, x: Tensor) -> Any:
 
 
 @rule("AveragePool")
-def _average_pool(call: Call, x: Tensor) -> Tensor:
+def average_pool(call: Call, x: Tensor) -> Tensor:
+    """The mean of each window."""
     windows = _windows(call, x)
     if _is_plain(x, windows) and not call("ceil_mode", 0):
         around, counts = _flat(windows["pads"]), bool(call("count_include_pad", 0))

@@ -1,0 +1,216 @@
+"""Checkpoints in parts: a folder to which each process writes what its devices hold.
+
+The folder is written and read by the package orbax-checkpoint, whole or not at all. An array is
+never made whole on the way, so that a model may be larger than a device, and larger than the memory
+of one machine. It is read onto other devices, in other parts, bit for bit.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from singa.errors import CheckpointError, DependencyError
+from singa.formats.checkpoint import AUX, MODEL, TRAINING, Kind, expect_same
+from singa.placement import Place
+
+_ITEMS = {MODEL: "model", AUX: "aux", TRAINING: "training"}
+
+
+def is_sharded(fpath: str | os.PathLike[str]) -> bool:
+    """Whether this is a folder, as checkpoints in parts are; other ones are files.
+
+    Example:
+        >>> from singa.formats import sharded
+        >>> sharded.is_sharded("net.zip")
+        False
+    """
+    return Path(fpath).is_dir()
+
+
+def write(
+    fpath: str | os.PathLike[str], states: Mapping[int, Mapping[str, Any]], overwrite: bool
+) -> Callable[[], None]:
+    """Copy arrays from their devices, and begin to write them, by kind and name.
+
+    Args:
+        fpath: the folder. All processes give the same.
+        states: those on a mesh as jax's arrays; others as NumPy's, which process 0 writes.
+        overwrite: whether to replace an existing folder; only a single process does.
+
+    Returns:
+        A function that waits until all is written.
+
+    Raises:
+        FileExistsError: it exists and ``overwrite`` is false, or there are several processes.
+        CheckpointError: a name is used twice.
+        DependencyError: the package orbax-checkpoint is not installed.
+
+    Example:
+        >>> from singa.formats import sharded
+        >>> sharded.write("w", {checkpoint.MODEL: {"W": jnp.ones((3, 2))}}, False)()
+        >>> with sharded.Reader("w", lambda name, kind: None) as reader:
+        ...     reader.read(checkpoint.MODEL)["W"].shape
+        (3, 2)
+    """
+    orbax = _orbax("save_states")
+    target = Path(fpath).absolute()
+    if target.exists() and not overwrite:
+        raise FileExistsError(f"{target} exists; save_states(..., overwrite=True) replaces it")
+    if target.exists() and jax.process_count() > 1:
+        raise FileExistsError(
+            f"{target} exists; several processes do not replace a folder: give each checkpoint a "
+            "name of its own"
+        )
+    names = [name for arrays in states.values() for name in arrays]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise CheckpointError(f"two states are named {twice!r}")
+    items = {
+        _ITEMS[kind]: orbax.args.PyTreeSave({name: _kept(x) for name, x in arrays.items()})
+        for kind, arrays in states.items()
+        if arrays
+    }
+    # A folder cannot be replaced in one step: the new one is complete before the old one goes.
+    place = target.with_name(f".{target.name}.{secrets.token_hex(4)}") if overwrite else target
+    writer = orbax.AsyncCheckpointer(_handler(orbax))
+    writer.save(place, args=orbax.args.Composite(**items))
+
+    def finish() -> None:
+        try:
+            writer.wait_until_finished()
+        finally:
+            writer.close()
+        if place != target:
+            _replace(target, place)
+
+    return finish
+
+
+def _kept(array: Any) -> Any:
+    """An array that stays as it is while it is written: the next step writes over the present one.
+
+    From other devices orbax copies it to the host first.
+    """
+    if isinstance(array, jax.Array) and next(iter(array.devices())).platform == "cpu":
+        return array.copy()
+    return array
+
+
+def _replace(target: Path, new: Path) -> None:
+    old = new.with_name(f"{new.name}.old")
+    if target.exists():
+        target.rename(old)
+    new.rename(target)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+class Reader:
+    """An open checkpoint in parts; see :class:`singa.formats.checkpoint.Reader`.
+
+    Args:
+        fpath: the folder.
+        place: where an array of this name and kind goes; None for NumPy's, whole.
+
+    Raises:
+        CheckpointError: it is damaged, or not a checkpoint.
+        DependencyError: the package orbax-checkpoint is not installed.
+
+    Example:
+        >>> from singa.formats import sharded
+        >>> sharded.write("w", {checkpoint.MODEL: {"b": jnp.ones(2)}}, overwrite=False)()
+        >>> with sharded.Reader("w", lambda name, kind: None) as reader:
+        ...     reader.expect(checkpoint.MODEL, {"b": ((2,), tensor.float32)})
+        ...     reader.read(checkpoint.MODEL)
+        {'b': array([1., 1.], dtype=float32)}
+    """
+
+    def __init__(
+        self, fpath: str | os.PathLike[str], place: Callable[[str, Kind], Place | None]
+    ) -> None:
+        self._orbax = _orbax("load_states")
+        self.path = Path(fpath)
+        self._place = place
+        self._reader = self._orbax.Checkpointer(_handler(self._orbax))
+        self.kinds: dict[str, Kind] = {}
+        try:
+            found = self._reader.metadata(self.path.absolute()).item_metadata
+            for kind, item in _ITEMS.items():
+                for name, about in found[item].tree.items() if item in found else ():
+                    self.kinds[name] = Kind(kind, tuple(about.shape), np.dtype(about.dtype))
+        except Exception as error:  # any error of orbax
+            self._reader.close()
+            raise CheckpointError(f"{self.path}: not a checkpoint: {error}") from None
+        if not self.kinds:
+            self._reader.close()
+            raise CheckpointError(f"{self.path}: not a checkpoint: it holds no arrays")
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._reader.close()
+
+    def named(self, state_type: int) -> dict[str, Kind]:
+        """The arrays of this kind, by name."""
+        return {name: kind for name, kind in self.kinds.items() if kind.state_type == state_type}
+
+    def expect(self, state_type: int, wanted: Mapping[str, tuple[tuple[int, ...], Any]]) -> None:
+        """Check that the arrays of this kind are these: by name, shape and data type.
+
+        Raises:
+            CheckpointError: arrays are missing, are not expected or do not fit; it lists them.
+        """
+        expect_same(self.path, self.named(state_type), wanted)
+
+    def read(self, *state_types: int) -> dict[str, Any]:
+        """All arrays of these kinds, where they belong. Each process reads its parts.
+
+        Raises:
+            CheckpointError: it is damaged.
+        """
+        items = {}
+        for kind in state_types:
+            named = self.named(kind)
+            if named:
+                how = {name: self._how(name, about) for name, about in named.items()}
+                whole = dict.fromkeys(named, 0)
+                items[_ITEMS[kind]] = self._orbax.args.PyTreeRestore(item=whole, restore_args=how)
+        try:
+            found = self._reader.restore(
+                self.path.absolute(), args=self._orbax.args.Composite(**items)
+            )
+        except Exception as error:  # any error of orbax
+            raise CheckpointError(f"{self.path}: damaged: {error}") from None
+        return {name: array for item in items for name, array in found[item].items()}
+
+    def _how(self, name: str, kind: Kind) -> Any:
+        place = self._place(name, kind)
+        if place is None:
+            return self._orbax.RestoreArgs(restore_type=np.ndarray)
+        return self._orbax.ArrayRestoreArgs(
+            sharding=place, global_shape=kind.shape, dtype=kind.dtype
+        )
+
+
+def _handler(orbax: Any) -> Any:
+    items = {item: orbax.PyTreeCheckpointHandler() for item in _ITEMS.values()}
+    return orbax.CompositeCheckpointHandler(**items)
+
+
+def _orbax(who: str) -> Any:
+    try:
+        return import_module("orbax.checkpoint")
+    except ImportError:
+        raise DependencyError(
+            f"{who}: checkpoints in parts need the package orbax-checkpoint: "
+            "pip install 'singa-xla[orbax]'"
+        ) from None
