@@ -102,7 +102,7 @@ class GridSample(Operation):
                 jnp.clip(jnp.nan_to_num(each), 0, size - 1).astype(np.int32)
                 for each, size in ((row, height), (column, width))
             )
-            batch = np.arange(number, dtype=np.int32)[:, None, None]
+            batch = jnp.arange(number, dtype=np.int32)[:, None, None]
             return inside.astype(pixels.dtype), (batch * height + rows) * width + columns
 
         # Once for each point: within the loop over the result it would be once for each channel.
