@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from singa.core.tensor import Tensor
 from singa.device import CTensor
+from singa.engine.fusion import apart
 from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks
 from singa.tape import Operation
@@ -47,10 +49,21 @@ class GridSample(Operation):
             )
         if 0 in x.shape[2:]:
             raise ShapeError(f"{self.name}: there are no pixels in shape {x.shape}")
+        # What the backward needs of it is computed again: four arrays as large as the result.
+        y: CTensor = jax.checkpoint(self.values)(x, grid)
+        return y
+
+    def values(self, x: CTensor, grid: CTensor) -> CTensor:
+        """The images at the points of the grid."""
         height, width = x.shape[2:]
         column = self.place(grid[..., 0], width)
         row = self.place(grid[..., 1], height)
-        pixels = jnp.moveaxis(x, 1, -1)
+        # Copied into this order before and after; otherwise XLA gathers in the order of the result.
+        pixels = apart(lambda x: jnp.moveaxis(x, 1, -1), x)
+        return jnp.moveaxis(apart(self.sampled, pixels, row, column), -1, 1)
+
+    def sampled(self, pixels: CTensor, row: CTensor, column: CTensor) -> CTensor:
+        """The values at these places, of images (N, H, W, C)."""
         if self.mode == "nearest":
             y = self.pixel(pixels, jnp.rint(row), jnp.rint(column))
             if self.padding_mode != "zeros":  # no point is outside, but one may be NaN
@@ -64,7 +77,7 @@ class GridSample(Operation):
                 + self.pixel(pixels, top + 1, left) * down * (1 - right)
                 + self.pixel(pixels, top + 1, left + 1) * down * right
             )
-        return jnp.moveaxis(y, -1, 1)
+        return y
 
     def place(self, point: CTensor, size: int) -> CTensor:
         """The place of a point from -1 to 1 along an axis; the centre of pixel i is at i."""
@@ -81,15 +94,21 @@ class GridSample(Operation):
 
     def pixel(self, pixels: CTensor, row: CTensor, column: CTensor) -> CTensor:
         """The pixels of (N, H, W, C) at these whole numbers; 0 outside."""
-        height, width = pixels.shape[1:3]
-        inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
-        rows, columns = (
-            jnp.clip(jnp.nan_to_num(each), 0, size - 1).astype(np.int32)
-            for each, size in ((row, height), (column, width))
-        )
-        batch = np.arange(len(pixels), dtype=np.int32)[:, None, None]
-        found = pixels.at[batch, rows, columns].get(mode="promise_in_bounds")
-        return jnp.where(inside[..., None], found, 0)
+        number, height, width, channels = pixels.shape
+
+        def index(row: CTensor, column: CTensor) -> tuple[CTensor, CTensor]:
+            inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+            rows, columns = (
+                jnp.clip(jnp.nan_to_num(each), 0, size - 1).astype(np.int32)
+                for each, size in ((row, height), (column, width))
+            )
+            batch = jnp.arange(number, dtype=np.int32)[:, None, None]
+            return inside.astype(pixels.dtype), (batch * height + rows) * width + columns
+
+        # Once for each point: within the loop over the result it would be once for each channel.
+        inside, places = apart(index, row, column)
+        found = pixels.reshape(-1, channels).at[places].get(mode="promise_in_bounds")
+        return jnp.where(inside[..., None] > 0, found, 0)
 
 
 def grid_sample(
