@@ -106,7 +106,8 @@ def test_its_trunk_is_compiled_and_trained():
     trunk.compile([x], is_train=False, use_graph=True)
     for a, b in zip(trunk(x), expected, strict=True):
         np.testing.assert_allclose(a.to_numpy(), b, 1e-5, 1e-5)
-    trunk.train()
+    trunk.compile([x], is_train=True, use_graph=True)
     target = Tensor(data=1 - expected[1])
     losses = [trunk(x, target).item() for _ in range(4)]
+    trunk.eval()
     assert losses[-1] < losses[0]

@@ -185,6 +185,7 @@ def test_kernels_of_keras_are_turned_once_and_exported_as_they_are():
             np.testing.assert_allclose(theirs, e, 1e-5, 1e-6)
         model.compile([x], is_train=True, use_graph=True)
         model(x, Tensor(data=wave(2, 2, 3, 3, at=2.0)))
+        model.eval()
         expected = [y.to_numpy() for y in model.forward(x)]
 
 
@@ -267,6 +268,7 @@ def test_batch_normalization_may_keep_its_statistics():
     expected = (wave(6, 4) - wave(4)) / np.sqrt(2 + 1e-5)
     assert model(x, Tensor(data=expected)).item() < 1e-10
     model(x, Tensor(data=0 * expected))
+    model.eval()
     state = {name: each.to_numpy() for name, each in model.get_states().items()}
     np.testing.assert_array_equal(state["m"], wave(4))
     assert (state["w"] != 1).all()

@@ -1,8 +1,8 @@
 """What Tensors were computed from: for ``to_onnx(inputs, [y])``, which gets no function to run.
 
 Operations that are called outside of steps while ``autograd.training`` is on are noted as long as
-their results are referenced. Arrays are not kept, except small ones. Otherwise nothing is noted,
-and calls cost what they cost without this module.
+their results are referenced. Arrays are not kept, except small ones. While it is off, calls cost
+what they cost without this module.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ class History:
 
     def note(self, operation: Operation, xs: Sequence[Tensor], ys: Sequence[Tensor]) -> None:
         """Note a call of an operation."""
-        if not mode.recording or local.capture is not None or local.journal is not None:
+        if local.journal is not None or local.capture is not None or not mode.recording:
             return
         if not ys or isinstance(ys[0]._data, Tracer):
             return
