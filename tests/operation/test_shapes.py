@@ -82,8 +82,8 @@ def drawn(together, examples):
     return decorate
 
 
-few = drawn(together=4, examples=6)  # the first example has the smallest shapes of all
-fewer = drawn(together=3, examples=4)
+few = drawn(together=4, examples=4)  # the first example has the smallest shapes of all
+fewer = drawn(together=3, examples=3)
 
 
 @st.composite

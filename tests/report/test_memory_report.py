@@ -10,8 +10,6 @@ from singa.errors import ReportError, SingaError
 from singa.report.memory import readable
 from singa.tensor import Tensor
 
-pytestmark = pytest.mark.usefixtures("optimized")
-
 X = np.linspace(-1, 1, 4 * 64, dtype=np.float32).reshape(4, 1, 8, 8)
 Y = np.arange(4, dtype=np.int32)
 

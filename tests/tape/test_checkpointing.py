@@ -186,7 +186,7 @@ class TestEagerly:
 def test_a_compiled_step_takes_less_memory():
     def scratch(checkpointed):
         x, y = batch(1024)
-        net = Net(checkpointed, blocks=12)
+        net = Net(checkpointed, blocks=8)
         net.optimizer = opt.SGD(0.1)
         net.compile([x], is_train=True, use_graph=True)
         net(x, y)

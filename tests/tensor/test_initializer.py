@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import scipy.stats
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from singa import device, initializer
@@ -112,6 +112,7 @@ def test_every_initializer_fills_every_float_type(name, dtype):
     assert (values != 0).any() == (name != "zeros")
 
 
+@settings(max_examples=12)  # each shape is compiled
 @given(
     shape=st.lists(st.integers(1, 6), min_size=2, max_size=4).map(tuple),
     gain=st.sampled_from([1.0, 0.5, 2.0]),
