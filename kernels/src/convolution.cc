@@ -99,31 +99,24 @@ class Convolution {
       default:
         Require(false, "an unknown kind of convolution");
     }
-    if (w_ != given_w_) {
-      const bool out = g.kind == static_cast<int64_t>(Kind::kWeightGradient);
-      dnnl::primitive_attr user;
-      user.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-      const dnnl::reorder::primitive_desc reorder(Engine(), out ? w_ : given_w_, Engine(),
-                                                  out ? given_w_ : w_, user);
-      reorder_scratchpad_ = reorder.scratchpad_desc();
-      reorder_ = dnnl::reorder(reorder);
-    }
+    if (w_ != given_w_) CutReorder(g.kind == static_cast<int64_t>(Kind::kWeightGradient));
   }
 
   const std::string& implementation() const { return implementation_; }
   size_t weight_bytes() const { return w_.get_size(); }
-  bool reorders() const { return w_ != given_w_; }
+  // Into how many pieces the weights are cut for it.
+  int64_t reorders() const { return static_cast<int64_t>(reorders_.size()); }
 
-  // Weights from the order given to the one that the primitive wants, or back.
-  void Reorder(const void* from, void* to, bool back = false) const {
+  // A piece of the weights from the order given to the one that the primitive wants, or back.
+  void Reorder(int64_t piece, const void* from, void* to) const {
     const OneThread one_thread;
-    memory source(back ? w_ : given_w_, Engine(), const_cast<void*>(from));
-    memory target(back ? given_w_ : w_, Engine(), to);
-    const Scratch own(reorder_scratchpad_.get_size());
-    memory scratchpad(reorder_scratchpad_, Engine(), own.get());
-    reorder_.execute(Stream(), {{DNNL_ARG_FROM, source},
-                                {DNNL_ARG_TO, target},
-                                {DNNL_ARG_SCRATCHPAD, scratchpad}});
+    const Piece& p = reorders_[static_cast<size_t>(piece)];
+    memory source(p.from, Engine(), const_cast<void*>(from)), target(p.to, Engine(), to);
+    const Scratch own(p.scratchpad.get_size());
+    memory scratchpad(p.scratchpad, Engine(), own.get());
+    p.reorder.execute(Stream(), {{DNNL_ARG_FROM, source},
+                                 {DNNL_ARG_TO, target},
+                                 {DNNL_ARG_SCRATCHPAD, scratchpad}});
   }
 
   void Run(const std::vector<std::pair<int, const void*>>& arguments) const {
@@ -146,6 +139,35 @@ class Convolution {
     primitive_ = Primitive(description);
   }
 
+  struct Piece {
+    memory::desc from, to, scratchpad;
+    dnnl::reorder reorder;
+  };
+
+  // Whole blocks of output channels, so that several threads can order large weights.
+  void CutReorder(bool back) {
+    constexpr int64_t kBlock = 64, kWorthwhile = 1 << 16;
+    memory::dims size = given_w_.get_dims(), offset(size.size(), 0);
+    const int64_t outputs = size[0];
+    const size_t numbers = given_w_.get_size() / memory::data_type_size(w_.get_data_type());
+    const bool in_groups = size.size() > 4;
+    if (!in_groups && outputs % kBlock == 0 && static_cast<int64_t>(numbers) >= kWorthwhile)
+      size[0] = kBlock;
+    dnnl::primitive_attr user;
+    user.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+    for (; offset[0] < outputs; offset[0] += size[0]) {
+      memory::desc wanted = w_.submemory_desc(size, offset, true);
+      if (!wanted) {  // the blocks are others
+        size[0] = outputs;
+        wanted = w_;
+      }
+      const memory::desc given = given_w_.submemory_desc(size, offset);
+      const memory::desc &from = back ? wanted : given, &to = back ? given : wanted;
+      const dnnl::reorder::primitive_desc reorder(Engine(), from, Engine(), to, user);
+      reorders_.push_back({from, to, reorder.scratchpad_desc(), dnnl::reorder(reorder)});
+    }
+  }
+
   const memory::desc& Descriptor(int name) const {
     switch (name) {
       case DNNL_ARG_SRC:
@@ -162,9 +184,9 @@ class Convolution {
     }
   }
 
-  memory::desc x_, y_, bias_, given_w_, w_, scratchpad_, reorder_scratchpad_;
+  memory::desc x_, y_, bias_, given_w_, w_, scratchpad_;
   dnnl::primitive primitive_;
-  dnnl::reorder reorder_;
+  std::vector<Piece> reorders_;  // none if the primitive wants the weights as they are given
   std::string implementation_;
 };
 
@@ -220,21 +242,23 @@ Geometry GeometryOf(Kind kind, ffi::Span<const int64_t> x, ffi::Span<const int64
 // The weights as the parts want them: at most two orders, because there are at most two sizes.
 class OrderedWeights {
  public:
-  OrderedWeights(const Parts& parts, const void* given) {
-    first_ = Order(*parts.convolution, given, first_memory_);
+  OrderedWeights(ffi::ThreadPool& pool, const Parts& parts, const void* given) {
+    first_ = Order(pool, *parts.convolution, given, first_memory_);
     last_ = parts.last_convolution == parts.convolution
                 ? first_
-                : Order(*parts.last_convolution, given, last_memory_);
+                : Order(pool, *parts.last_convolution, given, last_memory_);
   }
   const void* For(const Parts& parts, int64_t part) const {
     return part == parts.count - 1 ? last_ : first_;
   }
 
  private:
-  static const void* Order(const Convolution& convolution, const void* given, Scratch& memory) {
-    if (!convolution.reorders()) return given;
+  static const void* Order(ffi::ThreadPool& pool, const Convolution& convolution,
+                           const void* given, Scratch& memory) {
+    if (convolution.reorders() == 0) return given;
     memory = Scratch(convolution.weight_bytes());
-    convolution.Reorder(given, memory.get());
+    Parallel(pool, convolution.reorders(),
+             [&](int64_t piece) { convolution.Reorder(piece, given, memory.get()); });
     return memory.get();
   }
 
@@ -257,7 +281,7 @@ ffi::Error Forward(ffi::ThreadPool pool, Some x, Some w, Some b, Numbers window,
       return;
     const int64_t image = g.o * g.oh * g.ow;
     const Parts parts(g, pool, relu ? kCached / image : g.n);
-    const OrderedWeights weights(parts, w.untyped_data());
+    const OrderedWeights weights(pool, parts, w.untyped_data());
     const int64_t x_step = parts.size * g.c * g.h * g.w, y_step = parts.size * image;
     Parallel(pool, parts.count, [&](int64_t part) {
       std::vector<std::pair<int, const void*>> arguments{
@@ -287,7 +311,7 @@ ffi::Error InputGradient(ffi::ThreadPool pool, Some dy, Some w, Numbers window,
         WinogradInputGradient(pool, g, Data<float>(dy), Data<float>(w), Data<float>(*dx)))
       return;
     const Parts parts(g, pool, g.n);
-    const OrderedWeights weights(parts, w.untyped_data());
+    const OrderedWeights weights(pool, parts, w.untyped_data());
     const int64_t x_step = parts.size * g.c * g.h * g.w, y_step = parts.size * g.o * g.oh * g.ow;
     Parallel(pool, parts.count, [&](int64_t part) {
       parts[part].Run({{DNNL_ARG_DIFF_DST, Place(dy, part * y_step)},
@@ -329,7 +353,7 @@ ffi::Error WeightGradient(ffi::ThreadPool pool, Some x, Some dy, Numbers window,
       const Convolution& convolution = parts[part];
       Scratch own;
       void* target = weight_sum(part);
-      if (convolution.reorders()) {
+      if (convolution.reorders() > 0) {
         own = Scratch(convolution.weight_bytes());
         target = own.get();
       }
@@ -339,7 +363,8 @@ ffi::Error WeightGradient(ffi::ThreadPool pool, Some x, Some dy, Numbers window,
           {DNNL_ARG_DIFF_WEIGHTS, target}};
       if (bias) arguments.emplace_back(DNNL_ARG_DIFF_BIAS, bias_sum(part));
       convolution.Run(arguments);
-      if (convolution.reorders()) convolution.Reorder(target, weight_sum(part), true);
+      for (int64_t piece = 0; piece < convolution.reorders(); ++piece)
+        convolution.Reorder(piece, target, weight_sum(part));
     });
     // Summed in the parts' order, whichever thread was first: the result is always the same.
     const int64_t slices = Slices(pool, count, count * parts.count);

@@ -120,6 +120,13 @@ def test_without_instructions_they_are_float32s_kernels(without_instructions, mo
         agree(both(Matmul, x[0, 0], x[1, 0], monkeypatch=monkeypatch, dtype=SHORT[0]), ONCE)
 
 
+@pytest.mark.parametrize(("dtype", "rtol"), [(None, 2e-4), (SHORT[0], ONCE)])
+def test_large_weights_are_ordered_in_pieces(dtype, rtol, monkeypatch):
+    x, w = array(2, 128, 5, 9), array(192, 128, 3, 3, seed=1)
+    window = ((1, 1), ((1, 1), (1, 1)), (1, 1), 1)
+    agree(both(partial(Convolution2d, *window), x, w, monkeypatch=monkeypatch, dtype=dtype), rtol)
+
+
 @pytest.mark.parametrize("image", [4, 12])  # by a product, and by a convolution
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_what_is_not_finite_gets_where_it_belongs(image, value, monkeypatch):
