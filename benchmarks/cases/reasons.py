@@ -17,15 +17,13 @@ _REASONS = {
     "On its own it has to change the order of the channels, before and after. In a step with "
     "other operations on images this happens once.": (
         "BatchNormalization2d FrozenBatchNormalization2d Convolution2d ConvolutionTranspose "
-        "MaxPooling2d AveragePooling2d"
-    ),
-    "It is XLA's convolution: the native kernels are for images, over two axes.": "Convolution",
-    "XLA has no vector code for it on CPUs, and calls the C library for each element.": (
-        "Cos Sin Tan FloorDivide Fmod Remainder"
+        "MaxPooling2d AveragePooling2d Convolution"
     ),
     "XLA's formula for it is longer than that of the vector library which PyTorch calls.": (
-        "Acos Asin Atanh Gelu Log1p Pow SigmoidFocal Sinh SoftMargin"
+        "Acos Asin Atanh Cos Exp2 Gelu Log10 Log1p Log2 Pow SigmoidFocal Sin Sinh SoftMargin Tan"
     ),
+    "It is computed in float64, in which products of whole quotients are exact.": "Fmod Remainder",
+    "Each axis is a product with a matrix, of which most elements are 0.": "Interpolate",
     "XLA's sort on CPUs compares pair by pair.": "Sort Quantile",
     "XLA adds in rounds, each over all elements, where PyTorch goes through them once.": (
         "CumSum CumProd CumMax CumMin"
@@ -35,7 +33,7 @@ _REASONS = {
         "FourierTransform InverseFourierTransform RealFourierTransform InverseRealFourierTransform"
     ),
     "XLA gathers and scatters element by element.": (
-        "Frames Histogram MaskedScatter MaxUnpooling ScatterAdd SearchSorted"
+        "Frames GridSample Histogram MaskedScatter MaxUnpooling ScatterAdd SearchSorted"
     ),
     "All differences are written, and read again for a scale with which squares do not overflow.": (
         "PairDistances"
@@ -52,9 +50,8 @@ _REASONS = {
         "SoftMaxCrossEntropy "
         "CrossEntropy CosineEmbedding Triplet Contrastive Huber"
     ),
-    "XLA's loop over a row; as a product with ones it is faster at some sizes, slower at others.": (
-        "ReduceMax ReduceMin ReduceProd Norm"
-    ),
+    "The largest element is found first, and all are divided by a scale with which no partial "
+    "result overflows or becomes 0.": "ClipByNorm Norm Normalize ReduceProd",
     "PyTorch goes through the keys block by block, and never has all weights at once (flash "
     "attention); here they are written, read for each sum over them, and kept for the way back.": (
         "ScaledDotProductAttention"
@@ -65,7 +62,7 @@ _REASONS = {
     "The gradient is added up by a formula of slices, or of scattered elements, not by a kernel.": (
         "UpSample ScatterElements SetItem"
     ),
-    "All classes of a row are read, where PyTorch looks one of them up.": "NegativeLogLikelihood",
+    "One number of each row is read, which takes less time than the call.": "NegativeLogLikelihood",
     "The pieces are joined by a choice for each element, not copied one by one.": "Roll",
     "XLA's second thread sleeps between operations; waking it for a million elements takes as long "
     "as it saves. PyTorch's wait busily.": "Abs Add Div Elu Exp LeakyRelu Mul",

@@ -3,18 +3,25 @@
 TITLE = "Transformer 2x128, 64 steps, batch 16"
 LAYERS, WIDTH, HEADS, INNER = 2, 128, 4, 512
 INPUT = (16, 64, WIDTH)
-PARAMS = {}
-for _i in range(LAYERS):
-    for _name, _shape in {
-        "self_attn.in_proj_weight": (WIDTH, 3 * WIDTH), "self_attn.in_proj_bias": (3 * WIDTH,),
-        "self_attn.out_proj.weight": (WIDTH, WIDTH), "self_attn.out_proj.bias": (WIDTH,),
-        "linear1.weight": (WIDTH, INNER), "linear1.bias": (INNER,),
-        "linear2.weight": (INNER, WIDTH), "linear2.bias": (WIDTH,),
-        "norm1.weight": (WIDTH,), "norm1.bias": (WIDTH,),
-        "norm2.weight": (WIDTH,), "norm2.bias": (WIDTH,),
-    }.items():  # fmt: skip
-        PARAMS[f"encoder.layers.{_i}.{_name}"] = _shape
-PARAMS |= {"linear.weight": (WIDTH, 10), "linear.bias": (10,)}
+
+
+def params_of(layers):
+    """The parameters of an encoder of so many layers."""
+    params = {}
+    for i in range(layers):
+        for name, shape in {
+            "self_attn.in_proj_weight": (WIDTH, 3 * WIDTH), "self_attn.in_proj_bias": (3 * WIDTH,),
+            "self_attn.out_proj.weight": (WIDTH, WIDTH), "self_attn.out_proj.bias": (WIDTH,),
+            "linear1.weight": (WIDTH, INNER), "linear1.bias": (INNER,),
+            "linear2.weight": (INNER, WIDTH), "linear2.bias": (WIDTH,),
+            "norm1.weight": (WIDTH,), "norm1.bias": (WIDTH,),
+            "norm2.weight": (WIDTH,), "norm2.bias": (WIDTH,),
+        }.items():  # fmt: skip
+            params[f"encoder.layers.{i}.{name}"] = shape
+    return params | {"linear.weight": (WIDTH, 10), "linear.bias": (10,)}
+
+
+PARAMS = params_of(LAYERS)
 
 
 def attention(projected):

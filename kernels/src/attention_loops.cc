@@ -1,6 +1,7 @@
 // Compiled several times, as loops.cc is; see there.
 
 #include "attention_loops.h"
+#include "products.h"
 #include "vectors.h"
 
 namespace singa {
@@ -9,74 +10,9 @@ namespace {
 // A tile of scores. A group of its queries is taken through all steps while their scores are in the
 // first cache.
 constexpr int64_t kQueries = 96, kKeys = 128, kGroup = 24;
-// Rows and vectors of a product that are in registers at a time, of the 32 of AVX-512 or the 16 of
-// the others.
-constexpr int kRows = 6, kPanel = SINGA_VECTOR_BYTES == 64 ? 4 : 2;
 constexpr float kInfinity = __builtin_inff();
 
-inline int64_t Up(int64_t size, int64_t step) { return (size + step - 1) / step * step; }
 int64_t Padded(int64_t size) { return Up(size, kBlock); }
-
-// A matrix by its first number and the distances between rows and between columns.
-struct Left {
-  const float* at;
-  int64_t row_step, column_step;
-};
-
-// c = a b, or c += a b, for `vectors` vectors of the columns of b and c.
-template <int rows, int vectors>
-inline void Multiply(Left a, const float* b, int64_t b_step, int64_t depth, float* c,
-                     int64_t c_step, bool add) {
-  Floats sums[rows][vectors] = {};
-  for (int64_t k = 0; k < depth; ++k, a.at += a.column_step, b += b_step) {
-    Floats right[vectors];
-#pragma GCC unroll 4
-    for (int j = 0; j < vectors; ++j) Load(right[j], b + j * kBlock, kBlock);
-#pragma GCC unroll 6
-    for (int i = 0; i < rows; ++i) {
-      const float left = a.at[i * a.row_step];
-#pragma GCC unroll 4
-      for (int j = 0; j < vectors; ++j) sums[i][j] += left * right[j];
-    }
-  }
-#pragma GCC unroll 6
-  for (int i = 0; i < rows; ++i)
-#pragma GCC unroll 4
-    for (int j = 0; j < vectors; ++j) {
-      Floats before = {};
-      if (add) Load(before, c + i * c_step + j * kBlock, kBlock);
-      Store(before + sums[i][j], c + i * c_step + j * kBlock, kBlock);
-    }
-}
-
-// The same for numbers of rows and vectors that the compiler does not know.
-template <int most_rows, int most_vectors>
-inline void MultiplyAny(int64_t rows, int64_t vectors, Left a, const float* b, int64_t b_step,
-                        int64_t depth, float* c, int64_t c_step, bool add) {
-  if constexpr (most_rows > 0 && most_vectors > 0) {
-    if (rows < most_rows)
-      MultiplyAny<most_rows - 1, most_vectors>(rows, vectors, a, b, b_step, depth, c, c_step, add);
-    else if (vectors < most_vectors)
-      MultiplyAny<most_rows, most_vectors - 1>(rows, vectors, a, b, b_step, depth, c, c_step, add);
-    else
-      Multiply<most_rows, most_vectors>(a, b, b_step, depth, c, c_step, add);
-  }
-}
-
-// The same for any number of rows and columns; these are whole vectors.
-__attribute__((noinline)) void Product(Left a, int64_t rows, const float* b, int64_t b_step,
-                                       int64_t columns, int64_t depth, float* c, int64_t c_step,
-                                       bool add) {
-  const int64_t vectors = columns / kBlock, panels = (vectors + kPanel - 1) / kPanel;
-  for (int64_t panel = 0; panel < panels; ++panel) {
-    const int64_t first = vectors * panel / panels, last = vectors * (panel + 1) / panels;
-    for (int64_t row = 0; row < rows; row += kRows)
-      MultiplyAny<kRows, kPanel>(Smaller(kRows, rows - row), last - first,
-                                 Left{a.at + row * a.row_step, a.row_step, a.column_step},
-                                 b + first * kBlock, b_step, depth,
-                                 c + row * c_step + first * kBlock, c_step, add);
-  }
-}
 
 // exp(x) for x that is not above 0 by more than rounding errors; 0 where float32 has no normal
 // number for it, NaN of NaN.
@@ -118,31 +54,6 @@ const float* WithPadding(const float* from, int64_t rows, int64_t size, float* c
     std::memset(to + size, 0, static_cast<size_t>(step - size) * sizeof *to);
   }
   return copy;
-}
-
-// Where the lanes of two rows come from when blocks of `half` lanes of both are exchanged.
-template <int half, bool second>
-inline Ints Halves() {
-  Ints lanes;
-  for (int32_t j = 0; j < kBlock; ++j) {
-    const bool of_other = (j & half) != 0;
-    lanes[j] = second ? (of_other ? kBlock + j : j + half) : (of_other ? kBlock + j - half : j);
-  }
-  return lanes;
-}
-
-template <int half>
-inline __attribute__((always_inline)) void TransposeBlocks(Floats (&rows)[kBlock]) {
-  if constexpr (half < kBlock) {
-#pragma GCC unroll 16
-    for (int i = 0; i < kBlock; ++i)
-      if ((i & half) == 0) {
-        const Floats one = rows[i], other = rows[i + half];
-        rows[i] = __builtin_shuffle(one, other, Halves<half, false>());
-        rows[i + half] = __builtin_shuffle(one, other, Halves<half, true>());
-      }
-    TransposeBlocks<2 * half>(rows);
-  }
 }
 
 // The columns of a tile of keys or values, (size, kKeys): as many keys as fill whole vectors, with

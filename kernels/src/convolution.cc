@@ -3,7 +3,8 @@
 // Images are (N, C, H, W) and lie in memory as (N, H, W, C); weights are (O, C / groups, KH, KW)
 // and lie as written. All are float32, or images, weights and bias are bfloat16; sums and the
 // gradients of weights and bias are always float32. The images of a batch are shared out among XLA's
-// threads; each thread runs oneDNN on its part, sequentially.
+// threads; each thread runs oneDNN on its part, sequentially. Some are computed by Winograd's algorithm
+// instead, which is in winograd.cc.
 
 #include <dnnl.hpp>
 
@@ -23,6 +24,7 @@
 #include "onednn.h"
 #include "parallel.h"
 #include "scratch.h"
+#include "winograd.h"
 
 namespace singa {
 namespace {
@@ -241,7 +243,7 @@ class OrderedWeights {
 };
 
 ffi::Error Forward(ffi::ThreadPool pool, Some x, Some w, Some b, Numbers window, bool relu,
-                   ffi::Result<Some> y) {
+                   int64_t winograd, ffi::Result<Some> y) {
   return Guarded("convolution", [&] {
     const bool bias = b.element_count() > 0;
     const Geometry g = GeometryOf(Kind::kForward, x.dimensions(), w.dimensions(),
@@ -249,6 +251,10 @@ ffi::Error Forward(ffi::ThreadPool pool, Some x, Some w, Some b, Numbers window,
     for (const Some& other : {w, b, *y})
       Require(IsShort(other) == IsShort(x), "the types differ");
     Require(!bias || static_cast<int64_t>(b.element_count()) == g.o, "the bias has a wrong size");
+    if (TakesWinograd(g, winograd) &&
+        WinogradForward(pool, g, Data<float>(x), Data<float>(w), bias ? Data<float>(b) : nullptr,
+                        relu, Data<float>(*y)))
+      return;
     const int64_t image = g.o * g.oh * g.ow;
     const Parts parts(g, pool, relu ? kCached / image : g.n);
     const OrderedWeights weights(parts, w.untyped_data());
@@ -272,11 +278,14 @@ ffi::Error Forward(ffi::ThreadPool pool, Some x, Some w, Some b, Numbers window,
 }
 
 ffi::Error InputGradient(ffi::ThreadPool pool, Some dy, Some w, Numbers window,
-                         ffi::Result<Some> dx) {
+                         int64_t winograd, ffi::Result<Some> dx) {
   return Guarded("convolution", [&] {
     const Geometry g = GeometryOf(Kind::kInputGradient, dx->dimensions(), w.dimensions(),
                                   dy.dimensions(), window, false, IsShort(dy));
     Require(IsShort(w) == IsShort(dy) && IsShort(*dx) == IsShort(dy), "the types differ");
+    if (TakesWinograd(g, winograd) &&
+        WinogradInputGradient(pool, g, Data<float>(dy), Data<float>(w), Data<float>(*dx)))
+      return;
     const Parts parts(g, pool, g.n);
     const OrderedWeights weights(parts, w.untyped_data());
     const int64_t x_step = parts.size * g.c * g.h * g.w, y_step = parts.size * g.o * g.oh * g.ow;
@@ -289,7 +298,7 @@ ffi::Error InputGradient(ffi::ThreadPool pool, Some dy, Some w, Numbers window,
 }
 
 ffi::Error WeightGradient(ffi::ThreadPool pool, Some x, Some dy, Numbers window,
-                          ffi::Result<Image> dw, ffi::Result<Vector> db) {
+                          int64_t winograd, ffi::Result<Image> dw, ffi::Result<Vector> db) {
   return Guarded("convolution", [&] {
     const bool bias = db->element_count() > 0;
     const Geometry g = GeometryOf(Kind::kWeightGradient, x.dimensions(), dw->dimensions(),
@@ -297,6 +306,10 @@ ffi::Error WeightGradient(ffi::ThreadPool pool, Some x, Some dy, Numbers window,
     Require(IsShort(dy) == IsShort(x), "the types differ");
     Require(!bias || static_cast<int64_t>(db->element_count()) == g.o,
             "the bias has a wrong size");
+    if (TakesWinograd(g, winograd) &&
+        WinogradWeightGradient(pool, g, Data<float>(x), Data<float>(dy), dw->typed_data(),
+                               bias ? db->typed_data() : nullptr))
+      return;
     if (UnfoldsForWeights(g))
       return UnfoldedWeightGradient(pool, g, Data<Bfloat16>(x), Data<Bfloat16>(dy),
                                     dw->typed_data(), bias ? db->typed_data() : nullptr);
@@ -357,6 +370,7 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(singa_convolution, Forward,
                                   .Arg<Some>()
                                   .Attr<Numbers>("window")
                                   .Attr<bool>("relu")
+                                  .Attr<int64_t>("winograd")
                                   .Ret<Some>());
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(singa_convolution_input_gradient, InputGradient,
@@ -365,6 +379,7 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(singa_convolution_input_gradient, InputGradient,
                                   .Arg<Some>()
                                   .Arg<Some>()
                                   .Attr<Numbers>("window")
+                                  .Attr<int64_t>("winograd")
                                   .Ret<Some>());
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(singa_convolution_weight_gradient, WeightGradient,
@@ -373,6 +388,7 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(singa_convolution_weight_gradient, WeightGradient,
                                   .Arg<Some>()
                                   .Arg<Some>()
                                   .Attr<Numbers>("window")
+                                  .Attr<int64_t>("winograd")
                                   .Ret<Image>()
                                   .Ret<Vector>());
 

@@ -3,6 +3,7 @@
 #include "attention_loops.h"
 #include "loops.h"
 #include "recurrence_loops.h"
+#include "winograd_loops.h"
 #include "xla/ffi/api/c_api.h"
 
 namespace singa {
@@ -10,10 +11,12 @@ namespace singa {
 extern const Loops kBaseline;
 extern const RecurrenceLoops kBaselineRecurrence;
 extern const AttentionLoops kBaselineAttention;
+extern const WinogradLoops kBaselineWinograd;
 #ifdef SINGA_X86_64
 extern const Loops kAvx2, kAvx512;
 extern const RecurrenceLoops kAvx2Recurrence, kAvx512Recurrence;
 extern const AttentionLoops kAvx2Attention, kAvx512Attention;
+extern const WinogradLoops kAvx2Winograd, kAvx512Winograd;
 #endif
 
 namespace {
@@ -22,6 +25,7 @@ struct Tables {
   const Loops& loops;
   const RecurrenceLoops& recurrence;
   const AttentionLoops& attention;
+  const WinogradLoops& winograd;
 };
 
 const Tables& Best() {
@@ -33,10 +37,10 @@ const Tables& Best() {
     if (avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
         __builtin_cpu_supports("avx512vl"))
-      return Tables{kAvx512, kAvx512Recurrence, kAvx512Attention};
-    if (avx2) return Tables{kAvx2, kAvx2Recurrence, kAvx2Attention};
+      return Tables{kAvx512, kAvx512Recurrence, kAvx512Attention, kAvx512Winograd};
+    if (avx2) return Tables{kAvx2, kAvx2Recurrence, kAvx2Attention, kAvx2Winograd};
 #endif
-    return Tables{kBaseline, kBaselineRecurrence, kBaselineAttention};
+    return Tables{kBaseline, kBaselineRecurrence, kBaselineAttention, kBaselineWinograd};
   }();
   return best;
 }
@@ -46,6 +50,7 @@ const Tables& Best() {
 const Loops& BestLoops() { return Best().loops; }
 const RecurrenceLoops& BestRecurrenceLoops() { return Best().recurrence; }
 const AttentionLoops& BestAttentionLoops() { return Best().attention; }
+const WinogradLoops& BestWinogradLoops() { return Best().winograd; }
 
 }  // namespace singa
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import _GeneratorContextManager
 from functools import cache, partial
 from typing import Any
 
@@ -38,7 +39,7 @@ from singa.dtypes import uint8 as uint8
 from singa.engine import compilation_cache as compilation_cache
 from singa.engine import compiler as compiler
 from singa.engine import dispatch as dispatch
-from singa.engine import gpus
+from singa.engine import gpus, native
 from singa.engine import memory as memory
 from singa.errors import ArgumentError, DeviceError, DTypeError
 from singa.placement import Place, in_batches, mesh_of, put
@@ -363,6 +364,26 @@ def enable_lazy_alloc(enable: bool) -> None:
     Example:
         >>> device.enable_lazy_alloc(True)
     """
+
+
+def exact_convolutions() -> _GeneratorContextManager[None]:
+    """A block, or with ``@exact_convolutions()`` a function, without Winograd's algorithm.
+
+    The native kernels compute large float32 convolutions with windows of 3x3 and stride 1 by it on
+    CPUs, and their gradients: that takes about half the time, and the rounding errors are up to
+    twice as large, of filters' gradients seven times. They are relative to the largest number of
+    the 6x6 pixels that a tile of the result is computed from: results next to much larger pixels
+    have fewer digits. (If there are results beyond 2^20, NaN or infinities, all are exact.) In the
+    block each product of a pixel and a filter's number is computed on its own. A backward pass is
+    exact if its forward pass was. The block is for the calling thread; the environment variable
+    ``SINGA_WINOGRAD=0`` is for the whole process.
+
+    Example:
+        >>> x, w = Tensor((1, 64, 8, 8)), Tensor((64, 64, 3, 3))
+        >>> with device.exact_convolutions():
+        ...     y = autograd.conv2d(x, w)
+    """
+    return native.exact(True)
 
 
 def create_opencl_device() -> Device:

@@ -35,6 +35,10 @@ DTYPES: dict[str, DType] = {
     )
 }  # fmt: skip
 
+# They are looked up here, because eager operations ask often, and NumPy's answer takes longer.
+_FLOATS = frozenset({float16, bfloat16, float32, float64})
+_COMPLEX = frozenset({complex64, complex128})
+
 _ALIASES: dict[Any, DType] = {
     float: float32,
     int: int32,
@@ -74,7 +78,7 @@ def is_float(dtype: DType) -> bool:
         >>> device.is_float(tensor.bfloat16), device.is_float(tensor.int32)
         (True, False)
     """
-    return bool(jax.numpy.issubdtype(dtype, np.floating))
+    return dtype in _FLOATS or bool(jax.numpy.issubdtype(dtype, np.floating))
 
 
 def is_complex(dtype: DType) -> bool:
@@ -84,7 +88,7 @@ def is_complex(dtype: DType) -> bool:
         >>> device.is_complex(tensor.complex64), device.is_complex(tensor.float32)
         (True, False)
     """
-    return bool(jax.numpy.issubdtype(dtype, np.complexfloating))
+    return dtype in _COMPLEX
 
 
 def has_gradients(dtype: DType) -> bool:

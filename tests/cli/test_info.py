@@ -25,6 +25,7 @@ def test_json(singa):
     assert found["programs run"] == dispatch.status
     assert found["compilation cache"] == compilation_cache.status
     assert found["native kernels"] == native.status
+    assert found["Winograd's convolutions"] == native.winograd_status()
     assert found["data"].keys() == {*data.NAMES}
     assert found["data"]["digits"].endswith("optdigits")
 

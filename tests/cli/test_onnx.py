@@ -49,6 +49,29 @@ def test_run_and_check(singa, file, tmp_path):
     assert "does not have x" in err
 
 
+def test_check_of_what_classifiers_give(singa, tmp_path):
+    """Labels are strings, and their probabilities are in dicts; an open size may be -1."""
+    ml = {"domain": "ai.onnx.ml"}
+    graph = helper.make_graph(
+        [
+            helper.make_node("LinearClassifier", ["x"], ["label", "p"], **ml, intercepts=[0.1, 0.2],
+                             coefficients=[1.0, -1.0, 0.5, 2.0], classlabels_strings=["a", "b"]),
+            helper.make_node("ZipMap", ["p"], ["by_label"], **ml, classlabels_strings=["a", "b"]),
+        ],
+        "g", [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [-1, 2])],
+        [onnx.ValueInfoProto(name="label"), onnx.ValueInfoProto(name="by_label")],
+    )  # fmt: skip
+    versions = [helper.make_opsetid("", 13), helper.make_opsetid("ai.onnx.ml", 1)]
+    made = helper.make_model(graph, opset_imports=versions, ir_version=8)
+    onnx.save(made, tmp_path / "m.onnx")
+    status, out, err = singa("onnx", "check", tmp_path / "m.onnx", "--size", 3)
+    assert (status, err) == (0, "")
+    assert [line.split()[:2] for line in out.splitlines()] == [["label", "object[3]"],
+                                                               ["by_label", "list"]]  # fmt: skip
+    status, _, err = singa("onnx", "check", tmp_path / "m.onnx", "--tolerance", -1)
+    assert status != 0
+
+
 def test_operators_that_are_not_here_and_files_that_are_none(singa, tmp_path):
     graph = helper.make_graph(
         [helper.make_node("ImageDecoder", ["x"], ["y"], "decoder")], "g",

@@ -104,6 +104,17 @@ def test_ranks_share_the_batches_of_a_single_process(
         assert min(sizes) >= max(max(sizes) - 1, 1)
 
 
+def test_ranks_compare_how_they_share_the_samples(monkeypatch):
+    heard = []
+    monkeypatch.setattr(loader, "exchanges", [heard.append])
+    for seed in (0, 1):
+        own = DataLoader(numbered(4), 2, True, seed, shard=True)
+        list(own), list(own)
+    list(DataLoader(numbered(4), 2))
+    assert heard[0] == "epoch 0 of 4 samples with (2, True, 0, False)"
+    assert len(heard) == len(set(heard)) == 4
+
+
 def test_fewer_samples_than_ranks_are_refused(monkeypatch):
     monkeypatch.setattr(loader, "world_size", lambda: 5)
     message = "4 samples in batches of 3 cannot be shared by 5 ranks: each needs one or more"

@@ -180,9 +180,8 @@ def test_what_does_not_fit_is_refused_and_not_computed(call, words):
 def _raw(name, y, x, w, groups=1, stride=1):
     window = np.array([stride, stride, 0, 0, 0, 0, 1, 1, groups], np.int64)
     call = jax.ffi.ffi_call(name, jax.ShapeDtypeStruct(y, jnp.float32), vmap_method="sequential")
-    return jax.jit(lambda x, w: call(x, w, jnp.zeros(0, jnp.float32), window=window, relu=False))(
-        x, w
-    )
+    attributes = {"window": window, "relu": False, "winograd": 0}
+    return jax.jit(lambda x, w: call(x, w, jnp.zeros(0, jnp.float32), **attributes))(x, w)
 
 
 @built

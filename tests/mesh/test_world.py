@@ -62,6 +62,8 @@ def test_arrays_are_those_of_one_device(found):
         np.testing.assert_array_equal(seen["moved"], values)
         assert "device=cpu[data=2, model=4]" in text
         assert not seen["small"]
+        assert seen["heard"] == found[0]["arrays"]["heard"]
+        assert seen["heard"][0].startswith("an array float32(3, 2) of the checksum ")
         assert seen["name"] == ("cpu[data=2, model=4]", True)
 
 
@@ -88,7 +90,7 @@ def test_checkpoints_go_anywhere_bit_for_bit(found, folder):
 
 def test_fit_is_that_of_one_device(found, folder):
     names = {path.name for path in folder.iterdir()}
-    assert names == {"net.zip", "fit.zip", "fit.csv", "run"}
+    assert names - {"parts"} == {"net.zip", "fit.zip", "fit.csv", "run"}
     assert {"best.zip", "run.json", "graph.svg"} < {
         each.name for each in (folder / "run").iterdir()
     }

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+import importlib.util
 import pickle
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from singa import Tensor, autograd, data, device, distributed, layer, model, opt, train
+from singa import Tensor, autograd, data, device, distributed, layer, model, opt, placement, train
 from singa.errors import ArgumentError, DeviceError
 
 ROWS, FEATURES, HIDDEN, CLASSES = 16, 8, 16, 4
@@ -107,8 +108,21 @@ def checkpoints(folder: Path) -> dict[str, Any]:
         again.load_states(folder / "net.zip")
         found[name] = values(again), states_of(again)
         found[f"{name} goes on"] = again(*batch)[1].item()
+    if importlib.util.find_spec("orbax") is not None:
+        in_parts(folder / "parts", net)
     found["goes on"] = net(*batch_on(mesh))[1].item()
     return found
+
+
+def in_parts(folder: Path, net: Net) -> None:
+    """Each process writes and reads the parts that its devices hold."""
+    expected = values(net), states_of(net)
+    net.save_states(folder, {"epoch": Tensor(data=3)}, sharded=True, background=True)
+    net.wait_until_saved()
+    for where, rules in ((meshes()["finer"], RULES), (device.get_default_device(), ())):
+        again, _ = compiled(where, True, *rules)
+        assert again.load_states(folder)["epoch"].item() == 3
+        np.testing.assert_equal((values(again), states_of(again)), expected)
 
 
 def states_of(net: Net) -> dict[str, np.ndarray]:
@@ -127,6 +141,13 @@ def arrays() -> dict[str, Any]:
         y = autograd.softmax(x * 2.0 + Tensor(data=np.ones((4, 8), np.float32), device=where))
         drawn.append([x.to_numpy(), y.to_numpy(), y.sum().item(), copy.deepcopy(y).to_numpy()])
     found["drawn"] = drawn
+    heard: list[str] = []
+    placement.exchanges.append(heard.append)
+    for dtype in ("float32", "bfloat16", "bool", "complex64"):
+        Tensor(data=np.ones((3, 0 if dtype == "bool" else 2)), device=mesh, dtype=dtype)
+        Tensor(data=np.float32(3), device=mesh)
+    placement.exchanges.remove(heard.append)
+    found["heard"] = heard
     spread = distributed.place(Tensor(data=samples()[0], device=mesh), ("model", "data"))
     found["spread"] = distributed.placement(spread), spread.to_numpy(), repr(spread)
     found["moved"] = spread.to_device(cpu).to_numpy()

@@ -189,3 +189,25 @@ def test_filters_of_no_size_are_an_error(dtype):
     for function in (autograd.conv1d, autograd.conv_transpose):
         with pytest.raises(ShapeError, match="no elements"):
             function(x, w)
+
+
+def test_a_sequence_is_an_image_of_one_row():
+    """For native kernels, which there are for float32, it is made one; here, everywhere."""
+    rng = np.random.default_rng(0)
+    drawn = (
+        rng.integers(-3, 4, shape).astype(np.float32) for shape in ((2, 8, 12), (8, 4, 3), (8,))
+    )
+    x, w, b = arrays = [*drawn]
+    options = {"stride": 2, "padding": 1, "dilation": 1, "groups": 2}
+    found = []
+    for conv, args in (
+        (autograd.conv1d, arrays),
+        (autograd.conv2d, [x[:, :, None], w[:, :, None], b]),
+    ):
+        params = [Tensor(data=arg, stores_grad=True) for arg in args]
+        pads = {"padding": (0, 1), "stride": (1, 2)} if conv is autograd.conv2d else {}
+        y = conv(*params, **options | pads)
+        gradients = autograd.gradients(y, np.ones(y.shape, np.float32))
+        found.append([y.to_numpy().ravel(), *[gradients[p].to_numpy().ravel() for p in params]])
+    for sequence, image in zip(*found, strict=True):
+        np.testing.assert_array_equal(sequence, image)

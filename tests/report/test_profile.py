@@ -145,7 +145,7 @@ def test_as_json(cnn):
     assert read["iterations"] == 4
     assert len(read["rows"]) == len(profile.rows)
     for row, found in zip(profile.rows, read["rows"], strict=True):
-        lists = {"includes": tuple(found["includes"]), "part_of": tuple(found["part_of"])}
+        lists = {name: tuple(found[name]) for name in ("includes", "part_of", "exchanges")}
         assert Row(**{**found, **lists}) == row
 
 

@@ -67,3 +67,28 @@ def test_the_steps_of_loops_in_loops_are_bounded_together(most, monkeypatch):
                 model.forward(x)
         else:
             assert model.forward(x)[0].item() == 2**25
+
+
+@pytest.mark.parametrize(
+    ("nodes", "message"),
+    [
+        ("b = Reshape(x, tall) y = Add(b, x)", "Add_1 .* 1.6e[+]09 elements out of 8e[+]04"),
+        ("b = Reshape(x, tall) c = Reshape(x, wide) y = MatMul(b, c)", "MatMul_2 .* 1.6e[+]09"),
+        ("a = Concat <axis = 0> (x, x, x, x, x, x) y = Concat <axis = 0> (a, a, a, a, a, a, a, a)",
+         r"Concat_1 .* 1.92e[+]06 elements out of 4e[+]04"),
+    ],
+)  # fmt: skip
+def test_results_that_grow_are_bounded(nodes, message, monkeypatch):
+    if "Concat" in nodes:
+        monkeypatch.setattr(bounds, "MOST_ELEMENTS", 2**20)
+        monkeypatch.setattr(bounds, "MOST_GROWTH", 16)
+    proto = onnx.parser.parse_model(
+        f"""<ir_version: 8, opset_import: ["" : 18]> net (float[40000] x) => (float[N] y) {{
+            tall = Constant <value = int64[2] {{-1, 1}}> ()
+            wide = Constant <value = int64[2] {{1, -1}}> ()
+            {nodes}
+        }}"""
+    )
+    x = Tensor(data=np.ones(40000, np.float32), requires_grad=False)
+    with pytest.raises(FormatError, match=message.replace("_1 ", r"_\d ").replace("_2 ", r"_\d ")):
+        SONNXModel(proto).forward(x)

@@ -251,6 +251,27 @@ def test_a_new_normalization_has_one_tensor_for_scale_and_variance():
     assert np.isfinite(first)
 
 
+def test_batch_normalization_may_keep_its_statistics():
+    x = Tensor(data=wave(6, 4))
+    text = (
+        "net (float[batch, 4] x) => (float[batch, 4] y) { y = BatchNormalization(x, w, b, m, v) }"
+    )
+    initial = {"w": ONES, "b": ZEROS, "m": wave(4), "v": 2 * ONES}
+
+    def fixed(proto):
+        return Trained(proto, fixed_statistics=True)
+
+    model = read(text, initial, fixed)
+    model.set_optimizer(opt.SGD(0.1))
+    model.compile([x], is_train=True, use_graph=True)
+    expected = (wave(6, 4) - wave(4)) / np.sqrt(2 + 1e-5)
+    assert model(x, Tensor(data=expected)).item() < 1e-10
+    model(x, Tensor(data=0 * expected))
+    state = {name: each.to_numpy() for name, each in model.get_states().items()}
+    np.testing.assert_array_equal(state["m"], wave(4))
+    assert (state["w"] != 1).all()
+
+
 def test_weights_in_branches_and_in_constants():
     """Paddle's exporter writes all weights as Constant, silero's has them in branches."""
     ends = ", ".join(map(str, wave(6).tolist()))

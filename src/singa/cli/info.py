@@ -42,6 +42,7 @@ def collect() -> dict[str, Any]:
         "allocator": memory.status,
         "programs run": dispatch.status,
         "native kernels": native.status,
+        "Winograd's convolutions": native.winograd_status(),
         "compilation cache": compilation_cache.status,
         "data": {name: _folder(name) for name in data.NAMES},
     }

@@ -38,6 +38,9 @@ FileArgument: TypeAlias = Annotated[
 SizeOption: TypeAlias = Annotated[
     int, typer.Option(min=1, help="The size of axes that the file does not say.")
 ]
+BelowOption: TypeAlias = Annotated[
+    int, typer.Option(min=1, help="Random integers are less than this.")
+]
 
 
 def _sonnx() -> Any:
@@ -94,16 +97,18 @@ def run(
     ] = None,
     outputs: Annotated[Path | None, typer.Option(help="Where to write the results, .npz.")] = None,
     size: SizeOption = 1,
+    below: BelowOption = 2,
     device_name: DeviceOption = "cpu",
 ) -> None:
     """Run a file, and show the shapes and the ranges of its results."""
     model = _sonnx().SONNXModel(file, place(device_name))
-    arrays = _arrays(model, inputs, size)
+    arrays = _arrays(model, inputs, size, below)
     found = _results(model, arrays)
     rows = []
     for name, y in found.items():
-        ends = f"{y.min():.6g} to {y.max():.6g}" if y.size and y.dtype.kind in "biuf" else ""
-        rows.append([name, f"{y.dtype}{_shape(y.shape)}", ends])
+        is_ranged = isinstance(y, np.ndarray) and y.size and y.dtype.kind in "biuf"
+        ends = f"{y.min():.6g} to {y.max():.6g}" if is_ranged else ""
+        rows.append([name, _what(y), ends])
     typer.echo(columns(rows, left=3))
     if outputs is not None:
         np.savez(outputs, **found)
@@ -116,10 +121,13 @@ def check(
         Path | None, typer.Option(help="Arrays by the inputs' names, .npz. [default: random]")
     ] = None,
     size: SizeOption = 1,
+    below: BelowOption = 2,
+    tolerance: Annotated[float, typer.Option(min=0, help="The largest difference.")] = 1e-3,
 ) -> None:
     """Compare what a file computes here with what onnxruntime computes; exit with 1 if it differs.
 
-    The difference is that of the largest elements, in units of the largest one.
+    The difference is that of the largest elements, in units of the largest one. Inputs that the
+    model is not made for may make rounding large: give some with --inputs, or integers --below.
     """
     try:
         runtime = import_module("onnxruntime")
@@ -128,18 +136,19 @@ def check(
             "singa onnx check needs onnxruntime: pip install onnxruntime"
         ) from None
     model = _sonnx().SONNXModel(file)
-    arrays = _arrays(model, inputs, size)
+    arrays = _arrays(model, inputs, size, below)
     session = runtime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
     expected = session.run(None, arrays)
     rows, is_equal = [], True
     for (name, y), e in zip(_results(model, arrays).items(), expected, strict=True):
-        scale = max(float(np.abs(e).max(initial=0)), 1e-30)
-        difference = float(np.abs(y.astype(np.float64) - e).max(initial=0)) / scale
-        is_equal &= y.shape == e.shape and y.dtype == e.dtype and difference < 1e-3
-        rows.append([name, f"{y.dtype}{_shape(y.shape)}", f"difference {difference:.1e}"])
+        difference = _difference(y, e)
+        is_equal &= difference <= tolerance and getattr(y, "dtype", None) == getattr(
+            e, "dtype", None
+        )
+        rows.append([name, _what(y), f"difference {difference:.1e}"])
     typer.echo(columns(rows, left=3))
     if not is_equal:
-        typer.echo("the results differ", err=True)
+        typer.echo(f"the results differ, by more than {tolerance:g}", err=True)
         raise typer.Exit(1)
 
 
@@ -159,7 +168,7 @@ def export(
     typer.echo(f"wrote {file}")
 
 
-def _arrays(model: Any, inputs: Path | None, size: int) -> dict[str, Any]:
+def _arrays(model: Any, inputs: Path | None, size: int, below: int) -> dict[str, Any]:
     """The inputs of a model: from a file, or random ones."""
     wanted = model.onnx_graph.inputs
     if inputs is not None:
@@ -174,13 +183,44 @@ def _arrays(model: Any, inputs: Path | None, size: int) -> dict[str, Any]:
             raise misuse("--inputs", f"the file does not say what {value.name} is; give it")
         shape = [each if isinstance(each, int) and each else size for each in value.shape]
         is_float = value.dtype.kind in "fV"
-        drawn = rng.normal(size=shape) if is_float else rng.integers(0, 2, shape)
+        drawn = rng.normal(size=shape) if is_float else rng.integers(0, below, shape)
         arrays[value.name] = drawn.astype(value.dtype)
     return arrays
 
 
 def _results(model: Any, arrays: dict[str, Any]) -> dict[str, Any]:
+    """The outputs by name: arrays, or lists of what classifiers give."""
     model.eval()
-    ys = model.forward(*[Tensor(data=a, device=model.device) for a in arrays.values()])
     names = [each.name for each in model.onnx_graph.outputs]
-    return {name: np.asarray(y) for name, y in zip(names, ys, strict=True)}
+    ys = model.forward(*arrays.values())
+    return {name: _plain(y) for name, y in zip(names, ys, strict=True)}
+
+
+def _plain(y: Any) -> Any:
+    if isinstance(y, dict):
+        return {key: _plain(value) for key, value in y.items()}
+    return [*map(_plain, y)] if isinstance(y, list) else np.asarray(y)
+
+
+def _what(y: Any) -> str:
+    """The type and the shape of a result."""
+    return f"list of {len(y)}" if isinstance(y, list) else f"{y.dtype}{_shape(y.shape)}"
+
+
+def _difference(y: Any, e: Any) -> float:
+    """The largest difference, in units of the largest element; infinite if they are not alike."""
+    if isinstance(e, dict) and isinstance(y, dict) and y.keys() == e.keys():
+        return max((_difference(y[key], e[key]) for key in e), default=0.0)
+    if isinstance(e, list) and isinstance(y, list) and len(y) == len(e):
+        return max(map(_difference, y, e), default=0.0)
+    if isinstance(e, (list, dict)) or isinstance(y, (list, dict)):
+        return np.inf
+    y, e = np.asarray(y), np.asarray(e)
+    if y.shape != e.shape or y.dtype.kind != e.dtype.kind:
+        return np.inf
+    if e.dtype.kind in "OSU":
+        return 0.0 if (y == e).all() else np.inf
+    y, e = y.astype(np.float64), e.astype(np.float64)
+    off = np.abs(np.where((y == e) | (np.isnan(y) & np.isnan(e)), 0, y - e)).max(initial=0)
+    found = off / max(float(np.abs(e).max(initial=0)), 1e-30)
+    return np.inf if np.isnan(found) else float(found)

@@ -26,7 +26,7 @@ from singa.device import (
     is_complex,
 )
 from singa.errors import ArgumentError, DTypeError, ShapeError
-from singa.placement import Place, gathered, is_on, put
+from singa.placement import Place, expect_same, gathered, is_on, put
 
 _OFTEN = 8  # uploads of one shape, after which its upload is compiled
 _LOOKS = 500  # checks whether an array is ready, before the thread sleeps: about 50 us
@@ -163,6 +163,7 @@ class _Upload:
         if self._count == _OFTEN and one is not None and one.platform == "cpu":
             place = jax.sharding.SingleDeviceSharding(one)
             self._compiled = jax.jit(_identity, in_shardings=place, out_shardings=place)
+        expect_same(own, self._place)
         return put(own, self._place)
 
 

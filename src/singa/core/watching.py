@@ -162,6 +162,7 @@ class _Local(threading.local):
     recording: bool | None = None  # whether the block records operations; None without a block
     making: bool = False  # in a block that makes parameters and states, which are no inputs
     still: bool = False  # in a block in which optimizers update nothing
+    singly: bool = False  # in a block that times each backward by itself
     follows: bool = False  # in a block that records all operations, to see how a loss was computed
 
     def __init__(self) -> None:

@@ -17,7 +17,7 @@ from singa.data.workers import Workers, ahead
 from singa.device import Device, as_dtype
 from singa.distributed import rank, world_size
 from singa.errors import ArgumentError
-from singa.placement import assembled, rows_here
+from singa.placement import assembled, exchanges, rows_here
 
 
 class DataLoader:
@@ -131,6 +131,10 @@ class DataLoader:
         # Not a generator itself: the epoch is counted when it begins, not at its first batch.
         epoch = self.epoch
         self.epoch += 1
+        if self.shard:  # with other options ranks would have the same samples, and miss others
+            options = self.batch_size, self.shuffle, self.seed, self.drop_last
+            for exchange in exchanges:
+                exchange(f"epoch {epoch} of {len(self.dataset)} samples with {options}")
         return self.batches_of(epoch)
 
     def batches_of(self, epoch: int, start: int = 0) -> Iterator[Any]:

@@ -323,7 +323,8 @@ class Hub:
                     max(rank, other),
                     f"exchanges something else than rank {min(rank, other)}, in exchange "
                     f"{min(unlike)} or before: all ranks have to make the same exchanges in the "
-                    "same order, of the same shapes and types",
+                    "same order, of the same shapes and types, give the same arrays to a mesh of "
+                    "them all, and begin the same epochs of loaders that they share",
                 )
 
     def _look_for_the_end(self) -> None:

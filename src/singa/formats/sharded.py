@@ -79,8 +79,9 @@ def write(
         for kind, arrays in states.items()
         if arrays
     }
-    # A folder cannot be replaced in one step: the new one is complete before the old one goes.
-    place = target.with_name(f".{target.name}.{secrets.token_hex(4)}") if overwrite else target
+    place = target
+    if target.exists():  # the new folder is complete before the old one goes
+        place = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     writer = orbax.AsyncCheckpointer(_handler(orbax))
     writer.save(place, args=orbax.args.Composite(**items))
 

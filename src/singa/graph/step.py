@@ -17,6 +17,7 @@ from singa.core.guard import Part, kind_of
 from singa.core.guard.contents import identical
 from singa.core.tensor import Tensor
 from singa.core.watching import local
+from singa.engine import native
 from singa.errors import CaptureError, MeshWarning, RecompilationWarning, warn
 from singa.graph.program import Program
 from singa.placement import split_of
@@ -108,7 +109,14 @@ class Steps:
         key: list[Any] = [
             self._key_of_function(function),
             (len(args), *options, *structure),
-            (mode.training, mode.recording, local.anomaly, local.precision, sequential),
+            (
+                mode.training,
+                mode.recording,
+                local.anomaly,
+                local.precision,
+                native.here.exact,
+                sequential,
+            ),
         ]
         known = self._states.ids
         for leaf in leaves:

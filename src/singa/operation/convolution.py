@@ -57,7 +57,9 @@ class _Filters(Operation):
     def convolve(self, x: CTensor, w: CTensor, b: CTensor | None) -> CTensor:
         """The convolution of x, plus a bias (O,): ``(N, O, *space)``."""
 
-        def kernel(x: CTensor, w: CTensor, b: CTensor | None = None) -> CTensor:
+        # Not a bias of None by default: jax would pass it on to the formula.
+        def kernel(x: CTensor, w: CTensor, *biases: CTensor) -> CTensor:
+            b = biases[0] if biases else None
             y = kernels.convolution(_image(x), _image(w), b, self._window)
             return y if x.ndim == 4 else y[:, :, 0]
 

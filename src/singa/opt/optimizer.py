@@ -24,7 +24,7 @@ from singa.opt.named_state import NamedState
 from singa.opt.schedule import DecayScheduler, Number
 from singa.opt.state import ParameterStates, placed
 from singa.opt.step import AVERAGE, State, ended
-from singa.tape.backward import backward
+from singa.tape.backward import pairs
 
 
 class Optimizer(NamedState, Declared):
@@ -192,7 +192,7 @@ class Optimizer(NamedState, Declared):
         if is_scaled and isinstance(loss, Tensor) and loss.size() == 1:
             scale = placed(self.loss_scale, loss.device).data
             start = wrap(jnp.broadcast_to(scale, loss.shape).astype(loss.dtype), loss.device)
-        found = backward(loss, start)
+        found = pairs(loss, start)
         return [(tensor, grad) for tensor, grad in found if tensor.creator is None], is_scaled
 
     def schedules(self) -> dict[str, DecayScheduler]:

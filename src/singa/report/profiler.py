@@ -16,7 +16,7 @@ from typing import Any
 import jax
 
 from singa.core.tensor import Tensor
-from singa.core.watching import BACKWARD, FORWARD, UPDATE
+from singa.core.watching import BACKWARD, FORWARD, UPDATE, within
 from singa.device import CTensor, timed_devices
 from singa.errors import ArgumentError, ReportError
 from singa.graph.program import Program
@@ -115,7 +115,7 @@ class Profiler:
             jax.block_until_ready([_arrays(args), state()])
             timed = _Step()
             self._steps.append(timed)
-            with jax.profiler.TraceAnnotation(_MARK):
+            with jax.profiler.TraceAnnotation(_MARK), within("singly", True):
                 began = time.perf_counter()
                 result = step()
                 jax.block_until_ready([_arrays(result), state()])

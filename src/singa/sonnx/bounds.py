@@ -14,6 +14,9 @@ from singa.sonnx.graph import Node
 MOST_ELEMENTS = 2**28
 """No operator makes a larger result out of numbers alone."""
 
+MOST_GROWTH = 256
+"""No product of axes, and no result of several nodes, makes so many times more elements."""
+
 MOST_STEPS = 10_000
 """No loop goes on for longer."""
 
@@ -26,21 +29,35 @@ WIDEST = 2**16
 Attributes = Mapping[str, Any]
 
 
-class Steps:
-    """Counts the steps of all loops in one run of a model."""
+class Budget:
+    """What one run of a model, with all graphs inside of it, may use.
 
-    def __init__(self) -> None:
-        self._count = 0
+    Args:
+        values: what the run begins with.
+    """
 
-    def add(self, node: Node) -> None:
-        """Count one more.
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values = values
+        self._steps = 0
+
+    def take_step(self, node: Node) -> None:
+        """Count a step of a loop.
 
         Raises:
             FormatError: there are too many.
         """
-        self._count += 1
-        if self._count > MOST_STEPS_IN_ALL:
+        self._steps += 1
+        if self._steps > MOST_STEPS_IN_ALL:
             raise FormatError(f"{node}: all loops together take over {MOST_STEPS_IN_ALL} steps")
+
+    def check_result(self, node: Node, size: float) -> None:
+        """Refuse results that grow from node to node.
+
+        Raises:
+            FormatError: one has too many elements for what the run has begun with.
+        """
+        if size > MOST_ELEMENTS:
+            check_growth(node, size, sum(map(_elements, self._values.values())))
 
 
 def check_sizes(node: Node, xs: Sequence[Any]) -> None:
@@ -58,11 +75,24 @@ def check_sizes(node: Node, xs: Sequence[Any]) -> None:
         size = count(node.attributes, xs)
         if not size <= MOST_ELEMENTS:
             raise FormatError(f"{node}: {size:.3g} elements are more than {MOST_ELEMENTS}")
+    if node.kind in _OF_SEVERAL and not node.domain:
+        given = [x for x in xs if hasattr(x, "shape")]
+        check_growth(node, _OF_SEVERAL[node.kind](given), sum(map(_elements, given)))
     if node.kind in _OF_WINDOWS:
         for name in _WIDTHS & node.attributes.keys():
             widest = np.abs(np.atleast_1d(node.attributes[name]).astype(np.float64)).max(initial=0)
             if widest > WIDEST:
                 raise FormatError(f"{node}: {name} of {widest:.3g} is more than {WIDEST}")
+
+
+def check_growth(node: Node, size: float, given: float) -> None:
+    """Refuse a result of so many elements, out of so many that were given.
+
+    Raises:
+        FormatError: it is large, and they are few.
+    """
+    if size > MOST_ELEMENTS and size > MOST_GROWTH * given:
+        raise FormatError(f"{node}: {size:.3g} elements out of {given:.3g} are too many")
 
 
 _OF_WINDOWS = {
@@ -81,7 +111,7 @@ def _product(numbers: Any) -> float:
 
 
 def _elements(x: Any) -> float:
-    return _product(getattr(x, "shape", ()))
+    return sum(map(_elements, x)) if isinstance(x, list) else _product(getattr(x, "shape", ()))
 
 
 def _of_range(_: Attributes, xs: Sequence[Any]) -> float:
@@ -131,3 +161,30 @@ _SIZES: dict[str, Callable[[Attributes, Sequence[Any]], float]] = {
     "MelWeightMatrix": lambda _, xs: _product(xs[0]) * _product(xs[1]),
     "Col2Im": lambda _, xs: _product(xs[1]),
 }
+
+
+def _of_broadcast(xs: Sequence[Any]) -> float:
+    """The size of what arrays are broadcast to, if they can be."""
+    rank = max((len(x.shape) for x in xs), default=0)
+    padded = [(*[1] * (rank - len(x.shape)), *x.shape) for x in xs]
+    return _product([max(sizes) for sizes in zip(*padded, strict=True)])
+
+
+def _of_matmul(xs: Sequence[Any]) -> float:
+    if len(xs) != 2 or min(len(x.shape) for x in xs) < 2:
+        return 0.0
+    rank = max(len(x.shape) for x in xs)
+    batch = [(*[1] * (rank - len(x.shape)), *x.shape[:-2]) for x in xs]
+    sizes = [max(each) for each in zip(*batch, strict=True)]
+    return _product([*sizes, xs[0].shape[-2], xs[1].shape[-1]])
+
+
+_OF_SEVERAL: dict[str, Callable[[Sequence[Any]], float]] = {
+    **dict.fromkeys(
+        ("Add", "And", "Div", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Max",
+         "Mean", "Min", "Mod", "Mul", "Or", "PRelu", "Pow", "Sub", "Sum", "Where", "Xor"),
+        _of_broadcast,
+    ),
+    "MatMul": _of_matmul,
+}  # fmt: skip
+"""How many elements results have that may be much larger than all inputs together."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -251,16 +252,27 @@ def _model(
             for i, node in enumerate(run.writer.nodes)
         ],
         name, inputs, outputs,
-        [numpy_helper.from_array(array, key) for key, array in constants.items()],
     )  # fmt: skip
     opset = helper.make_opsetid("", run.writer.opset)
     version = helper.find_min_ir_version_for([opset])
     made = helper.make_model(
         graph, opset_imports=[opset], ir_version=version, producer_name="singa"
     )
+    for key, array in constants.items():
+        _add(made, key, array)
     learned = [key for key, array in run.initial.items() if id(array) in first.parameters]
     say(made, learned, [key for key in run.initial if key not in learned])
     return made
+
+
+def _add(model: ModelProto, name: str, array: Array) -> None:
+    """Add an initial value; a large one in place, because protobuf copies no 2 GiB."""
+    if array.nbytes < SMALL or array.dtype.kind not in "fiub" or sys.byteorder == "big":
+        model.graph.initializer.append(numpy_helper.from_array(array, name))
+        return
+    kind = helper.np_dtype_to_tensor_dtype(array.dtype)
+    entry = model.graph.initializer.add(name=name, dims=array.shape, data_type=kind)
+    entry.raw_data = array.tobytes()
 
 
 def _prune(run: Written) -> None:

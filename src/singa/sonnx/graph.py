@@ -255,8 +255,11 @@ def value_of(proto: onnx.ValueInfoProto) -> Value:
         dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type))
     if not kind.HasField("shape"):
         return Value(proto.name, dtype, None)
-    shape = tuple(
-        each.dim_value if each.HasField("dim_value") else each.dim_param or None
-        for each in kind.shape.dim
-    )
-    return Value(proto.name, dtype, shape)
+    return Value(proto.name, dtype, tuple(map(_size, kind.shape.dim)))
+
+
+def _size(proto: onnx.TensorShapeProto.Dimension) -> int | str | None:
+    """A size, or its name; some tools write -1 for a size that is open."""
+    if not proto.HasField("dim_value"):
+        return proto.dim_param or None
+    return proto.dim_value if proto.dim_value >= 0 else None

@@ -30,6 +30,8 @@ class SONNXModel(Model):
     Args:
         onnx_model: the path of a file, its bytes, or what :func:`load` has returned.
         device: where its Tensors are; the default device if not given.
+        fixed_statistics: whether batch normalization keeps the means and variances of the file, and
+            uses them in training too: for fine-tuning with small batches.
 
     Attributes:
         onnx_graph: the graph: its nodes, inputs and outputs.
@@ -49,7 +51,10 @@ class SONNXModel(Model):
         ((2, 4), ['W', 'b'])
     """
 
-    def __init__(self, onnx_model: Source, device: Device | str | None = None) -> None:
+    def __init__(
+        self, onnx_model: Source, device: Device | str | None = None, *,
+        fixed_statistics: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__()
         graph = read(onnx_model)
         if missing := missing_operators(graph):
@@ -58,6 +63,7 @@ class SONNXModel(Model):
         roles = roles_of(graph)
         self.onnx_graph = roles.graph
         self.device = get_default_device() if device is None else as_device(device)
+        self._fixed_statistics = fixed_statistics
         self._initial_names: dict[str, str] = {}
         for name, array in roles.parameters.items():
             made = Tensor(data=as_ctensor(array, self.device, None), device=self.device)
@@ -100,15 +106,19 @@ class SONNXModel(Model):
         values |= self._constants
         for each, x in zip(graph.inputs, xs, strict=False):
             is_number = isinstance(x, (bool, int, float))
-            values[each.name] = np.asarray(x, each.dtype) if is_number else self._input(x)
-        ys = Run(graph, values, self.device, aux_output, self._copies).outputs(count)
+            values[each.name] = np.asarray(x, each.dtype) if is_number else self._held(x)
+        ys = Run(
+            graph, values, self.device, aux_output, self._copies,
+            fixed_statistics=self._fixed_statistics,
+        ).outputs(count)  # fmt: skip
         if count is None:
             warn_of_shapes(graph, [*map(_shape, xs)], [*map(_shape, ys)])
-        return ys
+        return self._held(ys)
 
-    def _input(self, x: Any) -> Any:
+    def _held(self, x: Any) -> Any:
+        """Arrays as Tensors, also results that follow from shapes; strings are arrays."""
         if isinstance(x, list):
-            return [self._input(each) for each in x]
+            return [self._held(each) for each in x]
         is_numeric = isinstance(x, np.ndarray) and x.dtype.kind not in "OSUT"
         return held(x, self.device) if is_numeric else x
 

@@ -14,7 +14,7 @@ from singa.core.tensor import Tensor
 from singa.core.watching import local, outside_capture
 from singa.device import Device
 from singa.errors import CaptureError, FormatError, SingaError
-from singa.sonnx.bounds import Steps, check_sizes
+from singa.sonnx.bounds import Budget, check_sizes
 from singa.sonnx.graph import Graph, Node, inner_graphs
 from singa.sonnx.rules.rule import Rule, held, looked_at, rule_of
 from singa.tape import mode
@@ -68,7 +68,8 @@ class Run:
         device: for constants.
         kept: names of results to keep until the end; None: only the outputs.
         copies: what the runs of a model share.
-        steps: of the loops around this one.
+        budget: of the run that this one is a part of.
+        fixed_statistics: whether batch normalization uses the means and variances of the file.
     """
 
     def __init__(
@@ -78,10 +79,12 @@ class Run:
         device: Device,
         kept: Sequence[str] = (),
         copies: Copies | None = None,
-        steps: Steps | None = None,
+        budget: Budget | None = None,
+        fixed_statistics: bool = False,
     ) -> None:
         self._graph, self.device = graph, device
-        self.steps = Steps() if steps is None else steps
+        self.budget = Budget(values) if budget is None else budget
+        self.fixed_statistics = fixed_statistics
         self._values = dict(values)
         self._uses = Counter(name for node in graph.nodes for name in _all_inputs(node))
         self._uses.update(each.name for each in graph.outputs)
@@ -126,6 +129,8 @@ class Run:
             raise made from error
         for name, y in zip(node.outputs, ys, strict=False):
             if name:
+                if isinstance(y, Tensor):
+                    self.budget.check_result(node, y.size())
                 self._values[name] = y
         for name in _all_inputs(node):
             self._uses[name] -= 1
@@ -195,7 +200,10 @@ class Run:
         """The outputs of a graph inside a node, which may use the values outside of it."""
         names = [each.name for each in graph.inputs]
         values = {**self._values, **graph.initial, **dict(zip(names, inputs, strict=False))}
-        return Run(graph, values, self.device, copies=self._copies, steps=self.steps).outputs()
+        return Run(
+            graph, values, self.device, copies=self._copies, budget=self.budget,
+            fixed_statistics=self.fixed_statistics,
+        ).outputs()  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -225,6 +233,10 @@ class NodeCall:
         return mode.training
 
     @property
+    def fixed_statistics(self) -> bool:
+        return self._run.fixed_statistics
+
+    @property
     def device(self) -> Device:
         return self._run.device
 
@@ -232,7 +244,7 @@ class NodeCall:
         return self._run.inside(graph, inputs)
 
     def step(self, graph: Graph, *inputs: Any) -> list[Any]:
-        self._run.steps.add(self.node)
+        self._run.budget.take_step(self.node)
         return self._run.inside(graph, inputs)
 
 

@@ -7,7 +7,10 @@
 - ``arrays_only.py``: what compiled methods are refused.
 - ``kernel.py``: an operation's forward and backward, compiled once and cached.
 - ``table.py``: which kernels are cached, and for how long.
+- ``returned.py``: what a backward returns, in the shapes and types of the inputs.
 - ``backward.py``: the backward pass, which yields gradients as they become complete.
+- ``order.py``: the order of the pass, and the edges that it follows.
+- ``stretch.py``: parts of the pass that come often, each as one compiled program.
 - ``broadcasting.py``: gradients of broadcast inputs, summed.
 - ``gradient.py``: an operation's backward as an operation, so that it can be recorded.
 - ``derivatives.py``: Jacobians, Hessians, and products with them.

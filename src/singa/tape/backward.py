@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import repeat
 from typing import Generic, NamedTuple, TypeVar, overload
 
@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from singa.core.arrays import check_real, constant
 from singa.core.tensor import ArrayLike, Tensor, wrap
-from singa.core.watching import BACKWARD
+from singa.core.watching import BACKWARD, local
 from singa.device import CTensor, Device, DType, is_complex
 from singa.errors import DTypeError, GradientError, ShapeError
 from singa.tape import hooks
@@ -18,8 +18,10 @@ from singa.tape.differentiation import OWN
 from singa.tape.gradient import recorded_gradients
 from singa.tape.modes import enable_grad, mode
 from singa.tape.operation import Operation, computed
+from singa.tape.order import in_order, ways_back
 from singa.tape.precision import wide
-from singa.tape.record import Edge, Record
+from singa.tape.record import Record
+from singa.tape.stretch import FEWEST, run, stretches
 
 _NONE: dict[int, Tensor] = {}
 _NO_HOOKS: hooks.ByOutput = {}
@@ -59,6 +61,15 @@ def backward(
     return _walk(y, start.data, _computed)
 
 
+def pairs(
+    y: Tensor, dy: Tensor | ArrayLike | None = None, create_graph: bool = False
+) -> list[tuple[Tensor, Tensor]]:
+    """The pairs that :func:`backward` yields, faster: nobody looks between two of them."""
+    if create_graph:
+        return [*backward(y, dy, create_graph)]
+    return [*_walk(y, _initial_gradient("backward", y, dy).data, _computed, at_once=True)]
+
+
 class _Gradients(dict[Tensor, Tensor]):
     """Gradients by Tensor, and by its id. It holds the Tensors, so that their ids stay theirs."""
 
@@ -85,7 +96,7 @@ def gradients(
         >>> autograd.gradients((w * w).sum())[w]
         Tensor([2., 4.], shape=(2,), dtype=float32, device=cpu)
     """
-    return _Gradients(backward(y, dy, create_graph))
+    return _Gradients(pairs(y, dy, create_graph))
 
 
 @overload
@@ -145,7 +156,7 @@ def grad(
     if create_graph:
         walk = _walk(y, start, _recorded, wanted)
     else:
-        walk = _walk(y, start.data, _computed, wanted)
+        walk = _walk(y, start.data, _computed, wanted, at_once=True)
     found = {_identity(x): dx for x, dx in walk}
     dxs = [found[_identity(x)] if _identity(x) in found else _zeros_like(x) for x in wanted]
     return dxs[0] if isinstance(xs, Tensor) else dxs
@@ -171,25 +182,27 @@ def _initial_gradient(what: str, y: Tensor, dy: Tensor | ArrayLike | None) -> Te
             else "autograd.training was False, or it was in a block of no_grad"
         )
         raise GradientError(f"{what}: nothing was recorded for this Tensor: {why}")
+    value = y.data
+    shape, dtype = value.shape, value.dtype
     if dy is None:
-        if y.size() != 1:
+        if value.size != 1:
             raise GradientError(
-                f"{what}: y is of shape {y.shape}; without dy a scalar is needed "
+                f"{what}: y is of shape {shape}; without dy a scalar is needed "
                 "(reduce_sum or reduce_mean makes one)"
             )
-        if is_complex(y.dtype):
+        if is_complex(dtype):
             raise GradientError(
-                f"{what}: y is complex ({y.dtype}); without dy a real scalar is needed, such as "
+                f"{what}: y is complex ({dtype}); without dy a real scalar is needed, such as "
                 "its real part or its absolute value"
             )
-        return wrap(constant(y.shape, 1, y.dtype, y.device), y.device)
+        return wrap(constant(shape, 1, dtype, y.device), y.device)
     given = dy.data if isinstance(dy, Tensor) else jnp.asarray(dy)
-    if given.shape != y.shape and not (isinstance(dy, (int, float)) and y.size() == 1):
-        raise ShapeError(f"{what}: dy is of shape {given.shape}, y of {y.shape}")
-    if isinstance(dy, Tensor) and dy.dtype == y.dtype:
+    if given.shape != shape and not (isinstance(dy, (int, float)) and value.size == 1):
+        raise ShapeError(f"{what}: dy is of shape {given.shape}, y of {shape}")
+    if isinstance(dy, Tensor) and given.dtype == dtype:
         return dy
-    check_real(given.dtype, y.dtype, f"{what}: dy")
-    return wrap(jnp.broadcast_to(given, y.shape).astype(y.dtype), y.device)
+    check_real(given.dtype, dtype, f"{what}: dy")
+    return wrap(jnp.broadcast_to(given, shape).astype(dtype), y.device)
 
 
 G = TypeVar("G", CTensor, Tensor)
@@ -264,73 +277,88 @@ _recorded: _Arithmetic[Tensor] = _Arithmetic(
 
 
 def _walk(
-    y: Tensor, dy: G, arithmetic: _Arithmetic[G], wanted: Sequence[Tensor] | None = None
+    y: Tensor,
+    dy: G,
+    arithmetic: _Arithmetic[G],
+    wanted: Sequence[Tensor] | None = None,
+    at_once: bool = False,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield the gradients of the wanted Tensors; if None, of all Tensors with stores_grad."""
+    """Yield the gradients of the wanted Tensors; if None, of all Tensors with stores_grad.
+
+    ``at_once`` says that the caller takes all of them before it does anything else.
+    """
     if y.creator is None:
-        yield y, _of_leaf(y, arithmetic.as_tensor(dy, y.device))
+        yield y, _of_leaf(y, dy, arithmetic)
         return
     input_gradients, add, astype, as_tensor, _ = arithmetic
-    hooks_of = hooks.of_gradients
-    edges, uses, leaf_uses, stored = _ways_back(y, wanted)
+    edges, uses, leaf_uses, stored = ways_back(y, wanted)
     # The gradients so far: for each record by output, and for each leaf.
     arrived: dict[Record, dict[int, G]] = {y.creator: {y.output_index: dy}}
     leaf_gradients: dict[Tensor, G] = {}
     # Sums of short gradients are computed in 32 bits; when complete, convert them to these types.
     narrow: dict[Record, dict[int, DType]] = {}
-    ready = [y.creator]
-    while ready:
-        record = ready.pop()
-        dys = arrived.pop(record, None)
-        if dys and narrow and record in narrow:
-            for index, dtype in narrow.pop(record).items():
-                dys[index] = astype(dys[index], dtype)
-        if hooks_of and dys:
-            _look_at(record, dys, arithmetic, y.device)
-        if stored and dys:
-            for index, kept in stored.get(record, _NONE).items():
-                if index in dys:
-                    yield kept, as_tensor(dys[index], kept.device)
-        src, needed = record.src, record._needed
-        if edges:
-            src = edges[record]
+    order = in_order(y.creator, edges, uses)
+    at_once = at_once and len(order) >= FEWEST and not stored and _may_be_programs(y.device)
+    for part in stretches(order) if at_once else [order]:
+        leaves = run(part, edges, arrived, leaf_gradients) if at_once else None
+        if leaves is not None:
+            for leaf in leaves:
+                leaf_uses[leaf] -= 1
+                if not leaf_uses[leaf] and leaf in leaf_gradients:
+                    yield leaf, _of_leaf(leaf, leaf_gradients.pop(leaf), arithmetic)
+            continue
+        for record in part:
+            dys = arrived.pop(record, None)
+            if dys and narrow and record in narrow:
+                for index, dtype in narrow.pop(record).items():
+                    dys[index] = astype(dys[index], dtype)
+            if hooks.of_gradients and dys:
+                _look_at(record, dys, arithmetic, y.device)
+            if stored and dys:
+                for index, kept in stored.get(record, _NONE).items():
+                    if index in dys:
+                        yield kept, as_tensor(dys[index], kept.device)
+            src = edges[record] if edges else record.src
             needed = tuple([edge is not None for edge in src])
-        found = input_gradients(record, dys, needed) if dys and any(needed) else None
-        if hooks.backward and found is not None and dys:
-            _tell(record, found, dys, lambda g: None if g is None else as_tensor(g, y.device))
-        dxs = repeat(None) if found is None else iter(found)
-        for edge in src:
-            if edge is None:
-                continue
-            creator, index, tensor = edge
-            dx = next(dxs)
-            if creator is not None:
-                if dx is not None:
-                    into = arrived.setdefault(creator, {})
-                    if index not in into:
-                        into[index] = dx
-                    else:
-                        into[index] = add(into[index], dx)
-                        if dx.dtype.itemsize < 4:
-                            narrow.setdefault(creator, {})[index] = dx.dtype
-                uses[creator] -= 1
-                if not uses[creator]:
-                    ready.append(creator)
-            else:
-                assert tensor is not None  # a leaf has an edge because it stores its gradient
-                if dx is not None:
-                    sofar = leaf_gradients.get(tensor)
-                    leaf_gradients[tensor] = dx if sofar is None else add(sofar, dx)
-                leaf_uses[tensor] -= 1
-                if not leaf_uses[tensor] and tensor in leaf_gradients:
-                    total = leaf_gradients.pop(tensor)
-                    if total.dtype != tensor._data.dtype:
-                        total = astype(total, tensor.dtype)
-                    yield tensor, _of_leaf(tensor, as_tensor(total, tensor.device))
+            found = input_gradients(record, dys, needed) if dys and any(needed) else None
+            if hooks.backward and found is not None and dys:
+                _tell(record, found, dys, lambda g: None if g is None else as_tensor(g, y.device))
+            dxs = repeat(None) if found is None else iter(found)
+            for edge in src:
+                if edge is None:
+                    continue
+                creator, index, tensor = edge
+                dx = next(dxs)
+                if creator is not None:
+                    if dx is not None:
+                        into = arrived.setdefault(creator, {})
+                        if index not in into:
+                            into[index] = dx
+                        else:
+                            into[index] = add(into[index], dx)
+                            if dx.dtype.itemsize < 4:
+                                narrow.setdefault(creator, {})[index] = dx.dtype
+                else:
+                    assert tensor is not None  # a leaf has an edge because it stores its gradient
+                    if dx is not None:
+                        sofar = leaf_gradients.get(tensor)
+                        leaf_gradients[tensor] = dx if sofar is None else add(sofar, dx)
+                    leaf_uses[tensor] -= 1
+                    if not leaf_uses[tensor] and tensor in leaf_gradients:
+                        yield tensor, _of_leaf(tensor, leaf_gradients.pop(tensor), arithmetic)
 
 
-def _of_leaf(leaf: Tensor, gradient: Tensor) -> Tensor:
+def _may_be_programs(device: Device) -> bool:
+    """Whether several backwards may be one program: nobody looks, and it runs now, on one CPU."""
+    is_seen = hooks.of_gradients or hooks.backward or local.capture is not None or local.singly
+    return not is_seen and device.mesh is None and device.jax_device.platform == "cpu"
+
+
+def _of_leaf(leaf: Tensor, total: G, arithmetic: _Arithmetic[G]) -> Tensor:
     """A leaf's gradient, after its hooks have seen it and may have replaced it."""
+    if total.dtype != leaf._data.dtype:
+        total = arithmetic.astype(total, leaf.dtype)
+    gradient = arithmetic.as_tensor(total, leaf.device)
     hooks.looked_for(id(leaf))
     of_leaf = hooks.of_gradients.get(id(leaf))
     return gradient if of_leaf is None else hooks.hooked(of_leaf.get(0, ()), gradient)
@@ -353,78 +381,3 @@ def _tell(
     """Call the backward hooks of this operation's class."""
     for hook in hooks.for_class(hooks.backward, type(record.operation)):
         hook(record, [*map(as_tensor, dxs)], [*map(as_tensor, dys.values())])
-
-
-def _ways_back(
-    y: Tensor, wanted: Sequence[Tensor] | None
-) -> tuple[
-    dict[Record, tuple[Edge, ...]],
-    dict[Record, int],
-    dict[Tensor, int],
-    dict[Record, dict[int, Tensor]],
-]:
-    """The edges to the wanted Tensors (empty if all edges are used), and :func:`_count_uses`."""
-    edges = {} if wanted is None else _edges_to(y.creator, wanted)
-    uses, leaf_uses, stored = _count_uses(y.creator, edges)
-    for x in [y] if wanted is None else wanted:
-        if x.creator in uses and (wanted is not None or x.stores_grad):
-            stored.setdefault(x.creator, {})[x.output_index] = x
-    return edges, uses, leaf_uses, stored
-
-
-def _edges_to(last: Record, wanted: Sequence[Tensor]) -> dict[Record, tuple[Edge, ...]]:
-    """The edges of each record that ``last`` depends on; None if one leads to no wanted Tensor."""
-    results = {(x.creator, x.output_index) for x in wanted if x.creator is not None}
-    leaves = set(wanted)  # all of them, because results of another step are leaves in this step
-    edges: dict[Record, tuple[Edge, ...]] = {}
-    stack = [(last, False)]
-    while stack:
-        record, inputs_are_done = stack.pop()
-        if inputs_are_done:
-            edges[record] = tuple(
-                edge
-                if edge is not None
-                and (
-                    edge[2] in leaves
-                    if edge[0] is None
-                    else edge[:2] in results or any(edges[edge[0]])
-                )
-                else None
-                for edge in record.src
-            )
-        elif record not in edges:
-            edges[record] = ()  # replaced when its inputs are done
-            stack.append((record, True))
-            stack += [(edge[0], False) for edge in record.src if edge and edge[0] is not None]
-    return edges
-
-
-def _count_uses(
-    last: Record, edges: Mapping[Record, tuple[Edge, ...]]
-) -> tuple[dict[Record, int], dict[Tensor, int], dict[Record, dict[int, Tensor]]]:
-    """How often ``last`` and what it depends on use each record and each leaf.
-
-    Also the intermediate Tensors whose gradients are yielded, by creator and output.
-    """
-    uses: dict[Record, int] = {last: 0}
-    leaf_uses: dict[Tensor, int] = {}
-    stored: dict[Record, dict[int, Tensor]] = {}
-    stack = [last]
-    while stack:
-        record = stack.pop()
-        for edge in edges[record] if edges else record.src:
-            if edge is None:
-                continue
-            creator, index, tensor = edge
-            if creator is None:
-                assert tensor is not None
-                leaf_uses[tensor] = leaf_uses.get(tensor, 0) + 1
-                continue
-            if tensor is not None:
-                stored.setdefault(creator, {})[index] = tensor
-            if creator in uses:
-                uses[creator] += 1
-            else:
-                uses[creator] = 1
-                stack.append(creator)
-    return uses, leaf_uses, stored

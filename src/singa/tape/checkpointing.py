@@ -129,6 +129,8 @@ class Recomputed:
 
     __slots__ = ("_number", "_segment", "_trace")
 
+    is_small = False
+
     def __init__(self, trace: Trace, segment: Segment, number: int) -> None:
         self._trace, self._segment, self._number = trace, segment, number
 

@@ -30,9 +30,12 @@ def configuration(operation: OperationLike, precision: DType | None) -> tuple[An
         ArgumentError: an attribute is a Tensor, or a value that cannot be compared.
     """
     cls = operation.__class__
+    attributes = operation.__dict__
+    if not attributes:
+        return (cls, precision, cls.forward, cls.backward), {}
     key: list[Any] = [cls, precision, cls.forward, cls.backward]
     given: dict[str, Any] = {}
-    for name, value in operation.__dict__.items():
+    for name, value in attributes.items():
         kind = value.__class__
         if name in cls.numbers and isinstance(value, (int, float, np.number)) and kind is not bool:
             # In a captured step a number is a constant, so that XLA can optimize for it.

@@ -10,10 +10,11 @@ from singa.errors import GradientError
 from singa.tape.checkpointing import Recomputed
 from singa.tape.differentiation import DERIVED
 from singa.tape.host import HostTrace
-from singa.tape.kernel import Trace, input_gradients
+from singa.tape.kernel import Trace
 from singa.tape.modes import enable_grad
 from singa.tape.operation import Operation
 from singa.tape.record import Edge, Record
+from singa.tape.returned import input_gradients
 
 
 class Gradient(Operation):

@@ -13,8 +13,9 @@ from singa.core.watching import local
 from singa.device import CTensor, has_gradients
 from singa.errors import CaptureError, ShapeError
 from singa.tape.differentiation import refuse_complex
-from singa.tape.kernel import Arrays, input_gradients
+from singa.tape.kernel import Arrays
 from singa.tape.likes import OperationLike, RecordLike
+from singa.tape.returned import input_gradients
 
 
 def forward(operation: OperationLike, arrays: list[CTensor]) -> Arrays:
@@ -55,6 +56,8 @@ class HostTrace:
     """
 
     __slots__ = ("_outputs", "has_gradients", "input_avals", "output_avals")
+
+    is_small = False
 
     def __init__(self, xs: Sequence[CTensor], ys: Arrays) -> None:
         self.input_avals = tuple(jax.typeof(x) for x in xs)

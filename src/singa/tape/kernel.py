@@ -16,7 +16,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import Any, TypeAlias, TypeVar
+from itertools import count
+from typing import Any, TypeAlias
 from weakref import ref
 
 import jax
@@ -28,23 +29,26 @@ from singa.core.guard import EagerGuard, guard_of, running
 from singa.core.tensor import Tensor
 from singa.device import CTensor, DType, float32, has_gradients
 from singa.engine import memory, native
-from singa.errors import CaptureError, DTypeError, GradientError, ShapeError
-from singa.placement import Part, whole_from
+from singa.errors import CaptureError, DTypeError
+from singa.placement import Part
 from singa.tape import differentiation
 from singa.tape.arrays_only import arrays_only
-from singa.tape.broadcasting import back_broadcast
 from singa.tape.configuration import configuration
 from singa.tape.likes import OperationLike, RecordLike
 from singa.tape.precision import WIDE, converted
+from singa.tape.returned import arrays_of, input_gradients, whole
 from singa.tape.table import Table, Tracing
 
 Arrays: TypeAlias = tuple[CTensor, ...]
 Recorded: TypeAlias = "tuple[Arrays, dict[ref[Trace], Arrays]]"
-A = TypeVar("A")
 Layout: TypeAlias = tuple[int, ...]
 """For each input's gradient, its index in the list of outputs' gradients and computed arrays."""
 
 table = Table()
+_numbers = count()
+
+SMALL = 2**20
+"""The largest size of an operation's inputs and outputs, in bytes, that is called small."""
 
 
 class Kernel:
@@ -84,7 +88,7 @@ class Kernel:
         for name in names:
             del attributes[name]
         attributes.update({name: copied(value) for name, value in attributes.items()})
-        spread = native.here.spread
+        spread, exact = native.here.spread, native.here.exact
         guard = guard_of(
             type(operation), attributes, ("forward", "backward", "arithmetic", "complex_numbers")
         )
@@ -96,7 +100,7 @@ class Kernel:
             table.traced(tracings, tracing, hash((identity, is_recorded, avals)))
 
         def infer(given: dict[str, Any], *xs: CTensor) -> dict[Tracing, Arrays]:
-            with running(guard), native.spread(spread):
+            with running(guard), native.spread(spread), native.exact(exact):
                 ys = _forward(operation.copy(given), precision, *xs)
             tracing = Tracing()
             traced(tracing, False, xs, ys)
@@ -105,7 +109,7 @@ class Kernel:
         def record(given: dict[str, Any], *xs: CTensor) -> Recorded:
             called = operation.copy(given)
             before = dict(called.__dict__)
-            with running(guard), native.spread(spread):
+            with running(guard), native.spread(spread), native.exact(exact):
                 ys = _forward_for_backward(called, precision, xs)
             left = {
                 name: value
@@ -125,8 +129,8 @@ class Kernel:
 def kernel_of(operation: OperationLike, precision: DType | None) -> tuple[Kernel, dict[str, Any]]:
     """The kernel for an operation's configuration, and the attributes that are its arguments."""
     key, given = configuration(operation, precision)
-    if native.here.spread is not None:
-        key = (key, native.here.spread)
+    if native.here.spread is not None or native.here.exact:
+        key = (key, native.here.spread, native.here.exact)
     kernel = table.kernels.get(key)
     if kernel is None or (kernel.guard is not None and not kernel.guard.holds_here()):
         kernel = table.kernels[key] = Kernel(operation, precision, tuple(given), hash(key))
@@ -135,23 +139,12 @@ def kernel_of(operation: OperationLike, precision: DType | None) -> tuple[Kernel
 
 def _forward(operation: OperationLike, precision: DType | None, *xs: CTensor) -> Arrays:
     differentiation.refuse_complex(operation, xs)
-    xs = tuple(_whole(operation, xs))
+    xs = tuple(whole(operation, xs))
     if precision is None and operation.arithmetic == WIDE:
         return _forward_in_float32(operation, xs)
     xs = converted(xs, precision)
     with _arrays_only(operation):
-        return tuple(_whole(operation, _as_outputs(operation, operation.forward(*xs))))
-
-
-def _whole(operation: OperationLike, arrays: Sequence[A]) -> Sequence[A]:
-    """On a mesh: arrays whose axes are not split that the operation needs as a whole."""
-    spread, first = native.here.spread, operation.whole_from
-    if spread is None or first is None:
-        return arrays
-    return [
-        whole_from(first, array, spread.mesh) if isinstance(array, jax.Array) else array
-        for array in arrays
-    ]
+        return tuple(whole(operation, _as_outputs(operation, operation.forward(*xs))))
 
 
 def _forward_in_float32(operation: OperationLike, xs: Arrays) -> Arrays:
@@ -159,7 +152,7 @@ def _forward_in_float32(operation: OperationLike, xs: Arrays) -> Arrays:
     plain = operation.copy()
     wide = converted(xs, float32)
     with _arrays_only(operation):
-        ys = tuple(_whole(operation, _as_outputs(operation, operation.forward(*wide))))
+        ys = tuple(whole(operation, _as_outputs(operation, operation.forward(*wide))))
         if all(x is given for x, given in zip(wide, xs, strict=True)):
             return ys
         likes = jax.eval_shape(lambda *xs: _as_outputs(plain, plain.forward(*xs)), *xs)
@@ -192,14 +185,16 @@ class Trace(Tracing):
         recomputes: whether derivatives of backward need the inputs, because backward uses values
             that forward has computed and that are not outputs.
         has_gradients: of each output, whether it can have a gradient.
+        number: of this trace only.
+        is_small: whether its backward is a part of longer programs; see ``stretch.py``.
         exist: which inputs' gradients a recorded backward gives; by which outputs' gradients are
             given and which inputs' gradients are needed.
     """
 
     __slots__ = (
-        "__weakref__", "_backwards", "_given", "_guard", "_left_on", "_operation", "_places",
-        "_precision", "_spread", "exist", "has_gradients", "input_avals", "output_avals",
-        "recomputes",
+        "__weakref__", "_backwards", "_exact", "_given", "_guard", "_left_on", "_operation",
+        "_places", "_precision", "_spread", "exist", "has_gradients", "input_avals", "is_small",
+        "number", "output_avals", "recomputes",
     )  # fmt: skip
 
     def __init__(
@@ -215,12 +210,15 @@ class Trace(Tracing):
         super().__init__()
         self._operation, self._guard = operation, guard
         self._precision, self._given = precision, tuple(given)
-        self._spread = native.here.spread
+        self._spread, self._exact = native.here.spread, native.here.exact
         self.recomputes = False
         self.exist: dict[tuple[tuple[int, ...], tuple[bool, ...]], tuple[bool, ...]] = {}
         self.input_avals = tuple(jax.typeof(x) for x in xs)
         self.output_avals = tuple(jax.typeof(y) for y in ys)
         self.has_gradients = tuple(has_gradients(y.dtype) for y in ys)
+        self.number = next(_numbers)
+        avals = *self.input_avals, *self.output_avals
+        self.is_small = self._spread is None and _are_small(avals)
         self._backwards: dict[Any, Callable[..., dict[Layout, list[CTensor]]]] = {}
         leaves, treedef = jax.tree.flatten(left)
         # For each array among the leaves: where it is in (*inputs, *outputs, *given, *residuals).
@@ -246,6 +244,11 @@ class Trace(Tracing):
         self._left_on: Callable[[OperationLike, Sequence[Any]], OperationLike]
         self._left_on = partial(_with_what_was_left, self._given, treedef, constants)
 
+    @property
+    def saves(self) -> int:
+        """The number of arrays that a record saves."""
+        return len(self._given) + len(self._places)
+
     def residuals(self, left: dict[str, Any], xs: Arrays, ys: Arrays) -> Arrays:
         """The arrays that forward has to return besides its outputs."""
         arrays = [leaf for leaf in jax.tree.leaves(left) if isinstance(leaf, jax.core.Tracer)]
@@ -261,8 +264,12 @@ class Trace(Tracing):
         self, given: dict[str, Any], xs: Sequence[CTensor], ys: Arrays, residuals: Arrays
     ) -> list[Any]:
         """The arrays that backward takes: the given attributes, and what forward left."""
-        known = (*xs, *ys, *given.values(), *residuals)
-        return [*given.values(), *[known[place] for place in self._places]]
+        if not given:
+            known = (*xs, *ys, *residuals)
+            return [known[place] for place in self._places]
+        values = given.values()
+        known = (*xs, *ys, *values, *residuals)
+        return [*values, *[known[place] for place in self._places]]
 
     def after_forward(self, record: RecordLike) -> OperationLike:
         """The operation as forward left it."""
@@ -303,32 +310,48 @@ class Trace(Tracing):
         ``dys`` holds the outputs' gradients by the outputs' numbers. If an output was not used,
         its gradient is missing; the kernel makes the zeros, where they cost nothing.
         """
-        key = (needed, *dys)
         arrived = list(dys.values())
         saved = record._saved
         if self._spread is not None:
             saved = _gathered(saved, arrived[0])
-        kernel = self._backwards.get(key)
-        if kernel is None:
-            kernel = self._compile(tuple(dys), needed)
-            table.compiled_backward(self)
-            ((layout, computed),) = jax.eval_shape(kernel, saved, arrived).items()
-            if not computed:
-                kernel = partial(_nothing_but, layout)
-            self._backwards[key] = kernel
+        kernel = self._backwards.get((needed, *dys)) or self.kernel(saved, dys, needed)
         ((layout, computed),) = kernel(saved, arrived).items()
         arrived += computed
         return [arrived[i] for i in layout]
 
+    def kernel(
+        self, saved: list[CTensor], dys: dict[int, CTensor], needed: tuple[bool, ...]
+    ) -> Callable[..., dict[Layout, list[CTensor]]]:
+        """The compiled :meth:`backward`, a function of the saved arrays and the given gradients.
+
+        It returns the arrays that it has computed. The key says, for each needed input, where its
+        gradient is among the given gradients and these.
+        """
+        key = (needed, *dys)
+        kernel = self._backwards.get(key)
+        if kernel is None:
+            kernel = self._compile(tuple(dys), needed)
+            table.compiled_backward(self)
+            ((layout, computed),) = jax.eval_shape(kernel, saved, list(dys.values())).items()
+            if not computed:
+                kernel = partial(_nothing_but, layout)
+            self._backwards[key] = kernel
+        return kernel
+
     def _compile(self, given: tuple[int, ...], needed: tuple[bool, ...]) -> Callable[..., Any]:
         configured, guard, left_on = self._operation, self._guard, self._left_on
         input_avals, output_avals = self.input_avals, self.output_avals
-        spread = self._spread
+        spread, exact = self._spread, self._exact
 
         def backward(saved: list[CTensor], dys: list[CTensor]) -> Any:
             operation = left_on(configured.copy(), saved)
             arrived = dict(zip(given, dys, strict=True))
-            with running(guard), native.spread(spread), _arrays_only(operation):
+            with (
+                running(guard),
+                native.spread(spread),
+                native.exact(exact),
+                _arrays_only(operation),
+            ):
                 dxs = input_gradients(operation, arrived, input_avals, output_avals, needed)
             # A gradient that is passed on unchanged, or to several inputs, is not returned (again):
             # XLA would copy it.
@@ -344,6 +367,14 @@ class Trace(Tracing):
         return jax.jit(named(backward, f"{type(configured).__name__}_backward"))
 
 
+def _are_small(avals: Sequence[Any]) -> bool:
+    """Whether a call takes longer than the computation, and gradients are summed as they are."""
+    size = sum(aval.size * aval.dtype.itemsize for aval in avals)
+    return size <= SMALL and all(
+        aval.dtype.itemsize >= 4 for aval in avals if has_gradients(aval.dtype)
+    )
+
+
 def _gathered(saved: list[Any], after: CTensor | None = None) -> list[Any]:
     """What was saved, with parameters whole that are kept in parts along the batch's axes."""
     return [x.gathered(after) if isinstance(x, Part) else x for x in saved]
@@ -357,7 +388,7 @@ def _with_what_was_left(
     saved: Sequence[Any],
 ) -> OperationLike:
     """The operation, with the given attributes and what forward left on it."""
-    arrays = iter(_whole(operation, saved))
+    arrays = iter(whole(operation, saved))
     attributes = operation.__dict__
     attributes.update((name, next(arrays)) for name in given)
     leaves = [next(arrays) if constant is None else constant for constant in constants]
@@ -370,67 +401,10 @@ def _nothing_but(layout: Layout, *_: Any) -> dict[Layout, list[CTensor]]:
     return {layout: []}
 
 
-def input_gradients(
-    operation: OperationLike,
-    dys: dict[int, CTensor],
-    input_avals: Sequence[Any],
-    output_avals: Sequence[Any],
-    needed: Sequence[bool],
-) -> list[CTensor | None]:
-    """Call ``operation.backward``, and check and convert its results for the needed inputs.
-
-    ``dys`` holds the outputs' gradients by number; those that are missing are zeros.
-
-    This is the only place where gradients are summed over the axes along which an input was
-    broadcast, and converted to the input's data type; operations need not do it. The gradient of a
-    real input of a complex result is the real part.
-    """
-    given = tuple(
-        dys[i] if i in dys else jnp.zeros(aval.shape, aval.dtype)
-        for i, aval in enumerate(output_avals)
-    )
-    if operation.arithmetic == WIDE and differentiation.PULLBACK not in operation.__dict__:
-        given = converted(given, float32)  # a backward that jax derives needs the outputs' types
-    dxs = differentiation.backward(operation, tuple(_whole(operation, given)))
-    if not isinstance(dxs, (tuple, list)):
-        dxs = (dxs,)
-    dxs = _arrays(dxs)
-    if len(dxs) != len(input_avals):
-        raise GradientError(
-            f"{operation.name}.backward returned {len(dxs)} gradients for {len(input_avals)} "
-            "inputs; one is expected for each, None where there is none"
-        )
-    dxs = _whole(operation, dxs)
-    return [
-        _fit(operation, i, dx, aval)
-        for i, (dx, aval) in enumerate(zip(dxs, input_avals, strict=True))
-        if needed[i]
-    ]
-
-
-def _fit(operation: OperationLike, i: int, dx: Any, aval: Any) -> CTensor | None:
-    if dx is None or not has_gradients(aval.dtype):
-        return None
-    if not isinstance(dx, (jax.Array, np.ndarray)):
-        raise GradientError(
-            f"{operation.name}.backward returned {type(dx).__name__} as the gradient of input {i}; "
-            "a CTensor or None is expected"
-        )
-    try:
-        fitted: Any = back_broadcast(dx.shape, aval.shape, dx)  # type: ignore[arg-type]
-    except ShapeError:
-        raise GradientError(
-            f"{operation.name}.backward returned a gradient of shape {dx.shape} for input {i}, "
-            f"which is of shape {aval.shape}"
-        ) from None
-    # Without a conversion return the same object: gradients that are passed on are found by that.
-    return fitted if fitted.dtype == aval.dtype else differentiation.as_gradient(fitted, aval.dtype)
-
-
 def _as_outputs(operation: OperationLike, ys: Any) -> Arrays:
     if not isinstance(ys, (tuple, list)):
         ys = (ys,)
-    ys = _arrays(ys)
+    ys = arrays_of(ys)
     for y in ys:
         if not isinstance(y, (jax.Array, np.ndarray)):
             raise DTypeError(
@@ -438,11 +412,6 @@ def _as_outputs(operation: OperationLike, ys: Any) -> Arrays:
                 "them, is expected"
             )
     return tuple(map(jnp.asarray, ys))
-
-
-def _arrays(values: Sequence[Any]) -> list[Any]:
-    """The values, with the arrays of Tensors that a kernel has made, as SINGA's operations do."""
-    return [value.data if isinstance(value, Tensor) else value for value in values]
 
 
 def _arrays_only(operation: OperationLike) -> AbstractContextManager[None]:

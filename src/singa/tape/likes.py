@@ -37,6 +37,11 @@ class OperationLike(Protocol):
 class TraceLike(Protocol):
     """Facts about the forward of one call: a Trace, or an object with the same methods."""
 
+    @property
+    def is_small(self) -> bool:
+        """Whether its backward may be a part of longer programs."""
+        ...
+
     def after_forward(self, record: Any) -> OperationLike:
         """The operation with the attributes that forward has set."""
         ...

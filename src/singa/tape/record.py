@@ -40,7 +40,7 @@ class Record:
     """
 
     __slots__ = (
-        "__weakref__", "_inputs", "_needed", "_saved", "_trace", "operation", "src", "step",
+        "__weakref__", "_inputs", "_saved", "_trace", "operation", "src", "step",
     )  # fmt: skip
 
     # Set after the call: the layout of what forward left, the arrays that backward takes, and the
@@ -53,7 +53,11 @@ class Record:
         self.operation = operation
         self.src = src
         self.step = step
-        self._needed = tuple([edge is not None for edge in src])
+
+    @property
+    def _needed(self) -> tuple[bool, ...]:
+        """For each input, whether it needs a gradient."""
+        return tuple([edge is not None for edge in self.src])
 
     @property
     def name(self) -> str:

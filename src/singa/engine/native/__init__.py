@@ -5,7 +5,8 @@ batch normalization, recurrences, and attention.
 Nothing depends on them. Every operation also has a formula in ``jax.numpy``, and passes it to
 :func:`run` together with the kernel that may replace it on a CPU.
 
-``SINGA_NATIVE=0`` in the environment turns them off.
+``SINGA_NATIVE=0`` in the environment turns them off, ``SINGA_WINOGRAD=0`` Winograd's algorithm, by
+which some convolutions are computed.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.sharding import Mesh
 
-_INTERFACE = 7  # the version of singa_kernels' interface that this package calls
+_INTERFACE = 8  # the version of singa_kernels' interface that this package calls
 
 
 def _load() -> tuple[ctypes.CDLL | None, str]:
@@ -55,6 +56,16 @@ available = handle is not None
 multiplies_bfloat16 = handle is not None and bool(handle.singa_multiplies_bfloat16())
 """Whether the processor has instructions for products of bfloat16 with sums of float32."""
 
+_is_exact = os.environ.get("SINGA_WINOGRAD", "1") == "0"
+
+
+def winograd_status() -> str:
+    """Whether convolutions that are faster by Winograd's algorithm are computed by it."""
+    if not available:
+        return "off (no native kernels)"
+    return "off (SINGA_WINOGRAD=0)" if _is_exact else "on"
+
+
 CHANNELS_LAST = (0, 2, 3, 1)
 """The memory layout of the kernels' images (N, C, H, W). XLA converts to it, and computes the
 element-wise operations between two kernels in this layout too."""
@@ -74,11 +85,13 @@ class Spread(NamedTuple):
 
 class _Here(threading.local):
     spread: Spread | None = None
+    exact: bool = _is_exact
 
 
 here = _Here()
 """``spread`` is None if the arrays of what is traced now are on one device. XLA can split its own
-operations over several, but no custom calls: then formulas are used, on CPUs too."""
+operations over several, but no custom calls: then formulas are used, on CPUs too. ``exact``: no
+convolution is computed by Winograd's algorithm."""
 
 
 @contextmanager
@@ -89,6 +102,16 @@ def spread(how: Spread | None) -> Iterator[None]:
         yield
     finally:
         here.spread = before
+
+
+@contextmanager
+def exact(is_exact: bool) -> Iterator[None]:
+    """A block in which convolutions are exact, or not."""
+    before, here.exact = here.exact, is_exact
+    try:
+        yield
+    finally:
+        here.exact = before
 
 
 SHORT = (jnp.bfloat16, jnp.float16)

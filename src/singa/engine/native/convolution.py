@@ -1,6 +1,7 @@
 """The calls of oneDNN's convolution and its gradients. Images (N, C, H, W), weights (O, I, KH, KW).
 
-Each image of a batch, or each part of a batch, is convolved by one thread of XLA's pool.
+Each image of a batch, or each part of a batch, is convolved by one thread of XLA's pool. Windows of
+3x3 are computed by Winograd's algorithm where that is faster.
 """
 
 from __future__ import annotations
@@ -49,6 +50,19 @@ class Window(NamedTuple):
         return (x[0], w[0], *size)
 
 
+class Winograd(IntEnum):
+    """When a convolution is computed by Winograd's algorithm; other windows than 3x3 never are."""
+
+    NEVER = 0
+    WHERE_FASTER = 1
+    WHERE_POSSIBLE = 2
+
+
+def wanted() -> int:
+    """What :class:`Winograd` has for the block that runs."""
+    return int(Winograd.NEVER if native.here.exact else Winograd.WHERE_FASTER)
+
+
 class _Kind(IntEnum):
     FORWARD = 0
     INPUT_GRADIENT = 1
@@ -93,7 +107,7 @@ def convolution(x: Array, w: Array, b: Array | None, window: Window) -> Array:
         input_layouts=[_LAST, None, None],
         output_layouts=_LAST,
         vmap_method="sequential",
-    )(x, w, b, window=window.numbers(), relu=False)
+    )(x, w, b, window=window.numbers(), relu=False, winograd=wanted())
     return y.astype(dtype)
 
 
@@ -107,7 +121,7 @@ def input_gradient(dy: Array, w: Array, x: Shape, window: Window) -> Array:
         input_layouts=[_LAST, None],
         output_layouts=_LAST,
         vmap_method="sequential",
-    )(dy, w, window=window.numbers())
+    )(dy, w, window=window.numbers(), winograd=wanted())
     return dx.astype(dtype)
 
 
@@ -127,5 +141,5 @@ def weight_gradient(
         ),
         input_layouts=[_LAST, _LAST],
         vmap_method="sequential",
-    )(x, dy, window=window.numbers())
+    )(x, dy, window=window.numbers(), winograd=wanted())
     return dw, db

@@ -29,6 +29,8 @@ def _batch_norm(
         kept = _number(momentum, mean)
         left = _number(1 - momentum, mean)
         return y, mean * kept + new_mean * left, var * kept + new_var * left
+    if call.fixed_statistics:
+        return op.FrozenBatchNormalization2d(eps)(x, scale, bias, mean, var)[0]
     return op.batchnorm_2d(x, scale, bias, mean, var, momentum, eps)
 
 

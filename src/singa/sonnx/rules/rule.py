@@ -40,6 +40,11 @@ class Call(Protocol):
         ...
 
     @property
+    def fixed_statistics(self) -> bool:
+        """Whether batch normalization uses given means and variances in training too."""
+        ...
+
+    @property
     def device(self) -> Device:
         """Where constants are."""
         ...
