@@ -242,8 +242,9 @@ class Layer(OlderChecks, Watched):
 
     def _is_made(self) -> None:
         """The first call is over: the layers inside have made their parameters, too."""
-        at_last, self._at_last = self._at_last, None
-        if at_last is not None:
+        at_last = self._at_last
+        if at_last is not None:  # without it no attribute is assigned, which would be an effect
+            self._at_last = None
             at_last(self.get_params())
 
     def when_made(
