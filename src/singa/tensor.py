@@ -52,6 +52,7 @@ from singa.operation import sqrt as sqrt
 from singa.operation import square as square
 from singa.operation import tanh as tanh
 from singa.operation.methods import become
+from singa.operation.pointwise import as_tensors
 
 PlaceHolder = Tensor
 
@@ -364,54 +365,56 @@ def _into(out: Tensor | None, result: Tensor) -> Tensor:
     return result if out is None else become(out, result)
 
 
-def add(lhs: Tensor, rhs: TensorLike, ret: Tensor | None = None) -> Tensor:
+def add(lhs: TensorLike, rhs: TensorLike, ret: Tensor | None = None) -> Tensor:
     """``lhs + rhs``, element by element, with broadcasting.
 
     Example:
         >>> tensor.add(Tensor(data=[1.0, 2.0]), 10.0)
         Tensor([11., 12.], shape=(2,), dtype=float32, device=cpu)
     """
-    return _into(ret, operation.add(lhs, rhs))
+    return _into(ret, operation.add(*as_tensors(lhs, rhs)))
 
 
-def sub(lhs: Tensor, rhs: TensorLike, ret: Tensor | None = None) -> Tensor:
+def sub(lhs: TensorLike, rhs: TensorLike, ret: Tensor | None = None) -> Tensor:
     """``lhs - rhs``, element by element, with broadcasting.
 
     Example:
         >>> tensor.sub(Tensor(data=[1.0, 2.0]), 10.0)
         Tensor([-9., -8.], shape=(2,), dtype=float32, device=cpu)
     """
-    return _into(ret, operation.sub(lhs, rhs))
+    return _into(ret, operation.sub(*as_tensors(lhs, rhs)))
 
 
-def eltwise_mult(lhs: Tensor, rhs: TensorLike, ret: Tensor | None = None) -> Tensor:
+def eltwise_mult(lhs: TensorLike, rhs: TensorLike, ret: Tensor | None = None) -> Tensor:
     """``lhs * rhs``, element by element, with broadcasting.
 
     Example:
         >>> tensor.eltwise_mult(Tensor(data=[1.0, 2.0]), Tensor(data=[3.0, 4.0]))
         Tensor([3., 8.], shape=(2,), dtype=float32, device=cpu)
     """
-    return _into(ret, operation.mul(lhs, rhs))
+    return _into(ret, operation.mul(*as_tensors(lhs, rhs)))
 
 
-def div(lhs: Tensor, rhs: TensorLike, ret: Tensor | None = None) -> Tensor:
+def div(lhs: TensorLike, rhs: TensorLike, ret: Tensor | None = None) -> Tensor:
     """``lhs / rhs``, element by element, with broadcasting; integers are divided as float32.
 
     Example:
         >>> tensor.div(Tensor(data=[1, 2]), 2)
         Tensor([0.5, 1. ], shape=(2,), dtype=float32, device=cpu)
+        >>> tensor.div(2.0, Tensor(data=[1.0, 2.0]))
+        Tensor([2., 1.], shape=(2,), dtype=float32, device=cpu)
     """
-    return _into(ret, operation.div(lhs, rhs))
+    return _into(ret, operation.div(*as_tensors(lhs, rhs)))
 
 
-def pow(t: Tensor, x: TensorLike, out: Tensor | None = None) -> Tensor:
+def pow(t: TensorLike, x: TensorLike, out: Tensor | None = None) -> Tensor:
     """``t ** x``, element by element, with broadcasting.
 
     Example:
         >>> tensor.pow(Tensor(data=[1.0, 2.0]), 3)
         Tensor([1., 8.], shape=(2,), dtype=float32, device=cpu)
     """
-    return _into(out, operation.pow(t, x))
+    return _into(out, operation.pow(*as_tensors(t, x)))
 
 
 def softmax(t: Tensor, out: Tensor | None = None) -> Tensor:
@@ -424,54 +427,54 @@ def softmax(t: Tensor, out: Tensor | None = None) -> Tensor:
     return _into(out, operation.softmax(t, axis=-1))
 
 
-def lt(t: Tensor, x: TensorLike) -> Tensor:
+def lt(t: TensorLike, x: TensorLike) -> Tensor:
     """Whether t < x, element by element, with broadcasting, as bool.
 
     Example:
         >>> tensor.lt(Tensor(data=[1, 2, 3]), 2)
         Tensor([ True, False, False], shape=(3,), dtype=bool, device=cpu)
     """
-    return operation.less(t, x)
+    return operation.less(*as_tensors(t, x))
 
 
-def le(t: Tensor, x: TensorLike) -> Tensor:
+def le(t: TensorLike, x: TensorLike) -> Tensor:
     """Whether t <= x, element by element, with broadcasting, as bool.
 
     Example:
         >>> tensor.le(Tensor(data=[1, 2, 3]), 2)
         Tensor([ True,  True, False], shape=(3,), dtype=bool, device=cpu)
     """
-    return operation.less_equal(t, x)
+    return operation.less_equal(*as_tensors(t, x))
 
 
-def gt(t: Tensor, x: TensorLike) -> Tensor:
+def gt(t: TensorLike, x: TensorLike) -> Tensor:
     """Whether t > x, element by element, with broadcasting, as bool.
 
     Example:
         >>> tensor.gt(Tensor(data=[1, 2, 3]), 2)
         Tensor([False, False,  True], shape=(3,), dtype=bool, device=cpu)
     """
-    return operation.greater(t, x)
+    return operation.greater(*as_tensors(t, x))
 
 
-def ge(t: Tensor, x: TensorLike) -> Tensor:
+def ge(t: TensorLike, x: TensorLike) -> Tensor:
     """Whether t >= x, element by element, with broadcasting, as bool.
 
     Example:
         >>> tensor.ge(Tensor(data=[1, 2, 3]), 2)
         Tensor([False,  True,  True], shape=(3,), dtype=bool, device=cpu)
     """
-    return operation.greater_equal(t, x)
+    return operation.greater_equal(*as_tensors(t, x))
 
 
-def eq(t: Tensor, x: TensorLike) -> Tensor:
+def eq(t: TensorLike, x: TensorLike) -> Tensor:
     """Whether t == x, element by element, with broadcasting, as bool.
 
     Example:
         >>> tensor.eq(Tensor(data=[1, 2, 3]), 2)
         Tensor([False,  True, False], shape=(3,), dtype=bool, device=cpu)
     """
-    return operation.equal(t, x)
+    return operation.equal(*as_tensors(t, x))
 
 
 def sum(t: Tensor, axis: Axes = None, out: Tensor | None = None) -> Tensor:

@@ -25,6 +25,7 @@ def test_functions_of_two(name, formula):
     function = getattr(tensor, name)
     np.testing.assert_allclose(function(Tensor(data=A), Tensor(data=B)), formula(A, B), rtol=1e-6)
     np.testing.assert_allclose(function(Tensor(data=A), 2.0), formula(A, 2), rtol=1e-6)
+    np.testing.assert_allclose(function(2.0, Tensor(data=A)), formula(2, A), rtol=1e-6)
 
 
 @pytest.mark.parametrize(
