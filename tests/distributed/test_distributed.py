@@ -11,6 +11,7 @@ import pytest
 from distributed import ranks
 from singa import Tensor, autograd, distributed, opt
 from singa.device import get_default_device
+from singa.distributed import world
 from singa.errors import ArgumentError, DistributedError, DTypeError, ShapeError
 
 RANKS = 2
@@ -381,3 +382,23 @@ def test_an_environment_variable_that_is_no_integer_is_named(name, monkeypatch):
         monkeypatch.setenv(each, value)
     with pytest.raises(ArgumentError, match=f"variable {name} must be an integer, got 'first'"):
         distributed.initialize()
+
+
+@pytest.mark.parametrize(
+    ("rank", "size"),
+    [
+        ("RANK", "WORLD_SIZE"),
+        ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
+        ("PMI_RANK", "PMI_SIZE"),
+    ],
+)
+def test_the_place_that_mpirun_gives_is_found(rank, size, monkeypatch):
+    monkeypatch.setenv(rank, "2")
+    monkeypatch.setenv(size, "3")
+    assert distributed.announced_size() == 3  # so that a DistOpt does not train alone
+    assert world._from_environment(None, None, None) == (None, None, None)
+    monkeypatch.setenv("MASTER_ADDR", "10.0.0.1")
+    assert world._from_environment(None, None, None) == ("10.0.0.1:29500", 2, 3)
+    monkeypatch.setenv("RANK", "0")  # what starts ranks under mpirun itself
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    assert world._from_environment(None, None, None) == ("10.0.0.1:29500", 0, 1)

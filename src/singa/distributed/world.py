@@ -35,6 +35,11 @@ class World:
 
 _A_DAY = 86_400  # seconds
 
+_RANKS = ("RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK")
+_SIZES = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
+_LOCAL_RANKS = ("LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID")
+"""Environment variables, first torchrun's, then Open MPI's, and those of MPICH and Intel MPI."""
+
 _ALONE = World()
 _world = _ALONE
 
@@ -88,7 +93,7 @@ def announced_size() -> int:
         >>> distributed.announced_size()
         1
     """
-    names = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
+    names = (*_SIZES, "SLURM_STEP_NUM_TASKS")
     return max(_from_variable(name) if name in os.environ else 1 for name in names)
 
 
@@ -104,7 +109,8 @@ def initialize(
 
     Arguments that are not given are read from the environment: from ``MASTER_ADDR``,
     ``MASTER_PORT``, ``RANK``, ``WORLD_SIZE`` and ``LOCAL_RANK``, as ``torchrun`` and ``singa
-    launch`` set them, or from Slurm, Open MPI, or Kubernetes, by ``jax.distributed``.
+    launch`` set them; or from Slurm, Open MPI 4, or Kubernetes, by ``jax.distributed``. Under the
+    ``mpirun`` of MPICH, Intel MPI and Open MPI 5 only the first two have to be set.
 
     From now on the ranks watch each other. If one fails, all others end with a
     :class:`~singa.errors.DistributedError` that says which, and what has happened to it.
@@ -132,8 +138,8 @@ def initialize(
     if rank is not None and world_size is not None and not 0 <= rank < world_size:
         raise ArgumentError(f"initialize: there is no rank {rank} in a world of {world_size}")
     if local_rank is None:
-        names = ("LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_RANK", "SLURM_LOCALID")
-        local_rank = next((_from_variable(name) for name in names if name in os.environ), None)
+        given = (_from_variable(name) for name in _LOCAL_RANKS if name in os.environ)
+        local_rank = next(given, None)
     if _has_devices():
         raise DistributedError(
             "initialize: too late, because this process has already computed something. Call "
@@ -158,7 +164,8 @@ def initialize(
     except ValueError as error:
         raise ArgumentError(
             "initialize: no address, rank and world size were given, and the environment does not "
-            f"have them: {error}"
+            f"have them: {error} Under mpirun, set MASTER_ADDR and MASTER_PORT, or start the "
+            "script by singa launch"
         ) from error
     except RuntimeError as error:
         raise DistributedError(f"initialize: the others did not connect: {error}") from error
@@ -197,13 +204,14 @@ def _from_environment(
     address: str | None, rank: int | None, world_size: int | None
 ) -> tuple[str | None, int | None, int | None]:
     given = os.environ
-    if "RANK" in given and "WORLD_SIZE" in given and "MASTER_ADDR" in given:
+    places = [names for names in zip(_RANKS, _SIZES, strict=True) if given.keys() >= {*names}]
+    if places and "MASTER_ADDR" in given:
         port = _from_variable("MASTER_PORT") if "MASTER_PORT" in given else 29500
         if given.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
             port += 1  # torchrun itself listens at that port
         address = address or f"{given['MASTER_ADDR']}:{port}"
-        rank = _from_variable("RANK") if rank is None else rank
-        world_size = _from_variable("WORLD_SIZE") if world_size is None else world_size
+        rank = _from_variable(places[0][0]) if rank is None else rank
+        world_size = _from_variable(places[0][1]) if world_size is None else world_size
     return address, rank, world_size
 
 
