@@ -225,7 +225,8 @@ class Run:
         if any(isinstance(x, list) for x in outer.values()):
             raise CaptureError(f"{node}: the graph inside of it uses a sequence")
         outside = {name: x for name, x in outer.items() if isinstance(x, Tensor)}
-        known = {name: x for name, x in outer.items() if name not in outside} | graph.initial
+        known = {name: x for name, x in outer.items() if name not in outside}
+        known |= graph.initial
         names_outside, device, is_fixed = [*outside], self.device, self.fixed_statistics
         depth = self._depth + 1
 

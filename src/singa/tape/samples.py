@@ -140,8 +140,8 @@ class SampleFunction:
     def with_gradient(self) -> Callable[..., list[CTensor]]:
         """:meth:`of_one` for jax's control flow: its gradient there is the tape's backward pass.
 
-        It is computed again for the gradient. Complex numbers, whose gradients are jax's conjugated,
-        are not for it.
+        It is computed again for the gradient. It is not for complex numbers: their gradients are
+        the conjugates of jax's.
         """
         needed = [each.has_gradient for each in self._inputs]
         function = jax.custom_vjp(self.of_one)

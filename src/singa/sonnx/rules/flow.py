@@ -17,11 +17,11 @@ import numpy as np
 
 from singa.core.tensor import Tensor
 from singa.core.watching import local
-from singa.device import CTensor, has_gradients, is_complex
+from singa.device import CTensor, Device, has_gradients, is_complex
 from singa.errors import CaptureError, FormatError, GradientError, SingaError
 from singa.sonnx.bounds import MOST_STEPS
 from singa.sonnx.graph import Graph
-from singa.sonnx.rules.rule import Call, tensors
+from singa.sonnx.rules.rule import Call, held
 from singa.tape import Operation, mode, no_grad
 from singa.tape.samples import Call as Modes
 from singa.tape.samples import Input, SampleFunction, may_have_gradient
@@ -63,25 +63,27 @@ def _body(call: Call, graph: Graph, xs: Sequence[Any], flags: Sequence[bool], st
         steps: see :meth:`Call.apart`.
     """
     run, outside = call.apart(graph, steps)
-    known_inputs = [x if isinstance(x, np.ndarray) else None for x in xs]
+    known_inputs: list[Any] = [x if isinstance(x, np.ndarray) else None for x in xs]
     given = [i for i, x in enumerate(known_inputs) if x is None]
     likes = [_like(x) for x in [*[xs[i] for i in given], *outside]]
     if any(is_complex(each.dtype) for each in likes):
         raise CaptureError("complex numbers are computed otherwise")
     known: list[Any] = []
+    device = call.device
 
     def function(*arguments: Tensor) -> list[Tensor]:
         inputs = [*known_inputs]
         for i, x in zip(given, arguments, strict=False):
             inputs[i] = x
+        before = [x.data for x in arguments]
         ys = run(inputs, arguments[len(given) :])
-        if any(y is None or isinstance(y, list) for y in ys):
-            raise CaptureError("sequences and optional values are computed otherwise")
+        if any(x.data is not array for x, array in zip(arguments, before, strict=True)):
+            raise CaptureError("what changes states is computed otherwise")
         known[:] = [y if isinstance(y, np.ndarray) else None for y in ys]
-        return [*tensors(*ys)]
+        return _tensors(ys, device)
 
     wanted = [flags[i] for i in given] + [*map(may_have_gradient, outside)]
-    modes = Modes(call.device, mode.training, mode.recording, local.precision)
+    modes = Modes(device, mode.training, mode.recording, local.precision)
     inputs = [
         Input(None, is_wanted and mode.recording and has_gradients(like.dtype), None)
         for is_wanted, like in zip(wanted, likes, strict=True)
@@ -89,6 +91,18 @@ def _body(call: Call, graph: Graph, xs: Sequence[Any], flags: Sequence[bool], st
     made = SampleFunction(function, inputs, [0] * len(graph.outputs), modes)
     ys = jax.eval_shape(made.of_one, *likes)
     return Body(made, outside, ys, [*known])
+
+
+def _tensors(xs: Sequence[Any], device: Device) -> list[Tensor]:
+    """Values as Tensors.
+
+    Raises:
+        CaptureError: one is a sequence, an optional value that is not there, or strings.
+    """
+    for x in xs:
+        if not isinstance(x, Tensor) and (not isinstance(x, np.ndarray) or x.dtype.kind in "OSU"):
+            raise CaptureError("only numbers are computed by jax's control flow")
+    return [x if isinstance(x, Tensor) else held(x, device) for x in xs]
 
 
 def _like(x: Any) -> jax.ShapeDtypeStruct:
@@ -206,14 +220,13 @@ def scan(
     sizes = {x.shape[axis] for x, (axis, _) in zip(scanned, ways_in, strict=True)}
     if len(sizes) != 1 or (steps := min(sizes)) <= FEW_STEPS:
         return None
-    graph = call("body")
+    graph, first = call("body"), _tensors(state, call.device)
     rows = [
         jax.ShapeDtypeStruct(np.delete(x.shape, axis).tolist(), x.data.dtype)
         for x, (axis, _) in zip(scanned, ways_in, strict=True)
     ]
     if _stays_known(_body(call, graph, [*state, *rows], _flags(state, scanned), 1), 0, state):
         return None
-    first = tensors(*state)
     body = _body(call, graph, [*first, *rows], _flags(state, scanned), steps)
     if not body.keeps(0, first):
         return None
@@ -244,28 +257,30 @@ def loop(call: Call, steps: int | None, going: Any, state: Sequence[Any]) -> lis
         state: what is carried.
     """
     graph: Graph = call("body")
+    first = _tensors(state, call.device)
     if isinstance(going, np.ndarray):
         if not going.all() or steps == 0:
             return None
         flags = [False, False, *_flags(state)]
         once = _body(call, graph, [np.array(0, COUNTER), going, *state], flags, 1)
         if once.known[0] is not None:
-            return _counted(call, graph, steps, going, state, once)
-    return _until(call, graph, steps, going, state)
+            return None if _stays_known(once, 1, state) else _counted(call, graph, steps, first)
+    return _until(call, graph, steps, going, first)
 
 
 def _counted(
-    call: Call, graph: Graph, steps: int | None, going: Any, state: Sequence[Any], once: Body
+    call: Call, graph: Graph, steps: int | None, state: Sequence[Tensor]
 ) -> list[Tensor] | None:
-    if steps is None or not FEW_STEPS < steps <= MOST_STEPS or _stays_known(once, 1, state):
+    if steps is None or not FEW_STEPS < steps <= MOST_STEPS:
         return None
-    first, number = tensors(*state), jax.ShapeDtypeStruct((), COUNTER)
-    body = _body(call, graph, [number, going, *first], [False, False, *_flags(first)], steps)
-    if body.known[0] is None or not body.known[0].all() or not body.keeps(1, first):
+    xs = [jax.ShapeDtypeStruct((), COUNTER), np.array(True), *state]
+    body = _body(call, graph, xs, [False, False, *_flags(state)], steps)
+    goes_on = body.known[0]
+    if goes_on is None or not goes_on.all() or not body.keeps(1, state):
         return None
-    ways_out = [(0, False)] * (len(body.ys) - 1 - len(first))
-    made = Repeated(body.function, len(first), steps, (), ways_out, is_loop=True)
-    return [*made(*first, *body.outside)]
+    ways_out = [(0, False)] * (len(body.ys) - 1 - len(state))
+    made = Repeated(body.function, len(state), steps, (), ways_out, is_loop=True)
+    return [*made(*state, *body.outside)]
 
 
 class Until(Operation):
@@ -293,26 +308,26 @@ class Until(Operation):
 
 
 def _until(
-    call: Call, graph: Graph, steps: int | None, going: Any, state: Sequence[Any]
+    call: Call, graph: Graph, steps: int | None, going: Any, state: Sequence[Tensor]
 ) -> list[Tensor] | None:
     if len(graph.outputs) != 1 + len(state):
         return None  # how many rows the other outputs have would depend on values
-    condition, *first = tensors(going, *state)
+    (condition,) = _tensors([going], call.device)
     is_recorded, capture = mode.recording, local.capture
     assert capture is not None  # otherwise the condition could be looked at
     most = MOST_STEPS if steps is None else min(steps, MOST_STEPS)
     with no_grad():
-        number = jax.ShapeDtypeStruct((), COUNTER)
-        flags = [False for _ in range(2 + len(first))]
-        body = _body(call, graph, [number, condition, *first], flags, most)
-        if not body.keeps(1, first) or body.ys[0].size != 1 or condition.size() != 1:
+        xs = [jax.ShapeDtypeStruct((), COUNTER), condition, *state]
+        body = _body(call, graph, xs, [False for _ in xs], most)
+        conditions = body.ys[0], _like(condition)
+        if not body.keeps(1, state) or any(x.size != 1 or x.dtype != bool for x in conditions):
             return None
-        if is_recorded and any(map(may_have_gradient, (*first, *body.outside))):
+        if is_recorded and any(map(may_have_gradient, (*state, *body.outside))):
             raise GradientError(
                 "Loop: in a compiled step there is no gradient of a loop whose end depends on "
                 "values; run the model eagerly: model.graph(False)"
             )
-        ended, *ys = Until(body.function, len(first), most)(condition, *first, *body.outside)
+        ended, *ys = Until(body.function, len(state), most)(condition, *state, *body.outside)
     if steps is None or steps > MOST_STEPS:
         capture.check(ended.data, lambda: FormatError(f"Loop: it goes on after {MOST_STEPS} steps"))
     return ys
