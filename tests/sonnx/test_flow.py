@@ -38,9 +38,9 @@ def given(x):
     return Tensor(data=x, requires_grad=False)
 
 
-def run(proto, calls, is_compiled, learns):
+def run(proto, calls, is_compiled, learns, kind=Trained):
     """The predictions, the losses of a step for each, and the parameters after them."""
-    model = Trained(proto)
+    model = kind(proto)
     model.set_optimizer(opt.SGD(0.001))
     model.graph(is_compiled)
     model.eval()
@@ -107,6 +107,27 @@ def test_a_scan(steps):
     """Its first state is 0, where the gradient of Relu is a matter of definition."""
     proto = read(SCAN.replace("STEPS", str(steps)), {"w": wave(3, 2), "u": wave(2, at=1)})
     check(proto, [wave(steps, 2), wave(3, steps, at=2)], uses=["scan["] if steps > 8 else [])
+
+
+class Steepness(Trained):
+    """Its loss is a function of its gradients."""
+
+    def train_one_batch(self, *xs):
+        last, outs = self.forward(*xs)
+        gradients = autograd.grad(
+            (last * last).sum() + (outs * outs).sum(), self.get_params().values(), create_graph=True
+        )
+        loss = sum(((g * g).sum() for g in gradients[1:]), start=(gradients[0] ** 2).sum())
+        self.optimizer(loss)
+        return loss
+
+
+def test_second_derivatives_of_a_scan():
+    proto = read(SCAN.replace("STEPS", "11"), {"w": wave(3, 2), "u": wave(2, at=1)})
+    calls = [[wave(11, 2), wave(3, 11, at=2)]]
+    eager, compiled = (run(proto, calls, each, True, Steepness) for each in (False, True))
+    for a, b in zip(compiled, eager, strict=True):
+        np.testing.assert_allclose(a, b, 1e-5, 1e-6)
 
 
 LOOP = """(float[2] x) => (float[2] y, float[11, 2] all, float n) {

@@ -147,12 +147,12 @@ class SampleFunction:
         function = jax.custom_vjp(self.of_one)
 
         def forward(*xs: CTensor) -> tuple[list[CTensor], tuple[CTensor, ...]]:
-            return self.of_one(*xs), xs
+            return function(*xs), xs  # which has its gradient also if jax differentiates this again
 
         def backward(xs: tuple[CTensor, ...], dys: list[CTensor]) -> tuple[CTensor | None, ...]:
             given = [i for i, dy in enumerate(dys) if has_gradients(dy.dtype)]
-            gradient = self.gradient(given, needed)
-            dxs = iter(gradient.of_one(*xs, *[dys[i] for i in given]) if any(needed) else ())
+            gradient = self.gradient(given, needed).with_gradient()
+            dxs = iter(gradient(*xs, *[dys[i] for i in given]) if any(needed) else ())
             return tuple([next(dxs) if is_needed else None for is_needed in needed])
 
         function.defvjp(forward, backward)
