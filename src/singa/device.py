@@ -66,6 +66,9 @@ class Device:
     It begins with the seed that the thread has set, or else with the main thread's. (A compiled
     step always uses the stream of the thread that ran it first.)
 
+    Args:
+        jax_device: jax's object for the device, or a function that finds it at its first use.
+
     Attributes:
         jax_device: jax's object for the device; of a mesh, for the first one of this process.
         mesh: jax's object for the mesh; None for a single device.
@@ -92,11 +95,11 @@ class Device:
 
     def __init__(
         self,
-        find: Callable[[], jax.Device],
+        jax_device: jax.Device | Callable[[], jax.Device],
         mesh: Mesh | None = None,
         batch: tuple[str, ...] = (),
     ) -> None:
-        self._find = find
+        self._find = (lambda: jax_device) if isinstance(jax_device, jax.Device) else jax_device
         self.mesh, self.batch = mesh, batch
         self._seed = 0  # the main thread's
         self._stream = _Stream()

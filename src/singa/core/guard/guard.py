@@ -97,13 +97,12 @@ class Guard(Notes):
         local.guard = None  # reads in the block are not noted
         looked_into = [*self._parts.values(), *self._streams]
         before = {part: part.kind.contents(part.source) for part in looked_into}
-        # What has changed is doubted: nothing else is compared, as there may be many such blocks.
-        changed = {key for key in self._doubted if not self._is_as_read(key)}
+        unchanged = {key for key in self._reads if self._is_as_read(key)}
         try:
             yield
         finally:
             local.guard = self
-            for key in self._doubted - changed:
+            for key in unchanged:
                 read = self._reads[key]
                 if (owner := read.owner()) is not None and not self._is_as_read(key):
                     read.expected = as_read(owner, read.name)
