@@ -66,8 +66,6 @@ def _body(call: Call, graph: Graph, xs: Sequence[Any], flags: Sequence[bool], st
     known_inputs: list[Any] = [x if isinstance(x, np.ndarray) else None for x in xs]
     given = [i for i, x in enumerate(known_inputs) if x is None]
     likes = [_like(x) for x in [*[xs[i] for i in given], *outside]]
-    if any(is_complex(each.dtype) for each in likes):
-        raise CaptureError("complex numbers are computed otherwise")
     known: list[Any] = []
     device = call.device
 
@@ -90,6 +88,8 @@ def _body(call: Call, graph: Graph, xs: Sequence[Any], flags: Sequence[bool], st
     ]
     made = SampleFunction(function, inputs, [0] * len(graph.outputs), modes)
     ys = jax.eval_shape(made.of_one, *likes)
+    if any(is_complex(each.dtype) for each in [*likes, *ys]):
+        raise CaptureError("complex numbers have gradients that are the conjugates of jax's")
     return Body(made, outside, ys, [*known])
 
 
