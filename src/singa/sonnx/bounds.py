@@ -34,20 +34,21 @@ class Budget:
 
     Args:
         values: what the run begins with.
+        most: how many steps its loops may take together; :data:`MOST_STEPS_IN_ALL` if not given.
     """
 
-    def __init__(self, values: Mapping[str, Any]) -> None:
+    def __init__(self, values: Mapping[str, Any], most: int | None = None) -> None:
         self._values = values
-        self._steps = 0
+        self.steps_left = MOST_STEPS_IN_ALL if most is None else most
 
-    def take_step(self, node: Node) -> None:
-        """Count a step of a loop.
+    def take_step(self, node: Node, count: int = 1) -> None:
+        """Count a step of a loop, or several.
 
         Raises:
             FormatError: there are too many.
         """
-        self._steps += 1
-        if self._steps > MOST_STEPS_IN_ALL:
+        self.steps_left -= count
+        if self.steps_left < 0:
             raise FormatError(f"{node}: all loops together take over {MOST_STEPS_IN_ALL} steps")
 
     def check_result(self, node: Node, size: float) -> None:

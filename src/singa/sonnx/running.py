@@ -22,6 +22,9 @@ from singa.tape import mode
 LARGEST_KNOWN = 2**16
 """Results with more elements are computed on the device, even if they are known beforehand."""
 
+MOST_DEPTH = 3
+"""Graphs inside of so many graphs are run by jax; each is traced several times."""
+
 MOVING = {
     "Expand", "Flatten", "Gather", "Identity", "Reshape", "Slice", "Squeeze", "Tile", "Transpose",
     "Unsqueeze",
@@ -70,6 +73,7 @@ class Run:
         copies: what the runs of a model share.
         budget: of the run that this one is a part of.
         fixed_statistics: whether batch normalization uses the means and variances of the file.
+        depth: how many graphs that jax runs it is inside of.
     """
 
     def __init__(
@@ -81,10 +85,12 @@ class Run:
         copies: Copies | None = None,
         budget: Budget | None = None,
         fixed_statistics: bool = False,
+        depth: int = 0,
     ) -> None:
         self._graph, self.device = graph, device
         self.budget = Budget(values) if budget is None else budget
         self.fixed_statistics = fixed_statistics
+        self._depth = depth
         self._values = dict(values)
         self._uses = Counter(name for node in graph.nodes for name in _all_inputs(node))
         self._uses.update(each.name for each in graph.outputs)
@@ -202,8 +208,37 @@ class Run:
         values = {**self._values, **graph.initial, **dict(zip(names, inputs, strict=False))}
         return Run(
             graph, values, self.device, copies=self._copies, budget=self.budget,
-            fixed_statistics=self.fixed_statistics,
+            fixed_statistics=self.fixed_statistics, depth=self._depth,
         ).outputs()  # fmt: skip
+
+    def apart(
+        self, node: Node, graph: Graph, steps: int
+    ) -> tuple[Callable[[Sequence[Any], Sequence[Tensor]], list[Any]], list[Tensor]]:
+        """A graph inside a node as a function that holds no Tensor; see :class:`Call`."""
+        if self._depth == MOST_DEPTH:
+            raise CaptureError(f"{node}: it is inside of {MOST_DEPTH} branches and loops")
+        most = self.budget.steps_left // max(steps, 1)
+        self.budget.take_step(node, steps)
+        inputs = [each.name for each in graph.inputs]
+        names = graph.used() - graph.initial.keys() - {*inputs}
+        outer = {name: x for name, x in self._values.items() if name in names}
+        if any(isinstance(x, list) for x in outer.values()):
+            raise CaptureError(f"{node}: the graph inside of it uses a sequence")
+        outside = {name: x for name, x in outer.items() if isinstance(x, Tensor)}
+        known = {name: x for name, x in outer.items() if name not in outside}
+        known |= graph.initial
+        names_outside, device, is_fixed = [*outside], self.device, self.fixed_statistics
+        depth = self._depth + 1
+
+        def run(xs: Sequence[Any], others: Sequence[Tensor]) -> list[Any]:
+            values = known | dict(zip(names_outside, others, strict=True))
+            values |= dict(zip(inputs, xs, strict=False))
+            budget = Budget(values, most)
+            return Run(
+                graph, values, device, budget=budget, fixed_statistics=is_fixed, depth=depth
+            ).outputs()
+
+        return run, [*outside.values()]
 
 
 @dataclass(frozen=True)
@@ -246,6 +281,11 @@ class NodeCall:
     def step(self, graph: Graph, *inputs: Any) -> list[Any]:
         self._run.budget.take_step(self.node)
         return self._run.inside(graph, inputs)
+
+    def apart(
+        self, graph: Graph, steps: int
+    ) -> tuple[Callable[[Sequence[Any], Sequence[Tensor]], list[Any]], list[Tensor]]:
+        return self._run.apart(self.node, graph, steps)
 
 
 def _known(y: Any) -> Any:

@@ -116,13 +116,14 @@ class SampleFunction:
             draws = each.outside is self._stream
             given.append(jax.random.split(x, count) if draws else x)
             axes.append(0 if draws else each.axis)
-        ys = jax.vmap(self._of_one, tuple(axes), [axis or 0 for axis in self._out_axes])(*given)
+        ys = jax.vmap(self.of_one, tuple(axes), [axis or 0 for axis in self._out_axes])(*given)
         return [
             y.sum(0, dtype=wide(y.dtype)).astype(y.dtype) if axis is None else y
             for y, axis in zip(ys, self._out_axes, strict=True)
         ]
 
-    def _of_one(self, *xs: CTensor) -> list[CTensor]:
+    def of_one(self, *xs: CTensor) -> list[CTensor]:
+        """The results for one sample: arrays."""
         values = {
             each.outside: x
             for x, each in zip(xs, self._inputs, strict=True)
@@ -135,6 +136,27 @@ class SampleFunction:
                 if each.outside is None
             ]
             return [sample.read(y) for y in self._function(*arguments)]
+
+    def with_gradient(self) -> Callable[..., list[CTensor]]:
+        """:meth:`of_one` for jax's control flow: its gradient there is the tape's backward pass.
+
+        It is computed again for the gradient. It is not for complex numbers: their gradients are
+        the conjugates of jax's.
+        """
+        needed = [each.has_gradient for each in self._inputs]
+        function = jax.custom_vjp(self.of_one)
+
+        def forward(*xs: CTensor) -> tuple[list[CTensor], tuple[CTensor, ...]]:
+            return function(*xs), xs  # which has its gradient also if jax differentiates this again
+
+        def backward(xs: tuple[CTensor, ...], dys: list[CTensor]) -> tuple[CTensor | None, ...]:
+            given = [i for i, dy in enumerate(dys) if has_gradients(dy.dtype)]
+            gradient = self.gradient(given, needed).with_gradient()
+            dxs = iter(gradient(*xs, *[dys[i] for i in given]) if any(needed) else ())
+            return tuple([next(dxs) if is_needed else None for is_needed in needed])
+
+        function.defvjp(forward, backward)
+        return function
 
     def gradient(self, given: Sequence[int], needed: Sequence[bool]) -> SampleFunction:
         """The gradients of the needed inputs, as a function of all inputs and gradients of results.

@@ -1,7 +1,8 @@
 """Branches, loops, sequences and optional values.
 
 A condition that is known beforehand, or that can be looked at, decides in Python. In a compiled
-step, where it cannot, both branches of an If are computed and one is chosen. Loops are unrolled.
+step, where it cannot, branches and loops are jax's, see ``flow.py``. What does not fit there is
+computed as far as it can be: both branches of an If, of which one is chosen; loops are unrolled.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from singa.core.watching import local
 from singa.errors import CaptureError, FormatError, ShapeError
 from singa.sonnx.bounds import MOST_STEPS
 from singa.sonnx.graph import Graph
+from singa.sonnx.rules import flow
 from singa.sonnx.rules.rule import Call, rule, tensors
 
 Known = np.ndarray[Any, Any]
@@ -40,6 +42,8 @@ def _if(call: Call, condition: Any) -> tuple[Any, ...]:
     then, other = call("then_branch"), call("else_branch")
     if not _is_hidden(condition):
         return tuple(call.run(then if _truth(condition) else other))
+    if (ys := flow.branches(call, condition, then, other)) is not None:
+        return tuple(ys)
     return tuple(
         _chosen(condition, a, b) for a, b in zip(call.run(then), call.run(other), strict=True)
     )
@@ -66,6 +70,10 @@ def _loop(call: Call, most: Known | None = None, going: Any = None, *carried: An
         raise FormatError(f"Loop: {steps} steps are more than {MOST_STEPS}")
     number = 0
     condition: Any = np.array(True) if going is None else going
+    if local.capture is not None:
+        ys = flow.loop(call, steps, condition, state)
+        if ys is not None:
+            return tuple(ys)
     while (steps is None or number < steps) and _truth(condition):
         condition, *results = call.step(body, np.array(number, np.int64), condition, *state)
         state = results[: len(state)]
@@ -93,18 +101,24 @@ def _scan(call: Call, *xs: Any) -> Any:
     state, scanned = list(xs[: len(xs) - count]), [*tensors(*xs[len(xs) - count :])]
     axes = call("scan_input_axes") or [0] * count
     backwards = call("scan_input_directions") or [0] * count
+    outputs: list[list[Any]] = [[] for _ in range(len(body.outputs) - len(state))]
+    out_axes = call("scan_output_axes") or [0] * len(outputs)
+    reverse = call("scan_output_directions") or [0] * len(outputs)
+    if local.capture is not None:
+        ways_in = [*zip(axes, map(bool, backwards), strict=True)]
+        ways_out = [*zip(out_axes, map(bool, reverse), strict=True)]
+        ends = flow.scan(call, state, scanned, ways_in, ways_out)
+        if ends is not None:
+            return tuple(ends)
     rows = []
     for x, axis, is_backwards in zip(scanned, axes, backwards, strict=True):
         parts = op.unstack(x, axis)
         rows.append(parts[::-1] if is_backwards else parts)
-    outputs: list[list[Any]] = [[] for _ in range(len(body.outputs) - len(state))]
     for inputs in zip(*rows, strict=True):
         results = call.step(body, *state, *inputs)
         state = results[: len(state)]
         for found, y in zip(outputs, results[len(state) :], strict=True):
             found.append(y)
-    out_axes = call("scan_output_axes") or [0] * len(outputs)
-    reverse = call("scan_output_directions") or [0] * len(outputs)
     stacked = [
         op.stack(tensors(*(ys[::-1] if back else ys)), axis)
         for ys, axis, back in zip(outputs, out_axes, reverse, strict=True)

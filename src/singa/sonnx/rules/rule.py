@@ -57,6 +57,23 @@ class Call(Protocol):
         """The same for a step of a loop: all steps of a model's run are counted."""
         ...
 
+    def apart(
+        self, graph: Graph, steps: int
+    ) -> tuple[Callable[[Sequence[Any], Sequence[Tensor]], list[Any]], list[Tensor]]:
+        """A graph inside the node as a function that holds no Tensor, and the Tensors it uses.
+
+        Args:
+            steps: of how many steps it is one; they are counted.
+
+        Returns:
+            From the graph's inputs, and the values of those Tensors, to its outputs. And the
+            Tensors from outside of the graph.
+
+        Raises:
+            CaptureError: it uses a sequence.
+        """
+        ...
+
 
 Function = Callable[..., Any]
 
