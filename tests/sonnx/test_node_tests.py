@@ -15,6 +15,13 @@ from onnx.backend.test.case import node
 from singa import autograd
 from singa.sonnx import SONNXModel
 
+
+@pytest.fixture(autouse=True)
+def _evaluating(monkeypatch):
+    """A dropout of the file's obeys the mode, which a model that was compiled for training sets."""
+    monkeypatch.setattr(autograd, "training", False)
+
+
 EXCLUDED = {
     "test_training_dropout": "a dropout draws other numbers than NumPy's",
     "test_bernoulli": "it draws other numbers than NumPy's",
