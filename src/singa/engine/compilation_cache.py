@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-import warnings
 from pathlib import Path
 
 import jax
@@ -57,8 +56,6 @@ def keep_on_disk() -> str:
     # Most kernels of single operations compile in a few hundredths of a second, and there are many.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-    # Programs whose memory is split (see memory.py) cannot be cached; that is not an error.
-    warnings.filterwarnings("ignore", message="(?s).*Multiple temp buffer allocations found")
     return f"on ({folder})"
 
 
