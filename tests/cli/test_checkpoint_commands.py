@@ -44,7 +44,7 @@ def rewritten(path, target, **changes):
 
 def digit(path, index, inverted=False, size=80):
     """A test image as a file, larger than the model's; and its class."""
-    image = pytest.importorskip("PIL.Image")
+    image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
     digits = data.load_digits()
     pixels = np.round(digits.test_images[index, 0] * 255).astype(np.uint8)
     large = np.kron(255 - pixels if inverted else pixels, np.ones((size // 8, size // 8), np.uint8))
@@ -123,7 +123,7 @@ def test_predict(singa, trained, inverted):
 @pytest.mark.parametrize("shade", [0, 255])
 def test_a_transparent_picture_is_not_black_on_black(singa, trained, shade):
     label = digit("a.png", 0)
-    image = pytest.importorskip("PIL.Image")
+    image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
     alpha = image.open("a.png").convert("L")
     transparent = image.new("LA", alpha.size, (shade, 0))
     transparent.putalpha(alpha)

@@ -79,7 +79,7 @@ def test_lists_of_images(tmp_path):
 @pytest.mark.parametrize("kind", ["png", "jpeg", "gif", "bmp", "ppm", "tiff", "webp"])
 @pytest.mark.filterwarnings("ignore")  # Pillow's, of what it has left out
 def test_images(tmp_path, kind):
-    Image = pytest.importorskip("PIL.Image")
+    Image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
     buffer = io.BytesIO()
     Image.new("RGB", (9, 7), "red").save(buffer, kind)
     for seed in SEEDS:
@@ -89,7 +89,7 @@ def test_images(tmp_path, kind):
 
 
 def test_of_images_no_format_is_read_that_runs_programs(tmp_path):
-    pytest.importorskip("PIL.Image")
+    pytest.importorskip("PIL.Image", reason="Pillow is not installed")
     (tmp_path / "x.png").write_bytes(
         b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n"
     )
@@ -184,7 +184,7 @@ def test_checkpoints_whose_arrays_have_other_headers(tmp_path, method):
 
 
 def test_weights(tmp_path):
-    pytest.importorskip("safetensors")
+    pytest.importorskip("safetensors", reason="safetensors is not installed")
     net = layer.Linear(2)
     net(Tensor((1, 3)))
     weights.save(net, tmp_path / "x")
@@ -204,7 +204,7 @@ def test_weights(tmp_path):
 
 @pytest.mark.parametrize("dtype", ["BF16", "F8_E4M3", "F64", "C64", "BOOL"])
 def test_weights_of_types_that_numpy_lacks_or_that_do_not_fit(tmp_path, dtype):
-    pytest.importorskip("safetensors")
+    pytest.importorskip("safetensors", reason="safetensors is not installed")
     net = layer.Linear(2)
     net(Tensor((1, 3)))
     size = {"BF16": 2, "F8_E4M3": 1, "F64": 8, "C64": 8, "BOOL": 1}[dtype]

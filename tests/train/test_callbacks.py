@@ -363,7 +363,7 @@ def test_a_real_report(tmp_path):
     ],
 )
 def test_pictures(picture, pixel):
-    image = pytest.importorskip("PIL.Image")
+    image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
     folder = train.RunFolder("run")
     folder.path.mkdir()
 
@@ -386,7 +386,7 @@ def test_pictures_that_are_refused():
 
 
 def test_a_figure_of_matplotlib():
-    figure = pytest.importorskip("matplotlib.figure").Figure()
+    figure = pytest.importorskip("matplotlib.figure", reason="matplotlib is not installed").Figure()
     folder = train.RunFolder("run")
     folder.path.mkdir()
 

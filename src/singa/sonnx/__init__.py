@@ -18,7 +18,7 @@
 """
 
 try:
-    import onnx as _onnx  # noqa: F401
+    import onnx as _onnx  # noqa: F401 (only whether it is there)
 except ImportError:
     from singa.errors import DependencyError
 
