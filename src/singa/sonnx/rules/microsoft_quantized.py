@@ -100,22 +100,19 @@ _register("QLinearAveragePool", _channels_first(average_pool))
 _register("QLinearGlobalAveragePool", _channels_first(_mean))
 
 
-@rule("QLinearAdd", domain=MS, fixed=(1, 2, 4, 5, 6, 7))
-def _qlinear_add(
-    call: Call, a: Tensor, scale_a: Tensor, zero_a: Any, b: Tensor, scale_b: Tensor, zero_b: Any,
-    scale: Tensor, zero: Any = None,
-) -> Tensor:  # fmt: skip
-    total = op.add(_real(a, scale_a, zero_a), _real(b, scale_b, zero_b))
-    return _again(total, scale, zero, a.dtype)
+def _of_two(function: Callable[[Tensor, Tensor], Tensor]) -> Callable[..., Tensor]:
+    def computed(
+        call: Call, a: Tensor, scale_a: Tensor, zero_a: Any, b: Tensor, scale_b: Tensor,
+        zero_b: Any, scale: Tensor, zero: Any = None,
+    ) -> Tensor:  # fmt: skip
+        y = function(_real(a, scale_a, zero_a), _real(b, scale_b, zero_b))
+        return _again(y, scale, zero, a.dtype)
+
+    return computed
 
 
-@rule("QLinearMul", domain=MS, fixed=(1, 2, 4, 5, 6, 7))
-def _qlinear_mul(
-    call: Call, a: Tensor, scale_a: Tensor, zero_a: Any, b: Tensor, scale_b: Tensor, zero_b: Any,
-    scale: Tensor, zero: Any = None,
-) -> Tensor:  # fmt: skip
-    product = op.mul(_real(a, scale_a, zero_a), _real(b, scale_b, zero_b))
-    return _again(product, scale, zero, a.dtype)
+for _kind, _function in (("QLinearAdd", op.add), ("QLinearMul", op.mul)):
+    rule(_kind, domain=MS, fixed=(1, 2, 4, 5, 6, 7))(_of_two(_function))
 
 
 @rule("QLinearWhere", domain=MS, fixed=(2, 3, 5, 6, 7, 8))
