@@ -39,7 +39,7 @@ def parameter(data):
 @pytest.mark.parametrize("ufunc", UFUNCS, ids=lambda ufunc: ufunc.__name__)
 def test_an_elementwise_function_is_the_operation(ufunc, training):
     x = X + 1 if ufunc in ABOVE_ONE else X > 0.5 if ufunc in OF_BOOLS else X
-    other = X[::-1].copy() if ufunc is not np.matmul else X.T.copy()
+    other = x[::-1].copy() if ufunc is not np.matmul else X.T.copy()
     arrays = [x, other][: ufunc.nin]
     expected = ufunc(*arrays)
     mine = parameter(arrays[-1])
