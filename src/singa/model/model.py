@@ -253,6 +253,7 @@ class Model(Reported):
             function, given = self._measured_batch, (*measures, *args)
         blocks = vars(local)
         before = blocks.copy()
+        changed: Iterable[Tensor] = ()  # by a first step in training
         with self._lock:
             try:
                 local.training, local.precision = self.training, self.precision
@@ -261,11 +262,13 @@ class Model(Reported):
                     captures = steps.captures
                     result = steps(function, given, options, self.sequential)
                     is_new = steps.captures != captures
-                    changed = steps.last.capture.written if is_new and steps.last else ()
+                    if is_new and steps.last is not None:
+                        changed = steps.last.capture.written
                 else:
                     with Journal() as journal:
                         result = function(*given, **options)
-                        changed = tuple(journal.tensors) if self._stream is None else ()
+                        if self._stream is None:
+                            changed = tuple(journal.tensors)
                     is_new = True
             except TypeError as error:
                 self._explain(error, args, options)
