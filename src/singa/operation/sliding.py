@@ -13,7 +13,7 @@ from singa.operation.checks import Sizes
 from singa.operation.unfolding import adjoint
 from singa.operation.unfolding import unfold as windows_of
 from singa.operation.windows import counts
-from singa.tape import Operation, wide
+from singa.tape import Operation, widened
 
 __all__ = ["Fold", "Unfold", "fold", "unfold"]
 
@@ -81,7 +81,7 @@ class Unfold(_Windows):
         batch, channels, *space = self.from_shape
         take, many, _ = self.taken(tuple(space))
         kernel = self.kernel_size if len(self.kernel_size) > 1 else self.kernel_size * len(space)
-        dy = dy.astype(wide(dy.dtype)).reshape(batch, channels, *kernel, *many)
+        dy = widened(dy).reshape(batch, channels, *kernel, *many)
         return adjoint(take, self.from_shape, dy)
 
 
