@@ -1,52 +1,19 @@
-"""Devices, and each device's random stream; the data types of :mod:`singa.dtypes`."""
+"""A device, its random stream, and the settings that SINGA's devices have."""
 
 from __future__ import annotations
 
-import math
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import _GeneratorContextManager
-from functools import cache, partial
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from singa.dtypes import DTYPES as DTYPES
-from singa.dtypes import CTensor as CTensor
-from singa.dtypes import DType as DType
-from singa.dtypes import as_dtype as as_dtype
-from singa.dtypes import bfloat16 as bfloat16
-from singa.dtypes import bool_ as bool_
-from singa.dtypes import complex64 as complex64
-from singa.dtypes import complex128 as complex128
-from singa.dtypes import complex_type as complex_type
-from singa.dtypes import float16 as float16
-from singa.dtypes import float32 as float32
-from singa.dtypes import float64 as float64
-from singa.dtypes import has_gradients as has_gradients
-from singa.dtypes import int8 as int8
-from singa.dtypes import int16 as int16
-from singa.dtypes import int32 as int32
-from singa.dtypes import int64 as int64
-from singa.dtypes import is_complex as is_complex
-from singa.dtypes import is_float as is_float
-from singa.dtypes import real_type as real_type
-from singa.dtypes import uint8 as uint8
-
-# These imports set up the process before the first array is made.
-from singa.engine import compilation_cache as compilation_cache
-from singa.engine import compiler as compiler
-from singa.engine import dispatch as dispatch
-from singa.engine import gpus, native
-from singa.engine import memory as memory
+from singa.dtypes import CTensor
 from singa.errors import ArgumentError, DeviceError, DTypeError
-from singa.placement import Place, in_batches, mesh_of, put
-
-# float64 and int64 exist only in this mode. Kernels state their dtypes, so that it changes
-# nothing for other types; a test searches every operation for unintended 64-bit values.
-jax.config.update("jax_enable_x64", True)
+from singa.placement import Place, in_batches, put
 
 
 class _Stream(threading.local):
@@ -119,7 +86,7 @@ class Device:
     @property
     def name(self) -> str:
         """``cpu``, the platform and number, ``cuda:0``, or a mesh's axes: ``cpu[data=4]``."""
-        number = _number(self.jax_device)
+        number = number_of(self.jax_device)
         platform = {"gpu": "cuda"}.get(self.jax_device.platform, self.jax_device.platform)
         if self.mesh is not None:
             return f"{platform}[{', '.join(f'{n}={size}' for n, size in self.axes.items())}]"
@@ -141,7 +108,7 @@ class Device:
 
     def id(self) -> int:
         """The GPU's number; -1 for the CPU, as in SINGA."""
-        return -1 if self.jax_device.platform == "cpu" else _number(self.jax_device)
+        return -1 if self.jax_device.platform == "cpu" else number_of(self.jax_device)
 
     @property
     def seed(self) -> int:
@@ -285,12 +252,6 @@ class Device:
     def __repr__(self) -> str:
         return f"<Device {self.name}>"
 
-    def __reduce__(self) -> Any:
-        if self.mesh is None:
-            return device_named, (self.name,)
-        numbers = [place.id for place in self.mesh.devices.flat]
-        return _same_mesh, (self.axes, self.jax_device.platform, numbers, self.batch)
-
 
 def _no_graph(call: str, instead: str) -> str:
     return f"{call}: a device buffers no operations, programs belong to models; write {instead}"
@@ -300,35 +261,10 @@ timed_devices: set[Device] = set()
 """The devices whose models' steps are timed. The storeys above check it once for each step."""
 
 
-def _number(place: jax.Device) -> int:
+def number_of(place: jax.Device) -> int:
     """A device's number on this machine; jax numbers the devices of all processes."""
     number: int | None = place.local_hardware_id
     return place.id if number is None else number
-
-
-@cache
-def _gpu(number: int) -> Device:
-    """The GPU with this number on this machine, which is looked for when it is first used."""
-    return Device(partial(_find_gpu, number))
-
-
-def _find_gpu(number: int) -> jax.Device:
-    for gpu in _gpus():
-        if _number(gpu) == number:
-            return gpu
-    raise DeviceError(_no_gpu(f"GPU {number}"))
-
-
-def _first_cpu() -> jax.Device:
-    return jax.local_devices(backend="cpu")[0]
-
-
-@cache
-def _gpus() -> tuple[jax.Device, ...]:
-    try:
-        return tuple(jax.local_devices(backend="gpu"))
-    except RuntimeError:  # jax has no GPU backend here
-        return ()
 
 
 def get_default_device() -> Device:
@@ -339,73 +275,6 @@ def get_default_device() -> Device:
         <Device cpu>
     """
     return create_cpu_device()
-
-
-def get_num_opencl_platforms() -> int:
-    """How many OpenCL platforms XLA knows: none.
-
-    Example:
-        >>> device.get_num_opencl_platforms()
-        0
-    """
-    return 0
-
-
-def get_num_opencl_devices() -> int:
-    """How many OpenCL devices XLA knows: none.
-
-    Example:
-        >>> device.get_num_opencl_devices()
-        0
-    """
-    return 0
-
-
-def enable_lazy_alloc(enable: bool) -> None:
-    """Does nothing: XLA plans a program's memory before it runs.
-
-    Example:
-        >>> device.enable_lazy_alloc(True)
-    """
-
-
-def exact_convolutions() -> _GeneratorContextManager[None]:
-    """A block, or with ``@exact_convolutions()`` a function, without Winograd's algorithm.
-
-    The native kernels compute large float32 convolutions with windows of 3x3 and stride 1 by it on
-    CPUs, and their gradients: that takes about half the time, and the rounding errors are up to
-    twice as large, of filters' gradients seven times. They are relative to the largest number of
-    the 6x6 pixels that a tile of the result is computed from: results next to much larger pixels
-    have fewer digits. (If there are results beyond 2^20, NaN or infinities, all are exact.) In the
-    block each product of a pixel and a filter's number is computed on its own. A backward pass is
-    exact if its forward pass was. The block is for the calling thread; the environment variable
-    ``SINGA_WINOGRAD=0`` is for the whole process.
-
-    Example:
-        >>> x, w = Tensor((1, 64, 8, 8)), Tensor((64, 64, 3, 3))
-        >>> with device.exact_convolutions():
-        ...     y = autograd.conv2d(x, w)
-    """
-    return native.exact(True)
-
-
-def create_opencl_device() -> Device:
-    """Raises DeviceError: there is no OpenCL in XLA.
-
-    Example:
-        >>> device.create_opencl_device()
-        Traceback (most recent call last):
-            ...
-        singa.errors.DeviceError: there is no OpenCL in XLA; the CPU and NVIDIA's GPUs are there
-    """
-    raise DeviceError("there is no OpenCL in XLA; the CPU and NVIDIA's GPUs are there")
-
-
-def __getattr__(name: str) -> Device:
-    # Not made at import: processes that train together have to connect before.
-    if name == "default_device":
-        return get_default_device()
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 @cache
@@ -419,214 +288,5 @@ def create_cpu_device() -> Device:
     return Device(_first_cpu)
 
 
-def create_cuda_gpu() -> Device:
-    """The first GPU. Raises DeviceError if there is none.
-
-    Example:
-        >>> has_gpu = device.get_num_gpus() > 0
-        >>> dev = device.create_cuda_gpu() if has_gpu else device.create_cpu_device()
-    """
-    return create_cuda_gpus(1)[0]
-
-
-def create_cuda_gpu_on(id: int) -> Device:
-    """The GPU with this number. Raises DeviceError if there is none, now or at its first use.
-
-    Example:
-        >>> gpus = [device.create_cuda_gpu_on(id) for id in device.get_gpu_ids()]
-    """
-    return create_cuda_gpus_on([id])[0]
-
-
-def create_cuda_gpus(num: int) -> list[Device]:
-    """The first ``num`` GPUs. Raises DeviceError if there are fewer; ArgumentError if num < 1.
-
-    Example:
-        >>> count = device.get_num_gpus()
-        >>> gpus = device.create_cuda_gpus(count) if count else []
-    """
-    if num < 1:
-        raise ArgumentError(f"create_cuda_gpus: at least 1 GPU must be asked for, got {num}")
-    if num > get_num_gpus():
-        raise DeviceError(_no_gpu(f"{num} GPUs" if num > 1 else "a GPU"))
-    return [_gpu(_number(gpu)) for gpu in _gpus()[:num]]
-
-
-def create_cuda_gpus_on(ids: list[int]) -> list[Device]:
-    """The GPUs with these numbers. Raises DeviceError if one is missing, now or at its first use.
-
-    Example:
-        >>> gpus = device.create_cuda_gpus_on(device.get_gpu_ids())
-    """
-    if not all(map(gpus.is_expected, ids)):
-        missing = [id for id in ids if id not in get_gpu_ids()]
-        if missing:
-            raise DeviceError(_no_gpu(f"GPU {', '.join(map(str, missing))}"))
-    return [*map(_gpu, ids)]
-
-
-def _no_gpu(wanted: str) -> str:
-    ids = get_gpu_ids()
-    if ids:
-        return f"{wanted} asked for, but the GPUs here are {', '.join(map(str, ids))}"
-    return (
-        f"{wanted} asked for, but jax sees no GPU here. "
-        "With an NVIDIA GPU and driver, install the extra: pip install 'singa-xla[cuda]'"
-    )
-
-
-def create_mesh(
-    axes: Mapping[str, int],
-    devices: Sequence[Device | jax.Device] | None = None,
-    batch: str | Sequence[str] | None = "data",
-) -> Device:
-    """Several devices as one: a grid whose axes have names.
-
-    A Tensor on it is one array, of which each device has a part, or the whole. Inputs, as made by
-    ``Tensor(data=x, device=mesh)``, are split along their first axis over ``batch``, if it can be
-    divided; parameters and other states are whole on each device, until
-    :func:`singa.distributed.shard` spreads them. Where an array is changes no results, except for
-    rounding: batch normalization too sees the whole batch.
-
-    After :func:`singa.distributed.initialize` a mesh as large as all devices of all processes spans
-    them; a smaller one is of this process's devices. On one that spans processes, each of these
-    runs the same operations, and gives the same whole arrays to Tensors, of which it keeps the
-    parts of its devices. A ``DataLoader(..., shard=True, device=mesh)`` makes only these parts.
-
-    Args:
-        axes: the names and sizes of the axes: ``{"data": 4, "model": 2}`` takes 8 devices.
-        devices: these, in the order of the grid, the last axis first; all GPUs if not given, or
-            all CPU devices if there is no GPU.
-        batch: the axis, or axes, along which inputs are split; None to have them whole everywhere.
-
-    Raises:
-        ArgumentError: there are fewer devices, or names or sizes are wrong.
-
-    Example:
-        >>> mesh = device.create_mesh({"data": 1})
-        >>> Tensor((4, 2), mesh).device
-        <Device cpu[data=1]>
-    """
-    places = _for_mesh(axes) if devices is None else devices
-    mesh = mesh_of(axes, [d.jax_device if isinstance(d, Device) else d for d in places])
-    if len(mesh.local_devices) == 0:
-        raise ArgumentError("create_mesh: none of these devices is of this process")
-    names = () if batch is None else (batch,) if isinstance(batch, str) else tuple(batch)
-    for name in names:
-        if name not in axes:
-            raise ArgumentError(
-                f"create_mesh: batches are to be split along {name!r}, which is none of the axes "
-                f"{', '.join(axes)}; batch= names another one, or is None to leave them whole"
-            )
-    return _mesh_device(mesh, names)
-
-
-def _for_mesh(axes: Mapping[str, int]) -> Sequence[jax.Device]:
-    """The devices of all processes, if these are what the axes need; or else those here."""
-    here = _gpus() or jax.local_devices(backend="cpu")
-    if jax.process_count() == 1:
-        return here
-    everywhere: list[jax.Device] = jax.devices(here[0].platform)
-    sizes = [*axes.values()] if isinstance(axes, Mapping) else []
-    is_all = all(isinstance(size, int) for size in sizes) and math.prod(sizes) == len(everywhere)
-    return everywhere if is_all else here
-
-
-@cache
-def _mesh_device(mesh: Mesh, batch: tuple[str, ...]) -> Device:
-    return Device(lambda: mesh.local_devices[0], mesh, batch)
-
-
-def _same_mesh(
-    axes: dict[str, int], platform: str, numbers: list[int], batch: tuple[str, ...]
-) -> Device:
-    """A mesh that was pickled: of the devices with the same numbers."""
-    known = {place.id: place for place in jax.devices(platform)}
-    missing = [number for number in numbers if number not in known]
-    if missing:
-        raise DeviceError(
-            f"a mesh of {len(numbers)} devices was stored, and there are {len(known)} here"
-        )
-    return create_mesh(axes, [known[number] for number in numbers], batch or None)
-
-
-def device_named(name: str) -> Device:
-    """The device of that name: ``cpu``, ``cuda`` (or ``gpu``), ``cuda:N``. DeviceError if none is.
-
-    Example:
-        >>> device.device_named("cpu")
-        <Device cpu>
-    """
-    kind, _, number = name.partition(":")
-    if kind == "cpu" and number in ("", "0"):
-        return create_cpu_device()
-    if kind in ("cuda", "gpu") and (not number or number.isdigit()):
-        return create_cuda_gpu_on(int(number)) if number else create_cuda_gpu()
-    raise DeviceError(f"no device is named {name!r}; cpu, cuda or cuda:N is expected")
-
-
-def as_device(device: Device | str) -> Device:
-    """A device, or the one of that name. Raises DeviceError, and DTypeError for anything else.
-
-    Example:
-        >>> device.as_device("cpu")
-        <Device cpu>
-    """
-    if isinstance(device, str):
-        return device_named(device)
-    if not isinstance(device, Device):
-        raise DTypeError(f"a Device or the name of one is expected, such as 'cpu'; got {device!r}")
-    return device
-
-
-def get_num_gpus() -> int:
-    """How many GPUs jax sees here.
-
-    Example:
-        >>> device.get_num_gpus() == len(device.get_gpu_ids())
-        True
-    """
-    return len(_gpus())
-
-
-def get_gpu_ids() -> list[int]:
-    """The numbers of the GPUs here.
-
-    Example:
-        >>> ids = device.get_gpu_ids()
-        >>> len(ids) == device.get_num_gpus()
-        True
-    """
-    return [_number(gpu) for gpu in _gpus()]
-
-
-def get_gpu_mem_size(id: int) -> tuple[int, int]:
-    """Free and total memory of a GPU that this process may use, in bytes.
-
-    Raises:
-        DeviceError: there is no such GPU, or it does not report its memory.
-
-    Example:
-        >>> sizes = {id: device.get_gpu_mem_size(id) for id in device.get_gpu_ids()}
-    """
-    stats = create_cuda_gpu_on(id).jax_device.memory_stats()
-    if not stats:
-        raise DeviceError(f"get_gpu_mem_size: GPU {id} does not report its memory")
-    total = stats["bytes_limit"]
-    return total - stats["bytes_in_use"], total
-
-
-def device_query(id: int, verbose: bool = False) -> str:
-    """A description of a GPU, as text; with ``verbose`` its memory statistics too.
-
-    Raises:
-        DeviceError: there is no such GPU.
-
-    Example:
-        >>> texts = [device.device_query(id) for id in device.get_gpu_ids()]
-    """
-    gpu = create_cuda_gpu_on(id).jax_device
-    lines = [f"GPU {id}: {gpu.device_kind}, process {gpu.process_index}"]
-    if verbose:
-        lines += [f"  {name}: {value}" for name, value in (gpu.memory_stats() or {}).items()]
-    return "\n".join(lines)
+def _first_cpu() -> jax.Device:
+    return jax.local_devices(backend="cpu")[0]
