@@ -63,11 +63,6 @@ class _Windows(Operation):
             raise ShapeError(f"{self.name}: one to three spatial axes are needed, got {rank}")
 
 
-def _one_or_all(sizes: tuple[int, ...]) -> Sizes:
-    """One number for all axes, or one for each."""
-    return sizes if len(sizes) > 1 else sizes[0]
-
-
 class Unfold(_Windows):
     """y = the elements of each window as a column: (N, C, *space) to (N, C kernel, windows)."""
 
