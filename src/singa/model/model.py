@@ -256,7 +256,7 @@ class Model(Reported):
         changed: Iterable[Tensor] = ()  # by a first step in training
         with self._lock:
             try:
-                local.training, local.precision = self.training, self.precision
+                blocks["training"], blocks["precision"] = self.training, self.precision
                 if self.graph_mode:
                     steps = self._steps
                     captures = steps.captures
