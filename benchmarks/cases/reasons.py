@@ -44,8 +44,8 @@ _REASONS = {
     "A series, or a draw by rejection, goes on for all numbers until the last of them is done; "
     "PyTorch's and SciPy's loops end for each number.": "BetaInc DrawLogGamma GammaInc GammaIncC",
     "LAPACK is SciPy's, and its matrices are put into another order and back; PyTorch calls MKL.": (
-        "Cholesky Determinant Inverse LogDeterminant MatrixExponential OrthogonalTriangular SingularValues "
-        "Solve SolveTriangular SymmetricEigen"
+        "Cholesky Determinant Inverse LogDeterminant MatrixExponential OrthogonalTriangular "
+        "SingularValues Solve SolveTriangular SymmetricEigen"
     ),
     "XLA reads the data once for each sum in it, PyTorch's kernel once for all of them.": (
         "LayerNormalization GroupNormalization InstanceNormalization SoftMax LogSoftmax "
