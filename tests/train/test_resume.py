@@ -125,6 +125,20 @@ def test_a_schedule_that_was_assigned_is_missed():
         fresh.load_states("a.zip")
 
 
+def test_a_group_that_was_added_in_training_is_missed():
+    model, fresh, same = Line(), Line(), Line()
+    fit(model, 1)
+    model.optimizer.add_group(lambda name: name.endswith("b"), lr=0.5)
+    model.save_states("a.zip")
+    for other in (fresh, same):
+        other.compile([Tensor((8, 4))], is_train=True)
+    same.optimizer.add_group(lambda name: name.endswith("b"), lr=0.5)
+
+    with pytest.warns(CheckpointWarning, match="hyperparameters/group0/lr of 'optimizer' was left"):
+        fresh.load_states("a.zip")
+    same.load_states("a.zip")
+
+
 def test_more_epochs_into_another_file(tmp_path):
     whole, parts = Noisy(), Noisy()
     history = fit(whole, 2)

@@ -22,6 +22,8 @@ its present number. A schedule is NaN."""
 
 KIND: Kind = ((2,), float64)
 
+_ABSENT = -math.inf  # where a training begins, for a group that was added later
+
 
 class AssignedNumbers(CompiledUpdate):
     """The part of an optimizer that remembers which hyper-parameters were assigned.
@@ -101,6 +103,17 @@ class AssignedNumbers(CompiledUpdate):
         for place, schedule in self._places():
             if place not in self._beginnings:
                 self._beginnings[place] = _number(schedule)
+
+    def _note_added(self) -> None:
+        """Note that the last group was not there when the training began, if it has begun.
+
+        So a checkpoint has its numbers, and an optimizer without this group warns of them.
+        """
+        attributes = own(self)
+        if all(name in self._beginnings for name in self._hyperparameters):
+            last = len(attributes["_groups"]) - 1
+            for name in attributes["_groups"][last].schedules:
+                self._beginnings[f"group{last}/{name}"] = _ABSENT
 
     def _places(self) -> Iterator[tuple[str, DecayScheduler]]:
         """All hyper-parameters by the names of their places; nothing counts as read."""

@@ -358,6 +358,7 @@ class Optimizer(NamedState, Declared):
                 )
             schedules[name] = getattr(type(self), name).schedule(self, value)
         self._groups = (*self._groups, Group(f"{owner}.add_group", params, schedules))
+        self._note_added()
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
