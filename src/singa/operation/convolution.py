@@ -54,8 +54,8 @@ class Convolution(Filters):
                 f" and a multiple of {self.groups} outputs"
             )
         self.check_bias(b, w.shape[0])
-        reach = [gap * (size - 1) + 1 for gap, size in zip(self.dilation, w.shape[2:], strict=True)]
-        windows.counts(self, x.shape[2:], reach, self.stride, self.padding)
+        extents = windows.extents(w.shape[2:], self.dilation)
+        windows.counts(self, x.shape[2:], extents, self.stride, self.padding)
 
 
 class Convolution2d(Convolution):

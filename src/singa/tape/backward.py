@@ -65,7 +65,7 @@ def backward(
 def pairs(
     y: Tensor, dy: Tensor | ArrayLike | None = None, create_graph: bool = False
 ) -> list[tuple[Tensor, Tensor]]:
-    """The pairs that :func:`backward` yields, faster: nobody looks between two of them."""
+    """The pairs that :func:`backward` yields, faster: the caller gets them all at once."""
     if create_graph:
         return [*backward(y, dy, create_graph)]
     return [*_walk(y, _initial_gradient("backward", y, dy).data, _computed, at_once=True)]
@@ -396,7 +396,7 @@ class _Pass(Generic[G]):
 
 
 def _may_be_programs(device: Device) -> bool:
-    """Whether several backwards may be one program: nobody looks, and it runs now, on one CPU."""
+    """Whether several backwards may be one program: without hooks, eagerly, on one CPU."""
     is_seen = hooks.of_gradients or hooks.backward or local.capture is not None or local.singly
     return not is_seen and device.mesh is None and device.jax_device.platform == "cpu"
 

@@ -28,7 +28,7 @@ from singa.tape.operation import Operation
 from singa.tape.precision import wide
 
 _ALONE = {"segment": None, "calls": None, "anomaly": False, "follows": False}
-"""What else differs in a function that is mapped: nobody looks into it."""
+"""What else is off in a function that is mapped: its operations are not seen from outside."""
 
 
 @dataclass(frozen=True)
