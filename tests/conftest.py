@@ -78,6 +78,7 @@ mlir.make_ir_context = _shared_ir_context
 QUICK = 3
 """So many tests of each module run with --quick."""
 
+from singa import tape  # noqa: E402 (after the flags)
 from singa.engine import memory  # noqa: E402 (after the flags)
 from singa.tape.kernel import table  # noqa: E402 (after the flags)
 
@@ -199,3 +200,11 @@ def many_kernels():
     table.least = table.limit = 1000
     yield
     table.least, table.limit = before
+
+
+@pytest.fixture
+def recording():
+    """autograd.training is on."""
+    tape.mode.training = True
+    yield
+    tape.mode.training = False

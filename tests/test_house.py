@@ -153,6 +153,18 @@ def test_what_tensors_do_that_is_recorded_is_as_it_is_declared():
             ], name
 
 
+@pytest.mark.parametrize(
+    "init", sorted(SOURCE.rglob("__init__.py")), ids=lambda path: str(path.relative_to(SOURCE))
+)
+def test_a_folder_that_says_what_its_files_are_names_all_of_them(init):
+    doc = ast.get_docstring(ast.parse(init.read_text(encoding="utf-8"))) or ""
+    if "\n- ``" in doc:
+        named = set(re.findall(r"``(\w+)(?:\.py|/)``", doc))
+        files = {path.stem for path in init.parent.glob("*.py")} - {"__init__"}
+        folders = {path.name for path in init.parent.iterdir() if path.is_dir()} - {"__pycache__"}
+        assert files <= named <= files | folders
+
+
 def test_the_faces_of_formats_are_where_they_were():
     from singa.checkpoint import Reader
     from singa.weights import load

@@ -19,12 +19,7 @@ SIGNED = np.concatenate([SIZES, -SIZES[1:], [NAN]])
 SHARES = np.array([0, 1e-20, 1e-7, 1e-3, 0.1, 0.3, 0.5, 0.8, 0.99, 0.999, 1])
 AROUND = np.concatenate([SHARES, -SHARES[1:], [1.5, NAN]])
 
-
-@pytest.fixture(autouse=True)
-def _recording():
-    autograd.training = True
-    yield
-    autograd.training = False
+pytestmark = pytest.mark.usefixtures("recording")
 
 
 def gauss(x):

@@ -9,13 +9,6 @@ from singa.graph import Steps
 from singa.tensor import Tensor
 
 
-@pytest.fixture
-def recording():
-    autograd.training = True
-    yield
-    autograd.training = False
-
-
 def ones(*shape):
     return Tensor(data=np.ones(shape, np.float32))
 

@@ -28,12 +28,7 @@ EAGERLY = [
     "where", "angle", "frames",
 ]  # fmt: skip
 
-
-@pytest.fixture(autouse=True)
-def _recording():
-    autograd.training = True
-    yield
-    autograd.training = False
+pytestmark = pytest.mark.usefixtures("recording")
 
 
 def inputs(row):

@@ -10,12 +10,7 @@ from catalogue.tensors import param
 from singa import autograd
 from singa.tensor import Tensor
 
-
-@pytest.fixture(autouse=True)
-def _recording():
-    autograd.training = True
-    yield
-    autograd.training = False
+pytestmark = pytest.mark.usefixtures("recording")
 
 
 def weighted(y, dy, *xs):

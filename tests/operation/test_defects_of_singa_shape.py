@@ -15,12 +15,7 @@ from singa.errors import CaptureError, ShapeError
 from singa.graph import Capture, Steps
 from singa.tensor import Tensor
 
-
-@pytest.fixture(autouse=True)
-def _recording():
-    autograd.training = True
-    yield
-    autograd.training = False
+pytestmark = pytest.mark.usefixtures("recording")
 
 
 def param(*shape, dtype=np.float32):

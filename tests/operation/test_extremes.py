@@ -14,12 +14,7 @@ as_for_users = pytest.mark.usefixtures("optimized_once")
 
 INF, NAN = np.inf, np.nan
 
-
-@pytest.fixture(autouse=True)
-def _recording():
-    autograd.training = True
-    yield
-    autograd.training = False
+pytestmark = pytest.mark.usefixtures("recording")
 
 
 @as_for_users

@@ -17,12 +17,7 @@ as_for_users = pytest.mark.usefixtures("optimized_once")
 INF, NAN = np.inf, np.nan
 EDGES = np.array([0.0, -0.0, 1e-37, -1e-37, 1.0, -1.0, 1e38, -1e38, INF, -INF, NAN], np.float32)
 
-
-@pytest.fixture(autouse=True)
-def _recording():
-    autograd.training = True
-    yield
-    autograd.training = False
+pytestmark = pytest.mark.usefixtures("recording")
 
 
 def half_away(x):

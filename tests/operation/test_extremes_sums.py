@@ -23,12 +23,7 @@ INF, NAN = np.inf, np.nan
 HALVES = (np.float16, bfloat16)
 floats = st.floats(-4, 4, width=32)
 
-
-@pytest.fixture(autouse=True)
-def _recording():
-    autograd.training = True
-    yield
-    autograd.training = False
+pytestmark = pytest.mark.usefixtures("recording")
 
 
 def close(found, expected, dtype):

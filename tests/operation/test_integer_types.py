@@ -15,12 +15,7 @@ TYPES = (np.int8, np.uint8, np.int16, np.int64)
 # Axes that are longer than what the type can hold, or shorter. Each pair is compiled.
 SIZES = ((np.int8, 200), (np.uint8, 300), (np.int16, 200), (np.int64, 200))
 
-
-@pytest.fixture(autouse=True)
-def _recording():
-    autograd.training = True
-    yield
-    autograd.training = False
+pytestmark = pytest.mark.usefixtures("recording")
 
 
 def ints(values, dtype):

@@ -13,12 +13,7 @@ from singa.tensor import Tensor
 
 NAN = np.nan
 
-
-@pytest.fixture(autouse=True)
-def _recording():
-    autograd.training = True
-    yield
-    autograd.training = False
+pytestmark = pytest.mark.usefixtures("recording")
 
 
 def test_extremes_of_one_place_share_the_gradient_and_pass_nan_on():

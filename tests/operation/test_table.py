@@ -19,7 +19,7 @@ from singa.device import DTYPES, real_type
 from singa.graph import Capture, Steps
 from singa.tensor import Tensor
 
-pytestmark = pytest.mark.row_by_row("name")
+pytestmark = [pytest.mark.row_by_row("name"), pytest.mark.usefixtures("recording")]
 every_row = pytest.mark.parametrize("name", TABLE)
 compiled_rows = pytest.mark.parametrize("name", [n for n, r in TABLE.items() if r.op.traceable])
 ROWS_OF = {row.op: [n for n, r in TABLE.items() if r.op is row.op] for row in TABLE.values()}
@@ -43,13 +43,6 @@ TWICE_EAGERLY = TWICE[::40]
 The formulas are the same. That each operation's kernels pass on what they store is tested with the
 first derivatives, and what differentiates their backward passes is the same for all.
 """
-
-
-@pytest.fixture(autouse=True)
-def _recording():
-    autograd.training = True
-    yield
-    autograd.training = False
 
 
 def inputs(row, dtype):

@@ -15,12 +15,7 @@ from singa.tensor import Tensor
 
 RNG = np.random.default_rng(0)
 
-
-@pytest.fixture(autouse=True)
-def _in_training():
-    autograd.training = True
-    yield
-    autograd.training = False
+pytestmark = pytest.mark.usefixtures("recording")
 
 
 def floats(*shape):

@@ -14,12 +14,7 @@ from singa import autograd, device
 from singa.errors import DeviceError, DTypeError, GradientError, ShapeError
 from singa.tensor import Tensor
 
-
-@pytest.fixture(autouse=True)
-def _recording():
-    autograd.training = True
-    yield
-    autograd.training = False
+pytestmark = pytest.mark.usefixtures("recording")
 
 
 def param(*values):

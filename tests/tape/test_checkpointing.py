@@ -69,13 +69,6 @@ def parameter(*shape):
     return Tensor(data=np.random.default_rng(1).standard_normal(shape), stores_grad=True)
 
 
-@pytest.fixture
-def recording():
-    autograd.training = True
-    yield
-    autograd.training = False
-
-
 @pytest.mark.usefixtures("recording")
 class TestEagerly:
     def test_the_function_runs_once_and_its_operations_twice(self):

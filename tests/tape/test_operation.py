@@ -8,12 +8,7 @@ from singa import autograd
 from singa.errors import ArgumentError, CaptureError, DTypeError, GradientError
 from singa.tensor import Tensor
 
-
-@pytest.fixture(autouse=True)
-def _recording():
-    autograd.training = True
-    yield
-    autograd.training = False
+pytestmark = pytest.mark.usefixtures("recording")
 
 
 def param(*values):

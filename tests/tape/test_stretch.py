@@ -28,7 +28,9 @@ def at_once(monkeypatch):
 
 
 def programs():
-    return [kernel for kernel in table.kernels.values() if isinstance(kernel, stretch.Program)]
+    return [
+        kernel for kernel in table.kernels.values() if isinstance(kernel, stretch.StretchKernel)
+    ]
 
 
 def same(found, expected):

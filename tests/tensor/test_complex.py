@@ -15,13 +15,6 @@ from singa.tensor import Tensor
 Z = np.array([1 + 2j, -0.5j], np.complex64)
 
 
-@pytest.fixture
-def recording():
-    autograd.training = True
-    yield
-    autograd.training = False
-
-
 def test_they_are_made_and_read():
     t = Tensor(data=Z)
     assert t.dtype == tensor.complex64

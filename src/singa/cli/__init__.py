@@ -1,7 +1,7 @@
 """The command line: a file of ``singa.cli`` for each command.
 
-- ``app.py``: their common parts.
-- ``task.py``: the description in a checkpoint, so that ``evaluate`` and ``predict`` need no more.
+Their common parts are in ``app.py``; ``task.py`` has the description in a checkpoint, so that
+``evaluate`` and ``predict`` need no more.
 """
 
 from __future__ import annotations

@@ -90,7 +90,7 @@ standard_laplace = _standard("standard_laplace", jax.random.laplace)
 
 @_kernel
 def trials(key: CTensor, p: CTensor, *, shape: tuple[int, ...], dtype: DType) -> CTensor:
-    """1 with the probability ``p``, else 0; NaN if it is no probability."""
+    """1 with the probability ``p``, else 0; NaN if ``p`` is not between 0 and 1."""
     hits = jax.random.bernoulli(key, p.astype(jnp.float32), shape)
     return jnp.where((p >= 0) & (p <= 1), hits, jnp.nan).astype(dtype)
 

@@ -22,7 +22,7 @@ def again(x: Array) -> Array:
     return jax.lax.optimization_barrier(x)
 
 
-def apart(function: Callable[..., Any], *xs: Array) -> Any:
+def unfused(function: Callable[..., Any], *xs: Array) -> Any:
     """``function(*xs)``, with inputs and outputs that are really computed and kept in memory.
 
     XLA fuses a producer into its consumer by computing it again for each read of the consumer. If

@@ -4,6 +4,7 @@
 - ``sharded.py``: the same in parts, each written by the process whose devices hold it.
 - ``kinds.py``: what both have: arrays by name, each of a known kind, shape and type.
 - ``weights.py``: weights for other people and libraries.
+- ``table.py``: columns of numbers, as a training writes them.
 - ``files.py``: writing a file completely or not at all.
 - ``background.py``: writing files while the program goes on.
 - ``process.py``: whether the process that has written something is still there.

@@ -294,11 +294,10 @@ def _places(layer: Layer, style: str) -> Iterator[tuple[Tensor, _Place]]:
 
 
 def _in_pytorch(layer: Layer, name: str) -> tuple[str, bool]:
-    for kind, names in _PYTORCH.items():
-        if isinstance(layer, kind):
-            for pattern, there in names.items():
-                if fnmatchcase(name, pattern):
-                    return there.removesuffix(".T").replace("*", name), there.endswith(".T")
+    tables = [names for kind, names in _PYTORCH.items() if isinstance(layer, kind)]
+    for pattern, there in (row for names in tables for row in names.items()):
+        if fnmatchcase(name, pattern):
+            return there.removesuffix(".T").replace("*", name), there.endswith(".T")
     return name, False
 
 

@@ -92,7 +92,8 @@ class Model(Reported):
 
         Args:
             inputs: Tensors with the shapes and types of ``forward``'s inputs; any values.
-            is_train: see :meth:`train`.
+            is_train: whether the model is in training afterwards, as after :meth:`train`, or not,
+                as after :meth:`eval`. Both set ``autograd.training`` too, for the whole process.
             use_graph, sequential: see :meth:`graph`.
             precision: ``"bfloat16"`` or ``"float16"`` for mixed precision, see
                 :func:`singa.autograd.mixed_precision`. The parameters stay float32. On CPUs that
@@ -152,7 +153,10 @@ class Model(Reported):
         raise NotImplementedError(f"{type(self).__name__} has no train_one_batch")
 
     def train(self, mode: bool = True) -> None:
-        """Make calls run ``train_one_batch``, and turn ``autograd.training`` on."""
+        """Make calls run ``train_one_batch``, and turn ``autograd.training`` on, as in SINGA.
+
+        ``autograd.training`` is for the whole process: it holds for what is outside of models too.
+        """
         self.training = bool(mode)
         tape.mode.training = bool(mode)
 

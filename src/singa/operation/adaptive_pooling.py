@@ -11,7 +11,7 @@ import numpy as np
 
 from singa.core.tensor import Tensor
 from singa.device import CTensor
-from singa.engine.fusion import apart
+from singa.engine.fusion import unfused
 from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks
 from singa.operation.checks import Sizes
@@ -44,7 +44,7 @@ class _AdaptivePooling(Operation):
             raise ShapeError(f"{self.name}: there is nothing to pool in shape {x.shape}")
         self.stages = [self.stage(x)]
         for axis, count in enumerate(self.size, 2):
-            x = apart(partial(self.pooled, axis=axis, count=count), x)
+            x = unfused(partial(self.pooled, axis=axis, count=count), x)
             self.stages.append(self.stage(x))
         return x
 
@@ -52,7 +52,7 @@ class _AdaptivePooling(Operation):
         dy = widened(dy)
         for axis in reversed(range(2, 2 + len(self.size))):
             x, y = self.stages[axis - 2 : axis]
-            dy = apart(partial(self.pooled_gradient, axis=axis, x=x, y=y), dy)
+            dy = unfused(partial(self.pooled_gradient, axis=axis, x=x, y=y), dy)
         return dy
 
     def pooled(self, x: CTensor, axis: int, count: int) -> CTensor:
@@ -98,7 +98,7 @@ class AdaptiveMaxPooling(_AdaptivePooling):
     def pooled_gradient(self, dy: CTensor, axis: int, x: CTensor, y: CTensor) -> CTensor:
         inside, seen = _windows(x, axis, *_ends(x.shape[axis], y.shape[axis]))
         largest = inside & (seen == jnp.expand_dims(y, axis + 1))
-        share = apart(jnp.divide, dy, largest.sum(axis + 1, dtype=dy.dtype))
+        share = unfused(jnp.divide, dy, largest.sum(axis + 1, dtype=dy.dtype))
         ends = _ends(y.shape[axis], x.shape[axis])
         inside, of_each = _windows(share, axis, *ends)
         largest = inside & (_windows(y, axis, *ends)[1] == jnp.expand_dims(x, axis + 1))

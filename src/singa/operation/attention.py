@@ -195,7 +195,7 @@ def scaled_dot_product_attention(
     Raises:
         ShapeError: shapes do not fit together.
         DTypeError: a mask is neither of bools nor of floats.
-        ArgumentError: ``dropout`` is no probability.
+        ArgumentError: ``dropout`` is not between 0 and 1.
 
     Example:
         >>> q, k, v = Tensor((2, 4)), Tensor((2, 4)), Tensor(data=[[1.0], [3.0]])

@@ -132,7 +132,7 @@ def ids(
 ) -> None:
     """Integers ``x`` are ids from 0 to ``count - 1``: eagerly, and under ``detect_anomaly``.
 
-    In other compiled steps nobody looks at their values; what is computed of a wrong id is NaN.
+    In other compiled steps values are not checked; what is computed of a wrong id is NaN.
 
     Args:
         operation: whose input they are.
@@ -167,7 +167,7 @@ def ids(
 def values(name: str, words: str, holds: Callable[..., Any], *xs: TensorLike) -> None:
     """Raise unless values are as they should be: eagerly, and under ``detect_anomaly``.
 
-    In other compiled steps nobody looks at the values of Tensors.
+    In other compiled steps the values of Tensors are not checked.
 
     Args:
         name: of the function, for the message.

@@ -13,6 +13,7 @@ from singa.device import CTensor
 from singa.engine.fusion import again
 from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks
+from singa.operation.inputs import given
 from singa.operation.loss import LEAST_LOG, Loss, least
 
 __all__ = [
@@ -252,7 +253,8 @@ def softmax_cross_entropy(
         >>> autograd.softmax_cross_entropy(logits, Tensor(data=[1]))
         Tensor(0.2877, shape=(), dtype=float32, device=cpu)
     """
-    return _of_classes(SoftMaxCrossEntropy(ignore_index, label_smoothing, reduction), x, t, weight)
+    operation = SoftMaxCrossEntropy(ignore_index, label_smoothing, reduction)
+    return operation(x, t, *given(weight))[0]
 
 
 def cross_entropy(
@@ -275,7 +277,8 @@ def cross_entropy(
         >>> autograd.cross_entropy(x, Tensor(data=[0, 0]))
         Tensor(1.0397, shape=(), dtype=float32, device=cpu)
     """
-    return _of_classes(CrossEntropy(ignore_index, label_smoothing, reduction), x, t, weight)
+    operation = CrossEntropy(ignore_index, label_smoothing, reduction)
+    return operation(x, t, *given(weight))[0]
 
 
 def nll_loss(
@@ -298,15 +301,8 @@ def nll_loss(
         >>> autograd.nll_loss(log_p, Tensor(data=[0, 0]))
         Tensor(0.625, shape=(), dtype=float32, device=cpu)
     """
-    return _of_classes(
-        NegativeLogLikelihood(ignore_index, label_smoothing, reduction), x, t, weight
-    )
-
-
-def _of_classes(
-    operation: NegativeLogLikelihood, x: Tensor, t: Tensor, weight: Tensor | None
-) -> Tensor:
-    return operation(x, t)[0] if weight is None else operation(x, t, weight)[0]
+    operation = NegativeLogLikelihood(ignore_index, label_smoothing, reduction)
+    return operation(x, t, *given(weight))[0]
 
 
 def check_class_ids(operation: Loss, *xs: Tensor, ignored: int | None = None) -> None:

@@ -13,9 +13,9 @@ from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks, windows
 from singa.operation.checks import Sizes
 from singa.operation.filters import Filters
+from singa.operation.inputs import given
 from singa.operation.joining import pad
 from singa.operation.windows import LETTERS, Padding, as_padding, named_padding, same_padding
-from singa.tape import Operation
 
 __all__ = [
     "Convolution", "Convolution2d", "ConvolutionTranspose", "conv1d", "conv2d", "conv3d",
@@ -54,8 +54,8 @@ class Convolution(Filters):
                 f" and a multiple of {self.groups} outputs"
             )
         self.check_bias(b, w.shape[0])
-        reach = [gap * (size - 1) + 1 for gap, size in zip(self.dilation, w.shape[2:], strict=True)]
-        windows.counts(self, x.shape[2:], reach, self.stride, self.padding)
+        extents = windows.extents(w.shape[2:], self.dilation)
+        windows.counts(self, x.shape[2:], extents, self.stride, self.padding)
 
 
 class Convolution2d(Convolution):
@@ -131,11 +131,10 @@ def conv1d(
         >>> autograd.conv1d(Tensor(data=[[[1.0, 2.0, 5.0]]]), Tensor(data=[[[-1.0, 1.0]]]))
         Tensor([[[1., 3.]]], shape=(1, 1, 2), dtype=float32, device=cpu)
     """
-    padding = _pads("conv1d", x, W, stride, padding, dilation)
-    arguments = _arguments("conv1d", 1, stride, padding, dilation, groups)
-    if padding_mode != "zeros":
-        x, arguments = _padded("conv1d", x, arguments, padding_mode)
-    return _call(Convolution(*arguments), x, W, b)
+    pads = _pads("conv1d", x, W, stride, padding, dilation)
+    arguments = _arguments("conv1d", 1, stride, pads, dilation, groups)
+    x, arguments = _padded("conv1d", x, arguments, padding_mode)
+    return Convolution(*arguments)(x, W, *given(b))[0]
 
 
 def conv2d(
@@ -164,11 +163,10 @@ def conv2d(
         >>> autograd.conv2d(x, W, stride=2, padding=1).shape
         (1, 16, 4, 4)
     """
-    padding = _pads("conv2d", x, W, stride, padding, dilation)
-    arguments = _arguments("conv2d", 2, stride, padding, dilation, groups)
-    if padding_mode != "zeros":
-        x, arguments = _padded("conv2d", x, arguments, padding_mode)
-    return _call(Convolution2d(*arguments), x, W, b)
+    pads = _pads("conv2d", x, W, stride, padding, dilation)
+    arguments = _arguments("conv2d", 2, stride, pads, dilation, groups)
+    x, arguments = _padded("conv2d", x, arguments, padding_mode)
+    return Convolution2d(*arguments)(x, W, *given(b))[0]
 
 
 def conv3d(
@@ -184,11 +182,10 @@ def conv3d(
         >>> autograd.conv3d(Tensor((1, 1, 4, 4, 4)), Tensor((2, 1, 3, 3, 3))).shape
         (1, 2, 2, 2, 2)
     """
-    padding = _pads("conv3d", x, W, stride, padding, dilation)
-    arguments = _arguments("conv3d", 3, stride, padding, dilation, groups)
-    if padding_mode != "zeros":
-        x, arguments = _padded("conv3d", x, arguments, padding_mode)
-    return _call(Convolution(*arguments), x, W, b)
+    pads = _pads("conv3d", x, W, stride, padding, dilation)
+    arguments = _arguments("conv3d", 3, stride, pads, dilation, groups)
+    x, arguments = _padded("conv3d", x, arguments, padding_mode)
+    return Convolution(*arguments)(x, W, *given(b))[0]
 
 
 def conv_transpose(
@@ -226,7 +223,7 @@ def conv_transpose(
         )
     arguments = _arguments("conv_transpose", rank, stride, padding, dilation, groups)
     more = checks.each("conv_transpose: output_padding", output_padding, rank, 0)
-    return _call(ConvolutionTranspose(*arguments, more), x, W, b)
+    return ConvolutionTranspose(*arguments, more)(x, W, *given(b))[0]
 
 
 def _pads(
@@ -255,15 +252,16 @@ def checked_padding_mode(name: str, mode: str) -> str:
 
 
 def _padded(name: str, x: Tensor, arguments: _Arguments, mode: str) -> tuple[Tensor, _Arguments]:
-    """The input with its padding, and arguments without padding."""
-    stride, padding, *others = arguments
-    wanted = _MODES[checked_padding_mode(name, mode)]
+    """The input with its padding, and arguments without padding; unless it is of zeros."""
+    if checked_padding_mode(name, mode) == "zeros":
+        return x, arguments
+    stride, padding, dilation, groups = arguments
     # An input with other axes is refused by the convolution.
     if x.ndim() != len(stride) + 2 or not any(map(sum, padding)):
         return x, arguments
     ends = [(0, 0), (0, 0), *padding]
     pads = [before for before, _ in ends] + [after for _, after in ends]
-    return pad(x, wanted, pads), (stride, ((0, 0),) * len(stride), *others)  # type: ignore[return-value]
+    return pad(x, _MODES[mode], pads), (stride, ((0, 0),) * len(stride), dilation, groups)
 
 
 def _arguments(
@@ -277,7 +275,3 @@ def _arguments(
         checks.each(f"{name}: dilation", dilation, rank, 1),
         int(groups),
     )
-
-
-def _call(operation: Operation, x: Tensor, W: Tensor, b: Tensor | None) -> Tensor:
-    return operation(x, W)[0] if b is None else operation(x, W, b)[0]

@@ -9,6 +9,7 @@ from singa.device import CTensor
 from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks
 from singa.operation.elementwise import add, mul
+from singa.operation.inputs import given
 from singa.operation.products import as_rows, of_integers, product
 from singa.operation.shaping import reshape
 from singa.tape import Operation
@@ -287,7 +288,7 @@ def gemm(
         >>> autograd.gemm(A, B, alpha=0.5, transB=True)
         Tensor([[5.5]], shape=(1, 1), dtype=float32, device=cpu)
     """
-    return Gemm(alpha, beta, transA, transB)(*((A, B) if C is None else (A, B, C)))[0]
+    return Gemm(alpha, beta, transA, transB)(A, B, *given(C))[0]
 
 
 def einsum(equation: str, *xs: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from singa.device import CTensor
 from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks
 from singa.operation.class_loss import check_class_ids
+from singa.operation.inputs import given
 from singa.operation.loss import Loss, check
 from singa.operation.vectorized import softplus
 
@@ -221,5 +222,4 @@ def multi_margin_loss(
         >>> autograd.multi_margin_loss(Tensor(data=[[1.0, 0.5]]), Tensor(data=[0]))
         Tensor(0.25, shape=(), dtype=float32, device=cpu)
     """
-    operation = MultiMargin(p, margin, reduction)
-    return operation(x, t)[0] if weight is None else operation(x, t, weight)[0]
+    return MultiMargin(p, margin, reduction)(x, t, *given(weight))[0]

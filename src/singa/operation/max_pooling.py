@@ -11,7 +11,7 @@ import numpy as np
 from singa.core.tensor import Tensor
 from singa.device import CTensor
 from singa.engine import native
-from singa.engine.fusion import apart
+from singa.engine.fusion import unfused
 from singa.engine.native import pooling as kernels
 from singa.errors import ShapeError
 from singa.operation import checks
@@ -51,7 +51,7 @@ class MaxPooling(Pooling):
         if self.has_kernel(x) and math.prod(self.window) <= 256:
             y, self.place = native.run(partial(kernels.maximum, window=self.kind), self.largest, x)
         else:
-            y, self.place = apart(self.largest, x)
+            y, self.place = unfused(self.largest, x)
         return (y, self.indices()) if self.return_indices else y
 
     def indices(self) -> CTensor:
@@ -70,7 +70,7 @@ class MaxPooling(Pooling):
         if self.has_kernel(dy) and self.place.dtype == np.uint8:
             kernel = partial(kernels.maximum_gradient, x=self.from_shape, window=self.kind)
             return native.run(kernel, self.spread, dy, self.place)
-        return apart(self.spread, dy, self.place)
+        return unfused(self.spread, dy, self.place)
 
     def largest(self, x: CTensor) -> tuple[CTensor, CTensor]:
         """The largest of each row of a window, then the largest of those; and their indices."""
@@ -261,6 +261,6 @@ def _largest(
 ) -> Tensor | tuple[Tensor, Tensor]:
     kernel_size, stride, padding, dilation = windows
     window, steps, pads = arguments(name, int(name[-2]), kernel_size, stride, padding)
-    apart = checks.each(f"{name}: dilation", dilation, len(window), 1)
-    found = kind(window, steps, pads, ceil_mode, apart, return_indices)(x)
+    gaps = checks.each(f"{name}: dilation", dilation, len(window), 1)
+    found = kind(window, steps, pads, ceil_mode, gaps, return_indices)(x)
     return (found[0], found[1]) if return_indices else found[0]

@@ -12,6 +12,7 @@ from singa.core.tensor import Tensor
 from singa.device import CTensor
 from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks
+from singa.operation.inputs import given
 from singa.operation.numerics import direction
 from singa.operation.reduction import Norm
 from singa.tape import Operation, widened
@@ -190,7 +191,7 @@ def layer_norm(
         Tensor([[-1.,  1.],
                 [-1.,  1.]], shape=(2, 2), dtype=float32, device=cpu)
     """
-    return _normalized(LayerNormalization(epsilon), x, scale, bias)
+    return LayerNormalization(epsilon)(x, scale, *given(bias))[0]
 
 
 def group_norm(
@@ -208,7 +209,7 @@ def group_norm(
         >>> autograd.group_norm(Tensor(data=[[1.0, 3.0, 2.0, 6.0]]), 2, tensor.ones(4))
         Tensor([[-1.,  1., -1.,  1.]], shape=(1, 4), dtype=float32, device=cpu)
     """
-    return _normalized(GroupNormalization(groups, epsilon), x, scale, bias)
+    return GroupNormalization(groups, epsilon)(x, scale, *given(bias))[0]
 
 
 def instance_norm(
@@ -226,7 +227,7 @@ def instance_norm(
         Tensor([[[-1.,  1.],
                  [-1.,  1.]]], shape=(1, 2, 2), dtype=float32, device=cpu)
     """
-    return _normalized(InstanceNormalization(epsilon), x, scale, bias)
+    return InstanceNormalization(epsilon)(x, scale, *given(bias))[0]
 
 
 def rms_norm(x: Tensor, scale: Tensor, bias: Tensor | None = None, epsilon: float = 1e-5) -> Tensor:
@@ -241,7 +242,7 @@ def rms_norm(x: Tensor, scale: Tensor, bias: Tensor | None = None, epsilon: floa
         >>> autograd.rms_norm(Tensor(data=[[1.0, 7.0]]), tensor.ones(2))
         Tensor([[0.2, 1.4]], shape=(1, 2), dtype=float32, device=cpu)
     """
-    return _normalized(RMSNormalization(epsilon), x, scale, bias)
+    return RMSNormalization(epsilon)(x, scale, *given(bias))[0]
 
 
 def clip_by_norm(x: Tensor, most: float, axis: Axes = None) -> Tensor:
@@ -261,7 +262,3 @@ def clip_by_norm(x: Tensor, most: float, axis: Axes = None) -> Tensor:
                 [0.6, 0.8]], shape=(2, 2), dtype=float32, device=cpu)
     """
     return ClipByNorm(most, axis)(x)[0]
-
-
-def _normalized(operation: Operation, x: Tensor, scale: Tensor, bias: Tensor | None) -> Tensor:
-    return operation(x, scale)[0] if bias is None else operation(x, scale, bias)[0]

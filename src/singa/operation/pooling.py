@@ -70,17 +70,17 @@ class Pooling(Operation):
         checks.rank(self, "the input", x, 2 + rank, f"(N, C, {LETTERS[rank]})")
         checks.float_input(self, "the input", x)
         self.from_shape = x.shape
-        reach = [(size - 1) * by + 1 for size, by in zip(self.window, self.dilation, strict=True)]
+        extents = windows.extents(self.window, self.dilation)
         pads = []
         for i, (before, after) in enumerate(self.padding):
             size, stride = x.shape[2 + i], self.stride[i]
-            more = (reach[i] - size - before - after) % stride if self.ceil_mode else 0
+            more = (extents[i] - size - before - after) % stride if self.ceil_mode else 0
             # The last window must begin in the image, or in the padding before it.
-            if more and size + before + after + more - reach[i] >= size + before:
+            if more and size + before + after + more - extents[i] >= size + before:
                 more = 0
             pads.append((before, after + more))
         self.pads = tuple(pads)
-        found = windows.counts(self, x.shape[2:], reach, self.stride, self.pads)
+        found = windows.counts(self, x.shape[2:], extents, self.stride, self.pads)
         for i, count in enumerate(found):
             if self.dilation[i] > 1:
                 self.expect_elements(i, count, x.shape[2 + i])

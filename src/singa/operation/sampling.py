@@ -8,7 +8,7 @@ import numpy as np
 
 from singa.core.tensor import Tensor
 from singa.device import CTensor
-from singa.engine.fusion import apart
+from singa.engine.fusion import unfused
 from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks
 from singa.tape import Operation
@@ -59,8 +59,8 @@ class GridSample(Operation):
         column = self.place(grid[..., 0], width)
         row = self.place(grid[..., 1], height)
         # Copied into this order before and after; otherwise XLA gathers in the order of the result.
-        pixels = apart(lambda x: jnp.moveaxis(x, 1, -1), x)
-        return jnp.moveaxis(apart(self.sampled, pixels, row, column), -1, 1)
+        pixels = unfused(lambda x: jnp.moveaxis(x, 1, -1), x)
+        return jnp.moveaxis(unfused(self.sampled, pixels, row, column), -1, 1)
 
     def sampled(self, pixels: CTensor, row: CTensor, column: CTensor) -> CTensor:
         """The values at these places, of images (N, H, W, C)."""
@@ -106,7 +106,7 @@ class GridSample(Operation):
             return inside.astype(pixels.dtype), (batch * height + rows) * width + columns
 
         # Once for each point: within the loop over the result it would be once for each channel.
-        inside, places = apart(index, row, column)
+        inside, places = unfused(index, row, column)
         found = pixels.reshape(-1, channels).at[places].get(mode="promise_in_bounds")
         return jnp.where(inside[..., None] > 0, found, 0)
 

@@ -80,8 +80,8 @@ class CosineEmbedding(Loss, CosSim):
 
     def backward(self, dy: CTensor) -> tuple[CTensor, CTensor, None]:  # type: ignore[override]
         dy = self.spread(dy)
-        apart = jnp.where(self.cosine > self.margin, dy, 0)
-        return *CosSim.backward(self, jnp.where(self.t > 0, -dy, apart)), None
+        away = jnp.where(self.cosine > self.margin, dy, 0)
+        return *CosSim.backward(self, jnp.where(self.t > 0, -dy, away)), None
 
 
 class Triplet(Loss):

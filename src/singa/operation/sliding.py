@@ -12,7 +12,7 @@ from singa.operation import checks
 from singa.operation.checks import Sizes
 from singa.operation.unfolding import adjoint
 from singa.operation.unfolding import unfold as windows_of
-from singa.operation.windows import counts
+from singa.operation.windows import counts, extents
 from singa.tape import Operation, widened
 
 __all__ = ["Fold", "Unfold", "fold", "unfold"]
@@ -53,9 +53,9 @@ class _Windows(Operation):
             )
         )
         pads = tuple((pad, pad) for pad in padding)
-        reach = [gap * (size - 1) + 1 for size, gap in zip(kernel, dilation, strict=True)]
         take = partial(windows_of, kernel=kernel, stride=stride, padding=pads, dilation=dilation)
-        return take, counts(self, space, reach, stride, pads), math.prod(kernel)
+        counted = counts(self, space, extents(kernel, dilation), stride, pads)
+        return take, counted, math.prod(kernel)
 
     def checked_rank(self, rank: int) -> None:
         """Raise unless there are one to three spatial axes."""

@@ -52,17 +52,25 @@ def same_padding(
     dilation: Sizes = 1,
 ) -> tuple[int, ...]:
     """Padding before and after each spatial axis that gives size / stride windows, rounded up."""
-    pads = []
+    pads: list[int] = []
     space = shape[2:]
     sizes = (
         checks.each(f"pad_mode {mode}", each, len(space), 1) for each in (window, stride, dilation)
     )
-    for size, length, step, apart in zip(space, *sizes, strict=True):
-        reach = (-(-size // step) - 1) * step + apart * (length - 1) + 1
-        total = max(reach - size, 0)
-        less, more = total // 2, total - total // 2
-        pads += [less, more] if mode == "SAME_UPPER" else [more, less]
+    for each in zip(space, *sizes, strict=True):
+        pads += same_ends(mode, *each)
     return tuple(pads)
+
+
+def same_ends(mode: str, size: int, window: int, stride: int, dilation: int) -> tuple[int, int]:
+    """The padding before and after one axis that gives size / stride windows, rounded up.
+
+    If it is odd, the end has one more in ``SAME_UPPER``, the beginning in ``SAME_LOWER``.
+    """
+    reach = (-(-size // stride) - 1) * stride + dilation * (window - 1) + 1
+    total = max(reach - size, 0)
+    less, more = total // 2, total - total // 2
+    return (less, more) if mode == "SAME_UPPER" else (more, less)
 
 
 def as_padding(name: str, value: Sizes, rank: int = 2) -> Padding:
@@ -79,6 +87,11 @@ def as_padding(name: str, value: Sizes, rank: int = 2) -> Padding:
     return tuple((pad, pad) for pad in checks.each(f"{name}: padding", value, rank, 0))
 
 
+def extents(window: Sequence[int], dilation: Sequence[int]) -> list[int]:
+    """The sizes of a window, from its first to its last element."""
+    return [gap * (size - 1) + 1 for size, gap in zip(window, dilation, strict=True)]
+
+
 def counts(
     operation: Operation,
     space: Sequence[int],
@@ -91,7 +104,7 @@ def counts(
     Args:
         operation: the operation, for messages.
         space: the sizes of an image.
-        sizes: the sizes of a window, from its first to its last element.
+        sizes: the extents of a window.
         stride: the distances between windows.
         padding: the padding of the image.
 

@@ -15,7 +15,7 @@ from singa.core.watching import UPDATE, calling, local
 from singa.device import CTensor, Device, int32, is_complex
 from singa.errors import DeviceError, DTypeError, ShapeError
 from singa.opt.hyperparameter import Group, Values, is_on
-from singa.opt.kernel import METHODS, Kernel, Layout, Misfit, kernel_of, names_of
+from singa.opt.kernel import METHODS, Layout, Misfit, UpdateKernel, kernel_of, names_of
 from singa.opt.schedule import Constant, DecayScheduler
 from singa.opt.state import PAGE, ParameterStates, placed
 from singa.opt.step import (
@@ -56,7 +56,7 @@ class Plan(NamedTuple):
     parts: list[CTensor]
     schedules: list[DecayScheduler]
     is_scheduled: bool
-    kernel: Kernel
+    kernel: UpdateKernel
 
 
 class CompiledUpdate:

@@ -98,7 +98,7 @@ class Rule:
             yield
 
 
-class Kernel:
+class UpdateKernel:
     """The compiled update of parameters in one step, or in a part of one.
 
     Args:
@@ -188,7 +188,7 @@ def rule_of(optimizer: Updates) -> Rule:
 _rules: WeakValueDictionary[Any, Rule] = WeakValueDictionary()
 
 
-def kernel_of(optimizer: Updates, layouts: tuple[Layout, ...], is_whole: bool) -> Kernel:
+def kernel_of(optimizer: Updates, layouts: tuple[Layout, ...], is_whole: bool) -> UpdateKernel:
     """The kernel for the rule of an optimizer in its present state."""
     rule = rule_of(optimizer)
     key = (rule, layouts, is_whole)
@@ -196,7 +196,7 @@ def kernel_of(optimizer: Updates, layouts: tuple[Layout, ...], is_whole: bool) -
     if kernel is None:
         optimizer.check()
         identity = hash((rule.identity, layouts, is_whole))
-        kernel = table.kernels[key] = Kernel(rule, layouts, is_whole, identity)
+        kernel = table.kernels[key] = UpdateKernel(rule, layouts, is_whole, identity)
     return kernel
 
 

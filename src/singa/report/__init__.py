@@ -8,6 +8,7 @@
 - ``work.py``: the number of multiplications and additions.
 - ``drawing.py``: a drawing of the graph; ``scene.py`` has its contents, ``placement.py`` their
   positions, with the help of ``layout.py`` and ``svg.py``.
+- ``text.py``: tables and lists as plain text.
 
 Imports :mod:`singa.graph`, and all that :mod:`singa.graph` may import.
 """

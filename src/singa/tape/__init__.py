@@ -23,6 +23,7 @@
 - ``mapping.py``: vmap, and the gradients of each sample.
 - ``samples.py``: functions of one sample, applied to a batch by one operation.
 - ``precision.py``: which operations compute in short types.
+- ``likes.py``: protocols of an operation, a record and a trace, for the files below theirs.
 - ``modes.py``: whether operations are recorded, and layers behave as in training.
 """
 

@@ -23,7 +23,8 @@ from singa.tape.precision import widened
 from singa.tape.record import Record
 from singa.tape.stretch import FEWEST, run, stretches
 
-_NONE: dict[int, Tensor] = {}
+_NO_TENSORS: dict[int, Tensor] = {}
+_NO_TYPES: dict[int, DType] = {}
 _NO_HOOKS: hooks.ByOutput = {}
 
 
@@ -64,7 +65,7 @@ def backward(
 def pairs(
     y: Tensor, dy: Tensor | ArrayLike | None = None, create_graph: bool = False
 ) -> list[tuple[Tensor, Tensor]]:
-    """The pairs that :func:`backward` yields, faster: nobody looks between two of them."""
+    """The pairs that :func:`backward` yields, faster: the caller gets them all at once."""
     if create_graph:
         return [*backward(y, dy, create_graph)]
     return [*_walk(y, _initial_gradient("backward", y, dy).data, _computed, at_once=True)]
@@ -289,67 +290,113 @@ def _walk(
     """
     if y.creator is None:
         yield y, _of_leaf(y, dy, arithmetic)
-        return
-    input_gradients, add, astype, as_tensor, _ = arithmetic
-    edges, uses, leaf_uses, stored = ways_back(y, wanted)
-    # The gradients so far: for each record by output, and for each leaf.
-    arrived: dict[Record, dict[int, G]] = {y.creator: {y.output_index: dy}}
-    leaf_gradients: dict[Tensor, G] = {}
-    # Sums of short gradients are computed in 32 bits; when complete, convert them to these types.
-    narrow: dict[Record, dict[int, DType]] = {}
-    order = in_order(y.creator, edges, uses)
-    at_once = at_once and len(order) >= FEWEST and not stored and _may_be_programs(y.device)
-    for part in stretches(order) if at_once else [order]:
-        leaves = run(part, edges, arrived, leaf_gradients) if at_once else None
-        if leaves is not None:
+    else:
+        yield from _Pass(y, dy, arithmetic, wanted).gradients(at_once)
+
+
+class _Pass(Generic[G]):
+    """A backward pass: the gradients that have arrived so far, and how many are missing."""
+
+    def __init__(
+        self, y: Tensor, dy: G, arithmetic: _Arithmetic[G], wanted: Sequence[Tensor] | None
+    ) -> None:
+        self._arithmetic: _Arithmetic[G] = arithmetic
+        self._device = y.device
+        self._edges, uses, self._leaf_uses, self._stored = ways_back(y, wanted)
+        self._order = in_order(y.creator, self._edges, uses)
+        # The gradients so far: for each record by output, and for each leaf.
+        self._arrived: dict[Record, dict[int, G]] = {y.creator: {y.output_index: dy}}
+        self._of_leaves: dict[Tensor, G] = {}
+        # Sums of short gradients are computed in 32 bits, and then converted to these types.
+        self._narrow: dict[Record, dict[int, DType]] = {}
+
+    def gradients(self, at_once: bool) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield them, each as soon as it is complete."""
+        order = self._order
+        in_programs = at_once and len(order) >= FEWEST and not self._stored
+        if not in_programs or not _may_be_programs(self._device):
+            yield from self._one_by_one(order)
+            return
+        for part in stretches(order):
+            leaves = run(part, self._edges, self._arrived, self._of_leaves)
+            if leaves is None:
+                yield from self._one_by_one(part)
+                continue
             for leaf in leaves:
-                leaf_uses[leaf] -= 1
-                if not leaf_uses[leaf] and leaf in leaf_gradients:
-                    yield leaf, _of_leaf(leaf, leaf_gradients.pop(leaf), arithmetic)
-            continue
-        for record in part:
+                self._leaf_uses[leaf] -= 1
+                if not self._leaf_uses[leaf] and leaf in self._of_leaves:
+                    yield leaf, _of_leaf(leaf, self._of_leaves.pop(leaf), self._arithmetic)
+
+    def _one_by_one(self, records: Sequence[Record]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield what is complete after the backward of each of these records."""
+        arithmetic, edges, narrow = self._arithmetic, self._edges, self._narrow
+        arrived, of_leaves, leaf_uses = self._arrived, self._of_leaves, self._leaf_uses
+        for record in records:
             dys = arrived.pop(record, None)
-            if dys and narrow and record in narrow:
-                for index, dtype in narrow.pop(record).items():
-                    dys[index] = astype(dys[index], dtype)
-            if hooks.of_gradients and dys:
-                _look_at(record, dys, arithmetic, y.device)
-            if stored and dys:
-                for index, kept in stored.get(record, _NONE).items():
-                    if index in dys:
-                        yield kept, as_tensor(dys[index], kept.device)
+            if dys and (hooks.of_gradients or self._stored or (narrow and record in narrow)):
+                yield from self._complete(record, dys)
             src = edges[record] if edges else record.src
             needed = tuple([edge is not None for edge in src])
-            found = input_gradients(record, dys, needed) if dys and any(needed) else None
-            if hooks.backward and found is not None and dys:
-                _tell(record, found, dys, lambda g: None if g is None else as_tensor(g, y.device))
+            found = None
+            if dys and any(needed):
+                found = arithmetic.input_gradients(record, dys, needed)
+                if hooks.backward:
+                    self._tell(record, found, dys)
             dxs = repeat(None) if found is None else iter(found)
             for edge in src:
                 if edge is None:
                     continue
-                creator, index, tensor = edge
+                creator, index, leaf = edge
                 dx = next(dxs)
-                if creator is not None:
+                if creator is None:
+                    assert leaf is not None  # it has an edge because it stores its gradient
                     if dx is not None:
-                        into = arrived.setdefault(creator, {})
-                        if index not in into:
-                            into[index] = dx
-                        else:
-                            into[index] = add(into[index], dx)
-                            if dx.dtype.itemsize < 4:
-                                narrow.setdefault(creator, {})[index] = dx.dtype
-                else:
-                    assert tensor is not None  # a leaf has an edge because it stores its gradient
-                    if dx is not None:
-                        sofar = leaf_gradients.get(tensor)
-                        leaf_gradients[tensor] = dx if sofar is None else add(sofar, dx)
-                    leaf_uses[tensor] -= 1
-                    if not leaf_uses[tensor] and tensor in leaf_gradients:
-                        yield tensor, _of_leaf(tensor, leaf_gradients.pop(tensor), arithmetic)
+                        sofar = of_leaves.get(leaf)
+                        of_leaves[leaf] = dx if sofar is None else arithmetic.add(sofar, dx)
+                    leaf_uses[leaf] -= 1
+                    if not leaf_uses[leaf] and leaf in of_leaves:
+                        yield leaf, _of_leaf(leaf, of_leaves.pop(leaf), arithmetic)
+                elif dx is not None:
+                    into = arrived.setdefault(creator, {})
+                    if index in into:
+                        self._add(creator, index, dx)
+                    else:
+                        into[index] = dx
+
+    def _complete(self, record: Record, dys: dict[int, G]) -> Iterator[tuple[Tensor, Tensor]]:
+        """The gradients of a record's outputs are complete: yield those of Tensors that store them.
+
+        First the hooks see them, and may replace them.
+        """
+        for index, dtype in self._narrow.pop(record, _NO_TYPES).items():
+            dys[index] = self._arithmetic.astype(dys[index], dtype)
+        for index, of_output in hooks.of_gradients.get(id(record), _NO_HOOKS).items():
+            if index in dys:
+                seen = hooks.hooked(of_output, self._as_tensor(dys[index]))
+                dys[index] = self._arithmetic.from_tensor(seen)
+        for index, kept in self._stored.get(record, _NO_TENSORS).items():
+            if index in dys:
+                yield kept, self._arithmetic.as_tensor(dys[index], kept.device)
+
+    def _add(self, record: Record, index: int, dx: G) -> None:
+        """Add a further gradient of this output of a record."""
+        into = self._arrived[record]
+        into[index] = self._arithmetic.add(into[index], dx)
+        if dx.dtype.itemsize < 4:
+            self._narrow.setdefault(record, {})[index] = dx.dtype
+
+    def _tell(self, record: Record, dxs: Sequence[G | None], dys: dict[int, G]) -> None:
+        """Call the backward hooks of this operation's class."""
+        for hook in hooks.for_class(hooks.backward, type(record.operation)):
+            seen = [None if dx is None else self._as_tensor(dx) for dx in dxs]
+            hook(record, seen, [*map(self._as_tensor, dys.values())])
+
+    def _as_tensor(self, gradient: G) -> Tensor:
+        return self._arithmetic.as_tensor(gradient, self._device)
 
 
 def _may_be_programs(device: Device) -> bool:
-    """Whether several backwards may be one program: nobody looks, and it runs now, on one CPU."""
+    """Whether several backwards may be one program: without hooks, eagerly, on one CPU."""
     is_seen = hooks.of_gradients or hooks.backward or local.capture is not None or local.singly
     return not is_seen and device.mesh is None and device.jax_device.platform == "cpu"
 
@@ -362,22 +409,3 @@ def _of_leaf(leaf: Tensor, total: G, arithmetic: _Arithmetic[G]) -> Tensor:
     hooks.looked_for(id(leaf))
     of_leaf = hooks.of_gradients.get(id(leaf))
     return gradient if of_leaf is None else hooks.hooked(of_leaf.get(0, ()), gradient)
-
-
-def _look_at(record: Record, dys: dict[int, G], arithmetic: _Arithmetic[G], device: Device) -> None:
-    """Call the hooks of a record's outputs with the gradients, which the hooks may replace."""
-    for index, of_output in hooks.of_gradients.get(id(record), _NO_HOOKS).items():
-        if index in dys:
-            looked_at = hooks.hooked(of_output, arithmetic.as_tensor(dys[index], device))
-            dys[index] = arithmetic.from_tensor(looked_at)
-
-
-def _tell(
-    record: Record,
-    dxs: Sequence[G | None],
-    dys: dict[int, G],
-    as_tensor: Callable[[G | None], Tensor | None],
-) -> None:
-    """Call the backward hooks of this operation's class."""
-    for hook in hooks.for_class(hooks.backward, type(record.operation)):
-        hook(record, [*map(as_tensor, dxs)], [*map(as_tensor, dys.values())])

@@ -11,7 +11,7 @@ import jax
 from singa.core.tensor import Tensor
 from singa.core.watching import FORWARD, calling, local
 from singa.device import CTensor
-from singa.engine.fusion import apart
+from singa.engine.fusion import unfused
 from singa.tape.kernel import Arrays, Kernel, Trace
 from singa.tape.likes import OperationLike, RecordLike
 
@@ -104,9 +104,9 @@ class Segment:
     def _make(self, dys: Sequence[CTensor]) -> None:
         given = [x for xs in self._inputs for x in xs if not isinstance(x, tuple)]
         if any(isinstance(array, jax.core.Tracer) for array in (*given, *dys)):
-            # XLA would see that this was computed before, and keep those values instead. ``apart``
-            # makes them other arrays for XLA, which do not exist before the gradient.
-            _, *given = apart(lambda *arrays: arrays, *dys[:1], *given)
+            # XLA would see that this was computed before, and keep those values instead.
+            # ``unfused`` makes them other arrays for XLA, which do not exist before the gradient.
+            _, *given = unfused(lambda *arrays: arrays, *dys[:1], *given)
         arrays = iter(given)
         outputs: list[Arrays] = []
         for number, (operation, kernel, attributes) in enumerate(self._kernels):

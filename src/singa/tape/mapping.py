@@ -15,7 +15,7 @@ from singa.device import CTensor
 from singa.errors import ArgumentError, DTypeError, ShapeError
 from singa.tape.backward import grad
 from singa.tape.modes import enable_grad, mode
-from singa.tape.samples import Call, Input, Mapped, Sample, SampleFunction, may_have_gradient
+from singa.tape.samples import Input, Mapped, Modes, Sample, SampleFunction, may_have_gradient
 
 MOST_PLANS = 32
 """The number of kinds of calls of one mapped function that are kept."""
@@ -68,11 +68,11 @@ def vmap(
     @wraps(function)
     def mapped(*xs: Tensor) -> Any:
         axes = _axes(xs, in_axes)
-        call = Call(xs[0].device, mode.training, mode.recording, local.precision)
-        key = (call, *[(jax.typeof(x.data), may_have_gradient(x)) for x in xs])
+        modes = Modes(xs[0].device, mode.training, mode.recording, local.precision)
+        key = (modes, *[(jax.typeof(x.data), may_have_gradient(x)) for x in xs])
         plan = plans.get(key)
         if plan is None or not plan.guard.holds_here():
-            plan = _Plan(function, xs, axes, out_axes, call)
+            plan = _Plan(function, xs, axes, out_axes, modes)
             if len(plans) >= MOST_PLANS:
                 plans.clear()
             plans[key] = plan
@@ -134,9 +134,9 @@ class _Plan:
         xs: Sequence[Tensor],
         in_axes: Sequence[int | None],
         out_axes: int,
-        call: Call,
+        modes: Modes,
     ) -> None:
-        self._call = call
+        self._modes = modes
 
         def flat(*xs: Tensor) -> list[Tensor]:
             leaves, self._structure = jax.tree.flatten(function(*xs), is_leaf=_is_tensor)
@@ -148,7 +148,7 @@ class _Plan:
             return leaves
 
         def discover(*arrays: CTensor) -> list[CTensor]:
-            with Sample(call) as sample:
+            with Sample(modes) as sample:
                 ys = flat(*[sample.argument(*each) for each in zip(arrays, flags, strict=True)])
                 self.outside = [*sample.outside]
                 self.recorded = [may_have_gradient(y) for y in ys]
@@ -167,10 +167,10 @@ class _Plan:
             *[Input(None, False, tensor) for tensor in self.outside],
         ]
         out = [out_axes for _ in self.recorded]
-        self.operation = Mapped(SampleFunction(flat, inputs, out, call))
+        self.operation = Mapped(SampleFunction(flat, inputs, out, modes))
 
     def __call__(self, xs: Sequence[Tensor]) -> Any:
-        device = self._call.device
+        device = self._modes.device
         stream = random_key(device)
         outside = [wrap(next_key(device), device) if t is stream else t for t in self.outside]
         ys = self.operation(*xs, *outside)

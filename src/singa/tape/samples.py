@@ -28,12 +28,12 @@ from singa.tape.operation import Operation
 from singa.tape.precision import wide
 
 _ALONE = {"segment": None, "calls": None, "anomaly": False, "follows": False}
-"""What else differs in a function that is mapped: nobody looks into it."""
+"""What else is off in a function that is mapped: its operations are not seen from outside."""
 
 
 @dataclass(frozen=True)
-class Call:
-    """The modes of a call. What is traced later, such as the gradient, has the same."""
+class Modes:
+    """A call's device and modes. What is traced later, such as its gradient, has the same."""
 
     device: Device
     training: bool
@@ -90,7 +90,7 @@ class SampleFunction:
         function: it gets those inputs that are arguments.
         inputs: what the inputs are.
         out_axes: for each result, the axis along which the samples will be; None: their sum.
-        call: the modes in which it runs.
+        modes: those in which it runs.
     """
 
     def __init__(
@@ -98,11 +98,11 @@ class SampleFunction:
         function: Callable[..., list[Tensor]],
         inputs: Sequence[Input],
         out_axes: Sequence[int | None],
-        call: Call,
+        modes: Modes,
     ) -> None:
         self._function, self._inputs, self._out_axes = function, inputs, out_axes
-        self._call = call
-        self._stream = random_key(call.device)
+        self._modes = modes
+        self._stream = random_key(modes.device)
 
     def mapped(self, xs: Sequence[CTensor]) -> list[CTensor]:
         """The results for a batch: arrays."""
@@ -129,7 +129,7 @@ class SampleFunction:
             for x, each in zip(xs, self._inputs, strict=True)
             if each.outside is not None
         }
-        with Sample(self._call, values) as sample:
+        with Sample(self._modes, values) as sample:
             arguments = [
                 sample.argument(x, each.has_gradient)
                 for x, each in zip(xs, self._inputs, strict=True)
@@ -187,7 +187,7 @@ class SampleFunction:
             *[Input(self._out_axes[i], True, None) for i in given],
         ]
         out = [each.axis for each, is_needed in zip(self._inputs, needed, strict=True) if is_needed]
-        return SampleFunction(function, inputs, out, replace(self._call, recording=True))
+        return SampleFunction(function, inputs, out, replace(self._modes, recording=True))
 
 
 class _Several(Operation):
@@ -218,16 +218,16 @@ class Sample(Pure):
     """A block in which a function runs for one sample.
 
     Args:
-        call: the modes in which it runs.
+        modes: those in which it runs.
         values: of the Tensors from outside. If not given, those that the function reads are
             found.
     """
 
-    def __init__(self, call: Call, values: dict[Tensor, CTensor] | None = None) -> None:
+    def __init__(self, modes: Modes, values: dict[Tensor, CTensor] | None = None) -> None:
         super().__init__("vmap")
         self.outside: dict[Tensor, None] = {}
-        self._call, self._values = call, values
-        self._stream = random_key(call.device)
+        self._modes, self._values = modes, values
+        self._stream = random_key(modes.device)
         self._outer = local.capture
         self._flagged: list[tuple[Tensor, bool]] = []
         self._assigned: dict[Tensor, CTensor] = {}
@@ -235,8 +235,8 @@ class Sample(Pure):
     def __enter__(self) -> Sample:
         self._block = ExitStack()
         here: dict[str, Any] = {"capture": self, "journal": self}
-        here |= {"training": self._call.training, "recording": self._call.recording}
-        here |= {"precision": self._call.precision}
+        here |= {"training": self._modes.training, "recording": self._modes.recording}
+        here |= {"precision": self._modes.precision}
         for name, value in (here | _ALONE).items():
             self._block.enter_context(within(name, value))
         return self
@@ -248,7 +248,7 @@ class Sample(Pure):
 
     def argument(self, value: CTensor, has_gradient: bool) -> Tensor:
         """An argument of the function."""
-        x = wrap(value, self._call.device, has_gradient)
+        x = wrap(value, self._modes.device, has_gradient)
         x._stores_grad = has_gradient
         return x
 

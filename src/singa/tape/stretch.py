@@ -72,7 +72,7 @@ def stretches(order: Sequence[Record]) -> Iterator[list[Record]]:
         yield stretch
 
 
-class Program:
+class StretchKernel:
     """The compiled backwards of a form.
 
     Args:
@@ -213,10 +213,10 @@ class Stretch:
             self._before.append(gradient)
         return own
 
-    def _program(self) -> Program | None:
-        """The program of its form; None if that has not come often."""
-        program = table.kernels.get(self._form)
-        if program is None:
+    def _kernel(self) -> StretchKernel | None:
+        """The kernel of its form; None if that has not come often."""
+        kernel = table.kernels.get(self._form)
+        if kernel is None:
             number = hash(self._form)
             times = _times[number] = _times.get(number, 0) + 1
             if times < OFTEN:
@@ -224,21 +224,21 @@ class Stretch:
                     _times.clear()
                 return None
             traces = [record._trace for record in self._records]
-            program = table.kernels[self._form] = Program(self._form, traces)
-        (tracing,) = program.tracings
+            kernel = table.kernels[self._form] = StretchKernel(self._form, traces)
+        (tracing,) = kernel.tracings
         if tracing.used != table.clock:
             table.use(tracing)
-        return program
+        return kernel
 
     def run(self) -> bool:
-        """Compute its gradients, if there is a program for it, and put them where they belong."""
-        program = self._program()
-        if program is None:
+        """Compute its gradients, if there is a kernel for it, and put them where they belong."""
+        kernel = self._kernel()
+        if kernel is None:
             return False
         saved: list[CTensor] = []
         for record in self._records:
             saved += record._saved
-        gradients = program.run(saved, self._before)
+        gradients = kernel.run(saved, self._before)
         for record in self._records:
             del self._slots[record]
             self._arrived.pop(record, None)

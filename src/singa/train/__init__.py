@@ -8,7 +8,8 @@
 - ``training.py``: the loop; ``steps.py``: the results of its steps; ``interrupts.py``: Ctrl-C.
 - ``feeding.py``: batches from all kinds of data.
 - ``measuring.py``, ``evaluation.py``: metrics; evaluation and prediction.
-- ``history.py``: the numbers.
+- ``history.py``: the numbers; ``picture.py``: a picture of them.
+- ``together.py``: several ranks that train one model.
 - callbacks: ``stopping.py`` (what to do without improvement, by a monitor of ``monitor.py``),
   ``saving.py`` (checkpoints), ``run.py`` (the run folder), ``logs.py``, ``progress.py``.
 """

@@ -323,7 +323,7 @@ class Training:
                 callback.on_epoch_end(self)
 
     def _look_for_nan(self) -> None:
-        """End a training whose loss is no number any more, or say so once."""
+        """End a training whose loss is NaN or infinite, or warn once."""
         loss = self._results.last_loss()
         if self.is_diverged or loss is None or math.isfinite(loss):
             return

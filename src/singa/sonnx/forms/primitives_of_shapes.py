@@ -108,10 +108,10 @@ def _pad(w: Writer, x: Value, value: Value, *, out: Any, padding_config: Any, **
             continue
         # Each element is followed by the gap; what follows the last one is cut off again.
         count = sizes[axis]
-        apart = [*sizes[: axis + 1], 1, *sizes[axis + 1 :]]
-        ends = [0] * (2 * len(apart))
-        ends[len(apart) + axis + 1] = gap
-        spread = w.add("Pad", w.reshape(x, apart), w.constant(ends, np.int64), value)
+        split = [*sizes[: axis + 1], 1, *sizes[axis + 1 :]]
+        ends = [0] * (2 * len(split))
+        ends[len(split) + axis + 1] = gap
+        spread = w.add("Pad", w.reshape(x, split), w.constant(ends, np.int64), value)
         sizes[axis] = count * (gap + 1)
         x = w.reshape(Value(spread, (), x.dtype), sizes)
         sizes[axis] -= gap

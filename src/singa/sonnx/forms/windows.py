@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -19,23 +20,22 @@ def _ends(padding: Any) -> list[int]:
 
 @form(op.Convolution, op.Convolution2d, of=("stride", "padding", "dilation", "groups"))
 def _convolution(w: Writer, operation: Any, *xs: Value) -> str:
-    if len({x.dtype for x in xs}) != 1 or min(_ends(operation.padding)) < 0:
-        raise Unfit("the inputs are of several types, or the padding is negative")
-    return w.add(
-        "Conv", *xs, kernel_shape=list(xs[1].shape[2:]), strides=list(operation.stride),
-        pads=_ends(operation.padding), dilations=list(operation.dilation),
-        group=int(operation.groups),
-    )  # fmt: skip
+    return _filtered(w, "Conv", operation, xs)
 
 
 @form(op.ConvolutionTranspose, of=("stride", "padding", "dilation", "groups", "output_padding"))
 def _convolution_transpose(w: Writer, operation: Any, *xs: Value) -> str:
+    more = list(operation.output_padding)
+    return _filtered(w, "ConvTranspose", operation, xs, output_padding=more)
+
+
+def _filtered(w: Writer, kind: str, operation: Any, xs: Sequence[Value], **more: Any) -> str:
     if len({x.dtype for x in xs}) != 1 or min(_ends(operation.padding)) < 0:
         raise Unfit("the inputs are of several types, or the padding is negative")
     return w.add(
-        "ConvTranspose", *xs, kernel_shape=list(xs[1].shape[2:]), strides=list(operation.stride),
+        kind, *xs, kernel_shape=list(xs[1].shape[2:]), strides=list(operation.stride),
         pads=_ends(operation.padding), dilations=list(operation.dilation),
-        group=int(operation.groups), output_padding=list(operation.output_padding),
+        group=int(operation.groups), **more,
     )  # fmt: skip
 
 

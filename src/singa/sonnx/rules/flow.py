@@ -23,8 +23,7 @@ from singa.sonnx.bounds import MOST_STEPS
 from singa.sonnx.graph import Graph
 from singa.sonnx.rules.rule import Call, held
 from singa.tape import Operation, mode, no_grad
-from singa.tape.samples import Call as Modes
-from singa.tape.samples import Input, SampleFunction, may_have_gradient
+from singa.tape.samples import Input, Modes, SampleFunction, may_have_gradient
 
 FEW_STEPS = 8
 """Loops of no more steps are unrolled: XLA then sees all of their operations."""

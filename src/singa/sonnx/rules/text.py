@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -113,15 +113,21 @@ def _tf_idf_vectorizer(call: Call, x: Known) -> Known:
     counts = np.zeros((len(rows), max(places) + 1), np.float32)
     for count, row in zip(counts, rows, strict=True):
         items = words(row) if call("pool_strings") else row.tolist()
-        for length in range(call("min_gram_length"), call("max_gram_length") + 1):
-            # Skipping has no effect on a single item.
-            skips = range(call("max_skip_count") + 1) if length > 1 else range(1)
-            for apart in (skip + 1 for skip in skips):
-                for begin in range(len(items) - apart * (length - 1)):
-                    gram = tuple(items[begin : begin + apart * (length - 1) + 1 : apart])
-                    if gram in grams:
-                        count[places[grams[gram]]] += 1
+        for gram in _grams_in(items, call):
+            if gram in grams:
+                count[places[grams[gram]]] += 1
     return _weighted(call, counts, places).reshape((*x.shape[:-1], -1))
+
+
+def _grams_in(items: Sequence[Any], call: Call) -> Iterator[tuple[Any, ...]]:
+    """All n-grams of these lengths in a text, also those that skip items."""
+    for length in range(call("min_gram_length"), call("max_gram_length") + 1):
+        # Skipping has no effect on a single item.
+        steps = range(1, call("max_skip_count") + 2) if length > 1 else (1,)
+        for step in steps:
+            reach = step * (length - 1)
+            for begin in range(len(items) - reach):
+                yield tuple(items[begin : begin + reach + 1 : step])
 
 
 def _grams(pool: Sequence[Any], starts: Sequence[int]) -> dict[tuple[Any, ...], int]:

@@ -12,6 +12,7 @@ import numpy as np
 from singa import operation as op
 from singa.core.tensor import Tensor
 from singa.device import DTYPES, CTensor, is_float
+from singa.operation.windows import same_ends
 from singa.sonnx.rules.rule import Call, formula, rule
 
 Known = np.ndarray[Any, Any]
@@ -29,12 +30,8 @@ def geometry(
     if auto not in ("SAME_UPPER", "SAME_LOWER"):
         pads = [0] * (2 * rank) if auto == "VALID" else call("pads") or [0] * (2 * rank)
         return strides, dilations, tuple(zip(pads[:rank], pads[rank:], strict=True))
-    found = []
-    for size, length, step, apart in zip(space, window, strides, dilations, strict=True):
-        total = max((-(-size // step) - 1) * step + apart * (length - 1) + 1 - size, 0)
-        less, more = total // 2, total - total // 2
-        found.append((less, more) if auto == "SAME_UPPER" else (more, less))
-    return strides, dilations, tuple(found)
+    sizes = zip(space, window, strides, dilations, strict=True)
+    return strides, dilations, tuple(same_ends(auto, *each) for each in sizes)
 
 
 def _flat(pads: Pads) -> tuple[int, ...]:
@@ -104,7 +101,7 @@ def _transposed(
     inputs, outputs, *window = w.shape
     w = jnp.flip(w, range(2, w.ndim)).reshape(groups, inputs // groups, outputs, *window)
     w = jnp.moveaxis(w, 2, 1).reshape(groups * outputs, inputs // groups, *window)
-    reach = [(size - 1) * apart for size, apart in zip(window, dilations, strict=True)]
+    reach = [(size - 1) * gap for size, gap in zip(window, dilations, strict=True)]
     around = [
         (far - before, far - after + extra)
         for far, (before, after), extra in zip(reach, pads, more, strict=True)
@@ -193,10 +190,10 @@ def _windows(call: Call, x: Tensor) -> dict[str, Any]:
 
 
 def _rounded_up(
-    size: int, length: int, step: int, apart: int, pads: tuple[int, int]
+    size: int, length: int, step: int, gap: int, pads: tuple[int, int]
 ) -> tuple[int, int]:
     before, after = pads
-    reach = apart * (length - 1) + 1
+    reach = gap * (length - 1) + 1
     last = -(-(size + before + after - reach) // step)
     if last * step >= size + before:  # such a window would see padding only
         last -= 1
