@@ -1,7 +1,8 @@
 // Attention and its gradients as XLA custom calls, without the matrix of all weights.
 //
-// Everything is float32. Queries (..., L, E), keys (..., S, E), values (..., S, V) and a mask have
-// the same number of axes. The leading axes of keys and values are those of the queries, but the
+// Queries (..., L, E), keys (..., S, E), values (..., S, V) and a mask have the same number of axes.
+// Queries, keys, values, and on the way back y and dy, are float32 or bfloat16; all else, the results
+// too, is float32. The leading axes of keys and values are those of the queries, but the
 // last ones may be 1: these heads of queries share their keys and values. A mask's axis may be 1
 // anywhere. Heads of keys are shared out among XLA's threads; few heads are cut: on the way there
 // into tiles of queries, on the way back into tiles of keys.
@@ -20,21 +21,34 @@ namespace {
 
 namespace ffi = xla::ffi;
 using Floats = ffi::Buffer<ffi::F32>;
+using Result = ffi::Result<Floats>;
 using Words = ffi::Buffer<ffi::U32>;
 
 float* Borrowed(const Scratch& scratch) { return static_cast<float*>(scratch.get()); }
+
+// What a call is given.
+struct Given {
+  Some q, k, v;
+  ffi::AnyBuffer mask;
+  Words key;
+  Floats kept;
+  float factor;
+  bool causal;
+};
 
 struct Attention {
   AttentionSizes sizes;
   int64_t heads = 1, groups = 1;  // of keys; of queries for each of them
 
-  Attention(const Floats& q, const Floats& k, const Floats& v, const ffi::AnyBuffer& mask,
-            const Words& key, const Floats& kept, float factor, bool causal)
-      : lead_(q.dimensions().begin(), q.dimensions().end()), q_(q.typed_data()), mask_(mask) {
-    const auto ks = k.dimensions(), vs = v.dimensions();
+  explicit Attention(const Given& given)
+      : lead_(given.q.dimensions().begin(), given.q.dimensions().end()), mask_(given.mask) {
+    const auto ks = given.k.dimensions(), vs = given.v.dimensions();
+    const Words& key = given.key;
+    const Floats& kept = given.kept;
     const size_t rank = lead_.size();
     Require(rank >= 2 && ks.size() == rank && vs.size() == rank, "the numbers of axes differ");
-    sizes = {lead_[rank - 2], ks[rank - 2], lead_[rank - 1], vs[rank - 1], factor, causal, {}};
+    sizes = {lead_[rank - 2], ks[rank - 2],  lead_[rank - 1], vs[rank - 1],
+             given.factor,    given.causal,  {}};
     Require(ks[rank - 1] == sizes.size && vs[rank - 2] == sizes.keys, "the sizes differ");
     lead_.resize(rank - 2);
     for (size_t i = 0; i + 2 < rank; ++i) {
@@ -55,10 +69,9 @@ struct Attention {
                        kept.typed_data()[1]};
   }
 
-  // Head `head` of the queries, of all heads.
-  Queries Of(int64_t head) const {
-    Queries found{q_ + head * sizes.queries * sizes.size, {}, 0};
-    found.first_weight = static_cast<uint64_t>(head * sizes.queries * sizes.keys);
+  // What is hidden from head `head` of the queries, of all heads.
+  Hidden From(int64_t head) const {
+    Hidden found{{}, static_cast<uint64_t>(head * sizes.queries * sizes.keys)};
     int64_t offset = 0, left = head;
     for (size_t i = lead_.size(); i-- > 0; left /= lead_[i])
       offset += left % lead_[i] * mask_steps_[i];
@@ -113,105 +126,127 @@ struct Attention {
   }
 
   std::vector<int64_t> lead_, mask_steps_;
-  const float* q_;
   ffi::AnyBuffer mask_;
 };
 
-void Expect(const Floats& buffer, int64_t count) {
+template <typename Buffer>
+void Expect(const Buffer& buffer, int64_t count) {
   Require(static_cast<int64_t>(buffer.element_count()) == count, "a result is of another size");
 }
 
-ffi::Error Forward(ffi::ThreadPool pool, Floats q, Floats k, Floats v, ffi::AnyBuffer mask,
-                   Words key, Floats kept, float factor, bool causal, ffi::Result<Floats> y,
-                   ffi::Result<Floats> lse) {
-  return Guarded("attention", [&] {
-    const Attention attention(q, k, v, mask, key, kept, factor, causal);
-    const AttentionSizes& s = attention.sizes;
-    const int64_t groups = attention.groups, queries = attention.heads * groups * s.queries;
-    Expect(*y, queries * s.values);
-    Expect(*lse, queries);
-    const AttentionLoops& loops = BestAttentionLoops();
-    const int64_t tiles = (s.queries + loops.tile - 1) / loops.tile;
-    const int64_t packed_size = loops.packed_size(s);
-    const Attention::Cut cut = attention.CutFor(pool, groups * tiles);
-    attention.Share(pool, cut, [&](int64_t head, int64_t part) {
-      const Scratch borrowed(
-          static_cast<size_t>(packed_size + loops.attend_size(s)) * sizeof(float));
-      float* const packed = Borrowed(borrowed);
-      const float* const values = v.typed_data() + head * s.keys * s.values;
-      loops.pack(s, k.typed_data() + head * s.keys * s.size, values, packed);
-      // 0 times infinity is no number, whatever the mask says.
-      const bool skips = s.causal && loops.finite(values, s.keys * s.values);
-      for (int64_t i = part; i < groups * tiles; i += cut.parts) {
-        const int64_t of_all = head * groups + i / tiles, first = i % tiles * loops.tile;
-        loops.attend(s, attention.Of(of_all), packed, values, skips, first,
-                     std::min(loops.tile, s.queries - first),
-                     y->typed_data() + of_all * s.queries * s.values,
-                     lse->typed_data() + of_all * s.queries, packed + packed_size);
-      }
-    });
+template <typename Number>
+void Run(ffi::ThreadPool& pool, const Given& given, Result& y, Result& lse) {
+  const Attention attention(given);
+  const AttentionSizes& s = attention.sizes;
+  const auto *q = Data<Number>(given.q), *k = Data<Number>(given.k), *v = Data<Number>(given.v);
+  const int64_t groups = attention.groups, queries = attention.heads * groups * s.queries;
+  Expect(*y, queries * s.values);
+  Expect(*lse, queries);
+  const AttentionLoopsOf<Number>& loops = BestAttentionLoops().Of<Number>();
+  const int64_t tiles = (s.queries + loops.tile - 1) / loops.tile;
+  const int64_t packed_size = loops.packed_size(s);
+  const Attention::Cut cut = attention.CutFor(pool, groups * tiles);
+  attention.Share(pool, cut, [&](int64_t head, int64_t part) {
+    const Scratch borrowed(
+        static_cast<size_t>(packed_size + loops.attend_size(s)) * sizeof(float));
+    float* const packed = Borrowed(borrowed);
+    const Number* const values = v + head * s.keys * s.values;
+    loops.pack(s, k + head * s.keys * s.size, values, packed);
+    // 0 times infinity is no number, whatever the mask says.
+    const bool skips = s.causal && loops.finite(values, s.keys * s.values);
+    for (int64_t i = part; i < groups * tiles; i += cut.parts) {
+      const int64_t of_all = head * groups + i / tiles, first = i % tiles * loops.tile;
+      loops.attend(s, q + of_all * s.queries * s.size, attention.From(of_all), packed, values,
+                   skips, first, std::min(loops.tile, s.queries - first),
+                   y->typed_data() + of_all * s.queries * s.values,
+                   lse->typed_data() + of_all * s.queries, packed + packed_size);
+    }
   });
 }
 
-ffi::Error Backward(ffi::ThreadPool pool, Floats q, Floats k, Floats v, ffi::AnyBuffer mask,
-                    Words key, Floats kept, Floats y, Floats lse, Floats dy, float factor,
-                    bool causal, ffi::Result<Floats> dq, ffi::Result<Floats> dk,
-                    ffi::Result<Floats> dv) {
+ffi::Error Forward(ffi::ThreadPool pool, Some q, Some k, Some v, ffi::AnyBuffer mask, Words key,
+                   Floats kept, float factor, bool causal, Result y, Result lse) {
+  return Guarded("attention", [&] {
+    const Given given{q, k, v, mask, key, kept, factor, causal};
+    WithTypeOf(q, [&](auto number) { Run<decltype(number)>(pool, given, y, lse); });
+  });
+}
+
+struct Gradients {
+  Result &dq, &dk, &dv;
+};
+
+template <typename Number>
+void RunBack(ffi::ThreadPool& pool, const Given& given, const Some& y, const Floats& lse,
+             const Some& dy, const Gradients& found) {
+  const Attention attention(given);
+  const AttentionSizes& s = attention.sizes;
+  const auto *q = Data<Number>(given.q), *k = Data<Number>(given.k), *v = Data<Number>(given.v);
+  const auto *ys = Data<Number>(y), *dys = Data<Number>(dy);
+  float* const dq = found.dq->typed_data();
+  const int64_t groups = attention.groups, queries = groups * s.queries;
+  for (const Some& each : {y, dy}) Expect(each, attention.heads * queries * s.values);
+  Expect(lse, attention.heads * queries);
+  Expect(*found.dq, static_cast<int64_t>(given.q.element_count()));
+  Expect(*found.dk, static_cast<int64_t>(given.k.element_count()));
+  Expect(*found.dv, static_cast<int64_t>(given.v.element_count()));
+  const AttentionLoopsOf<Number>& loops = BestAttentionLoops().Of<Number>();
+  const int64_t tiles = (s.keys + loops.key_tile - 1) / loops.key_tile;
+  const Attention::Cut cut = attention.CutFor(pool, tiles);
+  // Every part of a head's keys adds to the gradients of all its queries.
+  const int64_t padded = loops.padded(s.size);
+  const bool in_place = cut.parts == 1 && padded == s.size;
+  std::vector<Scratch> parts(static_cast<size_t>(attention.heads * cut.parts));
+  const auto finish = [&](int64_t head) {
+    float* const to = dq + head * queries * s.size;
+    std::fill_n(to, queries * s.size, 0.f);
+    for (int64_t part = head * cut.parts; part < (head + 1) * cut.parts; ++part) {
+      const float* const own = Borrowed(parts[part]);
+      for (int64_t row = 0; row < queries; ++row)
+        for (int64_t j = 0; j < s.size; ++j) to[row * s.size + j] += own[row * padded + j];
+      parts[part] = Scratch();
+    }
+  };
+  attention.Share(pool, cut, [&](int64_t head, int64_t part) {
+    const Number* const keys = k + head * s.keys * s.size;
+    const Number* const values = v + head * s.keys * s.values;
+    bool skips =
+        s.causal && loops.finite(keys, s.keys * s.size) && loops.finite(values, s.keys * s.values);
+    std::vector<QueriesBack<Number>> heads;
+    for (int64_t i = head * groups; i < (head + 1) * groups; ++i) {
+      const int64_t at = i * s.queries * s.values;
+      heads.push_back({q + i * s.queries * s.size, attention.From(i), ys + at, dys + at,
+                       lse.typed_data() + i * s.queries});
+      const QueriesBack<Number>& last = heads.back();
+      skips = skips && loops.finite(last.q, s.queries * s.size) &&
+              loops.finite(last.y, s.queries * s.values) &&
+              loops.finite(last.dy, s.queries * s.values);
+    }
+    const Scratch scratch(static_cast<size_t>(loops.back_size(s)) * sizeof(float));
+    float* dqs = dq + head * queries * s.size;
+    if (!in_place) {
+      Scratch& own = parts[head * cut.parts + part];
+      own = Scratch(static_cast<size_t>(queries * padded) * sizeof(float));
+      dqs = Borrowed(own);
+    }
+    std::fill_n(dqs, queries * padded, 0.f);
+    loops.back(s, heads.data(), groups, keys, values, skips, part, cut.parts,
+               found.dk->typed_data() + head * s.keys * s.size,
+               found.dv->typed_data() + head * s.keys * s.values, dqs, Borrowed(scratch));
+    if (cut.parts == 1 && !in_place) finish(head);
+  });
+  if (cut.parts > 1) Parallel(pool, attention.heads, finish);
+}
+
+ffi::Error Backward(ffi::ThreadPool pool, Some q, Some k, Some v, ffi::AnyBuffer mask, Words key,
+                    Floats kept, Some y, Floats lse, Some dy, float factor, bool causal, Result dq,
+                    Result dk, Result dv) {
   return Guarded("attention's gradient", [&] {
-    const Attention attention(q, k, v, mask, key, kept, factor, causal);
-    const AttentionSizes& s = attention.sizes;
-    const int64_t groups = attention.groups, queries = groups * s.queries;
-    for (const Floats& each : {y, dy}) Expect(each, attention.heads * queries * s.values);
-    Expect(lse, attention.heads * queries);
-    Expect(*dq, static_cast<int64_t>(q.element_count()));
-    Expect(*dk, static_cast<int64_t>(k.element_count()));
-    Expect(*dv, static_cast<int64_t>(v.element_count()));
-    const AttentionLoops& loops = BestAttentionLoops();
-    const int64_t tiles = (s.keys + loops.key_tile - 1) / loops.key_tile;
-    const Attention::Cut cut = attention.CutFor(pool, tiles);
-    // Every part of a head's keys adds to the gradients of all its queries.
-    const int64_t padded = loops.padded(s.size);
-    const bool in_place = cut.parts == 1 && padded == s.size;
-    std::vector<Scratch> found(static_cast<size_t>(attention.heads * cut.parts));
-    const auto finish = [&](int64_t head) {
-      float* const to = dq->typed_data() + head * queries * s.size;
-      std::fill_n(to, queries * s.size, 0.f);
-      for (int64_t part = head * cut.parts; part < (head + 1) * cut.parts; ++part) {
-        const float* const own = Borrowed(found[part]);
-        for (int64_t row = 0; row < queries; ++row)
-          for (int64_t j = 0; j < s.size; ++j) to[row * s.size + j] += own[row * padded + j];
-        found[part] = Scratch();
-      }
-    };
-    attention.Share(pool, cut, [&](int64_t head, int64_t part) {
-      const float* const keys = k.typed_data() + head * s.keys * s.size;
-      const float* const values = v.typed_data() + head * s.keys * s.values;
-      bool skips = s.causal && loops.finite(keys, s.keys * s.size) &&
-                   loops.finite(values, s.keys * s.values);
-      std::vector<QueriesBack> heads;
-      for (int64_t i = head * groups; i < (head + 1) * groups; ++i) {
-        const int64_t at = i * s.queries * s.values;
-        heads.push_back({attention.Of(i), y.typed_data() + at, dy.typed_data() + at,
-                         lse.typed_data() + i * s.queries});
-        const QueriesBack& last = heads.back();
-        skips = skips && loops.finite(last.there.q, s.queries * s.size) &&
-                loops.finite(last.y, s.queries * s.values) &&
-                loops.finite(last.dy, s.queries * s.values);
-      }
-      const Scratch scratch(static_cast<size_t>(loops.back_size(s)) * sizeof(float));
-      float* dqs = dq->typed_data() + head * queries * s.size;
-      if (!in_place) {
-        Scratch& own = found[head * cut.parts + part];
-        own = Scratch(static_cast<size_t>(queries * padded) * sizeof(float));
-        dqs = Borrowed(own);
-      }
-      std::fill_n(dqs, queries * padded, 0.f);
-      loops.back(s, heads.data(), groups, keys, values, skips, part, cut.parts,
-                 dk->typed_data() + head * s.keys * s.size,
-                 dv->typed_data() + head * s.keys * s.values, dqs, Borrowed(scratch));
-      if (cut.parts == 1 && !in_place) finish(head);
+    const Given given{q, k, v, mask, key, kept, factor, causal};
+    const Gradients found{dq, dk, dv};
+    WithTypeOf(q, [&](auto number) {
+      RunBack<decltype(number)>(pool, given, y, lse, dy, found);
     });
-    if (cut.parts > 1) Parallel(pool, attention.heads, finish);
   });
 }
 
@@ -220,9 +255,9 @@ ffi::Error Backward(ffi::ThreadPool pool, Floats q, Floats k, Floats v, ffi::Any
 XLA_FFI_DEFINE_HANDLER_SYMBOL(singa_attention, Forward,
                               ffi::Ffi::Bind()
                                   .Ctx<ffi::ThreadPool>()
-                                  .Arg<Floats>()
-                                  .Arg<Floats>()
-                                  .Arg<Floats>()
+                                  .Arg<Some>()
+                                  .Arg<Some>()
+                                  .Arg<Some>()
                                   .Arg<ffi::AnyBuffer>()
                                   .Arg<Words>()
                                   .Arg<Floats>()
@@ -234,15 +269,15 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(singa_attention, Forward,
 XLA_FFI_DEFINE_HANDLER_SYMBOL(singa_attention_gradient, Backward,
                               ffi::Ffi::Bind()
                                   .Ctx<ffi::ThreadPool>()
-                                  .Arg<Floats>()
-                                  .Arg<Floats>()
-                                  .Arg<Floats>()
+                                  .Arg<Some>()
+                                  .Arg<Some>()
+                                  .Arg<Some>()
                                   .Arg<ffi::AnyBuffer>()
                                   .Arg<Words>()
                                   .Arg<Floats>()
+                                  .Arg<Some>()
                                   .Arg<Floats>()
-                                  .Arg<Floats>()
-                                  .Arg<Floats>()
+                                  .Arg<Some>()
                                   .Attr<float>("factor")
                                   .Attr<bool>("causal")
                                   .Ret<Floats>()

@@ -4,9 +4,15 @@
 // The scores of queries and keys are computed tile by tile and never kept. On the way there each
 // query keeps the largest score that it has seen, and the sum and the weighted values relative to
 // it (Milakov and Gimelshein, 2018; Dao et al., 2022). The way back computes the tiles again.
+//
+// A Number is float or Bfloat16. Of bfloat16 are the factors of all products: queries, keys, values,
+// dy, the weights and the gradients of scores. All else is float32, and so are the results.
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
+
+#include "bfloat16.h"
 
 namespace singa {
 
@@ -32,30 +38,34 @@ struct AttentionSizes {
   Dropout dropout;
 };
 
-// The queries of one head.
-struct Queries {
-  const float* q;
+// What is hidden from the queries of one head.
+struct Hidden {
   Mask mask;
   uint64_t first_weight;  // the number of the head's first weight among those of all heads
 };
 
-// What the way back knows about them.
+// The queries of one head, and what the way back knows about them.
+template <typename Number>
 struct QueriesBack {
-  Queries there;
-  const float *y, *dy, *lse;
+  const Number* q;
+  Hidden hidden;
+  const Number *y, *dy;
+  const float* lse;
 };
 
-struct AttentionLoops {
+template <typename Number>
+struct AttentionLoopsOf {
   // Keys and values of a head, in the order in which Attend() reads them.
   int64_t (*packed_size)(const AttentionSizes&);  // in floats, as all sizes here
-  void (*pack)(const AttentionSizes&, const float* k, const float* v, float* packed);
+  void (*pack)(const AttentionSizes&, const Number* k, const Number* v, float* packed);
 
   // y and the logarithms of the sums of the exponentials of a tile of queries; `skips` tells
   // whether keys that a causal mask hides may be left out, and not multiplied by 0.
   int64_t tile;  // queries
   int64_t (*attend_size)(const AttentionSizes&);
-  void (*attend)(const AttentionSizes&, const Queries&, const float* packed, const float* v,
-                 bool skips, int64_t first, int64_t rows, float* y, float* lse, float* scratch);
+  void (*attend)(const AttentionSizes&, const Number* q, const Hidden&, const float* packed,
+                 const Number* v, bool skips, int64_t first, int64_t rows, float* y, float* lse,
+                 float* scratch);
 
   // The gradients of a head of keys and values that `groups` heads of queries share, by every
   // step-th tile of them from `first` on. dk and dv of these tiles are written. dq, of all these
@@ -63,12 +73,25 @@ struct AttentionLoops {
   int64_t key_tile;
   int64_t (*padded)(int64_t size);
   int64_t (*back_size)(const AttentionSizes&);
-  void (*back)(const AttentionSizes&, const QueriesBack*, int64_t groups, const float* k,
-               const float* v, bool skips, int64_t first, int64_t step, float* dk, float* dv,
+  void (*back)(const AttentionSizes&, const QueriesBack<Number>*, int64_t groups, const Number* k,
+               const Number* v, bool skips, int64_t first, int64_t step, float* dk, float* dv,
                float* dq, float* scratch);
 
   // Whether no number is NaN or infinite.
-  bool (*finite)(const float* x, int64_t count);
+  bool (*finite)(const Number* x, int64_t count);
+};
+
+struct AttentionLoops {
+  AttentionLoopsOf<float> wide;
+  AttentionLoopsOf<Bfloat16> narrow;
+
+  template <typename Number>
+  const AttentionLoopsOf<Number>& Of() const {
+    if constexpr (std::is_same_v<Number, float>)
+      return wide;
+    else
+      return narrow;
+  }
 };
 
 // For the processor that this runs on.

@@ -23,6 +23,7 @@ typedef uint16_t Shorts __attribute__((vector_size(kBlock * 2)));
 typedef uint8_t Octets __attribute__((vector_size(kBlock)));
 
 inline int64_t Smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+inline int64_t Up(int64_t size, int64_t step) { return (size + step - 1) / step * step; }
 
 // `size` numbers to and from memory: `kBlock` of them, known to the compiler, but at the end of a
 // row.
@@ -35,12 +36,6 @@ inline void Load(Block& block, const Number* from, int64_t size) {
 template <typename Block, typename Number>
 inline void Store(const Block& block, Number* to, int64_t size) {
   std::memcpy(to, &block, static_cast<size_t>(size) * sizeof *to);
-}
-
-// The same where mostly there are as many as in a register: the compiler knows that size, too.
-template <typename Block, typename Number>
-inline void LoadSome(Block& block, const Number* from, int64_t size) {
-  size == kBlock ? Load(block, from, kBlock) : Load(block, from, size);
 }
 
 // The compiler would widen these one by one.
@@ -80,10 +75,20 @@ inline void Load(Floats& block, const Bfloat16* from, int64_t size) {
 }
 
 inline void Store(const Floats& block, Bfloat16* to, int64_t size) {
-  const Ints bits = reinterpret_cast<const Ints&>(block), cut = bits >> 16;
+#if defined(__AVX512BF16__)
+  const __m256bh narrow = _mm512_cvtneps_pbh(reinterpret_cast<__m512>(block));
+#else
+  const Ints bits = reinterpret_cast<Ints>(block), cut = bits >> 16;
   const Ints nearest = (bits + 0x7fff + (cut & 1)) >> 16;
   const Shorts narrow = __builtin_convertvector(block == block ? nearest : cut | 0x40, Shorts);
+#endif
   std::memcpy(to, &narrow, static_cast<size_t>(size) * sizeof *to);
+}
+
+// Load() where mostly there are as many as in a register: the compiler knows that size, too.
+template <typename Block, typename Number>
+inline void LoadSome(Block& block, const Number* from, int64_t size) {
+  size == kBlock ? Load(block, from, kBlock) : Load(block, from, size);
 }
 
 // One number as float32.

@@ -243,7 +243,7 @@ void MultiplyPoints(const float* inputs, int64_t channels, int64_t tiles, Span p
       // A part of the next point's filters, into the second cache.
       const float* const ahead = filters + filter_step + tile / kRows * share;
       for (int64_t i = 0; i < share; i += 16) __builtin_prefetch(ahead + i, 0, 2);
-      Product(Left{from + tile * step, step, 1}, Smaller(kRows, tiles - tile), filters, kOutputs,
+      Product(Left<float>{from + tile * step, step, 1}, Smaller(kRows, tiles - tile), filters, kOutputs,
               Lines(outputs) * 16, part.count, to + tile * products_step, products_step, add);
     }
   }
@@ -252,7 +252,7 @@ void MultiplyPoints(const float* inputs, int64_t channels, int64_t tiles, Span p
 void Correlate(const float* gradients, int64_t outputs, const float* inputs, int64_t channels,
                int64_t tiles, bool add, float* products) {
   for (int64_t point = 0; point < kPoints; ++point)
-    Product(Left{gradients + point * PointStep(outputs), 1, TileStep(outputs)}, outputs,
+    Product(Left<float>{gradients + point * PointStep(outputs), 1, TileStep(outputs)}, outputs,
             inputs + point * PointStep(channels), TileStep(channels), Lines(channels) * 16, tiles,
             products + point * FilterStep(kOutputs), kOutputs, add);
 }

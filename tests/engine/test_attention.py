@@ -201,17 +201,6 @@ def test_it_can_be_mapped_and_differentiated_twice(way, monkeypatch):
         close(np.asarray(one), np.asarray(other), 1e-4)
 
 
-@built
-def test_short_types_have_sums_of_float32(monkeypatch):
-    xs = [jnp.asarray(array(2, 50, 8, seed=i), jnp.bfloat16) for i in range(3)]
-    y, dxs = both_ways(ScaledDotProductAttention(), NATIVE, monkeypatch, *xs)
-    assert y.dtype == jnp.bfloat16
-    wanted, back = in_numpy(False, *xs)
-    np.testing.assert_allclose(np.float64(y), wanted, rtol=2**-8, atol=1e-6)
-    for dx, dwanted in zip(dxs, back(np.cos(np.float64(y))), strict=False):
-        np.testing.assert_allclose(dx, dwanted, atol=0.02 * np.abs(dwanted).max())
-
-
 @ways
 def test_no_way_keeps_the_weights(way, monkeypatch):
     """Nor their gradients, if the mask that is added needs none."""

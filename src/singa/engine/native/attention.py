@@ -15,7 +15,7 @@ from jax import Array
 
 from singa.engine import native
 
-_TYPE = jnp.float32
+_WIDE = jnp.float32
 
 
 class Kind(NamedTuple):
@@ -40,44 +40,53 @@ class Hidden(NamedTuple):
 
 
 def supports(q: Array, k: Array, v: Array, hidden: Hidden) -> bool:
-    """Whether the kernels take these arrays. Those of short types are converted to float32."""
-    shorts = jnp.bfloat16, jnp.float16, jnp.float32
-    if not all(x.dtype in shorts for x in (q, k, v)):
-        return False
+    """Whether the kernels take these arrays, or would if they were of one type."""
     # The numbers of dropout are those of jax only as long as jax counts them in this way.
     # (jax makes its options' attributes at run time, so types do not know them.)
     counted: bool = jax.config.jax_threefry_partitionable  # type: ignore[attr-defined]
     if hidden.key.size and not counted:
         return False
-    return native.supports(*(jax.ShapeDtypeStruct(x.shape, _TYPE) for x in (q, k, v)))
+    dtype = jnp.result_type(q, k, v)
+    return native.supports(*(jax.ShapeDtypeStruct(x.shape, dtype) for x in (q, k, v)), short=True)
 
 
 def forward(kind: Kind, q: Array, k: Array, v: Array, *hidden: Array) -> tuple[Array, Array]:
     """The weighted means of the values, (..., L, V), and the scores in one number, (..., L).
 
     That is the logarithm of the sum of their exponentials; infinity if there are no keys to see.
+    Both are float32. If q, k and v are bfloat16, so are the weights as they multiply the values.
     """
     y, lse = jax.ffi.ffi_call(
         "singa_attention",
         (
-            jax.ShapeDtypeStruct((*q.shape[:-1], v.shape[-1]), _TYPE),
-            jax.ShapeDtypeStruct(q.shape[:-1], _TYPE),
+            jax.ShapeDtypeStruct((*q.shape[:-1], v.shape[-1]), _WIDE),
+            jax.ShapeDtypeStruct(q.shape[:-1], _WIDE),
         ),
         vmap_method=_mapped(hidden),
-    )(*_given(q, k, v, *hidden), factor=np.float32(kind.factor), causal=kind.causal)
+    )(
+        *native.taken(q, k, v, multiplied=True), *_given(q, *hidden),
+        factor=np.float32(kind.factor), causal=kind.causal,
+    )  # fmt: skip
     return y, lse
 
 
 def backward(
     kind: Kind, y: Array, lse: Array, dy: Array, q: Array, k: Array, v: Array, *hidden: Array
 ) -> tuple[Array, Array, Array]:
-    """The gradients of q, k and v, from what :func:`forward` returned and the gradient of y."""
-    y, dy = (x.astype(_TYPE) for x in (y, dy))
+    """The gradients of q, k and v, from what :func:`forward` returned and the gradient of y.
+
+    They are float32. If q, k and v are bfloat16, so are y, its gradient and those of the scores as
+    they are multiplied.
+    """
+    y, dy, *factors = native.taken(y.astype(q.dtype), dy.astype(q.dtype), q, k, v, multiplied=True)
     dq, dk, dv = jax.ffi.ffi_call(
         "singa_attention_gradient",
-        tuple(jax.ShapeDtypeStruct(x.shape, _TYPE) for x in (q, k, v)),
+        tuple(jax.ShapeDtypeStruct(x.shape, _WIDE) for x in (q, k, v)),
         vmap_method=_mapped(hidden),
-    )(*_given(q, k, v, *hidden), y, lse, dy, factor=np.float32(kind.factor), causal=kind.causal)
+    )(
+        *factors, *_given(q, *hidden), y, lse, dy,
+        factor=np.float32(kind.factor), causal=kind.causal,
+    )  # fmt: skip
     return dq, dk, dv
 
 
@@ -86,10 +95,10 @@ def _mapped(hidden: tuple[Array, ...]) -> str:
     return "sequential" if Hidden(*hidden).key.size else "broadcast_all"
 
 
-def _given(q: Array, k: Array, v: Array, mask: Array, *more: Array) -> tuple[Array, ...]:
-    """In float32, with a mask of as many axes as the others."""
+def _given(q: Array, mask: Array, *more: Array) -> tuple[Array, ...]:
+    """What is hidden, with a mask of as many axes as q."""
     if mask.size:
         mask = mask.reshape(*[1] * (q.ndim - mask.ndim), *mask.shape)
     if mask.dtype != jnp.bool_:
-        mask = mask.astype(_TYPE)
-    return *(x.astype(_TYPE) for x in (q, k, v)), mask, *more
+        mask = mask.astype(_WIDE)
+    return mask, *more
