@@ -16,7 +16,8 @@ from jax._src.interpreters import mlir
 
 # What the tests make anew if it is not there. SINGA_TESTS_CACHE moves it; `make clean` removes it.
 MADE = Path(os.environ.get("SINGA_TESTS_CACHE", Path(__file__).parents[1] / "build" / "tests"))
-MUCH = 2**30  # bytes
+MUCH = 2**30  # bytes on disk
+LARGE = 900 * 2**20  # bytes of memory of a worker, of which 500 MiB are for what it has imported
 
 # Before singa is imported: the user's cache is left alone. The processes of a run, and the next
 # runs, share one of their own, for they compile the same: half of the time goes into that. A
@@ -34,6 +35,10 @@ if sys.dont_write_bytecode:
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = str(MADE / "bytecode")
     sys.dont_write_bytecode = False
+
+# The threads of NumPy's OpenBLAS wait busily, and each core has a worker already. The processes
+# that are started from here follow: workers, and what tests start.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # A run in the background ignores interrupts, and so would the processes that tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -145,16 +150,41 @@ def pytest_collection_modifyitems(config, items):
     items[:] = [item for item in items if item in kept]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _what_was_compiled_goes():
-    """Each module starts without kernels: a worker that kept them all would need 5 GiB."""
-    yield
+def _forget_what_was_compiled():
     table.kernels.clear()
     table.held = 0
     jax.clear_caches()
     contexts.clear()
     gc.collect()
     memory.return_unused()
+
+
+def _resident():
+    """The memory of this process; without Linux's /proc, more than it may have."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return LARGE
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _what_was_compiled_goes():
+    """What is compiled stays for the next modules, which need the same small kernels again.
+
+    A worker that kept all of it would need 5 GiB: when there is much, all goes.
+    """
+    yield
+    if _resident() >= LARGE:
+        _forget_what_was_compiled()
+
+
+@pytest.fixture(scope="module")
+def only_its_own(_what_was_compiled_goes):
+    """For a module that must not use what other modules have compiled, and they not its own."""
+    _forget_what_was_compiled()
+    yield
+    _forget_what_was_compiled()
 
 
 @contextmanager
@@ -180,21 +210,21 @@ def _as_for_users():
 
 
 @pytest.fixture(scope="module")
-def optimized(_what_was_compiled_goes):
+def optimized(only_its_own):
     """For all that a module compiles."""
     with _as_for_users():
         yield
 
 
 @pytest.fixture
-def optimized_once():
+def optimized_once(only_its_own):
     """For what one test compiles, except kernels that its module has compiled already."""
     with _as_for_users():
         yield
 
 
 @pytest.fixture(scope="module")
-def many_kernels():
+def many_kernels(only_its_own):
     """For tests that draw the same shapes again and again, out of many."""
     before = table.least, table.limit
     table.least = table.limit = 1000

@@ -13,6 +13,8 @@ from singa.tape import stretch
 from singa.tape.kernel import table
 from tape.random_programs import draw, in_singa
 
+pytestmark = pytest.mark.usefixtures("only_its_own")  # it counts programs
+
 DRAWN = 8
 
 

@@ -12,6 +12,8 @@ from singa.tape.kernel import table
 from singa.tape.table import Table, Tracing
 from singa.tensor import Tensor
 
+pytestmark = pytest.mark.usefixtures("only_its_own")  # it counts what is held
+
 
 class Kernel:
     def __init__(self, name):
