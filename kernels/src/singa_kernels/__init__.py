@@ -16,7 +16,7 @@ import jax
 
 __version__ = version("singa-xla-kernels")
 
-INTERFACE = 8
+INTERFACE = 9
 """The number of the interface: of the handlers, their arguments and their attributes."""
 
 HANDLERS = (

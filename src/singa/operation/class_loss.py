@@ -197,8 +197,10 @@ class SoftMaxCrossEntropy(NegativeLogLikelihood):
         self.log_sum = jnp.log(jnp.exp(x - self.most).sum(-1, keepdims=True))
 
     def slopes(self, dlog_p: CTensor, total: CTensor) -> CTensor:
-        # Soft labels need not sum to 1.
-        return dlog_p - jnp.exp(again(self.x) - self.most - self.log_sum) * total
+        # Soft labels need not sum to 1. What both passes subtract is two arrays for XLA: otherwise it
+        # would write it out in x's shape, and keep that for both.
+        x, most = again(self.x), again(self.most)
+        return dlog_p - jnp.exp(x - most - self.log_sum) * total
 
 
 class CrossEntropy(NegativeLogLikelihood):

@@ -24,7 +24,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.sharding import Mesh
 
-_INTERFACE = 8  # the version of singa_kernels' interface that this package calls
+_INTERFACE = 9  # the version of singa_kernels' interface that this package calls
 
 
 def _load() -> tuple[ctypes.CDLL | None, str]:
