@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import jax
 import jax.numpy as jnp
 from jax import Array
@@ -32,19 +34,21 @@ def product(
         a: (..., M, K), or (..., K, M) with ``transpose_a``.
         b: (..., K, N), or (..., N, K) with ``transpose_b``.
         wide: whether the result is float32, that of short types too.
-        bias: (..., N), of as many batches or of none: it is added to each row. XLA can do that in the
-            loop that reads the result, for nothing. But if a reduction reads it, as a loss reads
-            logits, XLA writes the sum to an array of its own: for large results oneDNN adds it.
+        bias: (..., N), of as many batches or of none: it is added to each row. XLA can do that in
+            the loop that reads the result, for nothing. But if a reduction reads it, as a loss
+            reads logits, XLA writes the sum to an array of its own: for large results oneDNN adds
+            the bias.
     """
     rows = a.shape[-1 if transpose_a else -2]
     columns = b.shape[-2 if transpose_b else -1]
     dtype = jnp.float32 if wide else a.dtype
     a, b = native.taken(a, b, multiplied=True)
-    is_large = a.size // a.shape[-2 if transpose_a else -1] * columns >= _LARGE
-    added = native.widened(bias) if bias is not None and is_large and a.dtype == jnp.float32 else ()
+    shape = (*a.shape[:-2], rows, columns)
+    joins = a.dtype == jnp.float32 and math.prod(shape) >= _LARGE
+    added = () if bias is None or not joins else native.widened(bias)
     y: Array = jax.ffi.ffi_call(
         "singa_product",
-        jax.ShapeDtypeStruct((*a.shape[:-2], rows, columns), jnp.float32 if wide else a.dtype),
+        jax.ShapeDtypeStruct(shape, jnp.float32 if wide else a.dtype),
         vmap_method="broadcast_all",
     )(a, b, *added, transpose_a=transpose_a, transpose_b=transpose_b)
     y = y.astype(dtype)
