@@ -1,5 +1,6 @@
 """The native product of matrices against NumPy's, and in the operations that use it."""
 
+import re
 from functools import partial
 
 import jax
@@ -12,7 +13,13 @@ from hypothesis import strategies as st
 from engine.test_kernels import agree, array, both, built
 from singa.engine import native
 from singa.engine.native import product as kernels
-from singa.operation import Affine, Gemm, Matmul, ScaledDotProductAttention
+from singa.operation import (
+    Affine,
+    Gemm,
+    Matmul,
+    ScaledDotProductAttention,
+    SoftMaxCrossEntropy,
+)
 from singa.operation.products import product
 
 pytestmark = pytest.mark.usefixtures("optimized")
@@ -64,6 +71,56 @@ def test_what_is_shared_out_among_threads_is_the_same(shape):
         close(y, in_numpy(a, b, *turns))
         for _ in range(3):
             np.testing.assert_array_equal(kernels.product(a, b, *turns), y)
+
+
+@built
+@pytest.mark.parametrize(
+    ("m", "k", "n"), [(128, 1000, 512), (100, 3000, 1024), (512, 700, 130), (1100, 1100, 1024)]
+)
+def test_rows_that_are_half_a_page_apart_are_multiplied_as_any_others(m, k, n):
+    for turns in ((False, False), (True, False), (True, True)):
+        a, b = matrices((), m, k, n, *turns)
+        y = kernels.product(a, b, *turns)
+        close(y, in_numpy(a, b, *turns))
+        np.testing.assert_array_equal(kernels.product(a, b, *turns), y)
+
+
+@built
+@pytest.mark.parametrize("large", [0, 2**62], ids=["in the product", "after it"])
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16, jnp.float16])
+def test_a_bias_is_added_to_each_row(large, dtype, monkeypatch):
+    monkeypatch.setattr(kernels, "_LARGE", large)
+    a, b, bias = array(3, 33, 20), array(3, 20, 50, seed=1), array(3, 50, seed=2)
+    short = [jnp.asarray(x, dtype) for x in (a, b, bias)]
+    exact = [np.float64(x) for x in short]
+    wanted = exact[0] @ exact[1]
+    is_short = dtype != jnp.float32  # rounded twice, if the bias is added afterwards
+    tolerance = {"rtol": 2**-7, "atol": 0.05} if is_short else {"rtol": 2e-5, "atol": 2e-5}
+
+    def added(a, b, bias):
+        return kernels.product(a, b, bias=bias)
+
+    one = jax.jit(added)(*short[:2], short[2][0])
+    assert one.dtype == dtype
+    np.testing.assert_allclose(np.float64(one), wanted + exact[2][0], **tolerance)
+    each = jax.jit(jax.vmap(added))(*short)
+    np.testing.assert_allclose(np.float64(each), wanted + exact[2][:, None], **tolerance)
+
+
+@built
+def test_logits_and_their_gradient_are_all_of_their_shape(monkeypatch):
+    """Neither the product without the bias is kept nor the largest logits, repeated for each."""
+    monkeypatch.setattr(kernels, "_LARGE", 0)
+
+    def step(x, w, b, t):
+        affine, loss = Affine(), SoftMaxCrossEntropy()
+        y = loss.forward(affine.forward(x, w, b), t)
+        return y, affine.backward(loss.backward(jnp.ones_like(y))[0])
+
+    sizes = [jax.ShapeDtypeStruct(size, jnp.float32) for size in ((256, 64), (64, 2048), (2048,))]
+    ids = jax.ShapeDtypeStruct((256,), jnp.int32)
+    _, main = jax.jit(step).lower(*sizes, ids).compile().as_text().split("\nENTRY ")
+    assert len(re.findall(r" = f32\[256,2048\]", main)) == 2
 
 
 @built
@@ -143,3 +200,18 @@ def test_what_does_not_fit_is_refused_and_not_computed(a, b, y, words):
     multiply = jax.jit(partial(call, transpose_a=False, transpose_b=False))
     with pytest.raises(jax.errors.JaxRuntimeError, match=words):
         jax.block_until_ready(multiply(array(*a), array(*b)))
+
+
+@built
+@pytest.mark.parametrize(
+    ("biases", "words"),
+    [
+        ([(4,)], "bias is of another size"),
+        ([(5,), (5,)], "more than one bias"),
+    ],
+)
+def test_a_bias_that_does_not_fit_is_refused(biases, words):
+    call = jax.ffi.ffi_call("singa_product", jax.ShapeDtypeStruct((2, 5), jnp.float32))
+    multiply = jax.jit(partial(call, transpose_a=False, transpose_b=False))
+    with pytest.raises(jax.errors.JaxRuntimeError, match=words):
+        jax.block_until_ready(multiply(array(2, 3), array(3, 5), *(array(*b) for b in biases)))

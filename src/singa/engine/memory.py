@@ -46,7 +46,13 @@ def keep_scratch_mapped() -> str:
 
 
 def return_unused() -> None:
-    """Return free pages to the system; useful after a compilation, which leaves up to 200 MiB."""
+    """Return free pages to the system: after a compilation, and after a program's first run.
+
+    A compilation leaves up to 200 MiB. A first run leaves its whole scratch memory where the next
+    one cannot use it, if it has allocated arrays that stay: new values of what could not be donated
+    to it. They lie above the scratch memory, so that this is not joined with the heap's free top
+    when it is freed, and glibc finds no place for an aligned block in a hole of its very size.
+    """
     if status == _ON:
         ctypes.CDLL(None).malloc_trim(0)
 

@@ -107,7 +107,7 @@ class Program:
         self.arg_bytes = sum(part_bytes(arg._data) for arg in args)  # on each device
         numbered = _numbered(capture.jaxpr)
         opened = _opened(numbered if sequential else fuse(numbered, capture.owners()))
-        self.is_compiled_anew = self.is_spent = False
+        self.is_compiled_anew = self.is_spent = self._is_new = False
         self._run: Callable[..., Sequence[CTensor]]
         self._function: Callable[..., list[CTensor]] = jaxpr_as_fun(opened)
         places = self._places_of_results(args)
@@ -128,7 +128,7 @@ class Program:
         run = jax.jit(named(step, "step"), donate_argnums=donated, **options)
         self._run = run.lower(*inputs).compile()
         memory.return_unused()
-        self.is_compiled_anew = True
+        self.is_compiled_anew = self._is_new = True
 
     def __call__(self, args: Sequence[Tensor]) -> Any:
         """Run the step: assign the Tensors that it assigns, and return what it returns."""
@@ -158,6 +158,9 @@ class Program:
             return self._fill_result(given)
         with uninterrupted():
             results = self._run_everywhere(*inputs)
+            if self._is_new:
+                self._is_new = False
+                memory.return_unused()
             if capture.errors:
                 self._check(results)
             outputs = iter(results)

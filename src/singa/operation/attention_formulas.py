@@ -183,9 +183,9 @@ def _summed(gradient: CTensor, like: CTensor) -> CTensor:
     return gradient.sum([i for i, (size, own) in shapes if size != own], keepdims=True)
 
 
-def _times(a: CTensor, b: CTensor, **turns: bool) -> CTensor:
+def _times(a: CTensor, b: CTensor, transpose_a: bool = False, transpose_b: bool = False) -> CTensor:
     """A product of factors of b's type, with sums that are at least float32."""
-    return product(a.astype(b.dtype), b, dtype=wide(b.dtype), **turns)
+    return product(a.astype(b.dtype), b, transpose_a, transpose_b, wide(b.dtype))
 
 
 def _dropped(weights: CTensor, key: CTensor, kept: CTensor) -> CTensor:

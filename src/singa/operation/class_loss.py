@@ -198,8 +198,10 @@ class SoftMaxCrossEntropy(NegativeLogLikelihood):
         self.log_sum = jnp.log(jnp.exp(x - self.most).sum(-1, keepdims=True))
 
     def slopes(self, dlog_p: CTensor, total: CTensor) -> CTensor:
-        # Soft labels need not sum to 1.
-        return dlog_p - jnp.exp(again(self.x) - self.most - self.log_sum) * total
+        # Soft labels need not sum to 1. If both passes subtracted the same array, XLA would
+        # write it out in x's shape.
+        x, most = again(self.x), again(self.most)
+        return dlog_p - jnp.exp(x - most - self.log_sum) * total
 
 
 class CrossEntropy(NegativeLogLikelihood):

@@ -87,7 +87,7 @@ class Affine(Operation):
         if b.shape != w.shape[1:]:
             raise ShapeError(f"{self.name}: the bias must be of shape {w.shape[1:]}, got {b.shape}")
         self.x, self.w = x, w
-        return product(x, w) + b
+        return product(x, w, bias=b)
 
     def backward(self, dy: CTensor) -> tuple[CTensor, CTensor, CTensor]:
         rows, dys = as_rows(self.x), as_rows(dy)

@@ -139,7 +139,7 @@ class ProjectedLSTMSequence(Recurrence):
             c = f * c + i * g
             return ((o * jnp.tanh(c)) @ self.w_hr, c), _joined(i, f, g, o)
 
-        projected = product(self.x, self.w_ih) + (biases[0] + biases[1])
+        projected = product(self.x, self.w_ih, bias=biases[0] + biases[1])
         last, (self.h, self.c), self.gated = self.loop(
             step, (h0, c0), projected, self.reverse, self.lengths
         )
