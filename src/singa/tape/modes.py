@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import _GeneratorContextManager
+from operator import itemgetter
 from typing import Any
 
 from singa.core.tensor import Tensor
 from singa.core.watching import local, within
+
+_of_blocks = itemgetter("training", "recording", "follows", "anomaly", "precision")
 
 
 class Mode:
@@ -49,6 +52,18 @@ class Mode:
             if is_on is None:
                 is_on = self.default
         return is_on or here["follows"]
+
+    def switches(self) -> tuple[Any, ...]:
+        """All of this thread that can change what an operation does: a part of a step's key."""
+        training, recording, follows, anomaly, precision = _of_blocks(vars(local))
+        if training is None:
+            training = self.default
+        return (
+            training,
+            (training if recording is None else recording) or follows,
+            anomaly,
+            precision,
+        )
 
 
 mode = Mode()
