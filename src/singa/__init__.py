@@ -28,6 +28,9 @@ try:
     from singa.formats import checkpoint, weights
 finally:
     if _collects:
+        # They count as old from now on; otherwise the first collection would look at all of them.
+        gc.freeze()
+        gc.unfreeze()
         gc.enable()
 
 # Users import these by shorter names.

@@ -173,6 +173,30 @@ def test_importing_leaves_the_garbage_collector_as_it_was():
     assert done.stdout.split() == ["True", "False"]
 
 
+def test_what_an_import_makes_is_old_for_the_garbage_collector_and_not_exempt_from_it():
+    code = """
+import gc
+
+young = [0]
+
+
+def note(phase, info):
+    if phase == "start":
+        young.append(len(gc.get_objects(generation=0)))
+
+
+gc.callbacks.append(note)
+import singa
+
+kept = [[] for _ in range(2000)]
+print(max(young), gc.get_freeze_count())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    young, exempt = map(int, done.stdout.split())
+    assert young < 10_000  # an import makes a hundred thousand
+    assert exempt == 0
+
+
 def test_there_is_no_opencl():
     assert device.get_num_opencl_platforms() == device.get_num_opencl_devices() == 0
     with pytest.raises(DeviceError, match="no OpenCL"):

@@ -85,6 +85,19 @@ class Valued(Flagged):
             self._data = as_before(value, self._data)
 
     @classmethod
+    def read_all(cls, tensors: Sequence[Self]) -> list[CTensor]:
+        """The ``data`` of several Tensors: faster than one by one.
+
+        Example:
+            >>> Tensor.read_all([Tensor((2,)), Tensor((1,))])
+            [Array([0., 0.], dtype=float32), Array([0.], dtype=float32)]
+        """
+        capture = local.capture
+        if capture is None:
+            return [tensor._data for tensor in tensors]
+        return [capture.read(tensor) for tensor in tensors]
+
+    @classmethod
     def assign_all(cls, tensors: Sequence[Self], values: Sequence[CTensor]) -> None:
         """:meth:`assign` several Tensors their values, of any shapes: faster than one by one.
 
@@ -95,10 +108,11 @@ class Valued(Flagged):
         here = local
         if here.journal is not None:
             here.journal.note_all(tensors)
+        capture = here.capture
         for tensor, value in zip(tensors, values, strict=True):
             tensor.creator = None
-            if here.capture is not None:
-                here.capture.write(tensor, value)
+            if capture is not None:
+                capture.write(tensor, value)
             elif tensor.device.mesh is None:
                 tensor._data = value
             else:

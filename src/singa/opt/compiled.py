@@ -40,7 +40,7 @@ class Plan(NamedTuple):
 
     Attributes:
         params: first those with a gradient, then others that may have to be updated.
-        states: of each parameter.
+        states: of all parameters, in order: the Tensors of each one's slots.
         pages, rows: where their turns are; see :class:`ParameterStates`.
         parts: for each page, the part of its rows in the update; see
             :func:`singa.opt.step.count_turns`.
@@ -50,7 +50,7 @@ class Plan(NamedTuple):
     """
 
     params: list[Tensor]
-    states: list[dict[str, Tensor]]
+    states: list[Tensor]
     pages: list[Tensor]
     rows: CTensor
     parts: list[CTensor]
@@ -118,30 +118,24 @@ class CompiledUpdate:
         scaling = self._on(device, scaling) if is_scaled else []
         is_open = placed(self.is_open, device)
         inputs = (
-            [param.data for param in plan.params],
-            [grad.data for _, grad in pairs],
-            [{slot: tensor.data for slot, tensor in state.items()} for state in plan.states],
+            Tensor.read_all(plan.params),
+            Tensor.read_all([grad for _, grad in pairs]),
+            Tensor.read_all(plan.states),
             self._values(plan, is_whole, is_open, pages),
-            [page.data for page in pages],
+            Tensor.read_all(pages),
             plan.rows,
             plan.parts,
-            [counter.data for counter in counters],
+            Tensor.read_all(counters),
             None if is_whole else is_open.data,
-            [tensor.data for tensor in scaling],
+            Tensor.read_all(scaling),
             is_good,
         )
         try:
             with calling(UPDATE, self):
-                new_params, new_states, new_pages, new_counters, new_scaling, opened = plan.kernel(
-                    *inputs
-                )
+                values = plan.kernel(*inputs)
         except Misfit as misfit:
             raise self._misfit(plan.params[misfit.number]) from None
-        changed = [*plan.params, *pages, *counters, *scaling, is_open]
-        values = [*new_params, *new_pages, *new_counters, *new_scaling, opened]
-        for state, new in zip(plan.states, new_states, strict=True):
-            changed += state.values()
-            values += [new[slot] for slot in state]
+        changed = [*plan.params, *plan.states, *pages, *counters, *scaling, is_open]
         Tensor.assign_all(changed, values)
 
     def _values(
@@ -218,13 +212,13 @@ class CompiledUpdate:
         parts[rows] = [HAS_GRADIENT if p in with_grad else MAY_HAVE_HAD_ONE for p in params]
         return Plan(
             list(params),
-            states,
+            [tensor for state in states for tensor in state.values()],
             pages,
             from_host(rows, device, int32),
             [from_host(part, device, int32) for part in parts.reshape(len(pages), PAGE)],
             schedules,
             not all(type(schedule) is Constant for schedule in schedules),
-            kernel_of(self, layouts, is_whole),
+            kernel_of(self, layouts, tuple(map(tuple, states)), is_whole),
         )
 
     def _layouts(self, params: Sequence[Tensor]) -> tuple[list[DecayScheduler], tuple[Layout, ...]]:

@@ -64,17 +64,17 @@ class Segment:
     """
 
     def __init__(self) -> None:
-        self._kernels: list[tuple[OperationLike, Kernel, dict[str, Any]]] = []
+        self._kernels: list[tuple[OperationLike, Kernel, tuple[Any, ...]]] = []
         # For each input: the array, or the number of the operation that made it and of its output.
         self._inputs: list[list[CTensor | tuple[int, int]]] = []
         self._numbers: dict[RecordLike, int] = {}
-        self._made: dict[int, tuple[list[CTensor], list[CTensor]]] = {}
+        self._made: dict[int, tuple[Arrays, Arrays]] = {}
 
     def add(
         self,
         record: RecordLike,
-        kernel: tuple[Kernel, dict[str, Any]],
-        arrays: list[CTensor],
+        kernel: tuple[Kernel, tuple[Any, ...]],
+        arrays: Sequence[CTensor],
         xs: Sequence[Tensor],
     ) -> None:
         """Note a call that has just been recorded, and release what its record has saved."""
@@ -87,7 +87,7 @@ class Segment:
             ]
         )
         record._trace = Recomputed(trace, self, len(self._kernels))
-        record._saved = record._inputs = []
+        record._saved = record._inputs = ()
         self._numbers[record] = len(self._kernels)
         self._kernels.append((record.operation, *kernel))
 
@@ -95,7 +95,7 @@ class Segment:
         """Release the records: no more operations will come."""
         self._numbers = {}
 
-    def take(self, number: int, dys: Sequence[CTensor]) -> tuple[list[CTensor], list[CTensor]]:
+    def take(self, number: int, dys: Sequence[CTensor]) -> tuple[Arrays, Arrays]:
         """The inputs of an operation and what it saves. They are not kept after this call."""
         if number not in self._made:
             self._make(dys)
@@ -114,14 +114,13 @@ class Segment:
                 outputs[x[0]][x[1]] if isinstance(x, tuple) else next(arrays)
                 for x in self._inputs[number]
             ]
+            args = (*attributes, *xs)
             with calling(FORWARD, operation):
-                ys, found = kernel.record(attributes, *xs)
-            [(reference, residuals)] = found.items()
+                [(reference, results)] = kernel.record(*args).items()
             trace = reference()
             assert trace is not None  # the kernel has it
-            saved = trace.saved(attributes, xs, ys, residuals)
-            self._made[number] = xs if trace.recomputes else [], saved
-            outputs.append(ys)
+            self._made[number] = tuple(xs) if trace.recomputes else (), trace.pick(args + results)
+            outputs.append(results[: trace.outputs])
 
 
 class Recomputed:
@@ -143,7 +142,7 @@ class Recomputed:
             yield self._trace
         finally:
             record._trace = self
-            record._saved = record._inputs = []
+            record._saved = record._inputs = ()
 
     def after_forward(self, record: RecordLike) -> OperationLike:
         with self.restored(record) as trace:

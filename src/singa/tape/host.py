@@ -18,7 +18,7 @@ from singa.tape.likes import OperationLike, RecordLike
 from singa.tape.returned import input_gradients
 
 
-def forward(operation: OperationLike, arrays: list[CTensor]) -> Arrays:
+def forward(operation: OperationLike, arrays: Arrays) -> Arrays:
     """Call ``operation.forward``: now or, in a capture, whenever the captured step runs."""
     refuse_complex(operation, arrays)
     if local.capture is None:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from itertools import count
+from operator import itemgetter
 from typing import Any, TypeAlias
 from weakref import ref
 
@@ -40,7 +41,7 @@ from singa.tape.returned import arrays_of, input_gradients, whole
 from singa.tape.table import Table, Tracing
 
 Arrays: TypeAlias = tuple[CTensor, ...]
-Recorded: TypeAlias = "tuple[Arrays, dict[ref[Trace], Arrays]]"
+Recorded: TypeAlias = "dict[ref[Trace], Arrays]"
 Layout: TypeAlias = tuple[int, ...]
 """For each input's gradient, its index in the list of outputs' gradients and computed arrays."""
 
@@ -61,11 +62,11 @@ class Kernel:
         identity: the hash of the kernel's key.
 
     Attributes:
-        infer: from the given attributes and the inputs to ``{tracing: outputs}``.
-        record: from the same to the outputs and ``{trace: residuals}``. ``jax.jit`` stores a
-            dict's keys with the structure of its result: this is how each call gets the trace for
-            its shapes, without a look-up. The keys are weak references, because jax keeps them
-            after the compiled code was freed.
+        infer: from the given attributes and the inputs, in this order, to ``{tracing: outputs}``.
+        record: from the same to ``{trace: (*outputs, *residuals)}``. ``jax.jit`` stores a dict's
+            keys with the structure of its result: this is how each call gets the trace for its
+            shapes, without a look-up. The keys are weak references, because jax keeps them after
+            the compiled code was freed.
         tracings: all that were made.
         guard: of what else the user's code reads; None if it reads nothing that could change.
     """
@@ -99,14 +100,16 @@ class Kernel:
             avals = tuple(jax.typeof(x) for x in xs)
             table.traced(tracings, tracing, hash((identity, is_recorded, avals)))
 
-        def infer(given: dict[str, Any], *xs: CTensor) -> dict[Tracing, Arrays]:
+        def infer(*args: Any) -> dict[Tracing, Arrays]:
+            given, xs = dict(zip(names, args, strict=False)), args[len(names) :]
             with running(guard), native.spread(spread), native.exact(exact):
                 ys = _forward(operation.copy(given), precision, *xs)
             tracing = Tracing()
             traced(tracing, False, xs, ys)
             return {tracing: ys}
 
-        def record(given: dict[str, Any], *xs: CTensor) -> Recorded:
+        def record(*args: Any) -> Recorded:
+            given, xs = dict(zip(names, args, strict=False)), args[len(names) :]
             called = operation.copy(given)
             before = dict(called.__dict__)
             with running(guard), native.spread(spread), native.exact(exact):
@@ -116,25 +119,24 @@ class Kernel:
                 for name, value in called.__dict__.items()
                 if name not in before or before[name] is not value
             }
-            in_order = {name: given[name] for name in names}  # jax has sorted them
-            trace = Trace(operation, guard, precision, left, xs, ys, in_order)
+            trace = Trace(operation, guard, precision, left, xs, ys, given)
             traced(trace, True, xs, ys)
-            return ys, {_TraceRef(trace): trace.residuals(left, xs, ys)}
+            return {_TraceRef(trace): (*ys, *trace.residuals(left))}
 
         title = type(operation).__name__
         self.infer: Callable[..., dict[Tracing, Arrays]] = jax.jit(named(infer, title))
         self.record: Callable[..., Recorded] = jax.jit(named(record, title))
 
 
-def kernel_of(operation: OperationLike, precision: DType | None) -> tuple[Kernel, dict[str, Any]]:
-    """The kernel for an operation's configuration, and the attributes that are its arguments."""
+def kernel_of(operation: OperationLike, precision: DType | None) -> tuple[Kernel, tuple[Any, ...]]:
+    """The kernel for an operation's configuration, and the values that are its first arguments."""
     key, given = configuration(operation, precision)
     if native.here.spread is not None or native.here.exact:
         key = (key, native.here.spread, native.here.exact)
     kernel = table.kernels.get(key)
     if kernel is None or (kernel.guard is not None and not kernel.guard.holds_here()):
         kernel = table.kernels[key] = Kernel(operation, precision, tuple(given), hash(key))
-    return kernel, given
+    return kernel, (*given.values(),)
 
 
 def _forward(operation: OperationLike, precision: DType | None, *xs: CTensor) -> Arrays:
@@ -187,6 +189,9 @@ class Trace(Tracing):
         recomputes: whether derivatives of backward need the inputs, because backward uses values
             that forward has computed and that are not outputs.
         has_gradients: of each output, whether it can have a gradient.
+        pick: what backward takes, a tuple, from all arrays of a call: the kernel's arguments, the
+            outputs and the residuals.
+        outputs: the number of outputs; what a recorded call returns after them are residuals.
         number: of this trace only.
         is_small: whether its backward is a part of longer programs; see ``stretch.py``.
         exist: which inputs' gradients a recorded backward gives; by which outputs' gradients are
@@ -196,7 +201,7 @@ class Trace(Tracing):
     __slots__ = (
         "__weakref__", "_backwards", "_exact", "_given", "_guard", "_left_on", "_operation",
         "_places", "_precision", "_spread", "exist", "has_gradients", "input_avals", "is_small",
-        "number", "output_avals", "recomputes",
+        "number", "output_avals", "outputs", "pick", "recomputes",
     )  # fmt: skip
 
     def __init__(
@@ -217,14 +222,15 @@ class Trace(Tracing):
         self.exist: dict[tuple[tuple[int, ...], tuple[bool, ...]], tuple[bool, ...]] = {}
         self.input_avals = tuple(jax.typeof(x) for x in xs)
         self.output_avals = tuple(jax.typeof(y) for y in ys)
+        self.outputs = len(ys)
         self.has_gradients = tuple(has_gradients(y.dtype) for y in ys)
         self.number = next(_numbers)
         avals = *self.input_avals, *self.output_avals
         self.is_small = self._spread is None and _are_small(avals)
         self._backwards: dict[Any, Callable[..., dict[Layout, list[CTensor]]]] = {}
         leaves, treedef = jax.tree.flatten(left)
-        # For each array among the leaves: where it is in (*inputs, *outputs, *given, *residuals).
-        known = [*xs, *ys, *given.values()]
+        # For each array among the leaves: where it is in (*given, *inputs, *outputs, *residuals).
+        known = [*given.values(), *xs, *ys]
         self._places: list[int] = []
         constants: list[Any] = []  # the other leaves, with None where an array goes
         for leaf in leaves:
@@ -242,6 +248,7 @@ class Trace(Tracing):
                 known.append(leaf)
                 self.recomputes = self.recomputes or has_gradients(leaf.dtype)
             self._places.append(place)
+        self.pick = _picker([*range(len(given)), *self._places])
         # The compiled functions refer to this, not to the trace: the trace refers to them.
         self._left_on: Callable[[OperationLike, Sequence[Any]], OperationLike]
         self._left_on = partial(_with_what_was_left, self._given, treedef, constants)
@@ -251,10 +258,10 @@ class Trace(Tracing):
         """The number of arrays that a record saves."""
         return len(self._given) + len(self._places)
 
-    def residuals(self, left: dict[str, Any], xs: Arrays, ys: Arrays) -> Arrays:
+    def residuals(self, left: dict[str, Any]) -> Arrays:
         """The arrays that forward has to return besides its outputs."""
         arrays = [leaf for leaf in jax.tree.leaves(left) if isinstance(leaf, jax.core.Tracer)]
-        first = len(xs) + len(ys) + len(self._given)
+        first = len(self._given) + len(self.input_avals) + len(self.output_avals)
         found = {
             place: array
             for place, array in zip(self._places, arrays, strict=True)
@@ -262,34 +269,25 @@ class Trace(Tracing):
         }
         return tuple(found[place] for place in sorted(found))
 
-    def saved(
-        self, given: dict[str, Any], xs: Sequence[CTensor], ys: Arrays, residuals: Arrays
-    ) -> list[Any]:
-        """The arrays that backward takes: the given attributes, and what forward left."""
-        if not given:
-            known = (*xs, *ys, *residuals)
-            return [known[place] for place in self._places]
-        values = given.values()
-        known = (*xs, *ys, *values, *residuals)
-        return [*values, *[known[place] for place in self._places]]
-
     def after_forward(self, record: RecordLike) -> OperationLike:
         """The operation as forward left it."""
         return self._left_on(self._operation.copy(), _gathered(record._saved))
 
     def sources(self, record: RecordLike) -> Iterator[tuple[CTensor, int | None, int | None]]:
         """The arrays that backward depends on, and which input or output each of them is."""
+        first = len(self._given)
         inputs, outputs = len(self.input_avals), len(self.output_avals)
         saved = _gathered(record._saved)
-        given, left = saved[: len(self._given)], saved[len(self._given) :]
+        given, left = saved[:first], saved[first:]
         yield from ((jnp.asarray(x), None, None) for x in given)
         if self.recomputes:
             yield from ((x, i, None) for i, x in enumerate(record._inputs))
         for place, array in zip(self._places, left, strict=True):
-            if place < inputs and not self.recomputes:
-                yield array, place, None
-            elif inputs <= place < inputs + outputs and not self.recomputes:
-                yield array, None, place - inputs
+            number = place - first
+            if 0 <= number < inputs and not self.recomputes:
+                yield array, number, None
+            elif inputs <= number < inputs + outputs and not self.recomputes:
+                yield array, None, number - inputs
             else:
                 yield array, None, None
 
@@ -322,7 +320,7 @@ class Trace(Tracing):
         return [arrived[i] for i in layout]
 
     def kernel(
-        self, saved: list[CTensor], dys: dict[int, CTensor], needed: tuple[bool, ...]
+        self, saved: Arrays, dys: dict[int, CTensor], needed: tuple[bool, ...]
     ) -> Callable[..., dict[Layout, list[CTensor]]]:
         """The compiled :meth:`backward`, a function of the saved arrays and the given gradients.
 
@@ -345,7 +343,7 @@ class Trace(Tracing):
         input_avals, output_avals = self.input_avals, self.output_avals
         spread, exact = self._spread, self._exact
 
-        def backward(saved: list[CTensor], dys: list[CTensor]) -> Any:
+        def backward(saved: Arrays, dys: list[CTensor]) -> Any:
             operation = left_on(configured.copy(), saved)
             arrived = dict(zip(given, dys, strict=True))
             with (
@@ -377,9 +375,17 @@ def _are_small(avals: Sequence[Any]) -> bool:
     )
 
 
-def _gathered(saved: list[Any], after: CTensor | None = None) -> list[Any]:
+def _picker(places: Sequence[int]) -> Callable[[Arrays], Arrays]:
+    """The function from a tuple to the tuple of its elements at these places."""
+    if len(places) > 1:
+        return itemgetter(*places)
+    first = places[0] if places else 0
+    return itemgetter(slice(first, first + len(places)))
+
+
+def _gathered(saved: Sequence[Any], after: CTensor | None = None) -> Arrays:
     """What was saved, with parameters whole that are kept in parts along the batch's axes."""
-    return [x.gathered(after) if isinstance(x, Part) else x for x in saved]
+    return tuple([x.gathered(after) if isinstance(x, Part) else x for x in saved])
 
 
 def _with_what_was_left(

@@ -58,5 +58,5 @@ class RecordLike(Protocol):
 
     operation: Any
     _trace: Any
-    _saved: list[Any]
-    _inputs: list[CTensor]
+    _saved: tuple[Any, ...]
+    _inputs: tuple[CTensor, ...]

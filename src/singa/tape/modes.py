@@ -42,10 +42,16 @@ class Mode:
     @property
     def recording(self) -> bool:
         """Whether operations record themselves, so that a backward pass is possible."""
-        here = local.recording
-        if here is None:
-            here = local.training
-        return (self.default if here is None else here) or local.follows
+        return self.is_recording(vars(local))
+
+    def is_recording(self, here: dict[str, Any]) -> bool:
+        """The same in a thread, whose state is ``here``: looked up once, for each operation."""
+        is_on = here["recording"]
+        if is_on is None:
+            is_on = here["training"]
+            if is_on is None:
+                is_on = self.default
+        return is_on or here["follows"]
 
     def switches(self) -> tuple[Any, ...]:
         """All of this thread that can change what an operation does: a part of a step's key."""

@@ -161,22 +161,21 @@ class Operation:
             DeviceError: the inputs are on different devices.
             SingaError: ``forward`` refuses the inputs.
         """
-        here = local
+        here = vars(local)
+        is_captured = here["capture"] is not None
+        arrays: Arrays = ()
         try:
             device = xs[0].device
-            arrays = [x._data for x in xs] if here.capture is None else [x.data for x in xs]
+            for x in xs:
+                if x.device is not device:
+                    raise DeviceError(_many_devices(self, xs))
+                arrays += (x.data if is_captured else x._data,)
         except (AttributeError, IndexError):
             raise DTypeError(_not_tensors(self, xs)) from None
-        for x in xs:
-            if x.device is not device:
-                raise DeviceError(_many_devices(self, xs))
-        if here.guard is not None:
-            for cls in type(self).__mro__[:-1]:
-                hooks.looked_for(cls)
-            if mode.recording:
-                for x in xs:
-                    x._note_flags()
-        record = self._record(xs, here.journal) if mode.recording else None
+        is_recording = mode.is_recording(here)
+        if here["guard"] is not None:
+            self._note_reads(xs, is_recording)
+        record = self._record(xs, here) if is_recording else None
         can_have: tuple[bool, ...]
         try:
             if not self.traceable:
@@ -186,7 +185,7 @@ class Operation:
             elif record is None:
                 ys = computed(self, arrays)
             else:
-                ys, can_have = _recorded(record, arrays, xs)
+                ys, can_have = _recorded(record, arrays, xs, here)
         except Exception as error:
             error.add_note(f"in {self.name}({', '.join(map(describe, xs))})")
             raise
@@ -201,19 +200,32 @@ class Operation:
             ]
         )
 
-    def _record(self, xs: Sequence[Tensor], step: Any) -> Record | None:
+    def _record(self, xs: Sequence[Tensor], here: dict[str, Any]) -> Record | None:
         """The record of a call with these inputs; None if no gradient is wanted of any."""
-        edges: list[Edge] = []
+        step = here["journal"]
+        edges: tuple[Edge, ...] = ()
+        is_wanted = here["follows"]
         for x in xs:
-            creator = x.creator
-            if not x._requires_grad:
-                edges.append(None)
-            # A Tensor that another step has computed is a leaf in this one.
-            elif creator is not None and creator.step is step:
-                edges.append((creator, x.output_index, x if x._stores_grad else None))
-            else:
-                edges.append((None, x.output_index, x) if x._stores_grad else None)
-        return Record(self, tuple(edges), step) if any(edges) or local.follows else None
+            edge: Edge = None
+            if x._requires_grad:
+                creator = x.creator
+                # A Tensor that another step has computed is a leaf in this one.
+                if creator is not None and creator.step is step:
+                    edge = creator, x.output_index, x if x._stores_grad else None
+                    is_wanted = True
+                elif x._stores_grad:
+                    edge = None, x.output_index, x
+                    is_wanted = True
+            edges += (edge,)
+        return Record(self, edges, step) if is_wanted else None
+
+    def _note_reads(self, xs: Sequence[Tensor], is_recording: bool) -> None:
+        """Tell the guard what a call reads besides its inputs' values."""
+        for cls in type(self).__mro__[:-1]:
+            hooks.looked_for(cls)
+        if is_recording:
+            for x in xs:
+                x._note_flags()
 
     @classmethod
     def register_forward_pre_hook(cls, hook: hooks.PreHook) -> hooks.Handle:
@@ -291,13 +303,14 @@ def _choose_call() -> None:
 
 def computed(operation: Operation, arrays: Sequence[CTensor], kind: str = FORWARD) -> Arrays:
     """The outputs of an operation without a record; ``kind`` is the kind of the call."""
-    low = local.precision
+    here = vars(local)
+    low = here["precision"]
     kernel, given = kernel_of(operation, low and computing_type(operation.arithmetic, low))
-    if local.capture is None:
-        found = kernel.infer(given, *arrays)
+    if here["capture"] is None:
+        found = kernel.infer(*given, *arrays)
     else:
         with calling(kind, operation):
-            found = kernel.infer(given, *arrays)
+            found = kernel.infer(*given, *arrays)
     [(tracing, ys)] = found.items()
     if tracing.used != table.clock:
         table.use(tracing)
@@ -305,55 +318,57 @@ def computed(operation: Operation, arrays: Sequence[CTensor], kind: str = FORWAR
 
 
 def _recorded(
-    record: Record, arrays: list[CTensor], xs: Sequence[Tensor]
+    record: Record, arrays: Arrays, xs: Sequence[Tensor], here: dict[str, Any]
 ) -> tuple[Arrays, tuple[bool, ...]]:
     """The outputs of a recorded operation, and which of them can have gradients."""
-    here = local
-    low, operation = here.precision, record.operation
+    low, operation = here["precision"], record.operation
     kernel, given = kernel_of(operation, low and computing_type(operation.arithmetic, low))
-    if here.capture is None:
-        ys, found = kernel.record(given, *arrays)
+    args = given + arrays
+    if here["capture"] is None:
+        found = kernel.record(*args)
     else:
         with calling(FORWARD, record):
-            ys, found = kernel.record(given, *arrays)
-    [(reference, residuals)] = found.items()
+            found = kernel.record(*args)
+    [(reference, results)] = found.items()
     trace = reference()
     assert trace is not None  # the kernel has it
     if trace.used != table.clock:
         table.use(trace)
     record._trace = trace
-    record._saved = trace.saved(given, arrays, ys, residuals)
+    record._saved = trace.pick(args + results)
     if trace.recomputes:
         record._inputs = arrays
-    if here.segment is not None:
-        here.segment.add(record, (kernel, given), arrays, xs)
-    return ys, trace.has_gradients
+    if here["segment"] is not None:
+        here["segment"].add(record, (kernel, given), arrays, xs)
+    return results[: trace.outputs], trace.has_gradients
 
 
 def _on_mesh(
-    operation: Operation, record: Record | None, arrays: list[CTensor], xs: Sequence[Tensor]
+    operation: Operation, record: Record | None, arrays: Arrays, xs: Sequence[Tensor]
 ) -> tuple[Arrays, tuple[bool, ...]]:
     """The same for arrays that are spread over several devices: without native kernels."""
     device = xs[0].device
     assert device.mesh is not None
     parts: dict[int, Part] = {}  # by the id of the gathered array
+    whole = list(arrays)
     for i, x in enumerate(xs):
         place = use_of(x._data, device.batch) if x._stores_grad else None
         if place is not None:
             part = Part(arrays[i], place)
-            arrays[i] = part.gathered()
-            parts[id(arrays[i])] = part
+            whole[i] = part.gathered()
+            parts[id(whole[i])] = part
+    arrays = tuple(whole)
     with native.spread(native.Spread(device.mesh, is_mapped=native.here.spread is not None)):
         if record is None:
             return computed(operation, arrays), ()
-        results = _recorded(record, arrays, xs)
+        results = _recorded(record, arrays, xs, vars(local))
     if parts:  # the backward pass gathers them again
-        record._saved = [parts.get(id(array), array) for array in record._saved]
+        record._saved = tuple([parts.get(id(array), array) for array in record._saved])
     return results
 
 
 def _on_host(
-    operation: Operation, record: Record | None, arrays: list[CTensor]
+    operation: Operation, record: Record | None, arrays: Arrays
 ) -> tuple[Arrays, tuple[bool, ...]]:
     """The outputs of an operation that runs as Python, and which of them can have gradients."""
     called = operation.copy()  # forward stores attributes on it

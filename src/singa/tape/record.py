@@ -46,8 +46,8 @@ class Record:
     # Set after the call: the layout of what forward left, the arrays that backward takes, and the
     # arrays of the inputs if ``_trace.recomputes``.
     _trace: TraceLike
-    _saved: list[Any]
-    _inputs: list[CTensor]
+    _saved: tuple[Any, ...]
+    _inputs: tuple[CTensor, ...]
 
     def __init__(self, operation: Any, src: tuple[Edge, ...], step: Any) -> None:
         self.operation = operation

@@ -100,7 +100,7 @@ def _run(
     gradients = dict(zip(given, before, strict=True))
     arrays = iter(saved)
     for trace, (_, outputs, inputs) in zip(traces, parts, strict=True):
-        own = list(islice(arrays, trace.saves))
+        own = tuple(islice(arrays, trace.saves))
         dys = {i: gradients.pop(slot) for i, slot in outputs if slot in gradients}
         slots = [slot for slot in inputs if slot is not None]
         if not dys or not slots:
