@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from singa.core.arrays import converts, move
-from singa.core.guard import ABSENT, Cache, Watched, changed
+from singa.core.guard import ABSENT, Cache, Watched, changed, own
 from singa.core.tensor import Tensor, wrap
 from singa.core.watching import local, outside_capture
 from singa.device import CTensor, Device, DType, int32
@@ -61,8 +61,21 @@ class ParameterStates(dict[Tensor, dict[str, Tensor]], Watched):
         self._config = config
         self._slots = Cache()  # for each kind of parameter, from slots to shapes and types
         self._rows = Cache()  # by parameter
-        self._by_id = Cache()  # the parameters
         self.pages: list[Tensor] = []
+
+    def __new__(cls, *_: Any) -> Self:
+        states = super().__new__(cls)
+        own(states)["_by_id"] = Cache()  # the parameters; a copy gets its own by __setitem__
+        return states
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in own(self).items() if name != "_by_id"}
+
+    def __setitem__(self, param: Tensor, state: dict[str, Tensor]) -> None:
+        self._by_id[id(param)] = param
+        super().__setitem__(param, state)
+        for name in (id(param), KNOWN):
+            changed(self, name)
 
     def as_read(self, name: Any) -> Any:
         """The state of a parameter, by its ``id``; the known parameters; or an attribute."""
@@ -136,13 +149,11 @@ class ParameterStates(dict[Tensor, dict[str, Tensor]], Watched):
 
     def _add_row(self, param: Tensor) -> None:
         row = self._rows[param] = len(self._rows)
-        self._by_id[id(param)] = param
         if row % PAGE == 0:
             name = f"turns.{len(self.pages)}"
             with outside_capture():
                 page = Tensor((PAGE, 2), param.device, int32, requires_grad=False, name=name)
             self.pages.append(page)
-        changed(self, KNOWN)
 
     def rows(self, params: Sequence[Tensor]) -> tuple[list[Tensor], np.ndarray[Any, Any]]:
         """The pages with the turns of parameters, and the parameters' rows in them, concatenated.
