@@ -25,8 +25,8 @@ from singa.opt.step import (
     SUM,
     State,
     present_step,
-    wide,
 )
+from singa.tape.precision import widened
 
 MOST_PLANS = 1024
 """The number of plans of an optimizer that are kept: one for each set of updated parameters."""
@@ -247,7 +247,7 @@ class CompiledUpdate:
         return list(places), tuple(layouts)
 
     def _initial(self, p: CTensor, on: Collection[str]) -> State:
-        p = p.astype(wide(p.dtype))
+        p = widened(p)
         state = dict(self.init(p, on))
         if self.accumulate > 1:
             state[SUM] = jnp.zeros_like(p)
