@@ -116,24 +116,40 @@ class ParameterStates(dict[Tensor, dict[str, Tensor]], Watched):
 
     def of(self, param: Tensor, on: tuple[str, ...]) -> dict[str, Tensor]:
         """The Tensors of a parameter's slots, on its device."""
-        if local.guard is not None:
-            local.guard.note(self, id(param))
-        start, state = self._start(param, on), self.get(param, {})
-        if param not in self:
-            self._add_row(param)
-        if not start.slots.keys() <= state.keys():
+        return self.of_all([(param, on)])[0]
+
+    def of_all(self, kinds: Sequence[tuple[Tensor, tuple[str, ...]]]) -> list[dict[str, Tensor]]:
+        """:meth:`of` of several parameters; those without a state get it in one block."""
+        starts = [self._start(param, on) for param, on in kinds]
+        waiting = [
+            (param, on, start)
+            for (param, on), start in zip(kinds, starts, strict=True)
+            if param not in self or not start.slots.keys() <= self[param].keys()
+        ]
+        for param, _, start in waiting:
             if start.depends_on_value:
                 _expect_known_value(param)
+        if waiting:
             with outside_capture():  # made once, with real values
-                made = start.filled(param.device)
-                if made is None:
-                    initial = self._initial(param.data, on)
-                    made = {slot: move(value, param.device) for slot, value in initial.items()}
-                new = {slot: wrap(value, param.device) for slot, value in made.items()}
-                state = self[param] = new | state
-        elif param not in self:
-            with outside_capture():
-                self[param] = state
+                for param, on, start in waiting:
+                    self._make(param, on, start)
+        return [self._found(param, start) for (param, _), start in zip(kinds, starts, strict=True)]
+
+    def _make(self, param: Tensor, on: tuple[str, ...], start: _Start) -> None:
+        before = self.get(param, {})
+        if param not in self:
+            self._add_row(param)
+        made = start.filled(param.device) if start.slots.keys() - before.keys() else {}
+        if made is None:
+            initial = self._initial(param.data, on)
+            made = {slot: move(value, param.device) for slot, value in initial.items()}
+        new = {slot: wrap(value, param.device) for slot, value in made.items()}
+        self[param] = new | before
+
+    def _found(self, param: Tensor, start: _Start) -> dict[str, Tensor]:
+        if local.guard is not None:
+            local.guard.note(self, id(param))
+        state = self[param]
         found = {slot: _following(state[slot], param) for slot in start.slots}
         if local.guard is not None:  # the parameter may change its device, be updated, and return
             for tensor in found.values():
@@ -144,9 +160,9 @@ class ParameterStates(dict[Tensor, dict[str, Tensor]], Watched):
         row = self._rows[param] = len(self._rows)
         if row % PAGE == 0:
             name = f"turns.{len(self.pages)}"
-            with outside_capture():
-                page = Tensor((PAGE, 2), param.device, int32, requires_grad=False, name=name)
-            self.pages.append(page)
+            self.pages.append(
+                Tensor((PAGE, 2), param.device, int32, requires_grad=False, name=name)
+            )
 
     def rows(self, params: Sequence[Tensor]) -> tuple[list[Tensor], np.ndarray[Any, Any]]:
         """The pages with the turns of parameters, and the parameters' rows in them, concatenated.
