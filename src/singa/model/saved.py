@@ -21,6 +21,7 @@ from singa.formats import checkpoint
 from singa.formats import sharded as parts
 from singa.formats.background import Background
 from singa.layer import Layer
+from singa.layer.base import named_states
 from singa.opt import DistOpt, Optimizer, stored
 from singa.placement import Place, as_parameter
 
@@ -159,7 +160,7 @@ class Saved(Layer):
         arrays: Callable[[Mapping[str, Tensor]], dict[str, Any]],
     ) -> dict[int, dict[str, Any]]:
         return {
-            checkpoint.MODEL: arrays(self.get_states()),
+            checkpoint.MODEL: arrays(named_states(self)),
             checkpoint.AUX: arrays(aux_states),
             checkpoint.TRAINING: arrays(self._training_states(self._stream)),
         }
@@ -195,7 +196,7 @@ class Saved(Layer):
             True
         """
         self._writer.wait()
-        states = self.get_states()
+        states = named_states(self)
         if not states:
             raise CheckpointError(
                 f"{type(self).__name__} has no states yet: compile it before load_states"
