@@ -399,21 +399,40 @@ class History:
         most = len(self.kinds) + self.failures
         assert captures <= most, f"{captures} captures, and {most} kinds of call"
 
+    def expect_notifications(self):
+        """Each guard has been notified of each change of what does not have to be compared."""
+        programs = [p for each in self.nets[1]._steps._programs.values() for p in each]
+        guards = [program.guard for program in programs]
+        guards += [read for net in self.nets for read, _ in net.optimizer._plans.values()]
+        for read in guards:
+            assert not unnoticed(read)
+
     def run(self):
         mutations = [
             getattr(self, name)
             for name in vars(History)
-            if name not in ("both", "say", "call", "run") and name[0] != "_"
+            if name not in ("both", "say", "call", "expect_notifications", "run") and name[0] != "_"
         ]
         try:
             self.call()
             for _ in range(self.random.randint(3, 9)):
                 for _ in range(self.random.choice([0, 1, 1, 2, 3])):
                     self.random.choice(mutations)()
+                    self.expect_notifications()
                 self.call()
+                self.expect_notifications()
         finally:
             Block.gain, Block.act = 1.0, ACT
             globals()["FACTOR"], TABLE["shift"], FAILS["now"] = 1.0, 0.0, False
+
+
+def unnoticed(guard):
+    """What a guard has read that has changed without a notification: names of attributes."""
+    return [
+        key[1]
+        for key, read in guard._reads.items()
+        if key not in guard._doubted and read.owner() is not None and not guard._is_as_read(key)
+    ]
 
 
 ACT = Block.act

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import array
+import copy
 import functools
 import gc
 import random
+from pickle import dumps, loads
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,7 +15,9 @@ import pytest
 
 from singa import graph, layer, model, opt, tensor
 from singa.core import guard
+from singa.core.watching import outside_capture
 from singa.tensor import Tensor
+from tests.graph.histories import unnoticed
 
 X = np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3)
 
@@ -377,3 +381,89 @@ def test_nothing_is_noted_outside_of_a_guard_and_a_guard_inside_is_a_part_of_one
     net.b = 1
     assert inner.holds()
     assert outer.holds()
+
+
+def test_what_is_made_once_in_a_block_inside_counts_as_read_in_all_blocks_around_it():
+    net = layer.ReLU()
+    net.a = net.b = net.c = 1
+    with guard.Guard() as outer:
+        assert net.a + net.b + net.c == 3
+        net.b = 5
+        with guard.Guard() as inner:
+            assert net.a == 1
+            with outside_capture():
+                net.a, net.b = 2, 6
+    assert inner.holds()
+    assert not outer.holds()  # b had been changed before the block
+    net.b = 1
+    assert outer.holds()
+    net.a = 1
+    assert not outer.holds()
+    assert not inner.holds()
+
+
+def test_a_block_that_makes_things_once_compares_only_what_has_notified():
+    compared = []
+
+    class Counting(layer.ReLU):
+        def as_read(self, name):
+            compared.append(name)
+            return super().as_read(name)
+
+    net = Counting()
+    net.a, net.b = 1, 1
+    with guard.Guard():
+        assert net.a == net.b
+        compared.clear()
+        for value in range(5):
+            with outside_capture():
+                net.a = value
+    assert len(compared) < 20
+    assert "b" not in compared
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: opt.SGD(0.1),  # it has no state, but it counts the steps of each parameter
+        lambda: opt.SGD(0.1, momentum=0.5),
+        lambda: opt.Adam(0.1, ema_decay=0.5),
+        lambda: opt.AdaGrad(0.1),  # its state does not begin with 0
+        lambda: opt.DistOpt(opt.SGD(0.1, momentum=0.5)).opt,
+    ],
+)
+@pytest.mark.parametrize("copied", [lambda x: x, copy.deepcopy, lambda x: loads(dumps(x))])
+def test_an_optimizer_notifies_of_each_state_that_it_makes_or_forgets(make, copied):
+    optimizer = make()
+    w, other, g = (Tensor(data=X, stores_grad=True) for _ in range(3))
+    optimizer.update(w, g)
+    optimizer = copied(optimizer)
+    [w] = optimizer._state
+    with guard.Guard() as read:
+        optimizer.update(w, g)
+        optimizer._state.known()
+    assert read.holds()
+    assert not unnoticed(read)
+    optimizer.update(other, g)
+    assert not unnoticed(read)
+    assert not read.holds()  # another parameter is known
+    with guard.Guard() as read:
+        optimizer.update(w, g)
+    assert read.holds()
+    optimizer.set_states(optimizer.get_states({w: "w"}), {w: "w"})
+    assert not unnoticed(read)
+    assert not read.holds()
+
+
+def test_a_copy_of_an_optimizer_continues_from_the_states_that_it_is_given():
+    w = Tensor(data=X, stores_grad=True)
+    optimizer = opt.SGD(0.1, momentum=0.5)
+    start = optimizer.get_states({w: "w"})
+    optimizer.update(w, Tensor(data=X))
+    for other in (copy.deepcopy(optimizer), loads(dumps(optimizer))):
+        [v] = other._state
+        other.update(v, Tensor(data=X))
+        other.set_states(start, {v: "w"})
+        v.copy_from_numpy(X)
+        other.update(v, Tensor(data=X))
+        np.testing.assert_allclose(v, 0.9 * X, rtol=1e-6)

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from singa import device, initializer
+from singa.core import random
 from singa.errors import ArgumentError, DTypeError, ShapeError
 from singa.tensor import Tensor
 
@@ -167,3 +168,25 @@ def test_wrong_tensors_are_refused_with_words():
     with pytest.raises(DTypeError, match="a float Tensor is needed, not int32"):
         initializer.trunc_normal(Tensor((2, 2), dtype="int32"))
     np.testing.assert_array_equal(t, np.full((2, 2, 2), 5))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize(
+    "fill",
+    [
+        lambda t: t.gaussian(0.5, 2.0),
+        lambda t: t.uniform(-0.5, 2.0),
+        lambda t: t.bernoulli(0.25),
+        initializer.lecun_normal,
+    ],
+)
+def test_a_shape_s_own_kernel_draws_the_same_numbers_as_a_shared_one(fill, dtype, monkeypatch):
+    drawn = []
+    for enough in (None, 0):
+        CPU.set_rand_seed(3)
+        random._by_shared_kernels.cache_clear()
+        if enough is not None:
+            monkeypatch.setattr(random, "_ENOUGH", enough)
+        drawn.append(fill(Tensor((3, 5, 11), dtype=dtype)).to_numpy())
+    np.testing.assert_array_equal(*drawn)
+    assert drawn[0].std() > 0

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from singa.device import CTensor, DType
 
@@ -41,6 +43,37 @@ def uniform(
 def bernoulli(key: CTensor, p: float, *, shape: tuple[int, ...], dtype: DType) -> CTensor:
     """1 with the probability ``p``, else 0."""
     return jax.random.bernoulli(key, jnp.asarray(p, jnp.float32), shape).astype(dtype)
+
+
+_SIZES = (2**16, 2**18, 2**20)  # of shared kernels
+_ENOUGH = 2**24  # numbers that were drawn for one shape by a shared kernel, before it gets its own
+
+
+def drawn(
+    distribution: Any, key: CTensor, *parameters: Any, shape: tuple[int, ...], dtype: DType
+) -> CTensor | np.ndarray[Any, Any]:
+    """``distribution(key, *parameters, shape=shape, dtype=dtype)``, which may be on the host.
+
+    To compile a kernel takes longer than to draw a million numbers, and a network has weights of
+    many shapes. So up to a million numbers are the first ones that a kernel for more of them draws:
+    each number depends only on the key and on its place. A shape that is drawn often gets a kernel
+    of its own.
+    """
+    count = math.prod(shape)
+    size = next((size for size in _SIZES if size >= count), 0)
+    numbers = _by_shared_kernels(distribution, shape, dtype)
+    shares = size and count > 1 and numbers[0] < _ENOUGH and distribution is not orthogonal
+    if not shares or isinstance(key, jax.core.Tracer):
+        return distribution(key, *parameters, shape=shape, dtype=dtype)
+    numbers[0] += size
+    more = distribution(key, *parameters, shape=(size,), dtype=dtype)
+    return np.asarray(more)[:count].reshape(shape)
+
+
+@lru_cache(maxsize=1024)
+def _by_shared_kernels(distribution: Any, shape: tuple[int, ...], dtype: DType) -> list[int]:
+    """How many numbers shared kernels have drawn for a shape; the list's element is changed."""
+    return [0]
 
 
 _TRUNCATED_STD = 0.8796256610342398  # of the standard normal distribution, truncated at -2 and 2

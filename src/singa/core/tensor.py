@@ -13,19 +13,19 @@ Arithmetic, indexing and the other recorded methods are declared in ``core/recor
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from singa.core import random as _random
-from singa.core.arrays import as_ctensor, as_shape, check_real, move, number_array
+from singa.core.arrays import as_ctensor, as_shape, check_real, filled, move, number_array
 from singa.core.guard import changed
 from singa.core.recorded import ArrayLike as ArrayLike
 from singa.core.recorded import Recorded
 from singa.core.values import Valued
-from singa.core.watching import concrete, local
+from singa.core.watching import local
 from singa.device import CTensor as CTensor
 from singa.device import (
     Device,
@@ -49,7 +49,7 @@ from singa.device import int32 as int32
 from singa.device import int64 as int64
 from singa.device import uint8 as uint8
 from singa.errors import ArgumentError, DTypeError, ShapeError, warn
-from singa.placement import Place, Split, split_as, split_of
+from singa.placement import Place, Split, put, split_as, split_of
 
 TensorLike: TypeAlias = "Tensor | ArrayLike"
 
@@ -110,11 +110,10 @@ class Tensor(Valued, Recorded):
         if data is None:
             if isinstance(shape, _ELEMENTS):
                 _not_elements(shape)
-            with concrete():
-                sizes = as_shape(shape)
-                is_input = requires_grad and not stores_grad
-                place = _place(device, sizes) if is_input else device.home
-                self._data = jnp.zeros(sizes, wanted or float32, device=place)
+            sizes = as_shape(shape)
+            is_input = requires_grad and not stores_grad
+            place = _place(device, sizes) if is_input else device.home
+            self._data = filled(sizes, 0, wanted or float32, place)
         else:
             source = data.data if isinstance(data, Tensor) else data
             place = device.home
@@ -311,7 +310,12 @@ def draw(tensor: Tensor, distribution: Any, *parameters: float) -> Tensor:
     # Pass arrays of this data type, so that another mean does not compile another kernel.
     numbers = [np.asarray(parameter, dtype) for parameter in parameters]
     key = next_key(tensor.device)
-    tensor.data = distribution(key, *numbers, shape=tensor.shape, dtype=dtype)
+    fill = partial(_random.drawn, distribution) if tensor.device.mesh is None else distribution
+    array = fill(key, *numbers, shape=tensor.shape, dtype=dtype)
+    if isinstance(array, np.ndarray):
+        # A copy, because jax may use NumPy's memory, which here is that of more numbers.
+        array = put(array.copy(), tensor.device.home)
+    tensor.data = array
     return tensor
 
 

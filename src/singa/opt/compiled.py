@@ -203,10 +203,9 @@ class CompiledUpdate:
         for param, layout in zip(params, layouts, strict=True):
             if is_complex(param._data.dtype):
                 self._expect_complex(param, names_of(layout))
-        states = [
-            self._state.of(param, names_of(layout))
-            for param, layout in zip(params, layouts, strict=True)
-        ]
+        states = self._state.of_all(
+            [(param, names_of(layout)) for param, layout in zip(params, layouts, strict=True)]
+        )
         pages, rows = self._state.rows(params)
         parts = np.zeros(len(pages) * PAGE, np.int32)
         parts[rows] = [HAS_GRADIENT if p in with_grad else MAY_HAVE_HAD_ONE for p in params]

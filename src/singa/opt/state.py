@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import Literal
 
-from singa.core.arrays import converts, move
-from singa.core.guard import ABSENT, Cache, Watched, changed
+from singa.core.arrays import converts, filled, move
+from singa.core.guard import ABSENT, Cache, Watched, changed, own
 from singa.core.tensor import Tensor, wrap
 from singa.core.watching import local, outside_capture
 from singa.device import CTensor, Device, DType, int32
@@ -54,15 +55,30 @@ class ParameterStates(dict[Tensor, dict[str, Tensor]], Watched):
             (:data:`PAGE`, 2) each.
     """
 
+    _by_id: Cache  # the parameters; each copy has its own
+
     def __init__(
         self, initial: Callable[[CTensor, tuple[str, ...]], State], config: Callable[[], Any]
     ) -> None:
         self._initial = initial
         self._config = config
-        self._slots = Cache()  # for each kind of parameter, from slots to shapes and types
+        self._starts = Cache()  # for each kind of parameter, its _Start
         self._rows = Cache()  # by parameter
-        self._by_id = Cache()  # the parameters
         self.pages: list[Tensor] = []
+
+    def __new__(cls, *_: Any) -> Self:
+        states = super().__new__(cls)
+        own(states)["_by_id"] = Cache()  # __setitem__ fills it, when a copy is made too
+        return states
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in own(self).items() if name != "_by_id"}
+
+    def __setitem__(self, param: Tensor, state: dict[str, Tensor]) -> None:
+        self._by_id[id(param)] = param
+        super().__setitem__(param, state)
+        for name in (id(param), KNOWN):
+            changed(self, name)
 
     def as_read(self, name: Any) -> Any:
         """The state of a parameter, by its ``id``; the known parameters; or an attribute."""
@@ -89,60 +105,64 @@ class ParameterStates(dict[Tensor, dict[str, Tensor]], Watched):
 
     def slots(self, param: Any, on: tuple[str, ...]) -> Mapping[str, jax.ShapeDtypeStruct]:
         """The slots of a parameter, with their shapes and types."""
+        return self._start(param, on).slots
+
+    def _start(self, param: Any, on: tuple[str, ...]) -> _Start:
         aval = jax.ShapeDtypeStruct(param.shape, param.dtype)
         key = (on, aval, self._config())
-        if key not in self._slots:
-            self._slots[key] = jax.eval_shape(lambda p: self._initial(p, on), aval)
-        return self._slots[key]
+        if key not in self._starts:
+            self._starts[key] = _Start(lambda p: self._initial(p, on), aval)
+        return self._starts[key]
 
     def of(self, param: Tensor, on: tuple[str, ...]) -> dict[str, Tensor]:
         """The Tensors of a parameter's slots, on its device."""
-        if local.guard is not None:
-            local.guard.note(self, id(param))
-        slots, state = self.slots(param, on), self.get(param, {})
+        return self.of_all([(param, on)])[0]
+
+    def of_all(self, kinds: Sequence[tuple[Tensor, tuple[str, ...]]]) -> list[dict[str, Tensor]]:
+        """:meth:`of` of several parameters; those without a state get it in one block."""
+        starts = [self._start(param, on) for param, on in kinds]
+        waiting = [
+            (param, on, start)
+            for (param, on), start in zip(kinds, starts, strict=True)
+            if param not in self or not start.slots.keys() <= self[param].keys()
+        ]
+        for param, _, start in waiting:
+            if start.depends_on_value:
+                _expect_known_value(param)
+        if waiting:
+            with outside_capture():  # made once, with real values
+                for param, on, start in waiting:
+                    self._make(param, on, start)
+        return [self._found(param, start) for (param, _), start in zip(kinds, starts, strict=True)]
+
+    def _make(self, param: Tensor, on: tuple[str, ...], start: _Start) -> None:
+        before = self.get(param, {})
         if param not in self:
             self._add_row(param)
-        if not slots.keys() <= state.keys():
-            self._expect_known_value(param, on)
-            with outside_capture():  # made once, with real values
-                made = {
-                    slot: wrap(move(value, param.device), param.device)
-                    for slot, value in self._initial(param.data, on).items()
-                }
-                state = self[param] = made | state
-        elif param not in self:
-            with outside_capture():
-                self[param] = state
-        found = {slot: _following(state[slot], param) for slot in slots}
+        made = start.filled(param.device) if start.slots.keys() - before.keys() else {}
+        if made is None:
+            initial = self._initial(param.data, on)
+            made = {slot: move(value, param.device) for slot, value in initial.items()}
+        new = {slot: wrap(value, param.device) for slot, value in made.items()}
+        self[param] = new | before
+
+    def _found(self, param: Tensor, start: _Start) -> dict[str, Tensor]:
+        if local.guard is not None:
+            local.guard.note(self, id(param))
+        state = self[param]
+        found = {slot: _following(state[slot], param) for slot in start.slots}
         if local.guard is not None:  # the parameter may change its device, be updated, and return
             for tensor in found.values():
                 local.guard.note(tensor, "device")
         return found
 
-    def _expect_known_value(self, param: Tensor, on: tuple[str, ...]) -> None:
-        """Raise if the initial state depends on a value that a compiled step has not computed."""
-        capture = local.capture
-        if capture is None or not capture.has_assigned(param):
-            return
-        aval = jax.ShapeDtypeStruct(param.shape, param.dtype)
-        jaxpr = jax.make_jaxpr(lambda p: self._initial(p, on))(aval).jaxpr
-        used = [*jaxpr.outvars, *(var for eqn in jaxpr.eqns for var in eqn.invars)]
-        if any(var is jaxpr.invars[0] for var in used):
-            raise CaptureError(
-                f"the state of the parameter {param.name or ''} begins with its value, which this "
-                "compiled step assigns before the first update. Assign it outside of the step, or "
-                "run the first step eagerly, with model.graph(False)"
-            )
-
     def _add_row(self, param: Tensor) -> None:
         row = self._rows[param] = len(self._rows)
-        self._by_id[id(param)] = param
         if row % PAGE == 0:
             name = f"turns.{len(self.pages)}"
-            with outside_capture():
-                page = Tensor((PAGE, 2), param.device, int32, requires_grad=False, name=name)
-            self.pages.append(page)
-        changed(self, KNOWN)
+            self.pages.append(
+                Tensor((PAGE, 2), param.device, int32, requires_grad=False, name=name)
+            )
 
     def rows(self, params: Sequence[Tensor]) -> tuple[list[Tensor], np.ndarray[Any, Any]]:
         """The pages with the turns of parameters, and the parameters' rows in them, concatenated.
@@ -173,6 +193,54 @@ class ParameterStates(dict[Tensor, dict[str, Tensor]], Watched):
         values[rows] = [np.asarray(turn) for turn in turns.values()]
         for page, part in zip(pages, np.split(values, len(pages)), strict=True):
             page.copy_from_numpy(part)
+
+
+class _Start:
+    """How the state of parameters of one kind begins.
+
+    Args:
+        initial: gives the initial arrays of a parameter, by slot.
+        aval: the shape and type of such a parameter.
+
+    Attributes:
+        slots: the shapes and types of its slots.
+        depends_on_value: whether they begin with what depends on the parameter's value.
+    """
+
+    def __init__(self, initial: Callable[[CTensor], State], aval: jax.ShapeDtypeStruct) -> None:
+        closed, self.slots = jax.make_jaxpr(initial, return_shape=True)(aval)
+        jaxpr = closed.jaxpr
+        used = [*jaxpr.outvars, *(var for eqn in jaxpr.eqns for var in eqn.invars)]
+        self.depends_on_value = any(var is jaxpr.invars[0] for var in used)
+        numbers = {
+            eqn.outvars[0]: eqn.invars[0].val
+            for eqn in jaxpr.eqns
+            if eqn.primitive is jax.lax.broadcast_in_dim_p and isinstance(eqn.invars[0], Literal)
+        }
+        # By slot; None if one does not begin with the same number everywhere.
+        self._numbers: dict[str, Any] | None = None
+        if all(not isinstance(var, Literal) and var in numbers for var in jaxpr.outvars):
+            values = [numbers[var] for var in jaxpr.outvars]
+            self._numbers = jax.tree.unflatten(jax.tree.structure(self.slots), values)
+
+    def filled(self, device: Device) -> State | None:
+        """New initial arrays, if each is one number everywhere, as most are; else None."""
+        if self._numbers is None:
+            return None
+        return {
+            slot: filled(aval.shape, self._numbers[slot], aval.dtype, device.home)
+            for slot, aval in self.slots.items()
+        }
+
+
+def _expect_known_value(param: Tensor) -> None:
+    """Raise if a compiled step has assigned a parameter from whose value its state begins."""
+    if local.capture is not None and local.capture.has_assigned(param):
+        raise CaptureError(
+            f"the state of the parameter {param.name or ''} begins with its value, which this "
+            "compiled step assigns before the first update. Assign it outside of the step, or "
+            "run the first step eagerly, with model.graph(False)"
+        )
 
 
 @jax.jit

@@ -105,11 +105,17 @@ def update(
     """
     updates, had_one = turns[:, 0], turns[:, 1] == number
 
+    # One function of the program for all parameters of one kind, which is traced once.
+    @jax.jit
+    def one(*given: Any) -> tuple[CTensor, State]:
+        param, grad, state, hyper, step = given
+        return _update_one(rule, param, grad, state, Values(hyper), step)
+
     def finish(grads: list[CTensor]) -> tuple[list[CTensor], list[State]]:
         new_params, new_states = [], []
         for i, grad in enumerate(clip(grads, hypers) if grads else []):
             old = params[i], states[i]
-            new = _update_one(rule, params[i], grad, states[i], hypers[i], updates[i])
+            new = one(params[i], grad, states[i], dict(hypers[i]), updates[i])
             if i >= len(parts):
                 new = jax.tree.map(partial(jnp.where, had_one[i]), new, old)
             new_params.append(new[0])

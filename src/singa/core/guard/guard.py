@@ -83,7 +83,7 @@ class Guard(Notes):
             if owner is not None and key not in self._reads:
                 self._reads[key] = copy(read)
                 register(owner, read.name, self)
-        self._doubted |= other._doubted
+        self._doubted |= other._doubted & self._reads.keys()
         self._seen |= other._seen
         self.tensors |= other.tensors
         for number, part in other._parts.items():
@@ -93,26 +93,47 @@ class Guard(Notes):
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """A block in which objects are made once; their state at its end counts as read."""
+        """A block in which objects are made once; their state at its end counts as read.
+
+        This is so for the guards of the blocks around this guard's block, too.
+        """
         local.guard = None  # reads in the block are not noted
-        looked_into = [*self._parts.values(), *self._streams]
-        before = {part: part.kind.contents(part.source) for part in looked_into}
-        unchanged = {key for key in self._reads if self._is_as_read(key)}
+        guards = self.with_outer()
+        before = [guard._before_pause() for guard in guards]
         try:
             yield
         finally:
             local.guard = self
-            for key in unchanged:
-                read = self._reads[key]
-                if (owner := read.owner()) is not None and not self._is_as_read(key):
-                    read.expected = as_read(owner, read.name)
-                    if key in self._named_attributes:
-                        self.value(read.expected, f"{type(owner).__name__}.{read.name}")
-            for part, contents in before.items():
-                if identical(contents, part.expected):
-                    part.expected = part.kind.contents(part.source)
-                    for element in part.expected:
-                        self.value(element, part.path)
+            for guard, (changed, contents) in zip(guards, before, strict=True):
+                guard._after_pause(changed, contents)
+
+    def _before_pause(self) -> tuple[set[tuple[int, Any]], dict[Part, tuple[Any, ...]]]:
+        """The keys of what has changed since it was read, and the elements of all containers.
+
+        A change of anything else notifies this guard. It makes no comparison of all that was read,
+        which would take the square of the number of layers: each makes its parameters in a pause.
+        """
+        changed = {key for key in self._doubted if not self._is_as_read(key)}
+        self._doubted = set()
+        parts = (*self._parts.values(), *self._streams)
+        return changed, {part: part.kind.contents(part.source) for part in parts}
+
+    def _after_pause(
+        self, changed: set[tuple[int, Any]], contents: dict[Part, tuple[Any, ...]]
+    ) -> None:
+        """What was unchanged before the pause counts as read now."""
+        doubted, self._doubted = self._doubted, changed
+        for key in doubted - changed:
+            read = self._reads[key]
+            if (owner := read.owner()) is not None and not self._is_as_read(key):
+                read.expected = as_read(owner, read.name)
+                if key in self._named_attributes:
+                    self.value(read.expected, f"{type(owner).__name__}.{read.name}")
+        for part, elements in contents.items():
+            if identical(elements, part.expected):
+                part.expected = part.kind.contents(part.source)
+                for element in part.expected:
+                    self.value(element, part.path)
 
     def _is_as_read(self, key: tuple[int, Any]) -> bool:
         read = self._reads[key]
