@@ -27,6 +27,7 @@ from singa.opt.step import (
     present_step,
     wide,
 )
+from singa.placement import announce
 
 MOST_PLANS = 1024
 """The number of plans of an optimizer that are kept: one for each set of updated parameters."""
@@ -130,6 +131,8 @@ class CompiledUpdate:
             [tensor.data for tensor in scaling],
             is_good,
         )
+        if device.spans_processes:
+            announce(f"an update by {type(self).__name__}", inputs[0], device.mesh)
         try:
             with calling(UPDATE, self):
                 new_params, new_states, new_pages, new_counters, new_scaling, opened = plan.kernel(
