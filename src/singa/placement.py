@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, TypeAlias
 from zlib import crc32
 
@@ -150,9 +150,14 @@ def announce(what: str, arrays: Sequence[Any] = (), mesh: Mesh | None = None) ->
     if mesh is None:
         mesh = getattr(arrays[0].sharding, "mesh", None) if arrays else None
     if mesh is not None and mesh.is_multi_process:
-        kinds = ", ".join(f"{array.dtype}{list(array.shape)}" for array in arrays)
+        kinds = ", ".join([_kind(array.dtype, array.shape) for array in arrays])
         for exchange in exchanges:
             exchange(f"{what} of {kinds}" if kinds else what)
+
+
+@lru_cache(maxsize=1024)
+def _kind(dtype: Any, shape: tuple[int, ...]) -> str:
+    return f"{dtype}{list(shape)}"  # to write a type takes 15 us
 
 
 def expect_same(array: np.ndarray[Any, Any], place: Place) -> None:
