@@ -54,7 +54,10 @@ nitpick_ignore_regex = [
     ("py:.*", r"_GeneratorContextManager|AbstractContextManager"),
     ("py:.*", r"Image|P|P\.args|P\.kwargs|R|M|T|list\[.*"),
     # aliases of ours, whose names say what is meant; and what is none of the user's business.
-    ("py:.*", r"Sizes|Axes|Axis|Padding|Initializer|Number|_Numbers|State|Values|Average|Batch"),
+    (
+        "py:.*",
+        r"Sizes|Axes|Axis|Padding|Initializer|Number|_Numbers|State|Values|Average|Batch|Wanted",
+    ),
     ("py:.*", r"PathLike|Source|Metrics|Meters|Evaluator|Console|Run|Monitored|Key"),
     ("py:.*", r"Rows|Branch|Declared|Edge|Record|Handle|GradientHook|hooks\..*"),
     ("py:.*", r"singa\.report\.profiler|singa\.core\.values\.Count|Place|Mesh|Rule"),

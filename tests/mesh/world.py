@@ -101,7 +101,9 @@ def checkpoints(folder: Path) -> dict[str, Any]:
     mesh, other = meshes()["by process"], meshes()["finer"]
     net = trained(mesh, True, *RULES)[0]
     net.save_states(folder / "net.zip")
-    distributed.communicator(cpu, is_wide=True).all_gather([Tensor((1,)).data])  # the file is there now
+    distributed.communicator(cpu, is_wide=True).all_gather(
+        [Tensor((1,)).data]
+    )  # the file is there now
     found["saved"] = values(net), states_of(net)
     for name, where, rules in (("other", other, RULES), ("one", cpu, ())):
         again, batch = compiled(where, True, *rules)

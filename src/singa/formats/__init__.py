@@ -2,6 +2,7 @@
 
 - ``checkpoint.py``: the checkpoint, from which a training is resumed.
 - ``sharded.py``: the same in parts, each written by the process whose devices hold it.
+- ``kinds.py``: what both have: arrays by name, each of a known kind, shape and type.
 - ``weights.py``: weights for other people and libraries.
 - ``files.py``: writing a file completely or not at all.
 - ``background.py``: writing files while the program goes on.

@@ -20,7 +20,6 @@ import json
 import os
 import zipfile
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
@@ -31,12 +30,15 @@ from singa.device import DTYPES, DType, bfloat16, float16, float32, int32
 from singa.errors import CheckpointError, DataError
 from singa.formats.archive import Archive, read_header
 from singa.formats.files import writing
+from singa.formats.kinds import AUX as AUX
+from singa.formats.kinds import MODEL as MODEL
+from singa.formats.kinds import MOST_WORDS, Contents, Wanted, check_names, checked_target
+from singa.formats.kinds import TRAINING as TRAINING
+from singa.formats.kinds import Kind as Kind
+from singa.formats.kinds import expect_same as expect_same
 from singa.formats.reading import MOST_JSON, open_file, parse_json
 
 Array: TypeAlias = np.ndarray[Any, Any]
-
-MODEL, AUX, TRAINING = 0, 1, 2
-"""The kinds of states; the first two are SINGA's."""
 
 _TENSORS = "tensor_dict.npz"
 _ATTRIBUTES = "states_attr.json"
@@ -50,27 +52,7 @@ _NAMED: dict[str, DType] = {**DTYPES, "uint32": np.dtype("uint32")}
 _MEMBERS = (_TENSORS, _ATTRIBUTES, _TRAINING)
 _MOST_UNEXPECTED = 64 * 2**20  # bytes of arrays, such as aux states, beyond twice the file's size
 _MOST_AXES = 32
-_MOST_WORDS = 1000  # characters of a message
 _HEADER = 4096  # bytes that an array's header and its entry in the archive may take
-
-
-@dataclass(frozen=True)
-class Kind:
-    """The kind, shape and type of an array, known before it is read.
-
-    Example:
-        >>> checkpoint.Kind(checkpoint.MODEL, (3, 2), tensor.float32).nbytes
-        24
-    """
-
-    state_type: int
-    shape: tuple[int, ...]
-    dtype: DType
-
-    @property
-    def nbytes(self) -> int:
-        """How many bytes its elements take."""
-        return int(np.prod(self.shape, dtype=object)) * self.dtype.itemsize
 
 
 # -- writing ------------------------------------------------------------------------------------
@@ -107,15 +89,12 @@ def prepared(
         >>> states = {checkpoint.MODEL: {"W": np.ones((3, 2), np.float32)}}
         >>> checkpoint.prepared("w.zip", states, overwrite=False)()
     """
-    target = Path(fpath)
-    if target.exists() and not overwrite:
-        raise FileExistsError(f"{target} exists; save_states(..., overwrite=True) replaces it")
+    target = checked_target(fpath, overwrite)
+    check_names(states)
     archives: dict[str, dict[str, Array]] = {_TENSORS: {}}
     attributes: dict[str, dict[str, Any]] = {}
     for state_type, arrays in states.items():
         for name, array in arrays.items():
-            if name in attributes:
-                raise CheckpointError(f"two states are named {name!r}")
             attributes[name] = {
                 "state_type": state_type,
                 "shape": list(array.shape),
@@ -153,7 +132,7 @@ def _dtype_code(dtype: DType) -> int | str:
 # -- reading ------------------------------------------------------------------------------------
 
 
-class Reader:
+class Reader(Contents):
     """An open checkpoint: first gives the arrays' kinds, then reads the arrays.
 
     Raises:
@@ -195,17 +174,15 @@ class Reader:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def named(self, state_type: int) -> dict[str, Kind]:
-        """The arrays of this kind, by name."""
-        return {name: kind for name, kind in self.kinds.items() if kind.state_type == state_type}
-
-    def expect(self, state_type: int, wanted: Mapping[str, tuple[tuple[int, ...], DType]]) -> None:
+    def expect(self, state_type: int, wanted: Wanted) -> None:
         """Check that the arrays of this kind are these: by name, shape and data type.
+
+        :meth:`read` then reads them, however large they are.
 
         Raises:
             CheckpointError: arrays are missing, are not expected or do not fit; it lists them.
         """
-        expect_same(self.path, self.named(state_type), wanted)
+        super().expect(state_type, wanted)
         self._expected.add(state_type)
 
     def read(self, *state_types: int, names: Container[str] | None = None) -> dict[str, Array]:
@@ -283,40 +260,7 @@ class Reader:
         return flat.reshape(kind.shape[::-1]).T if header.fortran else flat.reshape(kind.shape)
 
     def _error(self, problem: str) -> CheckpointError:
-        return CheckpointError(f"{self.path}: {problem[:_MOST_WORDS]}")
-
-
-def expect_same(
-    path: Path,
-    found: Mapping[str, Kind],
-    wanted: Mapping[str, tuple[tuple[int, ...], DType]],
-) -> None:
-    """Check that the arrays in a checkpoint are these: by name, shape and data type.
-
-    Raises:
-        CheckpointError: arrays are missing, are not expected or do not fit; it lists them.
-
-    Example:
-        >>> from pathlib import Path
-        >>> found = {"W": checkpoint.Kind(checkpoint.MODEL, (3, 2), tensor.float32)}
-        >>> checkpoint.expect_same(Path("w.zip"), found, {"W": ((3, 2), tensor.float32)})
-    """
-    problems = []
-    for title, names in (
-        ("missing", [name for name in wanted if name not in found]),
-        ("unexpected", [name for name in found if name not in wanted]),
-    ):
-        if names:
-            more = f" and {len(names) - 8} more" if len(names) > 8 else ""
-            problems.append(f"{title}: {', '.join(names[:8])}{more}")
-    problems += [
-        f"{name} is {found[name].dtype}{list(found[name].shape)}, not {dtype}{list(shape)}"
-        for name, (shape, dtype) in wanted.items()
-        if name in found and (found[name].shape, found[name].dtype) != (shape, dtype)
-    ][:8]
-    if problems:
-        words = f"the checkpoint is of another model: {'; '.join(problems)}"
-        raise CheckpointError(f"{path}: {words[:_MOST_WORDS]}")
+        return CheckpointError(f"{self.path}: {problem[:MOST_WORDS]}")
 
 
 def _checked(name: str) -> str:

@@ -21,7 +21,15 @@ import numpy as np
 
 from singa.errors import CheckpointError, DependencyError
 from singa.formats import checkpoint
-from singa.formats.checkpoint import AUX, MODEL, TRAINING, Kind, expect_same
+from singa.formats.kinds import (
+    AUX,
+    MODEL,
+    TRAINING,
+    Contents,
+    Kind,
+    check_names,
+    checked_target,
+)
 from singa.placement import Place
 
 _ITEMS = {MODEL: "model", AUX: "aux", TRAINING: "training"}
@@ -53,8 +61,8 @@ def newest(fpath: str | os.PathLike[str]) -> Path | None:
     folder = Path(fpath)
     if number := _last(folder):
         return folder / str(number)
-    is_one = any(not _OF_SERIES.fullmatch(each.name) for each in folder.glob("*"))
-    return folder if is_one else None
+    names = [each.name for each in folder.glob("*")]
+    return folder if names and not any(map(_OF_SERIES.fullmatch, names)) else None
 
 
 def _last(folder: Path) -> int:
@@ -123,18 +131,13 @@ def write(
         (3, 2)
     """
     orbax = _orbax("save_states")
-    target = Path(fpath).absolute()
-    if target.exists() and not overwrite:
-        raise FileExistsError(f"{target} exists; save_states(..., overwrite=True) replaces it")
+    target = checked_target(fpath, overwrite).absolute()
     if target.exists() and jax.process_count() > 1:
         raise FileExistsError(
             f"{target} exists; several processes do not replace a folder: give each checkpoint a "
             "name of its own"
         )
-    names = [name for arrays in states.values() for name in arrays]
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise CheckpointError(f"two states are named {twice!r}")
+    check_names(states)
     items = {
         _ITEMS[kind]: orbax.args.PyTreeSave({name: _kept(x) for name, x in arrays.items()})
         for kind, arrays in states.items()
@@ -175,7 +178,7 @@ def _replace(target: Path, new: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-class Reader:
+class Reader(Contents):
     """An open checkpoint in parts; see :class:`singa.formats.checkpoint.Reader`.
 
     Args:
@@ -220,18 +223,6 @@ class Reader:
 
     def __exit__(self, *_: object) -> None:
         self._reader.close()
-
-    def named(self, state_type: int) -> dict[str, Kind]:
-        """The arrays of this kind, by name."""
-        return {name: kind for name, kind in self.kinds.items() if kind.state_type == state_type}
-
-    def expect(self, state_type: int, wanted: Mapping[str, tuple[tuple[int, ...], Any]]) -> None:
-        """Check that the arrays of this kind are these: by name, shape and data type.
-
-        Raises:
-            CheckpointError: arrays are missing, are not expected or do not fit; it lists them.
-        """
-        expect_same(self.path, self.named(state_type), wanted)
 
     def read(self, *state_types: int, names: Container[str] | None = None) -> dict[str, Any]:
         """All arrays of these kinds, where they belong. Each process reads its parts.

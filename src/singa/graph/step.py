@@ -16,7 +16,6 @@ from singa.core.exact import exact
 from singa.core.guard import Part, kind_of
 from singa.core.guard.contents import identical
 from singa.core.tensor import Tensor
-from singa.core.watching import local
 from singa.engine import native
 from singa.errors import CaptureError, MeshWarning, RecompilationWarning, warn
 from singa.graph.program import Program
@@ -101,7 +100,13 @@ class Steps:
         sequential: bool,
     ) -> _Call:
         leaves: list[Any] = []
-        structure = [_structure(value, leaves) for value in (*args, *options.values())]
+        structure: list[Any] = []
+        for value in (*args, *options.values()):
+            if type(value) is Tensor:
+                leaves.append(value)
+                structure.append(None)
+            else:
+                structure.append(_structure(value, leaves))
         # The program's arguments: each Tensor once, even if it was passed several times. A Tensor
         # that the function also reaches without its arguments is not one of them: the program is
         # valid for this Tensor only.
@@ -109,14 +114,7 @@ class Steps:
         key: list[Any] = [
             self._key_of_function(function),
             (len(args), *options, *structure),
-            (
-                mode.training,
-                mode.recording,
-                local.anomaly,
-                local.precision,
-                native.here.exact,
-                sequential,
-            ),
+            (*mode.switches(), native.here.exact, sequential),
         ]
         known = self._states.ids
         for leaf in leaves:
@@ -282,9 +280,6 @@ _LEAVES = 3  # the index in a key at which the arguments begin
 
 def _structure(value: Any, leaves: list[Any]) -> Any:
     """How an argument is nested, for a key; its elements are added to ``leaves``, in order."""
-    if type(value) is Tensor:
-        leaves.append(value)
-        return None
     children = None if isinstance(value, Tensor) else _children(value)
     if children is None:
         leaves.append(value)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from singa import operation
 from singa.core.tensor import Tensor
-from singa.layer.base import Layer, parameter, positive
+from singa.layer.base import Layer
 from singa.layer.function import Function
+from singa.layer.making import parameter, positive
 from singa.operation import checks
 
 

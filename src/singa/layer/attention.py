@@ -6,8 +6,9 @@ from typing import Any
 from singa.core.tensor import Tensor, TensorLike, as_tensor
 from singa.device import bool_, is_float
 from singa.errors import ArgumentError, DTypeError, ShapeError
-from singa.layer.base import Layer, expect_features, parameter, positive
+from singa.layer.base import Layer
 from singa.layer.linear import Linear
+from singa.layer.making import expect_features, parameter, positive
 from singa.operation import (
     Dropout,
     affine,

@@ -5,7 +5,8 @@ from typing import Any
 
 from singa.core.tensor import Tensor
 from singa.errors import ArgumentError, ShapeError
-from singa.layer.base import Initializer, Layer, expect_features, parameter, positive, weight
+from singa.layer.base import Layer
+from singa.layer.making import Initializer, expect_features, parameter, positive, weight
 from singa.layer.older_forms import by_position
 from singa.operation import checks, conv1d, conv2d, conv3d, conv_transpose, relu
 from singa.operation.checks import Sizes

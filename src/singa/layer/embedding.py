@@ -7,7 +7,8 @@ from singa import initializer, operation
 from singa.core.tensor import Tensor, TensorLike
 from singa.device import float32
 from singa.errors import ArgumentError, ShapeError
-from singa.layer.base import Initializer, Layer, positive
+from singa.layer.base import Layer
+from singa.layer.making import Initializer, positive
 from singa.operation import checks
 from singa.tape import no_grad
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from singa.core.tensor import Tensor
 from singa.errors import ShapeError
-from singa.layer.base import Initializer, Layer, expect_features, parameter, positive, weight
+from singa.layer.base import Layer
+from singa.layer.making import Initializer, expect_features, parameter, positive, weight
 from singa.layer.older_forms import by_position
 from singa.operation import affine, checks, flatten, gemm, matmul
 

@@ -5,10 +5,11 @@ from typing import Any
 
 from singa.core.tensor import Tensor
 from singa.errors import ArgumentError, ShapeError
-from singa.layer.base import Layer, expect_features, parameter, positive, state
+from singa.layer.base import Layer
+from singa.layer.making import expect_features, parameter, positive, state
 from singa.layer.older_forms import by_position
 from singa.operation import batchnorm_2d, checks, group_norm, layer_norm, rms_norm
-from singa.operation.normalization import filled
+from singa.operation.batch_normalization import filled
 
 _SHAPES = {2: "(N, C)", 3: "(N, C, W)", 4: "(N, C, H, W)", 5: "(N, C, D, H, W)"}
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from singa.core.tensor import ArrayLike, Tensor
 from singa.errors import ArgumentError
-from singa.layer.base import Initializer, Layer, expect_features, parameter, positive, weight
+from singa.layer.base import Layer
 from singa.layer.embedding import Embedding
+from singa.layer.making import Initializer, expect_features, parameter, positive, weight
 from singa.layer.older_forms import by_position
 from singa.operation import bilinear, embedding_bag
 

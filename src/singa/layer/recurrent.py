@@ -11,7 +11,8 @@ import numpy as np
 
 from singa.core.tensor import Tensor, TensorLike, as_tensor
 from singa.errors import ArgumentError, ShapeError
-from singa.layer.base import Layer, expect_features, parameter, positive
+from singa.layer.base import Layer
+from singa.layer.making import expect_features, parameter, positive
 from singa.operation import (
     Dropout,
     cat,

@@ -249,7 +249,7 @@ class Model(Reported):
         before = blocks.copy()
         with self._lock:
             try:
-                local.training, local.precision = self.training, self.precision
+                blocks["training"], blocks["precision"] = self.training, self.precision
                 if self.graph_mode:
                     steps = self._steps
                     captures = steps.captures

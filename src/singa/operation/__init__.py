@@ -12,6 +12,7 @@ from singa.operation import (
     adaptive_pooling,
     arranging,
     attention,
+    batch_normalization,
     bending,
     bessel,
     choosing,
@@ -66,6 +67,7 @@ from singa.operation.activation import *
 from singa.operation.adaptive_pooling import *
 from singa.operation.arranging import *
 from singa.operation.attention import *
+from singa.operation.batch_normalization import *
 from singa.operation.bending import *
 from singa.operation.bessel import *
 from singa.operation.choosing import *
@@ -117,13 +119,13 @@ from singa.operation.variadic import *
 from singa.tape import Operation
 
 _FAMILIES: tuple[ModuleType, ...] = (
-    activation, adaptive_pooling, arranging, attention, bending, bessel, choosing, class_loss,
-    complex_numbers, convolution, ctc, cumulative, elementwise, entropy, error_function,
-    exponential, factorization, fourier, fourier_axes, frequencies, gamma, gated_activation,
-    indexing, joining, linear, logic, lookup, margin_loss, max_pooling, normalization, number_loss,
-    ordering, pooling, probability_loss, random, recurrent, reduction, resizing, rounding, sampling,
-    scaling, scattering, segments, selection, shaping, short_time, similarity, sliding, statistics,
-    systems, trigonometric, variadic,
+    activation, adaptive_pooling, arranging, attention, batch_normalization, bending, bessel,
+    choosing, class_loss, complex_numbers, convolution, ctc, cumulative, elementwise, entropy,
+    error_function, exponential, factorization, fourier, fourier_axes, frequencies, gamma,
+    gated_activation, indexing, joining, linear, logic, lookup, margin_loss, max_pooling,
+    normalization, number_loss, ordering, pooling, probability_loss, random, recurrent, reduction,
+    resizing, rounding, sampling, scaling, scattering, segments, selection, shaping, short_time,
+    similarity, sliding, statistics, systems, trigonometric, variadic,
 )  # fmt: skip
 
 __all__ = [name for family in _FAMILIES for name in family.__all__]

@@ -16,7 +16,7 @@ from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks
 from singa.operation.checks import Sizes
 from singa.operation.windows import LETTERS
-from singa.tape import Operation, wide
+from singa.tape import Operation, wide, widened
 
 __all__ = [
     "AdaptiveAveragePooling", "AdaptiveMaxPooling", "GlobalAveragePool", "adaptive_avg_pool",
@@ -49,7 +49,7 @@ class _AdaptivePooling(Operation):
         return x
 
     def backward(self, dy: CTensor) -> CTensor:
-        dy = dy.astype(wide(dy.dtype))
+        dy = widened(dy)
         for axis in reversed(range(2, 2 + len(self.size))):
             x, y = self.stages[axis - 2 : axis]
             dy = apart(partial(self.pooled_gradient, axis=axis, x=x, y=y), dy)

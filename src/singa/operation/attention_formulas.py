@@ -22,7 +22,7 @@ from singa.engine import native
 from singa.engine.native import attention as kernels
 from singa.engine.native.attention import Hidden, Kind
 from singa.operation.products import product
-from singa.tape import wide
+from singa.tape import wide, widened
 
 _BLOCK = 256  # keys
 _MANY = 2**24  # weights: from 64 MiB of them on, computing them twice beats keeping them
@@ -174,7 +174,7 @@ def _weights_back(
 
 def _delta(y: CTensor, dy: CTensor) -> CTensor:
     """The sum of the weights times their gradients, of each query."""
-    return (dy.astype(wide(dy.dtype)) * y).sum(-1, keepdims=True)
+    return (widened(dy) * y).sum(-1, keepdims=True)
 
 
 def _summed(gradient: CTensor, like: CTensor) -> CTensor:

@@ -18,7 +18,7 @@ from singa.core.tensor import Tensor, TensorLike
 from singa.core.watching import local
 from singa.device import CTensor, DType, float32, has_gradients, is_float
 from singa.errors import ArgumentError, BoundsError, DTypeError, ShapeError
-from singa.tape import Operation, wide
+from singa.tape import Operation, widened
 
 Sizes: TypeAlias = "int | Sequence[int]"
 """For several axes: one number for all of them, or one for each."""
@@ -68,7 +68,7 @@ def real_input(operation: Operation, what: str, x: CTensor) -> CTensor:
     x = as_float(operation, what, x)
     if not is_float(x.dtype):
         raise DTypeError(f"{operation.name}: {what} must be real, got {x.dtype}")
-    return x.astype(wide(x.dtype))
+    return widened(x)
 
 
 def fits_into(operation: Operation, what: str, given: DType, wanted: DType) -> None:
@@ -94,7 +94,7 @@ def integer_input(operation: Operation, what: str, x: CTensor) -> CTensor:
     """
     if not jnp.issubdtype(x.dtype, jnp.integer):
         raise DTypeError(f"{operation.name}: {what} must be of an integer type, got {x.dtype}")
-    return x.astype(wide(x.dtype))
+    return widened(x)
 
 
 def indices(operation: Operation, what: str, x: CTensor, size: int) -> CTensor:

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from singa.core.tensor import Tensor
 from singa.device import CTensor
-from singa.engine import native
-from singa.engine.native import convolution as kernels
 from singa.errors import ArgumentError, ShapeError
-from singa.operation import checks, unfolding, windows
+from singa.operation import checks, windows
 from singa.operation.checks import Sizes
+from singa.operation.filters import Filters
 from singa.operation.joining import pad
 from singa.operation.windows import LETTERS, Padding, as_padding, named_padding, same_padding
-from singa.tape import Operation, wide
+from singa.tape import Operation
 
 __all__ = [
     "Convolution", "Convolution2d", "ConvolutionTranspose", "conv1d", "conv2d", "conv3d",
@@ -30,200 +27,7 @@ _Arguments: TypeAlias = tuple[tuple[int, ...], Padding, tuple[int, ...], int]
 """Stride, padding, dilation and groups."""
 
 
-class _Filters(Operation):
-    """Filters that move over images: a convolution, and its adjoints in the images and filters.
-
-    After an operation has set ``w``, the filters ``(O, C / groups, *kernel)``, and ``image``, the
-    images' shape ``(N, C, *space)``, it can use all three, for any number of spatial axes. For two
-    there may be native kernels; a sequence is an image of one row for them.
-    """
-
-    arithmetic = "low"
-    whole_from = 2
-
-    def __init__(
-        self,
-        stride: tuple[int, ...],
-        padding: Padding,
-        dilation: tuple[int, ...],
-        groups: int,
-    ) -> None:
-        super().__init__()
-        self.stride = stride
-        self.padding = padding
-        self.dilation = dilation
-        self.groups = groups
-
-    def convolve(self, x: CTensor, w: CTensor, b: CTensor | None) -> CTensor:
-        """The convolution of x, plus a bias (O,): ``(N, O, *space)``."""
-
-        # Not a bias of None by default: jax would pass it on to the formula.
-        def kernel(x: CTensor, w: CTensor, *biases: CTensor) -> CTensor:
-            b = biases[0] if biases else None
-            y = kernels.convolution(_image(x), _image(w), b, self._window)
-            return y if x.ndim == 4 else y[:, :, 0]
-
-        if b is None:
-            return self._either(kernel, self._convolve, x, w)
-        return self._either(kernel, lambda x, w, b: self._convolve(x, w) + self.along(b), x, w, b)
-
-    def spread(self, y: CTensor, w: CTensor) -> CTensor:
-        """The adjoint in the image: each element of y, spread over its window by the filters."""
-
-        def kernel(y: CTensor, w: CTensor) -> CTensor:
-            dx = kernels.input_gradient(_image(y), _image(w), _rows(self.image), self._window)
-            return dx.reshape(self.image)
-
-        return self._either(kernel, self._spread, y, w)
-
-    def correlate(self, x: CTensor, y: CTensor, bias: bool) -> tuple[CTensor, CTensor]:
-        """The adjoints in w and in the bias, for images x; (0,) if there is no bias.
-
-        Both are one native kernel, and in at least float32.
-        """
-
-        def kernel(x: CTensor, y: CTensor) -> tuple[CTensor, CTensor]:
-            shape = _rows(self.w.shape)
-            dw, db = kernels.weight_gradient(_image(x), _image(y), shape, bias, self._window)
-            return dw.reshape(self.w.shape), db
-
-        def formula(x: CTensor, y: CTensor) -> tuple[CTensor, CTensor]:
-            dw, db = self._correlate(x, y), self.summed(y) if bias else jnp.zeros(0, y.dtype)
-            return dw.astype(wide(y.dtype)), db.astype(wide(y.dtype))
-
-        dw, db = self._either(kernel, formula, x, y)
-        return dw, db
-
-    def along(self, b: CTensor) -> CTensor:
-        """(O,) in a shape that broadcasts with images."""
-        return b.reshape(-1, *[1] * len(self.stride))
-
-    def summed(self, y: CTensor) -> CTensor:
-        """The sum of each channel: (O,)."""
-        return y.sum((0, *range(2, y.ndim)))
-
-    @property
-    def _window(self) -> kernels.Window:
-        sh, sw = (1, *self.stride)[-2:]
-        dh, dw = (1, *self.dilation)[-2:]
-        rows, columns = ((0, 0), *self.padding)[-2:]
-        return kernels.Window((sh, sw), (rows, columns), (dh, dw), self.groups)
-
-    def _either(self, kernel: Callable[..., Any], formula: Callable[..., Any], *xs: CTensor) -> Any:
-        if len(self.stride) <= 2:
-            dtype = self.w.dtype
-            image, w = (jax.ShapeDtypeStruct(_rows(x), dtype) for x in (self.image, self.w.shape))
-            if kernels.supports(image, w, self._window):
-                return native.run(kernel, formula, *xs)
-        return formula(*xs)
-
-    def _convolve(self, x: CTensor, w: CTensor) -> CTensor:
-        if self._unfolds(x):
-            return unfolding.convolution(
-                x, w, self.stride, self.padding, self.dilation, self.groups
-            )
-        return jax.lax.conv_general_dilated(
-            x,
-            w,
-            self.stride,
-            self.padding,
-            rhs_dilation=self.dilation,
-            dimension_numbers=self._layout("NC", "OI"),
-            feature_group_count=self.groups,
-        )
-
-    def _spread(self, y: CTensor, w: CTensor) -> CTensor:
-        if self._unfolds(y):
-            return unfolding.adjoint(lambda x: self._convolve(x, w), self.image, y)
-        # Each output is spread over the inputs of its window: a convolution of y, with ``stride``
-        # between its elements, and with W mirrored and its input and output channels exchanged
-        # within each group.
-        out, in_per_group, *kernel = w.shape
-        w = w.reshape(self.groups, out // self.groups, in_per_group, *kernel)
-        w = w.swapaxes(1, 2).reshape(self.image[1], out // self.groups, *kernel)
-        padding = []
-        for size, span, reach, (before, _) in self._spans(y):
-            padding.append((reach - before, size + before - span))
-        return jax.lax.conv_general_dilated(
-            y,
-            jnp.flip(w, range(2, w.ndim)),
-            [1] * len(kernel),
-            padding,
-            lhs_dilation=self.stride,
-            rhs_dilation=self.dilation,
-            dimension_numbers=self._layout("NC", "OI"),
-            feature_group_count=self.groups,
-        )
-
-    def _correlate(self, x: CTensor, y: CTensor) -> CTensor:
-        if self._unfolds(y):
-            return unfolding.adjoint(lambda w: self._convolve(x, w), self.w.shape, y)
-        # A convolution of x with y in which batch and channels are exchanged, and stride and
-        # dilation too. Negative padding removes the elements that no window has reached.
-        padding = []
-        for size, span, reach, (before, _) in self._spans(y):
-            padding.append((before, span + reach - size - before))
-        return jax.lax.conv_general_dilated(
-            x,
-            y,
-            self.dilation,
-            padding,
-            rhs_dilation=self.stride,
-            dimension_numbers=self._layout("CN", "IO"),
-            batch_group_count=self.groups,
-        )
-
-    def _unfolds(self, x: CTensor) -> bool:
-        """Whether the convolutions are products of unfolded images, and not those of XLA.
-
-        Those are slow for float64. And XLA 0.10 cannot split convolutions in groups over devices:
-        the filters' gradients were wrong for some shapes, and for others the process was aborted.
-        A convolution in a mapped function becomes one in groups.
-        """
-        spread = native.here.spread
-        in_groups = spread is not None and (self.groups > 1 or spread.is_mapped)
-        return x.dtype == np.float64 or in_groups
-
-    def _layout(self, image: str, filters: str) -> tuple[str, str, str]:
-        space = "DHW"[-len(self.stride) :]
-        return image + space, filters + space, image + space
-
-    def _spans(self, y: CTensor) -> list[tuple[int, int, int, tuple[int, int]]]:
-        """For each axis: the image's size, the extents of outputs and filter, the padding."""
-        return [
-            (
-                self.image[2 + i],
-                (y.shape[2 + i] - 1) * self.stride[i] + 1,
-                self.dilation[i] * (self.w.shape[2 + i] - 1),
-                pads,
-            )
-            for i, pads in enumerate(self.padding)
-        ]
-
-    def _check(self, x: CTensor, w: CTensor, outputs: str) -> None:
-        rank = len(self.stride)
-        checks.rank(self, "the input", x, 2 + rank, f"(N, C, {LETTERS[rank]})")
-        kernel = LETTERS[rank].replace(" ", " K")
-        checks.rank(self, "the weight", w, 2 + rank, f"({outputs}, K{kernel})")
-        if 0 in w.shape[2:]:
-            raise ShapeError(f"{self.name}: there are no elements in filters of shape {w.shape}")
-        checks.float_input(self, "the input", x)
-
-    def _check_bias(self, b: CTensor | None, outputs: int) -> None:
-        if b is not None and b.shape != (outputs,):
-            raise ShapeError(f"{self.name}: the bias must be {(outputs,)}, got {b.shape}")
-
-
-def _rows(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """That of images, for sequences too, which are images of one row."""
-    return shape if len(shape) == 4 else (*shape[:2], 1, *shape[2:])
-
-
-def _image(x: CTensor) -> CTensor:
-    return x.reshape(_rows(x.shape))
-
-
-class Convolution(_Filters):
+class Convolution(Filters):
     """y = x * W + b, a cross-correlation over one to three spatial axes (ONNX Conv).
 
     With x (N, C, H, W), W (O, C / groups, KH, KW) and b (O,), y is (N, O, H', W') with
@@ -242,14 +46,14 @@ class Convolution(_Filters):
         return (dx, dw, db) if self.has_bias else (dx, dw)
 
     def _check_sizes(self, x: CTensor, w: CTensor, b: CTensor | None) -> None:
-        self._check(x, w, "O, C / groups")
+        self.check(x, w, "O, C / groups")
         if x.shape[1] != w.shape[1] * self.groups or w.shape[0] % self.groups:
             raise ShapeError(
                 f"{self.name}: the input has {x.shape[1]} channels; a weight of shape {w.shape} "
                 f"with {self.groups} group(s) needs {w.shape[1] * self.groups}"
                 f" and a multiple of {self.groups} outputs"
             )
-        self._check_bias(b, w.shape[0])
+        self.check_bias(b, w.shape[0])
         reach = [gap * (size - 1) + 1 for gap, size in zip(self.dilation, w.shape[2:], strict=True)]
         windows.counts(self, x.shape[2:], reach, self.stride, self.padding)
 
@@ -258,7 +62,7 @@ class Convolution2d(Convolution):
     """The same over height and width."""
 
 
-class ConvolutionTranspose(_Filters):
+class ConvolutionTranspose(Filters):
     """y = the adjoint of a convolution, plus b: it enlarges images (ONNX ConvTranspose).
 
     With x (N, C, H, W), W (C, O / groups, KH, KW) and b (O,), y is (N, O, H', W') with
@@ -281,13 +85,13 @@ class ConvolutionTranspose(_Filters):
         self.output_padding = output_padding
 
     def forward(self, x: CTensor, w: CTensor, b: CTensor | None = None) -> CTensor:
-        self._check(x, w, "C, O / groups")
+        self.check(x, w, "C, O / groups")
         if x.shape[1] != w.shape[0] or w.shape[0] % self.groups:
             raise ShapeError(
                 f"{self.name}: the input has {x.shape[1]} channels; a weight of shape {w.shape} "
                 f"needs {w.shape[0]}, a multiple of {self.groups} group(s)"
             )
-        self._check_bias(b, w.shape[1] * self.groups)
+        self.check_bias(b, w.shape[1] * self.groups)
         x, w, *biases = _of_one_type(x, w, b)
         self.x, self.w, self.has_bias = x, w, bool(biases)
         space = [

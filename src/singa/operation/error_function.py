@@ -17,7 +17,7 @@ from singa.device import CTensor, float32
 from singa.operation import checks, vectorized
 from singa.operation.numerics import polynomial
 from singa.operation.pointwise import RealFunction
-from singa.tape import Operation, wide
+from singa.tape import Operation, widened
 
 __all__ = [
     "ErfInv", "Erfc", "Erfcx", "LogNdtr", "Ndtr", "Ndtri", "erfc", "erfcx", "erfinv", "log_ndtr",
@@ -150,7 +150,7 @@ class Ndtri(_Inverse):
     """y below which the share x of the standard normal distribution is."""
 
     def inverse(self, x: CTensor) -> CTensor:
-        return jax.scipy.special.ndtri(x.astype(wide(x.dtype))).astype(x.dtype)
+        return jax.scipy.special.ndtri(widened(x)).astype(x.dtype)
 
     def backward(self, dy: CTensor) -> CTensor:
         return dy * math.sqrt(2 * math.pi) * jnp.exp(0.5 * self.y * self.y)

@@ -22,7 +22,7 @@ from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks, windows
 from singa.operation.checks import Sizes
 from singa.operation.windows import LETTERS, Padding, as_padding
-from singa.tape import Operation, wide
+from singa.tape import Operation, wide, widened
 
 __all__ = [
     "AveragePooling", "AveragePooling2d", "avg_pool_1d", "avg_pool_2d", "avg_pool_3d",
@@ -157,7 +157,7 @@ class AveragePooling(Pooling):
 
     def average(self, x: CTensor) -> CTensor:
         outputs = self.outputs(x)
-        y = x.astype(wide(x.dtype))
+        y = widened(x)
         for axis, count in enumerate(outputs, 2):
             y = self.pad(y, axis, 0)
             y = sum(

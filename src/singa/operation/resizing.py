@@ -14,7 +14,7 @@ from singa.device import CTensor
 from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks
 from singa.operation.windows import LETTERS
-from singa.tape import Operation, wide
+from singa.tape import Operation, widened
 
 __all__ = ["Interpolate", "Resize", "UpSample", "resize", "upsample"]
 
@@ -121,7 +121,7 @@ class Interpolate(Operation):
 
     def product(self, x: CTensor, is_adjoint: bool) -> CTensor:
         """``x`` times the matrix of each axis, or its transpose."""
-        y = x.astype(wide(x.dtype))
+        y = widened(x)
         for axis, (count, step) in enumerate(zip(self.size, self.steps, strict=True), 2):
             matrix = self.matrix(self.from_shape[axis], count, step)
             factor = jnp.asarray(matrix if is_adjoint else matrix.T, y.dtype)

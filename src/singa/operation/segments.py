@@ -15,7 +15,7 @@ from singa.device import CTensor, has_gradients
 from singa.errors import ArgumentError, BoundsError, CaptureError, ShapeError
 from singa.operation import checks
 from singa.operation.scattering import neutral
-from singa.tape import Operation, wide
+from singa.tape import Operation, wide, widened
 
 __all__ = [
     "SegmentMax", "SegmentMean", "SegmentMin", "SegmentSum", "bincount", "segment_max",
@@ -77,7 +77,7 @@ class SegmentMean(_Segments):
     def forward(self, x: CTensor, ids: CTensor) -> CTensor:
         checks.float_input(self, "its input", x)
         self.of_ids(x, ids)
-        return self.divided(self.added(x.astype(wide(x.dtype)))).astype(x.dtype)
+        return self.divided(self.added(widened(x))).astype(x.dtype)
 
     def backward(self, dy: CTensor) -> tuple[CTensor, None]:
         return self.of_segment(self.divided(dy)), None

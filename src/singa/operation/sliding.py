@@ -13,7 +13,7 @@ from singa.operation.checks import Sizes
 from singa.operation.unfolding import adjoint
 from singa.operation.unfolding import unfold as windows_of
 from singa.operation.windows import counts
-from singa.tape import Operation, wide
+from singa.tape import Operation, widened
 
 __all__ = ["Fold", "Unfold", "fold", "unfold"]
 
@@ -63,11 +63,6 @@ class _Windows(Operation):
             raise ShapeError(f"{self.name}: one to three spatial axes are needed, got {rank}")
 
 
-def _one_or_all(sizes: tuple[int, ...]) -> Sizes:
-    """One number for all axes, or one for each."""
-    return sizes if len(sizes) > 1 else sizes[0]
-
-
 class Unfold(_Windows):
     """y = the elements of each window as a column: (N, C, *space) to (N, C kernel, windows)."""
 
@@ -81,7 +76,7 @@ class Unfold(_Windows):
         batch, channels, *space = self.from_shape
         take, many, _ = self.taken(tuple(space))
         kernel = self.kernel_size if len(self.kernel_size) > 1 else self.kernel_size * len(space)
-        dy = dy.astype(wide(dy.dtype)).reshape(batch, channels, *kernel, *many)
+        dy = widened(dy).reshape(batch, channels, *kernel, *many)
         return adjoint(take, self.from_shape, dy)
 
 

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from singa.core.tensor import Tensor, TensorLike, as_tensor
 from singa.device import CTensor, float32, has_gradients
 from singa.operation import checks
-from singa.tape import Operation, wide
+from singa.tape import Operation, wide, widened
 
 __all__ = [
     "Max", "Mean", "Min", "Sum", "add_all", "max", "maximum", "mean", "min", "minimum", "sum",
@@ -33,7 +33,7 @@ class Sum(Operation):
         """The sum, in at least 32 bits."""
         checks.broadcastable(self, *xs)
         self.count = len(xs)
-        return reduce(jnp.add, [x.astype(wide(x.dtype)) for x in xs])
+        return reduce(jnp.add, [widened(x) for x in xs])
 
     def backward(self, dy: CTensor) -> tuple[CTensor, ...]:
         return (dy,) * self.count

@@ -25,9 +25,9 @@ from singa.opt.step import (
     SUM,
     State,
     present_step,
-    wide,
 )
 from singa.placement import announce
+from singa.tape.precision import widened
 
 MOST_PLANS = 1024
 """The number of plans of an optimizer that are kept: one for each set of updated parameters."""
@@ -250,7 +250,7 @@ class CompiledUpdate:
         return list(places), tuple(layouts)
 
     def _initial(self, p: CTensor, on: Collection[str]) -> State:
-        p = p.astype(wide(p.dtype))
+        p = widened(p)
         state = dict(self.init(p, on))
         if self.accumulate > 1:
             state[SUM] = jnp.zeros_like(p)

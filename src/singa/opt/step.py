@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from singa.device import CTensor, is_complex
 from singa.operation.numerics import scale_for
 from singa.opt.hyperparameter import Values
-from singa.tape.precision import wide as wide
+from singa.tape.precision import wide, widened
 
 State: TypeAlias = dict[str, CTensor]
 Rule: TypeAlias = Callable[[CTensor, CTensor, State, Values, CTensor], tuple[CTensor, State]]
@@ -163,7 +163,7 @@ def _update_one(
 
 def unscaled(grads: Sequence[CTensor], scale: CTensor) -> list[CTensor]:
     """The gradients of the loss, from those of the loss times the scale."""
-    return [grad.astype(wide(grad.dtype)) / scale for grad in grads]
+    return [widened(grad) / scale for grad in grads]
 
 
 def are_finite(arrays: Sequence[CTensor]) -> CTensor:

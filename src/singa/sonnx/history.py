@@ -18,7 +18,7 @@ from jax.core import Tracer
 from singa.core.tensor import Tensor
 from singa.core.watching import local
 from singa.errors import ArgumentError, FormatError
-from singa.operation.normalization import RunningAverage
+from singa.operation.batch_normalization import RunningAverage
 from singa.sonnx.recording import Called, Recording, unused
 from singa.tape import Operation, mode
 from singa.tape.operation import note_calls

@@ -13,7 +13,7 @@ from singa.core.tensor import Tensor
 from singa.errors import ArgumentError
 from singa.layer import Layer
 from singa.operation import BatchNormalization2d, FrozenBatchNormalization2d
-from singa.operation.normalization import RunningAverage
+from singa.operation.batch_normalization import RunningAverage
 from singa.tape import Operation, no_grad, training
 
 

@@ -36,12 +36,12 @@ from singa.tape.jax_functions import FromJax, from_jax, to_jax
 from singa.tape.mapping import per_sample_gradients, vmap
 from singa.tape.modes import enable_grad, mode, no_grad, training
 from singa.tape.operation import Operation
-from singa.tape.precision import as_precision, mixed_precision, warn_where_slow, wide
+from singa.tape.precision import as_precision, mixed_precision, warn_where_slow, wide, widened
 
 __all__ = [
     "FromJax", "Operation", "as_precision", "axis_helper", "back_broadcast",
     "backward", "check_gradients", "checkpoint", "ctensor2numpy", "detect_anomaly", "enable_grad",
     "from_jax", "grad", "gradients", "hessian", "hvp", "jacobian", "jvp", "mixed_precision",
     "mode", "no_grad", "per_sample_gradients", "to_jax", "training", "vjp", "vmap",
-    "warn_where_slow", "wide",
+    "warn_where_slow", "wide", "widened",
 ]  # fmt: skip

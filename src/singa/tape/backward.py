@@ -19,7 +19,7 @@ from singa.tape.gradient import recorded_gradients
 from singa.tape.modes import enable_grad, mode
 from singa.tape.operation import Operation, computed
 from singa.tape.order import in_order, ways_back
-from singa.tape.precision import wide
+from singa.tape.precision import widened
 from singa.tape.record import Record
 from singa.tape.stretch import FEWEST, run, stretches
 
@@ -225,7 +225,7 @@ class GradientSum(Operation):
     complex_numbers = OWN
 
     def forward(self, a: CTensor, b: CTensor) -> CTensor:
-        return a.astype(wide(a.dtype)) + b.astype(wide(b.dtype))
+        return widened(a) + widened(b)
 
     def backward(self, dy: CTensor) -> tuple[CTensor, CTensor]:
         return dy, dy

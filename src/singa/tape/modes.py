@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import _GeneratorContextManager
+from operator import itemgetter
+from typing import Any
 
 from singa.core.tensor import Tensor
 from singa.core.watching import local, within
+
+_of_blocks = itemgetter("training", "recording", "follows", "anomaly", "precision")
 
 
 class Mode:
@@ -42,6 +46,18 @@ class Mode:
         if here is None:
             here = local.training
         return (self.default if here is None else here) or local.follows
+
+    def switches(self) -> tuple[Any, ...]:
+        """All of this thread that can change what an operation does: a part of a step's key."""
+        training, recording, follows, anomaly, precision = _of_blocks(vars(local))
+        if training is None:
+            training = self.default
+        return (
+            training,
+            (training if recording is None else recording) or follows,
+            anomaly,
+            precision,
+        )
 
 
 mode = Mode()

@@ -97,6 +97,11 @@ def wide(dtype: DType) -> DType:
     return jnp.promote_types(dtype, float32 if is_float(dtype) else int32)
 
 
+def widened(x: CTensor) -> CTensor:
+    """``x`` in the type in which its values are summed."""
+    return x.astype(wide(x.dtype))
+
+
 def computing_type(arithmetic: str | None, low: DType) -> DType | None:
     """The type that an operation converts its inputs to; None if it does not convert them."""
     return {LOW: low, WIDE: float32, None: None}[arithmetic]

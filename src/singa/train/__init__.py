@@ -5,7 +5,7 @@
     history = train.fit(model, (images, labels), epochs=10, metrics="accuracy")
 
 - ``fitting.py``: fit; ``outputs.py``: the files that it is asked for.
-- ``training.py``: the loop.
+- ``training.py``: the loop; ``steps.py``: the results of its steps; ``interrupts.py``: Ctrl-C.
 - ``feeding.py``: batches from all kinds of data.
 - ``measuring.py``, ``evaluation.py``: metrics; evaluation and prediction.
 - ``history.py``: the numbers.

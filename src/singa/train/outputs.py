@@ -130,10 +130,12 @@ class Outputs:
         """The checkpoint to continue from."""
         if self.resume is False:
             return None
-        path = Path(self.resume) if self.resume is not True else saver and saver.path
+        path = None if saver is None else saver.path
+        if self.resume is not True:
+            path = Path(self.resume)
         if path is not None:
-            is_empty = is_sharded(path) and newest(path) is None  # it has ended too early
-            return None if is_empty else path
+            # The folder is there before its first checkpoint is complete.
+            return None if is_sharded(path) and newest(path) is None else path
         if folder is not None:
             return folder.path / CHECKPOINT
         raise ArgumentError("fit: resume=True goes on from the checkpoint= or the run=: name one")

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import math
-import signal
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any, Protocol
 
 import numpy.typing as npt
@@ -29,15 +26,14 @@ from singa.train.evaluation import (
     counts_of,
     len_of,
     results,
-    weighted_means,
 )
 from singa.train.feeding import Batch
 from singa.train.history import History
-from singa.train.measuring import Meters, numbers
+from singa.train.interrupts import interrupts
+from singa.train.measuring import Meters
 from singa.train.monitor import Monitor
+from singa.train.steps import StepResults, Values
 from singa.train.together import ALONE, Questions, Ranks
-
-Values = dict[str, Any]
 
 
 class Callback:
@@ -162,17 +158,13 @@ class Training:
         self.history = History()
         self.batch: Batch = ()
         self.returned: Any = None
-        self._unread: list[tuple[Values, Values]] = []
-        self._size = size  # of most batches, in samples
-        # How much each result counts, of those steps of the present epoch that were read.
-        self._counts: list[dict[str, float]] = []
         self._began = 0.0
         self._samples = 0
         self.ranks = ranks
+        self._results = StepResults(self.history, len(loader), size, ranks)
         self._questions = Questions(ranks)
         self._is_stopping = self._was_interrupted = False  # as this rank wants it
         self._reason = ""
-        self._merged = 0  # the number of rows of the history's steps that are of all ranks
 
     # -- its progress -------------------------------------------------------------------------
 
@@ -184,7 +176,7 @@ class Training:
     @property
     def step(self) -> int:
         """The number of complete steps."""
-        return self.history.steps.rows + len(self._unread)
+        return self._results.rows
 
     @property
     def steps(self) -> int:
@@ -227,18 +219,7 @@ class Training:
             wait: whether to wait for results that are not computed yet.
         """
         with self.lock:
-            count = len(self._unread)
-            if not wait:
-                ready = (all(x.is_ready() for x in values.values()) for values, _ in self._unread)
-                count = next((i for i, is_ready in enumerate(ready) if not is_ready), count)
-            taken, self._unread = self._unread[:count], self._unread[count:]
-            rows = numbers([values for values, _ in taken])
-            counts = numbers([each for _, each in taken])
-            for counted, row in zip(counts, rows, strict=True):
-                step = self.history.steps.rows
-                place = {"step": step + 1, "epoch": step // len(self.loader) + 1}
-                self.history.steps.append(place | row)
-                self._counts.append(counted)
+            self._results.read(wait)
 
     def means(self) -> dict[str, float]:
         """The present epoch so far: means of the steps' results that were read.
@@ -246,27 +227,11 @@ class Training:
         A step counts by what its result is the mean of, or else by its samples, as in
         :func:`singa.train.evaluate`.
         """
-        first = self.epoch * len(self.loader)
-        names = [
-            name
-            for name in self.history.steps
-            if name not in ("step", "epoch") and not name.startswith("lr")
-        ]
-        if not self._counts:
-            return {}
-        columns = [self.history.steps[name][first:] for name in names]
-        rows = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
-        return weighted_means(rows, self._counts)
+        return self._results.means()
 
     def counts(self) -> dict[str, list[float]]:
         """How much each result counts in the present epoch so far, where it is not by samples."""
-        found = self._counts[: self.history.steps.rows - self.epoch * len(self.loader)]
-        columns = {name: [count[name] for count in found] for name in (found or [{}])[0]}
-        return {
-            name: column
-            for name, column in columns.items()
-            if any(count != self._size for count in column)
-        }
+        return self._results.counts()
 
     def resumed(
         self, counts: dict[str, npt.NDArray[Any]], weights: Mapping[str, Sequence[float]]
@@ -278,12 +243,7 @@ class Training:
             weights: what :meth:`counts` has returned; none in files of older versions.
         """
         self.meters.set_states(counts, self.device)
-        names = [name for name in self.history.steps if name not in ("step", "epoch")]
-        self._counts = [
-            {name: float(weights[name][i]) if name in weights else self._size for name in names}
-            for i in range(self.step - self.epoch * len(self.loader))
-        ]
-        self._merged = self.history.steps.rows
+        self._results.resume(weights)
         if not self.ranks.is_first and self.ranks.has_parts:
             self.meters.reset()  # the file has the counts of all ranks, which the first one goes on
         self._find_best()
@@ -318,7 +278,7 @@ class Training:
         if self.restoring is None:
             self.best_states = {}  # of a training that was resumed without early stopping
         try:
-            with _interrupts(self), ExitStack() as ends, self._status():
+            with interrupts(self.interrupt), ExitStack() as ends, self._status():
                 for callback in callbacks:
                     callback.on_train_begin(self)
                     ends.callback(callback.on_train_end, self)
@@ -337,7 +297,7 @@ class Training:
         with self.lock:
             if not start:
                 self.meters.reset()
-            self._counts = self._counts[:start]
+            self._results.begin_epoch(start)
         self._began, self._samples = time.perf_counter(), 0
         for callback in callbacks:
             callback.on_epoch_begin(self)
@@ -364,13 +324,9 @@ class Training:
 
     def _look_for_nan(self) -> None:
         """End a training whose loss is no number any more, or say so once."""
-        losses = self.history.steps["loss"][-len(self._counts) :]
-        # A batch in which nothing counts, because all its targets are ignored, has no mean.
-        pairs = zip(losses, self._counts, strict=True)
-        counted = [loss for loss, count in pairs if count["loss"]]
-        if self.is_diverged or not counted or math.isfinite(counted[-1]):
+        loss = self._results.last_loss()
+        if self.is_diverged or loss is None or math.isfinite(loss):
             return
-        loss = counted[-1]
         text = f"the loss is {loss} after step {self.step}"
         self.is_diverged = self.stop_at_nan
         if self.stop_at_nan:
@@ -389,7 +345,7 @@ class Training:
             self._samples += len_of(batch) * (self.ranks.size if self.ranks.has_parts else 1)
             loss = values.pop("loss")
             row = {"loss": loss.data, **rates, **_arrays(measured), **_arrays(values)}
-            self._unread.append((row, dict.fromkeys(row, len_of(batch)) | arrays(counts)))
+            self._results.add(row, dict.fromkeys(row, len_of(batch)) | arrays(counts))
 
     def rates(self) -> Values:
         """The learning rates of the next step: arrays, without waiting for them."""
@@ -405,22 +361,7 @@ class Training:
             return
         self.meters.merge(self.ranks)
         share_states(self.model)
-        steps, first = self.history.steps, self._merged
-        new = steps.rows - first
-        if not new:
-            return
-        counts = self._counts[-new:]
-        names = list(counts[0])
-        means, totals = self.ranks.means(
-            [steps[name][first:] for name in names],
-            [[count[name] for count in counts] for name in names],
-        )
-        for name, column, total in zip(names, means.tolist(), totals.tolist(), strict=True):
-            if not name.startswith("lr"):
-                steps[name][first:] = column
-            for count, each in zip(counts, total, strict=True):
-                count[name] = each
-        self._merged = steps.rows
+        self._results.merge()
 
     def _end_epoch(self) -> None:
         self.read()
@@ -473,7 +414,6 @@ def share_states(model: Model) -> None:
     broadcast(state for state in model.get_states().values() if state not in params)
 
 
-_SIGNALS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
 DIVERGED = "diverged"
 
 
@@ -492,29 +432,3 @@ def _overridden(callbacks: Sequence[Callback], method: str) -> list[Any]:
         for callback in callbacks
         if getattr(type(callback), method) is not getattr(Callback, method)
     ]
-
-
-@contextmanager
-def _interrupts(training: Training) -> Iterator[None]:
-    """A block in which Ctrl-C stops the training, instead of raising in the middle of a step.
-
-    SIGTERM does the same, by which a system ends programs; unless the user has a handler for it.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread gets signals
-        return
-    previous: dict[int, Any] = {}
-
-    def interrupt(signum: int, frame: FrameType | None) -> None:
-        training.interrupt(f"interrupted by {_SIGNALS[signal.Signals(signum)]}")
-        signal.signal(signum, previous[signum])
-
-    try:
-        for number in _SIGNALS:
-            handler = signal.getsignal(number)
-            if number == signal.SIGINT or handler is signal.SIG_DFL:
-                previous[number] = signal.signal(number, interrupt)
-        yield
-    finally:
-        for caught, before in previous.items():
-            signal.signal(caught, before)
