@@ -195,8 +195,10 @@ def test_rank_0_ends_last(hub):
     zero.say(done=3)
     one.say(done=3)
     assert zero.hear() == []
-    one.end()
+    one.say(left=True)  # its process may go on, and wait for that of rank 0
+    hub.turn(0.1)  # TCP holds a message back that soon follows another one
     assert {"over": True} in zero.hear()
+    one.end()
     assert hub.failure is None
 
 
@@ -332,6 +334,27 @@ def test_ranks_that_others_have_started_name_the_one_that_ends():
     (_, said), _ = (process.communicate(timeout=60) for process in started)
     assert [process.returncode for process in started] == [1, 7]
     assert "rank 1 ended without a word" in said
+
+
+@pytest.mark.slow
+def test_the_ends_of_processes_may_wait_for_each_other(tmp_path, monkeypatch, capfd):
+    """As MPI does: what was registered before the ranks connect runs after they have left."""
+    code = f"""
+import atexit, os, pathlib, time
+from singa import distributed, opt, Tensor
+
+def end():
+    pathlib.Path({str(tmp_path)!r}, os.environ["RANK"]).touch()
+    while len(os.listdir({str(tmp_path)!r})) < 2:
+        time.sleep(0.01)
+
+atexit.register(end)
+distributed.initialize()
+print(opt.DistOpt().all_reduce(Tensor(data=[1.0])).item())
+"""
+    monkeypatch.setenv("PYTHONPATH", environment()["PYTHONPATH"])
+    assert Scripts([sys.executable, "-c", code], 2).run() == 0
+    assert {"[0] 2.0", "[1] 2.0"} <= {*capfd.readouterr().out.splitlines()}
 
 
 @pytest.mark.slow

@@ -3,7 +3,8 @@
 It is in the process that has started the ranks, if that is one of ours, or else in rank 0. Messages
 are JSON, for they may come over a network:
 
-- a rank says who it is, once a second what it exchanges, that it has failed, that it is done;
+- a rank says who it is, once a second what it exchanges, that it has failed, that it is done,
+  and that it needs jax's service no more;
 - the hub says where jax's service is, that it is still there, who has failed, that all are done;
   and it asks what a certain exchange was (``comparison.py``).
 
@@ -132,6 +133,7 @@ class Hub:
         self._silent: dict[int, int] = {}  # beats since a rank was last heard
         self._comparison = Comparison(size, self._ask)
         self._done: dict[int, int] = {}  # how many exchanges a rank has made that is done
+        self._left: set[int] = set()  # ranks that need jax's service no more
         self._gone: dict[int, int] = {}  # the status of processes that have ended
         self._doubtful: dict[int, str] = {}  # what may be a consequence of something else
         self._early: dict[int, str] = {}  # what else is known, of ranks that others wait for
@@ -257,6 +259,8 @@ class Hub:
             tell(rank, str(message["failed"]))
         if "done" in message:
             self._done[rank] = int(message["done"])
+        if "left" in message:
+            self._left.add(rank)
 
     def _lost(self, link: Connection) -> None:
         rank = self._links.pop(link)
@@ -344,7 +348,7 @@ class Hub:
 
     def _look_for_the_end(self) -> None:
         """Rank 0 ends last: jax's service is in it."""
-        others = {rank for rank in self._links.values() if rank}
+        others = {rank for rank in self._links.values() if rank} - self._left
         is_over = not others and (self.failure is not None or len(self._done) == self.size)
         if is_over and not self._is_over:
             self._is_over = True

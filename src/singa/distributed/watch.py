@@ -21,6 +21,8 @@ from types import FrameType, TracebackType
 from typing import Any
 from zlib import crc32
 
+import jax
+
 from singa import placement
 from singa.distributed.comparison import Exchange
 from singa.distributed.group import end_with_parent
@@ -67,7 +69,7 @@ class Watch:
         self._has_failed = threading.Event()  # somebody
         self._is_told = threading.Event()  # the main thread knows it
         self._is_over = threading.Event()  # all other ranks have ended
-        self._is_leaving = False
+        self._is_leaving = self._has_left = False
         self._main = threading.main_thread()
         self._excepthook = sys.excepthook
         self._has_signal = bool(SIGNAL) and threading.current_thread() is self._main
@@ -117,13 +119,21 @@ class Watch:
         self._has_failed.wait((DOUBT + 2) * BEAT if is_consequence else BEAT)
 
     def leave(self) -> None:
-        """The end of this rank's program. Rank 0 waits for all others: jax's service is in it."""
+        """The end of this rank's program. Rank 0 waits for all others: jax's service is in it.
+
+        It waits until they need the service no more, and not until they have ended: the ends of
+        processes may have to wait for each other, as those of MPI's do.
+        """
         self._is_leaving = True
         atexit.unregister(self.leave)
         was_told = self._is_told.is_set()
         if not was_told:
             self._report_exchanges(LAST, done=self._count)
         if self._rank != 0:
+            if not self._has_failed.is_set():
+                jax.distributed.shutdown()  # jax would do it as the last one
+                self._has_left = True
+                self._send(left=True)
             return
         while not self._is_over.is_set() and not self._has_failed.is_set():
             self._is_over.wait(BEAT / 10)
@@ -153,7 +163,7 @@ class Watch:
 
     def _listen(self) -> None:
         silent, beat = 0, time.monotonic()
-        while self.failure is None:
+        while self.failure is None and not self._has_left:
             if self._link.poll(BEAT):
                 silent = 0
                 self._hear(receive(self._link))
@@ -166,9 +176,12 @@ class Watch:
                         f"has not been heard of for {self._silence:g} seconds: it is stopped, or "
                         "its machine or the network is down"
                     )
-        self._let_it_end()
+        if not self._has_left:
+            self._let_it_end()
 
     def _hear(self, message: dict[str, Any] | None) -> None:
+        if self._has_left:
+            return  # rank 0 may have ended before this one
         if message is None:
             self._lost("ended without a word: it was killed, or ended by os._exit")
         elif "failed" in message:
