@@ -3,7 +3,7 @@
 Forward and backward, as users call them eagerly, at three sizes, in turns with PyTorch, on two
 threads; outputs and gradients are compared first. The table shows PyTorch's time divided by ours,
 medians. It fails if an operation of the library has no case here, or is slower with large Tensors
-and has no reason in cases/reasons.py.
+and has no reason in cases/reasons.py. All operations take about a quarter of an hour.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ from benchmarks.timing import medians, run_of, take_turns
 
 RESULTS = Path("benchmarks/results/operations.json")
 SIZES = ("small", "medium", "large")
-IN_A_ROW = 8
+IN_A_ROW = 8  # calls before waiting for their results, as a program makes them
+LONG = 0.004  # seconds: so many fewer calls in a row of what takes longer, down to one
+BLOCK = 0.02  # seconds of calls in a turn
 DIRECTIONS = ("forward", "backward")
 ENOUGH = 1 / 1.5  # a large operation that is slower than this needs a reason (cases/reasons.py)
 
@@ -39,7 +41,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--only", nargs="+", metavar="OPERATION", help="such as Add")
-    parser.add_argument("--rounds", type=int, default=7, help="(%(default)s)")
+    parser.add_argument("--missing", action="store_true", help="only those without a result yet")
+    parser.add_argument("--rounds", type=int, default=3, help="(%(default)s)")
     parser.add_argument(
         "--json", type=Path, nargs="?", const=RESULTS, help=f"bring up to date ({RESULTS})"
     )
@@ -50,6 +53,9 @@ def main() -> None:
     torch.set_num_threads(contenders.THREADS)
     cases = {kind.__name__: case for kind, case in complete(all_cases()).items()}
     names = [name for name in cases if not chosen.only or name in chosen.only]
+    if chosen.missing:
+        known = _results(chosen.json or RESULTS)
+        names = [name for name in names if name not in known]
     console = Console(width=None)
     found: dict[str, Times] = {}
     for name in track(names, "Operations", console=console, transient=True):
@@ -66,11 +72,15 @@ def main() -> None:
 
 def _keep(file: Path, name: str, times: Times, rounds: int) -> None:
     """Update the results of one operation."""
-    results = json.loads(file.read_text())["results"] if file.exists() else {}
-    results[name] = times
+    results = _results(file) | {name: times}
     about = machine.describe("cpu", contenders.THREADS) | {"rounds": rounds}
     results = dict(sorted(results.items()))
     file.write_text(json.dumps({"about": about, "results": results}, indent=1) + "\n")
+
+
+def _results(file: Path) -> dict[str, Times]:
+    found: dict[str, Times] = json.loads(file.read_text())["results"] if file.exists() else {}
+    return found
 
 
 def complete(cases: dict[type, Case]) -> dict[type, Case]:
@@ -97,17 +107,24 @@ def measure(name: str, case: Case, rounds: int) -> Times:
                     # If large numbers cancel, the error of the result is that of these numbers.
                     scale = np.abs(b).max()
                     np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4 * scale, err_msg=where)
-            turns = {who: run_of(in_a_row(run)) for who, run in runs.items()}
-            times = medians(take_turns(turns, rounds, block=0.02))
-            found[direction][size_name] = {who: time / IN_A_ROW for who, time in times.items()}
+            found[direction][size_name] = in_turns(runs, rounds)
     return found
 
 
-def in_a_row(run: Callable[[], list[Any]]) -> Callable[[], None]:
+def in_turns(runs: dict[str, Callable[[], list[Any]]], rounds: int) -> dict[str, float]:
+    """The seconds of one call of each, which has run before."""
+    once = max(run_of(in_a_row(run, 1))(1) for run in runs.values())
+    count = max(1, min(IN_A_ROW, int(LONG / once)))
+    turns = {who: run_of(in_a_row(run, count)) for who, run in runs.items()}
+    times = take_turns(turns, rounds, warm_up=5 if once < BLOCK else 1, block=BLOCK)
+    return {who: time / count for who, time in medians(times).items()}
+
+
+def in_a_row(run: Callable[[], list[Any]], count: int) -> Callable[[], None]:
     """Several calls before waiting for their results, as in a program."""
 
     def calls() -> None:
-        for result in [run() for _ in range(IN_A_ROW)]:
+        for result in [run() for _ in range(count)]:
             for part in result:
                 if hasattr(part, "block_until_ready"):
                     part.block_until_ready()

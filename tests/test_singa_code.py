@@ -2,14 +2,15 @@
 
 import subprocess
 import sys
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from singa import autograd, device, layer, model, opt, singa_wrap, tensor
-from singa.errors import DeviceError, DTypeError, ShapeError
+from singa import autograd, device, layer, model, opt, singa_wrap, tensor, weights
+from singa.errors import ArgumentError, DeviceError, DTypeError, ShapeError
 from singa.tensor import Tensor
 
 CPU = device.get_default_device()
@@ -116,6 +117,64 @@ def test_a_layer_calls_the_checks_in_a_compiled_step():
     net, x = Net(), Tensor(data=[[1.0, 3.0]])
     net.compile([x], is_train=False, use_graph=True)
     assert net(x).to_numpy().tolist() == [[2, 6]]
+
+
+class Recurrent(layer.Layer):
+    """SINGA's way of keeping states: its own get_states, by the Tensors' names."""
+
+    def initialize(self, x):
+        self.hx, self.cx = Tensor(x.shape), Tensor(x.shape)
+        self.W = Tensor(x.shape[1:], stores_grad=True).set_value(2.0)
+
+    def forward(self, x):
+        self.hx.copy_data(self.hx + x)
+        self.cx.copy_data(self.cx - x * self.W)
+        return self.hx + self.cx
+
+    def get_states(self):
+        found = super().get_states()
+        found[self.hx.name] = self.hx
+        found[self.cx.name] = self.cx
+        return found
+
+    def set_states(self, states):
+        self.hx.copy_from(states[self.hx.name])
+        super().set_states(states)
+
+
+class Keeping(Recurrent, model.Model):
+    pass
+
+
+class Containing(model.Model):
+    def __init__(self):
+        super().__init__()
+        self.inner = Recurrent()
+
+    def forward(self, x):
+        return self.inner(x)
+
+
+@pytest.mark.parametrize(("kind", "prefix"), [(Keeping, ""), (Containing, "inner.")])
+def test_states_that_a_layer_names_itself_are_all_saved(kind, prefix, tmp_path):
+    old, new, x = kind(), kind(), Tensor(data=[[1.0, 3.0]])
+    for net in (old, new):
+        net.compile([x], is_train=False, use_graph=False)
+        assert list(net.get_states()) == [f"{prefix}{name}" for name in ("W", "hx", "cx")]
+    old(x)
+    old.save_states(tmp_path / "file.zip")
+    new.load_states(tmp_path / "file.zip")
+    for name, state in new.get_states().items():
+        np.testing.assert_array_equal(state.to_numpy(), old.get_states()[name].to_numpy())
+    assert new(x).tolist() == old(x).tolist() == [[-2.0, -6.0]]
+
+
+def test_a_state_without_a_name_is_refused(tmp_path):
+    for net in (Keeping(), Containing()):
+        net(Tensor((1, 2)))  # without compile, which gives names
+        for use in (net.save_states, net.load_states, partial(weights.save, net)):
+            with pytest.raises(ArgumentError, match=r"(Recurrent|Keeping).*name.*Model.compile"):
+                use(tmp_path / "file")
 
 
 def test_the_step_counter_is_set_to_a_number():

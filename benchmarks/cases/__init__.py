@@ -75,9 +75,9 @@ ROWS = (128, 1024, 8192)  # of 256 numbers: 32 thousand to 2 million
 IMAGES = ((16, 32, 28, 28), (64, 32, 28, 28), (64, 64, 56, 56))
 
 
-def rows(count: int = 1) -> Inputs:
+def rows(count: int = 1, columns: int = 256) -> Inputs:
     """So many matrices of 256 columns."""
-    return lambda size: [(ROWS[size], 256)] * count
+    return lambda size: [(ROWS[size], columns)] * count
 
 
 def images(*more: tuple[int, ...]) -> Inputs:

@@ -33,17 +33,19 @@ _REASONS = {
         "FourierTransform InverseFourierTransform RealFourierTransform InverseRealFourierTransform"
     ),
     "XLA gathers and scatters element by element.": (
-        "Frames GridSample Histogram MaskedScatter MaxUnpooling ScatterAdd SearchSorted"
+        "Frames GridSample Histogram IndexAdd MaskedScatter MaxUnpooling ScatterAdd SearchSorted"
     ),
     "All differences are written, and read again for a scale with which squares do not overflow.": (
         "PairDistances"
     ),
     "There is a formula for each range of numbers, and all are computed for all numbers.": (
-        "Digamma LGamma Polygamma"
+        "BetaLn Digamma LGamma Polygamma"
     ),
+    "A series, or a draw by rejection, goes on for all numbers until the last of them is done; "
+    "PyTorch's and SciPy's loops end for each number.": "BetaInc DrawLogGamma GammaInc GammaIncC",
     "LAPACK is SciPy's, and its matrices are put into another order and back; PyTorch calls MKL.": (
-        "Determinant Inverse LogDeterminant MatrixExponential OrthogonalTriangular SingularValues "
-        "Solve SolveTriangular SymmetricEigen"
+        "Cholesky Determinant Inverse LogDeterminant MatrixExponential OrthogonalTriangular "
+        "SingularValues Solve SolveTriangular SymmetricEigen"
     ),
     "XLA reads the data once for each sum in it, PyTorch's kernel once for all of them.": (
         "LayerNormalization GroupNormalization InstanceNormalization SoftMax LogSoftmax "

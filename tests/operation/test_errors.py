@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from singa import autograd, layer, opt
+from singa import autograd, layer, opt, random
 from singa.errors import ArgumentError, BoundsError, DTypeError, ShapeError
 from singa.tensor import Tensor
 
@@ -46,6 +46,13 @@ MISTAKES = [
     (lambda: t(2, 3).transpose((0,)), ShapeError, "Transpose: (0,) does not name all axes of"),
     (lambda: t(2, 3).transpose((0, 0)), ShapeError, "Transpose: an axis is named twice in (0, 0)"),
     (lambda: autograd.cat((t(2, 3), t(3, 3)), 1), ShapeError, "Concat: shapes (2, 3), (3, 3) must"),
+    (lambda: autograd.take(t(2), None), DTypeError, "Gather: indices must be integers, got None"),
+    (lambda: autograd.take(t(2), [[0, 1], [0]]), ShapeError, "must be in lists of equal lengths"),
+    (lambda: autograd.segment_sum(t(2), "a"), DTypeError, "segment_sum: indices must be integers"),
+    (lambda: autograd.index_put(t(2), 1, 0.0), DTypeError, "index_put: a tuple of indices is expe"),
+    (lambda: autograd.cross(t(3) > 0, t(3) > 0), DTypeError, "Cross: bools are no numbers"),
+    (lambda: autograd.stft(t(9), None), ArgumentError, "stft: n_fft: an integer is expected, got"),
+    (lambda: random.beta(None, 1.0), DTypeError, "beta: a must be above 0, and a number, got None"),
     (lambda: autograd.cat([]), ArgumentError, "cat: a sequence of at least one Tensor"),
     (lambda: autograd.cat(t(2)), ArgumentError, "cat: a sequence of at least one Tensor"),
     (lambda: autograd.squeeze(t(2, 1), 0), ShapeError, "Squeeze: axis 0 of shape (2, 1) is not of"),

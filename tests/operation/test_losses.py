@@ -83,3 +83,9 @@ def test_a_variance_below_epsilon_still_has_a_gradient(monkeypatch):
     x, t, var = (Tensor(data=[v], stores_grad=True) for v in (1.0, 3.0, 0.0))
     loss = autograd.gaussian_nll_loss(x, t, var, epsilon=0.5)
     assert autograd.gradients(loss)[var].item() == pytest.approx((1 / 0.5 - 4 / 0.25) / 2)
+
+
+def test_more_rows_than_float16_counts_are_no_overflow():
+    x, t = np.zeros((70000, 2), np.float16), np.zeros(70000, np.int32)
+    loss = autograd.softmax_cross_entropy(Tensor(data=x), Tensor(data=t))  # warnings are errors
+    assert loss.item() == np.float16(np.log(2))

@@ -5,12 +5,13 @@ import numpy as np
 import pytest
 
 from singa import autograd
-from singa.errors import GradientError
+from singa.errors import DTypeError, GradientError
 from singa.operation.numpy_functions import FUNCTIONS, UFUNCS
 from singa.tensor import Tensor
 
 X = np.array([[0.25, 0.5, 0.75], [0.9, 0.1, 0.6]], np.float32)
 ABOVE_ONE = {np.arccosh}
+OF_BOOLS = {np.bitwise_and, np.bitwise_or, np.bitwise_xor, np.invert}
 
 ARGUMENTS = {
     np.reshape: ((3, 2),),
@@ -37,8 +38,8 @@ def parameter(data):
 
 @pytest.mark.parametrize("ufunc", UFUNCS, ids=lambda ufunc: ufunc.__name__)
 def test_an_elementwise_function_is_the_operation(ufunc, training):
-    x = X + 1 if ufunc in ABOVE_ONE else X
-    other = X[::-1].copy() if ufunc is not np.matmul else X.T.copy()
+    x = X + 1 if ufunc in ABOVE_ONE else X > 0.5 if ufunc in OF_BOOLS else X
+    other = x[::-1].copy() if ufunc is not np.matmul else X.T.copy()
     arrays = [x, other][: ufunc.nin]
     expected = ufunc(*arrays)
     mine = parameter(arrays[-1])
@@ -75,6 +76,24 @@ def test_another_function_is_an_operation(function, training):
     np.testing.assert_allclose(found.to_numpy(), expected, rtol=1e-6)
     if found.dtype == np.float32:
         assert found.creator is not None
+
+
+def test_the_place_of_the_largest_is_that_of_all_elements_by_default():
+    x = Tensor(data=X)
+    for function in (np.argmax, np.argmin):
+        assert function(x).item() == function(X)
+        assert function(x, keepdims=True).shape == (1, 1)
+
+
+def test_operators_of_bools_take_them_on_both_sides():
+    t, array = Tensor(data=[True, False, True]), np.array([True, True, False])
+    for found in (array & t, t & array, array | t, array ^ t, True & t, np.True_ | t):
+        assert isinstance(found, Tensor)
+    assert (array ^ t).tolist() == [False, True, True]
+    assert (False | t).tolist() == t.tolist()
+    for numbers in (array.astype(int), array.astype(np.float32)):
+        with pytest.raises(DTypeError, match="are for bool Tensors"):
+            numbers & t
 
 
 @pytest.fixture

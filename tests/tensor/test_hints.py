@@ -18,29 +18,34 @@ OWNERS = {
     "LAYER": lambda: layer.Linear(2),
     "OPTIMIZER": lambda: opt.SGD(0.1),
 }
-CASES = [(kind, name) for kind in OWNERS for name in getattr(hints, kind)]
 
 
-@pytest.mark.parametrize(("kind", "name"), CASES)
-def test_a_missing_attribute_says_what_to_write(kind, name):
-    owner, hint = OWNERS[kind](), getattr(hints, kind)[name]
-    with pytest.raises(AttributeError, match=re.escape(f"{name!r}: {hint}")):
-        getattr(owner, name)
-    assert not hasattr(owner, name)
+@pytest.mark.parametrize("kind", OWNERS)
+def test_a_missing_attribute_says_what_to_write(kind):
+    owner = OWNERS[kind]()
+    for name, hint in getattr(hints, kind).items():
+        with pytest.raises(AttributeError, match=re.escape(f"{name!r}: {hint}")):
+            getattr(owner, name)
+        assert not hasattr(owner, name)
 
 
-@pytest.mark.parametrize(("kind", "name"), CASES)
-def test_what_a_hint_names_exists(kind, name):
-    t, places = Tensor(data=[1.0]), {"autograd": autograd, "tensor": tensor, "opt": opt}
-    for owner, member in re.findall(
-        r"\b(t|autograd|tensor|opt)\.(\w+)", getattr(hints, kind)[name]
-    ):
-        assert hasattr(places.get(owner, t), member)
-    if kind == "LAYER":
-        net = MLP()
-        net.set_optimizer(opt.SGD(0.1))
-        for member in re.findall(r"(?:^|model\.|and )(\w+)\(", hints.LAYER[name]):
-            assert hasattr(net, member), member
+@pytest.mark.parametrize("kind", OWNERS)
+def test_what_a_hint_names_exists(kind):
+    places = {"t": Tensor(data=[1.0]), "autograd": autograd, "tensor": tensor, "opt": opt}
+    net = MLP()
+    net.set_optimizer(opt.SGD(0.1))
+    for name, hint in getattr(hints, kind).items():
+        for owner, member in re.findall(r"\b(t|autograd|tensor|opt)\.(\w+)", hint):
+            assert hasattr(places[owner], member), name
+        if kind == "LAYER":
+            for member in re.findall(r"(?:^|(?<!singa\.)model\.|and )(\w+)\(", hint):
+                assert hasattr(net, member), name
+
+
+def test_functions_that_are_no_methods_are_named():
+    for name in ("logsumexp", "scatter_add", "sort", "erf", "where"):
+        with pytest.raises(AttributeError, match=rf"{name!r}: autograd\.{name}$"):
+            getattr(Tensor((2,)), name)
 
 
 def test_other_missing_attributes_are_as_everywhere():
@@ -54,8 +59,12 @@ def test_other_missing_attributes_are_as_everywhere():
 def test_a_list_as_the_shape_may_have_been_meant_as_the_elements():
     with pytest.warns(UserWarning, match=r"Tensor\(data=\[1, 2, 3\]\) has these"):
         assert Tensor([1, 2, 3]).shape == (1, 2, 3)
-    with pytest.raises(ShapeError, match=r"Tensor\(data=...\) makes"):
-        Tensor([1.5, 2.0])
+    with pytest.warns(UserWarning, match=r"Tensor\(data=\[2, 3\]\) has these"):
+        assert Tensor(np.array([2, 3])).shape == (2, 3)
+    elements = ([1.5, 2.0], 2.5, np.float32(1), np.ones(2, np.float32), Tensor((2,)).data)
+    for given in (*elements, Tensor((2,))):
+        with pytest.raises(ShapeError, match=r"Tensor\(data=...\) makes"):
+            Tensor(given)
 
 
 def test_counts_are_numbers_and_may_be_called():
@@ -94,7 +103,9 @@ def test_an_unknown_axis_argument_says_which_there_are():
 
 def test_optimizers_are_not_given_parameters():
     p = Tensor((2,), stores_grad=True)
-    for params in ([p], {"p": p}, iter([p]), (p for _ in range(2))):
+    no_layer = MLP().get_params()  # empty: there was no input yet
+    groups = [{"params": [p]}]
+    for params in ([p], {"p": p}, iter([p]), (p for _ in range(2)), no_layer.values(), [], groups):
         with pytest.raises(ArgumentError, match=r"SGD: an optimizer is not given the parameters"):
             opt.SGD(params, lr=0.1)
 
@@ -108,6 +119,35 @@ def test_a_call_with_the_wrong_arguments_says_what_it_is(use_graph):
         net(x)
     assert "MLP is in training, where a call is train_one_batch(x" in raised.value.__notes__[-1]
     assert "model.eval() changes that" in raised.value.__notes__[-1]
+
+
+def test_a_call_before_compile_says_that_it_is_forward():
+    with pytest.raises(TypeError) as raised:
+        MLP()(Tensor((4, 64)), Tensor((4,), dtype="int32"))
+    assert "MLP is not compiled, where a call is forward(x" in raised.value.__notes__[-1]
+    assert "model.compile([x]) changes that" in raised.value.__notes__[-1]
+
+
+@pytest.mark.parametrize("use_graph", [False, True])
+def test_a_step_that_forgets_the_optimizer_says_so_once(use_graph):
+    class Forgetful(MLP):
+        def train_one_batch(self, x, t):
+            out = self.forward(x)
+            if self.forgets:
+                return out
+            self.optimizer(autograd.softmax_cross_entropy(out, t))
+            return out
+
+    x, t = Tensor((4, 64)), Tensor((4,), dtype="int32")
+    for forgets, optimizer in ((True, opt.SGD(0.1)), (False, opt.SGD(0.1, accumulate=3))):
+        net = Forgetful()
+        net.forgets = forgets
+        net.set_optimizer(optimizer)
+        net.compile([x], use_graph=use_graph)
+        if forgets:
+            with pytest.warns(UserWarning, match="the loss to the model's optimizer"):
+                net(x, t)
+        net(x, t)  # no warning
 
 
 def test_any_model_has_an_optimizer_to_set():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from inspect import ismethod
 from itertools import accumulate
@@ -34,7 +34,10 @@ _LOOKS = 500  # checks whether an array is ready, before the thread sleeps: abou
 
 def as_shape(shape: Sequence[int] | int) -> tuple[int, ...]:
     """A shape as a tuple; a single number is the size of one axis."""
-    sizes = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
+    if isinstance(shape, (int, np.integer)):
+        sizes: tuple[Any, ...] = (shape,)
+    else:
+        sizes = tuple(shape) if isinstance(shape, Iterable) else (shape,)
     if not all(isinstance(size, (int, np.integer)) and size >= 0 for size in sizes):
         raise ShapeError(f"Tensor: a shape is made of sizes of 0 or more, got {shape!r}")
     return tuple(int(size) for size in sizes)

@@ -108,7 +108,7 @@ class Tensor(Valued, Recorded):
             device = as_device(device)
         wanted = None if dtype is None else as_dtype(dtype)
         if data is None:
-            if isinstance(shape, list):
+            if isinstance(shape, _ELEMENTS):
                 _not_elements(shape)
             with concrete():
                 sizes = as_shape(shape)
@@ -325,16 +325,23 @@ def _place(device: Device, shape: Sequence[int]) -> Place:
     return device.home if is_constant else device.place_of_input(shape)
 
 
-def _not_elements(shape: list[Any]) -> None:
-    """Warn that a list is used as a shape: in PyTorch it would be the elements."""
-    if not all(isinstance(size, (int, np.integer)) for size in shape):
+_ELEMENTS = (list, float, complex, np.ndarray, np.inexact, jax.Array, Tensor)
+"""What is hardly meant as a shape: in PyTorch it would be the elements."""
+
+
+def _not_elements(shape: Any) -> None:
+    """Warn that elements are used as a shape; refuse them if they cannot be one."""
+    sizes = shape.tolist() if isinstance(shape, np.ndarray) else shape
+    if not isinstance(sizes, list) or not all(isinstance(n, (int, np.integer)) for n in sizes):
+        got = repr(shape) if isinstance(shape, (list, float, complex)) else type(shape).__name__
         raise ShapeError(
-            f"Tensor: a shape is made of sizes of 0 or more, got {shape!r}; Tensor(data=...) makes "
+            f"Tensor: a shape is made of sizes of 0 or more, got {got}; Tensor(data=...) makes "
             "one with these elements"
         )
+    shown = tuple(sizes)
     warn(
-        f"Tensor({shape}) is of shape {tuple(shape)}, and 0; Tensor(data={shape}) has these "
-        f"elements. If it is a shape, give a tuple: Tensor({tuple(shape)})",
+        f"Tensor({shape!r}) is of shape {shown}, and 0; Tensor(data={sizes}) has these "
+        f"elements. If it is a shape, give a tuple: Tensor({shown})",
         UserWarning,
     )
 

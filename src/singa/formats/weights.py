@@ -49,6 +49,7 @@ from singa.layer import (
     PReLU,
     RNN_Base,
 )
+from singa.layer.base import named_states
 from singa.layer.convolution import Filters
 
 STYLES = ("singa", "pytorch")
@@ -283,7 +284,7 @@ class _Place:
 
 def _places(layer: Layer, style: str) -> Iterator[tuple[Tensor, _Place]]:
     owners = {"": layer} | {f"{path}.": each for path, each in layer.sublayers()}
-    for full, t in layer.get_states().items():
+    for full, t in named_states(layer).items():
         # A Tensor in a list is named "weights.0": its owner is the longest path that fits.
         prefix = max((p for p in owners if full.startswith(p)), key=len)
         name, is_transposed = full.removeprefix(prefix), False

@@ -287,13 +287,26 @@ class Layer(OlderChecks, Watched):
     def get_states(self) -> dict[str, Tensor]:
         """The parameters and all other states (such as running means) by name.
 
+        A layer inside may have a ``get_states`` of its own, which adds further Tensors.
+
+        Raises:
+            ArgumentError: two of them have the same name, or one has none.
+
         Example:
             >>> norm = layer.BatchNorm2d()
             >>> _ = norm(Tensor((2, 3)))
             >>> list(norm.get_states())
             ['scale', 'bias', 'running_mean', 'running_var']
         """
-        return self._by_name((name, t) for name, t, _ in self._tensors())
+        named = [(name, t) for name, t, _ in self._tensors()]
+        known = {t for _, t in named}
+        for path, layer in self.sublayers():
+            if type(layer).get_states is not Layer.get_states:
+                added = {name: t for name, t in named_states(layer).items() if t not in known}
+                # Model.compile gives a Tensor the whole path as its name.
+                named += [(f"{path}.{n.removeprefix(f'{path}.')}", t) for n, t in added.items()]
+                known |= set(added.values())
+        return self._by_name(named)
 
     def _by_name(self, named: Iterable[tuple[str, Tensor]]) -> dict[str, Tensor]:
         found: dict[str, Tensor] = {}
@@ -410,8 +423,11 @@ class Layer(OlderChecks, Watched):
             if isinstance(value, Tensor):
                 yield name, value, value.is_parameter
 
-    def _walk(self) -> Iterator[tuple[str, Any]]:
-        """All layers, parameters and states below this layer, each once, in attribute order."""
+    def _walk(self, all_tensors: bool = False) -> Iterator[tuple[str, Any]]:
+        """All layers, parameters and states below this layer, each once, in attribute order.
+
+        With ``all_tensors`` the Tensors that are neither, too.
+        """
         seen: set[Any] = {self}
         stack: list[tuple[str, Any, Layer]] = list(reversed(self._attributes("")))
         while stack:
@@ -426,12 +442,28 @@ class Layer(OlderChecks, Watched):
                 stack += reversed(value._attributes(f"{name}."))
             elif isinstance(value, Tensor) and value not in seen:
                 states = [vars(owner).get(state) for state in owner._state_names]
-                if value.is_parameter or any(value is state for state in states):
+                if all_tensors or value.is_parameter or any(value is state for state in states):
                     seen.add(value)
                     yield name, value
 
     def _attributes(self, prefix: str) -> list[tuple[str, Any, Layer]]:
         return [(prefix + name, value, self) for name, value in vars(self).items()]
+
+
+def named_states(layer: Layer) -> dict[str, Tensor]:
+    """What ``get_states`` returns, also if a subclass has its own: each Tensor has a name.
+
+    Raises:
+        ArgumentError: one has none.
+    """
+    states = layer.get_states()
+    if not all(isinstance(name, str) for name in states):
+        raise ArgumentError(
+            f"{type(layer).__name__}.get_states: the name of a state is text, got "
+            f"{', '.join(repr(name) for name in states if not isinstance(name, str))}; a Tensor "
+            "that is an attribute has a name after Model.compile, another one by Tensor(name=...)"
+        )
+    return states
 
 
 def _are_numbers(value: Any) -> bool:

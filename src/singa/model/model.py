@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,9 +13,10 @@ from singa.core.journal import Journal
 from singa.core.tensor import Tensor
 from singa.core.watching import local
 from singa.device import DType, float32, timed_devices
-from singa.errors import CaptureError, DTypeError
+from singa.errors import CaptureError, DTypeError, warn
 from singa.graph import Capture
 from singa.layer import Layer
+from singa.layer.base import named_states
 from singa.model.reported import Reported
 from singa.opt import DistOpt, Optimizer
 from singa.report import device_profiler
@@ -128,9 +129,8 @@ class Model(Reported):
                 states.restore()
         finally:
             blocks.update(before)
-        for name, state in self.get_states().items():
-            if state.name is None:
-                state.name = name
+        _name(self._walk(all_tensors=True))  # first: an own get_states may read the names
+        _name(named_states(self).items())
         self._example = [(x.shape, x.device, x.dtype) for x in inputs]
         self.graph(use_graph, sequential)
         self.train(is_train)
@@ -197,8 +197,14 @@ class Model(Reported):
         If it raises an error, no Tensor has changed.
         """
         in_a_step = local.capture is not None or local.journal is not None
-        if in_a_step or self.training is None:
+        if in_a_step:
             return super().__call__(*args, **options)
+        if self.training is None:
+            try:
+                return super().__call__(*args, **options)
+            except TypeError as error:
+                self._explain(error, args, options)
+                raise
         return self._call(args, options)
 
     def call_and_measure(self, measure: Callable[..., Any], *args: Any) -> Any:
@@ -247,6 +253,7 @@ class Model(Reported):
             function, given = self._measured_batch, (*measures, *args)
         blocks = vars(local)
         before = blocks.copy()
+        changed: Iterable[Tensor] = ()  # by a first step in training
         with self._lock:
             try:
                 blocks["training"], blocks["precision"] = self.training, self.precision
@@ -255,9 +262,13 @@ class Model(Reported):
                     captures = steps.captures
                     result = steps(function, given, options, self.sequential)
                     is_new = steps.captures != captures
+                    if is_new and steps.last is not None:
+                        changed = steps.last.capture.written
                 else:
-                    with Journal():
+                    with Journal() as journal:
                         result = function(*given, **options)
+                        if self._stream is None:
+                            changed = tuple(journal.tensors)
                     is_new = True
             except TypeError as error:
                 self._explain(error, args, options)
@@ -265,21 +276,36 @@ class Model(Reported):
             finally:
                 blocks.update(before)  # all blocks inside have ended, even if interrupted
             if is_new and self.training:
+                if self._stream is None:
+                    self._expect_learning(changed)
                 # A compiled step always uses the stream of the thread that has captured it.
                 self._stream = self._random_key()
             return result
 
+    def _expect_learning(self, changed: Iterable[Tensor]) -> None:
+        """Warn if the first step in training, which changed these, has not used an optimizer."""
+        states = {t for each in self.optimizers().values() for t in each.get_states().values()}
+        if states and not any(t.is_parameter or t in states for t in changed):
+            warn(
+                f"{type(self).__name__}.train_one_batch has changed no parameter and has not given "
+                "the loss to the model's optimizer: self.optimizer(loss)",
+                UserWarning,
+            )
+
     def _explain(self, error: TypeError, args: tuple[Any, ...], options: dict[str, Any]) -> None:
         """Add to an error which method a call is, if that does not take the arguments."""
-        method, other = ("train_one_batch", "eval") if self.training else ("forward", "train")
+        mode, method, other = {
+            None: ("not compiled", "forward", "compile([x])"),
+            True: ("in training", "train_one_batch", "eval()"),
+            False: ("not in training", "forward", "train()"),
+        }[self.training]
         signature = inspect.signature(getattr(self, method))
         try:
             signature.bind(*args, **options)
         except TypeError:
-            mode = "in training" if self.training else "not in training"
             error.add_note(
                 f"{type(self).__name__} is {mode}, where a call is {method}{signature}; "
-                f"model.{other}() changes that"
+                f"model.{other} changes that"
             )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -317,3 +343,10 @@ class Model(Reported):
             (1, 1)
         """
         return self._steps.compilations
+
+
+def _name(found: Iterable[tuple[str, Any]]) -> None:
+    """Give the Tensors among these, which have none, their names."""
+    for name, value in found:
+        if isinstance(value, Tensor) and value.name is None:
+            value.name = name

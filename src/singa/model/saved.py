@@ -21,6 +21,7 @@ from singa.formats import checkpoint
 from singa.formats import sharded as parts
 from singa.formats.background import Background
 from singa.layer import Layer
+from singa.layer.base import named_states
 from singa.opt import DistOpt, Optimizer, stored
 from singa.placement import Place, as_parameter
 
@@ -162,7 +163,7 @@ class Saved(Layer):
         arrays = _parts if sharded else _values
         with self.between_steps():
             return {
-                checkpoint.MODEL: arrays(self.get_states() | dict(states or {})),
+                checkpoint.MODEL: arrays(named_states(self) | dict(states or {})),
                 checkpoint.AUX: arrays(aux_states),
                 checkpoint.TRAINING: arrays(self._training_states(self._stream)),
             }
@@ -201,7 +202,7 @@ class Saved(Layer):
             True
         """
         self._writer.wait()
-        states = self.get_states()
+        states = named_states(self)
         if not states:
             raise CheckpointError(
                 f"{type(self).__name__} has no states yet: compile it before load_states"

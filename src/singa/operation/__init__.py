@@ -5,8 +5,10 @@ The ``__all__`` of a family's file has its public names; this package exports al
 
 from __future__ import annotations
 
-from types import ModuleType
+from types import FunctionType, ModuleType
 
+from singa.core import hints
+from singa.core.tensor import Tensor
 from singa.operation import (
     activation,
     adaptive_pooling,
@@ -134,3 +136,7 @@ OPERATIONS: tuple[type[Operation], ...] = tuple(
     item for name in __all__ if isinstance(item := globals()[name], type)
 )
 """Every operation of the library. A test fails if one of them is not tested."""
+
+for _name in __all__:
+    if isinstance(globals()[_name], FunctionType) and not hasattr(Tensor, _name):
+        hints.TENSOR.setdefault(_name, f"autograd.{_name}")

@@ -108,6 +108,19 @@ def indices(operation: Operation, what: str, x: CTensor, size: int) -> CTensor:
     return jnp.clip(x, -size - 1, size).astype(jnp.int32)
 
 
+def index_array(name: str, values: Any) -> np.ndarray[Any, Any]:
+    """Indices that are not a Tensor as an array of numbers; which type it has is not looked at."""
+    try:
+        array = np.asarray(values)
+    except ValueError:  # lists of unequal lengths
+        raise ShapeError(
+            f"{name}: indices must be in lists of equal lengths, got {values!r}"
+        ) from None
+    if array.dtype.kind not in "biuf":
+        raise DTypeError(f"{name}: indices must be integers, got {values!r}")
+    return array
+
+
 def ids(
     operation: Operation,
     what: str,
@@ -164,6 +177,7 @@ def values(name: str, words: str, holds: Callable[..., Any], *xs: TensorLike) ->
 
     Raises:
         ArgumentError: it is not so somewhere.
+        DTypeError: one is no number.
     """
     about = f"{name}: {words}"
     if local.capture is not None and any(isinstance(x, Tensor) for x in xs):
@@ -172,6 +186,9 @@ def values(name: str, words: str, holds: Callable[..., Any], *xs: TensorLike) ->
             local.capture.check(holds(*arrays).all(), partial(ArgumentError, about))
         return
     found = [on_host(x._data) if isinstance(x, Tensor) else np.asarray(x) for x in xs]
+    for x, array in zip(xs, found, strict=True):
+        if array.dtype.kind in "OSU":
+            raise DTypeError(f"{about}, and a number, got {x!r}")
     good = np.asarray(holds(*found))
     if not good.all():
         wrong = [x[~good][0] for x in np.broadcast_arrays(*found) if x.shape == good.shape]

@@ -210,6 +210,11 @@ def index_put(
         >>> autograd.index_put(x, ([0, 2, 0],), 10.0, accumulate=True)
         Tensor([21.,  2., 13.], shape=(3,), dtype=float32, device=cpu)
     """
+    if not isinstance(indices, (tuple, list)):
+        raise DTypeError(
+            f"index_put: a tuple of indices is expected, got {type(indices).__name__}; (ids,) "
+            "names rows"
+        )
     if not accumulate:
         return setitem(x, tuple(indices), values)
     pattern, arrays = _parse(x, tuple(indices))
@@ -293,7 +298,7 @@ def as_indices(name: str, x: Tensor, values: Tensor | ArrayLike, axis: int) -> T
     """
     if isinstance(values, Tensor):
         return values
-    array = np.asarray(values)
+    array = checks.index_array(name, values)
     if array.size:
         for index in (array.min(), array.max()):
             _check_bounds(name, int(index), axis, x.shape[axis])

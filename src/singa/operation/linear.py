@@ -200,6 +200,7 @@ class Cross(Operation):
 
     def forward(self, a: CTensor, b: CTensor) -> CTensor:
         checks.broadcastable(self, a, b)
+        checks.no_bools(self, "as_type(tensor.int32) makes some", a, b)
         rank = max(a.ndim, b.ndim)
         axis = checks.axis(self, self.axis, rank)
         self.along = axis - rank  # counted from the end, where the shapes meet

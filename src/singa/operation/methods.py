@@ -14,7 +14,7 @@ import numpy as np
 from singa.core.arrays import check_real
 from singa.core.recorded import Axes
 from singa.core.tensor import Tensor, TensorLike, as_tensor
-from singa.device import CTensor, Device, bool_, device_named
+from singa.device import CTensor, Device, device_named
 from singa.errors import DTypeError
 from singa.operation import (
     activation,
@@ -124,19 +124,6 @@ def _shaping(function: Callable[[Tensor, Sequence[int]], Tensor]) -> Callable[..
         return function(self, (shape, *more) if isinstance(shape, (int, np.integer)) else shape)
 
     return _after(function, method)
-
-
-def _logical(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """The operator for bools only: for integers other libraries' ``&`` is bitwise."""
-
-    def method(self: Tensor, *other: TensorLike) -> Tensor:
-        xs = [self, *[as_tensor(x, self) for x in other]]
-        if any(x.dtype != bool_ for x in xs):
-            types = " and ".join(str(x.dtype) for x in xs)
-            raise DTypeError(f"Tensor: & | ^ ~ are for bool Tensors, got {types}; x != 0 makes one")
-        return function(*xs)
-
-    return method
 
 
 def _set(self: Tensor, index: Any, value: TensorLike) -> None:
@@ -315,10 +302,13 @@ class Catalogue:
     __ge__ = _comparison(logic.greater_equal)
     __eq__ = _comparison(logic.equal)
     __ne__ = _comparison(logic.not_equal)
-    __and__ = _logical(logic._and)
-    __or__ = _logical(logic._or)
-    __xor__ = _logical(logic._xor)
-    __invert__ = _logical(logic._not)
+    __and__ = numpy_functions.of_bools(logic._and)
+    __or__ = numpy_functions.of_bools(logic._or)
+    __xor__ = numpy_functions.of_bools(logic._xor)
+    __rand__ = __and__
+    __ror__ = __or__
+    __rxor__ = __xor__
+    __invert__ = numpy_functions.of_bools(logic._not)
 
     __array_ufunc__ = numpy_functions.array_ufunc
     __array_function__ = numpy_functions.array_function

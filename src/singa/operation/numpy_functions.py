@@ -15,7 +15,8 @@ import numpy as np
 
 from singa.core.recorded import Axes
 from singa.core.tensor import Tensor, as_tensor
-from singa.errors import GradientError
+from singa.device import bool_
+from singa.errors import DTypeError, GradientError
 from singa.operation import (
     activation,
     arranging,
@@ -39,6 +40,20 @@ from singa.operation import (
     trigonometric,
 )
 from singa.tape.modes import is_tracked
+
+
+def of_bools(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The operator for bools only: for integers other libraries' ``&`` is bitwise."""
+
+    def operator(self: Tensor, *other: Any) -> Tensor:
+        xs = [self, *[as_tensor(x, self) for x in other]]
+        if any(x.dtype != bool_ for x in xs):
+            types = " and ".join(str(x.dtype) for x in xs)
+            raise DTypeError(f"Tensor: & | ^ ~ are for bool Tensors, got {types}; x != 0 makes one")
+        return function(*xs)
+
+    return operator
+
 
 UFUNCS: dict[Any, Callable[..., Tensor]] = {
     np.add: elementwise.add,
@@ -89,6 +104,14 @@ UFUNCS: dict[Any, Callable[..., Tensor]] = {
     np.greater_equal: logic.greater_equal,
     np.equal: logic.equal,
     np.not_equal: logic.not_equal,
+    np.logical_and: logic._and,
+    np.logical_or: logic._or,
+    np.logical_xor: logic._xor,
+    np.logical_not: logic._not,
+    np.bitwise_and: of_bools(logic._and),
+    np.bitwise_or: of_bools(logic._or),
+    np.bitwise_xor: of_bools(logic._xor),
+    np.invert: of_bools(logic._not),
     np.isnan: logic.isnan,
     np.isinf: logic.isinf,
     np.isfinite: logic.isfinite,
@@ -107,6 +130,16 @@ def _deviation(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
         return function(a, axis, keepdims, ddof)
 
     return reduce
+
+
+def _locating(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def locate(a: Tensor, axis: int | None = None, *, keepdims: bool = False) -> Tensor:
+        if axis is not None:
+            return function(a, axis, keepdims)
+        found = function(_ravel(a), 0)
+        return shaping.reshape(found, (1,) * a.ndim()) if keepdims else found
+
+    return locate
 
 
 def _running(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -156,14 +189,6 @@ def _where(condition: Any, x: Any, y: Any) -> Tensor:
     return choosing.where(as_tensor(x, like), y, condition)
 
 
-def _argmax(a: Tensor, axis: int, *, keepdims: bool = False) -> Tensor:
-    return ordering.argmax(a, axis, keepdims)
-
-
-def _argmin(a: Tensor, axis: int, *, keepdims: bool = False) -> Tensor:
-    return ordering.argmin(a, axis, keepdims)
-
-
 def _expand_dims(a: Tensor, axis: int | Sequence[int]) -> Tensor:
     return shaping.unsqueeze(a, axis)
 
@@ -194,8 +219,8 @@ FUNCTIONS: dict[Any, Callable[..., Tensor]] = {
     np.nanmean: _reducing(statistics.nanmean),
     np.cumsum: _running(cumulative.cumsum),
     np.cumprod: _running(cumulative.cumprod),
-    np.argmax: _argmax,
-    np.argmin: _argmin,
+    np.argmax: _locating(ordering.argmax),
+    np.argmin: _locating(ordering.argmin),
     np.reshape: shaping.reshape,
     np.transpose: shaping.transpose,
     np.squeeze: shaping.squeeze,

@@ -208,7 +208,7 @@ def _count(name: str, ids: Tensor | ArrayLike, count: int | None) -> int:
     if count is not None:
         return count
     try:
-        numbers = ids.to_numpy() if isinstance(ids, Tensor) else np.asarray(ids)
+        numbers = ids.to_numpy() if isinstance(ids, Tensor) else checks.index_array(name, ids)
     except CaptureError:
         raise CaptureError(
             f"{name}: how long the result is depends on values, which a compiled step does not "

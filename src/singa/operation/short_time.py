@@ -246,6 +246,7 @@ def _arguments(
     window: TensorLike | None,
 ) -> tuple[int, Tensor]:
     """The distance of the frames, and the window with zeros up to their size."""
+    n_fft = checks.integer(f"{name}: n_fft", n_fft)
     size = n_fft if win_length is None else win_length
     hop = n_fft // 4 if hop_length is None else hop_length
     for what, value in (("n_fft", n_fft), ("win_length", size), ("hop_length", hop)):

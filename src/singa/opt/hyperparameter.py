@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MappingView
 from inspect import Parameter, Signature, get_annotations
 from typing import Any, ClassVar, dataclass_transform, overload
 
@@ -129,7 +129,7 @@ class Declared(Watched):
         cls.__signature__ = None if "__init__" in vars(cls) else cls._fields
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        if args and (isinstance(args[0], (Iterator, Mapping)) or _are_tensors(args[0])):
+        if args and _are_parameters(args[0]):
             name = type(self).__name__
             raise ArgumentError(
                 f"{name}: an optimizer is not given the parameters, it finds them by walking back "
@@ -161,9 +161,14 @@ class Declared(Watched):
         return {name: getattr(self, name) for name in self._plain}
 
 
-def _are_tensors(value: Any) -> bool:
-    """Whether this is a list of parameters, where a learning rate is expected."""
-    return isinstance(value, (list, tuple)) and any(isinstance(each, Tensor) for each in value)
+def _are_parameters(value: Any) -> bool:
+    """Whether this is a collection of parameters, where a learning rate is expected.
+
+    It may be empty: a model has no parameters yet, before its first input.
+    """
+    if isinstance(value, (list, tuple)):
+        return not value or any(isinstance(each, (Tensor, Mapping)) for each in value)
+    return isinstance(value, (Iterator, Mapping, MappingView))
 
 
 class Values(dict[str, CTensor]):
