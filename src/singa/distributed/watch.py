@@ -255,7 +255,7 @@ class Watch:
 
 
 def _short(exchanges: list[Exchange]) -> list[Exchange]:
-    return [each._replace(what=each.what[:WORDS]) for each in exchanges]
+    return [Exchange(each.number, each.checksum, each.what[:WORDS]) for each in exchanges]
 
 
 _ENDING = tuple(f.__code__ for f in (Watch._on_exception, Watch.report, Watch.leave))
