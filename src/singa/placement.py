@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, TypeAlias
 from zlib import crc32
 
@@ -135,12 +135,36 @@ exchanges: list[Callable[[str], None]] = []
 """Called with what all processes have to do alike, in the same order."""
 
 
+def announce(what: str, arrays: Sequence[Any] = (), mesh: Mesh | None = None) -> None:
+    """Let the processes of a mesh compare, in the background, what they are about to do on it.
+
+    Nothing is announced that is traced: it runs later, as a part of something else.
+
+    Args:
+        what: what it is; the same text in all processes.
+        arrays: what it is done with.
+        mesh: where; the first array's if not given.
+    """
+    if not exchanges or any(isinstance(array, jax.core.Tracer) for array in arrays):
+        return
+    if mesh is None:
+        mesh = getattr(arrays[0].sharding, "mesh", None) if arrays else None
+    if mesh is not None and mesh.is_multi_process:
+        kinds = ", ".join([_kind(array.dtype, array.shape) for array in arrays])
+        for exchange in exchanges:
+            exchange(f"{what} of {kinds}" if kinds else what)
+
+
+@lru_cache(maxsize=1024)
+def _kind(dtype: Any, shape: tuple[int, ...]) -> str:
+    return f"{dtype}{list(shape)}"  # to write a type takes 15 us
+
+
 def expect_same(array: np.ndarray[Any, Any], place: Place) -> None:
     """Let the processes of a mesh compare, in the background, what they are about to put on it."""
     if exchanges and not (isinstance(place, jax.Device) or place.is_fully_addressable):
         checksum = crc32(np.ascontiguousarray(array).view(np.uint8).data) if array.size else 0
-        for exchange in exchanges:
-            exchange(f"an array {array.dtype}{array.shape} of the checksum {checksum}")
+        announce(f"an array {array.dtype}{array.shape} of the checksum {checksum}", (), place.mesh)
 
 
 def put(array: Any, place: Place) -> Any:
@@ -153,6 +177,7 @@ def put(array: Any, place: Place) -> Any:
         return jax.device_put(array, place)
     if isinstance(array, jax.Array) and not array.is_fully_addressable:
         if getattr(place, "mesh", None) == getattr(array.sharding, "mesh", 0):
+            announce(f"another placement, {place.spec},", [array])
             return jax.device_put(array, place)
         array = gathered(array)
     if isinstance(place, jax.Device) or place.is_fully_addressable:
@@ -189,8 +214,7 @@ def rows_here(place: Place, count: int) -> range:
 def gathered(array: Any) -> np.ndarray[Any, Any]:
     """The values of a whole array; if a part is with other processes, all have to ask for it."""
     if not (array.is_fully_addressable or array.is_fully_replicated):
-        for exchange in exchanges:
-            exchange(f"the values of {array.dtype}{array.shape}")
+        announce("the values", [array])
         array = _everywhere(array.sharding.mesh)(array)
     return np.asarray(array)
 
@@ -206,7 +230,11 @@ def as_before(value: Any, before: Any) -> Any:
     mesh = getattr(place, "mesh", None)
     if value.shape != before.shape or now == place or now.device_set != place.device_set:
         return value
-    return jax.device_put(value, place) if getattr(now, "mesh", mesh) == mesh else value
+    if getattr(now, "mesh", mesh) != mesh:
+        return value
+    if mesh is not None:
+        announce(f"another placement, {place.spec},", [value])
+    return jax.device_put(value, place)
 
 
 def whole_from(first: int, array: Any, mesh: Mesh) -> Any:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from singa import Tensor, autograd, distributed, layer, model, opt
-from singa.device import get_default_device
+from singa.device import create_mesh, get_default_device
 from singa.errors import DistributedError
 
 FEATURES, HIDDEN, CLASSES, BATCH, STEPS = 6, 5, 3, 8, 4
@@ -276,6 +276,15 @@ def kill_rank_1() -> None:
     if distributed.rank() == 1:
         os.kill(os.getpid(), signal.SIGKILL)
     distributed.communicator(get_default_device()).all_reduce([jnp.ones(2)])
+
+
+def sum_along_another_axis() -> None:
+    """On a mesh of all ranks: one of the two sums needs an exchange, and the other one does not."""
+    mesh = create_mesh({"data": 2})
+    x = Tensor(data=np.ones((2, 2), np.float32), device=mesh)
+    for step in range(10_000):
+        x = autograd.tanh(x)
+        autograd.reduce_sum(x, [distributed.rank() if step == 2 else 0]).to_numpy()
 
 
 def exit_on_rank_1(address: str, rank: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import signal
 import socket
@@ -13,6 +14,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import pytest
@@ -20,6 +22,7 @@ import pytest
 from distributed import ranks
 from singa import distributed
 from singa.distributed import hub as hubs
+from singa.distributed.comparison import Comparison, Exchange
 from singa.distributed.group import Group
 from singa.distributed.hub import Hub
 from singa.distributed.scripts import Scripts
@@ -91,7 +94,14 @@ def test_all_are_told_where_jaxs_service_is_when_all_are_there(hub):
     ("message", "words"),
     [
         ({"failed": "failed:\n\nValueError: no", "certain": True}, "rank 1 failed:\n\nValueError"),
-        ({"made": [[1, 5], [2, 6]]}, "rank 1 exchanges something else than rank 0, in exchange 2"),
+        (
+            {"made": [[1, 5, "a"], [2, 6, "b"]]},
+            "rank 1 exchanges something else than rank 0: its exchange 2 is b, and rank 0's is c. ",
+        ),
+        (
+            {"made": [[2, 6, "b"]]},  # the one before is not told
+            "rank 1 exchanges something else than rank 0: its exchange 2 is b, and rank 0's is c. ",
+        ),
         ({"done": 1}, "rank 1 ended after 1 exchanges, and rank 0 has begun another one"),
         ({"failed": "failed: Gloo", "certain": False}, "rank 1 failed: Gloo"),
         (None, "rank 1 ended without a word"),
@@ -100,7 +110,7 @@ def test_all_are_told_where_jaxs_service_is_when_all_are_there(hub):
 )
 def test_what_a_rank_says_or_does_not_say_is_told_to_all(hub, clock, message, words):
     zero, one = Rank(hub, 0), Rank(hub, 1)
-    zero.say(made=[[1, 5], [2, 7]])
+    zero.say(made=[[1, 5, "a"], [2, 7, "c"]])
     if message is None:
         one.end()
     else:
@@ -109,6 +119,48 @@ def test_what_a_rank_says_or_does_not_say_is_told_to_all(hub, clock, message, wo
     assert words in str(hub.failure)
     told = [each for each in zero.hear() if "failed" in each]
     assert told == [{"failed": 1, "what": hub.failure.what}]
+
+
+def made(words: list[str]) -> list[Exchange]:
+    """The exchanges of a rank that does all this."""
+    found = [Exchange(0, 0, "")]
+    for what in words:
+        found.append(Exchange(found[-1].number + 1, crc32(what.encode(), found[-1].checksum), what))
+    return found[1:]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_first_exchange_that_differs_is_found_and_no_other_one(seed):
+    rng = random.Random(seed)
+    size, count = rng.choice([2, 3, 5]), rng.randrange(1, 300)
+    odd, first = rng.randrange(size), rng.randrange(count)
+    words = [[f"step {i}" for i in range(count)] for _ in range(size)]
+    if seed % 4:
+        words[odd][first] = "something else"
+    ranks, begun, asked = [made(own) for own in words], [0] * size, []
+    ours = Comparison(size, asked.append)
+    while min(begun) < count:
+        for rank in range(size):
+            begun[rank] = min(begun[rank] + rng.randrange(40), count)
+            ours.hear(rank, ranks[rank][: begun[rank]][-1:])
+        ours.look()
+        while asked:
+            number = asked.pop()
+            for rank in range(size):
+                ours.hear(
+                    rank, [each for each in ranks[rank][: begun[rank]] if each.number == number]
+                )
+    found = ours.difference()
+    assert ours.is_exact == (found is not None) == bool(seed % 4)
+    if found is not None:
+        rank, said = found
+        other = 1 if odd == 0 and size > 2 else 0
+        # Of two ranks nobody can say which one is wrong.
+        both = (1, "step", "something") if size == 2 and odd == 0 else (odd, "something", "step")
+        wrong, mine, others = both
+        assert rank == wrong
+        assert f"than rank {other}: its exchange {first + 1} is {mine}" in said
+        assert f"and rank {other}'s is {others}" in said
 
 
 def test_whoever_waits_for_the_others_is_not_silent(hub, clock):
@@ -143,8 +195,10 @@ def test_rank_0_ends_last(hub):
     zero.say(done=3)
     one.say(done=3)
     assert zero.hear() == []
-    one.end()
+    one.say(left=True)  # its process may go on, and wait for that of rank 0
+    hub.turn(0.1)  # TCP holds a message back that soon follows another one
     assert {"over": True} in zero.hear()
+    one.end()
     assert hub.failure is None
 
 
@@ -249,6 +303,16 @@ def test_a_rank_that_is_killed_is_named_by_launch():
         distributed.launch(ranks.kill_rank_1, 2)
 
 
+@pytest.mark.slow
+def test_a_rank_that_runs_another_operation_on_a_mesh_of_all_is_named():
+    words = (
+        r"rank 1 exchanges something else than rank 0: its exchange \d+ is "
+        r"ReduceSum\(axes=\(1,\), .*\) of float32\[2, 2\], and rank 0's is ReduceSum\(axes=\(0,\), "
+    )
+    with pytest.raises(DistributedError, match=words):
+        distributed.launch(ranks.sum_along_another_axis, 2)
+
+
 def environment(**more: Any) -> dict[str, str]:
     path = os.pathsep.join([str(HERE.parent), *sys.path])
     return os.environ | {"PYTHONPATH": path} | {name: str(value) for name, value in more.items()}
@@ -270,6 +334,27 @@ def test_ranks_that_others_have_started_name_the_one_that_ends():
     (_, said), _ = (process.communicate(timeout=60) for process in started)
     assert [process.returncode for process in started] == [1, 7]
     assert "rank 1 ended without a word" in said
+
+
+@pytest.mark.slow
+def test_the_ends_of_processes_may_wait_for_each_other(tmp_path, monkeypatch, capfd):
+    """As MPI does: what was registered before the ranks connect runs after they have left."""
+    code = f"""
+import atexit, os, pathlib, time
+from singa import distributed, opt, Tensor
+
+def end():
+    pathlib.Path({str(tmp_path)!r}, os.environ["RANK"]).touch()
+    while len(os.listdir({str(tmp_path)!r})) < 2:
+        time.sleep(0.01)
+
+atexit.register(end)
+distributed.initialize()
+print(opt.DistOpt().all_reduce(Tensor(data=[1.0])).item())
+"""
+    monkeypatch.setenv("PYTHONPATH", environment()["PYTHONPATH"])
+    assert Scripts([sys.executable, "-c", code], 2).run() == 0
+    assert {"[0] 2.0", "[1] 2.0"} <= {*capfd.readouterr().out.splitlines()}
 
 
 @pytest.mark.slow

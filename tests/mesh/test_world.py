@@ -11,6 +11,7 @@ import pytest
 
 from mesh import world
 from singa import distributed
+from singa.device import get_default_device
 
 pytestmark = pytest.mark.slow
 
@@ -90,7 +91,7 @@ def test_checkpoints_go_anywhere_bit_for_bit(found, folder):
 
 def test_fit_is_that_of_one_device(found, folder):
     names = {path.name for path in folder.iterdir()}
-    assert names - {"parts"} == {"net.zip", "fit.zip", "fit.csv", "run"}
+    assert names - {"parts", "fit parts"} == {"net.zip", "fit.zip", "fit.csv", "run"}
     assert {"best.zip", "run.json", "graph.svg"} < {
         each.name for each in (folder / "run").iterdir()
     }
@@ -100,6 +101,12 @@ def test_fit_is_that_of_one_device(found, folder):
         np.testing.assert_equal(seen["again"], seen["mesh"])
         near(*seen["evaluated"])
         assert seen["predicted"] == (10, world.CLASSES)
+
+
+def test_a_single_process_goes_on_from_the_parts_of_two(found, folder):
+    pytest.importorskip("orbax")
+    again = world.fitted(get_default_device(), resume=folder / "fit parts")
+    np.testing.assert_equal(again[:3], found[0]["fits"]["mesh"])
 
 
 def test_what_cannot_be_is_refused(found):

@@ -101,7 +101,9 @@ def checkpoints(folder: Path) -> dict[str, Any]:
     mesh, other = meshes()["by process"], meshes()["finer"]
     net = trained(mesh, True, *RULES)[0]
     net.save_states(folder / "net.zip")
-    distributed.communicator(cpu).all_gather([Tensor((1,)).data])  # the file is there now
+    distributed.communicator(cpu, is_wide=True).all_gather(
+        [Tensor((1,)).data]
+    )  # the file is there now
     found["saved"] = values(net), states_of(net)
     for name, where, rules in (("other", other, RULES), ("one", cpu, ())):
         again, batch = compiled(where, True, *rules)
@@ -172,12 +174,12 @@ def batches() -> dict[str, Any]:
     return found
 
 
-def fitted(where: device.Device, **options: Any) -> tuple[Any, ...]:
+def fitted(where: device.Device, epochs: int = 2, **options: Any) -> tuple[Any, ...]:
     net = Net()
     if where.mesh is not None:
         distributed.shard(net, *RULES)
     options = {"validation": samples(10), "metrics": "accuracy", "progress": False} | options
-    history = train.fit(net, samples(20), 2, batch_size=8, device=where, **options)
+    history = train.fit(net, samples(20), epochs, batch_size=8, device=where, **options)
     rows = {name: history[name] for name in ("loss", "accuracy", "val_loss", "val_accuracy")}
     return rows, values(net), history.steps["loss"], net
 
@@ -198,7 +200,24 @@ def fits(folder: Path) -> dict[str, Any]:
     loader = data.DataLoader(data.ArrayDataset(*samples(10)), 8, shard=True, device=mesh)
     found["evaluated"] = train.evaluate(net, loader), train.evaluate(net, samples(10))
     found["predicted"] = train.predict(net, samples(10)[0]).shape
+    if importlib.util.find_spec("orbax") is not None:
+        in_parts_by_fit(folder / "fit parts", found["mesh"])
     return found
+
+
+def in_parts_by_fit(folder: Path, expected: Any) -> None:
+    """Each process writes its parts while the training goes on; it is resumed anywhere."""
+    mesh = meshes()["by process"]
+
+    def parts() -> train.Checkpoint:
+        return train.Checkpoint(folder, sharded=True, background=True)
+
+    fitted(mesh, 1, checkpoint=parts())
+    assert [each.name for each in folder.iterdir()] == ["1"]
+    np.testing.assert_equal(fitted(mesh, checkpoint=parts(), resume=True)[:3], expected)
+    for where in (meshes()["finer"], device.get_default_device()):
+        again = fitted(where, resume=folder, callbacks=[Refuses()])
+        np.testing.assert_equal(again[:3], expected)
 
 
 def refusals() -> list[str]:

@@ -49,7 +49,7 @@ from singa.device import int32 as int32
 from singa.device import int64 as int64
 from singa.device import uint8 as uint8
 from singa.errors import ArgumentError, DTypeError, ShapeError, warn
-from singa.placement import Place, Split, put, split_as, split_of
+from singa.placement import Place, Split, announce, put, split_as, split_of
 
 TensorLike: TypeAlias = "Tensor | ArrayLike"
 
@@ -441,5 +441,7 @@ def random_key(device: Device) -> Tensor:
 def next_key(device: Device) -> CTensor:
     """A new key, uint32 (2,), for jax.random; the device's random stream advances."""
     state = random_key(device)
+    if device.mesh is not None:
+        announce("random numbers", [state._data], device.mesh)
     state.data, key = _random.split(state.data)
     return key

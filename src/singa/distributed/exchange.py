@@ -33,8 +33,14 @@ class Communicator:
     Every rank has to call the same methods in the same order, with arrays of the same shapes.
     Inside a captured step they become a part of its program.
 
+    Args:
+        device: one of this rank.
+        is_wide: whether all devices of each rank take part, and do the same. This is for exchanges
+            beside programs on a mesh of all devices. XLA runs one after the other what is on the
+            same devices. On CPUs, the messages of programs that are on different ones get mixed up.
+
     Attributes:
-        mesh: the ranks' devices, one for each rank.
+        mesh: the ranks' devices, one for each rank; or all of them, along a second axis.
 
     Example:
         >>> communicator = distributed.communicator(device.get_default_device())
@@ -42,21 +48,25 @@ class Communicator:
         [Array([1., 1., 1.], dtype=float32)]
     """
 
-    def __init__(self, device: Device) -> None:
+    def __init__(self, device: Device, is_wide: bool = False) -> None:
         if device.mesh is not None:
             raise DeviceError(
                 f"{device.name} is a mesh, on which a step already is one of all its devices: use "
                 "the optimizer itself, without DistOpt. A communicator exchanges between processes"
             )
-        first: dict[int, Any] = {}
+        those: dict[int, list[Any]] = {}
         for place in jax.devices(device.jax_device.platform):
-            first.setdefault(place.process_index, place)
-        first[rank()] = device.jax_device
-        if len(first) != world_size():
+            those.setdefault(place.process_index, []).append(place)
+        if len(those) != world_size():
             raise DeviceError(
-                f"{device.name}: {len(first)} of {world_size()} ranks have such a device"
+                f"{device.name}: {len(those)} of {world_size()} ranks have such a device"
             )
-        self.mesh = Mesh(np.array([first[each] for each in sorted(first)]), (AXIS,))
+        if not is_wide:
+            those = {each: places[:1] for each, places in those.items()}
+            those[rank()] = [device.jax_device]
+        self._local = those[rank()]
+        grid = np.array([those[each] for each in sorted(those)])
+        self.mesh = Mesh(grid, (AXIS, "local")) if is_wide else Mesh(grid[:, 0], (AXIS,))
         self._everywhere = NamedSharding(self.mesh, PartitionSpec())
         self._compiled = lru_cache(maxsize=1024)(self._compile)
 
@@ -91,7 +101,7 @@ class Communicator:
             local.capture.communicates(self)
             result: T = _exchange(function)(*args)
             return result
-        if self.mesh.size > 1:
+        if world_size() > 1:
             watch.exchanging(_described(function, args))
         result = self.here(self._compiled(function)(*self.everywhere(args)))
         return result
@@ -118,10 +128,13 @@ class Communicator:
         jax is told that all ranks hold the same values. This is not true, but in :meth:`mapped`
         each rank sees only its own; so no data are moved, and no axis for the ranks is needed.
         """
-        place = self._everywhere
-        return jax.tree.map(
-            lambda a: jax.make_array_from_single_device_arrays(a.shape, place, [a]), arrays
-        )
+        place, others = self._everywhere, self._local[1:]
+
+        def on_all(a: CTensor) -> CTensor:
+            parts = [a, *[jax.device_put(a, other) for other in others]]
+            return jax.make_array_from_single_device_arrays(a.shape, place, parts)
+
+        return jax.tree.map(on_all, arrays)
 
     def here(self, arrays: Any) -> Any:
         """This rank's part of arrays that were computed by all ranks."""
@@ -129,8 +142,12 @@ class Communicator:
 
 
 @cache
-def communicator(device: Device) -> Communicator:
+def communicator(device: Device, is_wide: bool = False) -> Communicator:
     """The communicator of a device of this rank and the same kind of device of the others.
+
+    Args:
+        device: the device.
+        is_wide: see :class:`Communicator`.
 
     Raises:
         DeviceError: not all ranks have one.
@@ -139,7 +156,7 @@ def communicator(device: Device) -> Communicator:
         >>> distributed.communicator(device.get_default_device()).mesh.size
         1
     """
-    return Communicator(device)
+    return Communicator(device, is_wide)
 
 
 @lru_cache(maxsize=1024)

@@ -3,8 +3,10 @@
 It is in the process that has started the ranks, if that is one of ours, or else in rank 0. Messages
 are JSON, for they may come over a network:
 
-- a rank says who it is, once a second what it has exchanged, that it has failed, that it is done;
-- the hub says where jax's service is, that it is still there, who has failed, that all are done.
+- a rank says who it is, once a second what it exchanges, that it has failed, that it is done,
+  and that it needs jax's service no more;
+- the hub says where jax's service is, that it is still there, who has failed, that all are done;
+  and it asks what a certain exchange was (``comparison.py``).
 
 Nobody's clock is read for this: a second counts only if this process was awake in it. So ranks
 that were all suspended together, as by Ctrl-Z, go on later.
@@ -21,6 +23,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any, NamedTuple
+
+from singa.distributed.comparison import Comparison, Exchange
 
 BEAT = 1.0
 """Seconds between two signs of life."""
@@ -127,8 +131,9 @@ class Hub:
         self._links: dict[Connection, int | None] = {}  # None: who it is has not been said yet
         self._hellos: dict[int, dict[str, Any]] = {}
         self._silent: dict[int, int] = {}  # beats since a rank was last heard
-        self._made: dict[int, dict[int, int]] = {}  # by rank: checksums by number of exchange
+        self._comparison = Comparison(size, self._ask)
         self._done: dict[int, int] = {}  # how many exchanges a rank has made that is done
+        self._left: set[int] = set()  # ranks that need jax's service no more
         self._gone: dict[int, int] = {}  # the status of processes that have ended
         self._doubtful: dict[int, str] = {}  # what may be a consequence of something else
         self._early: dict[int, str] = {}  # what else is known, of ranks that others wait for
@@ -247,14 +252,15 @@ class Hub:
     def _hear(self, rank: int, message: dict[str, Any]) -> None:
         self._silent[rank] = 0
         if "made" in message:
-            self._made[rank] = {int(n): int(checksum) for n, checksum in message["made"]}
-            self._compare(rank)
+            self._comparison.hear(rank, [Exchange.of(each) for each in message["made"]])
+            self._compare()
         if "failed" in message:
             tell = self.fail if message.get("certain") else self.doubt
             tell(rank, str(message["failed"]))
         if "done" in message:
             self._done[rank] = int(message["done"])
-        self._look_for_waiting()
+        if "left" in message:
+            self._left.add(rank)
 
     def _lost(self, link: Connection) -> None:
         rank = self._links.pop(link)
@@ -272,6 +278,9 @@ class Hub:
 
     def _on_beat(self) -> None:
         self._beats += bool(self._hellos)
+        self._comparison.look()
+        self._compare()
+        self._look_for_waiting()
         suspects = self._early or self._doubtful
         self._doubts += bool(suspects)
         if self._doubts > DOUBT:
@@ -306,30 +315,40 @@ class Hub:
 
     def _look_for_waiting(self) -> None:
         """Find a rank that is done, and for which another one waits in an exchange."""
+        if not self._done:
+            return
+        furthest = max(range(self.size), key=self._comparison.begun)
         for early, count in self._done.items():
-            for rank, made in self._made.items():
-                if max(made, default=0) > count:
-                    self._early[early] = (
-                        f"ended after {count} exchanges, and rank {rank} has begun another one: "
-                        "all ranks have to run the same number of steps"
-                    )
-
-    def _compare(self, rank: int) -> None:
-        own = self._made[rank]
-        for other, made in self._made.items():
-            unlike = [n for n in own.keys() & made.keys() if own[n] != made[n]]
-            if unlike:
-                self.fail(
-                    max(rank, other),
-                    f"exchanges something else than rank {min(rank, other)}, in exchange "
-                    f"{min(unlike)} or before: all ranks have to make the same exchanges in the "
-                    "same order, of the same shapes and types, give the same arrays to a mesh of "
-                    "them all, and begin the same epochs of loaders that they share",
+            if self._comparison.begun(furthest) > count:
+                self._early[early] = (
+                    f"ended after {count} exchanges, and rank {furthest} has begun another one: "
+                    "all ranks have to run the same number of steps"
                 )
+
+    def _compare(self) -> None:
+        """Find a rank that exchanges something else, and has not said why yet."""
+        found = self._comparison.difference()
+        if found is None:
+            return
+        rank, what = found
+        why = (
+            "All ranks have to make the same exchanges and, on a mesh of them all, the same "
+            "operations, in the same order and of the same shapes and types; to give the same "
+            "arrays to such a mesh; and to begin the same epochs of loaders that they share"
+        )
+        if self._comparison.is_exact:
+            self.fail(rank, f"{what}. {why}")
+        else:  # which one was the first may be known soon
+            self._early[rank] = f"{what}. {why}"
+
+    def _ask(self, number: int) -> None:
+        for link, rank in self._links.items():
+            if rank is not None:
+                send(link, which=number)
 
     def _look_for_the_end(self) -> None:
         """Rank 0 ends last: jax's service is in it."""
-        others = {rank for rank in self._links.values() if rank}
+        others = {rank for rank in self._links.values() if rank} - self._left
         is_over = not others and (self.failure is not None or len(self._done) == self.size)
         if is_over and not self._is_over:
             self._is_over = True

@@ -21,7 +21,7 @@ from singa.core.tensor import Tensor
 from singa.core.watching import local
 from singa.device import Device
 from singa.errors import ArgumentError, CaptureError, DeviceError
-from singa.placement import Split, split_as, split_of
+from singa.placement import Split, announce, split_as, split_of
 
 Splits: TypeAlias = Sequence[Sequence[str]]
 """For each axis of an array, the names of the mesh's axes along which it is split."""
@@ -57,6 +57,7 @@ def place(x: Tensor, split: Split) -> Tensor:
     sharding = split_as(mesh, x.shape, tuple(split), f"place: {x.name or 'the Tensor'}")
     if local.journal is not None:
         local.journal.note(x)
+    announce(f"another placement, {sharding.spec},", [x._data])
     x._data = jax.device_put(x._data, sharding)
     changed(x, "device")
     return x

@@ -21,7 +21,10 @@ from types import FrameType, TracebackType
 from typing import Any
 from zlib import crc32
 
+import jax
+
 from singa import placement
+from singa.distributed.comparison import Exchange
 from singa.distributed.group import end_with_parent
 from singa.distributed.hub import BEAT, DOUBT, GRACE, Failure, Hub, receive, send, status_in_words
 from singa.errors import DistributedError
@@ -29,8 +32,15 @@ from singa.errors import DistributedError
 HUB = "SINGA_HUB"
 """The environment variable with the address of the hub, for processes that one of ours starts."""
 
-KEPT = 64
-"""Of so many exchanges the checksums are compared."""
+KEPT = 2**14
+"""So many exchanges a rank can tell of: if it is that far ahead of another one, it is not known
+exactly any more in which they differ."""
+
+LAST = 64
+"""So many exchanges a rank tells of when it ends, because it cannot be asked later."""
+
+WORDS = 300
+"""Letters of what an exchange is."""
 
 SIGNAL: int = getattr(signal, "SIGURG", 0)
 """Wakes the main thread. Without a handler it is ignored, and nobody else uses it."""
@@ -55,11 +65,11 @@ class Watch:
         self._link, self._rank, self._silence = link, rank, silence
         self._lock = threading.Lock()
         self._count = self._checksum = 0
-        self._recent: deque[tuple[int, int]] = deque(maxlen=KEPT)
+        self._recent: deque[Exchange] = deque(maxlen=KEPT)
         self._has_failed = threading.Event()  # somebody
         self._is_told = threading.Event()  # the main thread knows it
         self._is_over = threading.Event()  # all other ranks have ended
-        self._is_leaving = False
+        self._is_leaving = self._has_left = False
         self._main = threading.main_thread()
         self._excepthook = sys.excepthook
         self._has_signal = bool(SIGNAL) and threading.current_thread() is self._main
@@ -81,7 +91,7 @@ class Watch:
             raise self.error()
         self._count += 1
         self._checksum = crc32(what.encode(), self._checksum)
-        self._recent.append((self._count, self._checksum))
+        self._recent.append(Exchange(self._count, self._checksum, what))
 
     def error(self) -> DistributedError:
         """The error of the rank that has failed."""
@@ -105,17 +115,25 @@ class Watch:
             text = "".join(traceback.format_exception(error))
             what = f"failed:\n\n{text[-20_000:]}"
         is_consequence = _speaks_of_others(error)
-        self._report_exchanges(failed=what, certain=not is_consequence)
+        self._report_exchanges(LAST, failed=what, certain=not is_consequence)
         self._has_failed.wait((DOUBT + 2) * BEAT if is_consequence else BEAT)
 
     def leave(self) -> None:
-        """The end of this rank's program. Rank 0 waits for all others: jax's service is in it."""
+        """The end of this rank's program. Rank 0 waits for all others: jax's service is in it.
+
+        It waits until they need the service no more, and not until they have ended: the ends of
+        processes may have to wait for each other, as those of MPI's do.
+        """
         self._is_leaving = True
         atexit.unregister(self.leave)
         was_told = self._is_told.is_set()
         if not was_told:
-            self._report_exchanges(done=self._count)
+            self._report_exchanges(LAST, done=self._count)
         if self._rank != 0:
+            if not self._has_failed.is_set():
+                jax.distributed.shutdown()  # jax would do it as the last one
+                self._has_left = True
+                self._send(left=True)
             return
         while not self._is_over.is_set() and not self._has_failed.is_set():
             self._is_over.wait(BEAT / 10)
@@ -145,7 +163,7 @@ class Watch:
 
     def _listen(self) -> None:
         silent, beat = 0, time.monotonic()
-        while self.failure is None:
+        while self.failure is None and not self._has_left:
             if self._link.poll(BEAT):
                 silent = 0
                 self._hear(receive(self._link))
@@ -158,15 +176,20 @@ class Watch:
                         f"has not been heard of for {self._silence:g} seconds: it is stopped, or "
                         "its machine or the network is down"
                     )
-        self._let_it_end()
+        if not self._has_left:
+            self._let_it_end()
 
     def _hear(self, message: dict[str, Any] | None) -> None:
+        if self._has_left:
+            return  # rank 0 may have ended before this one
         if message is None:
             self._lost("ended without a word: it was killed, or ended by os._exit")
         elif "failed" in message:
             self._fail(Failure(message["failed"], message["what"]))
         elif "over" in message:
             self._is_over.set()
+        elif "which" in message:
+            self._tell_of(int(message["which"]))
 
     def _lost(self, what: str) -> None:
         """The hub is gone, and with it the process where it is."""
@@ -218,12 +241,21 @@ class Watch:
         finally:
             os._exit(1)
 
-    def _report_exchanges(self, **more: Any) -> None:
-        self._send(made=list(self._recent), **more)
+    def _report_exchanges(self, count: int = 1, **more: Any) -> None:
+        """Tell of the last exchanges."""
+        self._send(made=_short([*self._recent][-count:]), **more)
+
+    def _tell_of(self, number: int) -> None:
+        """Tell of one exchange, if it was not too long ago."""
+        self._send(made=_short([each for each in [*self._recent] if each.number == number]))
 
     def _send(self, **message: Any) -> None:
         with self._lock:
             send(self._link, **message)
+
+
+def _short(exchanges: list[Exchange]) -> list[Exchange]:
+    return [Exchange(each.number, each.checksum, each.what[:WORDS]) for each in exchanges]
 
 
 _ENDING = tuple(f.__code__ for f in (Watch._on_exception, Watch.report, Watch.leave))

@@ -19,7 +19,7 @@ import io
 import json
 import os
 import zipfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
@@ -185,8 +185,12 @@ class Reader(Contents):
         super().expect(state_type, wanted)
         self._expected.add(state_type)
 
-    def read(self, *state_types: int) -> dict[str, Array]:
+    def read(self, *state_types: int, names: Container[str] | None = None) -> dict[str, Array]:
         """All arrays of these kinds. Check them before, with :meth:`expect`.
+
+        Args:
+            state_types: the kinds.
+            names: only those with these names.
 
         Raises:
             CheckpointError: it is damaged; or arrays that were not checked are much larger than
@@ -197,7 +201,12 @@ class Reader(Contents):
             for member in dict.fromkeys(_FILES[state_type] for state_type in state_types):
                 kinds = {n: k for n, k in self.kinds.items() if _FILES[k.state_type] == member}
                 if kinds or member in self._archive.names:
-                    arrays |= self._read_npz(member, kinds, state_types)
+                    wanted = [
+                        name
+                        for name, kind in kinds.items()
+                        if kind.state_type in state_types and (names is None or name in names)
+                    ]
+                    arrays |= self._read_npz(member, kinds, wanted)
         except DataError as error:
             raise self._error(str(error)) from None
         return arrays
@@ -210,9 +219,9 @@ class Reader(Contents):
             raise self._error(f"{_ATTRIBUTES} does not describe states: {error}") from None
 
     def _read_npz(
-        self, member: str, kinds: Mapping[str, Kind], state_types: Sequence[int]
+        self, member: str, kinds: Mapping[str, Kind], wanted: Sequence[str]
     ) -> dict[str, Array]:
-        self._check_unexpected([kind for kind in kinds.values() if kind.state_type in state_types])
+        self._check_unexpected([kinds[name] for name in wanted])
         # In an uncompressed member, arrays that are not needed are skipped.
         file = self._archive.stored(member)
         if file is None:
@@ -223,11 +232,7 @@ class Reader(Contents):
         archive = Archive(file, files)
         if sorted(archive.names) != sorted(files):
             raise self._error(f"{member} does not hold the arrays that {_ATTRIBUTES} names")
-        return {
-            name: self._read_array(archive, name, kind)
-            for name, kind in kinds.items()
-            if kind.state_type in state_types
-        }
+        return {name: self._read_array(archive, name, kinds[name]) for name in wanted}
 
     def _check_unexpected(self, kinds: Iterable[Kind]) -> None:
         """Raise if arrays that were not checked by :meth:`expect` are much larger than the file."""

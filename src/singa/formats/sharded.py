@@ -8,9 +8,10 @@ of one machine. It is read onto other devices, in other parts, bit for bit.
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import jax
 import numpy as np
 
 from singa.errors import CheckpointError, DependencyError
+from singa.formats import checkpoint
 from singa.formats.kinds import (
     AUX,
     MODEL,
@@ -42,6 +44,65 @@ def is_sharded(fpath: str | os.PathLike[str]) -> bool:
         False
     """
     return Path(fpath).is_dir()
+
+
+def newest(fpath: str | os.PathLike[str]) -> Path | None:
+    """The newest complete checkpoint in a folder of :func:`write_newest`; or else the folder.
+
+    None: it has none that is complete.
+
+    Example:
+        >>> from singa.formats import sharded
+        >>> write = sharded.write_newest("net", {checkpoint.MODEL: {"W": jnp.ones(3)}})
+        >>> write()
+        >>> sharded.newest("net").as_posix()
+        'net/1'
+    """
+    folder = Path(fpath)
+    if number := _last(folder):
+        return folder / str(number)
+    names = [each.name for each in folder.glob("*")]
+    return folder if names and not any(map(_OF_SERIES.fullmatch, names)) else None
+
+
+def _last(folder: Path) -> int:
+    """The number of the newest complete checkpoint; 0 if there is none."""
+    return max((int(each.name) for each in folder.glob("*") if each.name.isdecimal()), default=0)
+
+
+_OF_SERIES = re.compile(r"[0-9]+(\.orbax-checkpoint-tmp.*)?")  # also those that are not complete
+
+
+def write_newest(
+    fpath: str | os.PathLike[str], states: Mapping[int, Mapping[str, Any]]
+) -> Callable[[], None]:
+    """:func:`write` as the newest checkpoint in a folder; when it is complete, older ones go.
+
+    So at each moment there is a complete one, also where several processes write it.
+
+    Args:
+        fpath: the folder. All processes give the same.
+        states: see :func:`write`.
+
+    Example:
+        >>> from singa.formats import sharded
+        >>> for step in range(2):
+        ...     sharded.write_newest("w", {checkpoint.MODEL: {"W": jnp.ones(3)}})()
+        >>> sharded.newest("w").as_posix()
+        'w/2'
+    """
+    folder = Path(fpath).absolute()
+    number = _last(folder) + 1  # all processes find the same: one is complete for all or for none
+    finish = write(folder / str(number), states, overwrite=False)
+
+    def replace() -> None:
+        finish()
+        if jax.process_index() == 0:
+            for each in folder.iterdir():
+                if _OF_SERIES.fullmatch(each.name) and each.name != str(number):
+                    shutil.rmtree(each, ignore_errors=True)
+
+    return replace
 
 
 def write(
@@ -121,7 +182,7 @@ class Reader(Contents):
     """An open checkpoint in parts; see :class:`singa.formats.checkpoint.Reader`.
 
     Args:
-        fpath: the folder.
+        fpath: the folder; or one with several checkpoints, of which the newest is read.
         place: where an array of this name and kind goes; None for NumPy's, whole.
 
     Raises:
@@ -141,7 +202,7 @@ class Reader(Contents):
         self, fpath: str | os.PathLike[str], place: Callable[[str, Kind], Place | None]
     ) -> None:
         self._orbax = _orbax("load_states")
-        self.path = Path(fpath)
+        self.path = newest(fpath) or Path(fpath)
         self._place = place
         self._reader = self._orbax.Checkpointer(_handler(self._orbax))
         self.kinds: dict[str, Kind] = {}
@@ -163,19 +224,25 @@ class Reader(Contents):
     def __exit__(self, *_: object) -> None:
         self._reader.close()
 
-    def read(self, *state_types: int) -> dict[str, Any]:
+    def read(self, *state_types: int, names: Container[str] | None = None) -> dict[str, Any]:
         """All arrays of these kinds, where they belong. Each process reads its parts.
+
+        Args:
+            state_types: the kinds.
+            names: only those with these names.
 
         Raises:
             CheckpointError: it is damaged.
         """
         items = {}
         for kind in state_types:
-            named = self.named(kind)
+            named = {n: k for n, k in self.named(kind).items() if names is None or n in names}
             if named:
                 how = {name: self._how(name, about) for name, about in named.items()}
                 whole = dict.fromkeys(named, 0)
-                items[_ITEMS[kind]] = self._orbax.args.PyTreeRestore(item=whole, restore_args=how)
+                items[_ITEMS[kind]] = self._orbax.args.PyTreeRestore(
+                    item=whole, restore_args=how, partial_restore=True
+                )
         try:
             found = self._reader.restore(
                 self.path.absolute(), args=self._orbax.args.Composite(**items)
@@ -191,6 +258,26 @@ class Reader(Contents):
         return self._orbax.ArrayRestoreArgs(
             sharding=place, global_shape=kind.shape, dtype=kind.dtype
         )
+
+
+def opened(
+    fpath: str | os.PathLike[str],
+    place: Callable[[str, Kind], Place | None] = lambda name, kind: None,
+) -> checkpoint.Reader | Reader:
+    """The reader of a checkpoint: of a file, or of a folder with one in parts.
+
+    Args:
+        fpath: the file or folder.
+        place: of a folder, where an array of this name and kind goes; None for NumPy's, whole.
+
+    Example:
+        >>> from singa.formats import sharded
+        >>> sharded.write("w", {checkpoint.MODEL: {"b": jnp.ones(2)}}, overwrite=False)()
+        >>> with sharded.opened("w") as reader:
+        ...     list(reader.kinds)
+        ['b']
+    """
+    return Reader(fpath, place) if is_sharded(fpath) else checkpoint.Reader(fpath)
 
 
 def _handler(orbax: Any) -> Any:

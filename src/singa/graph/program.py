@@ -8,6 +8,7 @@ from functools import cached_property, partial
 from itertools import chain, count, repeat, starmap
 from sys import getrefcount
 from typing import Any
+from zlib import crc32
 
 import jax
 from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
@@ -100,8 +101,7 @@ class Program:
         self._direct: Callable[..., Sequence[CTensor]] | None = None
         those = [t for t in (*capture.inputs, *args) if isinstance(t, Tensor)]
         spans = any(t.device.spans_processes for t in those)
-        # What the ranks compare, where the whole step is one of all of them.
-        self._spans = f"a step on {[t.shape for t in args]}" if spans else ""
+        self._spans = _in_words(capture.jaxpr, args) if spans else ""
         self._fill_result = filler(capture.result)
         self.arg_names = [arg.name for arg in args]
         self.arg_bytes = sum(part_bytes(arg._data) for arg in args)  # on each device
@@ -329,6 +329,16 @@ class Program:
             and self._order == other._order
             and _equal(self.capture.jaxpr, other.capture.jaxpr)
         )
+
+
+def _in_words(closed: ClosedJaxpr, args: Sequence[Tensor]) -> str:
+    """What ranks compare, if the whole step is one of all of them: the same text on each."""
+    kinds = ", ".join(f"{t._data.dtype}{list(t._data.shape)}" for t in args)
+    done = [
+        (str(eqn.primitive), str(eqn.params.get("name")), [str(var.aval) for var in eqn.outvars])
+        for eqn in closed.jaxpr.eqns
+    ]
+    return f"a step of {len(done)} operations ({crc32(repr(done).encode()):08x}) on {kinds}"
 
 
 def _run_out(steps: Iterator[Any]) -> None:

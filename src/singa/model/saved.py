@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Self
 from weakref import ref
@@ -117,15 +117,14 @@ class Saved(Layer):
             >>> mlp.save_states("mlp.zip", aux_states={"epoch": Tensor(data=3)})
         """
         self._writer.wait()
-        if sharded:
-            with self.between_steps():
-                states = self._states_by_kind(aux_states or {}, _parts)
+        with self.between_steps():
+            states = self.states_to_save(aux_states or {}, sharded)
+            if sharded:
                 write = parts.write(fpath, states, overwrite)
-        else:
-            states = self.states_to_save(aux_states or {})
-            if self._random_key().device.spans_processes and distributed.rank() != 0:
+            elif self._random_key().device.spans_processes and distributed.rank() != 0:
                 return
-            write = checkpoint.prepared(fpath, states, overwrite)
+            else:
+                write = checkpoint.prepared(fpath, states, overwrite)
         if background:
             self._writer.run(write, os.fspath(fpath))
         else:
@@ -146,35 +145,42 @@ class Saved(Layer):
         """
         self._writer.wait()
 
-    def states_to_save(self, aux_states: Mapping[str, Tensor]) -> dict[int, dict[str, Any]]:
+    def states_to_save(
+        self,
+        aux_states: Mapping[str, Tensor],
+        sharded: bool = False,
+        states: Mapping[str, Tensor] | None = None,
+    ) -> dict[int, dict[str, Any]]:
         """What :meth:`save_states` writes, by its kind in :mod:`singa.formats.checkpoint`.
 
         All of it is of the same moment between two steps, whichever thread asks.
+
+        Args:
+            aux_states: the caller's own Tensors.
+            sharded: give arrays on a mesh as they are, in parts, instead of NumPy's.
+            states: other states for the model than the present ones.
         """
+        arrays = _parts if sharded else _values
         with self.between_steps():
-            return self._states_by_kind(aux_states, _values)
+            return {
+                checkpoint.MODEL: arrays(named_states(self) | dict(states or {})),
+                checkpoint.AUX: arrays(aux_states),
+                checkpoint.TRAINING: arrays(self._training_states(self._stream)),
+            }
 
-    def _states_by_kind(
-        self,
-        aux_states: Mapping[str, Tensor],
-        arrays: Callable[[Mapping[str, Tensor]], dict[str, Any]],
-    ) -> dict[int, dict[str, Any]]:
-        return {
-            checkpoint.MODEL: arrays(named_states(self)),
-            checkpoint.AUX: arrays(aux_states),
-            checkpoint.TRAINING: arrays(self._training_states(self._stream)),
-        }
-
-    def load_states(self, fpath: str | os.PathLike[str], resume: bool = True) -> dict[str, Tensor]:
+    def load_states(
+        self, fpath: str | os.PathLike[str], resume: bool = True, aux: bool = True
+    ) -> dict[str, Tensor]:
         """Read a checkpoint into this model, which must have been compiled.
 
         Args:
-            fpath: the file, or a folder that was written with ``sharded=True``. Of a folder each
-                process reads the parts that its devices hold here.
+            fpath: the file, or a folder that was written with ``sharded=True``, also by ``fit``. Of
+                a folder each process reads the parts that its devices hold here.
             resume: also load the optimizers' state and the random stream, so that training
                 continues bit for bit. An optimizer that is not in the file is not changed. A state
                 that only the file's optimizer keeps for each parameter, such as a momentum, is
                 left out with a :class:`singa.errors.CheckpointWarning`.
+            aux: whether to read the aux states too.
 
         Returns:
             The aux states.
@@ -205,12 +211,12 @@ class Saved(Layer):
             reader.expect(
                 checkpoint.MODEL, {name: (t.shape, t.dtype) for name, t in states.items()}
             )
-            kinds = [checkpoint.MODEL, checkpoint.AUX]
+            kinds = [checkpoint.MODEL, checkpoint.AUX] if aux else [checkpoint.MODEL]
             if resume:
                 self._expect_training_states(reader)
                 kinds.append(checkpoint.TRAINING)
             arrays = reader.read(*kinds)
-            aux = reader.named(checkpoint.AUX)
+            own = reader.named(checkpoint.AUX) if aux else {}
         optimizers = self.optimizers() if resume else {}
         resumed = {n: a for n, a in arrays.items() if n in reader.named(checkpoint.TRAINING)}
         # Arrays of a folder are where they belong already.
@@ -224,14 +230,14 @@ class Saved(Layer):
             stored.assign_numbers(resumed, optimizers)  # they decide which states there are
             training = stored.fitting(reader.path, resumed, optimizers, self._names())
             self.set_states({name: arrays[name] for name in states if name not in placed})
-            found = {name: tensor.from_numpy(arrays[name]) for name in aux}
+            found = {name: tensor.from_numpy(arrays[name]) for name in own}
             if _RANDOM in arrays:
                 for stream in (self._random_key(), self._stream):  # this thread's, the trainer's
                     if stream is not None:
                         stream.copy_from_numpy(arrays[_RANDOM])
-            for owner, own in training.states.items():
-                optimizers[owner].set_states(own, self._names())
-            taken = {f"{owner}/{name}" for owner, own in training.states.items() for name in own}
+            for owner, each in training.states.items():
+                optimizers[owner].set_states(each, self._names())
+            taken = {f"{owner}/{n}" for owner, each in training.states.items() for n in each}
             live = states | stored.states(optimizers, self._names())
             for name, array in placed.items():
                 if name in states or name in taken:
@@ -240,8 +246,6 @@ class Saved(Layer):
         return found
 
     def _reader(self, fpath: str | os.PathLike[str]) -> checkpoint.Reader | parts.Reader:
-        if not parts.is_sharded(fpath):
-            return checkpoint.Reader(fpath)
         states = self.get_states()
         params: dict[str, Tensor] = {
             f"{owner}/{name}": p
@@ -256,7 +260,7 @@ class Saved(Layer):
             param = None if kind.dtype.kind in "iu" else params.get(of)  # not the turns
             return None if param is None else as_parameter(kind.shape, param._data)
 
-        return parts.Reader(fpath, place)
+        return parts.opened(fpath, place)
 
     def _names(self) -> dict[Tensor, str]:
         return {t: name for name, t in self.get_params().items()}

@@ -26,6 +26,7 @@ from singa.opt.step import (
     State,
     present_step,
 )
+from singa.placement import announce
 from singa.tape.precision import widened
 
 MOST_PLANS = 1024
@@ -130,6 +131,8 @@ class CompiledUpdate:
             Tensor.read_all(scaling),
             is_good,
         )
+        if device.spans_processes:
+            announce(f"an update by {type(self).__name__}", inputs[0], device.mesh)
         try:
             with calling(UPDATE, self):
                 values = plan.kernel(*inputs)

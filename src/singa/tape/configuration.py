@@ -52,6 +52,18 @@ def configuration(operation: OperationLike, precision: DType | None) -> tuple[An
     return tuple(key), given
 
 
+def in_words(operation: OperationLike) -> str:
+    """The name and the configuration, as far as it is plain: the same text in each process."""
+    plain = [f"{name}={value!r}" for name, value in operation.__dict__.items() if _is_plain(value)]
+    return f"{operation.name}({', '.join(plain)})"
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, (tuple, list)):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, (bool, int, float, str, bytes))
+
+
 @lru_cache(maxsize=1024, typed=True)
 def _scalar(value: float, sign: str | None) -> CTensor:
     """A number as a weakly typed array, which jax takes faster; ``sign`` separates 0.0 and -0.0."""

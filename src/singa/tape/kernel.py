@@ -31,10 +31,10 @@ from singa.core.tensor import Tensor
 from singa.device import CTensor, DType, float32, has_gradients
 from singa.engine import memory, native
 from singa.errors import CaptureError, DTypeError
-from singa.placement import Part
+from singa.placement import Part, announce
 from singa.tape import differentiation
 from singa.tape.arrays_only import arrays_only
-from singa.tape.configuration import configuration
+from singa.tape.configuration import configuration, in_words
 from singa.tape.likes import OperationLike, RecordLike
 from singa.tape.precision import WIDE, converted
 from singa.tape.returned import arrays_of, input_gradients, whole
@@ -313,6 +313,9 @@ class Trace(Tracing):
         arrived = list(dys.values())
         saved = record._saved
         if self._spread is not None:
+            if self._spread.mesh.is_multi_process:
+                words = f"the gradient of {in_words(self._operation)}"
+                announce(words, arrived, self._spread.mesh)
             saved = _gathered(saved, arrived[0])
         kernel = self._backwards.get((needed, *dys)) or self.kernel(saved, dys, needed)
         ((layout, computed),) = kernel(saved, arrived).items()

@@ -12,8 +12,9 @@ from singa.core.watching import FORWARD, calling, local
 from singa.device import CTensor
 from singa.engine import native
 from singa.errors import DeviceError, DTypeError
-from singa.placement import Part, use_of
+from singa.placement import Part, announce, use_of
 from singa.tape import hooks, host
+from singa.tape.configuration import in_words
 from singa.tape.differentiation import pulled_back
 from singa.tape.kernel import Arrays, Trace, kernel_of, table
 from singa.tape.modes import mode
@@ -349,6 +350,8 @@ def _on_mesh(
     """The same for arrays that are spread over several devices: without native kernels."""
     device = xs[0].device
     assert device.mesh is not None
+    if device.spans_processes:
+        announce(in_words(operation), arrays, device.mesh)
     parts: dict[int, Part] = {}  # by the id of the gathered array
     whole = list(arrays)
     for i, x in enumerate(xs):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from singa.errors import ArgumentError, DTypeError
+from singa.formats.sharded import is_sharded, newest
 from singa.train.logs import CsvLog, TensorBoardLog
 from singa.train.progress import ProgressBar
 from singa.train.run import BEST, CHECKPOINT, RunFolder
@@ -116,7 +117,7 @@ class Outputs:
             # Save to the file that the training continues from.
             if isinstance(self.resume, bool):
                 return None
-            checkpoint = self.resume
+            checkpoint = Checkpoint(self.resume, sharded=is_sharded(self.resume))
         saver = checkpoint if isinstance(checkpoint, Checkpoint) else Checkpoint(checkpoint)
         is_same = self.resume is True or (
             self.resume is not False and Path(self.resume) == saver.path
@@ -129,10 +130,12 @@ class Outputs:
         """The checkpoint to continue from."""
         if self.resume is False:
             return None
+        path = None if saver is None else saver.path
         if self.resume is not True:
-            return Path(self.resume)
-        if saver is not None:
-            return saver.path
+            path = Path(self.resume)
+        if path is not None:
+            # The folder is there before its first checkpoint is complete.
+            return None if is_sharded(path) and newest(path) is None else path
         if folder is not None:
             return folder.path / CHECKPOINT
         raise ArgumentError("fit: resume=True goes on from the checkpoint= or the run=: name one")
@@ -155,7 +158,7 @@ class Outputs:
         if stopping is not None and not isinstance(stopping, EarlyStopping):
             stopping = EarlyStopping(stopping)
         savers = [] if saver is None else [saver]
-        if folder is not None:
+        if folder is not None and not (saver and saver.sharded):
             own = Checkpoint(folder.path / CHECKPOINT, best=folder.path / BEST)
             if saver is None or saver.path != own.path:
                 savers.append(own)

@@ -14,10 +14,12 @@ from singa.core.tensor import Tensor, wrap
 from singa.device import CTensor, float64, uint8
 from singa.errors import ArgumentError, CheckpointError, DataError
 from singa.formats import checkpoint
+from singa.formats import sharded as parts
 from singa.formats.background import Background
 from singa.formats.reading import parse_json
 from singa.formats.table import Table
 from singa.model import Model
+from singa.placement import Place
 from singa.train.history import WHOLE, History
 from singa.train.monitor import Monitor
 from singa.train.training import Callback, Training
@@ -63,6 +65,10 @@ class Checkpoint(Callback):
         background: whether files are written while the training goes on, as by
             :meth:`singa.model.Model.save_states`. The training ends when they are there. An error
             is raised by the next save, or at the end.
+        sharded: write folders, to which each process writes the parts that its devices hold, by the
+            package orbax-checkpoint. In the folder is another one with a number for each save. It
+            goes when the next one is complete. A training with ``run`` has its checkpoints here
+            only, and not in the run folder.
 
     Raises:
         ArgumentError: ``every`` is less than 1.
@@ -76,6 +82,7 @@ class Checkpoint(Callback):
         monitor: str | Monitor | None = None,
         every: int = 1,
         background: bool = False,
+        sharded: bool = False,
     ) -> None:
         if every < 1:
             raise ArgumentError(f"Checkpoint: every is {every}, at least 1 is expected")
@@ -84,7 +91,7 @@ class Checkpoint(Callback):
         self.monitor = monitor if isinstance(monitor, Monitor) else Monitor(monitor)
         self.is_monitor_given = monitor is not None
         self.every = every
-        self.background = bool(background)
+        self.background, self.sharded = bool(background), bool(sharded)
         self._writers = Background(), Background()  # of the file, and of that of the best epoch
         self._saved = -1  # the step of the last save
 
@@ -117,7 +124,7 @@ class Checkpoint(Callback):
     def _write(self, which: int, training: Training, path: Path, is_over: bool = False) -> None:
         writer = self._writers[which]
         writer.wait()
-        write = prepared(training, path, is_over)
+        write = prepared(training, path, is_over, self.sharded)
         if self.background:
             writer.run(write, str(path))
         else:
@@ -143,11 +150,17 @@ def save(training: Training, fpath: str | os.PathLike[str], is_over: bool = Fals
 
 
 def prepared(
-    training: Training, fpath: str | os.PathLike[str], is_over: bool = False
+    training: Training,
+    fpath: str | os.PathLike[str],
+    is_over: bool = False,
+    sharded: bool = False,
 ) -> Callable[[], None]:
-    """The same for the present state; what is returned writes the file, in any thread."""
+    """The same for the present state; what is returned writes the file, in any thread.
+
+    With ``sharded`` it is a folder, and each rank writes its parts.
+    """
     ranks = training.ranks
-    if ranks.has_parts and not ranks.is_first:
+    if ranks.has_parts and not ranks.is_first and not sharded:
         return _nothing  # but on a mesh of all ranks all of them gather the states
     with training.lock:
         training.read()
@@ -166,9 +179,9 @@ def prepared(
         aux |= {_PRESENT + name: state for name, state in present.items()}
         if not is_over:
             aux |= {_BEST + name: tensor for name, tensor in best.items()}
-        states = training.model.states_to_save(aux)
-        if is_over:
-            states[checkpoint.MODEL] |= {name: t.to_numpy() for name, t in best.items()}
+        states = training.model.states_to_save(aux, sharded, best if is_over else None)
+        if sharded:
+            return parts.write_newest(fpath, states)
     return checkpoint.prepared(fpath, states, overwrite=True) if ranks.is_first else _nothing
 
 
@@ -211,7 +224,14 @@ def load(training: Training, fpath: str | os.PathLike[str]) -> None:
         CheckpointError: it is damaged, or of another model. Nothing has changed then.
         OSError: it cannot be read.
     """
-    with checkpoint.Reader(fpath) as reader:
+    own = training.model.get_states()
+
+    def place(name: str, kind: checkpoint.Kind) -> Place | None:
+        """Where the model's states are, if it is one of them."""
+        like = own.get(name.removeprefix(_BEST).removeprefix(_PRESENT))
+        return None if like is None else like.data.sharding
+
+    with parts.opened(fpath, place) as reader:
         aux = reader.read(checkpoint.AUX)
         aux = {name: aux[name] for name in reader.named(checkpoint.AUX)}  # in their order
     history = training.history
@@ -229,8 +249,7 @@ def load(training: Training, fpath: str | os.PathLike[str]) -> None:
     if weights and weights.rows != done:
         raise CheckpointError(f"{fpath}: how much its steps count is not there for each of them")
     training.resumed(counts, dict(weights.items()))
-    training.model.load_states(fpath)  # last, after all checks
-    own = training.model.get_states()
+    training.model.load_states(fpath, aux=False)  # last, after all checks
     if present:
         best = {name: state.data for name, state in own.items()}
         for name, value in present.items():
@@ -269,11 +288,11 @@ def read_about(fpath: str | os.PathLike[str]) -> dict[str, Any]:
         CheckpointError: it is damaged, or was not written by ``fit``.
         OSError: it cannot be read.
     """
-    with checkpoint.Reader(fpath) as reader:
+    with parts.opened(fpath) as reader:
         kind = reader.named(checkpoint.AUX).get(_ABOUT)
         if kind is None or kind.dtype != uint8 or len(kind.shape) != 1:
             raise _not_a_training(fpath, f"no aux state {_ABOUT!r}")
-        text = reader.read(checkpoint.AUX)[_ABOUT].tobytes()
+        text = reader.read(checkpoint.AUX, names=[_ABOUT])[_ABOUT].tobytes()
     try:
         about = parse_json(text)
     except DataError as error:

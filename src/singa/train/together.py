@@ -36,15 +36,22 @@ class Ranks:
         size: how many.
         device: whose communicator they use; none if there is only one.
         has_parts: whether each computes on its own part of the data, and has numbers of its own.
+        is_wide: whether they train on a mesh of all their devices.
 
     Attributes:
         is_first: whether this is the rank that writes files and shows the progress.
     """
 
-    def __init__(self, size: int = 1, device: Device | None = None, has_parts: bool = False):
+    def __init__(
+        self,
+        size: int = 1,
+        device: Device | None = None,
+        has_parts: bool = False,
+        is_wide: bool = False,
+    ) -> None:
         self.size, self.has_parts = size, has_parts and size > 1
         self.is_first = size == 1 or distributed.rank() == 0
-        self._device = device
+        self._device, self._is_wide = device, is_wide
 
     @classmethod
     def of(cls, model: Model, device: Device) -> Ranks:
@@ -53,7 +60,7 @@ class Ranks:
         if are_several and any(isinstance(each, DistOpt) for each in model.optimizers().values()):
             return cls(distributed.world_size(), device, has_parts=True)
         if device.spans_processes:
-            return cls(distributed.world_size(), create_cpu_device())
+            return cls(distributed.world_size(), create_cpu_device(), is_wide=True)
         return cls()
 
     @classmethod
@@ -69,7 +76,7 @@ class Ranks:
         sent = np.zeros(room)
         sent[: flat.size] = flat
         assert self._device is not None
-        communicator = distributed.communicator(self._device)
+        communicator = distributed.communicator(self._device, self._is_wide)
         here = Tensor(data=sent, device=self._device, requires_grad=False)
         return communicator.all_gather([here.data])[0]
 
