@@ -10,6 +10,7 @@ run there unchanged.
 - ``world.py``: which rank this process is, and how it connects to the others.
 - ``exchange.py``: the exchange of arrays.
 - ``spreading.py``: the parameters of one process, in parts on several devices.
+- ``comparison.py``: whether all ranks exchange the same, in the same order.
 - ``hub.py``, ``watch.py``: who has failed; what each rank does about it.
 - ``group.py``, ``launching.py``, ``scripts.py``: the processes of ranks on this machine; those that
   run a function; those that run a script.
