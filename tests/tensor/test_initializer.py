@@ -2,13 +2,14 @@
 
 import math
 
+import jax
 import numpy as np
 import pytest
 import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from singa import device, initializer
+from singa import device, initializer, tensor
 from singa.core import random
 from singa.errors import ArgumentError, DTypeError, ShapeError
 from singa.tensor import Tensor
@@ -190,3 +191,10 @@ def test_a_shape_s_own_kernel_draws_the_same_numbers_as_a_shared_one(fill, dtype
         drawn.append(fill(Tensor((3, 5, 11), dtype=dtype)).to_numpy())
     np.testing.assert_array_equal(*drawn)
     assert drawn[0].std() > 0
+
+
+def test_numbers_of_a_shared_kernel_do_not_keep_its_others_alive():
+    found = random.drawn(
+        random.normal, jax.random.key(0), 0.0, 1.0, shape=(3, 4), dtype=tensor.float32
+    )
+    assert found.base is None or found.base.size == found.size

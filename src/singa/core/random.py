@@ -67,7 +67,7 @@ def drawn(
         return distribution(key, *parameters, shape=shape, dtype=dtype)
     numbers[0] += size
     more = distribution(key, *parameters, shape=(size,), dtype=dtype)
-    return np.asarray(more)[:count].reshape(shape)
+    return np.asarray(more)[:count].reshape(shape).copy()  # a part would keep all of them alive
 
 
 @lru_cache(maxsize=1024)
