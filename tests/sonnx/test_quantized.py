@@ -10,8 +10,11 @@ from tests.sonnx.beside import check, model_of
 
 
 def drawn(random, dtype, *shape):
+    """Of int8 half the range: ONNX Runtime adds two products of uint8 and int8 in 16 bits, which
+    are too few for larger ones, on processors with AVX2 only."""
     ends = np.iinfo(dtype)
-    return random.integers(ends.min, ends.max + 1, shape).astype(dtype)
+    low, high = (-64, 64) if dtype == np.int8 else (ends.min, ends.max + 1)
+    return random.integers(low, high, shape).astype(dtype)
 
 
 def scales(random, *shape):

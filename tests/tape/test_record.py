@@ -18,6 +18,9 @@ from singa.errors import ArgumentError
 from singa.graph import Steps
 from singa.tensor import Tensor
 
+# Steps here compute without learning, and Net has an optimizer.
+pytestmark = pytest.mark.filterwarnings("ignore:.*has changed no parameter:UserWarning")
+
 
 class Told(autograd.Operation):
     """x times a number that tells its configuration apart; what it saves is x."""

@@ -86,7 +86,7 @@ class Valued(Flagged):
 
     @classmethod
     def read_all(cls, tensors: Sequence[Self]) -> list[CTensor]:
-        """The ``data`` of several Tensors: faster than one by one.
+        """The ``data`` of several Tensors, of any shapes: faster than one by one.
 
         Example:
             >>> Tensor.read_all([Tensor((2,)), Tensor((1,))])
