@@ -15,7 +15,8 @@ __all__ = [
     "ArgumentError", "BoundsError", "CaptureError", "CheckpointError", "CheckpointWarning",
     "DTypeError", "DataError", "DependencyError", "DeviceError", "DistributedError",
     "FormatWarning", "GradientError", "MeshWarning", "NumericalError", "RecompilationWarning",
-    "ReportError", "ShapeError", "SingaError", "SlowPrecisionWarning", "WorkerError",
+    "ReportError", "ShapeError", "SingaError", "SlowPrecisionWarning", "TrainingWarning",
+    "WorkerError",
 ]  # fmt: skip
 
 
@@ -180,6 +181,10 @@ class RecompilationWarning(UserWarning):
 
 class SlowPrecisionWarning(UserWarning):
     """A short type that saves no time on this processor."""
+
+
+class TrainingWarning(UserWarning):
+    """A first step in training that has changed no parameter: the optimizer was not called."""
 
 
 def warn(message: str, category: type[Warning]) -> None:

@@ -16,8 +16,8 @@ from singa.errors import CaptureError, GradientError, RecompilationWarning, Shap
 from singa.graph import step
 from singa.tensor import Tensor
 
-# Steps here compute without learning, and Net has an optimizer.
-pytestmark = pytest.mark.filterwarnings("ignore:.*has changed no parameter:UserWarning")
+# Steps here compute without learning, and their models have optimizers.
+pytestmark = pytest.mark.filterwarnings("ignore::singa.errors.TrainingWarning")
 
 CPU = device.get_default_device()
 X = np.linspace(-1, 1, 20, dtype=np.float32).reshape(4, 5)

@@ -18,8 +18,8 @@ from singa.errors import ArgumentError
 from singa.graph import Steps
 from singa.tensor import Tensor
 
-# Steps here compute without learning, and Net has an optimizer.
-pytestmark = pytest.mark.filterwarnings("ignore:.*has changed no parameter:UserWarning")
+# Steps here compute without learning, and their models have optimizers.
+pytestmark = pytest.mark.filterwarnings("ignore::singa.errors.TrainingWarning")
 
 
 class Told(autograd.Operation):

@@ -9,7 +9,7 @@ import pytest
 
 from singa import autograd, device, layer, model, opt, tensor
 from singa.core import hints
-from singa.errors import ArgumentError, CaptureError, ShapeError
+from singa.errors import ArgumentError, CaptureError, ShapeError, TrainingWarning
 from singa.models import MLP
 from singa.tensor import Tensor
 
@@ -145,7 +145,7 @@ def test_a_step_that_forgets_the_optimizer_says_so_once(use_graph):
         net.set_optimizer(optimizer)
         net.compile([x], use_graph=use_graph)
         if forgets:
-            with pytest.warns(UserWarning, match="the loss to the model's optimizer"):
+            with pytest.warns(TrainingWarning, match="the loss to the model's optimizer"):
                 net(x, t)
         net(x, t)  # no warning
 

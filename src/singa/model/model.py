@@ -13,7 +13,7 @@ from singa.core.journal import Journal
 from singa.core.tensor import Tensor
 from singa.core.watching import local
 from singa.device import DType, float32, timed_devices
-from singa.errors import CaptureError, DTypeError, warn
+from singa.errors import CaptureError, DTypeError, TrainingWarning, warn
 from singa.graph import Capture
 from singa.layer import Layer
 from singa.layer.base import named_states
@@ -292,8 +292,9 @@ class Model(Reported):
         if states and not any(t.is_parameter or t in states for t in changed):
             warn(
                 f"{type(self).__name__}.train_one_batch has changed no parameter and has not given "
-                "the loss to the model's optimizer: self.optimizer(loss)",
-                UserWarning,
+                "the loss to the model's optimizer: self.optimizer(loss). A step that is not to "
+                "learn runs after model.eval(), as forward",
+                TrainingWarning,
             )
 
     def _explain(self, error: TypeError, args: tuple[Any, ...], options: dict[str, Any]) -> None:
