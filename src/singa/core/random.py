@@ -67,7 +67,8 @@ def drawn(
         return distribution(key, *parameters, shape=shape, dtype=dtype)
     numbers[0] += size
     more = distribution(key, *parameters, shape=(size,), dtype=dtype)
-    return np.asarray(more)[:count].reshape(shape).copy()  # a part would keep all of them alive
+    # A copy: jax may use NumPy's memory, and a part would keep that of all numbers.
+    return np.asarray(more)[:count].reshape(shape).copy()
 
 
 @lru_cache(maxsize=1024)

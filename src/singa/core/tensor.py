@@ -313,8 +313,7 @@ def draw(tensor: Tensor, distribution: Any, *parameters: float) -> Tensor:
     fill = partial(_random.drawn, distribution) if tensor.device.mesh is None else distribution
     array = fill(key, *numbers, shape=tensor.shape, dtype=dtype)
     if isinstance(array, np.ndarray):
-        # A copy, because jax may use NumPy's memory, which here is that of more numbers.
-        array = put(array.copy(), tensor.device.home)
+        array = put(array, tensor.device.home)
     tensor.data = array
     return tensor
 
