@@ -104,7 +104,7 @@ def test_fit_is_that_of_one_device(found, folder):
 
 
 def test_a_single_process_goes_on_from_the_parts_of_two(found, folder):
-    pytest.importorskip("orbax")
+    pytest.importorskip("orbax", reason="orbax-checkpoint is not installed")
     again = world.fitted(get_default_device(), resume=folder / "fit parts")
     np.testing.assert_equal(again[:3], found[0]["fits"]["mesh"])
 

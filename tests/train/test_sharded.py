@@ -9,7 +9,7 @@ from singa.errors import CheckpointError
 from singa.formats import sharded
 from singa.tensor import Tensor
 
-pytest.importorskip("orbax.checkpoint")
+pytest.importorskip("orbax.checkpoint", reason="orbax-checkpoint is not installed")
 
 DIGITS = data.ArrayDataset(
     np.random.default_rng(0).normal(size=(12, 5)).astype(np.float32),
