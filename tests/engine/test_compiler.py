@@ -8,7 +8,10 @@ import pytest
 
 from singa.engine import compiler
 
-OURS = "--xla_backend_extra_options=xla_cpu_disable_tiled_emitter"
+OURS = (
+    "--xla_backend_extra_options="
+    "xla_cpu_disable_tiled_emitter,xla_cpu_use_multi_output_fusion"
+)
 
 
 @pytest.mark.parametrize(
