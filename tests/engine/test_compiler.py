@@ -8,10 +8,7 @@ import pytest
 
 from singa.engine import compiler
 
-OURS = (
-    "--xla_backend_extra_options="
-    "xla_cpu_disable_tiled_emitter,xla_cpu_use_multi_output_fusion"
-)
+OURS = "--xla_backend_extra_options=xla_cpu_disable_tiled_emitter"
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,10 @@
 
 XLA's tiled emitter copies the data of loops over equal arrays, such as ``a + b``, to the stack and
 back, 64 bytes at a time, in memory that is freed only at the loop's end: the loops run at a half or
-a third of their speed. It is turned off.
+a third of their speed. It is turned off. Versions of XLA that do not have it ignore the option.
 
-Fusions with several outputs are turned on: what reads the same arrays, such as the new momentum and
-the new parameter, is one loop. So there are fewer loops, and most of the time to compile a step
-goes into its loops.
-
-Versions of XLA that do not have an option ignore it. The user's flags are kept, and if
-``xla_backend_extra_options`` is among them, nothing is added. The flag has no effect if something
-was computed before ``import singa``: XLA reads its flags once.
+The user's flags are kept, and if ``xla_backend_extra_options`` is among them, nothing is added. The
+flag has no effect if something was computed before ``import singa``: XLA reads its flags once.
 """
 
 from __future__ import annotations
@@ -18,14 +13,13 @@ from __future__ import annotations
 import os
 
 _OPTION = "xla_backend_extra_options"
-_OURS = "xla_cpu_disable_tiled_emitter,xla_cpu_use_multi_output_fusion"
 
 
 def with_our_flags(flags: str) -> str:
     """``XLA_FLAGS`` with ours after the user's."""
     if _OPTION in flags:
         return flags
-    return f"{flags} --{_OPTION}={_OURS}".strip()
+    return f"{flags} --{_OPTION}=xla_cpu_disable_tiled_emitter".strip()
 
 
 os.environ["XLA_FLAGS"] = with_our_flags(os.environ.get("XLA_FLAGS", ""))
