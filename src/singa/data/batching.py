@@ -123,9 +123,10 @@ def _streams(seed: int, epoch: int) -> Callable[[int], np.random.Generator]:
     key = np.random.SeedSequence((seed, epoch)).generate_state(2, np.uint64)
     bits = np.random.Philox(key=key)
     generator, state = np.random.Generator(bits), bits.state
+    counter = state["state"]["counter"]
 
     def stream_of(row: int) -> np.random.Generator:
-        state["state"]["counter"] = np.array((0, 0, 0, row), np.uint64)
+        counter[3] = row
         bits.state = state
         return generator
 
