@@ -92,10 +92,13 @@ class Rows {
   Scratch own_;
 };
 
-// The own loops, if this product is worth packing its factors for them; null, if oneDNN is as fast.
-const ProductLoops* LoopsFor(int64_t m, int64_t n) {
-  constexpr int64_t kWorthPacking = 64;
-  return std::min(m, n) >= kWorthPacking ? BestProductLoops() : nullptr;
+// The own loops, if a product that is cut into so many slices is worth packing its factors for them;
+// null, if oneDNN is as fast. oneDNN is faster until the sums are long, and packing costs more than it
+// saves for small slices.
+const ProductLoops* LoopsFor(int64_t m, int64_t n, int64_t k, int64_t slices) {
+  constexpr int64_t kSide = 64, kLong = 768, kSlice = 8192;
+  const bool pays = std::min(m, n) >= kSide && k >= kLong && m * n >= kSlice * slices;
+  return pays ? BestProductLoops() : nullptr;
 }
 
 // oneDNN's product is added to the bias, which is written first: oneDNN reads y while it writes it anyway.
@@ -204,10 +207,11 @@ void Multiply(ffi::ThreadPool& pool, const Some& all_a, const Some& all_b, bool 
   // More slices than threads: a thread that has to be woken up comes late.
   const int64_t slices = Slices(pool, work, work / kMultipliedInOneElementsTime);
   const int64_t wanted = slices > 1 ? 2 * slices : 1;
-  const ProductLoops* const loops = LoopsFor(m, n);
+  const int64_t cuts = std::max<int64_t>(1, wanted / result.batch);
+  const ProductLoops* const loops = LoopsFor(m, n, k, cuts);
   const bool copies = sizeof(Number) == sizeof(float) && loops == nullptr;
-  const Cut cut(m, n, k, std::max<int64_t>(1, wanted / result.batch),
-                copies && transpose_a && Collides(m), copies && !transpose_b && Collides(n));
+  const Cut cut(m, n, k, cuts, copies && transpose_a && Collides(m),
+                copies && !transpose_b && Collides(n));
   const int64_t tasks = result.batch * cut.count;
   const int64_t together = std::max<int64_t>(1, tasks / wanted);
   const auto run = [&](int64_t task) {
