@@ -4,6 +4,7 @@
 
 #include "attention_loops.h"
 #include "loops.h"
+#include "product_loops.h"
 #include "recurrence_loops.h"
 #include "winograd_loops.h"
 #include "xla/ffi/api/c_api.h"
@@ -19,6 +20,7 @@ extern const Loops kAvx2, kAvx512;
 extern const RecurrenceLoops kAvx2Recurrence, kAvx512Recurrence;
 extern const AttentionLoops kAvx2Attention, kAvx512Attention, kBfloat16Attention;
 extern const WinogradLoops kAvx2Winograd, kAvx512Winograd;
+extern const ProductLoops kAvx2Product;
 #endif
 #ifdef SINGA_AMX
 extern const AttentionLoops kAmxAttention;
@@ -51,6 +53,7 @@ struct Tables {
   const RecurrenceLoops& recurrence;
   const AttentionLoops& attention;
   const WinogradLoops& winograd;
+  const ProductLoops* product;
 };
 
 const Tables& Best() {
@@ -62,10 +65,10 @@ const Tables& Best() {
     if (avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
         __builtin_cpu_supports("avx512vl"))
-      return Tables{kAvx512, kAvx512Recurrence, BestWithAvx512(), kAvx512Winograd};
-    if (avx2) return Tables{kAvx2, kAvx2Recurrence, kAvx2Attention, kAvx2Winograd};
+      return Tables{kAvx512, kAvx512Recurrence, BestWithAvx512(), kAvx512Winograd, nullptr};
+    if (avx2) return Tables{kAvx2, kAvx2Recurrence, kAvx2Attention, kAvx2Winograd, &kAvx2Product};
 #endif
-    return Tables{kBaseline, kBaselineRecurrence, kBaselineAttention, kBaselineWinograd};
+    return Tables{kBaseline, kBaselineRecurrence, kBaselineAttention, kBaselineWinograd, nullptr};
   }();
   return best;
 }
@@ -76,6 +79,7 @@ const Loops& BestLoops() { return Best().loops; }
 const RecurrenceLoops& BestRecurrenceLoops() { return Best().recurrence; }
 const AttentionLoops& BestAttentionLoops() { return Best().attention; }
 const WinogradLoops& BestWinogradLoops() { return Best().winograd; }
+const ProductLoops* BestProductLoops() { return Best().product; }
 
 }  // namespace singa
 

@@ -1,10 +1,10 @@
-// Products of matrices, and of batches of them, by oneDNN, as an XLA custom call.
+// Products of matrices, and of batches of them, by oneDNN or by own loops, as an XLA custom call.
 //
 // y = a b for each matrix of a batch: a is (..., M, K), b (..., K, N), y (..., M, N). All are float32;
 // or a and b are bfloat16, y either, and the sums float32. a or b may be given transposed. Products
 // of float32 may have a bias, (N,) or (..., N), which is added to each row. Whole matrices, or slices
-// of the result's rows or columns, are shared out among XLA's threads, each of which runs oneDNN on
-// its part, sequentially.
+// of the result's rows or columns, are shared out among XLA's threads, each of which computes its part
+// alone.
 
 #include <dnnl.h>
 
@@ -14,9 +14,11 @@
 #include <stdexcept>
 #include <utility>
 
+#include "factors.h"
 #include "images.h"
 #include "onednn.h"
 #include "parallel.h"
+#include "product_loops.h"
 #include "scratch.h"
 #include "short_product.h"
 
@@ -90,9 +92,23 @@ class Rows {
   Scratch own_;
 };
 
-// The product is added to the bias, which is written first: oneDNN reads y while it writes it anyway.
-void Multiply(const Factors& f, const float* a, const float* b, const float* bias, void* to) {
+// The own loops, if a product that is cut into so many slices is worth packing its factors for them;
+// null, if oneDNN is as fast. oneDNN is faster until the sums are long, and packing costs more than it
+// saves for small slices.
+const ProductLoops* LoopsFor(int64_t m, int64_t n, int64_t k, int64_t slices) {
+  constexpr int64_t kSide = 64, kLong = 768, kSlice = 8192;
+  const bool pays = std::min(m, n) >= kSide && k >= kLong && m * n >= kSlice * slices;
+  return pays ? BestProductLoops() : nullptr;
+}
+
+// oneDNN's product is added to the bias, which is written first: oneDNN reads y while it writes it anyway.
+void Multiply(const ProductLoops* loops, const Factors& f, const float* a, const float* b,
+              const float* bias, void* to) {
   auto* y = static_cast<float*>(to);
+  if (loops != nullptr) {
+    const Scratch memory(static_cast<size_t>(loops->memory(f)) * sizeof *y);
+    return loops->multiply(f, a, b, bias, y, static_cast<float*>(memory.get()));
+  }
   for (int64_t row = 0; bias != nullptr && row < f.m; ++row)
     std::memcpy(y + row * f.step_y, bias, static_cast<size_t>(f.n) * sizeof *bias);
   const Rows left(a, f.k, f.m, f.step_a, f.transpose_a && Collides(f.step_a));
@@ -140,7 +156,8 @@ class ShortProduct {
   dnnl::matmul primitive_;
 };
 
-void Multiply(const Factors& f, const Bfloat16* a, const Bfloat16* b, const float*, void* y) {
+void Multiply(const ProductLoops*, const Factors& f, const Bfloat16* a, const Bfloat16* b,
+              const float*, void* y) {
   MultiplyShort(f, a, b, y);
 }
 
@@ -190,9 +207,11 @@ void Multiply(ffi::ThreadPool& pool, const Some& all_a, const Some& all_b, bool 
   // More slices than threads: a thread that has to be woken up comes late.
   const int64_t slices = Slices(pool, work, work / kMultipliedInOneElementsTime);
   const int64_t wanted = slices > 1 ? 2 * slices : 1;
-  constexpr bool kCopies = sizeof(Number) == sizeof(float);
-  const Cut cut(m, n, k, std::max<int64_t>(1, wanted / result.batch),
-                kCopies && transpose_a && Collides(m), kCopies && !transpose_b && Collides(n));
+  const int64_t cuts = std::max<int64_t>(1, wanted / result.batch);
+  const ProductLoops* const loops = LoopsFor(m, n, k, cuts);
+  const bool copies = sizeof(Number) == sizeof(float) && loops == nullptr;
+  const Cut cut(m, n, k, cuts, copies && transpose_a && Collides(m),
+                copies && !transpose_b && Collides(n));
   const int64_t tasks = result.batch * cut.count;
   const int64_t together = std::max<int64_t>(1, tasks / wanted);
   const auto run = [&](int64_t task) {
@@ -207,7 +226,7 @@ void Multiply(ffi::ThreadPool& pool, const Some& all_a, const Some& all_b, bool 
                           transpose_b ? k : n,
                           n,
                           is_wide};
-    Multiply(factors, a + batch * m * k + (transpose_a ? row : row * k),
+    Multiply(loops, factors, a + batch * m * k + (transpose_a ? row : row * k),
              b + batch * k * n + (transpose_b ? column * k : column),
              bias.At(batch, column),
              Place(all_y, batch * m * n + row * n + column));

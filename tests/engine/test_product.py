@@ -75,7 +75,7 @@ def test_what_is_shared_out_among_threads_is_the_same(shape):
 
 @built
 @pytest.mark.parametrize(
-    ("m", "k", "n"), [(128, 1000, 512), (100, 3000, 1024), (512, 700, 130), (1100, 1100, 1024)]
+    ("m", "k", "n"), [(128, 1000, 512), (100, 3000, 1024), (512, 700, 20), (1100, 1100, 1024)]
 )
 def test_rows_that_are_half_a_page_apart_are_multiplied_as_any_others(m, k, n):
     for turns in ((False, False), (True, False), (True, True)):
@@ -83,6 +83,67 @@ def test_rows_that_are_half_a_page_apart_are_multiplied_as_any_others(m, k, n):
         y = kernels.product(a, b, *turns)
         close(y, in_numpy(a, b, *turns))
         np.testing.assert_array_equal(kernels.product(a, b, *turns), y)
+
+
+def bounded(y, a, b, bias=0.0):
+    """Each error is within the bound for sums in any order (Higham, 2002, 3.5)."""
+    a, b, bias = (np.float64(x) for x in (a, b, bias))
+    unit, terms = 2.0**-24, a.shape[-1] + 1
+    most = terms * unit / (1 - terms * unit) * (np.abs(a) @ np.abs(b) + np.abs(bias))
+    assert (np.abs(y - (a @ b + bias)) <= most).all()
+
+
+# Around the widths of tiles and panels, and the sizes of the blocks that are copied.
+@built
+@settings(max_examples=25)
+@given(
+    st.sampled_from([64, 65, 193, 301, 400]),
+    st.sampled_from([1, 7, 255, 768, 769, 1030]),
+    st.sampled_from([64, 72, 201, 311, 500]),
+    st.booleans(),
+    st.booleans(),
+    st.booleans(),
+)
+def test_errors_are_those_of_float32(m, k, n, transpose_a, transpose_b, has_bias):
+    rng = np.random.default_rng(m + k + n)
+    a, b, bias = (rng.normal(size=size).astype(np.float32) for size in ((m, k), (k, n), (n,)))
+    with_bias = {"bias": jnp.asarray(bias)} if has_bias else {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kernels, "_LARGE", 0)
+        y = kernels.product(
+            jnp.asarray(a.T if transpose_a else a),
+            jnp.asarray(b.T if transpose_b else b),
+            transpose_a,
+            transpose_b,
+            **with_bias,
+        )
+    bounded(np.float64(y), a, b, bias if has_bias else 0.0)
+
+
+@built
+@pytest.mark.parametrize("turns", [(False, False), (True, True)])
+def test_products_of_many_blocks(turns):
+    a, b = matrices((), 130, 800, 2100, *turns)
+    y = np.float64(kernels.product(a, b, *turns))
+    bounded(
+        y, *(np.swapaxes(x, 0, 1) if turned else x for x, turned in zip((a, b), turns, strict=True))
+    )
+
+
+@built
+@pytest.mark.parametrize("turns", [(False, False), (True, False), (False, True)])
+def test_nan_and_infinity_reach_their_row_and_their_column_only(turns):
+    a, b = (np.array(x) for x in matrices((), 305, 770, 203, *turns))
+    usual = np.array(kernels.product(*map(jnp.asarray, (a, b)), *turns))
+    rows, columns = a.T if turns[0] else a, b.T if turns[1] else b
+    rows[304, 769], rows[3, 0], columns[769, 202] = np.nan, np.inf, -np.inf
+    y = np.array(kernels.product(*map(jnp.asarray, (a, b)), *turns))
+    assert np.isnan(y[304]).all()
+    assert not np.isfinite(y[3]).any()
+    assert not np.isfinite(y[:, 202]).any()
+    others = np.ones(y.shape, bool)
+    others[[3, 304]], others[:, 202] = False, False
+    np.testing.assert_array_equal(y[others], usual[others])
 
 
 @built
