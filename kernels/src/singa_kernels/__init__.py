@@ -16,7 +16,7 @@ import jax
 
 __version__ = version("singa-xla-kernels")
 
-INTERFACE = 9
+INTERFACE = 10
 """The number of the interface: of the handlers, their arguments and their attributes."""
 
 HANDLERS = (
@@ -34,6 +34,12 @@ HANDLERS = (
     "singa_product",
     "singa_recurrence",
     "singa_recurrence_gradient",
+    "singa_running",
+    "singa_running_extreme",
+    "singa_linear_recurrence",
+    "singa_sort",
+    "singa_search",
+    "singa_scatter",
 )
 
 _ONEDNN, _LIBRARY = "onednn-cpu-gomp", "libdnnl.so.3"

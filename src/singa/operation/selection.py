@@ -17,7 +17,8 @@ from singa.core.tensor import ArrayLike, Tensor, TensorLike, as_tensor
 from singa.device import CTensor
 from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks
-from singa.operation.indexing import added, as_indices, of_written
+from singa.operation.indexing import added, as_indices
+from singa.operation.places import written_along
 from singa.operation.shaping import expand, reshape
 from singa.tape import Operation
 
@@ -130,6 +131,15 @@ def places_along(
     return (*places[:axis], found, *places[axis + 1 :])
 
 
+def bounded_along(
+    operation: Along, shape: tuple[int, ...], indices: CTensor
+) -> tuple[CTensor, int]:
+    """Indices along the axis from 0, those out of bounds clamped; and the axis from 0."""
+    axis = checks.axis(operation, operation.axis, len(shape))
+    places, size = checks.indices(operation, "the indices", indices, shape[axis]), shape[axis]
+    return jnp.clip(jnp.where(places < 0, places + size, places), 0, max(size - 1, 0)), axis
+
+
 class GatherElements(_Gathering):
     """y[i][j] = x[indices[i][j]][j] for axis 0, and so on (ONNX GatherElements)."""
 
@@ -152,11 +162,17 @@ class ScatterElements(Along):
             )
         checks.fits_into(self, "the updates", updates.dtype, x.dtype)
         self.found = places_along(self, x.shape, indices)
-        return x.at[self.found].set(updates.astype(x.dtype), mode="clip")
+        self.places, axis = bounded_along(self, x.shape, indices)
+        return written_along(x, self.places, updates.astype(x.dtype), axis, "set")
 
     def backward(self, dy: CTensor) -> tuple[CTensor, None, CTensor]:
-        dupdates = of_written(dy, self.found, "clip")
-        return dy.at[self.found].set(0, mode="clip"), None, dupdates
+        axis, places = self.axis % dy.ndim, self.places
+        # Who has written an element: only this update gets its gradient.
+        number = jnp.arange(places.size, dtype=np.int32).reshape(places.shape)
+        writer = written_along(jnp.full(dy.shape, -1, np.int32), places, number, axis, "set")
+        is_there = writer.at[self.found].get(mode="clip") == number
+        dupdates = jnp.where(is_there, dy.at[self.found].get(mode="clip"), 0)
+        return jnp.where(writer < 0, dy, 0), None, dupdates
 
 
 class OneHot(Operation):

@@ -1,0 +1,68 @@
+"""What operations write at given places along an axis, or by segments."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from singa.device import CTensor
+from singa.engine import native
+from singa.engine.native import scattering as kernels
+from singa.engine.native.scattering import How
+
+__all__: list[str] = []
+
+
+def written_along(
+    x: CTensor, places: CTensor, updates: CTensor, axis: int, how: How, is_unique: bool = False
+) -> CTensor:
+    """``x`` with ``updates`` written to it, or combined with it, at ``places`` along ``axis``.
+
+    Args:
+        x: any shape.
+        places: integers from 0; what is for others is ignored. No axis but ``axis`` is longer than
+            in ``x``.
+        updates: of the shape of ``places``, and x's type.
+        axis: from 0.
+        how: ``"set"``, ``"add"``, ``"max"`` or ``"min"``.
+        is_unique: whether no place is there twice.
+    """
+
+    def formula(x: CTensor, places: CTensor, updates: CTensor) -> CTensor:
+        grid = [jax.lax.broadcasted_iota(np.int32, places.shape, i) for i in range(x.ndim)]
+        grid[axis] = jnp.where(places < 0, x.shape[axis], places)
+        at = x.at[tuple(grid)]
+        y: CTensor = getattr(at, how)(updates, mode="drop", unique_indices=is_unique)
+        return y
+
+    whole = all(
+        one == other
+        for i, (one, other) in enumerate(zip(x.shape, places.shape, strict=True))
+        if i != axis
+    )
+    if whole and kernels.supported(how, x, updates) and places.size:
+        kernel = partial(kernels.scatter_along, axis=axis, how=how)
+        y: CTensor = native.run(kernel, formula, x, places, updates)
+        return y
+    return formula(x, places, updates)
+
+
+def written_rows(x: CTensor, rows: CTensor, updates: CTensor, how: How) -> CTensor:
+    """``x`` (size, ...) with ``updates`` (N, ...) combined at ``rows`` (N,), from 0, as above."""
+
+    def formula(x: CTensor, rows: CTensor, updates: CTensor) -> CTensor:
+        at = x.at[jnp.where(rows < 0, len(x), rows)]
+        y: CTensor = getattr(at, how)(updates, mode="drop")
+        return y
+
+    def kernel(x: CTensor, rows: CTensor, updates: CTensor) -> CTensor:
+        flat = [each.reshape(len(each), -1) for each in (x, updates)]
+        return kernels.scatter(flat[0], rows, flat[1], how).reshape(x.shape)
+
+    if kernels.supported(how, x, updates):
+        y: CTensor = native.run(kernel, formula, x, rows, updates)
+        return y
+    return formula(x, rows, updates)
