@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "parallel.h"
+#include "scratch.h"
 #include "types.h"
 
 namespace singa {
@@ -99,7 +100,41 @@ ffi::Error Scatter(ffi::ThreadPool pool, Some x, Some places, Some updates, int6
   });
 }
 
+// Whether each row is the last one for its place: the one that a scatter leaves there. Of those that
+// are for no place it is not.
+ffi::Error LastWritten(ffi::ThreadPool pool, Some places, int64_t size, ffi::Result<Some> last) {
+  return Guarded("last written", [&] {
+    Require(places.element_type() == ffi::S32 && last->element_type() == ffi::PRED &&
+                last->dimensions() == places.dimensions() && size >= 0,
+            "the shapes or types do not fit together");
+    const int64_t parts = Leading(places.dimensions(), 1), count = FromEnd(places, 1);
+    const int64_t slices = Slices(pool, parts, parts * count);
+    Parallel(pool, slices, [&](int64_t s) {
+      Scratch scratch(size);
+      auto* taken = static_cast<uint8_t*>(scratch.get());
+      for (int64_t part = parts * s / slices; part < parts * (s + 1) / slices; ++part) {
+        std::fill_n(taken, size, uint8_t{0});
+        const int32_t* numbers = As<int32_t>(places) + part * count;
+        uint8_t* to = As<uint8_t>(*last) + part * count;
+        for (int64_t i = count - 1; i >= 0; --i) {
+          const int64_t place = numbers[i];
+          const bool is_there = place >= 0 && place < size;
+          to[i] = is_there && !taken[place];
+          if (is_there) taken[place] = 1;
+        }
+      }
+    });
+  });
+}
+
 }  // namespace
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(singa_last_written, LastWritten,
+                              ffi::Ffi::Bind()
+                                  .Ctx<ffi::ThreadPool>()
+                                  .Arg<Some>()
+                                  .Attr<int64_t>("size")
+                                  .Ret<Some>());
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(singa_scatter, Scatter,
                               ffi::Ffi::Bind()

@@ -40,6 +40,7 @@ HANDLERS = (
     "singa_sort",
     "singa_search",
     "singa_scatter",
+    "singa_last_written",
 )
 
 _ONEDNN, _LIBRARY = "onednn-cpu-gomp", "libdnnl.so.3"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from functools import partial
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -17,7 +16,7 @@ from singa.engine.native import pooling as kernels
 from singa.errors import ShapeError
 from singa.operation import checks
 from singa.operation.checks import Sizes
-from singa.operation.places import written_along
+from singa.operation.places import last_written_along, written_along
 from singa.operation.pooling import Pooling, arguments
 from singa.operation.windows import LETTERS, Padding
 from singa.tape import Operation, wide
@@ -144,17 +143,18 @@ class MaxUnpooling(Operation):
         is_inside = (indices >= 0) & (indices < area)
         self.from_shape, self.all_inside = x.shape, is_inside.all()
         self.places = jnp.where(is_inside, indices, -1).astype(np.int32)
-        zeros = jnp.zeros((*planes, area), x.dtype)
-        y = written_along(zeros, self.places, x.reshape(indices.shape), 2, "set")
-        return jnp.where(self.all_inside, y, jnp.nan).reshape(*planes, *self.size)
+        fill = jnp.where(self.all_inside, 0, jnp.nan).astype(x.dtype)
+        y = written_along(
+            jnp.broadcast_to(fill, (*planes, area)), self.places, x.reshape(indices.shape) + fill,
+            2, "set",
+        )  # fmt: skip
+        return y.reshape(*planes, *self.size)
 
     def backward(self, dy: CTensor) -> tuple[CTensor, None]:
-        places, dy = self.places, dy.reshape(*dy.shape[:2], -1)
-        number = jax.lax.broadcasted_iota(np.int32, places.shape, 2)
-        writer = written_along(jnp.zeros(dy.shape, np.int32), places, number, 2, "set")
-        is_there = jnp.take_along_axis(writer, places, 2, mode="clip") == number
-        dx = jnp.where(is_there, jnp.take_along_axis(dy, places, 2, mode="clip"), 0)
-        return jnp.where(self.all_inside, dx, 0).reshape(self.from_shape), None
+        dy, places = dy.reshape(*dy.shape[:2], -1), jnp.maximum(self.places, 0)
+        is_there = last_written_along(self.places, 2, dy.shape[2]) & self.all_inside
+        dx = jnp.take_along_axis(dy, places, 2, mode="promise_in_bounds")
+        return jnp.where(is_there, dx, 0).reshape(self.from_shape), None
 
 
 def max_pool_1d(

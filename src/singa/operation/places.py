@@ -50,6 +50,27 @@ def written_along(
     return formula(x, places, updates)
 
 
+def last_written_along(places: CTensor, axis: int, size: int) -> CTensor:
+    """Whether each update is the one that :func:`written_along` leaves at its place by ``"set"``.
+
+    Those that are out of bounds are not. Axes other than ``axis`` have to be as long as x's.
+    """
+
+    def formula(places: CTensor) -> CTensor:
+        shape = (*places.shape[:axis], size, *places.shape[axis + 1 :])
+        number = jax.lax.broadcasted_iota(np.int32, places.shape, axis)
+        writer = written_along(jnp.full(shape, -1, np.int32), places, number, axis, "set")
+        bounded = jnp.clip(places, 0, size - 1)
+        is_there = jnp.take_along_axis(writer, bounded, axis, mode="promise_in_bounds") == number
+        return is_there & (places == bounded)
+
+    if native.takes((places.dtype,), places):
+        kernel = partial(kernels.last_written_along, axis=axis, size=size)
+        is_last: CTensor = native.run(kernel, formula, places)
+        return is_last
+    return formula(places)
+
+
 def written_rows(x: CTensor, rows: CTensor, updates: CTensor, how: How) -> CTensor:
     """``x`` (size, ...) with ``updates`` (N, ...) combined at ``rows`` (N,), from 0, as above."""
 

@@ -98,13 +98,13 @@ class _SegmentExtreme(_Segments):
         empty = jnp.full((self.count, *x.shape[1:]), neutral(self.reduce, x.dtype), x.dtype)
         y = written_rows(empty, self.ids, x, "max" if self.reduce == "amax" else "min")
         size = self.added(jnp.ones(self.ids.shape, np.int32))
-        self.y = jnp.where(size.reshape(-1, *[1] * (y.ndim - 1)) == 0, 0, y)
-        self.hits = x == self.of_segment(self.y)
+        self.x, self.y = x, jnp.where(size.reshape(-1, *[1] * (y.ndim - 1)) == 0, 0, y)
         return self.y
 
     def backward(self, dy: CTensor) -> tuple[CTensor, None]:
-        share = dy / jnp.maximum(self.added(self.hits.astype(np.int32)), 1).astype(dy.dtype)
-        return jnp.where(self.hits, self.of_segment(share), 0), None
+        hits = self.x == self.of_segment(self.y)
+        share = dy / jnp.maximum(self.added(hits.astype(np.int32)), 1).astype(dy.dtype)
+        return jnp.where(hits, self.of_segment(share), 0), None
 
 
 class SegmentMax(_SegmentExtreme):

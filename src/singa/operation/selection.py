@@ -17,8 +17,8 @@ from singa.core.tensor import ArrayLike, Tensor, TensorLike, as_tensor
 from singa.device import CTensor
 from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks
-from singa.operation.indexing import added, as_indices
-from singa.operation.places import written_along
+from singa.operation.indexing import added, as_indices, unsliced
+from singa.operation.places import last_written_along, written_along
 from singa.operation.shaping import expand, reshape
 from singa.tape import Operation
 
@@ -62,7 +62,7 @@ class Slice(Operation):
         return x[self.index()]
 
     def backward(self, dy: CTensor) -> CTensor:
-        return jnp.zeros(self.from_shape, dy.dtype).at[self.index()].set(dy)
+        return unsliced(self.from_shape, self.index(), dy)
 
     def index(self) -> tuple[builtins.slice, ...]:
         """The equivalent index in NumPy."""
@@ -167,12 +167,10 @@ class ScatterElements(Along):
 
     def backward(self, dy: CTensor) -> tuple[CTensor, None, CTensor]:
         axis, places = self.axis % dy.ndim, self.places
-        # Who has written an element: only this update gets its gradient.
-        number = jnp.arange(places.size, dtype=np.int32).reshape(places.shape)
-        writer = written_along(jnp.full(dy.shape, -1, np.int32), places, number, axis, "set")
-        is_there = writer.at[self.found].get(mode="clip") == number
-        dupdates = jnp.where(is_there, dy.at[self.found].get(mode="clip"), 0)
-        return jnp.where(writer < 0, dy, 0), None, dupdates
+        zeros = jnp.zeros(places.shape, dy.dtype)
+        rest = written_along(dy, places, zeros, axis, "set")
+        is_there = last_written_along(places, axis, dy.shape[axis])
+        return rest, None, jnp.where(is_there, dy.at[self.found].get(mode="clip"), 0)
 
 
 class OneHot(Operation):
@@ -202,6 +200,14 @@ class OneHot(Operation):
         return None, jnp.stack([jnp.where(self.hot == on, dy, 0).sum() for on in (False, True)])
 
 
+def _divided(
+    places: np.ndarray[Any, Any], size: int
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """The quotients by an axis' size, and the rests: in half the time of NumPy's ``divmod``."""
+    quotient = places // max(size, 1)
+    return quotient, places - quotient * size
+
+
 class NonZero(Operation):
     """The indices of all elements that are not 0: (axes, number of them), int32 (ONNX NonZero).
 
@@ -211,7 +217,13 @@ class NonZero(Operation):
     traceable = False
 
     def forward(self, x: CTensor) -> CTensor:
-        return jnp.asarray(np.argwhere(np.asarray(x)).T, jnp.int32, device=x.device)
+        values = np.asarray(x)
+        # NumPy is fast for one axis of bools; the others follow from the place in the whole.
+        rest = np.flatnonzero(values != 0)
+        indices = np.empty((values.ndim, rest.size), np.int32)
+        for axis in reversed(range(values.ndim)):
+            rest, indices[axis] = _divided(rest, values.shape[axis])
+        return jnp.asarray(indices, device=x.device)
 
 
 def slice(

@@ -1,4 +1,4 @@
-"""The call that writes rows to given places.
+"""The calls that write rows to given places.
 
 An array is (..., size, width): parts, each with rows of a width. Places are (..., count), int32:
 rows of the same part. What is for none of them is ignored.
@@ -46,6 +46,18 @@ def scatter_along(x: Array, places: Array, updates: Array, axis: int, how: How) 
     parts, at = _along(x.shape, places, axis)
     x3, updates3 = (each.reshape(parts, -1, 1) for each in (x, updates))
     return scatter(x3, at, updates3, how).reshape(x.shape)
+
+
+def last_written_along(places: Array, axis: int, size: int) -> Array:
+    """Whether each of ``places`` along an axis of this size is the last one that is the same."""
+    shape = (*places.shape[:axis], size, *places.shape[axis + 1 :])
+    _, at = _along(shape, places, axis)
+    last: Array = jax.ffi.ffi_call(
+        "singa_last_written",
+        jax.ShapeDtypeStruct(at.shape, jnp.bool_),
+        vmap_method="broadcast_all",
+    )(at.astype(jnp.int32), size=math.prod(shape[axis:]))
+    return last.reshape(places.shape)
 
 
 def _along(shape: tuple[int, ...], places: Array, axis: int) -> tuple[int, Array]:
