@@ -1,4 +1,4 @@
-"""oneDNN's convolutions and products, pooling, statistics, recurrences and attention for XLA.
+"""oneDNN's convolutions and products, and other kernels for XLA: kernels/README.md lists them.
 
 This package only loads the library. ``singa.engine.native`` registers what is in it with jax and
 knows its arguments; the two agree if :data:`INTERFACE` is what it expects.

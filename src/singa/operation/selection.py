@@ -220,6 +220,7 @@ class NonZero(Operation):
         values = np.asarray(x)
         # NumPy is fast for one axis of bools; the others follow from the place in the whole.
         rest = np.flatnonzero(values != 0)
+        rest = rest.astype(np.int32 if values.size <= np.iinfo(np.int32).max else np.int64)
         indices = np.empty((values.ndim, rest.size), np.int32)
         for axis in reversed(range(values.ndim)):
             rest, indices[axis] = _divided(rest, values.shape[axis])

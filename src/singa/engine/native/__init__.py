@@ -1,7 +1,7 @@
 """Native CPU kernels, if their distribution ``singa-xla-kernels`` is installed.
 
 They are XLA custom calls: convolution and products of matrices by oneDNN, pooling, the sums of
-batch normalization, recurrences, and attention.
+batch normalization, recurrences, attention, sorts, running sums, and scattering.
 Nothing depends on them. Every operation also has a formula in ``jax.numpy``, and passes it to
 :func:`run` together with the kernel that may replace it on a CPU.
 
