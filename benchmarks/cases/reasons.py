@@ -20,7 +20,8 @@ _REASONS = {
         "MaxPooling2d AveragePooling2d Convolution"
     ),
     "XLA's formula for it is longer than that of the vector library which PyTorch calls.": (
-        "Acos Asin Atanh Cos ErfInv Exp2 Gelu Log10 Log1p Log2 Pow SigmoidFocal Sin Sinh SoftMargin Tan"
+        "Acos Asin Atanh Cos ErfInv Exp2 Gelu Log10 Log1p Log2 Pow SigmoidFocal Sin Sinh "
+        "SoftMargin Tan"
     ),
     "It is computed in float64, in which products of whole quotients are exact.": "Fmod Remainder",
     "Each axis is a product with a matrix, of which most elements are 0.": "Interpolate",

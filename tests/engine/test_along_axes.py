@@ -1,6 +1,5 @@
 """Sorts, searches, running totals and scattering along an axis: kernels, formulas, and NumPy."""
 
-import itertools
 from functools import partial
 
 import jax
