@@ -20,22 +20,21 @@ _REASONS = {
         "MaxPooling2d AveragePooling2d Convolution"
     ),
     "XLA's formula for it is longer than that of the vector library which PyTorch calls.": (
-        "Acos Asin Atanh Cos Exp2 Gelu Log10 Log1p Log2 Pow SigmoidFocal Sin Sinh SoftMargin Tan"
+        "Acos Asin Atanh Cos ErfInv Exp2 Gelu Log10 Log1p Log2 Pow SigmoidFocal Sin Sinh "
+        "SoftMargin Tan"
     ),
     "It is computed in float64, in which products of whole quotients are exact.": "Fmod Remainder",
     "Each axis is a product with a matrix, of which most elements are 0.": "Interpolate",
-    "XLA's sort on CPUs compares pair by pair.": "Sort Quantile",
-    "XLA adds in rounds, each over all elements, where PyTorch goes through them once.": (
-        "CumSum CumProd CumMax CumMin"
-    ),
     "XLA's transforms on CPUs are those of the library DUCC; PyTorch's are MKL's, which take half "
     "the time.": (
         "FourierTransform InverseFourierTransform RealFourierTransform InverseRealFourierTransform"
     ),
-    "XLA gathers and scatters element by element.": (
-        "Frames GridSample Histogram IndexAdd MaskedScatter MaxUnpooling ScatterAdd SearchSorted"
-    ),
-    "All differences are written, and read again for a scale with which squares do not overflow.": (
+    "XLA gathers and scatters element by element.": "Frames Gather GridSample IndexAdd ScatterAdd",
+    "Of several elements for one place only the last gets the gradient, and which it is has to be "
+    "found; PyTorch gives it to all of them.": "MaxUnpooling ScatterElements SetItem",
+    "The ids' rows are counted too, because those without any are 0; and ids that are no segment's "
+    "are ignored.": "SegmentMax SegmentMin",
+    "Its gradient goes through all pairs twice, once for each input, on one thread.": (
         "PairDistances"
     ),
     "There is a formula for each range of numbers, and all are computed for all numbers.": (
@@ -45,8 +44,9 @@ _REASONS = {
     "PyTorch's and SciPy's loops end for each number.": "BetaInc DrawLogGamma GammaInc GammaIncC",
     "LAPACK is SciPy's, and its matrices are put into another order and back; PyTorch calls MKL.": (
         "Cholesky Determinant Inverse LogDeterminant MatrixExponential OrthogonalTriangular "
-        "SingularValues Solve SolveTriangular SymmetricEigen"
+        "PseudoInverse SingularValues Solve SolveTriangular SymmetricEigen"
     ),
+    "Its products are XLA's, by the library Eigen; PyTorch calls MKL.": "MatrixPower",
     "XLA reads the data once for each sum in it, PyTorch's kernel once for all of them.": (
         "LayerNormalization GroupNormalization InstanceNormalization SoftMax LogSoftmax "
         "SoftMaxCrossEntropy "
@@ -61,9 +61,7 @@ _REASONS = {
     "Windows of uneven sizes are gathered element by element, one axis after the other.": (
         "AdaptiveAveragePooling AdaptiveMaxPooling"
     ),
-    "The gradient is added up by a formula of slices, or of scattered elements, not by a kernel.": (
-        "UpSample ScatterElements SetItem"
-    ),
+    "The gradient is added up by a formula of slices, not by a kernel.": "UpSample",
     "One number of each row is read, which takes less time than the call.": "NegativeLogLikelihood",
     "The pieces are joined by a choice for each element, not copied one by one.": "Roll",
     "XLA's second thread sleeps between operations; waking it for a million elements takes as long "

@@ -1,4 +1,4 @@
-"""oneDNN's convolutions and products, pooling, statistics, recurrences and attention for XLA.
+"""oneDNN's convolutions and products, and other kernels for XLA: kernels/README.md lists them.
 
 This package only loads the library. ``singa.engine.native`` registers what is in it with jax and
 knows its arguments; the two agree if :data:`INTERFACE` is what it expects.
@@ -16,7 +16,7 @@ import jax
 
 __version__ = version("singa-xla-kernels")
 
-INTERFACE = 9
+INTERFACE = 10
 """The number of the interface: of the handlers, their arguments and their attributes."""
 
 HANDLERS = (
@@ -34,6 +34,13 @@ HANDLERS = (
     "singa_product",
     "singa_recurrence",
     "singa_recurrence_gradient",
+    "singa_running",
+    "singa_running_extreme",
+    "singa_linear_recurrence",
+    "singa_sort",
+    "singa_search",
+    "singa_scatter",
+    "singa_last_written",
 )
 
 _ONEDNN, _LIBRARY = "onednn-cpu-gomp", "libdnnl.so.3"

@@ -46,8 +46,6 @@ class Roll(Operation):
 
     complex_numbers = "own"
 
-    complex_numbers = "derived"
-
     def __init__(self, shift: int | Sequence[int], axis: int | Sequence[int]) -> None:
         super().__init__()
         self.axes = checks.integers(f"{self.name}: axis", axis, 1)
@@ -58,7 +56,26 @@ class Roll(Operation):
             )
 
     def forward(self, x: CTensor) -> CTensor:
-        return jnp.roll(x, self.shift, checks.axes(self, self.axes, x.ndim))
+        return self.rolled(x, 1)
+
+    def backward(self, dy: CTensor) -> CTensor:
+        return self.rolled(dy, -1)
+
+    def rolled(self, x: CTensor, sign: int) -> CTensor:
+        for axis, shift in zip(checks.axes(self, self.axes, x.ndim), self.shift, strict=True):
+            size = x.shape[axis]
+            count = sign * shift % size if size else 0
+            if not count:
+                continue
+            # A shift, and a copy of the shorter piece: joining both is a choice for each element.
+            back = count > size // 2
+            moved = count - size if back else count
+            ends = [(moved, -moved, 0) if i == axis else (0, 0, 0) for i in range(x.ndim)]
+            piece = (0, size - count) if back else (size - count, size)
+            rest = jax.lax.slice_in_dim(x, *piece, axis=axis)
+            x = jax.lax.pad(x, jnp.zeros((), x.dtype), ends)
+            x = jax.lax.dynamic_update_slice_in_dim(x, rest, count if back else 0, axis)
+        return x
 
 
 class _Blocks(Operation):
@@ -202,8 +219,13 @@ class Diag(Operation):
     def forward(self, x: CTensor) -> CTensor:
         checks.rank(self, "the input", x, 1, "(N,)")
         size = len(x) + abs(self.k)
-        matrix = jnp.zeros((size, size), x.dtype)
-        return matrix.at[_on_diagonal(matrix.shape, self.k)].set(x, unique_indices=True)
+        if not len(x):
+            return jnp.zeros((size, size), x.dtype)
+        # In the flat matrix `size` zeros are between two elements: XLA pads, and scatters nothing.
+        before = self.k if self.k >= 0 else -self.k * size
+        after = size * size - before - (len(x) - 1) * (size + 1) - 1
+        flat = jax.lax.pad(x, jnp.zeros((), x.dtype), [(before, after, size)])
+        return flat.reshape(size, size)
 
     def backward(self, dy: CTensor) -> CTensor:
         return dy[_on_diagonal(dy.shape, self.k)]

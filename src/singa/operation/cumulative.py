@@ -13,14 +13,20 @@ import numpy as np
 
 from singa.core.tensor import Tensor
 from singa.device import CTensor, is_float
+from singa.engine import native
+from singa.engine.native import running as kernels
 from singa.operation import checks
+from singa.operation.places import written_along
 from singa.operation.reduction import sum_type
-from singa.tape import Operation
+from singa.tape import Operation, widened
 
 __all__ = [
     "CumMax", "CumMin", "CumProd", "CumSum", "LogCumSumExp", "cummax", "cummin", "cumprod",
     "cumsum", "logcumsumexp",
 ]  # fmt: skip
+
+
+_Pair: TypeAlias = tuple[CTensor, CTensor]
 
 
 class _Running(Operation):
@@ -54,23 +60,69 @@ class CumSum(_Running):
 
     def summed(self, x: CTensor, reverse: bool) -> CTensor:
         axis = checks.axis(self, self.axis, x.ndim)
-        if self.exclusive and x.shape[axis]:
-            # Shift all sums by one, and put a 0 at the beginning.
-            ends = jnp.zeros_like(jax.lax.slice_in_dim(x, 0, 1, axis=axis))
-            first, last = (1, None) if reverse else (0, -1)
-            rest = jax.lax.slice_in_dim(x, first, last, axis=axis)
-            x = jnp.concatenate((rest, ends) if reverse else (ends, rest), axis)
-        return jax.lax.cumsum(x, axis, reverse)
+        return running(x, axis, "sum", reverse=reverse, exclusive=self.exclusive)
 
 
 class CumProd(_Running):
-    """y = the cumulative products along an axis."""
+    """y = the cumulative products along an axis.
+
+    An element's gradient is the product of those before it, times the sum of the gradients from
+    there on, each times the products in between: no division, so that zeros need no case.
+    """
 
     complex_numbers = "derived"
     arithmetic = "wide"
 
     def forward(self, x: CTensor) -> CTensor:
-        return jax.lax.cumprod(x.astype(sum_type(x)), checks.axis(self, self.axis, x.ndim))
+        self.x = x
+        axis = checks.axis(self, self.axis, x.ndim)
+        return running(x.astype(sum_type(x)), axis, "product")
+
+    def backward(self, dy: CTensor) -> CTensor:
+        axis = self.axis % dy.ndim
+        x = self.x.astype(dy.dtype)
+        total = recurrence(jnp.roll(x, -1, axis), dy, axis, reverse=True)
+        return running(x, axis, "product", exclusive=True) * total
+
+
+def running(
+    x: CTensor, axis: int, what: str, reverse: bool = False, exclusive: bool = False
+) -> CTensor:
+    """The ``"sum"`` or ``"product"`` of all elements up to each one, or before it."""
+    is_product = what == "product"
+
+    def formula(x: CTensor) -> CTensor:
+        if exclusive and x.shape[axis]:
+            # Shift all by one, and put what changes nothing at the beginning.
+            ends = jnp.full_like(jax.lax.slice_in_dim(x, 0, 1, axis=axis), is_product)
+            first, last = (1, None) if reverse else (0, -1)
+            rest = jax.lax.slice_in_dim(x, first, last, axis=axis)
+            x = jnp.concatenate((rest, ends) if reverse else (ends, rest), axis)
+        return (jax.lax.cumprod if is_product else jax.lax.cumsum)(x, axis, reverse)
+
+    if kernels.supported(x):
+        kernel = partial(
+            kernels.total, axis=axis, product=is_product, reverse=reverse, exclusive=exclusive
+        )
+        y: CTensor = native.run(kernel, formula, x)
+        return y
+    return formula(x)
+
+
+def recurrence(factor: CTensor, x: CTensor, axis: int, reverse: bool = False) -> CTensor:
+    """Y = factor * (y before) + x along ``axis``, or from its end; the first y is the first x."""
+
+    def combined(before: _Pair, here: _Pair) -> _Pair:
+        return here[0] * before[0], here[1] + here[0] * before[1]
+
+    def formula(factor: CTensor, x: CTensor) -> CTensor:
+        return jax.lax.associative_scan(combined, (factor, x), reverse=reverse, axis=axis)[1]
+
+    if kernels.supported(factor, x):
+        kernel = partial(kernels.recurrence, axis=axis, reverse=reverse)
+        y: CTensor = native.run(kernel, formula, factor, x)
+        return y
+    return formula(factor, x)
 
 
 class LogCumSumExp(_Running):
@@ -101,11 +153,7 @@ class LogCumSumExp(_Running):
         )
         fall = jnp.concatenate((fall, jnp.zeros_like(y[..., :1])), -1)
 
-        def combined(later: _Pair, sooner: _Pair) -> _Pair:
-            return sooner[0] * later[0], sooner[1] + sooner[0] * later[1]
-
-        pairs = fall, jnp.moveaxis(dy, self.axis, -1)
-        _, total = jax.lax.associative_scan(combined, pairs, reverse=True, axis=x.ndim - 1)
+        total = recurrence(fall, jnp.moveaxis(dy, self.axis, -1), x.ndim - 1, reverse=True)
         return jnp.moveaxis(share * total, -1, self.axis)
 
 
@@ -133,9 +181,6 @@ def _in_blocks(x: CTensor, axis: int) -> CTensor:
     return jnp.moveaxis(whole[:length], 0, axis)
 
 
-_Pair: TypeAlias = tuple[CTensor, CTensor]
-
-
 def _exp_of_difference(a: CTensor, b: CTensor, of_infinities: CTensor) -> CTensor:
     """``e ** (a - b)``, 0 if b is minus infinity; if it is infinity, what is given."""
     power = jnp.exp(jnp.where(jnp.isinf(b), 0, a - jnp.where(jnp.isinf(b), 0, b)))
@@ -149,18 +194,27 @@ class _CumExtreme(_Running):
     def forward(self, x: CTensor) -> tuple[CTensor, CTensor]:
         checks.no_bools(self, "x.as_type(int32) makes numbers of them", x)
         axis = checks.axis(self, self.axis, x.ndim)
+        formula = partial(self.in_rounds, axis=axis)
+        wide = widened(x) if x.dtype.itemsize < 4 else x
+        if kernels.supported(wide):
+            largest = type(self).extreme is jax.lax.cummax
+            kernel = partial(kernels.extreme, axis=axis, largest=largest)
+            y, self.places = native.run(kernel, formula, wide)
+            return y.astype(x.dtype), self.places
+        y, self.places = formula(x)
+        return y, self.places
+
+    def in_rounds(self, x: CTensor, axis: int) -> tuple[CTensor, CTensor]:
+        """The extremes and their indices, each in logarithmically many rounds."""
         y = type(self).extreme(x, axis)
         hit = x == y
         if is_float(x.dtype):
             hit |= jnp.isnan(x)  # from the first NaN on, all is NaN
         places = jnp.where(hit, jax.lax.broadcasted_iota(np.int32, x.shape, axis), 0)
-        self.places = jax.lax.cummax(places, axis)
-        return y, self.places
+        return y, jax.lax.cummax(places, axis)
 
     def backward(self, dy: CTensor, _: CTensor) -> CTensor:
-        index = [jax.lax.broadcasted_iota(np.int32, dy.shape, axis) for axis in range(dy.ndim)]
-        index[self.axis] = self.places
-        return jnp.zeros_like(dy).at[tuple(index)].add(dy, mode="promise_in_bounds")
+        return written_along(jnp.zeros_like(dy), self.places, dy, self.axis % dy.ndim, "add")
 
 
 class CumMax(_CumExtreme):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -37,9 +38,41 @@ def _polygamma(order: int, x: CTensor) -> CTensor:
     """The derivative of this order of the digamma function; XLA has NaN for the limit at inf."""
     if order == 0:
         return _digamma(x)
-    ends = jnp.isposinf(x)
-    orders = jnp.full(x.shape, order, x.dtype)
-    return jnp.where(ends, 0, lax.polygamma(orders, jnp.where(ends, 1, x)))
+
+    def anywhere(x: CTensor) -> CTensor:
+        ends = jnp.isposinf(x)
+        orders = jnp.full(x.shape, order, x.dtype)
+        return jnp.where(ends, 0, lax.polygamma(orders, jnp.where(ends, 1, x)))
+
+    if order > 10:  # the factorial and the sum would leave the range of float32
+        return anywhere(x)
+    y: CTensor = lax.cond((x > 0).all(), partial(_polygamma_above_0, order), anywhere, x)
+    return y
+
+
+_BERNOULLI = (
+    1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510, 43867 / 798,
+    -174611 / 330, 854513 / 138, -236364091 / 2730,
+)  # fmt: skip
+
+
+def _polygamma_above_0(order: int, x: CTensor) -> CTensor:
+    """Of positive numbers: a sum over (x + k) ** -(order + 1), and the rest by Euler and Maclaurin.
+
+    Powers are products, as the order is known, where XLA's formula takes them by logarithms.
+    """
+    s, first = order + 1, 10
+    rest = 1 / (x + first)
+    factors, factor = [], float(s)
+    for j, bernoulli in enumerate(_BERNOULLI, start=1):
+        factors.append(bernoulli * factor / math.factorial(2 * j))
+        factor *= (s + 2 * j - 1) * (s + 2 * j)
+    used = factors if x.dtype == float64 else factors[:6]
+    end = rest * polynomial(used[::-1], rest * rest) + 0.5
+    total = rest**s * end + rest**order / order
+    for k in reversed(range(first)):
+        total += (1 / (x + k)) ** s
+    return (-1) ** s * math.factorial(order) * total
 
 
 def _zeta_minus_1(k: int) -> float:

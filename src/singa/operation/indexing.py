@@ -59,6 +59,8 @@ class GetItem(_Indexed):
         return x.at[self.index(x.shape, arrays)].get(mode="clip")
 
     def backward(self, dy: CTensor) -> tuple[CTensor | None, ...]:
+        if not self.arrays:
+            return (unsliced(self.from_shape, self.slices(), dy),)
         index = self.index(self.from_shape, self.arrays)
         # Only arrays of integers can select an element twice; without them this is a plain copy.
         if any(array.ndim for array in self.arrays):
@@ -66,6 +68,15 @@ class GetItem(_Indexed):
         else:
             dx = jnp.zeros(self.from_shape, dy.dtype).at[index].set(dy, mode="clip")
         return dx, *[None] * len(self.arrays)
+
+    def slices(self) -> list[slice]:
+        """The pattern, if it has no arrays, as a slice for each axis."""
+        parts = [part for part in self.pattern if part is not None]
+        if Ellipsis not in parts:
+            parts.append(Ellipsis)
+        at = parts.index(Ellipsis)
+        parts[at : at + 1] = [(None, None, None)] * (len(self.from_shape) - len(parts) + 1)
+        return [slice(*part) for part in parts]
 
 
 class _Writing(_Indexed):
@@ -111,6 +122,25 @@ class AddItem(_Writing):
     def backward(self, dy: CTensor) -> tuple[CTensor | None, ...]:
         dvalue = dy.at[self.index(dy.shape, self.arrays)].get(mode="fill", fill_value=0)
         return dy, dvalue, *[None] * len(self.arrays)
+
+
+def unsliced(shape: tuple[int, ...], slices: Sequence[slice], dy: CTensor) -> CTensor:
+    """Zeros of this shape, with ``dy`` where such slices, one for each axis, were taken.
+
+    As padding, with zeros in between for steps: XLA copies, and scatters nothing.
+    """
+    ends, backwards, counts = [], [], []
+    for axis, (size, part) in enumerate(zip(shape, slices, strict=True)):
+        places = range(size)[part]
+        if not places:
+            return jnp.zeros(shape, dy.dtype)
+        if places.step < 0:
+            backwards.append(axis)
+            places = places[::-1]
+        ends.append((places[0], size - 1 - places[-1], places.step - 1))
+        counts.append(len(places))
+    dy = jax.lax.rev(dy.reshape(counts), backwards)
+    return jax.lax.pad(dy, jnp.zeros((), dy.dtype), ends)
 
 
 def added(

@@ -16,6 +16,7 @@ from singa.engine.native import pooling as kernels
 from singa.errors import ShapeError
 from singa.operation import checks
 from singa.operation.checks import Sizes
+from singa.operation.places import last_written_along, written_along
 from singa.operation.pooling import Pooling, arguments
 from singa.operation.windows import LETTERS, Padding
 from singa.tape import Operation, wide
@@ -121,7 +122,7 @@ class MaxUnpooling(Operation):
     """y = zeros, but for the elements of x at their indices in the image, row by row.
 
     If several elements have the same index, one of them is there, and has the gradient. If an index
-    is outside of the image, all of y is NaN. jax derives the gradient.
+    is outside of the image, all of y is NaN, and there is no gradient.
     """
 
     whole_from = 2
@@ -137,14 +138,23 @@ class MaxUnpooling(Operation):
                 f"{self.name}: the input must be (N, C, {LETTERS[len(self.size)]}), and the "
                 f"indices of its shape; got {x.shape} and {indices.shape}"
             )
-        area, (batch, channels) = math.prod(self.size), x.shape[:2]
-        indices = checks.integer_input(self, "indices", indices).reshape(batch, channels, -1)
+        area, planes = math.prod(self.size), x.shape[:2]
+        indices = checks.integer_input(self, "indices", indices).reshape(*planes, -1)
         is_inside = (indices >= 0) & (indices < area)
-        n = np.arange(batch, dtype=np.int32)[:, None, None]
-        c = np.arange(channels, dtype=np.int32)[:, None]
-        y = jnp.zeros((batch, channels, area), x.dtype)
-        y = y.at[n, c, indices].set(x.reshape(indices.shape), mode="drop")
-        return jnp.where(is_inside.all(), y, jnp.nan).reshape(batch, channels, *self.size)
+        self.from_shape, self.all_inside = x.shape, is_inside.all()
+        self.places = jnp.where(is_inside, indices, -1).astype(np.int32)
+        fill = jnp.where(self.all_inside, 0, jnp.nan).astype(x.dtype)
+        y = written_along(
+            jnp.broadcast_to(fill, (*planes, area)), self.places, x.reshape(indices.shape) + fill,
+            2, "set",
+        )  # fmt: skip
+        return y.reshape(*planes, *self.size)
+
+    def backward(self, dy: CTensor) -> tuple[CTensor, None]:
+        dy, places = dy.reshape(*dy.shape[:2], -1), jnp.maximum(self.places, 0)
+        is_there = last_written_along(self.places, 2, dy.shape[2]) & self.all_inside
+        dx = jnp.take_along_axis(dy, places, 2, mode="promise_in_bounds")
+        return jnp.where(is_there, dx, 0).reshape(self.from_shape), None
 
 
 def max_pool_1d(

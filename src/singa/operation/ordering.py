@@ -12,8 +12,11 @@ import numpy as np
 
 from singa.core.tensor import Tensor, TensorLike, as_tensor
 from singa.device import CTensor, is_float
+from singa.engine import native
+from singa.engine.native import ordering as kernels
 from singa.errors import ArgumentError, ShapeError
 from singa.operation import checks
+from singa.operation.places import written_along
 from singa.tape import Operation
 
 __all__ = [
@@ -73,23 +76,45 @@ class Sort(Operation):
         self.axis, self.descending = checks.integer(f"{self.name}: axis", axis), bool(descending)
 
     def forward(self, x: CTensor) -> tuple[CTensor, CTensor]:
-        axis = checks.axis(self, self.axis, x.ndim)
+        return self.first(x, x.shape[checks.axis(self, self.axis, x.ndim)])
+
+    def first(self, x: CTensor, count: int) -> tuple[CTensor, CTensor]:
+        """The first ``count`` along the axis, and their indices."""
         self.from_shape = x.shape
-        y, order = x, jax.lax.broadcasted_iota(np.int32, x.shape, axis)
-        if self.descending:
-            # Sort the reversed axis, so that equal values keep their order after the last reversal.
-            y, order = jnp.flip(y, axis), jnp.flip(order, axis)
-        y, order = jax.lax.sort((y, order), dimension=axis, num_keys=1)
-        if self.descending:
-            y, order = jnp.flip(y, axis), jnp.flip(order, axis)
-        self.order = order
-        return y, order
+        rows = sorted_rows(jnp.moveaxis(x, self.axis, -1), count, self.descending)
+        y, self.order = (jnp.moveaxis(each, -1, self.axis) for each in rows)
+        return y, self.order
 
     def backward(self, dy: CTensor, _: CTensor) -> CTensor:
-        places = [jax.lax.broadcasted_iota(np.int32, dy.shape, i) for i in range(dy.ndim)]
-        places[self.axis] = self.order
-        zeros = jnp.zeros(self.from_shape, dy.dtype)
-        return zeros.at[tuple(places)].set(dy, unique_indices=True, mode="promise_in_bounds")
+        axis, zeros = self.axis % dy.ndim, jnp.zeros(self.from_shape, dy.dtype)
+        return written_along(zeros, self.order, dy, axis, "set", is_unique=True)
+
+
+def sorted_rows(x: CTensor, count: int, descending: bool = False) -> tuple[CTensor, CTensor]:
+    """The first ``count`` of each sorted row (..., length), and their indices: int32.
+
+    NaN is treated as the largest value, and equal values keep their order.
+    """
+    formula = partial(_sorted_rows, count=count, descending=descending)
+    if count and kernels.supported(x):
+        kernel = partial(kernels.sort, count=count, descending=descending)
+        y, order = native.run(kernel, formula, x)
+        return y, order
+    return formula(x)
+
+
+def _sorted_rows(x: CTensor, count: int, descending: bool) -> tuple[CTensor, CTensor]:
+    if descending and count < x.shape[-1]:  # which XLA knows a way of its own for
+        _, order = jax.lax.top_k(_ranked(x), count)
+        return jnp.take_along_axis(x, order, -1, mode="clip"), order
+    rows = x, jax.lax.broadcasted_iota(np.int32, x.shape, x.ndim - 1)
+    if descending:
+        # Sort the reversed axis, so that equal values keep their order after the last reversal.
+        rows = jax.lax.rev(rows[0], (x.ndim - 1,)), jax.lax.rev(rows[1], (x.ndim - 1,))
+    y, order = jax.lax.sort(rows, num_keys=1)
+    if descending:
+        y, order = jax.lax.rev(y, (x.ndim - 1,)), jax.lax.rev(order, (x.ndim - 1,))
+    return y[..., :count], order[..., :count]
 
 
 class TopK(Sort):
@@ -108,14 +133,7 @@ class TopK(Sort):
         axis = checks.axis(self, self.axis, x.ndim)
         if self.k > x.shape[axis]:
             raise ShapeError(f"{self.name}: k is {self.k}, axis {axis} of size {x.shape[axis]}")
-        if self.descending:  # which XLA knows a way of its own for
-            self.from_shape = x.shape
-            _, order = jax.lax.top_k(jnp.moveaxis(_ranked(x), axis, -1), self.k)
-            self.order = jnp.moveaxis(order, -1, axis)
-            return jnp.take_along_axis(x, self.order, axis, mode="clip"), self.order
-        y, order = super().forward(x)
-        self.order = jax.lax.slice_in_dim(order, 0, self.k, axis=axis)
-        return jax.lax.slice_in_dim(y, 0, self.k, axis=axis), self.order
+        return self.first(x, self.k)
 
 
 def _ranked(x: CTensor) -> CTensor:
@@ -144,14 +162,28 @@ class SearchSorted(Operation):
         if not x.size:
             return jnp.zeros(values.shape, np.int32)
         dtype = jnp.promote_types(x.dtype, values.dtype)
-        side = "right" if self.right else "left"
         rows = x.astype(dtype).reshape(-1, x.shape[-1]), values.astype(dtype)
         rows = rows[0], rows[1].reshape(len(rows[0]), -1)
-        found = jax.vmap(partial(jnp.searchsorted, side=side))(*rows)
-        return found.astype(np.int32).reshape(values.shape)
+        return searched_rows(*rows, right=self.right).reshape(values.shape)
 
     def backward(self, dy: CTensor) -> tuple[None, None]:
         return None, None
+
+
+def searched_rows(x: CTensor, values: CTensor, right: bool) -> CTensor:
+    """How many of a sorted row are below each value, or not above it: int32.
+
+    Rows (rows, length), which are not empty, and as many of values (rows, count), of one type.
+    """
+
+    def formula(x: CTensor, values: CTensor) -> CTensor:
+        search = partial(jnp.searchsorted, side="right" if right else "left")
+        return jax.vmap(search)(x, values).astype(np.int32)
+
+    if kernels.supported(x, values):
+        found: CTensor = native.run(partial(kernels.search, right=right), formula, x, values)
+        return found
+    return formula(x, values)
 
 
 class Unique(Operation):

@@ -14,8 +14,10 @@ from singa.core.tensor import ArrayLike, Tensor, TensorLike, as_tensor
 from singa.device import CTensor, has_gradients, is_float
 from singa.errors import ArgumentError, DTypeError, ShapeError
 from singa.operation import checks
+from singa.operation.cumulative import running
 from singa.operation.indexing import as_indices
-from singa.operation.selection import Along, places_along
+from singa.operation.places import written_along
+from singa.operation.selection import Along, bounded_along, places_along
 from singa.tape import Operation, wide
 
 __all__ = [
@@ -32,7 +34,8 @@ class ScatterAdd(Along):
     def forward(self, x: CTensor, indices: CTensor, updates: CTensor) -> CTensor:
         self.found = _found(self, x, indices, updates)
         dtype = wide(x.dtype)  # as there may be many updates for one element
-        y = x.astype(dtype).at[self.found].add(updates.astype(dtype), mode="clip")
+        places, axis = bounded_along(self, x.shape, indices)
+        y = written_along(x.astype(dtype), places, updates.astype(dtype), axis, "add")
         return y.astype(x.dtype)
 
     def backward(self, dy: CTensor) -> tuple[CTensor, None, CTensor]:
@@ -192,7 +195,7 @@ class MaskedScatter(Operation):
         _expect_fitting(self, x, source)
         self.mask = jnp.broadcast_to(mask.astype(bool), x.shape)
         self.source_shape = source.shape
-        number = self.mask.ravel().cumsum(dtype=np.int32) - 1
+        number = running(self.mask.ravel().astype(np.int32), 0, "sum") - 1
         self.places = jnp.where(self.mask, number.reshape(x.shape), source.size)
         elements = source.ravel().astype(x.dtype)
         if not elements.size:  # jax takes none of none

@@ -14,6 +14,7 @@ from singa.core.tensor import ArrayLike, Tensor, as_tensor
 from singa.device import CTensor, has_gradients
 from singa.errors import ArgumentError, BoundsError, CaptureError, ShapeError
 from singa.operation import checks
+from singa.operation.places import written_rows
 from singa.operation.scattering import neutral
 from singa.tape import Operation, wide, widened
 
@@ -46,7 +47,7 @@ class _Segments(Operation):
 
     def added(self, x: CTensor) -> CTensor:
         """The sums of ``x`` over the segments."""
-        return jnp.zeros((self.count, *x.shape[1:]), x.dtype).at[self.ids].add(x, mode="drop")
+        return written_rows(jnp.zeros((self.count, *x.shape[1:]), x.dtype), self.ids, x, "add")
 
     def of_segment(self, y: CTensor) -> CTensor:
         """For each x[i], the element of its segment; 0 if there is none."""
@@ -95,16 +96,15 @@ class _SegmentExtreme(_Segments):
         checks.no_bools(self, "x.as_type(int32) makes numbers of them", x)
         self.of_ids(x, ids)
         empty = jnp.full((self.count, *x.shape[1:]), neutral(self.reduce, x.dtype), x.dtype)
-        at = empty.at[self.ids]
-        y = (at.max if self.reduce == "amax" else at.min)(x, mode="drop")
+        y = written_rows(empty, self.ids, x, "max" if self.reduce == "amax" else "min")
         size = self.added(jnp.ones(self.ids.shape, np.int32))
-        self.y = jnp.where(size.reshape(-1, *[1] * (y.ndim - 1)) == 0, 0, y)
-        self.hits = x == self.of_segment(self.y)
+        self.x, self.y = x, jnp.where(size.reshape(-1, *[1] * (y.ndim - 1)) == 0, 0, y)
         return self.y
 
     def backward(self, dy: CTensor) -> tuple[CTensor, None]:
-        share = dy / jnp.maximum(self.added(self.hits.astype(np.int32)), 1).astype(dy.dtype)
-        return jnp.where(self.hits, self.of_segment(share), 0), None
+        hits = self.x == self.of_segment(self.y)
+        share = dy / jnp.maximum(self.added(hits.astype(np.int32)), 1).astype(dy.dtype)
+        return jnp.where(hits, self.of_segment(share), 0), None
 
 
 class SegmentMax(_SegmentExtreme):

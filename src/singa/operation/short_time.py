@@ -5,6 +5,7 @@ A part is a *frame*: ``n_fft`` elements, times a window. The next one begins ``h
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -38,31 +39,25 @@ class _Framing(Operation):
                 raise ArgumentError(f"{self.name}: {name} must be 1 or more, got {value}")
         self.size, self.hop = int(size), int(hop)
 
-    # A frame is ``pieces`` blocks of ``hop`` elements, so that neither way needs indices.
-
-    @property
-    def pieces(self) -> int:
-        """The number of blocks that a frame is in."""
-        return -(-self.size // self.hop)
-
     def cut(self, x: CTensor, count: int) -> CTensor:
         """(..., length) to (..., count, size)."""
-        blocks, batch = count + self.pieces - 1, x.shape[:-1]
-        x = x[..., : blocks * self.hop]
-        x = jnp.pad(x, [(0, 0)] * len(batch) + [(0, blocks * self.hop - x.shape[-1])])
-        x = x.reshape(*batch, blocks, self.hop)
-        parts = [x[..., i : i + count, :] for i in range(self.pieces)]
-        return jnp.concatenate(parts, -1)[..., : self.size]
+        starts = self.hop * jax.lax.iota(np.int32, count)
+        places = starts[:, None] + jax.lax.iota(np.int32, self.size)
+        return x.at[..., places].get(mode="promise_in_bounds")
 
     def added(self, x: CTensor, length: int) -> CTensor:
-        """(..., count, size) to (..., length): the adjoint of :meth:`cut`."""
+        """(..., count, size) to (..., length): the adjoint of :meth:`cut`.
+
+        A frame is so many pieces, blocks of ``hop`` elements, which are added without indices.
+        """
+        pieces = -(-self.size // self.hop)
         *batch, count, _ = x.shape
         none = [(0, 0)] * len(batch)
-        x = jnp.pad(x, [*none, (0, 0), (0, self.pieces * self.hop - self.size)])
-        total = jnp.zeros((*batch, count + self.pieces - 1, self.hop), x.dtype)
-        for i in range(self.pieces):
+        x = jnp.pad(x, [*none, (0, 0), (0, pieces * self.hop - self.size)])
+        total = jnp.zeros((*batch, count + pieces - 1, self.hop), x.dtype)
+        for i in range(pieces):
             part = x[..., i * self.hop : (i + 1) * self.hop]
-            total += jnp.pad(part, [*none, (i, self.pieces - 1 - i), (0, 0)])
+            total += jnp.pad(part, [*none, (i, pieces - 1 - i), (0, 0)])
         total = total.reshape(*batch, -1)[..., :length]
         return jnp.pad(total, [*none, (0, length - total.shape[-1])])
 

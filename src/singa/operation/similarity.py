@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 
 from singa.core.tensor import Tensor
@@ -179,16 +180,62 @@ class PairDistances(Operation):
             )
         checks.broadcastable(self, a[..., :1, :], b[..., :1, :])
         self.a, self.b = a, b
-        return self.slopes_and_norms()[1][..., 0]
+        if self.p != 2:
+            return self.slopes_and_norms()[1][..., 0]
+        squares = ((a[..., :, None, :] - b[..., None, :, :]) ** 2).sum(-1)
+        is_near = squares < float(jnp.finfo(a.dtype).tiny) ** 0.8
+
+        def only_where_equal() -> CTensor:
+            return ((a[..., :, None, :] == b[..., None, :, :]).all(-1) | ~is_near).all()
+
+        # If nothing overflows, and no tiny square is more than that of equal vectors.
+        self.is_plain = jnp.isfinite(squares).all() & jax.lax.cond(
+            is_near.any(), only_where_equal, lambda: jnp.ones((), bool)
+        )
+        self.y = jax.lax.cond(
+            self.is_plain,
+            lambda: jnp.where(is_near, 0, jnp.sqrt(jnp.where(is_near, 1, squares))),
+            lambda: self.slopes_and_norms()[1][..., 0],
+        )
+        return self.y
 
     def backward(self, dy: CTensor) -> tuple[CTensor, CTensor]:
-        # Computed again, as there are so many of them.
-        dy = dy[..., None] * self.slopes_and_norms()[0]
-        return dy.sum(-2), -dy.sum(-3)
+        def careful(dy: CTensor) -> tuple[CTensor, CTensor]:
+            # Computed again, as there are so many of them.
+            dy = dy[..., None] * self.slopes_and_norms()[0]
+            return dy.sum(-2), -dy.sum(-3)
+
+        def plain(dy: CTensor) -> tuple[CTensor, CTensor]:
+            return _row_by_row(self.a, self.b, weights), _row_by_row(self.b, self.a, weights.mT)
+
+        def plain_or_careful(dy: CTensor) -> tuple[CTensor, CTensor]:
+            is_plain = self.is_plain & jnp.isfinite(weights).all()
+            found: tuple[CTensor, CTensor] = jax.lax.cond(is_plain, plain, careful, dy)
+            return found
+
+        if self.p != 2:
+            return careful(dy)
+        weights = jnp.where(self.y == 0, 0, dy / jnp.where(self.y == 0, 1, self.y))
+        da, db = jax.lax.platform_dependent(dy, cpu=plain_or_careful, default=careful)
+        return da, db
 
     def slopes_and_norms(self) -> tuple[CTensor, CTensor]:
         """For all pairs the derivatives of their distance by a, and the distance."""
         return p_norm(self.a[..., :, None, :] - self.b[..., None, :, :], self.p, -1)
+
+
+def _row_by_row(a: CTensor, b: CTensor, weights: CTensor) -> CTensor:
+    """The sum over j of ``weights[i][j] * (a[i] - b[j])``, for one i after the other.
+
+    XLA on CPUs computes it for all i at once in a loop that is not vectorized.
+    """
+
+    def row(parts: tuple[CTensor, CTensor]) -> CTensor:
+        a, weights = parts
+        return (weights[..., None] * (a[..., None, :] - b)).sum(-2)
+
+    rows = jax.lax.map(row, (jnp.moveaxis(a, -2, 0), jnp.moveaxis(weights, -2, 0)))
+    return jnp.moveaxis(rows, 0, -2)
 
 
 def _alike(operation: Operation, a: CTensor, b: CTensor, ndim: int) -> None:

@@ -20,6 +20,7 @@ from singa.operation import checks
 from singa.operation.choosing import masked_fill
 from singa.operation.logic import _not, isnan
 from singa.operation.numerics import direction
+from singa.operation.ordering import searched_rows, sorted_rows
 from singa.operation.reduction import Reduction, reduce_mean, reduce_sum
 from singa.operation.shaping import cast
 from singa.tape import Operation
@@ -102,8 +103,7 @@ class Quantile(Reduction):
         if not self.count():
             raise ShapeError(f"{self.name}: there is nothing along axes {axes} of {x.shape}")
         rows = self.as_rows(x)
-        places = jax.lax.broadcasted_iota(np.int32, rows.shape, rows.ndim - 1)
-        rows, order = jax.lax.sort((rows, places), num_keys=1)
+        rows, order = sorted_rows(rows, rows.shape[-1])
         low, high, shares = self.neighbours()
         self.low, self.high = order[..., low], order[..., high]
         rows = rows.astype(dtype)
@@ -186,7 +186,7 @@ class Histogram(Operation):
         low, high = jnp.where(same, low - 0.5, low), jnp.where(same, high + 0.5, high)
         share = jnp.asarray(np.linspace(0, 1, self.bins + 1), x.dtype)
         edges = low * (1 - share) + high * share
-        places = jnp.searchsorted(edges, x, side="right").astype(np.int32) - 1
+        places = searched_rows(edges[None], x[None], right=True)[0] - 1
         places = jnp.where(x == edges[-1], self.bins - 1, places)
         places = jnp.where((x < edges[0]) | jnp.isnan(x), self.bins, places)  # nowhere
         counts = jnp.zeros(self.bins, np.int32).at[places].add(1, mode="drop")

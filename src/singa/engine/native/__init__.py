@@ -1,7 +1,7 @@
 """Native CPU kernels, if their distribution ``singa-xla-kernels`` is installed.
 
 They are XLA custom calls: convolution and products of matrices by oneDNN, pooling, the sums of
-batch normalization, recurrences, and attention.
+batch normalization, recurrences, attention, sorts, running sums, and scattering.
 Nothing depends on them. Every operation also has a formula in ``jax.numpy``, and passes it to
 :func:`run` together with the kernel that may replace it on a CPU.
 
@@ -14,7 +14,7 @@ from __future__ import annotations
 import ctypes
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, NamedTuple
@@ -24,7 +24,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.sharding import Mesh
 
-_INTERFACE = 9  # the version of singa_kernels' interface that this package calls
+_INTERFACE = 10  # the version of singa_kernels' interface that this package calls
 
 
 def _load() -> tuple[ctypes.CDLL | None, str]:
@@ -127,6 +127,17 @@ def supports(*xs: Array | jax.ShapeDtypeStruct, short: bool = False) -> bool:
     dtype = xs[0].dtype
     is_known = dtype == jnp.float32 or (short and dtype in SHORT)
     return is_known and all(x.dtype == dtype for x in xs)
+
+
+NUMBERS = tuple(jnp.dtype(name) for name in ("float32", "float64", "int32", "int64"))
+"""The types of the kernels that compute element by element along an axis."""
+
+
+def takes(types: Collection[Any], *xs: Array) -> bool:
+    """Whether kernels may be called for arrays of one of these types: not empty, on one device."""
+    if not available or here.spread is not None or not all(x.size for x in xs):
+        return False
+    return xs[0].dtype in types and all(x.dtype == xs[0].dtype for x in xs)
 
 
 def taken(*xs: Array, multiplied: bool = False) -> tuple[Array, ...]:
