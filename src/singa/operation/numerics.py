@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import TypeAlias
 
 import jax
@@ -28,6 +29,21 @@ def direction(x: CTensor, axes: int | Sequence[int]) -> tuple[CTensor, CTensor]:
 
     If there are infinite elements, all others of the vector become 0.
     """
+    square = (x * x).sum(axes, keepdims=True)
+    info = jnp.finfo(x.dtype)
+    # Of such sums, squares that became 0 or overflowed are no part: then one pass is enough.
+    is_plain = ((square > float(info.tiny) ** 0.5) & (square < jnp.inf)).all()
+    return jax.lax.cond(is_plain, _direction, partial(_scaled_direction, axes), x, square)
+
+
+def _direction(x: CTensor, square: CTensor) -> tuple[CTensor, CTensor]:
+    length = jnp.sqrt(square)
+    return x / length, length
+
+
+def _scaled_direction(
+    axes: int | Sequence[int], x: CTensor, _: CTensor
+) -> tuple[CTensor, CTensor]:
     largest = jax.lax.stop_gradient(jnp.abs(x).max(axes, keepdims=True, initial=0))
     scale = scale_for(largest)
     infinite = jnp.where(jnp.isinf(x), jnp.sign(x), 0)
