@@ -1,8 +1,8 @@
 """Why some operations are slower than PyTorch's, each sentence with its operations.
 
 What holds for all: a compiled kernel takes 5 to 10 us to start where PyTorch's take 1 to 3, which
-shows in small sizes; and XLA gives a second thread work only from some hundred thousand elements
-on, which shows in medium ones. So it is the large size that wants a reason.
+shows in small sizes; and XLA's second thread sleeps between operations, so that waking it takes
+longer than its part of a medium one. So it is the large size that wants a reason.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ _REASONS = {
     ),
     "On its own it has to change the order of the channels, before and after. In a step with "
     "other operations on images this happens once.": (
-        "BatchNormalization2d FrozenBatchNormalization2d Convolution2d ConvolutionTranspose "
-        "MaxPooling2d AveragePooling2d Convolution"
+        "Convolution2d ConvolutionTranspose MaxPooling MaxPooling2d AveragePooling2d Convolution"
     ),
     "XLA's formula for it is longer than that of the vector library which PyTorch calls.": (
         "Acos Asin Atanh Cos ErfInv Exp2 Gelu Log10 Log1p Log2 Pow SigmoidFocal Sin Sinh "
@@ -48,12 +47,16 @@ _REASONS = {
     ),
     "Its products are XLA's, by the library Eigen; PyTorch calls MKL.": "MatrixPower",
     "XLA reads the data once for each sum in it, PyTorch's kernel once for all of them.": (
-        "LayerNormalization GroupNormalization InstanceNormalization SoftMax LogSoftmax "
+        "BatchNormalization2d FrozenBatchNormalization2d "
+        "LayerNormalization GroupNormalization InstanceNormalization SoftMax LogSoftmax LogSumExp "
         "SoftMaxCrossEntropy "
-        "CrossEntropy CosineEmbedding Triplet Contrastive Huber"
+        "CrossEntropy CosSim CosineEmbedding Triplet Contrastive Huber"
     ),
-    "The largest element is found first, and all are divided by a scale with which no partial "
-    "result overflows or becomes 0.": "ClipByNorm Norm Normalize ReduceProd",
+    "Partial products must neither overflow nor become 0: each number is split into one near 1 and "
+    "a power of two.": "ReduceProd",
+    "Whether squares overflow or become 0 is looked at before the norms are used.": (
+        "ClipByNorm Norm Normalize Std"
+    ),
     "PyTorch goes through the keys block by block, and never has all weights at once (flash "
     "attention); here they are written, read for each sum over them, and kept for the way back.": (
         "ScaledDotProductAttention"
@@ -65,7 +68,10 @@ _REASONS = {
     "One number of each row is read, which takes less time than the call.": "NegativeLogLikelihood",
     "The pieces are joined by a choice for each element, not copied one by one.": "Roll",
     "XLA's second thread sleeps between operations; waking it for a million elements takes as long "
-    "as it saves. PyTorch's wait busily.": "Abs Add Div Elu Exp LeakyRelu Mul",
+    "as it saves. PyTorch's wait busily.": (
+        "Abs Add AddBias Cast Ceil Clip Div Elu Exp Floor HardSwish Identity LeakyRelu Min Mul "
+        "ReLU6 Reciprocal Rounde Square Trunc"
+    ),
     "The shape of the result depends on values: it is computed on the host.": (
         "NonZero ConstantOfShape"
     ),
