@@ -100,8 +100,9 @@ class Saved(Layer):
             overwrite: whether an existing file may be replaced.
             background: whether to return before the file is written.
             sharded: write a folder, to which each process writes the parts that its devices hold,
-                by the package orbax-checkpoint; all processes call this. (The default is one file,
-                with whole arrays.)
+                by the package orbax-checkpoint; all processes call this. In it is another folder
+                with a number; ``overwrite`` makes the next one, and then the one before goes. (The
+                default is one file, with whole arrays.)
 
         Raises:
             FileExistsError: it exists and ``overwrite`` is false.
