@@ -181,10 +181,11 @@ class Saved(Layer):
                 continues bit for bit. An optimizer that is not in the file is not changed. A state
                 that only the file's optimizer keeps for each parameter, such as a momentum, is
                 left out with a :class:`singa.errors.CheckpointWarning`.
-            aux: whether to read the aux states too.
+            aux: whether to read the aux states too; those of ``fit`` are its history, and the best
+                epoch's parameters.
 
         Returns:
-            The aux states.
+            The aux states; none if they are not read.
 
         Raises:
             CheckpointError: the file is damaged, not a checkpoint, of another model, or its
