@@ -101,7 +101,7 @@ def test_the_checkpoint_before_is_there_until_the_next_is_complete(tmp_path, fou
     pytest.importorskip("orbax", reason="orbax-checkpoint is not installed")
     with pytest.raises(DistributedError, match="rank 1 ended with status 7"):
         distributed.launch(world.killed_while_saving, 2, str(tmp_path))
-    net, batch = world.compiled(get_default_device())
+    net, _ = world.compiled(get_default_device())
     for step in (0, 2):
         assert net.load_states(tmp_path / "net")["step"].item() == step
         with np.load(tmp_path / "expected.npz") as expected:

@@ -124,7 +124,8 @@ def test_a_process_may_end_at_any_moment_of_a_save(folder, monkeypatch):
     with pytest.raises(FileExistsError, match="overwrite=True"):
         save(4)
     save(5, overwrite=True)
-    assert found() == 5 and len([*(folder / "net").iterdir()]) == 1
+    assert found() == 5
+    assert len([*(folder / "net").iterdir()]) == 1
     (folder / "net.zip").touch()
     with pytest.raises(FileExistsError, match="is a file"):
         net.save_states("net.zip", sharded=True, overwrite=True)

@@ -258,7 +258,8 @@ def tensor_parallel(
     Of two layers that follow each other, the first one's outputs and the second one's inputs are
     split. So each device computes some of the features between them, and the results are added up
     once, after the second one. The default is for transformers: the two layers of the network, and
-    the projections before and after the heads, where a model has them. (Shoeybi et al., 2019: "Megatron-LM".)
+    the projections before and after the heads, where a model has them. (Shoeybi et al., 2019:
+    "Megatron-LM".)
 
     Args:
         axis: the mesh's axis.
