@@ -95,8 +95,10 @@ def main() -> None:
     chosen = parser.parse_args()
     machine.confine("cpu", contenders.THREADS)
     everybody = {each.name: each for each in contenders.ALL}
-    who = ["singa", *[name for name in chosen.contenders if name != "singa"]]
-    who = [name for name in who if everybody[name].what_is_missing("cpu") is None]
+    if missing := everybody["singa"].what_is_missing("cpu"):
+        parser.error(f"all is compared with this library: {missing} is not installed")
+    others = [name for name in chosen.contenders if name != "singa"]
+    who = ["singa", *[name for name in others if not everybody[name].what_is_missing("cpu")]]
     results = {layers: measure(layers, who, chosen.rounds) for layers in chosen.layers}
     Console().print(table(results, who))
     if chosen.json:

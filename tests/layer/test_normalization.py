@@ -1,10 +1,12 @@
 """Layer, root mean square, group and instance normalization against NumPy."""
 
+import re
+
 import numpy as np
 import pytest
 
 import oracles
-from singa import autograd, layer
+from singa import autograd, graph, layer
 from singa.errors import ArgumentError, ShapeError
 from singa.tensor import Tensor
 
@@ -48,6 +50,21 @@ CASES = {
     "instance": (lambda: layer.InstanceNorm(), in_groups(6), (3, 6, 2, 4)),
     "instance, given": (lambda: layer.InstanceNorm(4, 0.1), in_groups(4), (2, 4, 3)),
 }
+
+
+def test_the_gradient_has_no_product_of_a_matrix_and_a_vector(monkeypatch):
+    """XLA on CPUs compiles each of these anew: two for each normalization of a deep model."""
+    monkeypatch.setattr(autograd, "training", True)
+    norm = layer.LayerNorm(8)
+    w = Tensor((16, 8), stores_grad=True)
+    norm(w)
+
+    def step(x):
+        return autograd.grad((norm(w) * x).sum(), w)
+
+    text = graph.Program(step, [Tensor((16, 8))]).compiled.as_text()
+    products = re.findall(r"= \w+\[([\d,]+)\]\S* dot\(", text)
+    assert not {"16", "16,1", "1,16"} & {*products}
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 
+import jax
 import numpy as np
 import pytest
 from hypothesis import given
@@ -591,6 +592,31 @@ def test_numbers_that_change_compile_nothing():
     own.set(0)  # a term disappears
     train(net, 1)
     assert net.captures == net.compilations == 2
+
+
+def test_turns_of_many_parameters_are_one_small_program(caplog):
+    """One that gives them all would be another one for each number of parameters."""
+    sgd, params = opt.SGD(0.1), [parameter([1.0]) for _ in range(70)]  # of two pages
+    sgd.update(params[0], gradient([1.0]))
+    sgd.get_states()
+    for i, p in enumerate(params):
+        sgd.update(p, gradient([1.0]))
+        if i % 3 == 0:
+            sgd.update(p, gradient([1.0]))
+    with jax.log_compiles():
+        states = sgd.get_states()
+    assert not [record.message for record in caplog.records if "Compiling" in record.message]
+    updates = [t.tolist()[0] for name, t in states.items() if name.endswith(":turn")]
+    assert updates == [3, *[2 if i % 3 == 0 else 1 for i in range(1, 70)]]
+
+
+@pytest.mark.parametrize("graph", [False, True])
+def test_a_first_step_does_not_read_the_state_by_name(graph):
+    class Unread(opt.SGD):
+        def get_states(self, names=None):
+            raise AssertionError("for many parameters this takes long")
+
+    train(make(Unread(0.1, momentum=0.9), graph), 2)
 
 
 def test_singas_other_words_for_a_step():

@@ -97,14 +97,37 @@ class BatchMaker:
         """The batch of these samples; it is the same in every process."""
         if self.transform is None and self.collate is None and hasattr(self.dataset, "take"):
             return self.dataset.take(rows)
-        samples = [self._sample(epoch, int(row)) for row in rows]
+        if self.transform is None:
+            samples = [self.dataset[int(row)] for row in rows]
+        else:
+            samples = self._transformed(self.transform, epoch, rows)
         return (self.collate or collate)(samples)
 
-    def _sample(self, epoch: int, row: int) -> Any:
-        sample = self.dataset[row]
-        if self.transform is None:
-            return sample
-        fields = sample if isinstance(sample, tuple) else (sample,)
-        # A random stream for each sample, so that it does not matter which process makes it.
-        seed = np.random.SeedSequence((self.seed, epoch), spawn_key=(row,))
-        return self.transform(*fields, np.random.Generator(np.random.PCG64(seed)))
+    def _transformed(self, transform: Callable[..., Any], epoch: int, rows: Rows) -> list[Any]:
+        stream_of = _streams(self.seed, epoch)
+        found = []
+        for row in map(int, rows):
+            sample = self.dataset[row]
+            fields = sample if isinstance(sample, tuple) else (sample,)
+            found.append(transform(*fields, stream_of(row)))
+        return found
+
+
+def _streams(seed: int, epoch: int) -> Callable[[int], np.random.Generator]:
+    """A random stream for each sample, so that it does not matter which process makes it.
+
+    To make a generator takes longer than most transforms. So there is one, which is put at the
+    beginning of each sample's stream: Philox's numbers are a function of a key and a counter
+    (Salmon et al., 2011), of which the highest word is the sample here.
+    """
+    key = np.random.SeedSequence((seed, epoch)).generate_state(2, np.uint64)
+    bits = np.random.Philox(key=key)
+    generator, state = np.random.Generator(bits), bits.state
+    counter = state["state"]["counter"]
+
+    def stream_of(row: int) -> np.random.Generator:
+        counter[3] = row
+        bits.state = state
+        return generator
+
+    return stream_of

@@ -44,8 +44,9 @@ class DataLoader:
             device ahead.
         collate: makes a batch of a list of samples; :func:`singa.data.collate` if not given.
         device: the device of a batch's Tensors; if not given, batches are NumPy arrays.
-        transform: called for each sample with its fields, and a NumPy ``Generator`` for this
-            sample in this epoch; returns the sample to use.
+        transform: called for each sample with its fields, and a NumPy ``Generator`` at the
+            beginning of the stream of this sample in this epoch; returns the sample to use. The
+            generator is for this call: the next sample's stream is of the same one.
         shard: whether the ranks of :func:`singa.distributed.initialize` share the samples. Each
             batch is then divided: ``batch_size`` is that of all ranks together, and a rank gets
             its part, of the same samples that a single process would have in that batch. All ranks

@@ -288,7 +288,7 @@ class Model(Reported):
 
     def _expect_learning(self, changed: Iterable[Tensor]) -> None:
         """Warn if the first step in training, which changed these, has not used an optimizer."""
-        states = {t for each in self.optimizers().values() for t in each.get_states().values()}
+        states = {t for each in self.optimizers().values() for t in each.tensors()}
         if states and not any(t.is_parameter or t in states for t in changed):
             warn(
                 f"{type(self).__name__}.train_one_batch has changed no parameter and has not given "

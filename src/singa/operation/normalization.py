@@ -63,10 +63,16 @@ class LayerNormalization(Operation):
         return (dx, product, dy)[: self.inputs]  # the tape takes the sums
 
     def scaled_mean(self, rows: CTensor) -> CTensor:
-        """The mean of scale times each row, as a matrix product, which is faster."""
+        """The mean of scale times each row, as a matrix product, which is faster.
+
+        The matrix has two equal columns. For a product with one, XLA compiles a loop of its own
+        each time: more than half of what it compiled for a transformer. For others it has a
+        library.
+        """
         precision = jax.lax.Precision.HIGHEST
         rows = rows.reshape(self.rstd.size, self.scale.size)
-        total = jnp.dot(rows, self.scale.ravel(), precision=precision)
+        twice = jnp.broadcast_to(self.scale.reshape(-1, 1), (self.scale.size, 2))
+        total = jnp.dot(rows, twice, precision=precision)[:, 0]
         return (total / max(self.scale.size, 1)).reshape(self.rstd.shape)
 
 

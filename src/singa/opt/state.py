@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self, TypeAlias
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import Literal
 
@@ -181,7 +180,8 @@ class ParameterStates(dict[Tensor, dict[str, Tensor]], Watched):
             return []
         pages, rows = self.rows(params)
         device = pages[0].device
-        turns = _unstacked([placed(page, device).data for page in pages], rows)
+        arrays = [placed(page, device).data for page in pages]
+        turns = [_row(arrays[row // PAGE], row % PAGE) for row in rows]
         return [wrap(turn, device) for turn in turns]
 
     def set_turns(self, turns: Mapping[Tensor, Any]) -> None:
@@ -244,8 +244,9 @@ def _expect_known_value(param: Tensor) -> None:
 
 
 @jax.jit
-def _unstacked(pages: list[CTensor], rows: CTensor) -> list[CTensor]:
-    return list(jnp.concatenate(pages)[rows])
+def _row(page: CTensor, row: CTensor) -> CTensor:
+    """One row. A program that gives all of them takes seconds to compile if they are many."""
+    return page[row]
 
 
 def placed(tensor: Tensor, device: Device) -> Tensor:
