@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -304,6 +305,12 @@ def wait_for_ever(folder: str) -> None:
     time.sleep(600)
 
 
+def policies() -> tuple[int, set[int]]:
+    """By which the system schedules this thread, and all threads of this process."""
+    threads = [*map(int, os.listdir("/proc/self/task"))]
+    return os.sched_getscheduler(0), {os.sched_getscheduler(thread) for thread in threads}
+
+
 def all_of_it(folder: str) -> dict[str, Any]:
     return {
         "exchanges": exchanges(),
@@ -314,4 +321,5 @@ def all_of_it(folder: str) -> dict[str, Any]:
         "scaled": all_scaled(),
         "sets": sets_that_differ(),
         "resumed": resumed(folder),
+        "policies": policies() if sys.platform == "linux" else None,
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -22,6 +24,12 @@ RANKS = 2
 def found(tmp_path_factory) -> list[dict[str, Any]]:
     """What each of two ranks saw."""
     return distributed.launch(ranks.all_of_it, RANKS, str(tmp_path_factory.mktemp("ranks")))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the policy is Linux's")
+def test_threads_of_collectives_do_not_interrupt_those_that_compute(found):
+    for seen in found:
+        assert seen["policies"] == (os.SCHED_OTHER, {os.SCHED_OTHER, os.SCHED_BATCH})
 
 
 # -- training -----------------------------------------------------------------------------------

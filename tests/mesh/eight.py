@@ -685,6 +685,13 @@ def refusals() -> None:
         (lambda: distributed.shard(one, {"fc1.W": ("data",)}), "which is a single device"),
         (lambda: distributed.place(Tensor((6, 2), GRID), ("data",)), "cannot be split into 4"),
         (lambda: distributed.tensor_parallel(outputs="fc1"), "a list of patterns"),
+        (
+            lambda: distributed.shard(net, distributed.tensor_parallel("model", ["fc1"], ["fc3"])),
+            "no layer matches 'fc3'; those with parameters are fc1",
+        ),
+        (lambda: distributed.shard(net, distributed.tensor_parallel()), "no layer matches '*lin"),
+        (lambda: distributed.shard(net, {"fc1.W": 3}), "such as (None, 'model'); got 3"),
+        (lambda: distributed.shard(net, "fc1.W"), "a rule maps patterns of names to splits"),
         (lambda: device.create_mesh({"data": 16}), "is 16 devices, and there are 8"),
         (lambda: device.create_mesh({"rows": 8}), "along 'data', which is none of the axes rows"),
         (lambda: device.create_mesh({"data": 0}), "has a size of 1 or more"),

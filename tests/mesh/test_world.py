@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import numpy as np
 import pytest
 
 from mesh import world
-from singa import distributed
+from singa import Tensor, distributed
 from singa.device import get_default_device
+from singa.errors import DistributedError
 
 pytestmark = pytest.mark.slow
 
@@ -22,12 +24,18 @@ def folder(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def found(folder) -> list[dict[str, Any]]:
-    """What each of two processes saw, each of which has four simulated devices."""
+def four_devices() -> Iterator[None]:
+    """Processes that are started have four simulated devices each."""
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XLA_FLAGS", flags.strip())
-        return distributed.launch(world.all_of_it, 2, str(folder))
+        yield
+
+
+@pytest.fixture(scope="module")
+def found(folder, four_devices) -> list[dict[str, Any]]:
+    """What each of two processes saw."""
+    return distributed.launch(world.all_of_it, 2, str(folder))
 
 
 def near(found: Any, expected: Any, rtol: float = 1e-4) -> None:
@@ -87,6 +95,18 @@ def test_checkpoints_go_anywhere_bit_for_bit(found, folder):
         for name in ("other", "one"):
             np.testing.assert_equal(seen[name], seen["saved"])
             near(seen[f"{name} goes on"], seen["goes on"])
+
+
+def test_the_checkpoint_before_is_there_until_the_next_is_complete(tmp_path, four_devices):
+    pytest.importorskip("orbax", reason="orbax-checkpoint is not installed")
+    with pytest.raises(DistributedError, match="rank 1 ended with status 7"):
+        distributed.launch(world.killed_while_saving, 2, str(tmp_path))
+    net, _ = world.compiled(get_default_device())
+    for step in (0, 2):
+        assert net.load_states(tmp_path / "net")["step"].item() == step
+        with np.load(tmp_path / "expected.npz") as expected:
+            np.testing.assert_equal(world.values(net), dict(expected))
+        net.save_states(tmp_path / "net", {"step": Tensor(data=2)}, sharded=True, overwrite=True)
 
 
 def test_fit_is_that_of_one_device(found, folder):

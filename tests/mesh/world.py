@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import importlib.util
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -125,6 +127,26 @@ def in_parts(folder: Path, net: Net) -> None:
         again, _ = compiled(where, True, *rules)
         assert again.load_states(folder)["epoch"].item() == 3
         np.testing.assert_equal((values(again), states_of(again)), expected)
+    with contextlib.suppress(FileExistsError):
+        net.save_states(folder, sharded=True)
+        raise AssertionError("it was replaced, and nobody asked for that")
+    for epoch in (4, 5):
+        net.save_states(folder, {"epoch": Tensor(data=epoch)}, sharded=True, overwrite=True)
+    assert again.load_states(folder)["epoch"].item() == 5
+
+
+def killed_while_saving(folder: str) -> None:
+    """The second checkpoint is not complete when one of the processes ends."""
+    net, batch = compiled(meshes()["by process"], True, *RULES)
+    net.save_states(Path(folder) / "net", {"step": Tensor(data=0)}, sharded=True)
+    if distributed.rank() == 0:
+        np.savez(Path(folder) / "expected.npz", **values(net))
+    else:
+        values(net)
+    net(*batch)
+    if distributed.rank() == 1:
+        os._exit(7)
+    net.save_states(Path(folder) / "net", {"step": Tensor(data=1)}, sharded=True, overwrite=True)
 
 
 def states_of(net: Net) -> dict[str, np.ndarray]:

@@ -105,6 +105,15 @@ def test_aux_states_of_every_type_come_back_as_they_were(tmp_path):
         np.testing.assert_array_equal(loaded[name].to_numpy(), t.to_numpy())
 
 
+def test_aux_states_may_be_left_in_the_file(tmp_path):
+    net, _ = make()
+    net.save_states(tmp_path / "net.zip", {"epoch": Tensor(data=3)})
+    first = net.first.W.to_numpy()
+    net.first.W.set_value(0.0)
+    assert net.load_states(tmp_path / "net.zip", aux=False) == {}
+    np.testing.assert_array_equal(net.first.W.to_numpy(), first)
+
+
 def test_without_resume_only_the_model_is_loaded(saved):
     net, _ = make(seed=9, steps=2)
     before = everything(net)

@@ -96,3 +96,36 @@ def test_a_folder_of_other_things_is_no_checkpoint(folder):
     assert sharded.newest("net").name == "net"
     with pytest.raises(CheckpointError, match="not a checkpoint"):
         fitted(1, resume="net")
+
+
+def test_a_process_may_end_at_any_moment_of_a_save(folder, monkeypatch):
+    net = Net()
+    net.compile([Tensor((4, 5))])
+
+    def save(number, **options):
+        net.save_states("net", {"n": Tensor(data=number)}, sharded=True, **options)
+
+    def ends(*args, **options):
+        raise KeyboardInterrupt
+
+    def found():
+        return net.load_states("net")["n"].item()
+
+    save(1)
+    with monkeypatch.context() as patch:
+        patch.setattr("orbax.checkpoint.AsyncCheckpointer.wait_until_finished", ends)
+        with pytest.raises(KeyboardInterrupt):
+            save(2, overwrite=True)
+    with monkeypatch.context() as patch:
+        patch.setattr("singa.formats.sharded.shutil.rmtree", ends)
+        with pytest.raises(KeyboardInterrupt):
+            save(3, overwrite=True)
+    assert found() == 3
+    with pytest.raises(FileExistsError, match="overwrite=True"):
+        save(4)
+    save(5, overwrite=True)
+    assert found() == 5
+    assert len([*(folder / "net").iterdir()]) == 1
+    (folder / "net.zip").touch()
+    with pytest.raises(FileExistsError, match="is a file"):
+        net.save_states("net.zip", sharded=True, overwrite=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any, TypeAlias
@@ -30,6 +31,10 @@ RuleFunction: TypeAlias = Callable[[str, tuple[int, ...], Splits, Mapping[str, i
 Rule: TypeAlias = Mapping[str, Split] | RuleFunction
 """Patterns of names with splits; or a function of a parameter's name and shape, of how it is split
 by the rules before, and of the sizes of the mesh's axes, that gives how to split it further."""
+
+_OUTPUTS = ("*linear1", "*self_attn", "*multihead_attn")
+_INPUTS = ("*linear2", "*out_proj")
+"""Patterns of the layers of transformers, for :func:`tensor_parallel`."""
 
 
 def place(x: Tensor, split: Split) -> Tensor:
@@ -116,7 +121,8 @@ def shard(model: Any, *rules: Rule) -> None:
         rules: such as ``{"*.linear1.W": (None, "model")}``.
 
     Raises:
-        ArgumentError: a pattern matches no parameter, there is no such axis, or it does not divide.
+        ArgumentError: a pattern matches no parameter or layer, there is no such axis, it does not
+            divide, or a rule is none.
         DeviceError: the parameters are not on a mesh.
 
     Example:
@@ -127,6 +133,12 @@ def shard(model: Any, *rules: Rule) -> None:
         >>> distributed.placement(mlp.linear1.W), distributed.placement(mlp.linear2.W)
         (('data', 'model'), ('data', None))
     """
+    for rule in rules:
+        if not isinstance(rule, Mapping) and not callable(rule):
+            raise ArgumentError(
+                "shard: a rule maps patterns of names to splits, such as "
+                f"{{'*.linear1.W': (None, 'model')}}, or is a function; got {rule!r}"
+            )
     params = model.get_params()
     if not params:
         model.when_made(partial(_spread, rules), partial(_expect_matches, rules))
@@ -161,7 +173,7 @@ def _split(rules: Sequence[Rule], mesh: Mesh, name: str, p: Tensor) -> Split:
         else:
             found = rule(name, p.shape, splits, p.device.axes)
         more: Split = () if found is None else found
-        if len(more) > p.ndim:
+        if isinstance(more, str) or not isinstance(more, Sequence) or len(more) > p.ndim:
             split_as(mesh, p.shape, more, f"shard: {name}")  # raises
         for axis, names in enumerate(more):
             splits[axis] += (names,) if isinstance(names, str) else tuple(names or ())
@@ -175,6 +187,8 @@ def _expect_matches(rules: Sequence[Rule], params: Mapping[str, Tensor]) -> None
                 raise ArgumentError(
                     f"shard: no parameter matches {pattern!r}; their names are {', '.join(params)}"
                 )
+        if isinstance(rule, _Products):
+            rule.expect_matches([name.rpartition(".")[0] for name in params])
 
 
 def _mesh(device: Device, what: str) -> Mesh:
@@ -236,15 +250,16 @@ def _longest_axis(
 
 def tensor_parallel(
     axis: str = "model",
-    outputs: Sequence[str] = ("*linear1", "*self_attn", "*multihead_attn"),
-    inputs: Sequence[str] = ("*linear2", "*out_proj"),
+    outputs: Sequence[str] = _OUTPUTS,
+    inputs: Sequence[str] = _INPUTS,
 ) -> Rule:
     """A rule that splits the products of matrices themselves along one axis of the mesh.
 
     Of two layers that follow each other, the first one's outputs and the second one's inputs are
     split. So each device computes some of the features between them, and the results are added up
     once, after the second one. The default is for transformers: the two layers of the network, and
-    the projections before and after the heads. (Shoeybi et al., 2019: "Megatron-LM".)
+    the projections before and after the heads, where a model has them. (Shoeybi et al., 2019:
+    "Megatron-LM".)
 
     Args:
         axis: the mesh's axis.
@@ -262,22 +277,35 @@ def tensor_parallel(
     for paths in (outputs, inputs):
         if isinstance(paths, str):
             raise ArgumentError(f"tensor_parallel: a list of patterns is expected, got {paths!r}")
-    return partial(_of_products, axis, tuple(outputs), tuple(inputs))
+    return _Products(axis, tuple(outputs), tuple(inputs))
 
 
-def _of_products(
-    axis: str,
-    outputs: tuple[str, ...],
-    inputs: tuple[str, ...],
-    name: str,
-    shape: tuple[int, ...],
-    splits: Splits,
-    axes: Mapping[str, int],
-) -> Split | None:
-    path = name.rpartition(".")[0]
-    is_matrix = len(shape) == 2
-    if any(fnmatchcase(path, pattern) for pattern in inputs):
-        return (axis, None) if is_matrix else None
-    if any(fnmatchcase(path, pattern) for pattern in outputs):
-        return (None, axis) if is_matrix else (axis,)
-    return None
+@dataclass(frozen=True)
+class _Products:
+    """The rule of :func:`tensor_parallel`, with its arguments."""
+
+    axis: str
+    outputs: tuple[str, ...]
+    inputs: tuple[str, ...]
+
+    def __call__(
+        self, name: str, shape: tuple[int, ...], splits: Splits, axes: Mapping[str, int]
+    ) -> Split | None:
+        path = name.rpartition(".")[0]
+        is_matrix = len(shape) == 2
+        if any(fnmatchcase(path, pattern) for pattern in self.inputs):
+            return (self.axis, None) if is_matrix else None
+        if any(fnmatchcase(path, pattern) for pattern in self.outputs):
+            return (None, self.axis) if is_matrix else (self.axis,)
+        return None
+
+    def expect_matches(self, paths: Sequence[str]) -> None:
+        """Raise if a pattern that the caller has given matches no layer, or if none does at all."""
+        patterns = (*self.outputs, *self.inputs)
+        idle = [each for each in patterns if not any(fnmatchcase(path, each) for path in paths)]
+        given = [each for each in idle if each not in (*_OUTPUTS, *_INPUTS)]
+        if given or len(idle) == len(patterns):
+            raise ArgumentError(
+                f"tensor_parallel: no layer matches {', '.join(map(repr, given or idle))}; those "
+                f"with parameters are {', '.join(dict.fromkeys(paths))}"
+            )

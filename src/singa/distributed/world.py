@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import jax
@@ -15,6 +18,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from singa.distributed import watch
 from singa.distributed.hub import PATIENCE
+from singa.engine import gpus
 from singa.errors import ArgumentError, DistributedError
 
 
@@ -172,12 +176,33 @@ def initialize(
     if threading.current_thread() is threading.main_thread():
         # jax has a handler of its own by now, which does nothing but note the signal.
         signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM) or signal.SIG_DFL)
-    place, size = jax.process_index(), jax.process_count()
+    with _yielding_threads():
+        place, size = jax.process_index(), jax.process_count()  # this starts jax
     _world = World(place, size, place if local_rank is None else local_rank)
     if size > 1 and not is_known:
         watch.join(_agreed_address(place), place, size, timeout, heartbeat_timeout)
     _first_exchange()
     return _world
+
+
+@contextmanager
+def _yielding_threads() -> Iterator[None]:
+    """A block whose new threads interrupt no other one that computes (on Linux).
+
+    Gloo's thread tries to get a lock that the thread in a collective holds, again and again without
+    a pause. If it has interrupted that one, on the same core, it goes on until its time is over:
+    4 ms for each message. By the policy for background work it waits for its turn instead.
+    """
+    if sys.platform != "linux" or gpus.is_expected(0) or os.sched_getscheduler(0) != os.SCHED_OTHER:
+        yield
+        return
+    with suppress(OSError):  # a container may forbid it
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
 def _first_exchange() -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import shutil
 from collections.abc import Callable, Container, Mapping
 from importlib import import_module
@@ -47,14 +46,13 @@ def is_sharded(fpath: str | os.PathLike[str]) -> bool:
 
 
 def newest(fpath: str | os.PathLike[str]) -> Path | None:
-    """The newest complete checkpoint in a folder of :func:`write_newest`; or else the folder.
+    """The newest complete checkpoint in a folder of :func:`write`; or else the folder.
 
     None: it has none that is complete.
 
     Example:
         >>> from singa.formats import sharded
-        >>> write = sharded.write_newest("net", {checkpoint.MODEL: {"W": jnp.ones(3)}})
-        >>> write()
+        >>> sharded.write("net", {checkpoint.MODEL: {"W": jnp.ones(3)}}, overwrite=False)()
         >>> sharded.newest("net").as_posix()
         'net/1'
     """
@@ -73,89 +71,60 @@ def _last(folder: Path) -> int:
 _OF_SERIES = re.compile(r"[0-9]+(\.orbax-checkpoint-tmp.*)?")  # also those that are not complete
 
 
-def write_newest(
-    fpath: str | os.PathLike[str], states: Mapping[int, Mapping[str, Any]]
-) -> Callable[[], None]:
-    """:func:`write` as the newest checkpoint in a folder; when it is complete, older ones go.
-
-    So at each moment there is a complete one, also where several processes write it.
-
-    Args:
-        fpath: the folder. All processes give the same.
-        states: see :func:`write`.
-
-    Example:
-        >>> from singa.formats import sharded
-        >>> for step in range(2):
-        ...     sharded.write_newest("w", {checkpoint.MODEL: {"W": jnp.ones(3)}})()
-        >>> sharded.newest("w").as_posix()
-        'w/2'
-    """
-    folder = Path(fpath).absolute()
-    number = _last(folder) + 1  # all processes find the same: one is complete for all or for none
-    finish = write(folder / str(number), states, overwrite=False)
-
-    def replace() -> None:
-        finish()
-        if jax.process_index() == 0:
-            for each in folder.iterdir():
-                if _OF_SERIES.fullmatch(each.name) and each.name != str(number):
-                    shutil.rmtree(each, ignore_errors=True)
-
-    return replace
-
-
 def write(
     fpath: str | os.PathLike[str], states: Mapping[int, Mapping[str, Any]], overwrite: bool
 ) -> Callable[[], None]:
     """Copy arrays from their devices, and begin to write them, by kind and name.
 
+    They go into a new folder with a number in the given one. When it is complete, older ones go. So
+    at each moment there is a complete one, whichever process ends, and nobody has to agree on it.
+
     Args:
         fpath: the folder. All processes give the same.
         states: those on a mesh as jax's arrays; others as NumPy's, which process 0 writes.
-        overwrite: whether to replace an existing folder; only a single process does.
+        overwrite: whether the folder may have a checkpoint already.
 
     Returns:
         A function that waits until all is written.
 
     Raises:
-        FileExistsError: it exists and ``overwrite`` is false, or there are several processes.
+        FileExistsError: there is a checkpoint and ``overwrite`` is false, or it is a file.
         CheckpointError: a name is used twice.
         DependencyError: the package orbax-checkpoint is not installed.
 
     Example:
         >>> from singa.formats import sharded
-        >>> sharded.write("w", {checkpoint.MODEL: {"W": jnp.ones((3, 2))}}, False)()
-        >>> with sharded.Reader("w", lambda name, kind: None) as reader:
-        ...     reader.read(checkpoint.MODEL)["W"].shape
-        (3, 2)
+        >>> for step in range(2):
+        ...     sharded.write("w", {checkpoint.MODEL: {"W": jnp.ones(3)}}, overwrite=True)()
+        >>> sharded.newest("w").as_posix()
+        'w/2'
     """
     orbax = _orbax("save_states")
-    target = checked_target(fpath, overwrite).absolute()
-    if target.exists() and jax.process_count() > 1:
-        raise FileExistsError(
-            f"{target} exists; several processes do not replace a folder: give each checkpoint a "
-            "name of its own"
-        )
+    folder = Path(fpath).absolute()
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(f"{folder} is a file, and a checkpoint in parts is a folder")
+    # Others may have begun to write already: only a complete checkpoint counts.
+    if newest(folder) is not None:
+        checked_target(folder, overwrite)
     check_names(states)
     items = {
         _ITEMS[kind]: orbax.args.PyTreeSave({name: _kept(x) for name, x in arrays.items()})
         for kind, arrays in states.items()
         if arrays
     }
-    place = target
-    if target.exists():  # the new folder is complete before the old one goes
-        place = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    number = _last(folder) + 1  # all processes find the same: one is complete for all or for none
     writer = orbax.AsyncCheckpointer(_handler(orbax))
-    writer.save(place, args=orbax.args.Composite(**items))
+    writer.save(folder / str(number), args=orbax.args.Composite(**items))
 
     def finish() -> None:
         try:
             writer.wait_until_finished()
         finally:
             writer.close()
-        if place != target:
-            _replace(target, place)
+        if jax.process_index() == 0:
+            for each in folder.iterdir():
+                if _OF_SERIES.fullmatch(each.name) and each.name != str(number):
+                    shutil.rmtree(each, ignore_errors=True)
 
     return finish
 
@@ -168,14 +137,6 @@ def _kept(array: Any) -> Any:
     if isinstance(array, jax.Array) and next(iter(array.devices())).platform == "cpu":
         return array.copy()
     return array
-
-
-def _replace(target: Path, new: Path) -> None:
-    old = new.with_name(f"{new.name}.old")
-    if target.exists():
-        target.rename(old)
-    new.rename(target)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 class Reader(Contents):

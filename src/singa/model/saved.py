@@ -100,8 +100,9 @@ class Saved(Layer):
             overwrite: whether an existing file may be replaced.
             background: whether to return before the file is written.
             sharded: write a folder, to which each process writes the parts that its devices hold,
-                by the package orbax-checkpoint; all processes call this. (The default is one file,
-                with whole arrays.)
+                by the package orbax-checkpoint; all processes call this. In it is another folder
+                with a number; ``overwrite`` makes the next one, and then the one before goes. (The
+                default is one file, with whole arrays.)
 
         Raises:
             FileExistsError: it exists and ``overwrite`` is false.
@@ -180,10 +181,11 @@ class Saved(Layer):
                 continues bit for bit. An optimizer that is not in the file is not changed. A state
                 that only the file's optimizer keeps for each parameter, such as a momentum, is
                 left out with a :class:`singa.errors.CheckpointWarning`.
-            aux: whether to read the aux states too.
+            aux: whether to read the aux states too; those of ``fit`` are its history, and the best
+                epoch's parameters.
 
         Returns:
-            The aux states.
+            The aux states; none if they are not read.
 
         Raises:
             CheckpointError: the file is damaged, not a checkpoint, of another model, or its

@@ -181,7 +181,7 @@ def prepared(
             aux |= {_BEST + name: tensor for name, tensor in best.items()}
         states = training.model.states_to_save(aux, sharded, best if is_over else None)
         if sharded:
-            return parts.write_newest(fpath, states)
+            return parts.write(fpath, states, overwrite=True)
     return checkpoint.prepared(fpath, states, overwrite=True) if ranks.is_first else _nothing
 
 
