@@ -129,3 +129,15 @@ def test_a_process_may_end_at_any_moment_of_a_save(folder, monkeypatch):
     (folder / "net.zip").touch()
     with pytest.raises(FileExistsError, match="is a file"):
         net.save_states("net.zip", sharded=True, overwrite=True)
+
+
+def test_nothing_else_in_the_folder_is_deleted(folder):
+    net = Net()
+    net.compile([Tensor((4, 5))])
+    results = folder / "runs" / "2024"
+    results.mkdir(parents=True)
+    (results / "table.txt").touch()
+    with pytest.raises(FileExistsError, match="2024 is no checkpoint in parts"):
+        net.save_states("runs", sharded=True, overwrite=True)
+    assert (results / "table.txt").exists()
+    assert [each.name for each in (folder / "runs").iterdir()] == ["2024"]

@@ -69,6 +69,22 @@ def _last(folder: Path) -> int:
 
 
 _OF_SERIES = re.compile(r"[0-9]+(\.orbax-checkpoint-tmp.*)?")  # also those that are not complete
+_MARK = "_CHECKPOINT_METADATA"  # a file of orbax in each complete checkpoint
+
+
+def _is_foreign(path: Path) -> bool:
+    """Whether this has the name of a checkpoint in a folder of :func:`write`, and is none."""
+    return path.name.isdecimal() and not (path / _MARK).exists()
+
+
+def _expect_no_foreign(folder: Path) -> None:
+    """Raise if something else has such a name in a folder where older checkpoints are deleted."""
+    for each in folder.glob("*"):
+        if _is_foreign(each):
+            raise FileExistsError(
+                f"{each} is no checkpoint in parts; save_states(..., sharded=True) needs a folder "
+                f"of its own, such as {folder / 'net'}"
+            )
 
 
 def write(
@@ -88,7 +104,8 @@ def write(
         A function that waits until all is written.
 
     Raises:
-        FileExistsError: there is a checkpoint and ``overwrite`` is false, or it is a file.
+        FileExistsError: there is a checkpoint and ``overwrite`` is false; it is a file; or
+            something else in it has a number as its name.
         CheckpointError: a name is used twice.
         DependencyError: the package orbax-checkpoint is not installed.
 
@@ -103,6 +120,8 @@ def write(
     folder = Path(fpath).absolute()
     if folder.exists() and not folder.is_dir():
         raise FileExistsError(f"{folder} is a file, and a checkpoint in parts is a folder")
+    if jax.process_index() == 0:  # which deletes older ones, perhaps while others are here
+        _expect_no_foreign(folder)
     # Others may have begun to write already: only a complete checkpoint counts.
     if newest(folder) is not None:
         checked_target(folder, overwrite)
@@ -124,9 +143,16 @@ def write(
         if jax.process_index() == 0:
             for each in folder.iterdir():
                 if _OF_SERIES.fullmatch(each.name) and each.name != str(number):
-                    shutil.rmtree(each, ignore_errors=True)
+                    _delete(each)
 
     return finish
+
+
+def _delete(checkpoint: Path) -> None:
+    """Delete a checkpoint; if that is interrupted, what is left is none any more."""
+    if checkpoint.name.isdecimal():
+        checkpoint = checkpoint.rename(f"{checkpoint}.orbax-checkpoint-tmp-old")
+    shutil.rmtree(checkpoint, ignore_errors=True)
 
 
 def _kept(array: Any) -> Any:
