@@ -175,6 +175,17 @@ def test_scattering_is_the_formulas(dtype, shape, other, axis, monkeypatch):
 
 
 @built
+@pytest.mark.parametrize("dtype", ["int64", "uint32"])
+def test_places_that_an_int32_cannot_hold_stay_out_of_bounds(dtype):
+    ends = np.iinfo(dtype)
+    places = np.array([2**31 + 1, min(2**32, ends.max), 1, ends.max], dtype)
+    x, ones = np.zeros(3, np.float32), np.ones(4, np.float32)
+    assert written_along(x, places, ones, 0, "add").tolist() == [0, 1, 0]
+    assert written_rows(x, places, ones, "add").tolist() == [0, 1, 0]
+    assert last_written_along(places, 0, 3).tolist() == [False, False, True, False]
+
+
+@built
 def test_few_long_rows_are_shared_out_among_threads_in_the_order_of_updates(monkeypatch):
     rng = np.random.default_rng(0)
     x, updates = np.zeros((50, 16), np.float32), rng.standard_normal((20_000, 16), np.float32)

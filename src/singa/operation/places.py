@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 
 import jax
@@ -14,6 +15,9 @@ from singa.engine.native import scattering as kernels
 from singa.engine.native.scattering import How
 
 __all__: list[str] = []
+
+MOST = 2**31 - 1
+"""The most elements from an axis on: the kernels number them by int32."""
 
 
 def written_along(
@@ -38,7 +42,7 @@ def written_along(
         y: CTensor = getattr(at, how)(updates, mode="drop", unique_indices=is_unique)
         return y
 
-    whole = all(
+    whole = math.prod(x.shape[axis:]) <= MOST and all(
         one == other
         for i, (one, other) in enumerate(zip(x.shape, places.shape, strict=True))
         if i != axis
@@ -64,7 +68,7 @@ def last_written_along(places: CTensor, axis: int, size: int) -> CTensor:
         is_there = jnp.take_along_axis(writer, bounded, axis, mode="promise_in_bounds") == number
         return is_there & (places == bounded)
 
-    if native.takes((places.dtype,), places):
+    if math.prod(places.shape[axis + 1 :]) * size <= MOST and native.takes((places.dtype,), places):
         kernel = partial(kernels.last_written_along, axis=axis, size=size)
         is_last: CTensor = native.run(kernel, formula, places)
         return is_last

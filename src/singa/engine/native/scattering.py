@@ -1,7 +1,7 @@
 """The calls that write rows to given places.
 
-An array is (..., size, width): parts, each with rows of a width. Places are (..., count), int32:
-rows of the same part. What is for none of them is ignored.
+An array is (..., size, width): parts, each with rows of a width. Places are (..., count), integers:
+rows of the same part, of which there are fewer than 2^31. What is for none of them is ignored.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def scatter(x: Array, places: Array, updates: Array, how: How) -> Array:
         jax.ShapeDtypeStruct(x.shape, x.dtype),
         vmap_method="broadcast_all",
         input_output_aliases={0: 0},
-    )(x, places.astype(jnp.int32), updates, how=_HOW.index(how))
+    )(x, _short(places, x.shape[-2]), updates, how=_HOW.index(how))
     return y
 
 
@@ -56,15 +56,22 @@ def last_written_along(places: Array, axis: int, size: int) -> Array:
         "singa_last_written",
         jax.ShapeDtypeStruct(at.shape, jnp.bool_),
         vmap_method="broadcast_all",
-    )(at.astype(jnp.int32), size=math.prod(shape[axis:]))
+    )(at, size=math.prod(shape[axis:]))
     return last.reshape(places.shape)
 
 
 def _along(shape: tuple[int, ...], places: Array, axis: int) -> tuple[int, Array]:
     """How many parts there are, and each element's place in its part. Out of bounds stays out."""
     outer, size, inner = math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :])
-    at = places.reshape(outer, -1, inner)
+    at = _short(places.reshape(outer, -1, inner), size)
     if inner > 1:
         column = jax.lax.broadcasted_iota(jnp.int32, at.shape, 2)
-        at = jnp.where((at < 0) | (at >= size), -1, at.astype(jnp.int32) * inner + column)
+        at = jnp.where((at < 0) | (at >= size), -1, at * inner + column)
     return outer, at.reshape(outer, -1)
+
+
+def _short(places: Array, size: int) -> Array:
+    """Places as int32. What an int32 cannot hold is out of bounds, and stays so."""
+    if jnp.can_cast(places.dtype, jnp.int32):
+        return places.astype(jnp.int32)
+    return jnp.where((places < 0) | (places >= size), -1, places).astype(jnp.int32)
