@@ -24,8 +24,6 @@ __all__ = ["BatchNormalization2d", "FrozenBatchNormalization2d", "batchnorm_2d"]
 class _PerChannel(Operation):
     """Base of both forms: x is (N, C) or (N, C, *space), all other inputs are (C,)."""
 
-    layout_matters = True
-
     parts = 1
     """Into how many equal parts the batch is divided, each with statistics of its own."""
 
@@ -79,13 +77,7 @@ class _PerChannel(Operation):
         return self.summed(dy), self.summed(dy * (x - self.along(mean)))
 
     def either(self, kernel: Callable[..., Any], formula: Callable[..., Any], *xs: CTensor) -> Any:
-        """A native kernel for images, or the formula; vectors are in at least float32.
-
-        The kernel wants the channels last in memory. To bring images into that order takes longer
-        than it saves.
-        """
-        if native.here.alone:
-            return formula(*xs)
+        """A native kernel for images, or the formula; vectors are in at least float32."""
         images, vectors = [x for x in xs if x.ndim == 4], [x for x in xs if x.ndim == 1]
         if self.parts > 1 or not images or not native.supports(*images, short=True):
             return formula(*xs)

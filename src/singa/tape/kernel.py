@@ -60,7 +60,6 @@ class Kernel:
         precision: the type that the inputs are converted to; None for their own.
         names: the attributes that are arguments of the kernel; all others are constants.
         identity: the hash of the kernel's key.
-        conditions: what it is traced under.
 
     Attributes:
         infer: from the given attributes and the inputs, in this order, to ``{tracing: outputs}``.
@@ -80,7 +79,6 @@ class Kernel:
         precision: DType | None,
         names: Sequence[str],
         identity: int,
-        conditions: native.Conditions,
     ) -> None:
         # The compiled functions do not refer to the kernel: so it is freed without waiting for
         # garbage collection.
@@ -91,6 +89,7 @@ class Kernel:
         for name in names:
             del attributes[name]
         attributes.update({name: copied(value) for name, value in attributes.items()})
+        spread, exact = native.here.spread, native.here.exact
         guard = guard_of(
             type(operation), attributes, ("forward", "backward", "arithmetic", "complex_numbers")
         )
@@ -103,7 +102,7 @@ class Kernel:
 
         def infer(*args: Any) -> dict[Tracing, Arrays]:
             given, xs = dict(zip(names, args, strict=False)), args[len(names) :]
-            with running(guard), native.under(conditions):
+            with running(guard), native.spread(spread), native.exact(exact):
                 ys = _forward(operation.copy(given), precision, *xs)
             tracing = Tracing()
             traced(tracing, False, xs, ys)
@@ -113,14 +112,14 @@ class Kernel:
             given, xs = dict(zip(names, args, strict=False)), args[len(names) :]
             called = operation.copy(given)
             before = dict(called.__dict__)
-            with running(guard), native.under(conditions):
+            with running(guard), native.spread(spread), native.exact(exact):
                 ys = _forward_for_backward(called, precision, xs)
             left = {
                 name: value
                 for name, value in called.__dict__.items()
                 if name not in before or before[name] is not value
             }
-            trace = Trace(operation, guard, precision, conditions, left, xs, ys, given)
+            trace = Trace(operation, guard, precision, left, xs, ys, given)
             traced(trace, True, xs, ys)
             return {_TraceRef(trace): (*ys, *trace.residuals(left))}
 
@@ -132,15 +131,11 @@ class Kernel:
 def kernel_of(operation: OperationLike, precision: DType | None) -> tuple[Kernel, tuple[Any, ...]]:
     """The kernel for an operation's configuration, and the values that are its first arguments."""
     key, given = configuration(operation, precision)
-    here = native.here
-    alone = operation.layout_matters and native.at_top()
-    if alone or here.spread is not None or here.exact:
-        key = (key, here.spread, here.exact, alone)
+    if native.here.spread is not None or native.here.exact:
+        key = (key, native.here.spread, native.here.exact)
     kernel = table.kernels.get(key)
     if kernel is None or (kernel.guard is not None and not kernel.guard.holds_here()):
-        kernel = table.kernels[key] = Kernel(
-            operation, precision, tuple(given), hash(key), native.conditions(alone)
-        )
+        kernel = table.kernels[key] = Kernel(operation, precision, tuple(given), hash(key))
     return kernel, (*given.values(),)
 
 
@@ -204,8 +199,8 @@ class Trace(Tracing):
     """
 
     __slots__ = (
-        "__weakref__", "_backwards", "_conditions", "_given", "_guard", "_left_on", "_operation",
-        "_places", "_precision", "exist", "has_gradients", "input_avals", "is_small",
+        "__weakref__", "_backwards", "_exact", "_given", "_guard", "_left_on", "_operation",
+        "_places", "_precision", "_spread", "exist", "has_gradients", "input_avals", "is_small",
         "number", "output_avals", "outputs", "pick", "recomputes",
     )  # fmt: skip
 
@@ -214,7 +209,6 @@ class Trace(Tracing):
         operation: OperationLike,
         guard: EagerGuard | None,
         precision: DType | None,
-        conditions: native.Conditions,
         left: dict[str, Any],
         xs: Arrays,
         ys: Arrays,
@@ -223,7 +217,7 @@ class Trace(Tracing):
         super().__init__()
         self._operation, self._guard = operation, guard
         self._precision, self._given = precision, tuple(given)
-        self._conditions = conditions
+        self._spread, self._exact = native.here.spread, native.here.exact
         self.recomputes = False
         self.exist: dict[tuple[tuple[int, ...], tuple[bool, ...]], tuple[bool, ...]] = {}
         self.input_avals = tuple(jax.typeof(x) for x in xs)
@@ -232,7 +226,7 @@ class Trace(Tracing):
         self.has_gradients = tuple(has_gradients(y.dtype) for y in ys)
         self.number = next(_numbers)
         avals = *self.input_avals, *self.output_avals
-        self.is_small = conditions.spread is None and _are_small(avals)
+        self.is_small = self._spread is None and _are_small(avals)
         self._backwards: dict[Any, Callable[..., dict[Layout, list[CTensor]]]] = {}
         leaves, treedef = jax.tree.flatten(left)
         # For each array among the leaves: where it is in (*given, *inputs, *outputs, *residuals).
@@ -318,11 +312,10 @@ class Trace(Tracing):
         """
         arrived = list(dys.values())
         saved = record._saved
-        spread = self._conditions.spread
-        if spread is not None:
-            if spread.mesh.is_multi_process:
+        if self._spread is not None:
+            if self._spread.mesh.is_multi_process:
                 words = f"the gradient of {in_words(self._operation)}"
-                announce(words, arrived, spread.mesh)
+                announce(words, arrived, self._spread.mesh)
             saved = _gathered(saved, arrived[0])
         kernel = self._backwards.get((needed, *dys)) or self.kernel(saved, dys, needed)
         ((layout, computed),) = kernel(saved, arrived).items()
@@ -351,14 +344,15 @@ class Trace(Tracing):
     def _compile(self, given: tuple[int, ...], needed: tuple[bool, ...]) -> Callable[..., Any]:
         configured, guard, left_on = self._operation, self._guard, self._left_on
         input_avals, output_avals = self.input_avals, self.output_avals
-        conditions = self._conditions
+        spread, exact = self._spread, self._exact
 
         def backward(saved: Arrays, dys: list[CTensor]) -> Any:
             operation = left_on(configured.copy(), saved)
             arrived = dict(zip(given, dys, strict=True))
             with (
                 running(guard),
-                native.under(conditions),
+                native.spread(spread),
+                native.exact(exact),
                 _arrays_only(operation),
             ):
                 dxs = input_gradients(operation, arrived, input_avals, output_avals, needed)

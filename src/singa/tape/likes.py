@@ -18,7 +18,6 @@ class OperationLike(Protocol):
     numbers: tuple[str, ...]
     complex_numbers: str | None
     whole_from: int | None
-    layout_matters: bool
 
     @property
     def name(self) -> str: ...

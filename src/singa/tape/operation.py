@@ -59,8 +59,6 @@ class Operation:
             the inputs.
         whole_from: on a mesh, the first of the axes that are not split, of inputs, outputs and
             their gradients; None if all may be. For windows over images it is 2.
-        layout_matters: whether it looks at ``native.here.alone``: there is a faster way if its
-            arrays come and go in the order of their axes.
         complex_numbers: None: complex inputs are refused. ``"own"``: ``backward`` is right for
             them too. ``"derived"``: jax derives the backward for them from ``forward``, and
             ``backward`` is for real inputs only. The gradient by z = x + iy is the derivative by x
@@ -87,7 +85,6 @@ class Operation:
     arithmetic: str | None = None
     complex_numbers: str | None = None
     whole_from: int | None = None
-    layout_matters: bool = False
     numbers: tuple[str, ...] = ()
 
     _name: str | None

@@ -22,7 +22,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jax.extend.core import get_opaque_trace_state
 from jax.sharding import Mesh
 
 _INTERFACE = 10  # the version of singa_kernels' interface that this package calls
@@ -84,56 +83,15 @@ class Spread(NamedTuple):
     is_mapped: bool = False
 
 
-class Conditions(NamedTuple):
-    """What a tracing depends on besides its arguments.
-
-    Attributes:
-        spread: None if the arrays are on one device. XLA can split its own operations over several,
-            but no custom calls: then formulas are used, on CPUs too.
-        exact: no convolution is computed by Winograd's algorithm.
-        alone: it becomes a program of its own. The order in memory of its inputs and outputs is
-            that of their axes, and a kernel that wants another one would have them copied; in a
-            longer program that happens once for all operations on images.
-    """
-
-    spread: Spread | None = None
-    exact: bool = _is_exact
-    alone: bool = False
-
-
 class _Here(threading.local):
     spread: Spread | None = None
     exact: bool = _is_exact
-    alone: bool = False
 
 
 here = _Here()
-"""The :class:`Conditions` of what is traced now."""
-
-
-with jax.ensure_compile_time_eval():
-    _at_top = get_opaque_trace_state()
-
-
-def at_top() -> bool:
-    """Whether a call of a compiled function here runs, and is not traced for another one."""
-    return bool(get_opaque_trace_state() == _at_top)
-
-
-def conditions(alone: bool) -> Conditions:
-    """Those of what is traced from here, which becomes a program of its own or does not."""
-    return Conditions(here.spread, here.exact, alone)
-
-
-@contextmanager
-def under(conditions: Conditions) -> Iterator[None]:
-    """A block that is traced under these conditions."""
-    before = Conditions(here.spread, here.exact, here.alone)
-    here.spread, here.exact, here.alone = conditions
-    try:
-        yield
-    finally:
-        here.spread, here.exact, here.alone = before
+"""``spread`` is None if the arrays of what is traced now are on one device. XLA can split its own
+operations over several, but no custom calls: then formulas are used, on CPUs too. ``exact``: no
+convolution is computed by Winograd's algorithm."""
 
 
 @contextmanager
