@@ -16,7 +16,8 @@ _REASONS = {
     ),
     "On its own it has to change the order of the channels, before and after. In a step with "
     "other operations on images this happens once.": (
-        "Convolution2d ConvolutionTranspose MaxPooling MaxPooling2d AveragePooling2d Convolution"
+        "BatchNormalization2d FrozenBatchNormalization2d Convolution2d ConvolutionTranspose "
+        "MaxPooling MaxPooling2d AveragePooling2d Convolution"
     ),
     "XLA's formula for it is longer than that of the vector library which PyTorch calls.": (
         "Acos Asin Atanh Cos ErfInv Exp2 Gelu Log10 Log1p Log2 Pow SigmoidFocal Sin Sinh "
@@ -47,7 +48,6 @@ _REASONS = {
     ),
     "Its products are XLA's, by the library Eigen; PyTorch calls MKL.": "MatrixPower",
     "XLA reads the data once for each sum in it, PyTorch's kernel once for all of them.": (
-        "BatchNormalization2d FrozenBatchNormalization2d "
         "LayerNormalization GroupNormalization InstanceNormalization SoftMax LogSoftmax LogSumExp "
         "SoftMaxCrossEntropy "
         "CrossEntropy CosSim CosineEmbedding Triplet Contrastive Huber"
