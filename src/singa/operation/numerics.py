@@ -41,9 +41,7 @@ def _direction(x: CTensor, square: CTensor) -> tuple[CTensor, CTensor]:
     return x / length, length
 
 
-def _scaled_direction(
-    axes: int | Sequence[int], x: CTensor, _: CTensor
-) -> tuple[CTensor, CTensor]:
+def _scaled_direction(axes: int | Sequence[int], x: CTensor, _: CTensor) -> tuple[CTensor, CTensor]:
     largest = jax.lax.stop_gradient(jnp.abs(x).max(axes, keepdims=True, initial=0))
     scale = scale_for(largest)
     infinite = jnp.where(jnp.isinf(x), jnp.sign(x), 0)

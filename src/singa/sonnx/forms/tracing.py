@@ -99,6 +99,10 @@ def _equation(writer: Writer, equation: Any, xs: list[Any]) -> list[Any]:
         return inlined(writer, program.jaxpr, program.consts, xs)
     if name == "scan":
         return _loop(writer, parameters, xs)
+    if name == "cond":
+        return _chosen(writer, parameters["branches"], xs)
+    if name == "dynamic_update_slice" and not any(isinstance(x, Value) for x in xs[2:]):
+        return [_replaced(writer, _value(writer, xs[0]), _value(writer, xs[1]), xs[2:])]
     if all(variable.aval.size == 0 for variable in equation.outvars):
         return [np.zeros(each.aval.shape, each.aval.dtype) for each in equation.outvars]
     is_open = name == "iota" and writer.open_sizes
@@ -147,6 +151,37 @@ def _program(name: str, parameters: Any, xs: list[Any]) -> tuple[Any, list[Any]]
 
 def _closed(program: Any) -> Any:
     return program if hasattr(program, "consts") else ClosedJaxpr(program, ())
+
+
+def _chosen(writer: Writer, branches: Sequence[Any], xs: list[Any]) -> list[Any]:
+    """A choice by a value: the results of all branches are computed, and one is taken."""
+    which, *given = xs
+    if len(branches) == 2:  # bools can only be chosen by a bool; jax has clamped the number
+        which = writer.cast(which, np.bool_)
+    found = [inlined(writer, each.jaxpr, each.consts, given) for each in branches]
+    ys = []
+    for aval, *cases in zip(branches[0].out_avals, *found, strict=True):
+        values = [_value(writer, case) for case in cases]
+        y = PRIMITIVES["select_n"](writer, which, *values, out=aval)
+        ys.append(Value(y, aval.shape, aval.dtype))
+    return ys
+
+
+def _replaced(writer: Writer, x: Value, part: Value, starts: Sequence[Any]) -> Value:
+    """``x`` with ``part`` from these places on; one axis of it may be shorter."""
+    shorter = [axis for axis in range(x.ndim) if part.shape[axis] != x.shape[axis]]
+    if not shorter:
+        return part
+    if len(shorter) > 1:
+        raise NoOperator("the primitive dynamic_update_slice of jax along several axes")
+    (axis,), size = shorter, part.shape[shorter[0]]
+    start = min(max(int(starts[axis]), 0), x.shape[axis] - size)
+    pieces = [part]
+    if start:
+        pieces.insert(0, writer.slice(x, [0], [start], [axis]))
+    if start + size < x.shape[axis]:
+        pieces.append(writer.slice(x, [start + size], [x.shape[axis]], [axis]))
+    return Value(writer.add("Concat", *pieces, axis=axis), x.shape, x.dtype)
 
 
 def _loop(writer: Writer, parameters: Any, xs: list[Any]) -> list[Any]:
