@@ -29,11 +29,12 @@ _REASONS = {
     "the time.": (
         "FourierTransform InverseFourierTransform RealFourierTransform InverseRealFourierTransform"
     ),
-    "XLA gathers and scatters element by element.": "Frames Gather GridSample IndexAdd ScatterAdd",
+    "XLA gathers and scatters element by element.": "Diag Frames Gather GridSample IndexAdd",
+    "Places are checked and numbered in a pass of their own, before a kernel writes.": "ScatterAdd",
     "Of several elements for one place only the last gets the gradient, and which it is has to be "
     "found; PyTorch gives it to all of them.": "MaxUnpooling ScatterElements SetItem",
     "The ids' rows are counted too, because those without any are 0; and ids that are no segment's "
-    "are ignored.": "SegmentMax SegmentMin",
+    "are ignored.": "SegmentMax SegmentMean SegmentMin",
     "Its gradient goes through all pairs twice, once for each input, on one thread.": (
         "PairDistances"
     ),
@@ -70,11 +71,12 @@ _REASONS = {
     "XLA's second thread sleeps between operations; waking it for a million elements takes as long "
     "as it saves. PyTorch's wait busily.": (
         "Abs Add AddBias Cast Ceil Clip Div Elu Exp Floor HardSwish Identity LeakyRelu Min Mul "
-        "ReLU6 Reciprocal Rounde Square Trunc"
+        "ReLU6 Reciprocal ReduceMax ReduceMin Rounde Square Trunc"
     ),
     "The shape of the result depends on values: it is computed on the host.": (
         "NonZero ConstantOfShape"
     ),
+    "XLA reduces pairs of a number and its place, one after the other.": "ArgMax",
     "Nothing is computed; what it costs is the call.": "Shape",
 }
 

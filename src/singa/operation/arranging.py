@@ -219,13 +219,8 @@ class Diag(Operation):
     def forward(self, x: CTensor) -> CTensor:
         checks.rank(self, "the input", x, 1, "(N,)")
         size = len(x) + abs(self.k)
-        if not len(x):
-            return jnp.zeros((size, size), x.dtype)
-        # In the flat matrix `size` zeros are between two elements: XLA pads, and scatters nothing.
-        before = self.k if self.k >= 0 else -self.k * size
-        after = size * size - before - (len(x) - 1) * (size + 1) - 1
-        flat = jax.lax.pad(x, jnp.zeros((), x.dtype), [(before, after, size)])
-        return flat.reshape(size, size)
+        matrix = jnp.zeros((size, size), x.dtype)
+        return matrix.at[_on_diagonal(matrix.shape, self.k)].set(x, unique_indices=True)
 
     def backward(self, dy: CTensor) -> CTensor:
         return dy[_on_diagonal(dy.shape, self.k)]
