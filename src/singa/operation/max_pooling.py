@@ -143,11 +143,9 @@ class MaxUnpooling(Operation):
         is_inside = (indices >= 0) & (indices < area)
         self.from_shape, self.all_inside = x.shape, is_inside.all()
         self.places = jnp.where(is_inside, indices, -1).astype(np.int32)
-        fill = jnp.where(self.all_inside, 0, jnp.nan).astype(x.dtype)
-        y = written_along(
-            jnp.broadcast_to(fill, (*planes, area)), self.places, x.reshape(indices.shape) + fill,
-            2, "set",
-        )  # fmt: skip
+        updates = jnp.where(self.all_inside, x.reshape(indices.shape), jnp.nan)
+        empty = jnp.full((*planes, area), jnp.where(self.all_inside, 0, jnp.nan), x.dtype)
+        y = written_along(empty, self.places, updates, 2, "set")
         return y.reshape(*planes, *self.size)
 
     def backward(self, dy: CTensor) -> tuple[CTensor, None]:
