@@ -86,9 +86,9 @@ def summed(groups: Groups, short: DType | None = None) -> Callable[[list[CTensor
 
     def run(arrays: list[CTensor]) -> list[CTensor]:
         sums = list(arrays)
-        large = [i for group in groups for i in group if arrays[i].size > WORTH_PACKING]
-        small = [[i for i in group if i not in large] for group in groups]
-        for group in (*([i] for i in large), *filter(None, small)):
+        large = [[i] for group in groups for i in group if arrays[i].size > WORTH_PACKING]
+        small = [[i for i in group if arrays[i].size <= WORTH_PACKING] for group in groups]
+        for group in filter(None, (*large, *small)):
             flat = _packed(arrays, group)
             total = jax.lax.psum(flat if short is None else flat.astype(short), AXIS)
             _unpack(total.astype(flat.dtype), group, sums)
