@@ -117,27 +117,23 @@ def exact(is_exact: bool) -> Iterator[None]:
 SHORT = (jnp.bfloat16, jnp.float16)
 
 
+NUMBERS = tuple(jnp.dtype(name) for name in ("float32", "float64", "int32", "int64"))
+"""The types of the kernels that compute element by element along an axis."""
+
+
+def takes(types: Collection[Any], *xs: Array | jax.ShapeDtypeStruct) -> bool:
+    """Whether kernels may be called for arrays of one of these types: not empty, on one device."""
+    if not available or here.spread is not None or not all(x.size for x in xs):
+        return False
+    return xs[0].dtype in types and all(x.dtype == xs[0].dtype for x in xs)
+
+
 def supports(*xs: Array | jax.ShapeDtypeStruct, short: bool = False) -> bool:
     """Whether the kernels take arrays of these types and shapes: float32, and not empty.
 
     With ``short`` also arrays of one short type, after :func:`taken`.
     """
-    if not available or here.spread is not None or not all(x.size for x in xs):
-        return False
-    dtype = xs[0].dtype
-    is_known = dtype == jnp.float32 or (short and dtype in SHORT)
-    return is_known and all(x.dtype == dtype for x in xs)
-
-
-NUMBERS = tuple(jnp.dtype(name) for name in ("float32", "float64", "int32", "int64"))
-"""The types of the kernels that compute element by element along an axis."""
-
-
-def takes(types: Collection[Any], *xs: Array) -> bool:
-    """Whether kernels may be called for arrays of one of these types: not empty, on one device."""
-    if not available or here.spread is not None or not all(x.size for x in xs):
-        return False
-    return xs[0].dtype in types and all(x.dtype == xs[0].dtype for x in xs)
+    return takes((jnp.float32, *SHORT) if short else (jnp.float32,), *xs)
 
 
 def taken(*xs: Array, multiplied: bool = False) -> tuple[Array, ...]:
