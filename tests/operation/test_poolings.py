@@ -81,3 +81,9 @@ def test_unpooling_is_the_opposite_of_pooling(monkeypatch):
 def test_windows_of_nothing_but_padding_are_refused():
     with pytest.raises(ShapeError, match="windows with nothing in them"):
         autograd.max_pool_1d(Tensor((1, 1, 2)), 2, 1, 1, dilation=3)
+
+
+def test_unpooling_copies_the_bits_of_numbers():
+    x, index = np.array([[[[-0.0]]]], np.float32), np.array([[[[1]]]], np.int32)
+    y = autograd.max_unpool(Tensor(data=x), Tensor(data=index), 2).to_numpy()
+    assert np.signbit(y).ravel().tolist() == [False, True, False, False]
